@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/report"
+	"tcptraceroute/trace"
+)
+
+// debug writes a line for each packet sent and received.
+func debug(w io.Writer) func(trace.Event) {
+	return func(e trace.Event) {
+		switch {
+		case e.Reply == nil && e.Probe != nil && e.Err != nil:
+			fmt.Fprintf(w, "debug: not sent: ttl %d %s: %s\n", e.Probe.TTL, probeText(e.Probe), quoted(e.Err.Error()))
+		case e.Reply == nil && e.Probe != nil:
+			fmt.Fprintf(w, "debug: sent: ttl %d %s\n", e.Probe.TTL, probeText(e.Probe))
+		case e.Reply == nil:
+			fmt.Fprintf(w, "debug: received: unreadable: %s\n", quoted(e.Err.Error()))
+		case e.Verdict == trace.Believed:
+			fmt.Fprintf(w, "debug: received: %s: answers ttl %d\n", replyText(e.Reply), e.Probe.TTL)
+		default:
+			fmt.Fprintf(w, "debug: ignored: %s: %s\n", replyText(e.Reply), e.Verdict)
+		}
+	}
+}
+
+func probeText(p *packet.Probe) string {
+	tag := fmt.Sprintf("id %d", p.ID)
+	if p.Src.Addr().Is6() {
+		tag = fmt.Sprintf("tag %d, label %#05x", p.Key().Tag, p.FlowLabel)
+	}
+	return fmt.Sprintf("%v > %v %v seq %d %s", p.Src, p.Dst, p.Flags, p.Seq, tag)
+}
+
+func replyText(r *packet.Reply) string {
+	if r.Kind == packet.KindTCP {
+		return fmt.Sprintf("%v TCP [%s] seq %d ack %d", r.From(), report.State(r.TCP.Flags), r.TCP.Seq, r.TCP.Ack)
+	}
+	return fmt.Sprintf("%v %v (type %d code %d), quoting %v > %v seq %d", r.From(), r.Kind, r.Type, r.Code,
+		r.Quote.IP.Src, r.Quote.IP.Dst, r.Quote.TCP.Seq)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"tcptraceroute/names"
+	"tcptraceroute/packet"
+	"tcptraceroute/report"
+	"tcptraceroute/trace"
+)
+
+// config is what the command line asks for.
+type config struct {
+	path   trace.PathOptions
+	names  names.Policy
+	family names.Family
+
+	iface     string
+	mark      uint32
+	source    string // as typed; "": what the route says
+	port      int    // source port; 0: the kernel's choice
+	anyPort   bool   // -P: even if the port is in use
+	trackPort bool
+	trackID   bool
+
+	strict, loose, dnat, debug bool
+	help, version              bool
+
+	host, service, length string
+}
+
+// options is the one table of what may be asked for.
+func options() []option {
+	return []option{
+		{short: 'n', help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
+		{short: 'N', help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
+		{short: 'i', arg: "interface", help: "send by this interface", set: text(func(c *config) *string { return &c.iface })},
+		{short: 'f', arg: "first ttl", help: "first TTL, 1 to 255 (1)", set: number("-f", math.MinInt32, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
+		{short: 'm', arg: "max ttl", help: "last TTL, 1 to 255 (30)", set: number("-m", math.MinInt32, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
+		{short: 'q', arg: "queries", help: "probes a hop (3)", set: number("-q", math.MinInt32, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
+		{short: 'w', arg: "wait", help: "seconds to wait for each probe (3, or less where hops beyond have answered)", set: number("-w", math.MinInt32, maxWait, func(c *config, n int) {
+			c.path.Wait, c.path.Patient = time.Duration(orInvalid(n))*time.Second, true
+		})},
+		{short: 'S', help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
+		{short: 'A', help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
+		{short: 'E', help: "an ECN SYN: set ECE and CWR", set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
+		{short: 't', arg: "tos", help: "IP TOS byte, 0 to 255 (0)", set: number("-t", 0, 255, func(c *config, n int) { c.path.TOS = n })},
+		{short: 'F', help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
+		{short: 'l', arg: "length", help: "length of the whole packet, up to 65535 (the least)", set: text(func(c *config) *string { return &c.length })},
+		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: number("-p", 0, 65535, func(c *config, n int) { c.port, c.anyPort = n, false })},
+		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: number("-P", 0, 65535, func(c *config, n int) { c.port, c.anyPort = n, true })},
+		{short: 's', arg: "source address", help: "address to send from", set: text(func(c *config) *string { return &c.source })},
+		{short: '4', help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
+		{short: '6', help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
+		{long: "parallel", arg: "probes", help: "probes in flight (16); 1: one after the other", set: number("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
+		{long: "dnat", help: "show where the destination is translated", set: do(func(c *config) { c.dnat, c.strict = true, false })},
+		{long: "no-dnat", help: "don't show it (the default)", set: do(func(c *config) { c.dnat, c.strict = false, false })},
+		{long: "no-dnat-strict", help: "believe no answer about a translated packet", set: do(func(c *config) { c.dnat, c.strict = false, true })},
+		{long: "track-port", help: "a new source port for each probe", set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
+		{long: "track-id", help: "one source port for all probes (the default)", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
+		{long: "track-ipid", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
+		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
+		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: number("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) })},
+		{short: 'd', help: "say on stderr what is sent and received, and why a packet was ignored", set: do(func(c *config) { c.debug = true })},
+		{short: 'h', long: "help", help: "this help", set: do(func(c *config) { c.help = true })},
+		{short: 'v', long: "version", help: "the version", set: do(func(c *config) { c.version = true })},
+		// Debugging switches of the old program, for scripts that give them. None applies here.
+		{long: "no-filter", set: do(nothing)},
+		{long: "no-getinterfaces", set: do(nothing)},
+		{long: "no-select", set: do(nothing)},
+		{long: "select", set: do(nothing)},
+	}
+}
+
+const maxWait = 24 * 60 * 60 // seconds; who waits longer has mistyped
+
+func nothing(*config) {}
+
+func do(f func(*config)) func(*config, string) error {
+	return func(c *config, _ string) error { f(c); return nil }
+}
+
+func text(field func(*config) *string) func(*config, string) error {
+	return func(c *config, v string) error { *field(c) = v; return nil }
+}
+
+// orInvalid keeps a 0 that the user typed apart from a field that was left at zero.
+func orInvalid(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// number takes a whole decimal number in a range.
+func number(name string, low, high int, set func(*config, int)) func(*config, string) error {
+	return func(c *config, v string) error {
+		n, err := strconv.Atoi(v)
+		switch {
+		case err != nil && strings.Trim(v, "+-0123456789") != "" || v == "":
+			return fmt.Errorf("Numeric argument required for %s", name)
+		case err != nil || n < low || n > high:
+			return fmt.Errorf("Value of %s must be between %d and %d: %s", name, low, high, quoted(v))
+		}
+		set(c, n)
+		return nil
+	}
+}
+
+// quoted makes what the user typed safe to print.
+func quoted(s string) string { return report.Printable(s) }
+
+func printableByte(b byte) string { return report.Printable(string([]byte{b})) }

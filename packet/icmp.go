@@ -1,0 +1,217 @@
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+)
+
+// ICMP types of the errors (RFC 792, RFC 4443) and codes that are treated apart.
+const (
+	ICMPv4Unreachable      = 3
+	ICMPv4TimeExceeded     = 11
+	ICMPv4ParameterProblem = 12
+
+	ICMPv6Unreachable      = 1
+	ICMPv6TooBig           = 2
+	ICMPv6TimeExceeded     = 3
+	ICMPv6ParameterProblem = 4
+
+	codeTTLExceeded        = 0 // both families; 1 is fragment reassembly
+	codeFragmentationNeeds = 4 // of ICMPv4Unreachable
+)
+
+const icmpHeaderLen = 8
+
+// lengthField says where an error of this type has its RFC 4884 length field
+// (4.1 to 4.6), counted from the start of the ICMP header, and the bytes it
+// counts in; unit 0: it has none, and no extensions.
+func lengthField(version, icmpType uint8) (offset, unit int) {
+	if version == 4 {
+		switch icmpType {
+		case ICMPv4Unreachable, ICMPv4TimeExceeded, ICMPv4ParameterProblem:
+			return 5, 4
+		}
+		return 0, 0
+	}
+	switch icmpType {
+	case ICMPv6Unreachable, ICMPv6TimeExceeded:
+		return 4, 8
+	}
+	return 0, 0
+}
+
+// parseICMP reads an ICMP message of r's family, in a packet that starts with
+// header. whole: it isn't a fragment.
+func (r *Reply) parseICMP(header, b []byte, whole bool) error {
+	if len(b) < icmpHeaderLen {
+		return ErrTruncated
+	}
+	r.Type, r.Code = b[0], b[1]
+	v4 := r.IP.Version == 4
+	if whole && v4 {
+		r.Checksum = verify(sum(0, b))
+	} else if whole && r.IP.SegmentsLeft == 0 {
+		r.Checksum = verify(sum(pseudo(header, protocolICMPv6, len(b)), b))
+	}
+	kind := KindOther
+	rest := binary.BigEndian.Uint32(b[4:8])
+	if v4 {
+		switch r.Type {
+		case ICMPv4Unreachable:
+			kind = KindUnreachable
+			if r.Code == codeFragmentationNeeds {
+				r.MTU = rest & 0xffff // RFC 1191 4
+			}
+		case ICMPv4TimeExceeded:
+			if r.Code == codeTTLExceeded {
+				kind = KindTimeExceeded
+			}
+		case ICMPv4ParameterProblem:
+			kind = KindParameterProblem
+			r.Pointer = rest >> 24
+		}
+	} else {
+		switch r.Type {
+		case ICMPv6Unreachable:
+			kind = KindUnreachable
+		case ICMPv6TooBig:
+			kind = KindTooBig
+			r.MTU = rest
+		case ICMPv6TimeExceeded:
+			if r.Code == codeTTLExceeded {
+				kind = KindTimeExceeded
+			}
+		case ICMPv6ParameterProblem:
+			kind = KindParameterProblem
+			r.Pointer = rest
+		}
+	}
+	if kind == KindOther {
+		return nil
+	}
+	quoted := b[icmpHeaderLen:]
+	if offset, unit := lengthField(r.IP.Version, r.Type); unit != 0 {
+		quoted = r.Extensions.split(quoted, int(b[offset])*unit)
+	}
+	if err := r.Quote.parse(r.IP.Version, quoted); err != nil {
+		return err
+	}
+	if r.Quote.IP.Protocol == protocolTCP && r.Quote.IP.FragmentOffset == 0 {
+		r.Kind = kind
+	}
+	return nil
+}
+
+// ICMPError is an ICMP error to be made, of the family of its addresses.
+type ICMPError struct {
+	Src, Dst     netip.Addr
+	TTL, TOS     uint8
+	ID           uint16 // IPv4
+	FlowLabel    uint32 // IPv6, 20 bits
+	DontFragment bool   // IPv4
+	Type, Code   uint8
+	MTU          uint32 // for v4 3/4 (16 bits) and v6 2/0
+	Pointer      uint32 // for v4 12 (8 bits) and v6 4
+	// Quote is the packet that the error is about, from its IP header. It is cut
+	// to QuoteLength bytes; 0: to what makes the error no longer than 576 bytes
+	// (RFC 1812 4.3.2.3) or, in IPv6, 1280 (RFC 4443 2.4).
+	Quote       []byte
+	QuoteLength int
+	// Extensions are RFC 4884 objects, as AppendMPLS and its sisters make them;
+	// empty: none. The quote is then padded with zeros as RFC 4884 5.1 asks.
+	Extensions []byte
+	// NonCompliant leaves the length field 0 and puts the extensions behind the
+	// 128th byte of the quote, as routers did before RFC 4884 (5.5).
+	NonCompliant bool
+}
+
+// Errors of AppendICMP.
+var (
+	ErrExtensions = errors.New("ICMP type does not take extensions")
+	ErrField      = errors.New("value does not fit its ICMP field")
+)
+
+// AppendICMP appends the IP packet that e describes, with right checksums.
+// Errors: [ErrAddress], [ErrFlowLabel], [ErrLength], [ErrExtensions],
+// [ErrField]; b is then returned unchanged.
+func AppendICMP(b []byte, e *ICMPError) ([]byte, error) {
+	h := outgoing{e.Src, e.Dst, protocolICMP, e.TTL, e.TOS, e.ID, e.FlowLabel, e.DontFragment}
+	if err := h.valid(); err != nil {
+		return b, err
+	}
+	version, longest := uint8(4), 576
+	if !e.Src.Is4() {
+		version, longest = 6, 1280
+		h.protocol = protocolICMPv6
+	}
+	offset, unit := lengthField(version, e.Type)
+	quote, pad, tail := e.Quote, 0, 0
+	if len(e.Extensions) > 0 {
+		if unit == 0 {
+			return b, ErrExtensions
+		}
+		tail = extensionHeaderLen + len(e.Extensions)
+	}
+	limit := max(0, longest-h.headerLen()-icmpHeaderLen-tail)
+	if e.QuoteLength > 0 {
+		limit = e.QuoteLength
+	}
+	length := 0
+	if tail > 0 {
+		if e.NonCompliant {
+			limit = min(limit, minExtendedQuote)
+		} else {
+			limit = min(limit, 255*unit) // what the length field can say
+			limit -= limit % unit
+		}
+		quote = quote[:min(limit, len(quote))]
+		padded := max(minExtendedQuote, (len(quote)+unit-1)/unit*unit)
+		pad = padded - len(quote)
+		if !e.NonCompliant {
+			length = padded / unit
+		}
+	} else {
+		quote = quote[:min(limit, len(quote))]
+	}
+	var rest [4]byte
+	switch {
+	case version == 4 && e.Type == ICMPv4Unreachable && e.Code == codeFragmentationNeeds:
+		if e.MTU > 0xffff {
+			return b, ErrField
+		}
+		binary.BigEndian.PutUint16(rest[2:], uint16(e.MTU))
+	case version == 4 && e.Type == ICMPv4ParameterProblem:
+		if e.Pointer > 0xff {
+			return b, ErrField
+		}
+		rest[0] = uint8(e.Pointer)
+	case version == 6 && e.Type == ICMPv6TooBig:
+		binary.BigEndian.PutUint32(rest[:], e.MTU)
+	case version == 6 && e.Type == ICMPv6ParameterProblem:
+		binary.BigEndian.PutUint32(rest[:], e.Pointer)
+	}
+	if length > 0 {
+		rest[offset-4] = uint8(length)
+	}
+	n := icmpHeaderLen + len(quote) + pad + tail
+	start := len(b)
+	b, err := h.append(b, n)
+	if err != nil {
+		return b, err
+	}
+	b = append(b, e.Type, e.Code, 0, 0)
+	b = append(b, rest[:]...)
+	b = append(b, quote...)
+	b = append(b, make([]byte, pad)...)
+	if tail > 0 {
+		b = appendExtensions(b, e.Extensions)
+	}
+	msg := b[start+h.headerLen():]
+	acc := uint64(0)
+	if version == 6 {
+		acc = pseudo(b[start:], protocolICMPv6, n)
+	}
+	binary.BigEndian.PutUint16(msg[2:], ^fold(sum(acc, msg)))
+	return b, nil
+}

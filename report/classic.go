@@ -1,0 +1,140 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+)
+
+// Classic writes the text that tcptraceroute has always printed: one block a hop, in hop order, each as soon as it is
+// complete and all before it are.
+type Classic struct {
+	w    io.Writer
+	o    ClassicOptions
+	t    *trace.Trace
+	next int // the TTL to be printed next
+	err  error
+}
+
+// ClassicOptions say how hops are shown.
+type ClassicOptions struct {
+	// Name is the name of an address, "" where it has none. It is called once a hop and responder, and may block.
+	Name func(netip.Addr) string
+
+	// DNAT shows where the quoted destination is not the one that was sent.
+	DNAT bool
+}
+
+// NewClassic writes the trace t, which it folds the results into, to w.
+func NewClassic(w io.Writer, t *trace.Trace, o ClassicOptions) *Classic {
+	return &Classic{w: w, o: o, t: t, next: t.First()}
+}
+
+// Add takes a result in, and prints the hops that are complete now. It returns the first error in writing.
+func (c *Classic) Add(r trace.Result) error {
+	c.t.Add(r)
+	return c.flush()
+}
+
+// Finish prints what is known of the hops that are not complete.
+func (c *Classic) Finish() error {
+	c.t.Finish()
+	return c.flush()
+}
+
+func (c *Classic) flush() error {
+	for c.err == nil && c.next <= c.t.Last() && c.t.Complete(c.next) {
+		_, c.err = io.WriteString(c.w, c.block(c.t.Hop(c.next)))
+		c.next++
+	}
+	return c.err
+}
+
+// block is the text of one hop, line ends included.
+func (c *Classic) block(h trace.Hop) string {
+	var b block
+	fmt.Fprintf(&b.text, "%2d ", h.TTL)
+	for _, r := range h.Probes {
+		switch r.Fate {
+		case trace.Answered:
+			c.answer(&b, r)
+		case trace.Failed:
+			b.gap(LocalMark(r.Err))
+		default:
+			b.gap("*")
+		}
+	}
+	return b.before.String() + b.text.String() + "\n"
+}
+
+// block is a hop's text in the making.
+type block struct {
+	before    strings.Builder // lines that go above the hop's own
+	text      strings.Builder
+	responder netip.Addr // shown last; invalid: none yet
+	state     string     // shown last for it
+	nat       netip.AddrPort
+	afterGap  bool
+	times     bool
+}
+
+// gap shows a probe without a time.
+func (b *block) gap(mark string) {
+	b.text.WriteString(" " + mark)
+	b.afterGap = true
+}
+
+func (c *Classic) answer(b *block, r trace.Result) {
+	from := r.Reply.From()
+	if from != b.responder {
+		if b.responder.IsValid() {
+			b.text.WriteString("\n   ")
+			b.afterGap = false
+		}
+		b.text.WriteString(" " + c.label(from))
+		b.responder, b.state = from, ""
+	}
+	if r.FromTarget() {
+		if s := State(r.Reply.TCP.Flags); s != b.state {
+			b.text.WriteString(" [" + s + "]")
+			b.state = s
+		}
+	}
+	space := "  "
+	if b.afterGap {
+		space = " "
+	}
+	fmt.Fprintf(&b.text, "%s%.3f ms", space, milliseconds(r.RTT()))
+	if m := Mark(r.Reply); m != "" {
+		b.text.WriteString(" " + m)
+	}
+	b.afterGap, b.times = false, true
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// label is how a responder is shown: its name and address, or just the address.
+func (c *Classic) label(a netip.Addr) string {
+	if c.o.Name != nil {
+		if name := c.o.Name(a); name != "" && name != a.String() {
+			return fmt.Sprintf("%s (%v)", Printable(name), a)
+		}
+	}
+	return a.String()
+}
+
+// translated is where the probe was headed when it was quoted, if that is not where it was sent.
+func translated(r trace.Result) (netip.AddrPort, bool) {
+	if r.Reply.Kind == packet.KindTCP {
+		return netip.AddrPort{}, false
+	}
+	q := &r.Reply.Quote
+	to := netip.AddrPortFrom(q.IP.Dst, q.TCP.DstPort)
+	sent := netip.AddrPortFrom(r.Probe.Dst.Addr().WithZone(""), r.Probe.Dst.Port())
+	return to, to != sent
+}

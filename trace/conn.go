@@ -1,0 +1,70 @@
+package trace
+
+import (
+	"context"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// A Conn is a network that probes are sent into and answers come back from. Send is called by one goroutine and Recv by
+// another; they may run at the same time.
+type Conn interface {
+	// Send puts one probe on the wire and says when it left, by the best clock there is. An error is the fate of this one
+	// probe: the network may be back for the next.
+	Send(p packet.Probe) (sent time.Time, err error)
+
+	// Recv waits for the next packet that may be an answer, writes it to buf from its IP header on, and says when it came
+	// in. It returns ctx's error soon after ctx ends. Any other error ends the run.
+	Recv(ctx context.Context, buf []byte) (n int, received time.Time, err error)
+}
+
+// A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
+type Plan interface {
+	// Next says what to do now. The engine asks again at once after every Move but a wait, and after a wait when its
+	// time has come or something was learned, whichever is first.
+	Next(now time.Time) Move
+
+	// Learn tells what became of a probe, or what else was noticed of one.
+	Learn(now time.Time, r Result)
+}
+
+// A Move is one decision of a plan. The zero Move waits until something is learned; a plan that has nothing in flight
+// and makes it has come to its end.
+type Move struct {
+	do    verb
+	probe packet.Probe
+	key   packet.Key
+	until time.Time
+}
+
+type verb uint8
+
+const (
+	doWait verb = iota
+	doSend
+	doGiveUp
+	doWithdraw
+	doPass
+	doTrustFlow
+)
+
+// Send asks the engine to send p now.
+func Send(p packet.Probe) Move { return Move{do: doSend, probe: p} }
+
+// WaitUntil asks to be asked again at t, or when something is learned.
+func WaitUntil(t time.Time) Move { return Move{do: doWait, until: t} }
+
+// GiveUp ends the wait for a probe: it is lost, and an answer that still comes is late.
+func GiveUp(k packet.Key) Move { return Move{do: doGiveUp, key: k} }
+
+// Withdraw takes a probe back: whether it was answered can't be told, or no longer matters. It is not counted as lost.
+func Withdraw(k packet.Key) Move { return Move{do: doWithdraw, key: k} }
+
+// Pass says that an answer which names only the flow is no longer this probe's: it has waited too long for that. An answer
+// that names the probe itself still counts for it.
+func Pass(k packet.Key) Move { return Move{do: doPass, key: k} }
+
+// TrustFlow says that the network rewrites what tells the probes of this flow apart. From now on an ICMP error that
+// names the flow and no probe counts for the only probe it can be meant for. The plan sees to it that there is only one.
+func TrustFlow(k packet.Key) Move { return Move{do: doTrustFlow, key: k} }

@@ -1,0 +1,338 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// The matcher keeps two questions apart. Is it authentic: does the packet bring back a flow's unguessable sequence
+// number, from the addresses and ports that it must come from? And which probe is it: told by the tag that the answer
+// carries, or, where it carries none, by there being only one probe that it can answer.
+
+// flowID names a flow in what comes back. Never the destination: NAT rewrites it.
+type flowID struct {
+	port uint16
+	seq  uint32
+}
+
+// flow is all that the matcher knows of one flow.
+type flow struct {
+	src, dst netip.AddrPort
+	label    uint32
+	first    packet.Probe // what all its probes have in common
+	flights  []*flight    // those that may still be answered, in order of sending
+	spent    uint8        // the highest TTL known to end at a router: lower ones don't reach the target either
+	trusted  bool         // see TrustFlow
+	best     time.Duration
+	opened   [8]uint32 // the target's initial sequence numbers already seen, newest last: a SYN+ACK that repeats one is a repetition
+	nopened  int
+}
+
+// flight is one probe on its way.
+type flight struct {
+	flow   *flow
+	probe  packet.Probe
+	key    packet.Key
+	n      int
+	sent   time.Time
+	fate   Fate
+	passed bool
+	recv   time.Time // of its answer
+}
+
+func (f *flight) result(fate Fate) Result {
+	return Result{Probe: f.probe, N: f.n, Fate: fate, Sent: f.sent}
+}
+
+type matcher struct {
+	o       *Options
+	flows   map[flowID]*flow
+	ports   map[uint16][]*flow
+	flights map[packet.Key]*flight
+}
+
+func newMatcher(o *Options) *matcher {
+	return &matcher{
+		o:       o,
+		flows:   make(map[flowID]*flow),
+		ports:   make(map[uint16][]*flow),
+		flights: make(map[packet.Key]*flight),
+	}
+}
+
+// add takes in a probe that was just sent.
+func (m *matcher) add(p packet.Probe, n int, sent time.Time) *flight {
+	k := p.Key()
+	id := flowID{k.Port, k.Seq}
+	fl := m.flows[id]
+	if fl == nil {
+		fl = &flow{src: p.Src, dst: p.Dst, label: p.FlowLabel, first: p}
+		m.flows[id] = fl
+		m.ports[k.Port] = append(m.ports[k.Port], fl)
+	}
+	f := &flight{flow: fl, probe: p, key: k, n: n, sent: sent}
+	if old := m.flights[k]; old != nil {
+		m.forget(old) // the tag came round again; nothing that old is answered any more
+	}
+	m.flights[k] = f
+	fl.flights = append(fl.flights, f)
+	return f
+}
+
+// forget drops a probe so that nothing counts for it again, and its flow with the last probe of it.
+func (m *matcher) forget(f *flight) {
+	if m.flights[f.key] != f {
+		return
+	}
+	delete(m.flights, f.key)
+	fl := f.flow
+	fl.flights = slices.DeleteFunc(fl.flights, func(g *flight) bool { return g == f })
+	if len(fl.flights) > 0 {
+		return
+	}
+	delete(m.flows, flowID{f.key.Port, f.key.Seq})
+	rest := slices.DeleteFunc(m.ports[f.key.Port], func(g *flow) bool { return g == fl })
+	if len(rest) == 0 {
+		delete(m.ports, f.key.Port)
+	} else {
+		m.ports[f.key.Port] = rest
+	}
+}
+
+// match is what the matcher makes of a packet: a verdict, the probe meant (nil where none is), and the evidence.
+type match struct {
+	verdict  Verdict
+	flight   *flight
+	evidence Evidence
+}
+
+// judge decides what a received packet is. It changes nothing; settle does.
+func (m *matcher) judge(r *packet.Reply, at time.Time) match {
+	var got match
+	switch r.Kind {
+	case packet.KindTCP:
+		got = m.judgeTCP(r, at)
+	case packet.KindTimeExceeded, packet.KindUnreachable, packet.KindTooBig, packet.KindParameterProblem:
+		got = m.judgeICMP(r)
+	default:
+		return match{verdict: Unrelated}
+	}
+	if got.flight == nil {
+		return got
+	}
+	// A host drops a packet with a wrong checksum, and so do we, but it is said.
+	if r.Checksum == packet.CheckBad || r.IP.Checksum == packet.CheckBad {
+		got.verdict = BadChecksum
+		return got
+	}
+	if got.verdict == Believed && at.Before(got.flight.sent) {
+		got.verdict = Unrelated // an answer can't come before its question
+	}
+	return got
+}
+
+// judgeTCP decides on a TCP segment. It names the flow by its acknowledgement number (a RST that answers an ACK: by its
+// sequence number, RFC 9293 3.10.7.1), and the probe only where it echoes its timestamp.
+func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
+	verdict := Unrelated
+	for _, fl := range m.ports[r.TCP.DstPort] {
+		if r.IP.Dst != fl.src.Addr() || r.IP.Src != fl.dst.Addr().WithZone("") || r.TCP.SrcPort != fl.dst.Port() {
+			continue
+		}
+		if !fl.acknowledges(&r.TCP) {
+			verdict = NearMiss
+			continue
+		}
+		return m.whichTCP(fl, r, at)
+	}
+	return match{verdict: verdict}
+}
+
+// acknowledges reports whether t proves that its sender has seen a probe of the flow.
+func (fl *flow) acknowledges(t *packet.TCP) bool {
+	p := &fl.first
+	if t.Flags.Has(packet.RST) && p.Flags.Has(packet.ACK) {
+		return t.Seq == p.Ack
+	}
+	if !t.Flags.Has(packet.ACK) {
+		return false // a RST or SYN without ACK proves nothing
+	}
+	ack := t.Ack - p.Seq
+	if p.Flags.Has(packet.SYN) {
+		ack--
+	}
+	// A SYN's payload is acknowledged by a RST, and seldom by a SYN+ACK (RFC 9293 3.10.7).
+	return ack == 0 || ack == uint32(p.PayloadLength())
+}
+
+func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
+	if _, ecr, ok := r.TCP.Options.Timestamps(); ok && ecr != 0 {
+		if f := fl.byTimestamp(ecr); f != nil {
+			return match{f.verdict(), f, ByTag}
+		}
+	}
+	if r.TCP.Flags.Has(packet.SYN) && slices.Contains(fl.opened[:fl.nopened], r.TCP.Seq) {
+		return match{IsDuplicate, fl.last(Answered), ByFlow}
+	}
+	only, several := fl.candidates(func(f *flight) bool { return f.probe.TTL > fl.spent })
+	if only == nil && fl.best == 0 {
+		only, several = fl.candidates(anyFlight) // the route has become shorter meanwhile
+	}
+	switch {
+	case only == nil:
+		// Nobody is waiting for it: it is late for one that was given up, or the second of one that was answered.
+		if f := fl.last(Lost); f != nil && f.probe.TTL > fl.spent {
+			return match{IsLate, f, ByFlow}
+		}
+		if f := fl.last(Answered); f != nil {
+			return match{IsDuplicate, f, ByFlow}
+		}
+		return match{IsLate, fl.flights[len(fl.flights)-1], ByFlow}
+	case several:
+		return match{IsShared, only, ByFlow}
+	case fl.best > 0 && at.Sub(only.sent) < fl.best/2:
+		// The target was never that fast: this is an answer to a probe before.
+		return match{IsLate, only, ByFlow}
+	}
+	return match{Believed, only, ByFlow}
+}
+
+func (fl *flow) byTimestamp(ecr uint32) *flight {
+	for _, f := range fl.flights {
+		if val, _, ok := f.probe.Options.Timestamps(); ok && val == ecr {
+			return f
+		}
+	}
+	return nil
+}
+
+// candidates finds the probes in flight that an answer naming only the flow can belong to: the one with the lowest TTL,
+// and whether there are others.
+func (fl *flow) candidates(can func(*flight) bool) (lowest *flight, several bool) {
+	for _, f := range fl.flights {
+		if f.fate != Pending || f.passed || !can(f) {
+			continue
+		}
+		if lowest != nil {
+			several = true
+		}
+		if lowest == nil || f.probe.TTL < lowest.probe.TTL {
+			lowest = f
+		}
+	}
+	return lowest, several
+}
+
+// last is the newest probe of the flow with this fate.
+func (fl *flow) last(fate Fate) *flight {
+	for _, f := range slices.Backward(fl.flights) {
+		if f.fate == fate {
+			return f
+		}
+	}
+	return nil
+}
+
+// judgeICMP decides on an ICMP error by the packet it quotes.
+func (m *matcher) judgeICMP(r *packet.Reply) match {
+	q := &r.Quote
+	if q.IP.Protocol != protocolTCP || q.TCP.Have < 8 {
+		return match{verdict: Unrelated}
+	}
+	verdict := Unrelated
+	for _, fl := range m.ports[q.TCP.SrcPort] {
+		if r.IP.Dst != fl.src.Addr() || q.IP.Version != r.IP.Version || !m.addressed(fl, q) {
+			continue
+		}
+		f := m.flights[packet.Key{Port: q.TCP.SrcPort, Seq: fl.first.Seq, Tag: q.Key().Tag}]
+		if q.TCP.Seq != fl.first.Seq {
+			if m.o.Loose && f != nil {
+				if !fl.trusted {
+					return match{TagRewritten, f, Unverified}
+				}
+				if only, several := fl.candidates(anyFlight); only == f && !several {
+					return match{Believed, f, Unverified}
+				}
+			}
+			verdict = NearMiss
+			continue
+		}
+		if r.IP.Version == 6 && q.IP.FlowLabel != fl.label {
+			verdict = NearMiss
+			continue
+		}
+		if r.IP.Src == fl.src.Addr() && r.IP.Src != fl.dst.Addr().WithZone("") && r.Kind != packet.KindUnreachable {
+			return match{verdict: OwnAddress}
+		}
+		if f != nil {
+			return match{f.verdict(), f, ByTag}
+		}
+		only, several := fl.candidates(anyFlight)
+		if only == nil {
+			only = fl.flights[len(fl.flights)-1]
+			return match{IsLate, only, ByFlow}
+		}
+		if !fl.trusted || several {
+			return match{TagRewritten, only, ByFlow}
+		}
+		return match{Believed, only, ByFlow}
+	}
+	return match{verdict: verdict}
+}
+
+const protocolTCP = 6 // IANA protocol number
+
+func anyFlight(*flight) bool { return true }
+
+// addressed reports whether the quoted packet's addresses and ports can be those of the flow. NAT on the way may have
+// rewritten the destination, and a cloud's gateway leaves its public address as the source; the source port is what the
+// flow was found by.
+func (m *matcher) addressed(fl *flow, q *packet.Quote) bool {
+	if !m.o.Strict {
+		return true
+	}
+	return q.IP.Dst == fl.dst.Addr().WithZone("") && q.TCP.DstPort == fl.dst.Port() && q.IP.Src == fl.src.Addr()
+}
+
+// verdict is what an answer that names this probe is.
+func (f *flight) verdict() Verdict {
+	switch f.fate {
+	case Pending:
+		return Believed
+	case Answered:
+		return IsDuplicate
+	}
+	return IsLate
+}
+
+// settle takes note of a believed, late or shared answer.
+func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
+	fl := got.flight.flow
+	switch {
+	case r.Kind == packet.KindTCP:
+		if r.TCP.Flags.Has(packet.SYN) && !slices.Contains(fl.opened[:fl.nopened], r.TCP.Seq) {
+			if fl.nopened == len(fl.opened) {
+				copy(fl.opened[:], fl.opened[1:])
+				fl.nopened--
+			}
+			fl.opened[fl.nopened] = r.TCP.Seq
+			fl.nopened++
+		}
+		if got.verdict == Believed || got.verdict == IsShared {
+			fl.spent = min(fl.spent, got.flight.probe.TTL-1)
+		}
+		if got.verdict == Believed {
+			if rtt := at.Sub(got.flight.sent); fl.best == 0 || rtt < fl.best {
+				fl.best = rtt
+			}
+		}
+	case r.Kind == packet.KindTimeExceeded && got.verdict != TagRewritten:
+		fl.spent = max(fl.spent, got.flight.probe.TTL)
+	}
+	if got.verdict == Believed {
+		got.flight.fate, got.flight.recv = Answered, at
+	}
+}

@@ -1,0 +1,120 @@
+package trace
+
+import (
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// PathOptions say what is probed on the way to one target, and how. The zero value of a field is its default.
+type PathOptions struct {
+	Target netip.AddrPort // needed; a link-local address with its zone
+	Source netip.AddrPort // needed; the port is that of the flow
+
+	FirstTTL int           // 1 to 255; default 1
+	MaxTTL   int           // FirstTTL to 255; default 30
+	Queries  int           // probes a hop, 1 or more; default 3
+	Parallel int           // how many probes may be in flight, 1 or more; default 16. 1: one after the other, hop by hop
+	Wait     time.Duration // how long a probe may be answered, 1 s or more; default 3 s
+	Patient  bool          // every probe waits its whole Wait; else see patience
+	Spacing  time.Duration // least time between two probes of this path; default 1 ms
+
+	Flags        packet.Flags // default SYN
+	TOS          int          // 0 to 255
+	Length       int          // of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need
+	DontFragment bool
+	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag
+	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
+
+	// Rand is where sequence number, IP IDs and flow label come from; nil: the system's randomness. Tests hand in their own.
+	Rand *rand.Rand
+}
+
+// Defaults of PathOptions.
+const (
+	DefaultMaxTTL   = 30
+	DefaultQueries  = 3
+	DefaultParallel = 16
+	DefaultSpacing  = time.Millisecond
+)
+
+// withDefaults fills in what was left at zero.
+func (o PathOptions) withDefaults() PathOptions {
+	or := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	or(&o.FirstTTL, 1)
+	or(&o.MaxTTL, DefaultMaxTTL)
+	or(&o.Queries, DefaultQueries)
+	or(&o.Parallel, DefaultParallel)
+	if o.Wait == 0 {
+		o.Wait = defaultWait
+	}
+	if o.Spacing == 0 {
+		o.Spacing = DefaultSpacing
+	}
+	if o.Flags == 0 {
+		o.Flags = packet.SYN
+	}
+	if o.Rand == nil {
+		o.Rand = systemRand()
+	}
+	return o
+}
+
+// systemRand is a generator that nobody can foresee.
+func systemRand() *rand.Rand {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails (crypto/rand)
+	return rand.New(rand.NewChaCha8(seed))
+}
+
+// Validate says, in the words that users of the command line read, what is wrong with the first option that is.
+func (o PathOptions) Validate() error {
+	d := o.withDefaults()
+	switch {
+	case d.FirstTTL < 1 || d.MaxTTL < 1:
+		return errors.New("TTL must be greater than 0")
+	case d.FirstTTL > 255 || d.MaxTTL > 255:
+		return errors.New("TTL must be less than 256")
+	case d.FirstTTL > d.MaxTTL:
+		return fmt.Errorf("Minimum TTL (%d) must be less than maximum TTL (%d)", d.FirstTTL, d.MaxTTL)
+	case d.Queries < 1:
+		return errors.New("Number of queries must be at least 1")
+	case d.Wait < time.Second:
+		return errors.New("Timeout must be at least 1")
+	case d.Parallel < 1:
+		return errors.New("Number of parallel probes must be at least 1")
+	case d.Spacing < 0:
+		return errors.New("spacing must not be negative")
+	case d.TOS < 0 || d.TOS > 255:
+		return errors.New("TOS must be between 0 and 255")
+	case d.Length < 0 || d.Length > 65535:
+		return errors.New("Packet length must be between 0 and 65535")
+	}
+	return nil
+}
+
+// validateFlow checks what the caller, not the user, has to get right.
+func (o PathOptions) validateFlow() error {
+	t, s := o.Target.Addr(), o.Source.Addr()
+	switch {
+	case !t.IsValid() || !s.IsValid():
+		return errors.New("trace: target and source address are needed")
+	case t.Is4In6() || s.Is4In6() || t.Is4() != s.Is4():
+		return fmt.Errorf("trace: target %v and source %v are not of one family", t, s)
+	}
+	return nil
+}
+
+// withPort is a with another port.
+func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), port)
+}

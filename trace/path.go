@@ -1,0 +1,399 @@
+package trace
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// Path is the plan that finds the way to one target.
+//
+// All hops are probed in passes (the first probe of every hop, then the second, and so on), so that no router gets a
+// burst. How far it looks ahead is bounded by the window (PathOptions.Parallel), in which a probe that has waited for
+// slow does not count: silence must not fill it. It stops sending past the target as soon as an answer tells the distance.
+//
+// All probes are one flow, as alike as retransmissions, so that they take one path and no firewall minds them. The price
+// is that a TCP answer says that the target was reached, but not by which probe. So once the target is known to answer,
+// at most one probe is in flight that may reach it. Probes sent before that was known may all fit the first answer; then
+// the answer counts for none of them (Shared), they are given the time to be answered (settling), and the target is asked
+// anew, one probe after the other.
+//
+// With Parallel 1 everything is asked one after the other, hop by hop, each probe waiting its whole time: the old way.
+type Path struct {
+	o   PathOptions
+	rng *rand.Rand
+
+	seq, ack uint32
+	label    uint32 // IPv6
+	tag      uint32 // IPv6: TSval of the last probe
+	window   uint16
+	ids      map[uint16]bool // IPv4: IP IDs taken
+	sent     int
+
+	hops    []hop // of FirstTTL and up
+	pending []*ask
+	limit   int // the last TTL worth asking
+	spent   int // the highest TTL known to end at a router
+	soon    time.Time
+
+	target struct {
+		answers bool
+		told    bool          // an answer was told to be that of one probe
+		rtt     time.Duration // the longest seen; as long as no probe could be told, an upper bound
+	}
+	rewritten int          // answers that named the flow and no probe
+	single    bool         // so only one probe of the flow may be in flight
+	trust     []packet.Key // of the flows that the engine has to be told of
+	slowest   time.Duration
+}
+
+type hop struct {
+	asked    int // probes sent, those withdrawn not counted
+	answered bool
+	silent   bool // one probe waited its whole time in vain
+	rtt      time.Duration
+}
+
+type ask struct {
+	key     packet.Key
+	ttl     int
+	sent    time.Time
+	passed  bool // see Pass
+	doubted bool // an answer that came may have been its own
+}
+
+// The constants of the strategy.
+const (
+	// slow is when a probe stops counting as in flight for the window.
+	slow = 500 * time.Millisecond
+
+	// settleSlack is added to twice the target's round-trip time before a probe is held to be unanswered by it.
+	settleSlack = 20 * time.Millisecond
+
+	// leastPatience is the least time that a probe waits where it does not wait its whole time, see patience.
+	leastPatience = time.Second
+
+	// patienceFactor times the slowest answer from here on is what a probe waits, see patience.
+	patienceFactor = 3
+
+	// rewriteProof is how many answers that name no probe it takes to believe that the network rewrites tags.
+	rewriteProof = 2
+)
+
+// NewPath is a plan for one target. The error is that of Validate, or says that the addresses don't go together.
+func NewPath(o PathOptions) (*Path, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if err := o.validateFlow(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	p := &Path{o: o, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1}
+	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
+	p.seq = p.rng.Uint32()
+	if o.Flags.Has(packet.ACK) {
+		p.ack = p.rng.Uint32()
+	}
+	if o.Source.Addr().Is6() {
+		p.label = 1 + p.rng.Uint32N(1<<20-1)
+		p.tag = 1 + p.rng.Uint32N(1<<31)
+	} else {
+		p.ids = make(map[uint16]bool)
+	}
+	return p, nil
+}
+
+func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
+
+// Next implements Plan.
+func (p *Path) Next(now time.Time) Move {
+	if n := len(p.trust); n > 0 {
+		k := p.trust[n-1]
+		p.trust = p.trust[:n-1]
+		return TrustFlow(k)
+	}
+	var when time.Time
+	for _, a := range p.pending {
+		if a.ttl > p.limit || a.doubted && a.passed && p.decided(a) {
+			return Withdraw(a.key)
+		}
+		// That a probe has waited its whole time, the engine knows by itself.
+		if due := a.sent.Add(p.patience(a)); due.Before(a.sent.Add(p.o.Wait)) {
+			if !now.Before(due) {
+				return GiveUp(a.key)
+			}
+			when = sooner(when, due)
+		}
+	}
+	if p.o.Parallel == 1 {
+		return p.oneByOne(now)
+	}
+	return p.sideBySide(now, when)
+}
+
+// oneByOne asks hop by hop, each probe after the outcome of the one before.
+func (p *Path) oneByOne(now time.Time) Move {
+	for ttl := p.o.FirstTTL; ttl <= p.limit && len(p.pending) == 0; ttl++ {
+		if p.hop(ttl).asked < p.o.Queries {
+			return p.ask(ttl, now)
+		}
+	}
+	return Move{}
+}
+
+// sideBySide asks the hop that was asked least, the nearest first, as soon as the window, the spacing and what is in
+// flight allow it. when is when it wants to be asked again in any case.
+func (p *Path) sideBySide(now, when time.Time) Move {
+	window := p.o.Parallel
+	var blocker *ask // what can't be told from another probe that may reach the target
+	for _, a := range p.pending {
+		if free := a.sent.Add(slow); now.Before(free) {
+			window--
+			when = sooner(when, free)
+		}
+		if blocker == nil && !a.passed && p.exclusive(a.ttl) {
+			blocker = a
+		}
+	}
+	any, free := p.least()
+	if any == 0 || window <= 0 {
+		return WaitUntil(when)
+	}
+	if now.Before(p.soon) {
+		return WaitUntil(p.soon)
+	}
+	ttl := any
+	if blocker != nil && p.exclusive(any) {
+		settled := blocker.sent.Add(p.settling(any))
+		if !now.Before(settled) {
+			blocker.passed = true
+			return Pass(blocker.key)
+		}
+		ttl, when = free, sooner(when, settled)
+	}
+	if ttl == 0 {
+		return WaitUntil(when)
+	}
+	return p.ask(ttl, now)
+}
+
+// least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none.
+func (p *Path) least() (any, free int) {
+	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
+		asked := p.hop(ttl).asked
+		if asked >= p.o.Queries {
+			continue
+		}
+		if any == 0 || asked < p.hop(any).asked {
+			any = ttl
+		}
+		if !p.exclusive(ttl) && (free == 0 || asked < p.hop(free).asked) {
+			free = ttl
+		}
+	}
+	return any, free
+}
+
+// decided reports whether the doubt about a probe is over: what it doubted is known to be the target (it was the
+// target's answer, or drowned in it), or probes are asked one by one because none can be told from another.
+func (p *Path) decided(a *ask) bool {
+	return p.single || p.target.answers && a.ttl == p.limit && p.hop(a.ttl).answered
+}
+
+// exclusive reports whether only one probe may be in flight beside a probe of this TTL.
+func (p *Path) exclusive(ttl int) bool { return p.single || p.target.answers && ttl > p.spent }
+
+// settling is how long a probe keeps others from being sent that could not be told from it. Where the distance is known
+// it may as well be the target's answer that is lost, and nothing else is waiting.
+func (p *Path) settling(ttl int) time.Duration {
+	rtt := p.slowest
+	if p.target.answers {
+		rtt = p.target.rtt
+	}
+	t := 2*rtt + settleSlack
+	if ttl == p.limit && p.hop(ttl).answered || rtt == 0 {
+		t = max(t, slow)
+	}
+	return min(t, p.o.Wait)
+}
+
+// patience is how long a probe waits for its answer. With Patient, and one by one, that is Wait. Else:
+//
+//   - Where a hop beyond has answered, the path is alive and known to be no slower than its slowest answer from this hop
+//     on: a probe waits patienceFactor times that, and leastPatience at least (routers make their answers slowly).
+//   - Where nothing beyond has answered, and one probe of this hop has waited its whole time in vain, the others of the
+//     hop wait leastPatience: the silence was given its chance once.
+func (p *Path) patience(a *ask) time.Duration {
+	if p.o.Patient || p.o.Parallel == 1 {
+		return p.o.Wait
+	}
+	var slowest time.Duration
+	beyond := false
+	for ttl := a.ttl; ttl <= p.limit; ttl++ {
+		h := p.hop(ttl)
+		slowest = max(slowest, h.rtt)
+		beyond = beyond || h.answered && ttl > a.ttl
+	}
+	switch {
+	case beyond:
+		return min(max(patienceFactor*slowest, leastPatience), p.o.Wait)
+	case p.hop(a.ttl).silent:
+		return min(max(patienceFactor*p.slowest, leastPatience), p.o.Wait)
+	}
+	return p.o.Wait
+}
+
+// ask sends a probe.
+func (p *Path) ask(ttl int, now time.Time) Move {
+	probe := p.probe(ttl)
+	p.hop(ttl).asked++
+	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now})
+	p.soon = now.Add(p.o.Spacing)
+	if p.single && len(p.o.Ports) > 0 {
+		p.trust = append(p.trust, probe.Key()) // a flow of its own
+	}
+	return Send(probe)
+}
+
+// probe makes the next packet. All probes of a flow are equal but for TTL and tag.
+func (p *Path) probe(ttl int) packet.Probe {
+	probe := packet.Probe{
+		Src: p.o.Source, Dst: p.o.Target,
+		TTL: uint8(ttl), TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
+		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags,
+		Options: p.o.Options, FlowLabel: p.label, Length: uint16(p.o.Length),
+	}
+	if n := len(p.o.Ports); n > 0 {
+		probe.Src = withPort(p.o.Source, p.o.Ports[p.sent%n])
+	}
+	p.sent++
+	if probe.Src.Addr().Is4() {
+		probe.ID = p.nextID()
+		return probe
+	}
+	p.tag++
+	if o, err := p.o.Options.WithTimestamps(p.tag, 0); err == nil {
+		probe.Options = o
+	} else {
+		p.window++
+		probe.Window = p.window
+	}
+	return probe
+}
+
+// nextID is a random IP ID that no probe of this path has had; 0 is left to the kernel, which would fill it in.
+func (p *Path) nextID() uint16 {
+	if len(p.ids) > 1<<15 {
+		clear(p.ids)
+	}
+	for {
+		if id := uint16(p.rng.Uint32()); id != 0 && !p.ids[id] {
+			p.ids[id] = true
+			return id
+		}
+	}
+}
+
+// Learn implements Plan.
+func (p *Path) Learn(now time.Time, r Result) {
+	switch r.Fate {
+	case Answered, Lost, Failed, Unknown:
+		p.settle(now, r)
+	case Late:
+		p.hear(r)
+	case Shared:
+		p.share(now, r)
+	case Rewritten:
+		p.mistrust(now)
+	}
+}
+
+// settle takes a probe's outcome in.
+func (p *Path) settle(now time.Time, r Result) {
+	ttl, key := int(r.Probe.TTL), r.Probe.Key()
+	h := p.hop(ttl)
+	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.key == key })
+	if i < 0 {
+		return
+	}
+	age := now.Sub(p.pending[i].sent)
+	p.pending = slices.Delete(p.pending, i, i+1)
+	switch r.Fate {
+	case Unknown:
+		h.asked--
+	case Lost:
+		h.silent = h.silent || age >= p.o.Wait
+	case Answered:
+		p.hear(r)
+		if r.FromTarget() || r.Refused() {
+			p.limit = min(p.limit, ttl)
+		}
+	}
+}
+
+// hear takes in what an answer says of the path and of the times.
+func (p *Path) hear(r Result) {
+	ttl, rtt := int(r.Probe.TTL), r.RTT()
+	h := p.hop(ttl)
+	h.answered = true
+	h.rtt = max(h.rtt, rtt)
+	p.slowest = max(p.slowest, rtt)
+	switch {
+	case r.Reply.Kind == packet.KindTimeExceeded:
+		p.spent = max(p.spent, ttl)
+	case r.FromTarget():
+		if r.Fate == Answered && !p.target.told {
+			p.target.rtt, p.target.told = 0, true
+		}
+		p.target.rtt, p.target.answers = max(p.target.rtt, rtt), true
+		p.spent = min(p.spent, ttl-1) // where the route has become shorter
+	}
+}
+
+// share takes in that the target has answered one of several probes.
+func (p *Path) share(now time.Time, r Result) {
+	if ttl := int(r.Probe.TTL); ttl <= p.spent {
+		p.spent = ttl - 1 // the route has become shorter
+	}
+	far := 0
+	for _, a := range p.pending {
+		if a.ttl > p.spent {
+			a.doubted = true
+			far = max(far, a.ttl)
+		}
+	}
+	if far > 0 {
+		p.limit = min(p.limit, far)
+	}
+	if !p.target.answers {
+		p.target.answers = true
+		p.target.rtt = r.RTT()
+	}
+}
+
+// mistrust takes in that an answer named no probe. It takes more than one, for one may be a damaged packet.
+func (p *Path) mistrust(now time.Time) {
+	if p.rewritten++; p.single {
+		return
+	}
+	for _, a := range p.pending {
+		a.doubted = true
+		p.slowest = max(p.slowest, now.Sub(a.sent))
+	}
+	if p.rewritten >= rewriteProof {
+		p.single = true
+		for _, a := range p.pending {
+			p.trust = append(p.trust, a.key)
+		}
+	}
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

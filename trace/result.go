@@ -1,0 +1,143 @@
+package trace
+
+import (
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// A Fate is what became of a probe. Each probe that was asked for has exactly one of the first five, its outcome; the
+// others are notices about a probe that has its outcome already, or about none for sure.
+type Fate uint8
+
+const (
+	Pending  Fate = iota // on its way; never in a Result
+	Answered             // Reply answers it
+	Lost                 // nobody answered in time
+	Failed               // it never left, or never left the first link: Err says why. A local matter, not the network's loss
+	Unknown              // whether it was answered can't be told (withdrawn, interrupted, the program was stopped): not loss
+
+	Late      // Reply answers a probe that was lost or withdrawn before
+	Duplicate // Reply answers a probe that was answered before
+	Shared    // Reply is the target's and fits several probes, of which Probe is the one with the lowest TTL
+	Rewritten // Reply names the flow but no probe of it: the network rewrites IP IDs (or, where allowed, sequence numbers)
+)
+
+// Outcome reports whether f ends a probe's life, as opposed to a notice.
+func (f Fate) Outcome() bool { return f >= Answered && f <= Unknown }
+
+func (f Fate) String() string {
+	return [...]string{"pending", "answered", "lost", "failed", "unknown", "late", "duplicate", "shared", "rewritten"}[f]
+}
+
+// Evidence says how an answer proved which probe it belongs to, the strongest first.
+type Evidence uint8
+
+const (
+	ByTag      Evidence = iota // it names the probe itself: IP ID, or the timestamp option
+	ByFlow                     // it names the flow, and only this probe of it can be meant
+	Unverified                 // the flow's sequence number was rewritten; ports and IP ID fit the only probe in flight
+)
+
+func (e Evidence) String() string { return [...]string{"tag", "flow", "unverified"}[e] }
+
+// A Result is the one event of a trace: what became of one probe.
+type Result struct {
+	Probe    packet.Probe
+	N        int           // ordinal number of the probe in this run, from 1, in order of sending
+	Fate     Fate          //
+	Sent     time.Time     // when the probe left; zero where Fate is Failed before it was sent
+	Recv     time.Time     // when Reply came in
+	Reply    *packet.Reply // nil where there is none; belongs to the reader
+	Evidence Evidence      // of Reply
+	Err      error         // where Fate is Failed
+}
+
+// RTT is the round-trip time of an answered probe, else 0.
+func (r Result) RTT() time.Duration {
+	if r.Reply == nil {
+		return 0
+	}
+	return r.Recv.Sub(r.Sent)
+}
+
+// FromTarget reports whether the probe reached its target: a TCP answer, which only the target's address may give.
+func (r Result) FromTarget() bool { return r.Reply != nil && r.Reply.Kind == packet.KindTCP }
+
+// Refused reports whether an ICMP error other than time exceeded says that the probe goes no further.
+func (r Result) Refused() bool {
+	if r.Reply == nil {
+		return false
+	}
+	switch r.Reply.Kind {
+	case packet.KindUnreachable, packet.KindTooBig, packet.KindParameterProblem:
+		return true
+	}
+	return false
+}
+
+// Counts is what a run saw and did not take for an answer.
+type Counts struct {
+	Sent        int // probes that left
+	Late        int // answers after the wait
+	Duplicates  int // second and further answers to one probe
+	NearMisses  int // right addresses and ports, wrong sequence or acknowledgement number: forged, or rewritten on the way
+	BadChecksum int // fitting answers whose checksum was wrong
+	Unrelated   int // everything else that was no answer of ours
+	Malformed   int // packets that could not be read
+}
+
+// NearMissAlarm is how many near misses make it likely that somebody forges answers, or that a device on the path
+// rewrites sequence numbers; a single one may be a stray packet.
+const NearMissAlarm = 16
+
+// Verdict says what the matcher made of a received packet.
+type Verdict uint8
+
+const (
+	Believed Verdict = iota
+	IsLate
+	IsDuplicate
+	IsShared
+	TagRewritten
+	NearMiss
+	BadChecksum
+	OwnAddress
+	Unrelated
+	Malformed
+)
+
+func (v Verdict) String() string {
+	return [...]string{
+		"believed", "late", "duplicate", "fits several probes", "names no probe of its flow",
+		"wrong sequence or acknowledgement number", "bad checksum", "comes from our own address", "not an answer to us",
+		"malformed",
+	}[v]
+}
+
+// An Event is what an observer sees: a probe sent (Reply nil) or a packet received (Reply set, valid only during the
+// call), with what was made of it.
+type Event struct {
+	Time    time.Time
+	Probe   *packet.Probe // sent, or the one that the received packet answers; nil where there is none
+	Reply   *packet.Reply
+	Verdict Verdict
+	Err     error // sending failed, or the packet could not be read
+}
+
+// fate is what a packet so judged means for the probe that it names; Pending where it means nothing.
+func (v Verdict) fate() Fate {
+	switch v {
+	case Believed:
+		return Answered
+	case IsLate:
+		return Late
+	case IsDuplicate:
+		return Duplicate
+	case IsShared:
+		return Shared
+	case TagRewritten:
+		return Rewritten
+	}
+	return Pending
+}

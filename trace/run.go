@@ -1,0 +1,427 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// Options are what the engine needs to know.
+type Options struct {
+	// Wait is how long a probe may be answered; 3 s where it is 0.
+	Wait time.Duration
+
+	// Strict believes an ICMP error only where it quotes the very addresses and destination port that were sent. Else
+	// answers from behind NAT count too.
+	Strict bool
+
+	// Loose believes an ICMP error with another sequence number too, where ports and tag fit the only probe in flight:
+	// for firewalls that randomise sequence numbers. Such answers are Unverified.
+	Loose bool
+
+	// Fault, where it is set, is asked why a probe got no answer while nothing at all was heard: an error says what our
+	// own host knows (a next hop that does not resolve).
+	Fault func(packet.Probe) error
+
+	// Observe, where it is set, sees every packet sent and received.
+	Observe func(Event)
+}
+
+const (
+	defaultWait = 3 * time.Second
+
+	// A host whose sends fail is not hammered, so that a link that comes back finds the trace still there.
+	sendErrorPause = 100 * time.Millisecond
+	sendErrorLimit = 20
+
+	// A gap this much longer than was meant is no scheduling delay: the program was stopped. What waits in the socket is
+	// read first, for stallGrace, and what was due in between is Unknown and not Lost.
+	stallGap   = 500 * time.Millisecond
+	stallGrace = 100 * time.Millisecond
+
+	// How long an answered or lost probe is remembered, so that a late answer or a second one is known for what it is.
+	memory = time.Minute
+
+	// For a plan that asks to be woken in the past.
+	minPause = 100 * time.Microsecond
+
+	receiveQueue = 256
+	packetSize   = 2048 // more than any ICMP error may be (RFC 4443: 1280); longer packets are cut
+)
+
+// ErrNextHop is why a probe failed that our own kernel could not deliver to the first router: it answered with a host
+// unreachable in its own name.
+var ErrNextHop = errors.New("next hop unreachable")
+
+// A SendError ends a run after many probes in a row failed in the same way.
+type SendError struct {
+	Probes int
+	Err    error
+}
+
+func (e *SendError) Error() string {
+	return fmt.Sprintf("%d probes in a row could not be sent: %v", e.Probes, e.Err)
+}
+
+func (e *SendError) Unwrap() error { return e.Err }
+
+// Run carries out a plan on a network until the plan has come to its end, ctx ends, or nothing more can be learned. Every
+// probe's outcome goes to emit, in the order in which it becomes known, from the goroutine that called Run. The error is
+// ctx's cause, a *SendError, or what ended receiving. Run leaves no goroutine behind.
+func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
+	if o.Wait <= 0 {
+		o.Wait = defaultWait
+	}
+	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o)}
+	receiving, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	in := newInbox()
+	wg.Go(func() { in.fill(receiving, conn) })
+	err := e.run(ctx, in)
+	stop()
+	wg.Wait()
+	return e.counts, err
+}
+
+type engine struct {
+	conn   Conn
+	plan   Plan
+	o      *Options
+	emit   func(Result)
+	m      *matcher
+	counts Counts
+	sentN  int
+	heard  bool // something was believed
+
+	inFlight queue // in order of sending: the wait is the same for all
+	done     queue // those with an outcome, to be forgotten
+	pending  int
+
+	failed    error // the last send error, and how many like it in a row
+	failures  int
+	pause     time.Time // no sending before
+	stalled   time.Time // when a stall was noticed
+	graceOver time.Time
+	reply     packet.Reply
+}
+
+// queue is a FIFO of probes.
+type queue struct {
+	items []*flight
+	head  int
+}
+
+func (q *queue) push(f *flight) { q.items = append(q.items, f) }
+
+func (q *queue) first() *flight {
+	if q.head == len(q.items) {
+		return nil
+	}
+	return q.items[q.head]
+}
+
+func (q *queue) pop() {
+	q.items[q.head] = nil
+	q.head++
+	if q.head > 64 && q.head > len(q.items)/2 {
+		q.items = append(q.items[:0], q.items[q.head:]...)
+		q.head = 0
+	}
+}
+
+func (e *engine) run(ctx context.Context, in *inbox) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		e.expire(now)
+		wake, err := e.move(ctx, in)
+		if err != nil {
+			e.abandon(now)
+			return err
+		}
+		if e.pending == 0 && wake.IsZero() && ctx.Err() == nil {
+			return nil
+		}
+		if f := e.inFlight.first(); f != nil {
+			if due := later(f.sent.Add(e.o.Wait), e.graceOver); wake.IsZero() || due.Before(wake) {
+				wake = due
+			}
+		}
+		now = time.Now()
+		pause := max(wake.Sub(now), minPause)
+		timer.Reset(pause)
+		select {
+		case d := <-in.full:
+			e.receive(d)
+			in.reuse(d)
+		case err := <-in.failed:
+			e.abandon(time.Now())
+			return fmt.Errorf("receiving: %w", err)
+		case <-timer.C:
+		case <-ctx.Done():
+			e.abandon(time.Now())
+			return context.Cause(ctx)
+		}
+		if late := time.Now(); late.Sub(now) > pause+stallGap {
+			e.stalled, e.graceOver = late, late.Add(stallGrace)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// move does what the plan wants until it wants to wait, and says until when (zero: until something is learned).
+func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error) {
+	for ctx.Err() == nil {
+		// What has come in may change the plan's mind, so it is learned before each step.
+		for more := true; more; {
+			select {
+			case d := <-in.full:
+				e.receive(d)
+				in.reuse(d)
+			default:
+				more = false
+			}
+		}
+		if e.failures >= sendErrorLimit {
+			return time.Time{}, &SendError{e.failures, e.failed}
+		}
+		now := time.Now()
+		if now.Before(e.pause) {
+			return e.pause, nil
+		}
+		switch mv := e.plan.Next(now); mv.do {
+		case doWait:
+			return mv.until, nil
+		case doSend:
+			e.send(mv.probe)
+		case doGiveUp:
+			e.end(mv.key, Lost)
+		case doWithdraw:
+			e.end(mv.key, Unknown)
+		case doPass:
+			if f := e.m.flights[mv.key]; f != nil {
+				f.passed = true
+			}
+		case doTrustFlow:
+			if fl := e.m.flows[flowID{mv.key.Port, mv.key.Seq}]; fl != nil {
+				fl.trusted = true
+			}
+		}
+	}
+	return time.Time{}, nil
+}
+
+func (e *engine) send(p packet.Probe) {
+	e.sentN++
+	sent, err := e.conn.Send(p)
+	now := time.Now()
+	e.observe(Event{Time: now, Probe: &p, Err: err})
+	if err != nil {
+		e.pause = now.Add(sendErrorPause)
+		e.finish(now, Result{Probe: p, N: e.sentN, Fate: Failed, Err: err})
+		return
+	}
+	e.counts.Sent++
+	f := e.m.add(p, e.sentN, sent)
+	e.inFlight.push(f)
+	e.pending++
+}
+
+// end gives a probe that is still in flight the fate that the plan decided on.
+func (e *engine) end(k packet.Key, fate Fate) {
+	if f := e.m.flights[k]; f != nil && f.fate == Pending {
+		e.close(time.Now(), f, f.result(fate))
+	}
+}
+
+// close gives a probe its outcome.
+func (e *engine) close(now time.Time, f *flight, r Result) {
+	f.fate = r.Fate
+	e.pending--
+	e.done.push(f)
+	e.finish(now, r)
+}
+
+// finish tells everybody an outcome.
+func (e *engine) finish(now time.Time, r Result) {
+	switch {
+	case r.Fate != Failed:
+		e.failures, e.failed = 0, nil
+	case e.failed != nil && e.failed.Error() == r.Err.Error():
+		e.failures++
+	default:
+		e.failures, e.failed = 1, r.Err
+	}
+	e.plan.Learn(now, r)
+	e.emit(r)
+}
+
+// expire ends the wait for the probes that have waited their time, and forgets those that are long over.
+func (e *engine) expire(now time.Time) {
+	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
+		if f.fate == Pending {
+			due := f.sent.Add(e.o.Wait)
+			if now.Before(due) || now.Before(e.graceOver) {
+				break
+			}
+			e.close(now, f, e.verdictOnSilence(f, due))
+		}
+		e.inFlight.pop()
+	}
+	for f := e.done.first(); f != nil && now.Sub(f.sent) > memory; f = e.done.first() {
+		e.m.forget(f)
+		e.done.pop()
+	}
+}
+
+func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
+	if !e.stalled.IsZero() && f.sent.Before(e.stalled) && due.Before(e.stalled) {
+		return f.result(Unknown)
+	}
+	r := f.result(Lost)
+	if !e.heard && e.o.Fault != nil {
+		if err := e.o.Fault(f.probe); err != nil {
+			r.Fate, r.Err = Failed, err
+		}
+	}
+	return r
+}
+
+// abandon ends the run: what is in flight stays unknown.
+func (e *engine) abandon(now time.Time) {
+	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
+		if f.fate == Pending {
+			e.close(now, f, f.result(Unknown))
+		}
+		e.inFlight.pop()
+	}
+}
+
+// receive decides what a packet is and tells whom it concerns.
+func (e *engine) receive(d delivery) {
+	now := time.Now()
+	r := &e.reply
+	if err := packet.Parse(d.buf[:d.n], r); err != nil {
+		e.counts.Malformed++
+		e.observe(Event{Time: d.at, Verdict: Malformed, Err: err})
+		return
+	}
+	got := e.m.judge(r, d.at)
+	if got.verdict == Believed && d.at.Sub(got.flight.sent) > e.o.Wait {
+		got.verdict = IsLate
+	}
+	if got.verdict == IsDuplicate && d.at.Equal(got.flight.recv) {
+		return // the same packet, seen on a second interface (a bridge and its port)
+	}
+	e.count(got.verdict)
+	ev := Event{Time: d.at, Reply: r, Verdict: got.verdict}
+	if got.flight != nil {
+		ev.Probe = &got.flight.probe
+	}
+	e.observe(ev)
+	fate := got.verdict.fate()
+	if fate == Pending {
+		return
+	}
+	e.heard = true
+	f := got.flight
+	res := f.result(fate)
+	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
+	if fate == Answered && r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
+		// Our own kernel speaks: the neighbour didn't resolve. A local matter, not a hop.
+		res = f.result(Failed)
+		res.Err = ErrNextHop
+		e.close(now, f, res)
+		return
+	}
+	e.m.settle(got, r, d.at)
+	if fate == Answered {
+		e.close(now, f, res)
+		return
+	}
+	e.plan.Learn(now, res)
+	e.emit(res)
+}
+
+func (e *engine) count(v Verdict) {
+	switch v {
+	case IsLate:
+		e.counts.Late++
+	case IsDuplicate:
+		e.counts.Duplicates++
+	case NearMiss:
+		e.counts.NearMisses++
+	case BadChecksum:
+		e.counts.BadChecksum++
+	case Unrelated, OwnAddress:
+		e.counts.Unrelated++
+	}
+}
+
+func (e *engine) observe(ev Event) {
+	if e.o.Observe != nil {
+		e.o.Observe(ev)
+	}
+}
+
+// inbox carries packets from the goroutine that receives to the engine, in buffers that go round.
+type inbox struct {
+	full   chan delivery
+	empty  chan []byte
+	failed chan error
+}
+
+type delivery struct {
+	buf []byte
+	n   int
+	at  time.Time
+}
+
+func newInbox() *inbox {
+	return &inbox{
+		full:   make(chan delivery, receiveQueue),
+		empty:  make(chan []byte, receiveQueue),
+		failed: make(chan error, 1),
+	}
+}
+
+func (in *inbox) fill(ctx context.Context, conn Conn) {
+	for {
+		var buf []byte
+		select {
+		case buf = <-in.empty:
+		default:
+			buf = make([]byte, packetSize)
+		}
+		n, at, err := conn.Recv(ctx, buf)
+		if err != nil {
+			if ctx.Err() == nil {
+				in.failed <- err
+			}
+			return
+		}
+		select {
+		case in.full <- delivery{buf, n, at}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (in *inbox) reuse(d delivery) {
+	select {
+	case in.empty <- d.buf:
+	default:
+	}
+}

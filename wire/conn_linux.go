@@ -1,0 +1,412 @@
+package wire
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"tcptraceroute/packet"
+)
+
+// Conn is the way to the network: raw sockets to send by, a packet socket that sees what comes in as tcpdump sees it (on
+// any link, before the host's own firewall), and the reserved ports. One Conn serves any number of traces, of both
+// families. Send and Recv may be called side by side; everything else before.
+type Conn struct {
+	send4, send6 int
+	recv         *os.File
+	route        *router
+	clock        *clock
+	mu           sync.Mutex // of the clock, which both directions look at
+
+	ports    []uint16
+	reserved []int // bound sockets that keep the ports ours
+
+	out       []byte
+	lastDst   netip.Addr
+	lastTo    unix.Sockaddr
+	sent4     uint32 // packets sent by each family's socket: the kernel counts along (SOF_TIMESTAMPING_OPT_ID), see stamp
+	sent6     uint32
+	unstamped int // sends in a row without a stamp
+	force     int // interface index to send by, where the flow's route differs from the raw socket's; 0: none
+}
+
+const (
+	receiveBuffer = 1 << 20
+
+	// How long a send waits for the kernel's stamp of it, where the packet was queued; and after how many misses it
+	// believes that the device makes none.
+	stampWait   = time.Millisecond
+	stampMisses = 3
+)
+
+// Open opens the sockets. This, and nothing after it, needs CAP_NET_RAW (and CAP_NET_ADMIN for a mark, where the kernel
+// is older than 5.17). Nothing is received before a port is reserved. The error has ErrPrivilege in its chain where that
+// is the reason.
+func Open(o Options) (*Conn, error) {
+	c := &Conn{send4: -1, send6: -1, clock: newClock()}
+	err := c.open(o)
+	if err != nil {
+		c.Close()
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+			return nil, fmt.Errorf("%w (%w)", ErrPrivilege, err)
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Conn) open(o Options) (err error) {
+	if c.send4, err = openSender(unix.AF_INET, o); err != nil {
+		return err
+	}
+	// A host may have no IPv6 at all; who asks for it then is told when it sends.
+	if c.send6, err = openSender(unix.AF_INET6, o); errors.Is(err, unix.EAFNOSUPPORT) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.openReceiver(); err != nil {
+		return err
+	}
+	if c.route, err = newRouter(o); err != nil {
+		return err
+	}
+	if o.Port != 0 {
+		return c.reserveAny(o.Port)
+	}
+	return nil
+}
+
+// openSender opens a raw socket that takes whole packets: raw(7), IPPROTO_RAW implies that the header is included.
+func openSender(family int, o Options) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_RAW)
+	if err != nil {
+		return -1, opError("raw socket", nil, err)
+	}
+	// Without IP_RECVERR a full queue swallows packets and the send "succeeds" (ip(7)).
+	level, recverr := unix.SOL_IP, unix.IP_RECVERR
+	if family == unix.AF_INET6 {
+		level, recverr = unix.SOL_IPV6, unix.IPV6_RECVERR
+	}
+	set := func(level, name, value int) {
+		if err == nil {
+			err = unix.SetsockoptInt(fd, level, name, value)
+		}
+	}
+	set(level, recverr, 1)
+	set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_SOFTWARE|unix.SOF_TIMESTAMPING_TX_SOFTWARE|
+		unix.SOF_TIMESTAMPING_OPT_ID|unix.SOF_TIMESTAMPING_OPT_TSONLY)
+	if err != nil {
+		unix.Close(fd)
+		return -1, opError("raw socket", nil, err)
+	}
+	if o.Mark != 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(o.Mark)); err != nil {
+			unix.Close(fd)
+			return -1, opError("mark", o.Mark, err)
+		}
+	}
+	if o.Interface != "" {
+		if err := unix.BindToDevice(fd, o.Interface); err != nil {
+			unix.Close(fd)
+			return -1, opError("interface", o.Interface, err)
+		}
+	}
+	return fd, nil
+}
+
+// openReceiver opens a packet socket in cooked mode, which is without link headers on every kind of link (packet(7)). With
+// protocol 0 it receives nothing until it is bound.
+func (c *Conn) openReceiver() error {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return opError("packet socket", nil, err)
+	}
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
+	)
+	if err != nil {
+		unix.Close(fd)
+		return opError("packet socket", nil, err)
+	}
+	c.recv = os.NewFile(uintptr(fd), "packet socket")
+	return nil
+}
+
+// Reserve takes a source port for probes from src, and keeps it from all other programs until Close; port 0 lets the
+// kernel choose. What comes in for it is received from now on. The error has syscall.EADDRINUSE in its chain where
+// somebody else has the port, EADDRNOTAVAIL where src is not an address of this host.
+func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
+	for _, p := range c.ports {
+		if src.Port() != 0 && p == src.Port() {
+			return p, nil // by Open
+		}
+	}
+	fd, port, err := bind(src)
+	if err != nil {
+		return 0, opError("port of", src.Addr(), err)
+	}
+	c.reserved = append(c.reserved, fd)
+	return port, c.Use(port)
+}
+
+// reserveAny reserves a port on every address of the host, while that is still allowed.
+func (c *Conn) reserveAny(port uint16) error {
+	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		fd, _, err := bind(netip.AddrPortFrom(any, port))
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			continue
+		}
+		if err != nil {
+			return opError("port", port, err)
+		}
+		c.reserved = append(c.reserved, fd)
+	}
+	return c.Use(port)
+}
+
+// bind reserves a port as the kernel's own connections do: a bound socket without SO_REUSEADDR excludes every other use
+// of the address and port, and as it doesn't listen the kernel still resets what the target opens, which spares the
+// target a half-open connection.
+func bind(a netip.AddrPort) (fd int, port uint16, err error) {
+	family := unix.AF_INET
+	if a.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, 0, err
+	}
+	if family == unix.AF_INET6 {
+		err = unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil {
+		var sa unix.Sockaddr
+		if sa, err = sockaddr(a.Addr(), a.Port()); err == nil {
+			err = unix.Bind(fd, sa)
+		}
+	}
+	var name unix.Sockaddr
+	if err == nil {
+		name, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, 0, err
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		port = uint16(name.Port)
+	case *unix.SockaddrInet6:
+		port = uint16(name.Port)
+	}
+	return fd, port, nil
+}
+
+// Use receives answers to a source port without reserving it, for a user who wants a port that is in use.
+func (c *Conn) Use(port uint16) error {
+	first := len(c.ports) == 0
+	c.ports = append(c.ports, port)
+	code, err := filter(c.ports)
+	if err != nil {
+		return opError("filter for port", port, err)
+	}
+	return c.control("filter for port", port, func(fd int) error {
+		if err := attach(fd, code); err != nil || !first {
+			return err
+		}
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)})
+	})
+}
+
+func attach(fd int, code []bpf.RawInstruction) error {
+	filters := make([]unix.SockFilter, len(code))
+	for i, in := range code {
+		filters[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(filters)), Filter: &filters[0]})
+}
+
+func hton(v uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
+}
+
+// control does something with the receiving socket.
+func (c *Conn) control(op string, what any, f func(fd int) error) error {
+	raw, err := c.recv.SyscallConn()
+	if err != nil {
+		return opError(op, what, err)
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return opError(op, what, errors.Join(err, inner))
+}
+
+// Send puts a probe on the wire. sent is the kernel's time of the packet's leaving; where the device makes none, the time
+// just before it was handed over. An error is a local one: EPERM from the host's firewall, ENOBUFS from a full queue,
+// EMSGSIZE, ENETUNREACH and their like; the probe did not leave.
+func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
+	if c.out, err = p.AppendBinary(c.out[:0]); err != nil {
+		return time.Time{}, fmt.Errorf("probe: %w", err)
+	}
+	fd, count := c.send4, &c.sent4
+	if p.Dst.Addr().Is6() {
+		fd, count = c.send6, &c.sent6
+	}
+	to, err := c.address(p.Dst.Addr())
+	if err != nil {
+		return time.Time{}, err
+	}
+	before := c.look()
+	if c.force == 0 {
+		err = unix.Sendto(fd, c.out, 0, to)
+	} else {
+		err = unix.Sendmsg(fd, c.out, c.pktinfo(p.Dst.Addr()), to, 0)
+	}
+	if err != nil {
+		return time.Time{}, opError("sending", nil, err)
+	}
+	stamp := c.stamp(fd, count)
+	after := c.look()
+	return c.clock.sent(before, after, stamp), nil
+}
+
+// address is where the kernel is to send. The one of the last probe is kept, for a zone is looked up.
+func (c *Conn) address(a netip.Addr) (unix.Sockaddr, error) {
+	if c.lastTo != nil && a == c.lastDst {
+		return c.lastTo, nil
+	}
+	to, err := sockaddr(a, 0) // IPv6: a port would be taken for a protocol (ipv6(7))
+	if err == nil {
+		c.lastDst, c.lastTo = a, to
+	}
+	return to, err
+}
+
+func (c *Conn) look() instant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock.look()
+}
+
+// pktinfo makes the kernel send by the forced interface.
+func (c *Conn) pktinfo(dst netip.Addr) []byte {
+	if dst.Is4() {
+		return unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(c.force)})
+	}
+	return unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(c.force)})
+}
+
+// stamp reads the kernel's time of the packet just sent from the socket's error queue, where it is as soon as the device
+// has taken the packet. 0: there is none. count is the number of that packet, as we count; the kernel counts some of
+// those that failed too, so it may be ahead, and then we follow.
+func (c *Conn) stamp(fd int, count *uint32) int64 {
+	id := *count
+	*count++
+	var oob [256]byte
+	for waited := false; ; {
+		_, n, _, _, err := unix.Recvmsg(fd, nil, oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			if waited || c.unstamped >= stampMisses {
+				c.unstamped++
+				return 0
+			}
+			waited = true
+			ts := unix.NsecToTimespec(int64(stampWait))
+			unix.Ppoll([]unix.PollFd{{Fd: int32(fd)}}, &ts, nil) // POLLERR is always waited for
+		default:
+			if at, of, ok := parseStamp(oob[:n]); ok && int32(of-id) >= 0 {
+				*count, c.unstamped = of+1, 0
+				return at
+			}
+		}
+	}
+}
+
+// Recv implements the receiving half of a trace's connection. It may be called again after its ctx has ended.
+func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	if err := c.recv.SetReadDeadline(time.Time{}); err != nil {
+		return 0, time.Time{}, opError("receiving", nil, err)
+	}
+	// The deadline in the past wakes the reader.
+	stop := context.AfterFunc(ctx, func() { c.recv.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	raw, err := c.recv.SyscallConn()
+	if err != nil {
+		return 0, time.Time{}, opError("receiving", nil, err)
+	}
+	var oob [256]byte
+	var n, oobn int
+	for {
+		var inner error
+		err := raw.Read(func(fd uintptr) bool {
+			n, oobn, _, _, inner = unix.Recvmsg(int(fd), buf, oob[:], unix.MSG_DONTWAIT)
+			return inner != unix.EAGAIN && inner != unix.EINTR
+		})
+		switch {
+		case ctx.Err() != nil:
+			return 0, time.Time{}, ctx.Err()
+		case err != nil:
+			return 0, time.Time{}, opError("receiving", nil, err)
+		case inner == unix.ENETDOWN || inner == unix.ENOBUFS:
+			continue // an interface went down; it may come back, and there are others
+		case inner != nil:
+			return 0, time.Time{}, opError("receiving", nil, inner)
+		}
+		stamp, unfinished := parseReceived(oob[:oobn])
+		if unfinished {
+			packet.CompleteTCPChecksum(buf[:n])
+		}
+		c.mu.Lock()
+		at := c.clock.received(c.clock.look(), stamp)
+		c.mu.Unlock()
+		return n, at, nil
+	}
+}
+
+// Close frees the ports and closes the sockets.
+func (c *Conn) Close() error {
+	var errs []error
+	for _, fd := range append(c.reserved, c.send4, c.send6) {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
+	}
+	if c.recv != nil {
+		errs = append(errs, c.recv.Close())
+	}
+	if c.route != nil {
+		errs = append(errs, c.route.Close())
+	}
+	return opError("closing", nil, errors.Join(errs...))
+}
+
+// sockaddr is an address for the kernel.
+func sockaddr(a netip.Addr, port uint16) (unix.Sockaddr, error) {
+	if a.Is4() {
+		return &unix.SockaddrInet4{Addr: a.As4(), Port: int(port)}, nil
+	}
+	sa := &unix.SockaddrInet6{Addr: a.As16(), Port: int(port)}
+	if zone := a.Zone(); zone != "" {
+		index, err := interfaceIndex(zone)
+		if err != nil {
+			return nil, err
+		}
+		sa.ZoneId = uint32(index)
+	}
+	return sa, nil
+}

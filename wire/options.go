@@ -1,0 +1,40 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Options are what has to be known before privileges are dropped.
+type Options struct {
+	Interface string // send by this interface only; "": where the route says
+	Mark      uint32 // SO_MARK of all probes, for policy routing; 0: none
+	Port      uint16 // a source port that an ordinary user may not bind, to be reserved at once; 0: none
+}
+
+// Route is what the kernel would do with a flow.
+type Route struct {
+	Source    netip.Addr // the source address, with a zone where it is link-local
+	Interface string
+	Gateway   netip.Addr // the next hop where it is not the target itself
+	MTU       int        // of the interface; 0: not known
+	Local     bool       // the target is one of our own addresses
+}
+
+// ErrUnsupported says that on this platform the program has no way to the network yet.
+var ErrUnsupported = errors.New("sending TCP probes is not supported on this platform yet; it is on Linux")
+
+// ErrPrivilege is in the chain of Open's error where the caller may not open raw sockets.
+var ErrPrivilege = errors.New("raw sockets need root or the capability CAP_NET_RAW")
+
+// opError says which operation on what failed.
+func opError(op string, what any, err error) error {
+	if err == nil {
+		return nil
+	}
+	if what == nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return fmt.Errorf("%s %v: %w", op, what, err)
+}

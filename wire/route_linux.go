@@ -1,0 +1,246 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"tcptraceroute/packet"
+)
+
+// router asks the kernel what it would do with a flow (rtnetlink(7)).
+type router struct {
+	conn  *netlink.Conn
+	mark  uint32
+	bound int // interface index that all probes are sent by; 0: none
+}
+
+func newRouter(o Options) (*router, error) {
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return nil, opError("netlink", nil, err)
+	}
+	r := &router{conn: conn, mark: o.Mark}
+	if o.Interface != "" {
+		if r.bound, err = interfaceIndex(o.Interface); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *router) Close() error { return r.conn.Close() }
+
+// hop is the kernel's answer.
+type hop struct {
+	source, gateway netip.Addr
+	index           int
+	local           bool
+}
+
+// Route tells what the kernel would do with a TCP flow to dst, from src where its address is given (and by its port
+// where that is not 0). The error is the kernel's: ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL.
+func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
+	h, err := c.route.lookup(dst, src, true)
+	if err != nil {
+		return Route{}, opError("route to", dst.Addr(), err)
+	}
+	// The raw socket's own look-up knows no ports. Where rules look at them and it would go elsewhere, it is told.
+	if plain, err := c.route.lookup(dst, src, false); err == nil && plain.index != h.index {
+		c.force = h.index
+	}
+	out := Route{Source: h.source, Gateway: h.gateway, Local: h.local}
+	if out.Interface, out.MTU, err = c.route.link(h.index); err != nil {
+		return Route{}, err
+	}
+	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
+		out.Source = src.Addr()
+	}
+	if a := out.Source; a.IsLinkLocalUnicast() && a.Is6() {
+		out.Source = a.WithZone("")
+	}
+	return out, nil
+}
+
+// lookup asks for one flow, by its ports or without them.
+func (r *router) lookup(dst, src netip.AddrPort, ports bool) (hop, error) {
+	family, bits := byte(unix.AF_INET), byte(32)
+	if dst.Addr().Is6() {
+		family, bits = unix.AF_INET6, 128
+	}
+	ae := netlink.NewAttributeEncoder()
+	ae.Bytes(unix.RTA_DST, dst.Addr().AsSlice())
+	header := unix.RtMsg{Family: family, Dst_len: bits, Flags: 0}
+	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
+		header.Src_len = bits
+		ae.Bytes(unix.RTA_SRC, src.Addr().AsSlice())
+	}
+	oif := r.bound
+	if zone := dst.Addr().Zone(); zone != "" {
+		index, err := interfaceIndex(zone)
+		if err != nil {
+			return hop{}, err
+		}
+		oif = index
+	}
+	if oif != 0 {
+		ae.Uint32(unix.RTA_OIF, uint32(oif))
+	}
+	if r.mark != 0 {
+		ae.Uint32(unix.RTA_MARK, r.mark)
+	}
+	ae.Uint32(unix.RTA_UID, uint32(os.Geteuid()))
+	if ports {
+		ae.Uint8(unix.RTA_IP_PROTO, unix.IPPROTO_TCP)
+		ae.Bytes(unix.RTA_DPORT, []byte{byte(dst.Port() >> 8), byte(dst.Port())})
+		if src.Port() != 0 {
+			ae.Bytes(unix.RTA_SPORT, []byte{byte(src.Port() >> 8), byte(src.Port())})
+		}
+	}
+	attrs, err := ae.Encode()
+	if err != nil {
+		return hop{}, err
+	}
+	body := []byte{
+		header.Family, header.Dst_len, header.Src_len, header.Tos, header.Table, header.Protocol, header.Scope, header.Type,
+		0, 0, 0, 0,
+	}
+	answers, err := r.conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETROUTE, Flags: netlink.Request},
+		Data:   append(body, attrs...),
+	})
+	if err != nil {
+		return hop{}, errno(err)
+	}
+	if len(answers) != 1 || len(answers[0].Data) < unix.SizeofRtMsg {
+		return hop{}, errors.New("the kernel's answer can't be read")
+	}
+	return parseRoute(answers[0].Data)
+}
+
+func parseRoute(b []byte) (hop, error) {
+	h := hop{local: b[7] == unix.RTN_LOCAL}
+	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofRtMsg:])
+	if err != nil {
+		return hop{}, err
+	}
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.RTA_OIF:
+			h.index = int(ad.Uint32())
+		case unix.RTA_PREFSRC:
+			h.source, _ = netip.AddrFromSlice(ad.Bytes())
+		case unix.RTA_GATEWAY:
+			h.gateway, _ = netip.AddrFromSlice(ad.Bytes())
+		case unix.RTA_VIA: // an IPv4 route by an IPv6 gateway: family, then address
+			if via := ad.Bytes(); len(via) > 2 {
+				h.gateway, _ = netip.AddrFromSlice(via[2:])
+			}
+		}
+	}
+	return h, ad.Err()
+}
+
+// errno takes the system's error out of netlink's wrapping, which names internals.
+func errno(err error) error {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return e
+	}
+	return err
+}
+
+// link is the name and MTU of an interface.
+func (r *router) link(index int) (name string, mtu int, err error) {
+	body := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(body[4:], uint32(index))
+	answers, err := r.conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request},
+		Data:   body,
+	})
+	if err != nil {
+		return "", 0, opError("interface number", index, errno(err))
+	}
+	if len(answers) != 1 || len(answers[0].Data) < unix.SizeofIfInfomsg {
+		return "", 0, fmt.Errorf("interface number %d: the kernel's answer can't be read", index)
+	}
+	ad, err := netlink.NewAttributeDecoder(answers[0].Data[unix.SizeofIfInfomsg:])
+	if err != nil {
+		return "", 0, opError("interface number", index, err)
+	}
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.IFLA_IFNAME:
+			name = ad.String()
+		case unix.IFLA_MTU:
+			mtu = int(ad.Uint32())
+		}
+	}
+	return name, mtu, opError("interface number", index, ad.Err())
+}
+
+// NextHopError is what Fault answers with: the link's neighbour, the first router or the target itself, does not resolve.
+type NextHopError struct {
+	NextHop   netip.Addr
+	Interface string
+}
+
+func (e *NextHopError) Error() string {
+	return fmt.Sprintf("next hop %v on %s does not answer (no ARP or neighbour discovery reply)", e.NextHop, e.Interface)
+}
+
+// Unwrap makes it the error that the kernel gives for it.
+func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
+
+// Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not resolve;
+// nil where it knows of nothing.
+func (c *Conn) Fault(p packet.Probe) error {
+	h, err := c.route.lookup(p.Dst, p.Src, true)
+	if err != nil {
+		return opError("route to", p.Dst.Addr(), err)
+	}
+	next := p.Dst.Addr().WithZone("")
+	if h.gateway.IsValid() {
+		next = h.gateway
+	}
+	if h.local || !c.route.unresolved(next, h.index) {
+		return nil
+	}
+	name, _, err := c.route.link(h.index)
+	if err != nil {
+		return err
+	}
+	return &NextHopError{next, name}
+}
+
+// unresolved reports whether the kernel is looking for this neighbour in vain.
+func (r *router) unresolved(a netip.Addr, index int) bool {
+	family := byte(unix.AF_INET)
+	if a.Is6() {
+		family = unix.AF_INET6
+	}
+	ae := netlink.NewAttributeEncoder()
+	ae.Bytes(unix.NDA_DST, a.AsSlice())
+	attrs, err := ae.Encode()
+	if err != nil {
+		return false
+	}
+	body := make([]byte, unix.SizeofNdMsg)
+	body[0] = family
+	binary.NativeEndian.PutUint32(body[4:], uint32(index))
+	answers, err := r.conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETNEIGH, Flags: netlink.Request},
+		Data:   append(body, attrs...),
+	})
+	if err != nil || len(answers) != 1 || len(answers[0].Data) < unix.SizeofNdMsg {
+		return false // kernels before 5.0 tell nothing
+	}
+	state := binary.NativeEndian.Uint16(answers[0].Data[8:])
+	return state&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0
+}
