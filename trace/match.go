@@ -33,14 +33,15 @@ type flow struct {
 
 // flight is one probe on its way.
 type flight struct {
-	flow   *flow
-	probe  packet.Probe
-	key    packet.Key
-	n      int
-	sent   time.Time
-	fate   Fate
-	passed bool
-	recv   time.Time // of its answer
+	flow     *flow
+	probe    packet.Probe
+	key      packet.Key
+	n        int
+	sent     time.Time
+	fate     Fate
+	passed   bool
+	recv     time.Time // of its answer
+	byTarget bool      // and that was the target's
 }
 
 func (f *flight) result(fate Fate) Result {
@@ -175,7 +176,7 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 	}
 	if r.TCP.Flags.Has(packet.SYN) && slices.Contains(fl.opened[:fl.nopened], r.TCP.Seq) {
-		return match{IsDuplicate, fl.last(Answered), ByFlow}
+		return match{IsDuplicate, fl.newest(byTarget), ByFlow}
 	}
 	only, several := fl.candidates(func(f *flight) bool { return f.probe.TTL > fl.spent })
 	if only == nil && fl.best == 0 {
@@ -184,17 +185,17 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	switch {
 	case only == nil:
 		// Nobody is waiting for it: it is late for one that was given up, or the second of one that was answered.
-		if f := fl.last(Lost); f != nil && f.probe.TTL > fl.spent {
+		if f := fl.newest(func(f *flight) bool { return f.fate == Lost && f.probe.TTL > fl.spent }); f != nil {
 			return match{IsLate, f, ByFlow}
 		}
-		if f := fl.last(Answered); f != nil {
+		if f := fl.newest(byTarget); f != nil {
 			return match{IsDuplicate, f, ByFlow}
 		}
-		return match{IsLate, fl.flights[len(fl.flights)-1], ByFlow}
+		return match{IsLate, fl.newest(anyFlight), ByFlow}
 	case several:
 		return match{IsShared, only, ByFlow}
-	case fl.best > 0 && at.Sub(only.sent) < fl.best/2:
-		// The target was never that fast: this is an answer to a probe before.
+	case at.Sub(only.sent) < fl.best/2 && fl.best-at.Sub(only.sent) > rttNoise:
+		// The target was never nearly that fast: this is an answer to a probe before.
 		return match{IsLate, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -226,15 +227,19 @@ func (fl *flow) candidates(can func(*flight) bool) (lowest *flight, several bool
 	return lowest, several
 }
 
-// last is the newest probe of the flow with this fate.
-func (fl *flow) last(fate Fate) *flight {
+// newest is the probe of the flow that was sent last, of those that are so.
+func (fl *flow) newest(so func(*flight) bool) *flight {
 	for _, f := range slices.Backward(fl.flights) {
-		if f.fate == fate {
+		if so(f) {
 			return f
 		}
 	}
 	return nil
 }
+
+func anyFlight(*flight) bool { return true }
+
+func byTarget(f *flight) bool { return f.byTarget }
 
 // judgeICMP decides on an ICMP error by the packet it quotes.
 func (m *matcher) judgeICMP(r *packet.Reply) match {
@@ -272,8 +277,7 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 		}
 		only, several := fl.candidates(anyFlight)
 		if only == nil {
-			only = fl.flights[len(fl.flights)-1]
-			return match{IsLate, only, ByFlow}
+			return match{IsLate, fl.newest(anyFlight), ByFlow}
 		}
 		if !fl.trusted || several {
 			return match{TagRewritten, only, ByFlow}
@@ -283,9 +287,12 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 	return match{verdict: verdict}
 }
 
-const protocolTCP = 6 // IANA protocol number
+const (
+	protocolTCP = 6 // IANA protocol number
 
-func anyFlight(*flight) bool { return true }
+	// rttNoise is how much faster than ever before an answer may be for no reason.
+	rttNoise = 5 * time.Millisecond
+)
 
 // addressed reports whether the quoted packet's addresses and ports can be those of the flow. NAT on the way may have
 // rewritten the destination, and a cloud's gateway leaves its public address as the source; the source port is what the
@@ -333,6 +340,6 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 		fl.spent = max(fl.spent, got.flight.probe.TTL)
 	}
 	if got.verdict == Believed {
-		got.flight.fate, got.flight.recv = Answered, at
+		got.flight.fate, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP
 	}
 }

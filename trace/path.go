@@ -11,8 +11,9 @@ import (
 // Path is the plan that finds the way to one target.
 //
 // All hops are probed in passes (the first probe of every hop, then the second, and so on), so that no router gets a
-// burst. How far it looks ahead is bounded by the window (PathOptions.Parallel), in which a probe that has waited for
-// slow does not count: silence must not fill it. It stops sending past the target as soon as an answer tells the distance.
+// burst. What is in flight is bounded by the window (PathOptions.Parallel), in which a probe that has waited for slow does
+// not count: silence must not fill it. How far it looks ahead is bounded by lookAhead, and an answer from the target, which
+// tells the distance, ends it.
 //
 // All probes are one flow, as alike as retransmissions, so that they take one path and no firewall minds them. The price
 // is that a TCP answer says that the target was reached, but not by which probe. So once the target is known to answer,
@@ -36,12 +37,16 @@ type Path struct {
 	pending []*ask
 	limit   int // the last TTL worth asking
 	spent   int // the highest TTL known to end at a router
+	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
 
 	target struct {
 		answers bool
 		told    bool          // an answer was told to be that of one probe
+		vague   bool          // rtt may be far too long, see share
 		rtt     time.Duration // the longest seen; as long as no probe could be told, an upper bound
+		least   time.Duration // the shortest
+		ready   time.Time     // when the reset of the last answer is over
 	}
 	rewritten int          // answers that named the flow and no probe
 	single    bool         // so only one probe of the flow may be in flight
@@ -72,6 +77,18 @@ const (
 	// settleSlack is added to twice the target's round-trip time before a probe is held to be unanswered by it.
 	settleSlack = 20 * time.Millisecond
 
+	// doubtMargin is how long before the end of its wait a doubted probe is withdrawn.
+	doubtMargin = time.Millisecond
+
+	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by.
+	lookAhead = 8
+
+	// resetTime and a resetShare of the round-trip time is what the target is left alone after an answer, so that our
+	// kernel's reset of what it opened gets there before the next SYN, which else would not be answered (a listening Linux
+	// answers a repeated SYN once in 500 ms).
+	resetTime  = 2 * time.Millisecond
+	resetShare = 8
+
 	// leastPatience is the least time that a probe waits where it does not wait its whole time, see patience.
 	leastPatience = time.Second
 
@@ -91,7 +108,7 @@ func NewPath(o PathOptions) (*Path, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	p := &Path{o: o, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1}
+	p := &Path{o: o, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.seq = p.rng.Uint32()
 	if o.Flags.Has(packet.ACK) {
@@ -117,16 +134,21 @@ func (p *Path) Next(now time.Time) Move {
 	}
 	var when time.Time
 	for _, a := range p.pending {
-		if a.ttl > p.limit || a.doubted && a.passed && p.decided(a) {
+		if p.moot(a) {
 			return Withdraw(a.key)
 		}
-		// That a probe has waited its whole time, the engine knows by itself.
-		if due := a.sent.Add(p.patience(a)); due.Before(a.sent.Add(p.o.Wait)) {
-			if !now.Before(due) {
-				return GiveUp(a.key)
-			}
-			when = sooner(when, due)
+		due := a.sent.Add(p.patience(a))
+		switch {
+		case a.doubted && !now.Before(due.Add(-doubtMargin)):
+			return Withdraw(a.key) // it may have been answered: not lost
+		case a.doubted:
+			due = due.Add(-doubtMargin)
+		case !due.Before(a.sent.Add(p.o.Wait)):
+			continue // that a probe has waited its whole time, the engine knows by itself
+		case !now.Before(due):
+			return GiveUp(a.key)
 		}
+		when = sooner(when, due)
 	}
 	if p.o.Parallel == 1 {
 		return p.oneByOne(now)
@@ -138,10 +160,21 @@ func (p *Path) Next(now time.Time) Move {
 func (p *Path) oneByOne(now time.Time) Move {
 	for ttl := p.o.FirstTTL; ttl <= p.limit && len(p.pending) == 0; ttl++ {
 		if p.hop(ttl).asked < p.o.Queries {
+			if at := p.notBefore(ttl); now.Before(at) {
+				return WaitUntil(at)
+			}
 			return p.ask(ttl, now)
 		}
 	}
 	return Move{}
+}
+
+// notBefore is when a hop may be asked.
+func (p *Path) notBefore(ttl int) time.Time {
+	if p.exclusive(ttl) {
+		return later(p.soon, p.target.ready)
+	}
+	return p.soon
 }
 
 // sideBySide asks the hop that was asked least, the nearest first, as soon as the window, the spacing and what is in
@@ -153,26 +186,39 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		if free := a.sent.Add(slow); now.Before(free) {
 			window--
 			when = sooner(when, free)
+		} else {
+			p.known = max(p.known, a.ttl)
 		}
 		if blocker == nil && !a.passed && p.exclusive(a.ttl) {
 			blocker = a
 		}
 	}
 	any, free := p.least()
+	if p.target.answers && !p.target.told {
+		if a := p.doubt(any); a != nil {
+			if settled := a.sent.Add(p.settling(a.ttl)); now.Before(settled) {
+				return WaitUntil(sooner(when, settled))
+			}
+			return Withdraw(a.key) // to be asked anew
+		}
+		if p.target.vague {
+			any = p.limit
+		}
+	}
 	if any == 0 || window <= 0 {
 		return WaitUntil(when)
 	}
 	if now.Before(p.soon) {
 		return WaitUntil(p.soon)
 	}
-	ttl := any
+	ttl, settled := any, p.notBefore(any)
 	if blocker != nil && p.exclusive(any) {
-		settled := blocker.sent.Add(p.settling(any))
-		if !now.Before(settled) {
-			blocker.passed = true
-			return Pass(blocker.key)
-		}
+		settled = later(settled, blocker.sent.Add(p.settling(any)))
+	}
+	if now.Before(settled) {
 		ttl, when = free, sooner(when, settled)
+	} else if blocker != nil && p.exclusive(any) {
+		return p.pass(blocker)
 	}
 	if ttl == 0 {
 		return WaitUntil(when)
@@ -180,11 +226,38 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	return p.ask(ttl, now)
 }
 
-// least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none.
+// pass takes it that the target does not answer a probe. If nothing else could have drowned its answer, the hop is not
+// the target, and those to the same hop that were doubted were not answered by the target either.
+func (p *Path) pass(a *ask) Move {
+	a.passed = true
+	if !a.doubted {
+		for _, other := range p.pending {
+			other.doubted = other.doubted && other.ttl != a.ttl
+		}
+	}
+	return Pass(a.key)
+}
+
+// doubt finds the probe whose place is needed to ask the target again, where nothing that may reach it is left to ask
+// (any), or the one hop that certainly does has no probe left.
+func (p *Path) doubt(any int) *ask {
+	if any > p.spent && !p.target.vague || p.target.vague && p.hop(p.limit).asked < p.o.Queries {
+		return nil
+	}
+	for _, a := range p.pending {
+		if a.doubted && (a.ttl == p.limit || !p.target.vague) {
+			return a
+		}
+	}
+	return nil
+}
+
+// least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none. Of
+// which nothing is known yet, no hop is asked twice, nor one beyond lookAhead.
 func (p *Path) least() (any, free int) {
-	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
+	for ttl := p.o.FirstTTL; ttl <= min(p.limit, p.known+lookAhead); ttl++ {
 		asked := p.hop(ttl).asked
-		if asked >= p.o.Queries {
+		if asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers {
 			continue
 		}
 		if any == 0 || asked < p.hop(any).asked {
@@ -197,10 +270,27 @@ func (p *Path) least() (any, free int) {
 	return any, free
 }
 
-// decided reports whether the doubt about a probe is over: what it doubted is known to be the target (it was the
-// target's answer, or drowned in it), or probes are asked one by one because none can be told from another.
-func (p *Path) decided(a *ask) bool {
-	return p.single || p.target.answers && a.ttl == p.limit && p.hop(a.ttl).answered
+// moot reports whether nothing depends on a probe any more. One beyond the target keeps others from being told from it, as
+// long as there are others to be sent. One that was doubted is moot once its hop is known to be the target: it was the
+// target's answer, or drowned in it; or once probes are asked one by one because none can be told from another.
+func (p *Path) moot(a *ask) bool {
+	switch {
+	case a.ttl > p.limit:
+		return a.passed || !p.target.answers || !p.wanting()
+	case a.doubted && a.passed:
+		return p.single || p.target.told && a.ttl == p.limit
+	}
+	return false
+}
+
+// wanting reports whether there are probes to be sent that may reach the target.
+func (p *Path) wanting() bool {
+	for ttl := p.spent + 1; ttl <= p.limit; ttl++ {
+		if p.hop(ttl).asked < p.o.Queries {
+			return true
+		}
+	}
+	return false
 }
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
@@ -224,26 +314,39 @@ func (p *Path) settling(ttl int) time.Duration {
 //
 //   - Where a hop beyond has answered, the path is alive and known to be no slower than its slowest answer from this hop
 //     on: a probe waits patienceFactor times that, and leastPatience at least (routers make their answers slowly).
-//   - Where nothing beyond has answered, and one probe of this hop has waited its whole time in vain, the others of the
-//     hop wait leastPatience: the silence was given its chance once.
+//   - Where nothing beyond has answered, and a probe to this hop or between it and the last one that answered has waited
+//     its whole time in vain, it waits leastPatience: the silence was given its chance once.
 func (p *Path) patience(a *ask) time.Duration {
 	if p.o.Patient || p.o.Parallel == 1 {
 		return p.o.Wait
 	}
 	var slowest time.Duration
-	beyond := false
+	last := a.ttl // that answered, from this hop on
 	for ttl := a.ttl; ttl <= p.limit; ttl++ {
-		h := p.hop(ttl)
-		slowest = max(slowest, h.rtt)
-		beyond = beyond || h.answered && ttl > a.ttl
+		if h := p.hop(ttl); h.answered {
+			slowest, last = max(slowest, h.rtt), ttl
+		}
 	}
-	switch {
-	case beyond:
-		return min(max(patienceFactor*slowest, leastPatience), p.o.Wait)
-	case p.hop(a.ttl).silent:
-		return min(max(patienceFactor*p.slowest, leastPatience), p.o.Wait)
+	if last == a.ttl && !p.silent(a.ttl) {
+		return p.o.Wait
 	}
-	return p.o.Wait
+	if last == a.ttl {
+		slowest = p.slowest
+	}
+	return min(max(patienceFactor*slowest, leastPatience), p.o.Wait)
+}
+
+// silent reports whether a probe to this hop, or to one before it behind the last that answered, waited in vain.
+func (p *Path) silent(ttl int) bool {
+	for ; ttl >= p.o.FirstTTL; ttl-- {
+		switch h := p.hop(ttl); {
+		case h.silent:
+			return true
+		case h.answered:
+			return false
+		}
+	}
+	return false
 }
 
 // ask sends a probe.
@@ -303,7 +406,7 @@ func (p *Path) Learn(now time.Time, r Result) {
 	case Answered, Lost, Failed, Unknown:
 		p.settle(now, r)
 	case Late:
-		p.hear(r)
+		p.hear(now, r)
 	case Shared:
 		p.share(now, r)
 	case Rewritten:
@@ -327,7 +430,7 @@ func (p *Path) settle(now time.Time, r Result) {
 	case Lost:
 		h.silent = h.silent || age >= p.o.Wait
 	case Answered:
-		p.hear(r)
+		p.hear(now, r)
 		if r.FromTarget() || r.Refused() {
 			p.limit = min(p.limit, ttl)
 		}
@@ -335,10 +438,11 @@ func (p *Path) settle(now time.Time, r Result) {
 }
 
 // hear takes in what an answer says of the path and of the times.
-func (p *Path) hear(r Result) {
+func (p *Path) hear(now time.Time, r Result) {
 	ttl, rtt := int(r.Probe.TTL), r.RTT()
 	h := p.hop(ttl)
 	h.answered = true
+	p.known = max(p.known, ttl)
 	h.rtt = max(h.rtt, rtt)
 	p.slowest = max(p.slowest, rtt)
 	switch {
@@ -346,10 +450,20 @@ func (p *Path) hear(r Result) {
 		p.spent = max(p.spent, ttl)
 	case r.FromTarget():
 		if r.Fate == Answered && !p.target.told {
-			p.target.rtt, p.target.told = 0, true
+			p.target.rtt, p.target.least, p.target.told, p.target.vague = 0, rtt, true, false
 		}
+		p.target.least = min(p.target.least, rtt)
 		p.target.rtt, p.target.answers = max(p.target.rtt, rtt), true
+		p.rest(now)
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
+	}
+}
+
+// rest leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
+func (p *Path) rest(now time.Time) {
+	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
+	if p.target.told {
+		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
 	}
 }
 
@@ -358,10 +472,15 @@ func (p *Path) share(now time.Time, r Result) {
 	if ttl := int(r.Probe.TTL); ttl <= p.spent {
 		p.spent = ttl - 1 // the route has become shorter
 	}
+	var oldest, youngest time.Duration
 	far := 0
 	for _, a := range p.pending {
-		if a.ttl > p.spent {
+		if a.ttl > p.spent && !a.passed {
 			a.doubted = true
+			age := now.Sub(a.sent)
+			if oldest = max(oldest, age); far == 0 || age < youngest {
+				youngest = age
+			}
 			far = max(far, a.ttl)
 		}
 	}
@@ -370,8 +489,12 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	if !p.target.answers {
 		p.target.answers = true
-		p.target.rtt = r.RTT()
+		p.target.rtt = oldest
+		// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop
+		// in doubt is asked.
+		p.target.vague = oldest > slow && youngest < oldest/2
 	}
+	p.rest(now)
 }
 
 // mistrust takes in that an answer named no probe. It takes more than one, for one may be a damaged packet.

@@ -104,6 +104,7 @@ type engine struct {
 	failed    error // the last send error, and how many like it in a row
 	failures  int
 	pause     time.Time // no sending before
+	expected  time.Time // by when the clock should have been read again
 	stalled   time.Time // when a stall was noticed
 	graceOver time.Time
 	reply     packet.Reply
@@ -137,7 +138,7 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		now := time.Now()
+		now := e.tick()
 		e.expire(now)
 		wake, err := e.move(ctx, in)
 		if err != nil {
@@ -152,9 +153,13 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 				wake = due
 			}
 		}
-		now = time.Now()
-		pause := max(wake.Sub(now), minPause)
+		now = e.tick()
+		pause := time.Hour
+		if !wake.IsZero() {
+			pause = max(wake.Sub(now), minPause)
+		}
 		timer.Reset(pause)
+		e.expected = now.Add(pause)
 		select {
 		case d := <-in.full:
 			e.receive(d)
@@ -167,10 +172,17 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 			e.abandon(time.Now())
 			return context.Cause(ctx)
 		}
-		if late := time.Now(); late.Sub(now) > pause+stallGap {
-			e.stalled, e.graceOver = late, late.Add(stallGrace)
-		}
 	}
+}
+
+// tick reads the clock, and notices when the program was stopped since it was last read.
+func (e *engine) tick() time.Time {
+	now := time.Now()
+	if !e.expected.IsZero() && now.Sub(e.expected) > stallGap {
+		e.stalled, e.graceOver = now, now.Add(stallGrace)
+	}
+	e.expected = now
+	return now
 }
 
 func later(a, b time.Time) time.Time {
@@ -196,7 +208,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		if e.failures >= sendErrorLimit {
 			return time.Time{}, &SendError{e.failures, e.failed}
 		}
-		now := time.Now()
+		now := e.tick()
 		if now.Before(e.pause) {
 			return e.pause, nil
 		}
@@ -233,6 +245,7 @@ func (e *engine) send(p packet.Probe) {
 		return
 	}
 	e.counts.Sent++
+	e.failures = 0
 	f := e.m.add(p, e.sentN, sent)
 	e.inFlight.push(f)
 	e.pending++
@@ -255,13 +268,11 @@ func (e *engine) close(now time.Time, f *flight, r Result) {
 
 // finish tells everybody an outcome.
 func (e *engine) finish(now time.Time, r Result) {
-	switch {
-	case r.Fate != Failed:
-		e.failures, e.failed = 0, nil
-	case e.failed != nil && e.failed.Error() == r.Err.Error():
-		e.failures++
-	default:
-		e.failures, e.failed = 1, r.Err
+	if r.Fate == Failed {
+		if e.failed != nil && e.failed.Error() != r.Err.Error() {
+			e.failures = 0
+		}
+		e.failures, e.failed = e.failures+1, r.Err
 	}
 	e.plan.Learn(now, r)
 	e.emit(r)
@@ -321,7 +332,7 @@ func (e *engine) receive(d delivery) {
 	if got.verdict == Believed && d.at.Sub(got.flight.sent) > e.o.Wait {
 		got.verdict = IsLate
 	}
-	if got.verdict == IsDuplicate && d.at.Equal(got.flight.recv) {
+	if got.verdict == IsDuplicate && got.flight != nil && d.at.Equal(got.flight.recv) {
 		return // the same packet, seen on a second interface (a bridge and its port)
 	}
 	e.count(got.verdict)
@@ -331,7 +342,7 @@ func (e *engine) receive(d delivery) {
 	}
 	e.observe(ev)
 	fate := got.verdict.fate()
-	if fate == Pending {
+	if fate == Pending || got.flight == nil {
 		return
 	}
 	e.heard = true

@@ -1,0 +1,87 @@
+package tcptraceroute
+
+import (
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "tcptraceroute/"
+
+// layers is the house from the ground up: which rooms of ours a package may import, and what it may never import and
+// why. A package that is not here has no room yet: give it one.
+var layers = map[string]struct {
+	ours  []string
+	never []string // standard packages
+}{
+	"packet":            {never: []string{"net", "os", "time", "log", "syscall", "unsafe", "reflect", "os/exec"}}, // bytes and values
+	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
+	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
+	"names":             {never: []string{"log"}},
+	"report":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}}, // shows, opens nothing
+	"internal/cli":      {ours: []string{"packet", "trace", "wire", "names", "report"}},
+	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
+	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
+	"lab":               {},
+	"test":              {ours: []string{"lab"}},
+}
+
+// testing only: what the tests of a room may import besides.
+var testLayers = map[string][]string{
+	"trace": {"sim"}, "report": {"sim"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"},
+}
+
+func TestLayers(t *testing.T) {
+	seen := make(map[string]bool)
+	err := filepath.WalkDir(".", func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if name := d.Name(); name == "testdata" || len(name) > 1 && name[0] == '.' {
+			return filepath.SkipDir
+		}
+		for _, goos := range []string{"linux", "darwin"} { // build tags hide files
+			ctx := build.Default
+			ctx.GOOS, ctx.CgoEnabled = goos, false
+			p, err := ctx.ImportDir(dir, 0)
+			if err != nil {
+				continue // no Go files
+			}
+			room := filepath.ToSlash(dir)
+			if room == "." {
+				continue
+			}
+			l, ok := layers[room]
+			if !ok {
+				t.Errorf("package %s has no place in the layers", room)
+				continue
+			}
+			seen[room] = true
+			check(t, room, p.Imports, l.ours, l.never)
+			check(t, room+" (tests)", slices.Concat(p.TestImports, p.XTestImports), append(testLayers[room], append(l.ours, room)...), nil)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room := range layers {
+		if !seen[room] {
+			t.Errorf("there is no package %s", room)
+		}
+	}
+}
+
+func check(t *testing.T, room string, imports, ours, never []string) {
+	for _, i := range imports {
+		if own, ok := strings.CutPrefix(i, module); ok && !slices.Contains(ours, own) {
+			t.Errorf("%s must not import %s", room, own)
+		}
+		if slices.Contains(never, i) {
+			t.Errorf("%s must not import %s", room, i)
+		}
+	}
+}
