@@ -17,7 +17,8 @@ type Classic struct {
 	w    io.Writer
 	o    ClassicOptions
 	t    *trace.Trace
-	next int // the TTL to be printed next
+	next int            // the TTL to be printed next
+	nat  netip.AddrPort // the translated destination reported last
 	err  error
 }
 
@@ -76,28 +77,42 @@ func (c *Classic) block(h trace.Hop) string {
 type block struct {
 	before    strings.Builder // lines that go above the hop's own
 	text      strings.Builder
-	responder netip.Addr // shown last; invalid: none yet
-	state     string     // shown last for it
-	nat       netip.AddrPort
+	begun     bool       // text has more than the TTL
+	responder netip.Addr // whose times these are; invalid: to be shown with the next
+	state     string     // shown last
 	afterGap  bool
-	times     bool
 }
 
 // gap shows a probe without a time.
 func (b *block) gap(mark string) {
 	b.text.WriteString(" " + mark)
-	b.afterGap = true
+	b.begun, b.afterGap = true, true
+}
+
+// detected tells of a translated destination: above the hop's line, or above the next time.
+func (b *block) detected(line string) {
+	if !b.begun {
+		b.before.WriteString(line + "\n")
+		return
+	}
+	b.text.WriteString("\n" + line + "\n   ")
+	if b.afterGap {
+		b.text.WriteString(" ")
+	}
+	b.responder = netip.Addr{}
 }
 
 func (c *Classic) answer(b *block, r trace.Result) {
-	from := r.Reply.From()
-	if from != b.responder {
+	if line := c.translated(r); line != "" {
+		b.detected(line)
+	}
+	if from := r.Reply.From(); from != b.responder {
 		if b.responder.IsValid() {
 			b.text.WriteString("\n   ")
 			b.afterGap = false
 		}
 		b.text.WriteString(" " + c.label(from))
-		b.responder, b.state = from, ""
+		b.responder = from
 	}
 	if r.FromTarget() {
 		if s := State(r.Reply.TCP.Flags); s != b.state {
@@ -113,7 +128,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 	if m := Mark(r.Reply); m != "" {
 		b.text.WriteString(" " + m)
 	}
-	b.afterGap, b.times = false, true
+	b.begun, b.afterGap = true, false
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -128,13 +143,20 @@ func (c *Classic) label(a netip.Addr) string {
 	return a.String()
 }
 
-// translated is where the probe was headed when it was quoted, if that is not where it was sent.
-func translated(r trace.Result) (netip.AddrPort, bool) {
-	if r.Reply.Kind == packet.KindTCP {
-		return netip.AddrPort{}, false
+// translated is the line that tells of a translated destination, where it is another than the one told of last.
+func (c *Classic) translated(r trace.Result) string {
+	if !c.o.DNAT || r.Reply.Kind == packet.KindTCP {
+		return ""
 	}
 	q := &r.Reply.Quote
 	to := netip.AddrPortFrom(q.IP.Dst, q.TCP.DstPort)
 	sent := netip.AddrPortFrom(r.Probe.Dst.Addr().WithZone(""), r.Probe.Dst.Port())
-	return to, to != sent
+	if to == sent || to == c.nat {
+		return ""
+	}
+	c.nat = to
+	if to.Port() == sent.Port() {
+		return "      Detected DNAT to " + to.Addr().String()
+	}
+	return "      Detected DNAT to " + to.String()
 }

@@ -24,7 +24,7 @@ type PathOptions struct {
 	Patient  bool          // every probe waits its whole Wait; else see patience
 	Spacing  time.Duration // least time between two probes of this path; default 1 ms
 
-	Flags        packet.Flags // default SYN
+	Flags        packet.Flags // SYN is added where there is neither SYN nor ACK
 	TOS          int          // 0 to 255
 	Length       int          // of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need
 	DontFragment bool
@@ -43,6 +43,12 @@ const (
 	DefaultSpacing  = time.Millisecond
 )
 
+// Probes is how many probes a path takes at the most, those not counted that are sent past the target.
+func (o PathOptions) Probes() int {
+	o = o.withDefaults()
+	return (o.MaxTTL - o.FirstTTL + 1) * o.Queries
+}
+
 // withDefaults fills in what was left at zero.
 func (o PathOptions) withDefaults() PathOptions {
 	or := func(v *int, d int) {
@@ -60,8 +66,8 @@ func (o PathOptions) withDefaults() PathOptions {
 	if o.Spacing == 0 {
 		o.Spacing = DefaultSpacing
 	}
-	if o.Flags == 0 {
-		o.Flags = packet.SYN
+	if o.Flags&(packet.SYN|packet.ACK) == 0 {
+		o.Flags |= packet.SYN
 	}
 	if o.Rand == nil {
 		o.Rand = systemRand()

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -27,9 +28,8 @@ type Path struct {
 	rng *rand.Rand
 
 	seq, ack uint32
-	label    uint32 // IPv6
-	tag      uint32 // IPv6: TSval of the last probe
-	window   uint16
+	label    uint32          // IPv6
+	tag      uint32          // IPv6: of the last probe, growing as a real TSval does
 	ids      map[uint16]bool // IPv4: IP IDs taken
 	sent     int
 
@@ -123,6 +123,14 @@ func NewPath(o PathOptions) (*Path, error) {
 	return p, nil
 }
 
+// Length is how long a packet is in bytes where this length is asked for: at least its headers.
+func (p *Path) Length(wanted int) int {
+	return max(wanted, p.packet(p.o.Source, 0).HeaderLength())
+}
+
+// Last is the last TTL that may be asked.
+func (p *Path) Last() int { return p.o.MaxTTL }
+
 func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
 
 // Next implements Plan.
@@ -134,19 +142,9 @@ func (p *Path) Next(now time.Time) Move {
 	}
 	var when time.Time
 	for _, a := range p.pending {
-		if p.moot(a) {
-			return Withdraw(a.key)
-		}
-		due := a.sent.Add(p.patience(a))
-		switch {
-		case a.doubted && !now.Before(due.Add(-doubtMargin)):
-			return Withdraw(a.key) // it may have been answered: not lost
-		case a.doubted:
-			due = due.Add(-doubtMargin)
-		case !due.Before(a.sent.Add(p.o.Wait)):
-			continue // that a probe has waited its whole time, the engine knows by itself
-		case !now.Before(due):
-			return GiveUp(a.key)
+		due, move := p.deadline(a)
+		if !due.IsZero() && !now.Before(due) {
+			return move
 		}
 		when = sooner(when, due)
 	}
@@ -194,16 +192,8 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		}
 	}
 	any, free := p.least()
-	if p.target.answers && !p.target.told {
-		if a := p.doubt(any); a != nil {
-			if settled := a.sent.Add(p.settling(a.ttl)); now.Before(settled) {
-				return WaitUntil(sooner(when, settled))
-			}
-			return Withdraw(a.key) // to be asked anew
-		}
-		if p.target.vague {
-			any = p.limit
-		}
+	if p.target.vague && any > p.spent {
+		any = p.limit
 	}
 	if any == 0 || window <= 0 {
 		return WaitUntil(when)
@@ -213,43 +203,18 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	}
 	ttl, settled := any, p.notBefore(any)
 	if blocker != nil && p.exclusive(any) {
-		settled = later(settled, blocker.sent.Add(p.settling(any)))
+		settled = later(settled, blocker.sent.Add(p.settling(blocker.ttl)))
 	}
 	if now.Before(settled) {
 		ttl, when = free, sooner(when, settled)
 	} else if blocker != nil && p.exclusive(any) {
-		return p.pass(blocker)
+		blocker.passed = true
+		return Pass(blocker.key)
 	}
 	if ttl == 0 {
 		return WaitUntil(when)
 	}
 	return p.ask(ttl, now)
-}
-
-// pass takes it that the target does not answer a probe. If nothing else could have drowned its answer, the hop is not
-// the target, and those to the same hop that were doubted were not answered by the target either.
-func (p *Path) pass(a *ask) Move {
-	a.passed = true
-	if !a.doubted {
-		for _, other := range p.pending {
-			other.doubted = other.doubted && other.ttl != a.ttl
-		}
-	}
-	return Pass(a.key)
-}
-
-// doubt finds the probe whose place is needed to ask the target again, where nothing that may reach it is left to ask
-// (any), or the one hop that certainly does has no probe left.
-func (p *Path) doubt(any int) *ask {
-	if any > p.spent && !p.target.vague || p.target.vague && p.hop(p.limit).asked < p.o.Queries {
-		return nil
-	}
-	for _, a := range p.pending {
-		if a.doubted && (a.ttl == p.limit || !p.target.vague) {
-			return a
-		}
-	}
-	return nil
 }
 
 // least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none. Of
@@ -270,21 +235,27 @@ func (p *Path) least() (any, free int) {
 	return any, free
 }
 
-// moot reports whether nothing depends on a probe any more. One beyond the target keeps others from being told from it, as
-// long as there are others to be sent. One that was doubted is moot once its hop is known to be the target: it was the
-// target's answer, or drowned in it; or once probes are asked one by one because none can be told from another.
-func (p *Path) moot(a *ask) bool {
+// deadline is when something has to be done about a probe, and what. Zero: never.
+func (p *Path) deadline(a *ask) (time.Time, Move) {
 	switch {
-	case a.ttl > p.limit:
-		return a.passed || !p.target.answers || !p.wanting()
-	case a.doubted && a.passed:
-		return p.single || p.target.told && a.ttl == p.limit
+	case a.ttl > p.limit && !p.wanting():
+		return a.sent, Withdraw(a.key) // nothing depends on it any more
+	case a.doubted, a.ttl > p.limit:
+		// It may have been answered, so it is not lost; it is asked anew when its answer can't come any more. So long one
+		// beyond the target keeps others from being sent.
+		return a.sent.Add(min(p.settling(a.ttl), p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
-	return false
+	if t := p.patience(a); t < p.o.Wait {
+		return a.sent.Add(t), GiveUp(a.key)
+	}
+	return time.Time{}, Move{} // that it has waited its whole time, the engine knows by itself
 }
 
-// wanting reports whether there are probes to be sent that may reach the target.
+// wanting reports whether there are probes to be sent to the target, or to where it may be.
 func (p *Path) wanting() bool {
+	if !p.target.answers {
+		return false
+	}
 	for ttl := p.spent + 1; ttl <= p.limit; ttl++ {
 		if p.hop(ttl).asked < p.o.Queries {
 			return true
@@ -363,26 +334,34 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 
 // probe makes the next packet. All probes of a flow are equal but for TTL and tag.
 func (p *Path) probe(ttl int) packet.Probe {
+	src := p.o.Source
+	if n := len(p.o.Ports); n > 0 {
+		src = withPort(src, p.o.Ports[p.sent%n])
+	}
+	p.sent++
+	p.tag++
+	probe := p.packet(src, p.tag)
+	probe.TTL = uint8(ttl)
+	if src.Addr().Is4() {
+		probe.ID = p.nextID()
+	}
+	return probe
+}
+
+// packet is a probe without TTL and IP ID. The tag is for IPv6, whose packets have no ID: in the timestamps option, or
+// where there is no room for it in the window.
+func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 	probe := packet.Probe{
-		Src: p.o.Source, Dst: p.o.Target,
-		TTL: uint8(ttl), TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
+		Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
 		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags,
 		Options: p.o.Options, FlowLabel: p.label, Length: uint16(p.o.Length),
 	}
-	if n := len(p.o.Ports); n > 0 {
-		probe.Src = withPort(p.o.Source, p.o.Ports[p.sent%n])
-	}
-	p.sent++
-	if probe.Src.Addr().Is4() {
-		probe.ID = p.nextID()
-		return probe
-	}
-	p.tag++
-	if o, err := p.o.Options.WithTimestamps(p.tag, 0); err == nil {
-		probe.Options = o
-	} else {
-		p.window++
-		probe.Window = p.window
+	if src.Addr().Is6() {
+		if o, err := p.o.Options.WithTimestamps(tag, 0); err == nil {
+			probe.Options = o
+		} else {
+			probe.Window = uint16(tag)
+		}
 	}
 	return probe
 }
@@ -515,8 +494,8 @@ func (p *Path) mistrust(now time.Time) {
 }
 
 func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
+	if b.IsZero() || !a.IsZero() && a.Before(b) {
+		return a
 	}
-	return a
+	return b
 }

@@ -253,9 +253,14 @@ func (e *engine) send(p packet.Probe) {
 
 // end gives a probe that is still in flight the fate that the plan decided on.
 func (e *engine) end(k packet.Key, fate Fate) {
-	if f := e.m.flights[k]; f != nil && f.fate == Pending {
-		e.close(time.Now(), f, f.result(fate))
+	f := e.m.flights[k]
+	if f == nil || f.fate != Pending {
+		return
 	}
+	if fate == Lost && f.sent.Before(e.stalled) {
+		fate = Unknown // while we slept its answer may have come and gone
+	}
+	e.close(time.Now(), f, f.result(fate))
 }
 
 // close gives a probe its outcome.
@@ -297,7 +302,7 @@ func (e *engine) expire(now time.Time) {
 }
 
 func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
-	if !e.stalled.IsZero() && f.sent.Before(e.stalled) && due.Before(e.stalled) {
+	if f.sent.Before(e.stalled) && due.Before(e.stalled) {
 		return f.result(Unknown)
 	}
 	r := f.result(Lost)

@@ -22,15 +22,15 @@ func (o *option) name() string {
 	return "--" + o.long
 }
 
-// usageError is a mistake in the command line's form, after which the usage helps.
+// usageError asks for the usage: help was wanted (no text), or the command line's form is wrong.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-// parse reads arguments by getopt's rules: short options cluster, a value may be glued or separate, options and operands
-// mix, "--" ends the options. Long options may be shortened as long as they are clear.
+// parse reads arguments in order by getopt's rules: short options cluster, a value may be glued or separate, options and
+// operands mix, "--" ends the options. The first mistake ends it, and so do help and version.
 func parse(table []option, args []string, c *config) (operands []string, err error) {
-	for len(args) > 0 {
+	for len(args) > 0 && !c.help && !c.version {
 		arg := args[0]
 		args = args[1:]
 		switch {
@@ -38,16 +38,13 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 			return append(operands, args...), nil
 		case strings.HasPrefix(arg, "--"):
 			name, value, glued := strings.Cut(arg[2:], "=")
-			o, err := findLong(table, name)
-			if err != nil {
-				return nil, err
+			o := find(table, func(o *option) bool { return o.long != "" && o.long == name })
+			if o == nil || glued && o.arg == "" {
+				return nil, unknown(arg)
 			}
-			switch {
-			case o.arg == "" && glued:
-				return nil, &usageError{fmt.Sprintf("Option --%s takes no argument", o.long)}
-			case o.arg != "" && !glued:
+			if o.arg != "" && !glued {
 				if len(args) == 0 {
-					return nil, &usageError{fmt.Sprintf("Argument required for --%s", o.long)}
+					return nil, fmt.Errorf("Argument required for --%s", o.long)
 				}
 				value, args = args[0], args[1:]
 			}
@@ -55,26 +52,8 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 				return nil, err
 			}
 		case len(arg) > 1 && arg[0] == '-':
-			for cluster := arg[1:]; cluster != ""; {
-				o := findShort(table, cluster[0])
-				if o == nil {
-					return nil, &usageError{fmt.Sprintf("Unknown option: -%s", printableByte(cluster[0]))}
-				}
-				cluster = cluster[1:]
-				value := ""
-				if o.arg != "" {
-					switch {
-					case cluster != "":
-						value, cluster = cluster, ""
-					case len(args) > 0:
-						value, args = args[0], args[1:]
-					default:
-						return nil, &usageError{fmt.Sprintf("Argument required for -%c", o.short)}
-					}
-				}
-				if err := o.set(c, value); err != nil {
-					return nil, err
-				}
+			if args, err = cluster(table, arg[1:], args, c); err != nil {
+				return nil, err
 			}
 		default:
 			operands = append(operands, arg)
@@ -83,32 +62,43 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 	return operands, nil
 }
 
-func findShort(table []option, c byte) *option {
+// cluster reads short options that share one dash. What the last of them takes may stand in args, of which the rest is
+// returned.
+func cluster(table []option, letters string, args []string, c *config) (rest []string, err error) {
+	for letters != "" && !c.help && !c.version {
+		letter := letters[0]
+		o := find(table, func(o *option) bool { return o.short == letter })
+		if o == nil {
+			return nil, unknown("-" + letters[:1])
+		}
+		letters = letters[1:]
+		value := ""
+		if o.arg != "" {
+			switch {
+			case letters != "":
+				value, letters = letters, ""
+			case len(args) > 0:
+				value, args = args[0], args[1:]
+			default:
+				return nil, fmt.Errorf("Argument required for -%c", letter)
+			}
+		}
+		if err := o.set(c, value); err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
+func unknown(arg string) error {
+	return &usageError{"Unknown command line argument: " + quoted(arg)}
+}
+
+func find(table []option, is func(*option) bool) *option {
 	for i := range table {
-		if table[i].short == c {
+		if is(&table[i]) {
 			return &table[i]
 		}
 	}
 	return nil
-}
-
-func findLong(table []option, name string) (*option, error) {
-	var found *option
-	for i := range table {
-		o := &table[i]
-		switch {
-		case o.long == "":
-		case o.long == name:
-			return o, nil
-		case name != "" && strings.HasPrefix(o.long, name):
-			if found != nil {
-				return nil, &usageError{fmt.Sprintf("Option --%s is not clear: --%s or --%s", name, found.long, o.long)}
-			}
-			found = o
-		}
-	}
-	if found == nil {
-		return nil, &usageError{fmt.Sprintf("Unknown option: --%s", quoted(name))}
-	}
-	return found, nil
 }

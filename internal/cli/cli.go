@@ -51,8 +51,10 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type program struct {
 	stdout, stderr io.Writer
 	config
+	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
+	plan    *trace.Path
 }
 
 // errNotReached ends a trace whose target gave no answer.
@@ -60,18 +62,17 @@ var errNotReached = errors.New("Destination not reached")
 
 // code says on stderr what went wrong, and is the exit code for it.
 func (p *program) code(err error) int {
-	if err == nil {
-		return exitReached
-	}
 	var usage *usageError
 	var interrupted *Interrupted
 	var send *trace.SendError
 	switch {
+	case err == nil:
+		return exitReached
 	case errors.As(err, &interrupted):
 		fmt.Fprintln(p.stderr, "Interrupted")
 		return interrupted.ExitCode()
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.stderr, "%s\n\n%s", quoted(err.Error()), usageText())
+		p.usage(usage.text)
 		return exitNotReached
 	}
 	fmt.Fprintln(p.stderr, quoted(err.Error()))
@@ -81,22 +82,27 @@ func (p *program) code(err error) int {
 	return exitNotReached
 }
 
+// usage prints what the old program prints for a mistake and for -h: the version on stdout, the rest on stderr.
+func (p *program) usage(mistake string) {
+	if mistake != "" {
+		fmt.Fprintln(p.stderr, mistake)
+	}
+	fmt.Fprint(p.stdout, versionText())
+	fmt.Fprint(p.stderr, usageText(options()))
+}
+
 func (p *program) run(ctx context.Context, args []string) error {
 	operands, err := parse(options(), args, &p.config)
 	switch {
 	case err != nil:
 		return err
+	case p.help:
+		return &usageError{}
 	case p.version:
 		_, err := fmt.Fprint(p.stdout, versionText())
 		return err
-	case p.help:
-		_, err := fmt.Fprint(p.stdout, helpText(options()))
-		return err
 	}
 	if err := p.operands(operands); err != nil {
-		return err
-	}
-	if err := p.path.Validate(); err != nil {
 		return err
 	}
 	conn, err := p.open()
@@ -112,45 +118,44 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.address(ctx); err != nil {
 		return err
 	}
+	if err := p.path.Validate(); err != nil {
+		return err
+	}
 	if err := p.reserve(conn); err != nil {
 		return err
 	}
 	return p.trace(ctx, conn)
 }
 
+// operands reads host, port and length.
 func (p *program) operands(operands []string) error {
-	switch {
-	case len(operands) == 0:
-		return &usageError{"Host is missing"}
-	case len(operands) > 3:
-		return &usageError{fmt.Sprintf("Too many operands: %s", quoted(operands[3]))}
+	if len(operands) < 1 || len(operands) > 3 {
+		return &usageError{}
 	}
 	p.host = operands[0]
 	if len(operands) > 1 {
-		p.service = operands[1]
+		p.service, p.serviceSet = operands[1], true
 	}
 	if len(operands) > 2 {
-		p.length = operands[2]
+		return number("the packet length", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, operands[2])
 	}
-	return p.packetLength()
-}
-
-// packetLength reads -l or the third operand.
-func (p *program) packetLength() error {
-	if p.length == "" {
-		return nil
-	}
-	return number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, p.length)
+	return nil
 }
 
 // open opens the sockets and drops every privilege.
 func (p *program) open() (*wire.Conn, error) {
 	who := wire.Caller()
-	if who.Setuid && !who.Root() && (p.source != "" || p.port != 0) {
-		return nil, errors.New("Only root may use -s, -p and -P in a setuid installation")
+	if who.Setuid && !who.Root() {
+		switch {
+		case p.portSet:
+			return nil, errors.New("Sorry, must be root to use -p")
+		case p.source != "":
+			return nil, errors.New("Sorry, must be root to use -s")
+		}
 	}
+	p.root = who.Root()
 	o := wire.Options{Interface: p.iface, Mark: p.mark}
-	if p.port > 0 && p.port < 1024 && !p.anyPort {
+	if p.portSet && p.port < 1024 && !p.anyPort {
 		o.Port = uint16(p.port)
 	}
 	conn, err := wire.Open(o)
@@ -161,7 +166,7 @@ func (p *program) open() (*wire.Conn, error) {
 		conn.Close()
 		return nil, fmt.Errorf("giving up privileges: %w", err)
 	}
-	if !who.Root() {
+	if !p.root {
 		p.path.Spacing = userSpacing
 	}
 	return conn, nil
@@ -170,116 +175,156 @@ func (p *program) open() (*wire.Conn, error) {
 // userSpacing keeps users who are not root to 200 packets a second: the binary may lend them its privilege.
 const userSpacing = 5 * time.Millisecond
 
-// address finds the target.
+// address finds the target and its port.
 func (p *program) address(ctx context.Context) error {
-	addrs, err := p.resolve.Host(ctx, p.host, p.family)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, names.ErrFamily):
-		return fmt.Errorf("Bad destination address: %s (no IPv%d address)", quoted(p.host), p.family)
-	case err != nil:
-		return fmt.Errorf("Bad destination address: %s", quoted(p.host))
-	}
-	port := uint64(defaultPort)
-	if p.service != "" {
-		if port, err = strconv.ParseUint(p.service, 10, 16); err != nil {
-			n, err := p.ports.Port(p.service)
-			if err != nil {
-				return fmt.Errorf("Unknown port: %s", quoted(p.service))
-			}
-			port = uint64(n)
+	port := uint16(defaultPort)
+	if p.serviceSet {
+		var err error
+		if port, err = p.portNumber(p.service); err != nil {
+			return err
 		}
 	}
-	p.path.Target = netip.AddrPortFrom(addrs[0], uint16(port))
+	target, err := p.lookup(ctx, p.host, p.family, "destination")
+	if err != nil {
+		return err
+	}
+	p.path.Target = netip.AddrPortFrom(target, port)
 	if p.source == "" {
 		return nil
 	}
 	family := names.IPv6
-	if addrs[0].Is4() {
+	if target.Is4() {
 		family = names.IPv4
 	}
-	from, err := p.resolve.Host(ctx, p.source, family)
-	if err != nil {
-		return fmt.Errorf("Bad source address: %s", quoted(p.source))
+	from, err := p.lookup(ctx, p.source, family, "source")
+	p.path.Source = netip.AddrPortFrom(from, 0)
+	return err
+}
+
+// portNumber reads a TCP port, by number or by name.
+func (p *program) portNumber(s string) (uint16, error) {
+	if n, err := strconv.ParseUint(s, 10, 16); err == nil {
+		return uint16(n), nil
 	}
-	p.path.Source = netip.AddrPortFrom(from[0], 0)
-	return nil
+	n, err := p.ports.Port(s)
+	if err != nil {
+		return 0, fmt.Errorf("Unknown port: %s", s)
+	}
+	return n, nil
+}
+
+func (p *program) lookup(ctx context.Context, host string, family names.Family, what string) (netip.Addr, error) {
+	addrs, err := p.resolve.Host(ctx, host, family)
+	switch {
+	case ctx.Err() != nil:
+		return netip.Addr{}, context.Cause(ctx)
+	case errors.Is(err, names.ErrFamily):
+		return netip.Addr{}, fmt.Errorf("Bad %s address: %s (it is not IPv%d)", what, host, family)
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("Bad %s address: %s", what, host)
+	}
+	return addrs[0], nil
 }
 
 // reserve finds the way out, and takes the source ports.
 func (p *program) reserve(conn *wire.Conn) error {
-	from := netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port))
-	route, err := conn.Route(p.path.Target, from)
+	if p.trackPort && p.portSet {
+		fmt.Fprintln(p.stderr, "Warning: --track-id implied by specifying the local source port")
+		p.trackPort = false
+	}
+	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
 	if err != nil {
-		return fmt.Errorf("No route to %s: %w", p.path.Target.Addr(), reason(err))
+		return fmt.Errorf("connect: %s", capital(reason(err)))
 	}
-	from = netip.AddrPortFrom(route.Source, uint16(p.port))
-	wanted := 1
-	if p.trackPort {
-		if p.port != 0 {
-			fmt.Fprintln(p.stderr, "Warning: --track-id implied by specifying the local source port")
-			p.trackPort = false
-		} else {
-			wanted = min(maxPorts, p.probes())
-		}
+	ports, err := p.takePorts(conn, route.Source)
+	if err != nil {
+		return err
 	}
-	var ports []uint16
-	for range wanted {
-		port := from.Port()
-		if p.anyPort {
-			err = conn.Use(port)
-		} else {
-			port, err = conn.Reserve(from)
-		}
-		if err != nil {
-			return p.portError(from, err)
-		}
-		ports = append(ports, port)
-	}
-	p.path.Source = netip.AddrPortFrom(from.Addr(), ports[0])
-	device := fmt.Sprintf("Selected device %s, address %s", quoted(route.Interface), from.Addr())
+	p.path.Source = netip.AddrPortFrom(route.Source, ports[0])
 	if p.trackPort {
 		p.path.Ports = ports
-	} else {
+	}
+	plan, err := trace.NewPath(p.path)
+	if err != nil {
+		return err
+	}
+	p.plan = plan
+	if least := plan.Length(0); p.path.Length != 0 && p.path.Length < least {
+		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
+	}
+	device := fmt.Sprintf("Selected device %s, address %s", route.Interface, route.Source)
+	if !p.trackPort {
 		device += fmt.Sprintf(", port %d", ports[0])
 	}
-	fmt.Fprintf(p.stderr, "%s for outgoing packets\n", device)
+	fmt.Fprintf(p.stderr, "%s for outgoing packets\n", quoted(device))
 	return nil
 }
 
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
-func (p *program) probes() int {
-	first, last, queries := max(p.path.FirstTTL, 1), p.path.MaxTTL, p.path.Queries
-	if last == 0 {
-		last = trace.DefaultMaxTTL
+// takePorts reserves the source ports, or one.
+func (p *program) takePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) {
+	if p.portSet {
+		return []uint16{uint16(p.port)}, p.takePort(conn, from.Is6())
 	}
-	if queries == 0 {
-		queries = trace.DefaultQueries
+	wanted := 1
+	if p.trackPort {
+		wanted = min(maxPorts, p.path.Probes())
 	}
-	return (last - first + 1) * queries
+	var ports []uint16
+	for range wanted {
+		port, err := conn.Reserve(netip.AddrPortFrom(from, 0))
+		if errors.Is(err, syscall.EADDRNOTAVAIL) && p.root {
+			// Root may send in another's name; the port is then reserved on every address.
+			port, err = conn.Reserve(netip.AddrPortFrom(unspecified(from.Is6()), 0))
+		}
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return nil, fmt.Errorf("Bad source address: %s is not an address of this host", from)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, port)
+	}
+	return ports, nil
 }
 
-func (p *program) portError(from netip.AddrPort, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("Source port %d is in use (-P takes it all the same)", from.Port())
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("Bad source address: %s is not an address of this host", from.Addr())
+func unspecified(v6 bool) netip.Addr {
+	if v6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// takePort takes the source port that the user wants. It is in use where any address of the host uses it.
+func (p *program) takePort(conn *wire.Conn, v6 bool) error {
+	if p.port == 0 {
+		return errPortInUse
+	}
+	if p.anyPort {
+		return conn.Use(uint16(p.port))
+	}
+	_, err := conn.Reserve(netip.AddrPortFrom(unspecified(v6), uint16(p.port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return errPortInUse
 	}
 	return err
 }
 
+var errPortInUse = errors.New("Sorry, requested local port is already in use.  Use -P, instead of -p, to override.")
+
 func (p *program) socketError(err error) error {
 	switch {
 	case errors.Is(err, wire.ErrPrivilege):
-		return errors.New("Raw sockets need root or the capability CAP_NET_RAW; run it with sudo, or once: setcap cap_net_raw+ep tcptraceroute")
-	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO)):
-		return fmt.Errorf("No such interface: %s", quoted(p.iface))
+		if wrong := p.path.Validate(); wrong != nil {
+			return wrong // that one would still be there with sudo
+		}
+		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute")
+	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EINVAL)):
+		return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)", p.iface)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return p.portError(netip.AddrPortFrom(netip.Addr{}, uint16(p.port)), err)
+		return errPortInUse
 	}
 	return err
 }
@@ -293,32 +338,32 @@ func reason(err error) error {
 	return err
 }
 
+// capital writes an error as the C library does.
+func capital(err error) string {
+	s := err.Error()
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 // announce says what is traced.
 func (p *program) announce() {
-	var b strings.Builder
 	target := p.path.Target.Addr().String()
 	shown := target
 	if p.host != target {
-		shown = fmt.Sprintf("%s (%s)", quoted(p.host), target)
+		shown = fmt.Sprintf("%s (%s)", p.host, target)
 	}
-	fmt.Fprintf(&b, "Tracing the path to %s on TCP port %d", shown, p.path.Target.Port())
+	text := fmt.Sprintf("Tracing the path to %s on TCP port %d", shown, p.path.Target.Port())
 	if s := p.ports.Service(p.path.Target.Port()); s != "" {
-		fmt.Fprintf(&b, " (%s)", quoted(s))
+		text += " (" + s + ")"
 	}
-	last := p.path.MaxTTL
-	if last == 0 {
-		last = trace.DefaultMaxTTL
+	text += fmt.Sprintf(", %d hops max", p.plan.Last())
+	if n := p.plan.Length(p.path.Length); n > p.plan.Length(0) {
+		text += fmt.Sprintf(", %d byte packets", n)
 	}
-	fmt.Fprintf(&b, ", %d hops max", last)
-	fmt.Fprintln(p.stderr, b.String())
+	fmt.Fprintln(p.stderr, quoted(text))
 }
 
 // trace carries the trace out and prints it.
 func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
-	plan, err := trace.NewPath(p.path)
-	if err != nil {
-		return err
-	}
 	p.announce()
 	o := trace.Options{Wait: p.path.Wait, Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
 	if p.debug {
@@ -333,7 +378,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	defer stop(nil)
 	w := startPrinter(text, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
-	counts, err := trace.Run(running, conn, plan, o, func(r trace.Result) {
+	counts, err := trace.Run(running, conn, p.plan, o, func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
 			p.resolve.Start(r.Reply.From())
 		}

@@ -22,15 +22,18 @@ type config struct {
 	iface     string
 	mark      uint32
 	source    string // as typed; "": what the route says
-	port      int    // source port; 0: the kernel's choice
-	anyPort   bool   // -P: even if the port is in use
+	port      int    // source port, where portSet; else the kernel's choice
+	portSet   bool
+	anyPort   bool // -P: even if the port is in use
 	trackPort bool
 	trackID   bool
 
 	strict, loose, dnat, debug bool
 	help, version              bool
 
-	host, service, length string
+	host       string
+	service    string // of the port operand, where serviceSet
+	serviceSet bool
 }
 
 // options is the one table of what may be asked for.
@@ -39,10 +42,10 @@ func options() []option {
 		{short: 'n', help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
 		{short: 'N', help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
 		{short: 'i', arg: "interface", help: "send by this interface", set: text(func(c *config) *string { return &c.iface })},
-		{short: 'f', arg: "first ttl", help: "first TTL, 1 to 255 (1)", set: number("-f", math.MinInt32, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
-		{short: 'm', arg: "max ttl", help: "last TTL, 1 to 255 (30)", set: number("-m", math.MinInt32, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
-		{short: 'q', arg: "queries", help: "probes a hop (3)", set: number("-q", math.MinInt32, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
-		{short: 'w', arg: "wait", help: "seconds to wait for each probe (3, or less where hops beyond have answered)", set: number("-w", math.MinInt32, maxWait, func(c *config, n int) {
+		{short: 'f', arg: "first ttl", help: "first TTL, 1 to 255 (1)", set: number("-f", 0, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
+		{short: 'm', arg: "max ttl", help: "last TTL, 1 to 255 (30)", set: number("-m", 0, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
+		{short: 'q', arg: "queries", help: "probes a hop (3)", set: number("-q", 0, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
+		{short: 'w', arg: "wait", help: "seconds to wait for each probe (3, or less where hops beyond have answered)", set: number("-w", 0, maxWait, func(c *config, n int) {
 			c.path.Wait, c.path.Patient = time.Duration(orInvalid(n))*time.Second, true
 		})},
 		{short: 'S', help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
@@ -50,9 +53,9 @@ func options() []option {
 		{short: 'E', help: "an ECN SYN: set ECE and CWR", set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
 		{short: 't', arg: "tos", help: "IP TOS byte, 0 to 255 (0)", set: number("-t", 0, 255, func(c *config, n int) { c.path.TOS = n })},
 		{short: 'F', help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
-		{short: 'l', arg: "length", help: "length of the whole packet, up to 65535 (the least)", set: text(func(c *config) *string { return &c.length })},
-		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: number("-p", 0, 65535, func(c *config, n int) { c.port, c.anyPort = n, false })},
-		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: number("-P", 0, 65535, func(c *config, n int) { c.port, c.anyPort = n, true })},
+		{short: 'l', arg: "length", help: "length of the whole packet, up to 65535 (the least)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
+		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 })},
+		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })},
 		{short: 's', arg: "source address", help: "address to send from", set: text(func(c *config) *string { return &c.source })},
 		{short: '4', help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
@@ -96,15 +99,15 @@ func orInvalid(n int) int {
 	return n
 }
 
-// number takes a whole decimal number in a range.
+// number takes a decimal number in a range, digits only.
 func number(name string, low, high int, set func(*config, int)) func(*config, string) error {
 	return func(c *config, v string) error {
-		n, err := strconv.Atoi(v)
-		switch {
-		case err != nil && strings.Trim(v, "+-0123456789") != "" || v == "":
+		if v == "" || strings.Trim(v, "0123456789") != "" {
 			return fmt.Errorf("Numeric argument required for %s", name)
-		case err != nil || n < low || n > high:
-			return fmt.Errorf("Value of %s must be between %d and %d: %s", name, low, high, quoted(v))
+		}
+		n, err := strconv.Atoi(v)
+		if err != nil || n < low || n > high {
+			return fmt.Errorf("Argument of %s must be between %d and %d: %s", name, low, high, quoted(v))
 		}
 		set(c, n)
 		return nil
@@ -113,5 +116,3 @@ func number(name string, low, high int, set func(*config, int)) func(*config, st
 
 // quoted makes what the user typed safe to print.
 func quoted(s string) string { return report.Printable(s) }
-
-func printableByte(b byte) string { return report.Printable(string([]byte{b})) }

@@ -5,28 +5,17 @@ import (
 	"strings"
 )
 
+// versionText is the block that -v prints.
 func versionText() string {
-	return fmt.Sprintf("tcptraceroute %s\n", Version)
+	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License 2.0.\n\n", Version)
 }
 
-// usageText is the short form that follows a mistake.
-func usageText() string {
-	return `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl] [-l length]
+// usageText is the synopsis and a line for each option.
+func usageText(table []option) string {
+	var b strings.Builder
+	b.WriteString(`Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl] [-l length]
        [-q queries] [-t tos] [-m max ttl] [-p|-P source port]
        [-s source address] [-w wait] host [port] [length]
-Try 'tcptraceroute --help' for all options.
-`
-}
-
-// helpText explains every option.
-func helpText(table []option) string {
-	var b strings.Builder
-	b.WriteString(versionText())
-	b.WriteString(`
-Usage: tcptraceroute [options] host [port] [length]
-
-Traces the path of a TCP connection to a port of a host (80), as a number or a
-service's name.
 
 `)
 	for _, o := range table {
@@ -40,11 +29,12 @@ service's name.
 		if o.arg != "" {
 			name += " <" + o.arg + ">"
 		}
-		fmt.Fprintf(&b, "  %-22s %s\n", name, o.help)
+		fmt.Fprintf(&b, "  %-21s %s\n", name, o.help)
 	}
 	b.WriteString(`
-Exit code: 0 the target was reached, 1 it was not or the command line was wrong,
+Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
 2 this host could not send, 130 and 143 interrupted.
+
 `)
 	return b.String()
 }
