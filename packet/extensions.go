@@ -209,11 +209,11 @@ func (o Object) Interface() (Interface, error) {
 		if n == 0 || n%4 != 0 || n > maxNameField || n > len(b) {
 			return i, ErrInterface
 		}
-		name := b[1:n:n]
-		for len(name) > 0 && name[len(name)-1] == 0 {
-			name = name[:len(name)-1]
+		end := n
+		for end > 1 && b[end-1] == 0 {
+			end--
 		}
-		i.Name = name
+		i.Name = b[1:end:end]
 		b = b[n:]
 	}
 	if o.Type&hasMTU != 0 {

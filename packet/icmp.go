@@ -17,8 +17,8 @@ const (
 	ICMPv6TimeExceeded     = 3
 	ICMPv6ParameterProblem = 4
 
-	codeTTLExceeded        = 0 // both families; 1 is fragment reassembly
-	codeFragmentationNeeds = 4 // of ICMPv4Unreachable
+	codeTTLExceeded         = 0 // both families; 1 is fragment reassembly
+	codeFragmentationNeeded = 4 // of ICMPv4Unreachable
 )
 
 const icmpHeaderLen = 8
@@ -60,7 +60,7 @@ func (r *Reply) parseICMP(header, b []byte, whole bool) error {
 		switch r.Type {
 		case ICMPv4Unreachable:
 			kind = KindUnreachable
-			if r.Code == codeFragmentationNeeds {
+			if r.Code == codeFragmentationNeeded {
 				r.MTU = rest & 0xffff // RFC 1191 4
 			}
 		case ICMPv4TimeExceeded:
@@ -97,7 +97,7 @@ func (r *Reply) parseICMP(header, b []byte, whole bool) error {
 	if err := r.Quote.parse(r.IP.Version, quoted); err != nil {
 		return err
 	}
-	if r.Quote.IP.Protocol == protocolTCP && r.Quote.IP.FragmentOffset == 0 {
+	if r.Quote.isTCP() {
 		r.Kind = kind
 	}
 	return nil
@@ -115,7 +115,7 @@ type ICMPError struct {
 	Pointer      uint32 // for v4 12 (8 bits) and v6 4
 	// Quote is the packet that the error is about, from its IP header. It is cut
 	// to QuoteLength bytes; 0: to what makes the error no longer than 576 bytes
-	// (RFC 1812 4.3.2.3) or, in IPv6, 1280 (RFC 4443 2.4).
+	// (RFC 1812 4.3.2.3) or, in IPv6, 1280 (RFC 4443 2.4), if extensions leave room.
 	Quote       []byte
 	QuoteLength int
 	// Extensions are RFC 4884 objects, as AppendMPLS and its sisters make them;
@@ -146,58 +146,20 @@ func AppendICMP(b []byte, e *ICMPError) ([]byte, error) {
 		h.protocol = protocolICMPv6
 	}
 	offset, unit := lengthField(version, e.Type)
-	quote, pad, tail := e.Quote, 0, 0
-	if len(e.Extensions) > 0 {
-		if unit == 0 {
-			return b, ErrExtensions
-		}
-		tail = extensionHeaderLen + len(e.Extensions)
+	if len(e.Extensions) > 0 && unit == 0 {
+		return b, ErrExtensions
 	}
-	limit := max(0, longest-h.headerLen()-icmpHeaderLen-tail)
-	if e.QuoteLength > 0 {
-		limit = e.QuoteLength
+	quote, pad, tail := e.layout(unit, longest-h.headerLen()-icmpHeaderLen)
+	rest, err := e.rest(version)
+	if err != nil {
+		return b, err
 	}
-	length := 0
-	if tail > 0 {
-		if e.NonCompliant {
-			limit = min(limit, minExtendedQuote)
-		} else {
-			limit = min(limit, 255*unit) // what the length field can say
-			limit -= limit % unit
-		}
-		quote = quote[:min(limit, len(quote))]
-		padded := max(minExtendedQuote, (len(quote)+unit-1)/unit*unit)
-		pad = padded - len(quote)
-		if !e.NonCompliant {
-			length = padded / unit
-		}
-	} else {
-		quote = quote[:min(limit, len(quote))]
-	}
-	var rest [4]byte
-	switch {
-	case version == 4 && e.Type == ICMPv4Unreachable && e.Code == codeFragmentationNeeds:
-		if e.MTU > 0xffff {
-			return b, ErrField
-		}
-		binary.BigEndian.PutUint16(rest[2:], uint16(e.MTU))
-	case version == 4 && e.Type == ICMPv4ParameterProblem:
-		if e.Pointer > 0xff {
-			return b, ErrField
-		}
-		rest[0] = uint8(e.Pointer)
-	case version == 6 && e.Type == ICMPv6TooBig:
-		binary.BigEndian.PutUint32(rest[:], e.MTU)
-	case version == 6 && e.Type == ICMPv6ParameterProblem:
-		binary.BigEndian.PutUint32(rest[:], e.Pointer)
-	}
-	if length > 0 {
-		rest[offset-4] = uint8(length)
+	if tail > 0 && !e.NonCompliant {
+		rest[offset-4] = uint8((len(quote) + pad) / unit)
 	}
 	n := icmpHeaderLen + len(quote) + pad + tail
 	start := len(b)
-	b, err := h.append(b, n)
-	if err != nil {
+	if b, err = h.append(b, n); err != nil {
 		return b, err
 	}
 	b = append(b, e.Type, e.Code, 0, 0)
@@ -214,4 +176,50 @@ func AppendICMP(b []byte, e *ICMPError) ([]byte, error) {
 	}
 	binary.BigEndian.PutUint16(msg[2:], ^fold(sum(acc, msg)))
 	return b, nil
+}
+
+// layout is what stands behind the ICMP header, in a message with this much room
+// there: the quote, cut; the bytes of padding behind it; the bytes of extensions.
+// unit is what the length field counts in.
+func (e *ICMPError) layout(unit, room int) (quote []byte, pad, tail int) {
+	if len(e.Extensions) == 0 {
+		if e.QuoteLength > 0 {
+			room = e.QuoteLength
+		}
+		return e.Quote[:min(room, len(e.Quote))], 0, 0
+	}
+	tail = extensionHeaderLen + len(e.Extensions)
+	room = max(room-tail, minExtendedQuote) // padding would take that much anyway
+	if e.QuoteLength > 0 {
+		room = e.QuoteLength
+	}
+	if e.NonCompliant {
+		room = min(room, minExtendedQuote)
+	} else {
+		room = min(room, 255*unit) / unit * unit // what the length field can say
+	}
+	quote = e.Quote[:min(room, len(e.Quote))]
+	padded := max(minExtendedQuote, (len(quote)+unit-1)/unit*unit)
+	return quote, padded - len(quote), tail
+}
+
+// rest is the second word of the ICMP header, the length field apart.
+func (e *ICMPError) rest(version uint8) (rest [4]byte, err error) {
+	switch {
+	case version == 4 && e.Type == ICMPv4Unreachable && e.Code == codeFragmentationNeeded:
+		if e.MTU > 0xffff {
+			return rest, ErrField
+		}
+		binary.BigEndian.PutUint16(rest[2:], uint16(e.MTU))
+	case version == 4 && e.Type == ICMPv4ParameterProblem:
+		if e.Pointer > 0xff {
+			return rest, ErrField
+		}
+		rest[0] = uint8(e.Pointer)
+	case version == 6 && e.Type == ICMPv6TooBig:
+		binary.BigEndian.PutUint32(rest[:], e.MTU)
+	case version == 6 && e.Type == ICMPv6ParameterProblem:
+		binary.BigEndian.PutUint32(rest[:], e.Pointer)
+	}
+	return rest, nil
 }

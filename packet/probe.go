@@ -32,6 +32,7 @@ type Key struct {
 // Key names the probe. The tag is the IP identification in IPv4; in IPv6 the
 // TSval where there is a timestamps option, else the window.
 func (p Probe) Key() Key {
+	p.Options.n = uint8(p.Options.paddedLen()) // as they will be quoted: padding can complete a malformed option
 	return Key{p.Src.Port(), p.Seq, tag(p.Src.Addr().Is4(), p.ID, &p.Options, p.Window)}
 }
 

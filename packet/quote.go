@@ -27,13 +27,14 @@ func quoteError(err error) error {
 //
 // Its IP header is reported as it stands, with what routers are known to do to
 // it: the TTL is what was left of it, the IPv4 checksum may not have been
-// brought up to date, and the total length may be in host byte order or lack
-// the header's length.
+// brought up to date, and on BSD stacks the total length may lack the header's
+// length, and total length and fragment field be in host byte order.
 type Quote struct {
 	IP  IP
-	TCP TCP // only where IP.Protocol is TCP and IP.FragmentOffset 0
+	TCP TCP // where it is a TCP packet, and not a fragment other than the first
 	// Bytes that were quoted and belong to the packet. Padding in front of
-	// extensions (RFC 4884 5.1) is left out as far as IP.TotalLength tells.
+	// extensions (RFC 4884 5.1) is left out as far as IP.TotalLength tells, and
+	// where it would make a TCP header that can't be.
 	Bytes int
 }
 
@@ -52,6 +53,14 @@ func (q *Quote) HasKey() bool {
 	return q.TCP.HasOptions()
 }
 
+// isTCP reports whether there is a TCP header behind the IP header. A DF bit in
+// host byte order looks like an offset of 512 bytes; as no router may report a
+// fragment other than the first (RFC 1122 3.2.2), it can't be one.
+func (q *Quote) isTCP() bool {
+	return q.IP.Protocol == protocolTCP && (q.IP.FragmentOffset == 0 || q.IP.Version == 4 &&
+		q.IP.FragmentOffset == 512 && !q.IP.DontFragment && !q.IP.MoreFragments)
+}
+
 // parse reads a quoted packet of the given IP version. region is where it
 // stands, and may end with padding.
 func (q *Quote) parse(version uint8, region []byte) error {
@@ -62,7 +71,7 @@ func (q *Quote) parse(version uint8, region []byte) error {
 		return quoteError(err)
 	}
 	q.Bytes = len(region)
-	if q.IP.Protocol != protocolTCP || q.IP.FragmentOffset != 0 {
+	if !q.isTCP() {
 		if n := q.IP.TotalLength; n >= q.IP.HeaderLength {
 			q.Bytes = min(q.Bytes, n)
 		}
@@ -79,10 +88,33 @@ func (q *Quote) parse(version uint8, region []byte) error {
 	if n >= least {
 		seg = seg[:min(n, len(seg))]
 	}
+	seg = unpad(seg)
 	q.Bytes = q.IP.HeaderLength + len(seg)
 	q.TCP.parse(seg)
 	if n == len(seg) && !q.IP.MoreFragments {
 		q.TCP.verify(region, &q.IP, seg)
 	}
 	return nil
+}
+
+// unpad cuts off a quoted segment the zeros of a router that quotes the 8 bytes
+// of RFC 792, or 12, and pads them, for extensions to begin behind byte 128. A
+// TCP header never holds a data offset of 0.
+func unpad(seg []byte) []byte {
+	if len(seg) <= 12 || seg[12]>>4 != 0 || !zeros(seg[12:]) {
+		return seg
+	}
+	if zeros(seg[8:12]) {
+		return seg[:8:8]
+	}
+	return seg[:12:12]
+}
+
+func zeros(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
 }

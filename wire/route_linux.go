@@ -48,6 +48,10 @@ type hop struct {
 // where that is not 0). The error is the kernel's: ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL.
 func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
 	h, err := c.route.lookup(dst, src, true)
+	if errors.Is(err, unix.EINVAL) && src.Addr().IsValid() {
+		// The source is not an address of this host. The packets go where the others go.
+		h, err = c.route.lookup(dst, netip.AddrPortFrom(netip.Addr{}, src.Port()), true)
+	}
 	if err != nil {
 		return Route{}, opError("route to", dst.Addr(), err)
 	}

@@ -145,7 +145,8 @@ func (p *program) operands(operands []string) error {
 // open opens the sockets and drops every privilege.
 func (p *program) open() (*wire.Conn, error) {
 	who := wire.Caller()
-	if who.Setuid && !who.Root() {
+	p.root = who.RealUID == 0
+	if who.SetID() && !p.root {
 		switch {
 		case p.portSet:
 			return nil, errors.New("Sorry, must be root to use -p")
@@ -153,7 +154,6 @@ func (p *program) open() (*wire.Conn, error) {
 			return nil, errors.New("Sorry, must be root to use -s")
 		}
 	}
-	p.root = who.Root()
 	o := wire.Options{Interface: p.iface, Mark: p.mark}
 	if p.portSet && p.port < 1024 && !p.anyPort {
 		o.Port = uint16(p.port)

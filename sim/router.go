@@ -1,0 +1,334 @@
+package sim
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// Link is the way between a node and the one before it.
+type Link struct {
+	Delay     time.Duration // one way, at least
+	Jitter    time.Duration // added to it: uniform, from 0 up to this; packets may overtake each other
+	Loss      float64       // probability, 0 to 1
+	Duplicate float64       // probability
+	Held      Held          // reordering: some packets wait
+}
+
+// Held says that something is held up by a time, with a probability.
+type Held struct {
+	P  float64 // 0 to 1
+	By time.Duration
+}
+
+func (l *Link) time(c *chance) time.Duration {
+	return l.Delay + c.below(l.Jitter) + l.Held.time(c)
+}
+
+func (h *Held) time(c *chance) time.Duration {
+	if c.hit(h.P) {
+		return h.By
+	}
+	return 0
+}
+
+// Rate is a token bucket: one token each Every, at most Burst of them (0 counts
+// as 1), full at the start. The zero value: no limit.
+type Rate struct {
+	Every time.Duration
+	Burst int
+}
+
+// The kinds of quotes, as Answers.Quote; others are a number of bytes.
+const (
+	QuoteFull    = 0  // as much as fits: 576 bytes in all (RFC 1812 4.3.2.3), IPv6: 1280 (RFC 4443 2.4)
+	QuoteMinimum = -1 // IP header and 8 bytes (RFC 792)
+)
+
+// Answers says how a node sends ICMP errors.
+type Answers struct {
+	TTL, TOS   uint8      // of the answer as it is sent; TTL 0: 255 for a router, 64 for a target
+	From       netip.Addr // source address; none: the node's own
+	Silent     float64    // share of the answers that are not given; 1: never an answer
+	Rate       Rate       // what is above this limit isn't answered
+	Slow       time.Duration
+	Late       Held
+	Quote      int // bytes of the packet that are quoted, IP header included; QuoteFull, QuoteMinimum
+	QuoteAs    Rewrite
+	Extensions Extensions
+}
+
+// Router is one hop of a path, or several routers side by side.
+//
+// What a packet meets, in this order: its TTL ends here (time exceeded); Rules;
+// Tracking and NAT; Set and RandomID; the link to the next node.
+type Router struct {
+	// Addrs holds the router's address; several are that many routers, one of which
+	// is taken by a hash over addresses and ports, or for each packet at random.
+	// Neighbours of the same width make one diamond, in whose branch a packet stays.
+	// None: a router that can't answer.
+	Addrs     []netip.Addr
+	PerPacket bool
+
+	Link         // from the node before this one, to this one
+	Back    Link // of the way back: Delay and Jitter are added to those of Link, the rest stands alone
+	Answers      // Slow is the median time for making one, with a long tail (log-logistic); Late holds some up
+	Rules   []Rule
+	NAT     NAT
+	Tracking
+	Set      Rewrite // changes packets that are forwarded
+	RandomID bool    // gives packets that are forwarded another IP ID (IPv4)
+	Spoof    Spoof
+}
+
+// node is the state of a Router.
+type node struct {
+	*Router
+	salt, branch uint64 // of its own, and of the diamond it belongs to
+	ttl          uint8
+	objects      []byte // encoded extension objects
+	members      []member
+	lost         int
+	flows        flows
+}
+
+// member is one of the routers side by side.
+type member struct {
+	Member
+	bucket bucket
+}
+
+func newNode(r *Router, salt, branch uint64) *node {
+	n := &node{Router: r, salt: salt, branch: branch, ttl: r.TTL}
+	n.objects, _ = r.Extensions.objects() // Validate has seen the error
+	if n.ttl == 0 {
+		n.ttl = routerTTL
+	}
+	n.members = make([]member, max(1, len(r.Addrs)))
+	for i, a := range r.Addrs {
+		n.members[i].Addr = a
+	}
+	for i := range n.members {
+		n.members[i].bucket.left = r.Rate.depth()
+	}
+	return n
+}
+
+// pick returns which of the routers side by side a packet comes to.
+func (n *node) pick(t *transit) *member {
+	width := uint64(len(n.members))
+	if width == 1 {
+		return &n.members[0]
+	}
+	if n.PerPacket {
+		return &n.members[mix(t.id^n.branch)%width]
+	}
+	f := flowOf(t.b)
+	return &n.members[f.hash(n.branch)%width]
+}
+
+// atRouter is what happens to a packet that comes to a router.
+func (m *Model) atRouter(t *transit) {
+	n := t.route.nodes[t.hop]
+	who := n.pick(t)
+	who.Arrived++
+	if tcpFlags(t.b).Has(packet.RST) {
+		who.Resets++
+	}
+	if m.Watch != nil {
+		m.Watch(Arrival{At: m.now, Path: t.route.path.index, Hop: t.hop + 1, Addr: who.Addr, Packet: t.b})
+	}
+	left := ttl(t.b)
+	if left <= 1 {
+		who.Expired++
+		m.sendError(t, n, who, timeExceeded, 0)
+		return
+	}
+	putTTL(t.b, left-1)
+	switch rule := match(n.Rules, t.b); rule.Action {
+	case Drop:
+		who.Dropped++
+		m.free.push(t)
+		return
+	case Reject:
+		who.Dropped++
+		m.sendError(t, n, who, unreachable, rule.Code)
+		return
+	case Reset:
+		who.Dropped++
+		who.Answered += m.sendReset(t, n.ttl)
+		return
+	}
+	if !n.track(t.b) {
+		who.Dropped++
+		m.free.push(t)
+		return
+	}
+	n.Set.apply(t.b)
+	if n.RandomID && isIPv4(t.b) {
+		put16(t.b, 4, uint16(t.chance.next()), ipv4Sum)
+	}
+	t.hop++
+	m.ahead(t, m.now)
+}
+
+// errorKind is an ICMP error by what it says; its type differs between families.
+type errorKind uint8
+
+const (
+	timeExceeded errorKind = iota
+	unreachable
+)
+
+func (k errorKind) icmpType(v4 bool) uint8 {
+	switch {
+	case k == timeExceeded && v4:
+		return packet.ICMPv4TimeExceeded
+	case k == timeExceeded:
+		return packet.ICMPv6TimeExceeded
+	case v4:
+		return packet.ICMPv4Unreachable
+	}
+	return packet.ICMPv6Unreachable
+}
+
+const (
+	routerTTL = 255
+	hostTTL   = 64
+)
+
+// sendError ends a packet with an ICMP error of the node where it is.
+func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code uint8) {
+	defer m.free.push(t)
+	from := who.Addr
+	if n.From.IsValid() {
+		from = n.From
+	}
+	if !from.IsValid() || t.chance.hit(n.Silent) {
+		return
+	}
+	if !who.bucket.take(n.Rate, m.now) {
+		who.Limited++
+		return
+	}
+	wait := t.chance.longTail(n.Slow) + n.Late.time(&t.chance)
+	n.QuoteAs.apply(t.b)
+	e := packet.ICMPError{
+		Src: from, Dst: addrOf(flowOf(t.b).src),
+		TTL: n.ttl, TOS: n.TOS, ID: uint16(t.chance.next()), FlowLabel: uint32(n.salt) & 0xfffff,
+		Type: kind.icmpType(isIPv4(t.b)), Code: code,
+		Quote: t.b, QuoteLength: n.Quote,
+		Extensions: n.objects, NonCompliant: n.Extensions.NonCompliant,
+	}
+	if n.Quote == QuoteMinimum {
+		e.QuoteLength = ipv6HeaderLen + 8
+		if isIPv4(t.b) {
+			e.QuoteLength = int(t.b[0]&0x0f)*4 + 8
+		}
+	}
+	if a := m.newError(&e, t); a != nil {
+		a.b = n.Extensions.spoil(a.b)
+		who.Answered++
+		m.home(a, m.now+wait)
+	}
+}
+
+// newError makes an error about t at the node where t is; nil where its source
+// address can't be answered.
+func (m *Model) newError(e *packet.ICMPError, t *transit) *transit {
+	a := m.newTransit(chance(t.chance.next()), t.route, t.hop)
+	var err error
+	if a.b, err = packet.AppendICMP(a.b, e); err != nil {
+		m.free.push(a)
+		return nil
+	}
+	return a
+}
+
+// bucket is the state of a Rate, in time: a token costs Rate.Every.
+type bucket struct {
+	left time.Duration
+	at   time.Duration
+}
+
+func (r Rate) depth() time.Duration { return r.Every * time.Duration(max(1, r.Burst)) }
+
+func (b *bucket) take(r Rate, now time.Duration) bool {
+	b.left = min(r.depth(), b.left+now-b.at)
+	b.at = now
+	if b.left < r.Every {
+		return false
+	}
+	b.left -= r.Every
+	return true
+}
+
+// Extensions are the RFC 4884 objects of an error, and what a broken sender
+// makes of them.
+type Extensions struct {
+	MPLS      []packet.Label   // top first; Bottom is set where it belongs
+	Interface packet.Interface // left out where only the role is set
+
+	NonCompliant bool    // no length field, as before RFC 4884
+	Length       *uint8  // value of the length field, right or not
+	ObjectLength *uint16 // value of the first object's length field
+	BadChecksum  bool    // of the extension structure
+	Cut          int     // bytes that are missing at the end of the packet
+}
+
+// objects encodes the objects.
+func (x *Extensions) objects() (b []byte, err error) {
+	if len(x.MPLS) > 0 {
+		stack := slices.Clone(x.MPLS)
+		for i := range stack {
+			stack[i].Bottom = i == len(stack)-1
+		}
+		if b, err = packet.AppendMPLS(b, stack...); err != nil {
+			return nil, err
+		}
+	}
+	if i := x.Interface; i.Index != 0 || i.Addr.IsValid() || len(i.Name) > 0 || i.MTU != 0 {
+		return packet.AppendInterface(b, i)
+	}
+	return b, nil
+}
+
+// spoil makes the defects that are asked for in an ICMP error, whose own
+// checksum stays right.
+func (x *Extensions) spoil(b []byte) []byte {
+	if x.Length == nil && x.ObjectLength == nil && !x.BadChecksum && x.Cut == 0 {
+		return b
+	}
+	msg, field, unit := ipv4HeaderLen, 5, 4
+	if !isIPv4(b) {
+		msg, field, unit = ipv6HeaderLen, 4, 8
+	}
+	at := msg + icmpHeaderLen + 128 // where non-compliant ones start
+	if n := int(b[msg+field]); n > 0 {
+		at = msg + icmpHeaderLen + n*unit
+	}
+	if at+8 <= len(b) {
+		if x.ObjectLength != nil {
+			binary.BigEndian.PutUint16(b[at+4:], *x.ObjectLength)
+			binary.BigEndian.PutUint16(b[at+2:], 0)
+			binary.BigEndian.PutUint16(b[at+2:], packet.Checksum(b[at:]))
+		}
+		if x.BadChecksum {
+			b[at+3] ^= 0x55
+		}
+	}
+	if x.Length != nil {
+		b[msg+field] = *x.Length
+	}
+	b = b[:max(msg+icmpHeaderLen, len(b)-x.Cut)]
+	if isIPv4(b) {
+		put16(b, 2, uint16(len(b)), ipv4Sum)
+	} else {
+		put16(b, 4, uint16(len(b)-ipv6HeaderLen))
+	}
+	completeICMP(b, msg)
+	return b
+}

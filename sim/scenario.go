@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Scenario says what a network is like. See [Parse] for its text form.
+type Scenario struct {
+	Seed uint64
+	// NoHostRST: the host's kernel does not reset what no socket wants. It does by
+	// default, and so clears the target's half-open connections.
+	NoHostRST bool
+	Paths     []Path // at least one; packets find theirs by the target's address
+}
+
+// Path is the way to one target: at most 254 routers, and the target.
+type Path struct {
+	Routers []Router
+	Changes []Change
+	Target  Target
+}
+
+// Change is a change of route: from some packet on, packets take other routers
+// to the same target. Packets under way, and the answers to them, keep to the old
+// one. Where several changes have happened, the last of the list counts. Routers
+// share no state with those of other routes, even where they look the same.
+type Change struct {
+	Packet  int           // from this packet on (the first is 1) ...
+	Time    time.Duration // ... or those sent from this instant on; one of the two is not 0
+	Routers []Router
+}
+
+// ErrScenario is wrapped in what Validate and Parse complain about.
+var ErrScenario = errors.New("sim: bad scenario")
+
+// Validate says what is wrong with the scenario, wrapping [ErrScenario].
+func (s *Scenario) Validate() error {
+	if len(s.Paths) == 0 {
+		return fmt.Errorf("%w: no target", ErrScenario)
+	}
+	seen := map[netip.Addr]bool{}
+	for i := range s.Paths {
+		p := &s.Paths[i]
+		if seen[p.Target.Addr] {
+			return fmt.Errorf("%w: target %v twice", ErrScenario, p.Target.Addr)
+		}
+		seen[p.Target.Addr] = true
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("%w: target %v: %w", ErrScenario, p.Target.Addr, err)
+		}
+	}
+	return nil
+}
+
+func (p *Path) validate() error {
+	v4 := p.Target.Addr.Is4()
+	if !p.Target.Addr.IsValid() || badAddr(p.Target.Addr, v4) {
+		return errors.New("not an address of a target")
+	}
+	if err := errors.Join(p.Target.Link.validate(), p.Target.Back.validate(), validateRules(p.Target.Rules)); err != nil {
+		return err
+	}
+	routes := [][]Router{p.Routers}
+	for _, c := range p.Changes {
+		if (c.Packet > 0) == (c.Time > 0) || c.Packet < 0 || c.Time < 0 {
+			return errors.New("change: one of packet and time must be above 0")
+		}
+		routes = append(routes, c.Routers)
+	}
+	for _, routers := range routes {
+		if len(routers) > 254 {
+			return errors.New("more than 254 routers")
+		}
+		for i := range routers {
+			if err := routers[i].validate(v4); err != nil {
+				return fmt.Errorf("router %d: %w", i+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+// badAddr tells an address that has no place in packets of this family. No
+// address at all is all right.
+func badAddr(a netip.Addr, v4 bool) bool {
+	return a.IsValid() && (a.Is4() != v4 || a.Is4In6() || a.Zone() != "")
+}
+
+func (r *Router) validate(v4 bool) error {
+	addrs := append([]netip.Addr{r.From, r.NAT.Src.Addr(), r.NAT.Dst.Addr(), r.Set.Src, r.Set.Dst, r.QuoteAs.Src, r.QuoteAs.Dst}, r.Addrs...)
+	for _, a := range addrs {
+		if badAddr(a, v4) {
+			return fmt.Errorf("address %v is not of the target's family", a)
+		}
+	}
+	for _, a := range r.Addrs {
+		if !a.IsValid() {
+			return errors.New("one of its addresses is none")
+		}
+	}
+	x := &r.Extensions
+	objects, err := x.objects()
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Rate.Every < 0 || r.Rate.Burst < 0 || r.Rate.Every > time.Hour || r.Rate.Burst > 1<<20:
+		return errors.New("rate out of range")
+	case r.Slow < 0 || r.Slow > time.Hour:
+		return errors.New("slow out of range")
+	case r.Quote < QuoteMinimum || r.Quote > 0xffff:
+		return errors.New("quote out of range")
+	case r.Spoof.Every < 0 || r.Spoof.For < 0:
+		return errors.New("spoof out of range")
+	case x.Cut < 0 || x.Cut > 0xffff:
+		return errors.New("cut out of range")
+	case len(objects) == 0 && (x.NonCompliant || x.ObjectLength != nil || x.BadChecksum):
+		return errors.New("defects of extensions that it does not have")
+	}
+	return errors.Join(r.Link.validate(), r.Back.validate(), r.Late.validate(), validateShare(r.Silent), validateRules(r.Rules))
+}
+
+func (l *Link) validate() error {
+	if l.Delay < 0 || l.Jitter < 0 || l.Delay > time.Hour || l.Jitter > time.Hour {
+		return errors.New("delay out of range")
+	}
+	return errors.Join(validateShare(l.Loss), validateShare(l.Duplicate), l.Held.validate())
+}
+
+func (h *Held) validate() error {
+	if h.By < 0 || h.By > time.Hour {
+		return errors.New("delay out of range")
+	}
+	return validateShare(h.P)
+}
+
+func validateShare(p float64) error {
+	if !(p >= 0 && p <= 1) {
+		return errors.New("probability out of range 0 to 1")
+	}
+	return nil
+}
+
+func validateRules(rules []Rule) error {
+	for _, r := range rules {
+		if r.Action > Reset || r.Segments > NotSYN || r.Lo > r.Hi {
+			return errors.New("bad rule")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package sim
+
+import (
+	"net/netip"
+
+	"tcptraceroute/packet"
+)
+
+// Target is the end of a path.
+type Target struct {
+	// Addr is the address that probes are sent to, and names the path. Behind a
+	// router that translates it, the target answers by the address it is then called.
+	Addr  netip.Addr
+	Link  // from the last router
+	Back  Link
+	State State // of the ports that Ports doesn't name
+	Ports map[uint16]State
+	Rules []Rule // its own firewall
+	TTL   uint8  // of its answers as they are sent; 0: 64
+	// A listening Linux agrees to ECN and answers each TCP option in kind, unless
+	// told otherwise.
+	NoECN, NoOptions bool
+}
+
+// State says how a port behaves.
+type State uint8
+
+const (
+	Open      State = iota // a listening Linux 6.18, whose program never takes a connection
+	Closed                 // resets what comes
+	Filtered               // says nothing
+	Challenge              // in the midst of another connection: a SYN is answered by a bare ACK (RFC 5961 4)
+)
+
+// target is the state of a Target.
+type target struct {
+	*Target
+	salt     uint64
+	ttl      uint8
+	firewall *node // answers for its Rules
+	conns    map[tuple]*conn
+	truth    TargetTruth
+}
+
+func newTarget(spec *Target, salt uint64) *target {
+	g := &target{Target: spec, salt: mix(salt ^ 4), ttl: spec.TTL, conns: map[tuple]*conn{}}
+	if g.ttl == 0 {
+		g.ttl = hostTTL
+	}
+	g.firewall = newNode(&Router{Answers: Answers{TTL: g.ttl}}, g.salt, g.salt)
+	return g
+}
+
+// atTarget is what happens to a packet that comes to the end of its path.
+func (m *Model) atTarget(t *transit) {
+	g := t.route.path.target
+	dst := addrOf(flowOf(t.b).dst)
+	g.truth.Arrived++
+	if m.Watch != nil {
+		m.Watch(Arrival{At: m.now, Path: t.route.path.index, Hop: t.hop + 1, Addr: dst, Target: true, Packet: t.b})
+	}
+	switch rule := match(g.Rules, t.b); rule.Action {
+	case Drop:
+	case Reject:
+		who := &g.firewall.members[0]
+		who.Addr = dst
+		m.sendError(t, g.firewall, who, unreachable, rule.Code)
+		return
+	case Reset:
+		g.truth.Resets += m.sendReset(t, g.ttl)
+		return
+	case Pass:
+		if packet.Parse(t.b, &m.reply) == nil && m.reply.Kind == packet.KindTCP && m.reply.Checksum == packet.CheckGood {
+			m.answerTCP(t, g)
+		}
+	}
+	m.free.push(t)
+}
+
+// answerTCP is what the target's TCP makes of the segment in m.reply.
+func (m *Model) answerTCP(t *transit, g *target) {
+	tcp := &m.reply.TCP
+	if tcp.Flags.Has(packet.RST) {
+		g.truth.RST++
+	} else if tcp.Flags&(packet.SYN|packet.ACK) == packet.SYN {
+		g.truth.SYN++
+	}
+	state, ok := g.Ports[tcp.DstPort]
+	if !ok {
+		state = g.State
+	}
+	name := flowOf(t.b)
+	c := g.conns[name]
+	switch {
+	case state == Filtered:
+	case state == Closed:
+		m.refuseAt(t, g)
+	case c != nil:
+		c.receive(m, t, state)
+	case state == Challenge:
+		c = g.newConn(t, name)
+		c.irs = uint32(c.chance.next())
+		c.establish()
+		c.receive(m, t, state)
+	case tcp.Flags.Has(packet.ACK):
+		m.refuseAt(t, g)
+	case tcp.Flags&(packet.SYN|packet.RST|packet.FIN) == packet.SYN:
+		c = g.newConn(t, name)
+		c.agree(&m.reply)
+		c.sendSYNACK(m)
+		c.restart(m)
+	}
+}
+
+// refuse makes m.answer the reset with which a host answers the segment in
+// m.reply where no connection takes it (RFC 9293 3.10.7.1). It reports false
+// where there is none: for a reset, for anything but TCP.
+func (m *Model) refuse(ttl uint8) bool {
+	r := &m.reply
+	if r.Kind != packet.KindTCP || r.Checksum != packet.CheckGood || r.TCP.Flags.Has(packet.RST) {
+		return false
+	}
+	m.answer = packet.Segment{
+		Src: netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), Dst: netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort),
+		TTL: ttl, TOS: r.IP.TOS, DontFragment: true, // as Linux does
+		FlowLabel: uint32(mix(uint64(r.TCP.SrcPort)<<16|uint64(r.TCP.DstPort))) & 0xfffff,
+	}
+	if r.TCP.Flags.Has(packet.ACK) {
+		m.answer.Seq, m.answer.Flags = r.TCP.Ack, packet.RST
+		return true
+	}
+	m.answer.Flags = packet.RST | packet.ACK
+	m.answer.Ack = r.TCP.Seq + uint32(len(r.TCP.Payload))
+	for _, counts := range [...]packet.Flags{packet.SYN, packet.FIN} {
+		if r.TCP.Flags.Has(counts) {
+			m.answer.Ack++
+		}
+	}
+	return true
+}
+
+func (m *Model) refuseAt(t *transit, g *target) {
+	if m.refuse(g.ttl) {
+		g.truth.Resets++
+		m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
+	}
+}
+
+// sendReset ends a packet, where it is, with a reset in the name of its
+// destination. It returns the number of resets: 0 or 1.
+func (m *Model) sendReset(t *transit, ttl uint8) int {
+	defer m.free.push(t)
+	if packet.Parse(t.b, &m.reply) != nil || !m.refuse(ttl) {
+		return 0
+	}
+	m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
+	return 1
+}
+
+// sendAnswer sends m.answer to the host.
+func (m *Model) sendAnswer(c chance, r *route, hop int) {
+	a := m.newTransit(c, r, hop)
+	var err error
+	if a.b, err = packet.AppendTCP(a.b, &m.answer); err != nil {
+		m.free.push(a) // an address that can't be answered
+		return
+	}
+	m.home(a, m.now)
+}

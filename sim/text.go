@@ -1,0 +1,155 @@
+package sim
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Parse reads the text form of a scenario. Its lines, in which # starts a
+// comment, are:
+//
+//	seed N                      of all that is random
+//	no-host-rst                 Scenario.NoHostRST
+//	router ADDRS WORD...        the next router; ADDRS: addresses with commas between, or * for none
+//	change packet=N|time=D      the routers of another route follow (Change)
+//	target ADDR WORD...         ends a path; routers after it belong to the next
+//
+// A word is a name, or NAME=VALUE without spaces. D is a duration (20ms), P a
+// probability from 0 to 1, N a number.
+//
+// Links, of routers and targets:
+//
+//	delay=D jitter=D loss=P dup=P held=P/D
+//	back-delay=D back-jitter=D back-loss=P back-dup=P back-held=P/D
+//
+// Answers, of routers (of targets: ttl):
+//
+//	ttl=N tos=N from=ADDR silent silent=P rate=D/N (one each D, N at once) slow=D late=P/D
+//	quote=min quote=N quote-FIELD=VALUE
+//	mpls=LABEL/TC/TTL,... if-role=N if-index=N if-addr=ADDR if-name=NAME (percent-encoded) if-mtu=N
+//	non-compliant ext-length=N ext-object=N ext-bad-checksum ext-cut=N
+//
+// Rules, of both; the first that fits decides. WHAT is a port (80) or a range
+// (1-1023), syn or not-syn, or both (80:syn); without it, everything:
+//
+//	pass drop reset reject=CODE pass=WHAT drop=WHAT reset=WHAT reject=CODE:WHAT
+//
+// Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
+// ttl or label; ADDRPORT an address, a port (:80), or both:
+//
+//	per-packet set-FIELD=VALUE random-id
+//	dnat=ADDRPORT snat=ADDRPORT raw-quote
+//	stateful one-isn random-isn
+//	spoof=D/D (one each, for)
+//
+// Of targets, the state of all ports and that of some:
+//
+//	open closed filtered challenge open=N,... closed=N,... filtered=N,... challenge=N,...
+//	no-ecn no-options
+//
+// [Scenario.String] writes this form. Errors wrap [ErrScenario].
+func Parse(text string) (Scenario, error) {
+	var p parser
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if words := strings.Fields(line); len(words) > 0 {
+			if err := p.line(words[0], words[1:]); err != nil {
+				return Scenario{}, fmt.Errorf("%w: line %d: %w", ErrScenario, n, err)
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return Scenario{}, fmt.Errorf("%w: %w", ErrScenario, err)
+	}
+	if len(p.path.Routers) > 0 || len(p.path.Changes) > 0 {
+		return Scenario{}, fmt.Errorf("%w: no target after the last router", ErrScenario)
+	}
+	if err := p.scenario.Validate(); err != nil {
+		return Scenario{}, err
+	}
+	return p.scenario, nil
+}
+
+type parser struct {
+	scenario Scenario
+	path     Path // the one whose target is still to come
+}
+
+func (p *parser) line(statement string, words []string) error {
+	subject := ""
+	switch statement {
+	case "seed", "router", "target":
+		if len(words) == 0 {
+			return errNoValue
+		}
+		subject, words = words[0], words[1:]
+	}
+	var err error
+	switch statement {
+	case "seed":
+		p.scenario.Seed, err = parseBits[uint64](64)(subject)
+		return errors.Join(err, parseWords(p, words, nil))
+	case "no-host-rst":
+		p.scenario.NoHostRST = true
+		return parseWords(p, words, nil)
+	case "router":
+		var r Router
+		if subject != "*" {
+			r.Addrs, err = parseList(subject, netip.ParseAddr)
+		}
+		routers := &p.path.Routers
+		if n := len(p.path.Changes); n > 0 {
+			routers = &p.path.Changes[n-1].Routers
+		}
+		err = errors.Join(err, parseWords(&r, words, routerWords))
+		*routers = append(*routers, r)
+		return err
+	case "change":
+		var c Change
+		err = parseWords(&c, words, changeWords)
+		p.path.Changes = append(p.path.Changes, c)
+		return err
+	case "target":
+		t := &p.path.Target
+		t.Addr, err = netip.ParseAddr(subject)
+		err = errors.Join(err, parseWords(t, words, targetWords))
+		p.scenario.Paths = append(p.scenario.Paths, p.path)
+		p.path = Path{}
+		return err
+	}
+	return fmt.Errorf("unknown statement %q", statement)
+}
+
+// String returns the scenario in the form that [Parse] reads; it reads back as
+// the same scenario.
+func (s *Scenario) String() string {
+	var b strings.Builder
+	if s.Seed != 0 {
+		fmt.Fprintf(&b, "seed %d\n", s.Seed)
+	}
+	if s.NoHostRST {
+		b.WriteString("no-host-rst\n")
+	}
+	for i := range s.Paths {
+		p := &s.Paths[i]
+		writeRouters(&b, p.Routers)
+		for j := range p.Changes {
+			b.WriteString(formatLine("change", &p.Changes[j], changeWords))
+			writeRouters(&b, p.Changes[j].Routers)
+		}
+		b.WriteString(formatLine("target "+p.Target.Addr.String(), &p.Target, targetWords))
+	}
+	return b.String()
+}
+
+func writeRouters(b *strings.Builder, routers []Router) {
+	for i := range routers {
+		addrs := formatList(routers[i].Addrs, netip.Addr.String)
+		b.WriteString(formatLine("router "+cmp.Or(addrs, "*"), &routers[i], routerWords))
+	}
+}

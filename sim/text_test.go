@@ -1,0 +1,162 @@
+package sim
+
+import (
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// allWords is a scenario with every word of the form, in the order of String.
+const allWords = `seed 42
+no-host-rst
+router 10.0.0.1,10.0.0.2 per-packet delay=1ms jitter=2ms loss=0.01 dup=0.02 held=0.1/20ms back-delay=3ms back-jitter=4ms back-loss=0.03 back-dup=0.04 back-held=0.2/1s
+router 10.0.0.3 ttl=64 tos=192 from=203.0.113.9 silent rate=1s/6 slow=1ms late=0.1/3s quote=min
+router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 quote-sport=1 quote-dport=2 quote-seq=+1000000 quote-id=0 quote-tos=0 quote-ttl=0 quote-label=0
+router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
+router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 drop=not-syn drop
+router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote stateful one-isn random-isn spoof=1ms/10s
+router 10.0.0.8 dnat=10.1.1.1
+change packet=30
+router *
+change time=2s
+router 10.0.0.9
+target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 no-ecn no-options reject=3:1
+router 2001:db8::1 dnat=[2001:db8::2]:80
+target 2001:db8::9 filtered
+`
+
+func TestParse(t *testing.T) {
+	s, err := Parse(allWords)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.String(); got != allWords {
+		t.Errorf("written as\n%s", got)
+	}
+	a := netip.MustParseAddr
+	p := s.Paths[0]
+	for i, c := range []struct{ got, want any }{
+		{s.Seed, uint64(42)},
+		{s.NoHostRST, true},
+		{len(s.Paths), 2},
+		{p.Routers[0], Router{
+			Addrs: []netip.Addr{a("10.0.0.1"), a("10.0.0.2")}, PerPacket: true,
+			Link: Link{ms(1), ms(2), .01, .02, Held{.1, ms(20)}},
+			Back: Link{ms(3), ms(4), .03, .04, Held{.2, time.Second}},
+		}},
+		{p.Routers[1], Router{Addrs: []netip.Addr{a("10.0.0.3")}, Answers: Answers{
+			TTL: 64, TOS: 192, From: a("203.0.113.9"), Silent: 1, Rate: Rate{time.Second, 6}, Slow: ms(1), Late: Held{.1, 3 * time.Second}, Quote: QuoteMinimum,
+		}}},
+		{p.Routers[2], Router{Addrs: []netip.Addr{a("10.0.0.4")}, Answers: Answers{Silent: .5, Quote: 36, QuoteAs: Rewrite{
+			a("198.51.100.1"), a("10.9.9.9"), 1, 2, 1000000, new(uint16(0)), new(uint8(0)), new(uint8(0)), new(uint32(0)),
+		}}}},
+		{p.Routers[3], Router{Addrs: []netip.Addr{a("10.0.0.5")}, Answers: Answers{Extensions: Extensions{
+			MPLS:         []packet.Label{{Label: 16001, TTL: 1}, {Label: 16002, TC: 7, TTL: 255}},
+			Interface:    packet.Interface{Role: packet.RoleOutgoing, Index: 3, Addr: a("10.0.0.9"), Name: []byte("ge-0/0 \x1b#"), MTU: 1500},
+			NonCompliant: true, Length: new(uint8(0)), ObjectLength: new(uint16(65535)), BadChecksum: true, Cut: 3,
+		}}}},
+		{p.Routers[4].Rules, []Rule{{Pass, 0, 22, 22, AllSegments}, {Drop, 0, 1, 1023, OnlySYN}, {Reset, 0, 443, 443, AllSegments},
+			{Reject, 13, 80, 80, AllSegments}, {Reject, 1, 0, 0, AllSegments}, {Drop, 0, 0, 0, NotSYN}, {Drop, 0, 0, 0, AllSegments}}},
+		{p.Routers[5], Router{Addrs: []netip.Addr{a("10.0.0.7")},
+			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, RandomID: true,
+			NAT:      NAT{netip.MustParseAddrPort("10.1.1.1:8080"), netip.AddrPortFrom(netip.Addr{}, 4000), true},
+			Tracking: Tracking{true, true, true}, Spoof: Spoof{ms(1), 10 * time.Second},
+		}},
+		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}}},
+		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,
+			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge}, NoECN: true, NoOptions: true, Rules: []Rule{{Reject, 3, 1, 1, AllSegments}}}},
+		{s.Paths[1].Routers[0].NAT.Dst, netip.MustParseAddrPort("[2001:db8::2]:80")},
+		{s.Paths[1].Target, Target{Addr: a("2001:db8::9"), State: Filtered}},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("%d: %+v, want %+v", i, c.got, c.want)
+		}
+	}
+}
+
+func TestParseTolerates(t *testing.T) {
+	for text, want := range map[string]string{
+		"# nothing\n\n  router   10.0.0.1\tdelay=0s # here\r\ntarget 10.0.0.2 open\r\n":               "router 10.0.0.1\ntarget 10.0.0.2\n",
+		"router 10.0.0.1 tos=0xc0 drop=80-80 rate=1000ms/06 quote=0 snat=10.0.0.3:0\ntarget 10.0.0.2": "router 10.0.0.1 tos=192 rate=1s/6 drop=80 snat=10.0.0.3\ntarget 10.0.0.2\n",
+		"target 10.0.0.2 closed=80 open=80":                                                           "target 10.0.0.2 open=80\n",
+		"target 2001:DB8:0::1":                                                                        "target 2001:db8::1\n",
+	} {
+		s, err := Parse(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if got := s.String(); got != want {
+			t.Errorf("%q: written as %q", text, got)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	router := func(words string) string { return "router 10.0.0.1 " + words + "\ntarget 10.0.0.2" }
+	target := func(words string) string { return "target 10.0.0.2 " + words }
+	for _, text := range []string{
+		"", "# nothing", "seed 1", "router 10.0.0.1", "change packet=1", // no target
+		"seed\ntarget 10.0.0.2", "seed x\ntarget 10.0.0.2", "seed 1 2\ntarget 10.0.0.2", "no-host-rst 1\ntarget 10.0.0.2",
+		"router\ntarget 10.0.0.2", "target", "target x", "target 10.0.0.2\ntarget 10.0.0.2", "host 10.0.0.1\ntarget 10.0.0.2",
+		"target ::ffff:10.0.0.2", "target fe80::1%eth0",
+		"router 10.0.0.1,\ntarget 10.0.0.2", "router 10.0.0.1,2001:db8::1\ntarget 10.0.0.2", "router 2001:db8::1\ntarget 10.0.0.2", "router fe80::1%1\ntarget 2001:db8::2",
+		"change\ntarget 10.0.0.2", "change packet=1 time=1s\ntarget 10.0.0.2", "change packet=-1\ntarget 10.0.0.2", "change packet=1 x\ntarget 10.0.0.2", "change packet=1\nrouter x\ntarget 10.0.0.2",
+		router("x"), router("delay"), router("delay="), router("delay=5"), router("delay=-1s"), router("delay=2h"), router("jitter=-1s"), router("back-delay=-1s"),
+		router("loss=1.1"), router("loss=-0.1"), router("loss=NaN"), router("loss=x"), router("back-dup=2"), router("held=0.1"), router("held=2/1s"), router("held=x/1s"), router("held=0.1/-1s"),
+		router("silent=2"), router("silent=x"), router("rate=1s"), router("rate=x/1"), router("rate=-1s/1"), router("rate=1s/-1"), router("rate=2h/1"), router("slow=-1s"), router("late=1/2h"),
+		router("quote=-2"), router("quote=x"), router("quote=70000"), router("quote-id=65536"), router("quote-seq=4294967296"), router("quote-label=0x100000"), router("quote-src=x"), router("quote-dst=2001:db8::1"),
+		router("from=2001:db8::1"), router("ttl=256"), router("tos=x"), router("per-packet=1"),
+		router("mpls=1"), router("mpls=1/8/1"), router("mpls=1048576/0/1"), router("mpls=1/0/256"), router("if-role=4 if-index=1"), router("if-name=%zz"), router("if-name=" + strings.Repeat("x", 64)),
+		router("non-compliant"), router("ext-object=1"), router("ext-bad-checksum"), router("ext-cut=-1"), router("ext-length=256"),
+		router("drop=x"), router("drop=0"), router("drop=2-1"), router("drop=1-70000"), router("drop=x-2"), router("reject"), router("reject=256"), router("reject=x"), router("reset=80:x"),
+		router("dnat=x"), router("dnat=:x"), router("dnat=2001:db8::1"), router("snat=[2001:db8::1]:80"), router("spoof=1s"), router("spoof=x/1s"), router("spoof=-1s/1s"), router("spoof=1s/-1s"), router("set-src=2001:db8::1"),
+		target("x"), target("open=x"), target("open=80,"), target("open="), target("closed=70000"), target("no-ecn=1"), target("drop=x"), target("loss=2"), target("back-loss=2"), target("slow=1ms"),
+		strings.Repeat("router 10.0.0.1\n", 255) + target(""),
+		"target 10.0.0.2 # " + strings.Repeat("x", 1<<17),
+	} {
+		if s, err := Parse(text); !errors.Is(err, ErrScenario) {
+			t.Errorf("%.60q: %v, read as\n%.200s", text, err, s.String())
+		}
+	}
+	if _, err := New(Scenario{}); !errors.Is(err, ErrScenario) {
+		t.Errorf("an empty scenario: %v", err)
+	}
+	valid := netip.MustParseAddr("10.0.0.1")
+	for _, r := range []Router{{Addrs: []netip.Addr{{}}}, {Addrs: []netip.Addr{valid}, Rules: []Rule{{Action: 9}}}, {Rules: []Rule{{Segments: 9}}}} {
+		if _, err := New(Scenario{Paths: []Path{{Routers: []Router{r}, Target: Target{Addr: valid}}}}); !errors.Is(err, ErrScenario) {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(allWords)
+	for line := range strings.Lines(allWords) {
+		f.Add(line + "target 203.0.113.1\n")
+	}
+	f.Add(everything)
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Parse(text)
+		if err != nil {
+			if !errors.Is(err, ErrScenario) {
+				t.Errorf("error %v", err)
+			}
+			return
+		}
+		written := s.String()
+		again, err := Parse(written)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, written)
+		}
+		if !reflect.DeepEqual(again, s) {
+			t.Errorf("read back as\n%s, was\n%s", again.String(), written)
+		}
+		if _, err := New(s); err != nil {
+			t.Errorf("%v in\n%s", err, written)
+		}
+	})
+}

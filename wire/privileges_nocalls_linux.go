@@ -1,0 +1,11 @@
+//go:build !amd64 && !arm64
+
+package wire
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// confineCalls has no list of system calls for this machine.
+func confineCalls() error { return fmt.Errorf("no list of system calls for %s", runtime.GOARCH) }
