@@ -192,7 +192,7 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		}
 	}
 	any, free := p.least()
-	if p.target.vague && any > p.spent {
+	if p.target.vague && any > p.spent && p.hop(p.limit).asked < p.o.Queries {
 		any = p.limit
 	}
 	if any == 0 || window <= 0 {
@@ -366,10 +366,13 @@ func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 	return probe
 }
 
-// nextID is a random IP ID that no probe of this path has had; 0 is left to the kernel, which would fill it in.
+// nextID is a random IP ID that no other probe in flight has; 0 is left to the kernel, which would fill it in.
 func (p *Path) nextID() uint16 {
-	if len(p.ids) > 1<<15 {
+	if len(p.ids) > 1<<15 { // those long over may come again
 		clear(p.ids)
+		for _, a := range p.pending {
+			p.ids[uint16(a.key.Tag)] = true
+		}
 	}
 	for {
 		if id := uint16(p.rng.Uint32()); id != 0 && !p.ids[id] {
@@ -478,18 +481,14 @@ func (p *Path) share(now time.Time, r Result) {
 
 // mistrust takes in that an answer named no probe. It takes more than one, for one may be a damaged packet.
 func (p *Path) mistrust(now time.Time) {
-	if p.rewritten++; p.single {
+	if p.rewritten++; p.single || p.rewritten < rewriteProof {
 		return
 	}
+	p.single = true
 	for _, a := range p.pending {
 		a.doubted = true
 		p.slowest = max(p.slowest, now.Sub(a.sent))
-	}
-	if p.rewritten >= rewriteProof {
-		p.single = true
-		for _, a := range p.pending {
-			p.trust = append(p.trust, a.key)
-		}
+		p.trust = append(p.trust, a.key)
 	}
 }
 
