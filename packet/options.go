@@ -100,7 +100,7 @@ func (o *Options) All() iter.Seq[Option] {
 
 // find returns the data of the first option of a kind. The slice points into o.
 func (o *Options) find(kind uint8) ([]byte, bool) {
-	b := o.b[:min(o.n, maxOptions)]
+	b := o.b[:o.n]
 	for {
 		opt, rest, ok := next(b)
 		if !ok {

@@ -10,12 +10,12 @@ var (
 	errQuoteExtensionHeaders = fmt.Errorf("%w: %w", ErrQuote, ErrExtensionHeaders)
 )
 
+// quoteError is what an error of IP.parse is where the packet is a quoted one of
+// the right version.
 func quoteError(err error) error {
 	switch err {
 	case ErrTruncated:
 		return errQuoteTruncated
-	case ErrVersion:
-		return errQuoteVersion
 	case ErrHeader:
 		return errQuoteHeader
 	}

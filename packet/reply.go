@@ -44,16 +44,20 @@ type Reply struct {
 	TCP        TCP        // KindTCP
 	Quote      Quote      // of an ICMP error
 	Extensions Extensions // of an ICMP error
-	Checksum   Check      // of the ICMP message or the TCP segment; CheckUnknown for a fragment
+	// Checksum of the ICMP message or the TCP segment; CheckUnknown for a fragment.
+	// A packet socket sees segments of the same machine (another namespace, a
+	// container) with a checksum that offload left unfinished: CheckBad, unless
+	// CompleteTCPChecksum is called first.
+	Checksum Check
 }
 
 // From is who sent the packet, as far as it says.
 func (r *Reply) From() netip.Addr { return r.IP.Src }
 
-// Parse reads a received packet. b starts at its IP header; what stands behind
-// the end that the IP header tells (link-layer padding) is ignored. All of *r is
-// overwritten, on an error too: then Kind is KindOther, and the rest is what had
-// been read. It allocates nothing.
+// Parse reads a received packet. b starts at its IP header, and must hold all of
+// it; what stands behind the end that the IP header tells (link-layer padding) is
+// ignored. All of *r is overwritten, on an error too: then Kind is KindOther, and
+// the rest is what had been read. It allocates nothing.
 //
 // Errors, to be tested with [errors.Is]: [ErrTruncated], [ErrVersion],
 // [ErrHeader], [ErrExtensionHeaders], [ErrTCPHeader]; with [ErrQuote] where it

@@ -66,7 +66,8 @@ func tcpFlags(b []byte) packet.Flags {
 	return 0
 }
 
-// Tracking says what a router does because it knows the connections.
+// Tracking says what a router does because it knows the connections. It never
+// forgets one; after a reset the next SYN starts it anew.
 type Tracking struct {
 	Stateful  bool // drops what is not a SYN and belongs to no connection
 	OneISN    bool // drops a SYN that brings a known connection another sequence number, as a Cisco ASA does

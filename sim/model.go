@@ -39,7 +39,7 @@ const hostRSTDelay = 10 * time.Microsecond
 // concurrent use.
 type Model struct {
 	// Watch, unless nil, is called with every packet that gets to a router or a
-	// target, in the order of time. It must not call the model.
+	// target, in the order of time. It must not call the model, or its Conn.
 	Watch func(Arrival)
 
 	seed    uint64
@@ -118,7 +118,8 @@ func (f *fifo) pop() *transit {
 	return t
 }
 
-// New makes the network of a scenario. The error is that of [Scenario.Validate].
+// New makes the network of a scenario, whose slices and maps belong to the model
+// from now on. The error is that of [Scenario.Validate].
 func New(s Scenario) (*Model, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -173,13 +174,14 @@ func (m *Model) Inject(at time.Duration, b []byte) error {
 	if err != nil {
 		return err
 	}
+	b = b[:n]
 	m.run(at)
 	m.now = max(m.now, at)
 	p.sent++
-	p.last = append(p.last[:0], b[:n]...)
+	p.last = append(p.last[:0], b...)
 	m.injected++
 	t := m.newTransit(chance(mix(m.seed^m.injected)), p.routeAt(m.now), 0)
-	t.b = append(t.b, b[:n]...)
+	t.b = append(t.b, b...)
 	m.startSpoofing(t)
 	m.ahead(t, m.now)
 	return nil

@@ -356,6 +356,13 @@ func TestInjectRefuses(t *testing.T) {
 		if sent := m.Truth(0).Sent; sent != 1 {
 			t.Errorf("%d packets counted", sent)
 		}
+		m = f.network(t, "router $1\ntarget $T")
+		if err := m.Inject(0, append(slices.Clone(good), 0, 0, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if g := receive(t, m, 0)[0]; !bytes.HasSuffix(g.b, good[20:]) {
+			t.Errorf("the padding went along: % x", g.b)
+		}
 	})
 }
 
@@ -452,6 +459,19 @@ func TestHostReset(t *testing.T) {
 			if truth.RST != 1 || truth.HalfOpen != 0 || m.Truth(0).Sent != 1 {
 				t.Errorf("truth %+v", truth)
 			}
+		}
+	})
+}
+
+func TestHostResetTakesTheNewRoute(t *testing.T) {
+	both(t, func(t *testing.T, f family) {
+		m := f.network(t, "router $1 delay=10ms\nchange time=15ms\nrouter $2 delay=10ms\ntarget $T")
+		var way []netip.Addr
+		m.Watch = func(a Arrival) { way = append(way, a.Addr) }
+		inject(t, m, 0, f.syn(9))
+		receive(t, m, ms(500))
+		if want := []netip.Addr{f.addr("$1"), f.target, f.addr("$2"), f.target}; !slices.Equal(way, want) {
+			t.Errorf("way %v, want %v", way, want)
 		}
 	})
 }

@@ -50,13 +50,13 @@ const (
 
 // Answers says how a node sends ICMP errors.
 type Answers struct {
-	TTL, TOS   uint8      // of the answer as it is sent; TTL 0: 255 for a router, 64 for a target
-	From       netip.Addr // source address; none: the node's own
-	Silent     float64    // share of the answers that are not given; 1: never an answer
-	Rate       Rate       // what is above this limit isn't answered
-	Slow       time.Duration
-	Late       Held
-	Quote      int // bytes of the packet that are quoted, IP header included; QuoteFull, QuoteMinimum
+	TTL, TOS   uint8         // of the answer as it is sent; TTL 0: 255 for a router, 64 for a target
+	From       netip.Addr    // source address; none: the node's own
+	Silent     float64       // share of the answers that are not given; 1: never an answer
+	Rate       Rate          // what is above this limit isn't answered
+	Slow       time.Duration // the median time for making one, with a long tail (log-logistic)
+	Late       Held          // some are held up
+	Quote      int           // bytes of the packet that are quoted, IP header included; QuoteFull, QuoteMinimum
 	QuoteAs    Rewrite
 	Extensions Extensions
 }
@@ -73,11 +73,11 @@ type Router struct {
 	Addrs     []netip.Addr
 	PerPacket bool
 
-	Link         // from the node before this one, to this one
-	Back    Link // of the way back: Delay and Jitter are added to those of Link, the rest stands alone
-	Answers      // Slow is the median time for making one, with a long tail (log-logistic); Late holds some up
-	Rules   []Rule
-	NAT     NAT
+	Link      // from the node before this one, to this one
+	Back Link // of the way back: Delay and Jitter are added to those of Link, the rest stands alone
+	Answers
+	Rules []Rule
+	NAT   NAT
 	Tracking
 	Set      Rewrite // changes packets that are forwarded
 	RandomID bool    // gives packets that are forwarded another IP ID (IPv4)

@@ -37,7 +37,7 @@ type Change struct {
 var ErrScenario = errors.New("sim: bad scenario")
 
 // Validate says what is wrong with the scenario, wrapping [ErrScenario].
-func (s *Scenario) Validate() error {
+func (s Scenario) Validate() error {
 	if len(s.Paths) == 0 {
 		return fmt.Errorf("%w: no target", ErrScenario)
 	}

@@ -127,7 +127,7 @@ func (p *parser) line(statement string, words []string) error {
 
 // String returns the scenario in the form that [Parse] reads; it reads back as
 // the same scenario.
-func (s *Scenario) String() string {
+func (s Scenario) String() string {
 	var b strings.Builder
 	if s.Seed != 0 {
 		fmt.Fprintf(&b, "seed %d\n", s.Seed)

@@ -244,7 +244,7 @@ func byTarget(f *flight) bool { return f.byTarget }
 // judgeICMP decides on an ICMP error by the packet it quotes.
 func (m *matcher) judgeICMP(r *packet.Reply) match {
 	q := &r.Quote
-	if q.IP.Protocol != protocolTCP || q.TCP.Have < 8 {
+	if q.IP.Protocol != protocolTCP || !q.TCP.HasSeq() {
 		return match{verdict: Unrelated}
 	}
 	verdict := Unrelated
@@ -252,7 +252,10 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 		if r.IP.Dst != fl.src.Addr() || q.IP.Version != r.IP.Version || !m.addressed(fl, q) {
 			continue
 		}
-		f := m.flights[packet.Key{Port: q.TCP.SrcPort, Seq: fl.first.Seq, Tag: q.Key().Tag}]
+		var f *flight // that the tag names
+		if q.HasKey() {
+			f = m.flights[packet.Key{Port: q.TCP.SrcPort, Seq: fl.first.Seq, Tag: q.Key().Tag}]
+		}
 		if q.TCP.Seq != fl.first.Seq {
 			if m.o.Loose && f != nil {
 				if !fl.trusted {

@@ -35,7 +35,6 @@ type Conn struct {
 	sent4     uint32 // packets sent by each family's socket: the kernel counts along (SOF_TIMESTAMPING_OPT_ID), see stamp
 	sent6     uint32
 	unstamped int // sends in a row without a stamp
-	force     int // interface index to send by, where the flow's route differs from the raw socket's; 0: none
 }
 
 const (
@@ -270,12 +269,7 @@ func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 		return time.Time{}, err
 	}
 	before := c.look()
-	if c.force == 0 {
-		err = unix.Sendto(fd, c.out, 0, to)
-	} else {
-		err = unix.Sendmsg(fd, c.out, c.pktinfo(p.Dst.Addr()), to, 0)
-	}
-	if err != nil {
+	if err := unix.Sendto(fd, c.out, 0, to); err != nil {
 		return time.Time{}, opError("sending", nil, err)
 	}
 	stamp := c.stamp(fd, count)
@@ -299,14 +293,6 @@ func (c *Conn) look() instant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.clock.look()
-}
-
-// pktinfo makes the kernel send by the forced interface.
-func (c *Conn) pktinfo(dst netip.Addr) []byte {
-	if dst.Is4() {
-		return unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(c.force)})
-	}
-	return unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(c.force)})
 }
 
 // stamp reads the kernel's time of the packet just sent from the socket's error queue, where it is as soon as the device

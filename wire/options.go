@@ -15,11 +15,12 @@ type Options struct {
 
 // Route is what the kernel would do with a flow.
 type Route struct {
-	Source    netip.Addr // the source address, with a zone where it is link-local
+	Source    netip.Addr // the source address, without a zone
 	Interface string
 	Gateway   netip.Addr // the next hop where it is not the target itself
 	MTU       int        // of the interface; 0: not known
 	Local     bool       // the target is one of our own addresses
+	Elsewhere string     // the interface by which rules that look at ports would send a connection; "": the same
 }
 
 // ErrUnsupported says that on this platform the program has no way to the network yet.

@@ -44,35 +44,36 @@ type hop struct {
 	local           bool
 }
 
-// Route tells what the kernel would do with a TCP flow to dst, from src where its address is given (and by its port
-// where that is not 0). The error is the kernel's: ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL.
+// Route tells what the kernel does with probes to dst, from src where its address is given. A raw socket's packets are
+// routed without their ports, so rules that look at ports don't apply to them; where those would send a TCP connection
+// with these ports by another interface, Route.Elsewhere says so. The error is the kernel's: ENETUNREACH, EHOSTUNREACH,
+// EACCES, EINVAL.
 func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
-	h, err := c.route.lookup(dst, src, true)
-	if errors.Is(err, unix.EINVAL) && src.Addr().IsValid() {
+	given := src.Addr().IsValid() && !src.Addr().IsUnspecified()
+	h, err := c.route.lookup(dst, src, false)
+	if err != nil && given {
 		// The source is not an address of this host. The packets go where the others go.
-		h, err = c.route.lookup(dst, netip.AddrPortFrom(netip.Addr{}, src.Port()), true)
+		h, err = c.route.lookup(dst, netip.AddrPort{}, false)
 	}
 	if err != nil {
 		return Route{}, opError("route to", dst.Addr(), err)
 	}
-	// The raw socket's own look-up knows no ports. Where rules look at them and it would go elsewhere, it is told.
-	if plain, err := c.route.lookup(dst, src, false); err == nil && plain.index != h.index {
-		c.force = h.index
+	out := Route{Source: h.source.WithZone(""), Gateway: h.gateway, Local: h.local}
+	if given {
+		out.Source = src.Addr().WithZone("")
 	}
-	out := Route{Source: h.source, Gateway: h.gateway, Local: h.local}
 	if out.Interface, out.MTU, err = c.route.link(h.index); err != nil {
 		return Route{}, err
 	}
-	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
-		out.Source = src.Addr()
-	}
-	if a := out.Source; a.IsLinkLocalUnicast() && a.Is6() {
-		out.Source = a.WithZone("")
+	if exact, err := c.route.lookup(dst, src, true); err == nil && exact.index != h.index {
+		if out.Elsewhere, _, err = c.route.link(exact.index); err != nil {
+			return Route{}, err
+		}
 	}
 	return out, nil
 }
 
-// lookup asks for one flow, by its ports or without them.
+// lookup asks for one flow: as a TCP connection with its ports, or as a raw socket's packets.
 func (r *router) lookup(dst, src netip.AddrPort, ports bool) (hop, error) {
 	family, bits := byte(unix.AF_INET), byte(32)
 	if dst.Addr().Is6() {
@@ -205,7 +206,7 @@ func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
 // Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not resolve;
 // nil where it knows of nothing.
 func (c *Conn) Fault(p packet.Probe) error {
-	h, err := c.route.lookup(p.Dst, p.Src, true)
+	h, err := c.route.lookup(p.Dst, netip.AddrPort{}, false)
 	if err != nil {
 		return opError("route to", p.Dst.Addr(), err)
 	}

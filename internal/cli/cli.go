@@ -236,6 +236,10 @@ func (p *program) reserve(conn *wire.Conn) error {
 	if err != nil {
 		return fmt.Errorf("connect: %s", capital(reason(err)))
 	}
+	if route.Elsewhere != "" {
+		fmt.Fprintf(p.stderr, "Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
+			quoted(route.Elsewhere), quoted(route.Interface))
+	}
 	ports, err := p.takePorts(conn, route.Source)
 	if err != nil {
 		return err

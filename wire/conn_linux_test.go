@@ -1,0 +1,544 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tcptraceroute/lab"
+	"tcptraceroute/packet"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// open is a Conn inside a host, closed when t ends. f runs inside too.
+func open(t *testing.T, h *lab.Host, o Options, f func(c *Conn)) {
+	t.Helper()
+	h.Do(t, func() {
+		c, err := Open(o)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		f(c)
+	})
+}
+
+func port(a netip.Addr, n uint16) netip.AddrPort { return netip.AddrPortFrom(a, n) }
+
+// receive waits for a packet that decodes to what is wanted.
+func receive(t *testing.T, c *Conn, want func(*packet.Reply) bool) time.Time {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	buf := make([]byte, 2048)
+	for {
+		n, at, err := c.Recv(ctx, buf)
+		if err != nil {
+			t.Error(err)
+			return at
+		}
+		var r packet.Reply
+		if err := packet.Parse(buf[:n], &r); err != nil {
+			t.Errorf("%v: % x", err, buf[:n])
+		}
+		if want(&r) {
+			if r.Checksum != packet.CheckGood {
+				t.Errorf("checksum %v", r.Checksum)
+			}
+			return at
+		}
+	}
+}
+
+// A SYN goes out and comes back, for both families, on a link and on loopback, with the kernel's times.
+func TestThereAndBack(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+	for _, tt := range []struct {
+		name     string
+		src, dst netip.Addr
+		ttl      uint8
+		want     packet.Kind
+	}{
+		{"time exceeded", p.Source.V4(), p.Target.V4(), 1, packet.KindTimeExceeded},
+		{"reset", p.Source.V4(), p.Target.V4(), 9, packet.KindTCP},
+		{"IPv6 time exceeded", p.Source.V6(), p.Target.V6(), 1, packet.KindTimeExceeded},
+		{"IPv6 reset", p.Source.V6(), p.Target.V6(), 9, packet.KindTCP},
+		{"loopback", netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.1"), 1, packet.KindTCP},
+		{"IPv6 loopback", netip.IPv6Loopback(), netip.IPv6Loopback(), 1, packet.KindTCP},
+		{"own address", p.Source.V4(), p.Source.V4(), 1, packet.KindTCP},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			open(t, p.Source, Options{}, func(c *Conn) {
+				n, err := c.Reserve(port(tt.src, 0))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				probe := packet.Probe{Src: port(tt.src, n), Dst: port(tt.dst, 80), TTL: tt.ttl, ID: 7, Seq: 99, Flags: packet.SYN}
+				before := time.Now()
+				sent, err := c.Send(probe)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				at := receive(t, c, func(r *packet.Reply) bool {
+					return r.Kind == tt.want && (r.Kind != packet.KindTCP || r.TCP.DstPort == n && r.TCP.Ack == 100)
+				})
+				if sent.Before(before) || at.Before(sent) || time.Now().Before(at) {
+					t.Errorf("called at %v, sent at %v, received at %v", before, sent, at)
+				}
+				if c.unstamped != 0 {
+					t.Error("the kernel's stamp of sending is missing")
+				}
+			})
+		})
+	}
+}
+
+// The kernel hands up what can be an answer, and nothing else.
+func TestFilter(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	for _, many := range []bool{false, true} {
+		for _, v6 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("IPv6 %v, range %v", v6, many), func(t *testing.T) {
+				us, them := p.Source.V4(), p.Target.V4()
+				te, unreachable, echo := uint8(11), uint8(3), uint8(8)
+				if v6 {
+					us, them, te, unreachable, echo = p.Source.V6(), p.Target.V6(), 3, 1, 128
+				}
+				ports := []uint16{41000}
+				if many {
+					for i := range uint16(2 * maxListed) {
+						ports = append(ports, 41001+i)
+					}
+				}
+				last := ports[len(ports)-1]
+				probe := func(src uint16) []byte {
+					b, _ := packet.Probe{Src: port(us, src), Dst: port(them, 80), TTL: 1, Flags: packet.SYN}.AppendBinary(nil)
+					return b
+				}
+				icmp := func(typ uint8, quote []byte) []byte {
+					b, err := packet.AppendICMP(nil, &packet.ICMPError{Src: them, Dst: us, TTL: 9, Type: typ, Quote: quote})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return b
+				}
+				tcp := func(dst uint16) []byte {
+					b, err := packet.AppendTCP(nil, &packet.Segment{Src: port(them, 80), Dst: port(us, dst), TTL: 9, Flags: packet.RST})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return b
+				}
+				udp := probe(ports[0])
+				if v6 {
+					udp[6] = 17
+				} else {
+					udp[9] = 17
+				}
+				packets := []struct {
+					name  string
+					bytes []byte
+					pass  bool
+				}{
+					{"TCP to another port", tcp(40999), false},
+					{"TCP to a port above", tcp(last + 1), false},
+					{"TCP to us", tcp(ports[0]), true},
+					{"TCP to our last port", tcp(last), true},
+					{"time exceeded about another's SYN", icmp(te, probe(40999)), false},
+					{"time exceeded", icmp(te, probe(ports[0])), true},
+					{"unreachable about our last port", icmp(unreachable, probe(last)), true},
+					{"about UDP", icmp(te, udp), false},
+					{"an echo that looks the same", icmp(echo, probe(ports[0])), false},
+					{"the end", tcp(ports[0]), true},
+				}
+				if !v6 {
+					fragment := tcp(ports[0])
+					fragment[7], fragment[38] = 1, 9
+					packets[0].bytes = fragment // a later fragment
+				}
+				var sender int
+				p.Target.Do(t, func() { sender = rawSender(t, v6) })
+				defer unix.Close(sender)
+				open(t, p.Source, Options{}, func(c *Conn) {
+					for _, n := range ports {
+						if err := c.Use(n); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+					want := 0
+					for _, pk := range packets {
+						to, _ := sockaddr(us, 0)
+						if err := unix.Sendto(sender, pk.bytes, 0, to); err != nil {
+							t.Errorf("%s: %v", pk.name, err)
+						}
+						if pk.pass {
+							want++
+						}
+					}
+					buf := make([]byte, 2048)
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					defer cancel()
+					var got []string
+					for range want {
+						n, _, err := c.Recv(ctx, buf)
+						if err != nil {
+							t.Errorf("after %q: %v", got, err)
+							return
+						}
+						i := slices.IndexFunc(packets, func(x struct {
+							name  string
+							bytes []byte
+							pass  bool
+						}) bool {
+							return string(x.bytes[len(x.bytes)-20:]) == string(buf[n-20:n]) && len(x.bytes) == n && !slices.Contains(got, x.name)
+						})
+						if i < 0 || !packets[i].pass {
+							t.Errorf("unwanted: % x", buf[:n])
+							return
+						}
+						got = append(got, packets[i].name)
+					}
+				})
+			})
+		}
+	}
+}
+
+func rawSender(t *testing.T, v6 bool) int {
+	family := unix.AF_INET
+	if v6 {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW, unix.IPPROTO_RAW)
+	if err != nil {
+		t.Error(err)
+	}
+	return fd
+}
+
+// A reserved port is nobody else's, for as long as the Conn is open.
+func TestReserve(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	for _, a := range []netip.Addr{p.Source.V4(), p.Source.V6(), netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		t.Run(a.String(), func(t *testing.T) {
+			var n uint16
+			open(t, p.Source, Options{}, func(c *Conn) {
+				var err error
+				if n, err = c.Reserve(port(a, 0)); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, _, err := bind(port(a, n)); !errors.Is(err, unix.EADDRINUSE) {
+					t.Errorf("binding port %d again: %v", n, err)
+				}
+				other, err := Open(Options{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer other.Close()
+				if _, err := other.Reserve(port(a, n)); !errors.Is(err, unix.EADDRINUSE) {
+					t.Errorf("reserving port %d again: %v", n, err)
+				}
+			})
+			p.Source.Do(t, func() {
+				fd, _, err := bind(port(a, n))
+				if err != nil {
+					t.Errorf("after Close: %v", err)
+					return
+				}
+				unix.Close(fd)
+			})
+		})
+	}
+	open(t, p.Source, Options{Port: 99}, func(c *Conn) {
+		if got, err := c.Reserve(port(p.Source.V4(), 99)); err != nil || got != 99 {
+			t.Errorf("the port reserved by Open: %d, %v", got, err)
+		}
+		for _, a := range []netip.Addr{p.Source.V4(), p.Source.V6()} {
+			if _, _, err := bind(port(a, 99)); !errors.Is(err, unix.EADDRINUSE) {
+				t.Errorf("%v: %v", a, err)
+			}
+		}
+		if _, err := c.Reserve(port(netip.MustParseAddr("203.0.113.9"), 0)); !errors.Is(err, unix.EADDRNOTAVAIL) {
+			t.Errorf("another's address: %v", err)
+		}
+	})
+}
+
+// The kernel's own decisions, for the flow that is sent.
+func TestRoute(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+	second := p.Link(t, p.Source, p.Routers[0])
+	eth0, eth1 := p.Source.Interfaces[0], second.A
+	for _, family := range []string{"", "-6 "} {
+		via := second.B.V4
+		if family != "" {
+			via = second.B.V6
+		}
+		p.Source.Add(t, family+"route", fmt.Sprintf("default via %v dev %s table 7", via, eth1.Name))
+		p.Source.Add(t, family+"rule", "sport 5000 ipproto tcp lookup 7")
+		p.Source.Add(t, family+"rule", "fwmark 3 lookup 7")
+	}
+	p.Source.Add(t, "route", "unreachable 198.18.99.0/24")
+	p.Source.Add(t, "route", "prohibit 198.18.98.0/24")
+	p.Source.Add(t, "route", "blackhole 198.18.97.0/24")
+	addr := netip.MustParseAddr
+	zoned := eth0.Peer.LinkLocal.WithZone(eth0.Name)
+	for _, tt := range []struct {
+		name     string
+		o        Options
+		dst, src netip.AddrPort
+		iface    string
+		source   netip.Addr
+		gateway  netip.Addr
+		local    bool
+		other    string
+		err      error
+	}{
+		{name: "default", dst: port(p.Target.V4(), 80), iface: eth0.Name, source: eth0.V4, gateway: eth0.Peer.V4},
+		{name: "default IPv6", dst: port(p.Target.V6(), 80), iface: eth0.Name, source: eth0.V6, gateway: eth0.Peer.V6},
+		{name: "on the link", dst: port(eth0.Peer.V4, 80), iface: eth0.Name, source: eth0.V4},
+		{name: "link-local", dst: port(zoned, 80), iface: eth0.Name, source: eth0.LinkLocal},
+		{name: "loopback", dst: port(addr("127.0.0.1"), 80), iface: "lo", source: addr("127.0.0.1"), local: true},
+		{name: "own address", dst: port(eth0.V4, 80), iface: "lo", source: eth0.V4, local: true},
+		{name: "own IPv6 address", dst: port(eth0.V6, 80), iface: "lo", source: eth0.V6, local: true},
+		{name: "by source port", dst: port(p.Target.V4(), 80), src: netip.AddrPortFrom(netip.Addr{}, 5000), iface: eth0.Name, source: eth0.V4, gateway: eth0.Peer.V4, other: eth1.Name},
+		{name: "by source port, IPv6", dst: port(p.Target.V6(), 80), src: netip.AddrPortFrom(netip.Addr{}, 5000), iface: eth0.Name, source: eth0.V6, gateway: eth0.Peer.V6, other: eth1.Name},
+		{name: "by mark", o: Options{Mark: 3}, dst: port(p.Target.V4(), 80), iface: eth1.Name, source: eth1.V4, gateway: second.B.V4},
+		{name: "source given", dst: port(p.Target.V4(), 80), src: port(eth1.V4, 0), iface: eth0.Name, source: eth1.V4, gateway: eth0.Peer.V4},
+		{name: "another's source", dst: port(p.Target.V4(), 80), src: port(addr("203.0.113.9"), 0), iface: eth0.Name, source: addr("203.0.113.9"), gateway: eth0.Peer.V4},
+		{name: "unreachable", dst: port(addr("198.18.99.1"), 80), err: unix.EHOSTUNREACH},
+		{name: "prohibited", dst: port(addr("198.18.98.1"), 80), err: unix.EACCES},
+		{name: "blackhole", dst: port(addr("198.18.97.1"), 80), err: unix.EINVAL},
+		{name: "no such zone", dst: port(addr("fe80::1%nosuch"), 80), err: unix.ENODEV},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			open(t, p.Source, tt.o, func(c *Conn) {
+				got, err := c.Route(tt.dst, tt.src)
+				if !errors.Is(err, tt.err) {
+					t.Errorf("error %v, want %v", err, tt.err)
+				}
+				if err != nil {
+					return
+				}
+				want := Route{Source: tt.source, Interface: tt.iface, Gateway: tt.gateway, Local: tt.local, Elsewhere: tt.other, MTU: got.MTU}
+				if got != want || got.MTU < 1280 {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// What the host itself refuses is the error of the send, and the stamps of later sends are theirs.
+func TestSendErrors(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	for _, v6 := range []bool{false, true} {
+		src, dst, fam := p.Source.V4(), p.Target.V4(), ""
+		if v6 {
+			src, dst, fam = p.Source.V6(), p.Target.V6(), "-6 "
+		}
+		for _, tt := range []struct {
+			name   string
+			errs   []error
+			length uint16
+			spoil  func(t *testing.T)
+		}{
+			{"firewall", []error{unix.EPERM}, 0, func(t *testing.T) { p.Source.Filter(t, "output", "tcp dport 80 drop") }},
+			{"too long", []error{unix.EMSGSIZE}, 2000, func(*testing.T) {}},
+			{"no route", []error{unix.ENETUNREACH, unix.EHOSTUNREACH}, 0, func(t *testing.T) {
+				p.Source.Add(t, fam+"route", fmt.Sprintf("unreachable %v", dst))
+			}},
+			{"link down", []error{unix.ENETUNREACH, unix.ENETDOWN}, 0, func(t *testing.T) { t.Cleanup(p.Source.Interfaces[0].Down(t)) }},
+		} {
+			t.Run(fmt.Sprintf("%s, IPv6 %v", tt.name, v6), func(t *testing.T) {
+				open(t, p.Source, Options{}, func(c *Conn) {
+					n, err := c.Reserve(port(src, 0))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					probe := packet.Probe{Src: port(src, n), Dst: port(dst, 80), TTL: 1, ID: 7, Flags: packet.SYN, Length: tt.length}
+					t.Run("spoilt", func(t *testing.T) {
+						tt.spoil(t)
+						p.Source.Do(t, func() {
+							_, err := c.Send(probe)
+							if !slices.ContainsFunc(tt.errs, func(want error) bool { return errors.Is(err, want) }) {
+								t.Errorf("error %v, want one of %v", err, tt.errs)
+							}
+						})
+					})
+					probe.Length = 0
+					before := time.Now()
+					sent, err := c.Send(probe)
+					if err != nil || sent.Before(before) || c.unstamped != 0 {
+						t.Errorf("afterwards: %v, sent at %v, %d without stamp", err, sent, c.unstamped)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A neighbour that does not resolve is told apart from a network that is silent.
+func TestFault(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	for _, v6 := range []bool{false, true} {
+		src, nobody := p.Source.V4(), p.Target.V4()
+		if v6 {
+			src, nobody = p.Source.V6(), p.Target.V6()
+		}
+		for range 55 {
+			nobody = nobody.Next()
+		}
+		open(t, p.Source, Options{}, func(c *Conn) {
+			n, err := c.Reserve(port(src, 0))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			probe := packet.Probe{Src: port(src, n), Dst: port(nobody, 80), TTL: 1, ID: 7, Flags: packet.SYN}
+			if err := c.Fault(probe); err != nil {
+				t.Errorf("before it was asked for: %v", err)
+			}
+			if _, err := c.Send(probe); err != nil {
+				t.Error(err)
+			}
+			var fault *NextHopError
+			err = c.Fault(probe)
+			if !errors.As(err, &fault) || fault.NextHop != nobody || fault.Interface != "eth0" || !errors.Is(err, unix.EHOSTUNREACH) {
+				t.Errorf("fault: %v", err)
+			}
+			probe.Dst = port(p.Target.V4(), 80)
+			if v6 {
+				probe.Dst = port(p.Target.V6(), 80)
+			}
+			if err := c.Fault(probe); err != nil {
+				t.Errorf("a neighbour that resolves: %v", err)
+			}
+		})
+	}
+}
+
+// Receiving ends with its context, and can go on with another.
+func TestRecvEnds(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	open(t, p.Source, Options{}, func(c *Conn) {
+		if err := c.Use(41000); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			_, _, err := c.Recv(ctx, make([]byte, 100))
+			done <- err
+		}()
+		cancel()
+		if err := <-done; err != context.Canceled {
+			t.Errorf("error %v", err)
+		}
+		fd := rawSender(t, false)
+		defer unix.Close(fd)
+		rst, _ := packet.AppendTCP(nil, &packet.Segment{Src: port(p.Source.V4(), 80), Dst: port(p.Source.V4(), 41000), TTL: 9, Flags: packet.RST})
+		to, _ := sockaddr(p.Source.V4(), 0)
+		if err := unix.Sendto(fd, rst, 0, to); err != nil {
+			t.Error(err)
+		}
+		receive(t, c, func(r *packet.Reply) bool { return r.Kind == packet.KindTCP })
+	})
+}
+
+func TestOpenErrors(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	p.Source.Do(t, func() {
+		if _, err := Open(Options{Interface: "nosuch"}); !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "nosuch") {
+			t.Errorf("interface: %v", err)
+		}
+		fd, n, err := bind(port(netip.IPv4Unspecified(), 0))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer unix.Close(fd)
+		if _, err := Open(Options{Port: n}); !errors.Is(err, unix.EADDRINUSE) {
+			t.Errorf("port in use: %v", err)
+		}
+	})
+}
+
+// Whatever the kernel hands up, reading it neither fails nor lies.
+func FuzzControlMessages(f *testing.F) {
+	message := func(level, kind int32, data []byte) []byte {
+		b := make([]byte, unix.CmsgSpace(len(data)))
+		oob := unix.UnixRights(0) // for the shape of a header in this machine's byte order
+		copy(b, oob[:unix.CmsgLen(0)])
+		b[0] = byte(unix.CmsgLen(len(data)))
+		b[unix.CmsgLen(0)-8], b[unix.CmsgLen(0)-4] = byte(level), byte(kind)
+		copy(b[unix.CmsgLen(0):], data)
+		return b
+	}
+	f.Add(message(unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS, make([]byte, 16)))
+	f.Add(message(unix.SOL_SOCKET, unix.SCM_TIMESTAMPING, make([]byte, 48)))
+	f.Add(append(message(unix.SOL_SOCKET, unix.SCM_TIMESTAMPING, slices.Repeat([]byte{1}, 48)), message(unix.SOL_IP, unix.IP_RECVERR, []byte{42, 0, 0, 0, 4, 15: 0})...))
+	f.Fuzz(func(t *testing.T, oob []byte) {
+		parseReceived(oob)
+		if stamp, _, ok := parseStamp(oob); ok && stamp == 0 {
+			t.Error("a stamp of no time")
+		}
+	})
+}
+
+// Only what is reserved or used is kept open.
+func TestNothingLeaks(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	count := func() int {
+		d, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(d)
+	}
+	round := func() {
+		open(t, p.Source, Options{}, func(c *Conn) {
+			for range 20 {
+				if _, err := c.Reserve(port(p.Source.V4(), 0)); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := c.Reserve(port(netip.MustParseAddr("203.0.113.9"), 0)); err == nil {
+				t.Error("another's address was reserved")
+			}
+		})
+		p.Source.Do(t, func() {
+			if _, err := Open(Options{Interface: "nosuch"}); err == nil {
+				t.Error("an interface that isn't there was taken")
+			}
+		})
+	}
+	round()
+	before := count()
+	for range 5 {
+		round()
+	}
+	if after := count(); after > before {
+		t.Errorf("%d files open, %d before", after, before)
+	}
+}
