@@ -215,9 +215,10 @@ func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code
 		return
 	}
 	wait := t.chance.longTail(n.Slow) + n.Late.time(&t.chance)
+	back := addrOf(flowOf(t.b).src) // whatever source the quote shows
 	n.QuoteAs.apply(t.b)
 	e := packet.ICMPError{
-		Src: from, Dst: addrOf(flowOf(t.b).src),
+		Src: from, Dst: back,
 		TTL: n.ttl, TOS: n.TOS, ID: uint16(t.chance.next()), FlowLabel: uint32(n.salt) & 0xfffff,
 		Type: kind.icmpType(isIPv4(t.b)), Code: code,
 		Quote: t.b, QuoteLength: n.Quote,
