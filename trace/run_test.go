@@ -894,10 +894,39 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// A packet seen twice, on a bridge and on its port, is one.
-type twiceConn struct{ *sim.Conn }
+// twiceConn hands up every packet twice, as a packet socket does that sees it on a bridge and on its port.
+type twiceConn struct {
+	*sim.Conn
+	again []byte
+	at    time.Time
+}
 
-func (c twiceConn) Send(p packet.Probe) (time.Time, error) { return c.Conn.Send(p) }
+func (c *twiceConn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	if c.again != nil {
+		n := copy(buf, c.again)
+		c.again = nil
+		return n, c.at, nil
+	}
+	n, at, err := c.Conn.Recv(ctx, buf)
+	if err == nil {
+		c.again, c.at = slices.Clone(buf[:n]), at
+	}
+	return n, at, err
+}
+
+func TestSeenTwice(t *testing.T) {
+	for _, state := range []sim.State{sim.Open, sim.Closed} {
+		p := chain(false, 9, 2*time.Millisecond)
+		p.Target.State = state
+		s := newSetup(p)
+		s.conn = func(c *sim.Conn) trace.Conn { return &twiceConn{Conn: c} }
+		o := s.trace(t)
+		o.wantHops(t, 3, route(false, 9)...)
+		if o.counts.Duplicates != 0 {
+			t.Errorf("%d duplicates", o.counts.Duplicates)
+		}
+	}
+}
 
 func TestRouteChange(t *testing.T) {
 	p := chain(false, 10, 5*time.Millisecond)

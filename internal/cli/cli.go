@@ -44,13 +44,14 @@ func (e *Interrupted) ExitCode() int { return exitSignal + int(e.Signal) }
 
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr}
+	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop}
 	return p.code(p.run(ctx, args))
 }
 
 type program struct {
 	stdout, stderr io.Writer
 	config
+	drop    func() ([]error, error) // gives every privilege up
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
@@ -92,6 +93,9 @@ func (p *program) usage(mistake string) {
 }
 
 func (p *program) run(ctx context.Context, args []string) error {
+	who := wire.Caller()
+	p.root = who.RealUID == 0
+	p.lent = who.SetID() && !p.root
 	operands, err := parse(options(), args, &p.config)
 	switch {
 	case err != nil:
@@ -105,21 +109,25 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.operands(operands); err != nil {
 		return err
 	}
-	conn, err := p.open()
-	if err != nil {
-		return err
+	conn, openErr := p.open()
+	if conn != nil {
+		defer conn.Close()
 	}
-	defer conn.Close()
+	if _, err := p.drop(); err != nil {
+		return fmt.Errorf("giving up privileges: %w", err)
+	}
 
-	// From here on there are no privileges, and no answer or name was read before.
+	// From here on there are no privileges, and no answer or name was read before. What is wrong is told in the old
+	// program's order: names, the way out, the device and the port, and the numbers at last.
 	p.ports = names.NewServices(names.ServicesFile)
 	p.resolve = names.New(names.Options{Policy: p.names})
 	defer p.resolve.Close()
 	if err := p.address(ctx); err != nil {
 		return err
 	}
-	if err := p.path.Validate(); err != nil {
-		return err
+	if openErr != nil {
+		p.oneTrack()
+		return openErr
 	}
 	if err := p.reserve(conn); err != nil {
 		return err
@@ -137,22 +145,18 @@ func (p *program) operands(operands []string) error {
 		p.service, p.serviceSet = operands[1], true
 	}
 	if len(operands) > 2 {
-		return number("the packet length", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, operands[2])
+		// The old program reads this one with atoi(3): what doesn't begin with a number is 0, the default.
+		length := operands[2]
+		digits := len(length) - len(strings.TrimLeft(length, "0123456789"))
+		return number("the packet length", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, "0"+length[:digits])
 	}
 	return nil
 }
 
-// open opens the sockets and drops every privilege.
+// open opens the sockets.
 func (p *program) open() (*wire.Conn, error) {
-	who := wire.Caller()
-	p.root = who.RealUID == 0
-	if who.SetID() && !p.root {
-		switch {
-		case p.portSet:
-			return nil, errors.New("Sorry, must be root to use -p")
-		case p.source != "":
-			return nil, errors.New("Sorry, must be root to use -s")
-		}
+	if p.ifaceSet && p.iface == "" {
+		return nil, p.noDevice()
 	}
 	o := wire.Options{Interface: p.iface, Mark: p.mark}
 	if p.portSet && p.port < 1024 && !p.anyPort {
@@ -161,10 +165,6 @@ func (p *program) open() (*wire.Conn, error) {
 	conn, err := wire.Open(o)
 	if err != nil {
 		return nil, p.socketError(err)
-	}
-	if _, err := wire.Drop(); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("giving up privileges: %w", err)
 	}
 	if !p.root {
 		p.path.Spacing = userSpacing
@@ -189,7 +189,7 @@ func (p *program) address(ctx context.Context) error {
 		return err
 	}
 	p.path.Target = netip.AddrPortFrom(target, port)
-	if p.source == "" {
+	if !p.sourceSet {
 		return nil
 	}
 	family := names.IPv6
@@ -226,12 +226,16 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 	return addrs[0], nil
 }
 
-// reserve finds the way out, and takes the source ports.
-func (p *program) reserve(conn *wire.Conn) error {
+// oneTrack settles that probes with a given source port can't have ports of their own.
+func (p *program) oneTrack() {
 	if p.trackPort && p.portSet {
 		fmt.Fprintln(p.stderr, "Warning: --track-id implied by specifying the local source port")
 		p.trackPort = false
 	}
+}
+
+// reserve finds the way out, and takes the source ports.
+func (p *program) reserve(conn *wire.Conn) error {
 	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
 	if err != nil {
 		return fmt.Errorf("connect: %s", capital(reason(err)))
@@ -267,11 +271,8 @@ func (p *program) reserve(conn *wire.Conn) error {
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
-// takePorts reserves the source ports, or one.
-func (p *program) takePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) {
-	if p.portSet {
-		return []uint16{uint16(p.port)}, p.takePort(conn, from.Is6())
-	}
+// freePorts reserves source ports of the kernel's choice, or one.
+func (p *program) freePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) {
 	wanted := 1
 	if p.trackPort {
 		wanted = min(maxPorts, p.path.Probes())
@@ -326,11 +327,15 @@ func (p *program) socketError(err error) error {
 		}
 		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute")
 	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EINVAL)):
-		return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)", p.iface)
+		return p.noDevice()
 	case errors.Is(err, syscall.EADDRINUSE):
 		return errPortInUse
 	}
 	return err
+}
+
+func (p *program) noDevice() error {
+	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)", p.iface)
 }
 
 // reason is the innermost error: what the system said.

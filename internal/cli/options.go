@@ -19,9 +19,13 @@ type config struct {
 	names  names.Policy
 	family names.Family
 
+	lent bool // the caller isn't root, and the program is set-user-ID
+
 	iface     string
+	ifaceSet  bool
 	mark      uint32
-	source    string // as typed; "": what the route says
+	source    string // as typed, where sourceSet; else what the route says
+	sourceSet bool
 	port      int    // source port, where portSet; else the kernel's choice
 	portSet   bool
 	anyPort   bool // -P: even if the port is in use
@@ -41,7 +45,7 @@ func options() []option {
 	return []option{
 		{short: 'n', help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
 		{short: 'N', help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
-		{short: 'i', arg: "interface", help: "send by this interface", set: text(func(c *config) *string { return &c.iface })},
+		{short: 'i', arg: "interface", help: "send by this interface", set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
 		{short: 'f', arg: "first ttl", help: "first TTL, 1 to 255 (1)", set: number("-f", 0, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
 		{short: 'm', arg: "max ttl", help: "last TTL, 1 to 255 (30)", set: number("-m", 0, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
 		{short: 'q', arg: "queries", help: "probes a hop (3)", set: number("-q", 0, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
@@ -54,9 +58,9 @@ func options() []option {
 		{short: 't', arg: "tos", help: "IP TOS byte, 0 to 255 (0)", set: number("-t", 0, 255, func(c *config, n int) { c.path.TOS = n })},
 		{short: 'F', help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
 		{short: 'l', arg: "length", help: "length of the whole packet, up to 65535 (the least)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
-		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 })},
-		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })},
-		{short: 's', arg: "source address", help: "address to send from", set: text(func(c *config) *string { return &c.source })},
+		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
+		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: rootOnly("-p", number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true }))},
+		{short: 's', arg: "source address", help: "address to send from", set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
 		{short: '4', help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
 		{long: "parallel", arg: "probes", help: "probes in flight (16); 1: one after the other", set: number("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
@@ -87,8 +91,18 @@ func do(f func(*config)) func(*config, string) error {
 	return func(c *config, _ string) error { f(c); return nil }
 }
 
-func text(field func(*config) *string) func(*config, string) error {
-	return func(c *config, v string) error { *field(c) = v; return nil }
+func text(set func(*config, string)) func(*config, string) error {
+	return func(c *config, v string) error { set(c, v); return nil }
+}
+
+// rootOnly refuses an option, whatever its value, to users whom the program lends its privileges.
+func rootOnly(name string, set func(*config, string) error) func(*config, string) error {
+	return func(c *config, v string) error {
+		if c.lent {
+			return fmt.Errorf("Sorry, must be root to use %s", name)
+		}
+		return set(c, v)
+	}
 }
 
 // orInvalid keeps a 0 that the user typed apart from a field that was left at zero.

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"tcptraceroute/report"
+)
+
+// However the arguments are mixed, parsing ends with operands or with one printable line, and what is refused is named.
+func FuzzArguments(f *testing.F) {
+	for _, s := range []string{
+		"-nq1 host 80 -m 9", "-q x", "-q", "host -- -1", "--dnat --parallel=4 h", "--parallel", "-\x1b[31m", "--\xff", "-l70000 h",
+		"-p 99999999999999999999 h", "-w1 -t 300", "- --", "-vh", "--loose=1", "h 80 40 50",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		args := strings.Split(line, " ")
+		var c config
+		operands, err := parse(options(), args, &c)
+		if err != nil {
+			if operands != nil {
+				t.Errorf("operands %q with error %v", operands, err)
+			}
+			text := err.Error()
+			if text == "" || strings.Contains(report.Printable(text), "\n") {
+				t.Errorf("error %q", text)
+			}
+			return
+		}
+		if len(operands) > len(args) {
+			t.Errorf("%d operands of %d arguments", len(operands), len(args))
+		}
+		if c.path.Parallel < 0 || c.path.TOS < 0 || c.path.TOS > 255 || c.path.Length < 0 || c.path.Length > 65535 || c.port < 0 || c.port > 65535 {
+			t.Errorf("out of range: %+v", c)
+		}
+	})
+}
