@@ -19,7 +19,8 @@ type Packet struct {
 	Data []byte    // from the IP header on. A checksum that the link has no use for may be unfinished
 }
 
-// Capture records the IP packets that pass an interface, both ways.
+// Capture records the IP packets that pass an interface, both ways: also those of the kernel's own, such as reports of multicast
+// listeners.
 type Capture struct {
 	f       *os.File
 	done    chan struct{} // closed when the reader has ended
@@ -54,8 +55,12 @@ func packetSocket(index int) (*os.File, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL}) // in network byte order
-	err = errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20),
+	const room = 64 << 20
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room)
+	if errors.Is(err, unix.EPERM) { // root of a user namespace has as much as anyone
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, room)
+	}
+	err = errors.Join(err,
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
 		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}),
 	)

@@ -100,7 +100,7 @@ type Mesh struct {
 //	                  '---- mN ----'
 //	TTL          1          2          3         4
 //
-// The way back is always by m1, so join is always seen with the same address, whatever came by which way.
+// The way back is always by m1. Join answers in IPv4 from its address there, in IPv6 from the one where the packet came in.
 func Diamond(t testing.TB, o DiamondOptions) *Mesh {
 	t.Helper()
 	if o.Width == 0 {

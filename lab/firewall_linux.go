@@ -102,14 +102,18 @@ func (h *Host) Redirect(t testing.TB, from, to netip.AddrPort) {
 	h.Mangle(t, there, back)
 }
 
-// Masquerade replaces a source address by another, packet by packet: what an ICMP error quotes has the other one. Packets to
-// the other one must find the way to the host: an unused address of the source's link does.
+// Masquerade replaces a source address by another in what the host sends on, packet by packet: what an ICMP error from further
+// on quotes has the other one. Packets to the other one must find the way to the host: an unused address of the source's link
+// does.
 func (h *Host) Masquerade(t testing.TB, source, as netip.Addr) {
 	t.Helper()
 	f := family(source)
-	h.Mangle(t,
-		fmt.Sprintf("%s saddr %s notrack %s saddr set %s", f, source, f, as),
-		fmt.Sprintf("%s daddr %s notrack %s daddr set %s", f, as, f, source))
+	h.NFT(t, chain("filter", "prerouting", "raw", []string{
+		fmt.Sprintf("%s saddr %s notrack", f, source),
+		fmt.Sprintf("%s daddr %s notrack %s daddr set %s", f, as, f, source),
+	})+chain("filter", "postrouting", "srcnat", []string{
+		fmt.Sprintf("%s saddr %s %s saddr set %s", f, source, f, as),
+	}))
 }
 
 // AnswerFrom makes the host send its ICMP errors from the addresses in turn, all of one family, as if several routers stood in

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lab is a network of hosts. It may be used by many goroutines.
+// Lab is a network of hosts. One goroutine builds it; then many may use it.
 type Lab struct {
 	// Link number n, counted from 1, takes the n-th /24 of Net4 (a /16) and the n-th /64 of Net6 (a /32). They may be
 	// changed before the first link: 198.18.0.0/16 and 2001:db8::/32.
@@ -34,21 +35,13 @@ type Lab struct {
 	files    string // directory of what commands see in place of the machine's files; "" before the first
 }
 
-// New makes an empty lab that lasts as long as t. Where that isn't allowed it skips t, or fails it with CI=true.
+// New makes an empty lab that lasts as long as t. Where that isn't possible it skips t as [Need] does.
 //
 // A program that is not a test can have labs too, by a testing.TB of its own: a struct that embeds the interface and has
 // Helper, Name, Cleanup, Logf, Errorf, Fatalf and Skip.
 func New(t testing.TB) *Lab {
 	t.Helper()
-	NeedProgram(t, "ip", "nft")
-	ns, err := newNamespace()
-	if errors.Is(err, unix.EPERM) {
-		lacking(t, "may not make network namespaces: run as root, or allow user namespaces")
-	}
-	if err != nil {
-		t.Fatalf("lab: %v", err)
-	}
-	ns.Close()
+	Need(t)
 	l := &Lab{
 		Net4:     netip.MustParsePrefix("198.18.0.0/16"),
 		Net6:     netip.MustParsePrefix("2001:db8::/32"),
@@ -115,11 +108,10 @@ var settings = [...]struct{ key, value string }{
 	{"net.ipv4.conf.default.rp_filter", "0"},
 	{"net.ipv4.conf.all.send_redirects", "0"},
 	{"net.ipv4.conf.default.send_redirects", "0"},
-	// Addresses are there at once, and only those that the lab gives; they outlive a link that is down.
+	// Addresses are there without being asked about first, and only those that the lab gives.
 	{"net.ipv6.conf.default.accept_dad", "0"},
 	{"net.ipv6.conf.default.accept_ra", "0"},
 	{"net.ipv6.conf.default.addr_gen_mode", "1"},
-	{"net.ipv6.conf.default.keep_addr_on_down", "1"},
 }
 
 // Host makes a new host, linked to nothing.
@@ -194,7 +186,7 @@ func (h *Host) Listen(t testing.TB, port uint16) net.Listener {
 		var lc net.ListenConfig
 		lc.SetMultipathTCP(false) // plain TCP, as most servers have it
 		var err error
-		lis, err = lc.Listen(t.Context(), "tcp", fmt.Sprintf(":%d", port))
+		lis, err = lc.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", port))
 		return err
 	})
 	if err != nil {

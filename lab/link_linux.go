@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -98,25 +99,46 @@ func (l *Lab) link(a, b *Host) (*Link, error) {
 	return link, link.ready()
 }
 
-// ready waits until both ends, which are up, carry packets: after its peer came up an interface swallows them until the
-// kernel's link watch has seen to it. Asking for one interface makes a kernel of today (6.7) do that at once; others take a
-// moment.
+// ready waits until both ends, which are up, send and receive.
 func (l *Link) ready() error {
 	for _, i := range []*Interface{l.A, l.B} {
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-			dev, err := i.Host.nl.LinkByIndex(i.Index)
+			ok, err := i.ready()
 			if err != nil {
 				return err
 			}
-			if dev.Attrs().OperState == netlink.OperUp {
+			if ok {
 				break
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("%s of %s doesn't come up: %v", i.Name, i.Host.Name, dev.Attrs().OperState)
+				return fmt.Errorf("%s of %s doesn't come up", i.Name, i.Host.Name)
 			}
 		}
 	}
 	return nil
+}
+
+// ready tells whether the kernel has done what it does behind our back. After its peer came up, an interface swallows
+// packets until the link watch has seen to it (asking for one interface makes a kernel from 6.7 on do that at once). And an
+// IPv6 address takes no packets until duplicate address detection is over, which a work queue does even where there is
+// nothing to do; then there is a local route.
+func (i *Interface) ready() (bool, error) {
+	dev, err := i.Host.nl.LinkByIndex(i.Index)
+	if err != nil || dev.Attrs().OperState != netlink.OperUp {
+		return false, err
+	}
+	local := &netlink.Route{Table: unix.RT_TABLE_LOCAL, LinkIndex: i.Index}
+	routes, err := i.Host.nl.RouteListFiltered(netlink.FAMILY_V6, local, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
+	if err != nil {
+		return false, err
+	}
+	taken := make(map[netip.Addr]bool)
+	for _, r := range routes {
+		if a, ok := netip.AddrFromSlice(r.Dst.IP); ok && r.Type == unix.RTN_LOCAL {
+			taken[a] = true
+		}
+	}
+	return taken[i.V6] && taken[i.LinkLocal], nil
 }
 
 // up brings the interface up, with all its addresses and neighbours, whatever is there already.
@@ -146,11 +168,15 @@ func (i *Interface) up() error {
 // returns is called.
 func (i *Interface) Down(t testing.TB) (up func()) {
 	t.Helper()
-	restore := i.keep(t)
+	routes := i.Host.routes(t)
 	if err := i.Host.nl.LinkSetDown(i.device()); err != nil {
 		t.Fatalf("lab: %s: %s: %v", i.Host.Name, i.Name, err)
 	}
-	up = sync.OnceFunc(func() { restore(t) })
+	up = sync.OnceFunc(func() {
+		if err := errors.Join(i.up(), i.Link.ready(), i.Host.restore(routes)); err != nil {
+			t.Errorf("lab: %s: %v", i.Host.Name, err)
+		}
+	})
 	t.Cleanup(up)
 	return up
 }
@@ -158,47 +184,47 @@ func (i *Interface) Down(t testing.TB) (up func()) {
 // SetMTU changes the MTU of both ends until t ends. IPv6 leaves a link of less than 1280 bytes, with its routes.
 func (l *Link) SetMTU(t testing.TB, mtu int) {
 	t.Helper()
-	old := l.mtu
-	restore := []func(testing.TB){l.A.keep(t), l.B.keep(t)}
+	a, b := l.A.Host.routes(t), l.B.Host.routes(t)
 	set := func(mtu int) error {
-		l.mtu = mtu
 		return errors.Join(l.A.Host.nl.LinkSetMTU(l.A.device(), mtu), l.B.Host.nl.LinkSetMTU(l.B.device(), mtu))
 	}
+	old := l.mtu
 	t.Cleanup(func() {
+		l.mtu = old
 		if err := set(old); err != nil {
 			t.Errorf("lab: MTU %d: %v", old, err)
 		}
-		for _, f := range restore {
-			f(t)
+		if old < 1280 {
+			return
+		}
+		if err := errors.Join(l.A.up(), l.B.up(), l.ready(), l.A.Host.restore(a), l.B.Host.restore(b)); err != nil {
+			t.Errorf("lab: MTU %d: %v", old, err)
 		}
 	})
+	l.mtu = mtu
 	if err := set(mtu); err != nil {
 		t.Fatalf("lab: MTU %d: %v", mtu, err)
 	}
 }
 
-// keep returns a function that gives the interface, and its host's routes, all that they have now.
-func (i *Interface) keep(t testing.TB) (restore func(testing.TB)) {
+// routes are those that the host was given: the kernel's own come and go with the addresses.
+func (h *Host) routes(t testing.TB) []netlink.Route {
 	t.Helper()
 	all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-	routes, err := i.Host.nl.RouteListFiltered(netlink.FAMILY_ALL, all, netlink.RT_FILTER_TABLE)
+	routes, err := h.nl.RouteListFiltered(netlink.FAMILY_ALL, all, netlink.RT_FILTER_TABLE)
 	if err != nil {
-		t.Fatalf("lab: %s: routes: %v", i.Host.Name, err)
+		t.Fatalf("lab: %s: routes: %v", h.Name, err)
 	}
-	return func(t testing.TB) {
-		t.Helper()
-		if err := errors.Join(i.up(), i.Link.ready()); err != nil {
-			t.Errorf("lab: %s: %v", i.Host.Name, err)
-		}
-		for _, r := range routes {
-			if r.Protocol == unix.RTPROT_KERNEL {
-				continue // the kernel makes it, from an address
-			}
-			if err := i.Host.nl.RouteReplace(&r); err != nil {
-				t.Errorf("lab: %s: route %v: %v", i.Host.Name, r, err)
-			}
+	return slices.DeleteFunc(routes, func(r netlink.Route) bool { return r.Protocol == unix.RTPROT_KERNEL })
+}
+
+func (h *Host) restore(routes []netlink.Route) error {
+	for _, r := range routes {
+		if err := h.nl.RouteReplace(&r); err != nil {
+			return fmt.Errorf("route %v: %w", r, err)
 		}
 	}
+	return nil
 }
 
 func (i *Interface) device() netlink.Link {

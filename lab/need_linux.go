@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // inUserNamespace in the environment tells the re-executed test binary that it is the one inside.
@@ -91,6 +93,20 @@ func lacking(t testing.TB, what string) {
 	// The line that t.Skip writes is shown with -v only.
 	fmt.Fprintf(os.Stderr, "lab: SKIPPED %s: %s\n", t.Name(), what)
 	t.Skip("lab: " + what)
+}
+
+// Need skips the test where no lab can be made.
+func Need(t testing.TB) {
+	t.Helper()
+	NeedProgram(t, "ip", "nft")
+	ns, err := newNamespace()
+	if errors.Is(err, unix.EPERM) {
+		lacking(t, "may not make network namespaces: run as root, or allow user namespaces")
+	}
+	if err != nil {
+		t.Fatalf("lab: %v", err)
+	}
+	ns.Close()
 }
 
 // NeedRoot skips the test unless it runs as the machine's real root: root of a user namespace has no second user.

@@ -126,7 +126,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if openErr != nil {
-		p.oneTrack()
+		if openErr == errPortInUse {
+			p.oneTrack()
+		}
 		return openErr
 	}
 	if err := p.reserve(conn); err != nil {
@@ -147,8 +149,11 @@ func (p *program) operands(operands []string) error {
 	if len(operands) > 2 {
 		// The old program reads this one with atoi(3): what doesn't begin with a number is 0, the default.
 		length := operands[2]
-		digits := len(length) - len(strings.TrimLeft(length, "0123456789"))
-		return number("the packet length", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, "0"+length[:digits])
+		length = length[:len(length)-len(strings.TrimLeft(length, "0123456789"))]
+		if length == "" {
+			length = "0"
+		}
+		return number("the packet length", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, length)
 	}
 	return nil
 }
@@ -213,6 +218,9 @@ func (p *program) portNumber(s string) (uint16, error) {
 	return n, nil
 }
 
+// limitedBroadcast is nobody's address (RFC 919).
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 func (p *program) lookup(ctx context.Context, host string, family names.Family, what string) (netip.Addr, error) {
 	addrs, err := p.resolve.Host(ctx, host, family)
 	switch {
@@ -220,7 +228,7 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 		return netip.Addr{}, context.Cause(ctx)
 	case errors.Is(err, names.ErrFamily):
 		return netip.Addr{}, fmt.Errorf("Bad %s address: %s (it is not IPv%d)", what, host, family)
-	case err != nil:
+	case err != nil || addrs[0] == limitedBroadcast:
 		return netip.Addr{}, fmt.Errorf("Bad %s address: %s", what, host)
 	}
 	return addrs[0], nil
@@ -244,9 +252,20 @@ func (p *program) reserve(conn *wire.Conn) error {
 		fmt.Fprintf(p.stderr, "Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
 			quoted(route.Elsewhere), quoted(route.Interface))
 	}
-	ports, err := p.takePorts(conn, route.Source)
-	if err != nil {
+	p.oneTrack()
+	ports := []uint16{uint16(p.port)}
+	if p.portSet {
+		if err := p.takePort(conn, route.Source.Is6()); err != nil {
+			return err
+		}
+	}
+	if err := p.path.Validate(); err != nil {
 		return err
+	}
+	if !p.portSet {
+		if ports, err = p.freePorts(conn, route.Source); err != nil {
+			return err
+		}
 	}
 	p.path.Source = netip.AddrPortFrom(route.Source, ports[0])
 	if p.trackPort {

@@ -26,7 +26,7 @@ type config struct {
 	mark      uint32
 	source    string // as typed, where sourceSet; else what the route says
 	sourceSet bool
-	port      int    // source port, where portSet; else the kernel's choice
+	port      int // source port, where portSet; else the kernel's choice
 	portSet   bool
 	anyPort   bool // -P: even if the port is in use
 	trackPort bool

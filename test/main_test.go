@@ -1,0 +1,115 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tcptraceroute/lab"
+)
+
+// What the tests of this package share:
+//
+//	program(t)                          the built binary's path; every user may read and run it until t ends
+//	run(t, host, program, args...)      runs it, or a peer, in a host of a lab and waits for its end
+//	outcome                             what came of it: standard output, standard error, exit code
+//	onlyFiles(t, host, hosts)           the host looks names up in this text alone, never in the DNS
+//
+// A test that wants more of a running program (its pid, another user, its memory) takes [lab.Host.Command].
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// build is the built binary. It is kept here and not in a file, because nobody is there to remove one when the tests end.
+var build = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "tcptraceroute")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "tcptraceroute")
+	cmd := exec.Command("go", "build", "-o", path, "../cmd/tcptraceroute")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%v: %w\n%s", cmd, err, out)
+	}
+	return os.ReadFile(path)
+})
+
+// program is the path of the binary under test, which is built once and here until t ends. Its directory is open to every
+// user, so it can be installed and run by any of them.
+func program(t testing.TB) string {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "tcptraceroute")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "tcptraceroute")
+	syscall.ForkLock.RLock() // a child born now would hold the file open for writing, and nobody could run it
+	err = os.WriteFile(path, binary, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.Chmod(path, 0o755)); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
+	return path
+}
+
+// outcome is what came of a program.
+type outcome struct {
+	stdout, stderr string
+	code           int // the exit code; -1 where a signal ended it
+}
+
+func (o outcome) String() string {
+	return fmt.Sprintf("stdout:\n%s\nstderr:\n%s\nexit code %d\n", lines(o.stdout), lines(o.stderr), o.code)
+}
+
+// lines shows every byte of a text.
+func lines(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		fmt.Fprintf(&b, "\t%q\n", line)
+	}
+	return b.String()
+}
+
+// hangs is how long nothing that runs to its end here may take.
+const hangs = 90 * time.Second
+
+// run runs a program in a host and waits for its end. It reads nothing from standard input.
+func run(t testing.TB, h *lab.Host, name string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := h.Command(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("%v: still running after %v\n%s%s", cmd.Cmd, hangs, &stdout, &stderr)
+	}
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", cmd.Cmd, err)
+	}
+	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// onlyFiles gives a host the names of a hosts(5) text and no other: nothing in a lab answers for the DNS.
+func onlyFiles(t testing.TB, h *lab.Host, hosts string) {
+	t.Helper()
+	h.SetFile(t, "/etc/hosts", hosts)
+	h.SetFile(t, "/etc/nsswitch.conf", "hosts: files\nservices: files\n")
+}
