@@ -542,3 +542,24 @@ func TestNothingLeaks(t *testing.T) {
 		t.Errorf("%d files open, %d before", after, before)
 	}
 }
+
+// What comes in is seen before the host's own firewall, as tcpdump sees it.
+func TestBeforeTheFirewall(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+	p.Source.Filter(t, "input", "icmp type time-exceeded drop", "icmpv6 type time-exceeded drop")
+	p.Source.NFT(t, "chain raw { type filter hook prerouting priority -300; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }")
+	for _, a := range []struct{ src, dst, hop netip.Addr }{
+		{p.Source.V4(), p.Target.V4(), p.Routers[0].V4()}, {p.Source.V6(), p.Target.V6(), p.Routers[0].V6()},
+	} {
+		open(t, p.Source, Options{}, func(c *Conn) {
+			n, err := c.Reserve(port(a.src, 0))
+			if err != nil {
+				t.Error(err)
+			}
+			if _, err := c.Send(packet.Probe{Src: port(a.src, n), Dst: port(a.dst, 80), TTL: 1, ID: 7, Flags: packet.SYN}); err != nil {
+				t.Error(err)
+			}
+			receive(t, c, func(r *packet.Reply) bool { return r.Kind == packet.KindTimeExceeded && r.From() == a.hop })
+		})
+	}
+}
