@@ -13,6 +13,16 @@
 //
 // The programs ip and nft do what a test asks for in their own words; the building itself is done by netlink.
 //
+// A test of a program in it:
+//
+//	c := lab.Chain(t, lab.ChainOptions{Hops: 9, Silent: []int{4}})
+//	c.Target.Listen(t, 80)
+//	c.Hop(6).Reject(t, "tcp dport 443", 13, 1)
+//	record := c.Links[0].A.Capture(t)
+//	cmd := c.Source.Command(t.Context(), "tcptraceroute", "-n", c.Target.V4().String())
+//	out, err := cmd.Output()
+//	packets := record.Stop(t)
+//
 // Only root can do this, or an ordinary user inside a user namespace: give the tests a TestMain that calls [Main]. Where
 // neither is possible, [New] skips the test and says so on standard error; with CI=true in the environment it fails it.
 package lab
