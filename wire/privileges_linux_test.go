@@ -1039,23 +1039,6 @@ func TestExecGivesNothingBack(t *testing.T) {
 	}
 }
 
-// With cgo there may be threads that Go doesn't know.
-func TestDropNeedsAllThreads(t *testing.T) {
-	if !builtWithCgo() {
-		t.Skip("this build can reach all threads")
-	}
-	r, err := startHelper(t, nil, "/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var d dropped
-	r.do("drop", &d)
-	if !d.Refused || !strings.Contains(d.Error, "CGO_ENABLED=0") {
-		t.Errorf("Drop: %+v", d)
-	}
-	r.end()
-}
-
 // From execve to the end of privileges nothing is opened, looked up or sent that a caller or a network could have made.
 func TestNothingIsReadBeforeDrop(t *testing.T) {
 	needAllThreads(t)
