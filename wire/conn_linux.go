@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,18 +33,25 @@ type Conn struct {
 	out       []byte
 	lastDst   netip.Addr
 	lastTo    unix.Sockaddr
-	sent4     uint32 // packets sent by each family's socket: the kernel counts along (SOF_TIMESTAMPING_OPT_ID), see stamp
+	sent4     uint32 // packets sent by each family's socket: the kernel counts along (SOF_TIMESTAMPING_OPT_ID), see stamps
 	sent6     uint32
-	unstamped int // sends in a row without a stamp
+	unstamped []unstamped
+}
+
+// unstamped is a probe whose stamp was not there when Send returned: it waits in a queue, or for a neighbour to resolve.
+type unstamped struct {
+	key    packet.Key
+	fd     int
+	id     uint32 // the kernel's number of it
+	called instant
+	stamp  int64 // 0: still none
 }
 
 const (
 	receiveBuffer = 1 << 20
 
-	// How long a send waits for the kernel's stamp of it, where the packet was queued; and after how many misses it
-	// believes that the device makes none.
-	stampWait   = time.Millisecond
-	stampMisses = 3
+	// How many probes without a stamp are remembered. A device that makes none at all fills it, at little cost.
+	maxUnstamped = 256
 )
 
 // Open opens the sockets. This, and nothing after it, needs CAP_NET_RAW (and CAP_NET_ADMIN for a mark, where the kernel
@@ -253,8 +261,8 @@ func (c *Conn) control(op string, what any, f func(fd int) error) error {
 	return opError(op, what, errors.Join(err, inner))
 }
 
-// Send puts a probe on the wire. sent is the kernel's time of the packet's leaving; where the device makes none, the time
-// just before it was handed over. An error is a local one: EPERM from the host's firewall, ENOBUFS from a full queue,
+// Send puts a probe on the wire. sent is the kernel's time of the packet's leaving; where there is none yet, the time just
+// before it was handed over, and Restamp may know better later. An error is a local one: EPERM from the host's firewall, ENOBUFS from a full queue,
 // EMSGSIZE, ENETUNREACH and their like; the probe did not leave.
 func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 	if c.out, err = p.AppendBinary(c.out[:0]); err != nil {
@@ -272,9 +280,31 @@ func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 	if err := unix.Sendto(fd, c.out, 0, to); err != nil {
 		return time.Time{}, opError("sending", nil, err)
 	}
-	stamp := c.stamp(fd, count)
-	after := c.look()
-	return c.clock.sent(before, after, stamp), nil
+	u := unstamped{key: p.Key(), fd: fd, id: *count, called: before}
+	*count++
+	c.stamps(fd, &u)
+	if u.stamp == 0 {
+		if len(c.unstamped) == maxUnstamped {
+			c.unstamped = slices.Delete(c.unstamped, 0, maxUnstamped/2)
+		}
+		c.unstamped = append(c.unstamped, u)
+	}
+	return c.clock.sent(before, c.look(), u.stamp), nil
+}
+
+// Restamp tells when a probe left, where Send could not tell yet. It must not be called beside Send.
+func (c *Conn) Restamp(k packet.Key) (sent time.Time, ok bool) {
+	i := slices.IndexFunc(c.unstamped, func(u unstamped) bool { return u.key == k })
+	if i < 0 {
+		return time.Time{}, false
+	}
+	c.stamps(c.unstamped[i].fd, nil)
+	u := c.unstamped[i]
+	if u.stamp == 0 {
+		return time.Time{}, false
+	}
+	c.unstamped = slices.Delete(c.unstamped, i, i+1)
+	return c.clock.sent(u.called, c.look(), u.stamp), true
 }
 
 // address is where the kernel is to send. The one of the last probe is kept, for a zone is looked up.
@@ -295,29 +325,31 @@ func (c *Conn) look() instant {
 	return c.clock.look()
 }
 
-// stamp reads the kernel's time of the packet just sent from the socket's error queue, where it is as soon as the device
-// has taken the packet. 0: there is none. count is the number of that packet, as we count; the kernel counts some of
-// those that failed too, so it may be ahead, and then we follow.
-func (c *Conn) stamp(fd int, count *uint32) int64 {
-	id := *count
-	*count++
+// stamps reads what the kernel has told so far of when packets left, from the socket's error queue: it is there as soon
+// as the device has taken the packet. now is the one just sent, if one was. The kernel counts some of the sends that failed
+// too, so it may be ahead of us, and then we follow.
+func (c *Conn) stamps(fd int, now *unstamped) {
 	var oob [256]byte
-	for waited := false; ; {
+	for {
 		_, n, _, _, err := unix.Recvmsg(fd, nil, oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			if waited || c.unstamped >= stampMisses {
-				c.unstamped++
-				return 0
-			}
-			waited = true
-			ts := unix.NsecToTimespec(int64(stampWait))
-			unix.Ppoll([]unix.PollFd{{Fd: int32(fd)}}, &ts, nil) // POLLERR is always waited for
-		default:
-			if at, of, ok := parseStamp(oob[:n]); ok && int32(of-id) >= 0 {
-				*count, c.unstamped = of+1, 0
-				return at
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		at, id, ok := parseStamp(oob[:n])
+		if !ok {
+			continue
+		}
+		if i := slices.IndexFunc(c.unstamped, func(u unstamped) bool { return u.fd == fd && u.id == id }); i >= 0 {
+			c.unstamped[i].stamp = at
+		} else if now != nil && int32(id-now.id) >= 0 {
+			now.stamp, now.id = at, id
+			if fd == c.send6 {
+				c.sent6 = id + 1
+			} else {
+				c.sent4 = id + 1
 			}
 		}
 	}

@@ -101,7 +101,7 @@ func TestThereAndBack(t *testing.T) {
 				if sent.Before(before) || at.Before(sent) || time.Now().Before(at) {
 					t.Errorf("called at %v, sent at %v, received at %v", before, sent, at)
 				}
-				if c.unstamped != 0 {
+				if len(c.unstamped) != 0 {
 					t.Error("the kernel's stamp of sending is missing")
 				}
 			})
@@ -389,8 +389,8 @@ func TestSendErrors(t *testing.T) {
 					probe.Length = 0
 					before := time.Now()
 					sent, err := c.Send(probe)
-					if err != nil || sent.Before(before) || c.unstamped != 0 {
-						t.Errorf("afterwards: %v, sent at %v, %d without stamp", err, sent, c.unstamped)
+					if err != nil || sent.Before(before) || len(c.unstamped) != 0 {
+						t.Errorf("afterwards: %v, sent at %v, %d without stamp", err, sent, len(c.unstamped))
 					}
 				})
 			})
@@ -436,6 +436,37 @@ func TestFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A probe that has to wait for its neighbour's address has left when that was known, and not when it was sent.
+func TestRestamp(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	src, dst := p.Source.V4(), p.Target.V4()
+	open(t, p.Source, Options{}, func(c *Conn) {
+		n, err := c.Reserve(port(src, 0))
+		if err != nil {
+			t.Error(err)
+		}
+		p.Source.IP(t, fmt.Sprintf("neigh del %v dev eth0", dst))
+		p.Target.IP(t, "link set eth0 arp off")
+		probe := packet.Probe{Src: port(src, n), Dst: port(dst, 80), TTL: 1, ID: 7, Seq: 99, Flags: packet.SYN}
+		sent, err := c.Send(probe)
+		if err != nil {
+			t.Error(err)
+		}
+		if _, ok := c.Restamp(probe.Key()); ok {
+			t.Error("it has left though nobody answers for the address")
+		}
+		p.Target.IP(t, "link set eth0 arp on") // the kernel asks again after a second
+		at := receive(t, c, func(r *packet.Reply) bool { return r.Kind == packet.KindTCP && r.TCP.DstPort == n })
+		left, ok := c.Restamp(probe.Key())
+		if !ok || left.Before(sent) || at.Before(left) || at.Sub(left) > left.Sub(sent) {
+			t.Errorf("sent at %v, left at %v (%v), answered at %v", sent, left, ok, at)
+		}
+		if _, ok := c.Restamp(probe.Key()); ok {
+			t.Error("it has left twice")
+		}
+	})
 }
 
 // Receiving ends with its context, and can go on with another.
