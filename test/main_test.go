@@ -21,10 +21,11 @@ import (
 //
 //	program(t)                          the built binary's path; every user may read and run it until t ends
 //	run(t, host, program, args...)      runs it, or a peer, in a host of a lab and waits for its end
+//	finish(t, prepare)                  the same for a command that needs more than arguments, such as another user
 //	outcome                             what came of it: standard output, standard error, exit code
 //	onlyFiles(t, host, hosts)           the host looks names up in this text alone, never in the DNS
 //
-// A test that wants more of a running program (its pid, another user, its memory) takes [lab.Host.Command].
+// A test that wants something of the program while it runs takes [lab.Host.Command].
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
@@ -92,10 +93,16 @@ const hangs = 90 * time.Second
 // run runs a program in a host and waits for its end. It reads nothing from standard input.
 func run(t testing.TB, h *lab.Host, name string, args ...string) outcome {
 	t.Helper()
+	return finish(t, func(ctx context.Context) *lab.Cmd { return h.Command(ctx, name, args...) })
+}
+
+// finish runs a prepared command and waits for its end.
+func finish(t testing.TB, prepare func(context.Context) *lab.Cmd) outcome {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := h.Command(ctx, name, args...)
+	cmd := prepare(ctx)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {

@@ -10,8 +10,9 @@ import (
 // host, and of them TCP segments to one of our ports and ICMP errors that quote a TCP segment from one. The filter runs
 // on packets from their IP header on.
 
-// maxListed is how many ports are compared one by one; more are compared as the range that holds them.
-const maxListed = 32
+// maxListed is how many ports are compared one by one, at four places of a program of 4096 instructions at the most
+// (BPF_MAXINSNS); more are compared as the range that holds them.
+const maxListed = 256
 
 const (
 	packetHost = 0 // PACKET_HOST, packet(7)

@@ -96,6 +96,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	who := wire.Caller()
 	p.root = who.RealUID == 0
 	p.lent = who.SetID() && !p.root
+	p.elevated = who.Elevated && !p.root
 	operands, err := parse(options(), args, &p.config)
 	switch {
 	case err != nil:
@@ -252,6 +253,9 @@ func (p *program) reserve(conn *wire.Conn) error {
 		fmt.Fprintf(p.stderr, "Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
 			quoted(route.Elsewhere), quoted(route.Interface))
 	}
+	if err := p.ownSource(conn, route); err != nil {
+		return err
+	}
 	p.oneTrack()
 	ports := []uint16{uint16(p.port)}
 	if p.portSet {
@@ -263,7 +267,11 @@ func (p *program) reserve(conn *wire.Conn) error {
 		return err
 	}
 	if !p.portSet {
-		if ports, err = p.freePorts(conn, route.Source); err != nil {
+		from := route.Source
+		if from.IsLinkLocalUnicast() && from.Is6() {
+			from = from.WithZone(route.Interface) // an address of the link, not of the host
+		}
+		if ports, err = p.freePorts(conn, from); err != nil {
 			return err
 		}
 	}
@@ -287,6 +295,27 @@ func (p *program) reserve(conn *wire.Conn) error {
 	return nil
 }
 
+// ownSource refuses, to users who are not root, a source address that their own connections couldn't have: the program may
+// have been lent its privilege, and with it the kernel takes any.
+func (p *program) ownSource(conn *wire.Conn, out wire.Route) error {
+	if p.root || !p.sourceSet {
+		return nil
+	}
+	// Multicast and broadcast addresses can be bound to (ip(7)), so binding proves nothing.
+	to, err := conn.Route(netip.AddrPortFrom(out.Source, 0), netip.AddrPort{})
+	switch {
+	case err == nil && to.Local && (out.Local || !out.Source.IsLoopback()):
+		return nil
+	case p.iface != "": // a socket bound to an interface knows its addresses only
+		return fmt.Errorf("Bad source address: %s is not an address of %s", out.Source, p.iface)
+	}
+	return notOurs(out.Source)
+}
+
+func notOurs(a netip.Addr) error {
+	return fmt.Errorf("Bad source address: %s is not an address of this host", a)
+}
+
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
@@ -304,7 +333,7 @@ func (p *program) freePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) 
 			port, err = conn.Reserve(netip.AddrPortFrom(unspecified(from.Is6()), 0))
 		}
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
-			return nil, fmt.Errorf("Bad source address: %s is not an address of this host", from)
+			return nil, notOurs(from)
 		}
 		if err != nil {
 			return nil, err
@@ -340,6 +369,8 @@ var errPortInUse = errors.New("Sorry, requested local port is already in use.  U
 
 func (p *program) socketError(err error) error {
 	switch {
+	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024: // CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
+		return fmt.Errorf("Sorry, must be root to use -p %d", p.port)
 	case errors.Is(err, wire.ErrPrivilege):
 		if wrong := p.path.Validate(); wrong != nil {
 			return wrong // that one would still be there with sudo
@@ -396,6 +427,9 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	o := trace.Options{Wait: p.path.Wait, Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
 	if p.debug {
 		o.Observe = debug(p.stderr)
+		if !p.root {
+			o.Observe = ofOurs(o.Observe)
+		}
 	}
 	folded := trace.NewTrace(p.path)
 	text := report.NewClassic(p.stdout, folded, report.ClassicOptions{

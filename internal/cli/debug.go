@@ -27,6 +27,16 @@ func debug(w io.Writer) func(trace.Event) {
 	}
 }
 
+// ofOurs keeps from users who are not root what has nothing to do with our probes: the packet socket sees more than they may,
+// and sequence numbers are all that it takes to speak in another's connection (RFC 5961).
+func ofOurs(show func(trace.Event)) func(trace.Event) {
+	return func(e trace.Event) {
+		if e.Verdict != trace.Unrelated {
+			show(e)
+		}
+	}
+}
+
 func probeText(p *packet.Probe) string {
 	tag := fmt.Sprintf("id %d", p.ID)
 	if p.Src.Addr().Is6() {

@@ -19,7 +19,8 @@ type config struct {
 	names  names.Policy
 	family names.Family
 
-	lent bool // the caller isn't root, and the program is set-user-ID
+	lent     bool // the caller isn't root, and the program is set-user-ID
+	elevated bool // the same, or the program has file capabilities
 
 	iface     string
 	ifaceSet  bool
@@ -59,7 +60,7 @@ func options() []option {
 		{short: 'F', help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
 		{short: 'l', arg: "length", help: "length of the whole packet, up to 65535 (the least)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
 		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
-		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: rootOnly("-p", number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true }))},
+		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: rootOnly("-p", ownRight("-P", number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })))},
 		{short: 's', arg: "source address", help: "address to send from", set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
 		{short: '4', help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
@@ -71,7 +72,7 @@ func options() []option {
 		{long: "track-id", help: "one source port for all probes (the default)", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
 		{long: "track-ipid", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
 		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
-		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: number("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) })},
+		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", number("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
 		{short: 'd', help: "say on stderr what is sent and received, and why a packet was ignored", set: do(func(c *config) { c.debug = true })},
 		{short: 'h', long: "help", help: "this help", set: do(func(c *config) { c.help = true })},
 		{short: 'v', long: "version", help: "the version", set: do(func(c *config) { c.version = true })},
@@ -99,6 +100,18 @@ func text(set func(*config, string)) func(*config, string) error {
 func rootOnly(name string, set func(*config, string) error) func(*config, string) error {
 	return func(c *config, v string) error {
 		if c.lent {
+			return fmt.Errorf("Sorry, must be root to use %s", name)
+		}
+		return set(c, v)
+	}
+}
+
+// ownRight refuses an option to users who have the right to it only by the way in which the program is installed, where
+// the kernel no longer judges: to send from ports that others use, or that are reserved; to pass by routing rules and
+// firewalls.
+func ownRight(name string, set func(*config, string) error) func(*config, string) error {
+	return func(c *config, v string) error {
+		if c.elevated {
 			return fmt.Errorf("Sorry, must be root to use %s", name)
 		}
 		return set(c, v)
