@@ -19,6 +19,12 @@ type Conn interface {
 	Recv(ctx context.Context, buf []byte) (n int, received time.Time, err error)
 }
 
+// A Restamper is a Conn that may learn only later when a probe left: it had to wait in a queue, or for the address of a
+// neighbour. It is asked when the answer is there, by the goroutine that sends.
+type Restamper interface {
+	Restamp(k packet.Key) (sent time.Time, ok bool)
+}
+
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
 type Plan interface {
 	// Next says what to do now. The engine asks again at once after every Move but a wait, and after a wait when its

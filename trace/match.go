@@ -22,13 +22,34 @@ type flowID struct {
 type flow struct {
 	src, dst netip.AddrPort
 	label    uint32
-	first    packet.Probe // what all its probes have in common
-	flights  []*flight    // those that may still be answered, in order of sending
-	spent    uint8        // the highest TTL known to end at a router: lower ones don't reach the target either
-	trusted  bool         // see TrustFlow
-	best     time.Duration
-	opened   [8]uint32 // the target's initial sequence numbers already seen, newest last: a SYN+ACK that repeats one is a repetition
+	first    packet.Probe  // what all its probes have in common
+	flights  []*flight     // those that may still be answered, in order of sending
+	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
+	trusted  bool          // see TrustFlow
+	scrubbed bool          // tags come back that were never sent
+	far      time.Duration // the longest that a router's answer took
+	best     time.Duration // the shortest and the longest that the target's took
+	worst    time.Duration
+	opened   [8]opening // newest last
 	nopened  int
+}
+
+// opening is an initial sequence number of the target, and when a SYN+ACK last brought it.
+type opening struct {
+	seq  uint32
+	last time.Time
+}
+
+// opening finds the one that a segment brings again; nil: it is none, or new.
+func (fl *flow) opening(t *packet.TCP) *opening {
+	if t.Flags.Has(packet.SYN) {
+		for i := range fl.opened[:fl.nopened] {
+			if fl.opened[i].seq == t.Seq {
+				return &fl.opened[i]
+			}
+		}
+	}
+	return nil
 }
 
 // flight is one probe on its way.
@@ -40,8 +61,9 @@ type flight struct {
 	sent     time.Time
 	fate     Fate
 	passed   bool
-	recv     time.Time // of its answer
-	byTarget bool      // and that was the target's
+	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
+	recv     time.Time // of its answer, late or not
+	byTarget bool      // it was answered, and by the target
 }
 
 func (f *flight) result(fate Fate) Result {
@@ -170,35 +192,74 @@ func (fl *flow) acknowledges(t *packet.TCP) bool {
 }
 
 func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
+	known := fl.opening(&r.TCP)
 	if _, ecr, ok := r.TCP.Options.Timestamps(); ok && ecr != 0 {
-		if f := fl.byTimestamp(ecr); f != nil {
+		if f := fl.byTimestamp(ecr); f != nil && (f.fate != Answered || known == nil) {
 			return match{f.verdict(), f, ByTag}
 		}
 	}
-	if r.TCP.Flags.Has(packet.SYN) && slices.Contains(fl.opened[:fl.nopened], r.TCP.Seq) {
-		return match{IsDuplicate, fl.newest(byTarget), ByFlow}
-	}
 	only, several := fl.candidates(func(f *flight) bool { return f.probe.TTL > fl.spent })
-	if only == nil && fl.best == 0 {
-		only, several = fl.candidates(anyFlight) // the route has become shorter meanwhile
+	late := fl.newest(func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && f.probe.TTL > fl.spent })
+	if only == nil && late == nil && fl.best == 0 {
+		only, _ = fl.candidates(anyFlight) // the route has become shorter meanwhile: who knows since which of them
+		several = true
+	}
+	if known != nil && (only == nil || several || !fl.answersAgain(only, known, at)) {
+		if f := fl.newest(byTarget); f != nil {
+			return match{IsDuplicate, f, ByFlow}
+		}
+		several = true
 	}
 	switch {
 	case only == nil:
 		// Nobody is waiting for it: it is late for one that was given up, or the second of one that was answered.
-		if f := fl.newest(func(f *flight) bool { return f.fate == Lost && f.probe.TTL > fl.spent }); f != nil {
-			return match{IsLate, f, ByFlow}
+		if late != nil {
+			return match{IsLate, late, ByFlow}
 		}
 		if f := fl.newest(byTarget); f != nil {
 			return match{IsDuplicate, f, ByFlow}
 		}
 		return match{IsLate, fl.newest(anyFlight), ByFlow}
-	case several:
+	case several || only.shared:
 		return match{IsShared, only, ByFlow}
-	case at.Sub(only.sent) < fl.best/2 && fl.best-at.Sub(only.sent) > rttNoise:
-		// The target was never nearly that fast: this is an answer to a probe before.
-		return match{IsLate, only, ByFlow}
+	}
+	if f := fl.rather(only, at); f != nil {
+		if f.byTarget {
+			return match{IsDuplicate, f, ByFlow}
+		}
+		return match{IsLate, f, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
+}
+
+// answersAgain reports whether a SYN+ACK with a sequence number that the target has used before answers the probe f.
+// Mostly it doesn't: it was sent again for want of an ACK, which takes a second at least (RFC 6298 2.1), or doubled on the
+// way. But a target that answers by SYN cookies has one number for equal SYNs, and so has one that our reset doesn't
+// reach, each time that it answers a repeated SYN. Both have never used another.
+func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
+	return fl.nopened == 1 && f.sent.After(known.last) && at.Sub(known.last) < leastRetransmit && !fl.tooFast(f, at)
+}
+
+// tooFast reports whether the target has never been nearly as fast as it would be if it had answered f.
+func (fl *flow) tooFast(f *flight, at time.Time) bool {
+	age := at.Sub(f.sent)
+	return age < fl.best/2 && fl.best-age > rttNoise
+}
+
+// rather finds the probe before f that an answer fits better, though nobody waits for that any more; nil where it is f's.
+// Where the target's time is known, f is doubted if that makes it too fast. Else it is if probes were given up that
+// are no older than answers on this path may well be: the wait is shorter than the round trip.
+func (fl *flow) rather(f *flight, at time.Time) *flight {
+	horizon := 2 * fl.far
+	if fl.best > 0 {
+		if !fl.tooFast(f, at) {
+			return nil
+		}
+		horizon = 2 * fl.worst
+	}
+	return fl.newest(func(g *flight) bool {
+		return g.sent.Before(f.sent) && g.probe.TTL > fl.spent && at.Sub(g.sent) <= horizon && (g.fate == Lost || fl.best > 0)
+	})
 }
 
 func (fl *flow) byTimestamp(ecr uint32) *flight {
@@ -275,14 +336,14 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 		if r.IP.Src == fl.src.Addr() && r.IP.Src != fl.dst.Addr().WithZone("") && r.Kind != packet.KindUnreachable {
 			return match{verdict: OwnAddress}
 		}
-		if f != nil {
+		if f != nil && (f.fate == Pending || !fl.scrubbed) {
 			return match{f.verdict(), f, ByTag}
 		}
 		only, several := fl.candidates(anyFlight)
-		if only == nil {
-			return match{IsLate, fl.newest(anyFlight), ByFlow}
-		}
-		if !fl.trusted || several {
+		switch {
+		case only == nil:
+			return match{TagRewritten, fl.newest(anyFlight), ByFlow}
+		case !fl.trusted || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
 			return match{TagRewritten, only, ByFlow}
 		}
 		return match{Believed, only, ByFlow}
@@ -292,6 +353,10 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 
 const (
 	protocolTCP = 6 // IANA protocol number
+
+	// leastRetransmit is the least time after which a SYN+ACK is sent again of the target's own accord: a second, less
+	// what the network may take off.
+	leastRetransmit = 900 * time.Millisecond
 
 	// rttNoise is how much faster than ever before an answer may be for no reason.
 	rttNoise = 5 * time.Millisecond
@@ -315,34 +380,61 @@ func (f *flight) verdict() Verdict {
 	case Answered:
 		return IsDuplicate
 	}
+	if !f.recv.IsZero() {
+		return IsDuplicate
+	}
 	return IsLate
 }
 
-// settle takes note of a believed, late or shared answer.
+// settle takes note of a believed, late, shared or untold answer.
 func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
-	fl := got.flight.flow
+	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
 	switch {
 	case r.Kind == packet.KindTCP:
-		if r.TCP.Flags.Has(packet.SYN) && !slices.Contains(fl.opened[:fl.nopened], r.TCP.Seq) {
-			if fl.nopened == len(fl.opened) {
-				copy(fl.opened[:], fl.opened[1:])
-				fl.nopened--
-			}
-			fl.opened[fl.nopened] = r.TCP.Seq
-			fl.nopened++
-		}
+		fl.open(&r.TCP, at)
 		if got.verdict == Believed || got.verdict == IsShared {
 			fl.spent = min(fl.spent, got.flight.probe.TTL-1)
 		}
 		if got.verdict == Believed {
-			if rtt := at.Sub(got.flight.sent); fl.best == 0 || rtt < fl.best {
+			fl.worst = max(fl.worst, rtt)
+			if fl.best == 0 || rtt < fl.best {
 				fl.best = rtt
 			}
 		}
-	case r.Kind == packet.KindTimeExceeded && got.verdict != TagRewritten:
-		fl.spent = max(fl.spent, got.flight.probe.TTL)
+	case got.verdict == TagRewritten:
+		fl.scrubbed = fl.scrubbed || got.evidence == ByFlow
+	case got.verdict == Believed || got.verdict == IsLate:
+		fl.far = max(fl.far, rtt)
+		if r.Kind == packet.KindTimeExceeded {
+			fl.spent = max(fl.spent, got.flight.probe.TTL)
+		}
 	}
-	if got.verdict == Believed {
+	if got.evidence == ByFlow && (got.verdict == IsShared || got.verdict == TagRewritten) {
+		for _, f := range fl.flights {
+			f.shared = f.shared || f.fate == Pending
+		}
+	}
+	switch got.verdict {
+	case Believed:
 		got.flight.fate, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP
+	case IsLate:
+		got.flight.recv = at
 	}
+}
+
+// open remembers the target's initial sequence number, where the segment brings one.
+func (fl *flow) open(t *packet.TCP, at time.Time) {
+	if known := fl.opening(t); known != nil {
+		known.last = at
+		return
+	}
+	if !t.Flags.Has(packet.SYN) {
+		return
+	}
+	if fl.nopened == len(fl.opened) {
+		copy(fl.opened[:], fl.opened[1:])
+		fl.nopened--
+	}
+	fl.opened[fl.nopened] = opening{t.Seq, at}
+	fl.nopened++
 }

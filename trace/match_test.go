@@ -370,9 +370,14 @@ func TestWhichProbe(t *testing.T) {
 	})
 	t.Run("far too fast for the target", func(t *testing.T) {
 		m, flights := newFlow(f, Options{}, 9)
-		flights[0].flow.best = 100 * time.Millisecond
-		if got := m.judge(answer, sentAt.Add(40*time.Millisecond)); got.verdict != IsLate {
-			t.Errorf("%v", got.verdict)
+		flights[0].fate = Lost
+		flights[0].flow.best, flights[0].flow.worst = 100*time.Millisecond, 100*time.Millisecond
+		later := m.add(f.probe(9, 7000), 2, sentAt.Add(100*time.Millisecond))
+		if got := m.judge(answer, sentAt.Add(140*time.Millisecond)); got.verdict != IsLate || got.flight != flights[0] {
+			t.Errorf("40 ms after the second probe: %v", got.verdict)
+		}
+		if got := m.judge(answer, sentAt.Add(200*time.Millisecond)); got.verdict != Believed || got.flight != later {
+			t.Errorf("100 ms after it: %v", got.verdict)
 		}
 	})
 }

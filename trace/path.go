@@ -36,6 +36,7 @@ type Path struct {
 	hops    []hop // of FirstTTL and up
 	pending []*ask
 	limit   int // the last TTL worth asking
+	asked   int // the highest TTL asked
 	spent   int // the highest TTL known to end at a router
 	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
@@ -47,15 +48,19 @@ type Path struct {
 		rtt     time.Duration // the longest seen; as long as no probe could be told, an upper bound
 		least   time.Duration // the shortest
 		ready   time.Time     // when the reset of the last answer is over
+		iss     uint32        // its last initial sequence number
+		stingy  bool          // it answers a SYN once in stingyTime
 	}
-	rewritten int          // answers that named the flow and no probe
+	rewritten int          // answers from which the network had taken what tells the probe
 	single    bool         // so only one probe of the flow may be in flight
+	untagged  bool         // and nothing else tells whose an answer is
 	trust     []packet.Key // of the flows that the engine has to be told of
+	again     int          // see mostAgain
 	slowest   time.Duration
 }
 
 type hop struct {
-	asked    int // probes sent, those withdrawn not counted
+	asked    int // probes sent, but for those to be sent anew
 	answered bool
 	silent   bool // one probe waited its whole time in vain
 	rtt      time.Duration
@@ -65,8 +70,9 @@ type ask struct {
 	key     packet.Key
 	ttl     int
 	sent    time.Time
+	alone   bool // nothing else in flight may be answered alike
 	passed  bool // see Pass
-	doubted bool // an answer that came may have been its own
+	doubted bool // an answer that came, and was not taken for its, may have been
 }
 
 // The constants of the strategy.
@@ -88,6 +94,12 @@ const (
 	// answers a repeated SYN once in 500 ms).
 	resetTime  = 2 * time.Millisecond
 	resetShare = 8
+
+	// stingyTime is how often a listening Linux answers the same SYN where our resets don't reach it.
+	stingyTime = 510 * time.Millisecond
+
+	// mostAgain is how many probes are asked anew because of doubts though they were alone.
+	mostAgain = 8
 
 	// leastPatience is the least time that a probe waits where it does not wait its whole time, see patience.
 	leastPatience = time.Second
@@ -149,13 +161,13 @@ func (p *Path) Next(now time.Time) Move {
 		when = sooner(when, due)
 	}
 	if p.o.Parallel == 1 {
-		return p.oneByOne(now)
+		return p.oneByOne(now, when)
 	}
 	return p.sideBySide(now, when)
 }
 
-// oneByOne asks hop by hop, each probe after the outcome of the one before.
-func (p *Path) oneByOne(now time.Time) Move {
+// oneByOne asks hop by hop, each probe after the outcome of the one before. when is as in sideBySide.
+func (p *Path) oneByOne(now, when time.Time) Move {
 	for ttl := p.o.FirstTTL; ttl <= p.limit && len(p.pending) == 0; ttl++ {
 		if p.hop(ttl).asked < p.o.Queries {
 			if at := p.notBefore(ttl); now.Before(at) {
@@ -164,7 +176,7 @@ func (p *Path) oneByOne(now time.Time) Move {
 			return p.ask(ttl, now)
 		}
 	}
-	return Move{}
+	return WaitUntil(when)
 }
 
 // notBefore is when a hop may be asked.
@@ -199,10 +211,13 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		return WaitUntil(when)
 	}
 	if now.Before(p.soon) {
-		return WaitUntil(p.soon)
+		return WaitUntil(sooner(when, p.soon))
 	}
 	ttl, settled := any, p.notBefore(any)
 	if blocker != nil && p.exclusive(any) {
+		if p.untagged {
+			return WaitUntil(when) // its answer would be taken for the next one's
+		}
 		settled = later(settled, blocker.sent.Add(p.settling(blocker.ttl)))
 	}
 	if now.Before(settled) {
@@ -238,12 +253,16 @@ func (p *Path) least() (any, free int) {
 // deadline is when something has to be done about a probe, and what. Zero: never.
 func (p *Path) deadline(a *ask) (time.Time, Move) {
 	switch {
-	case a.ttl > p.limit && !p.wanting():
+	case a.ttl > p.limit && !p.wanting(a):
 		return a.sent, Withdraw(a.key) // nothing depends on it any more
 	case a.doubted, a.ttl > p.limit:
 		// It may have been answered, so it is not lost; it is asked anew when its answer can't come any more. So long one
 		// beyond the target keeps others from being sent.
-		return a.sent.Add(min(p.settling(a.ttl), p.o.Wait-doubtMargin)), Withdraw(a.key)
+		t := p.settling(a.ttl)
+		if p.rewritten > 0 {
+			t = p.longest() // answers from far behind may be on their way that could be taken for others'
+		}
+		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	if t := p.patience(a); t < p.o.Wait {
 		return a.sent.Add(t), GiveUp(a.key)
@@ -251,10 +270,16 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 	return time.Time{}, Move{} // that it has waited its whole time, the engine knows by itself
 }
 
-// wanting reports whether there are probes to be sent to the target, or to where it may be.
-func (p *Path) wanting() bool {
+// wanting reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
+func (p *Path) wanting(a *ask) bool {
 	if !p.target.answers {
 		return false
+	}
+	for _, b := range p.pending {
+		// Which hops a flow ends at is known for that flow only.
+		if b.ttl <= p.limit && (b.ttl > p.spent || len(p.o.Ports) > 0 && b != a && b.key.Port == a.key.Port) {
+			return true
+		}
 	}
 	for ttl := p.spent + 1; ttl <= p.limit; ttl++ {
 		if p.hop(ttl).asked < p.o.Queries {
@@ -302,10 +327,13 @@ func (p *Path) patience(a *ask) time.Duration {
 		return p.o.Wait
 	}
 	if last == a.ttl {
-		slowest = p.slowest
+		return min(p.longest(), p.o.Wait)
 	}
 	return min(max(patienceFactor*slowest, leastPatience), p.o.Wait)
 }
+
+// longest is how long an answer may take, by all that was seen.
+func (p *Path) longest() time.Duration { return max(patienceFactor*p.slowest, leastPatience) }
 
 // silent reports whether a probe to this hop, or to one before it behind the last that answered, waited in vain.
 func (p *Path) silent(ttl int) bool {
@@ -324,10 +352,11 @@ func (p *Path) silent(ttl int) bool {
 func (p *Path) ask(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
 	p.hop(ttl).asked++
-	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now})
+	p.asked = max(p.asked, ttl)
+	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now, alone: p.exclusive(ttl)})
 	p.soon = now.Add(p.o.Spacing)
-	if p.single && len(p.o.Ports) > 0 {
-		p.trust = append(p.trust, probe.Key()) // a flow of its own
+	if p.single {
+		p.trust = append(p.trust, probe.Key())
 	}
 	return Send(probe)
 }
@@ -389,10 +418,12 @@ func (p *Path) Learn(now time.Time, r Result) {
 		p.settle(now, r)
 	case Late:
 		p.hear(now, r)
+	case Duplicate:
+		p.repeat(now, r)
 	case Shared:
 		p.share(now, r)
 	case Rewritten:
-		p.mistrust(now)
+		p.mistrust(now, r)
 	}
 }
 
@@ -404,13 +435,23 @@ func (p *Path) settle(now time.Time, r Result) {
 	if i < 0 {
 		return
 	}
-	age := now.Sub(p.pending[i].sent)
+	a := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
+	if p.untagged && r.Fate != Answered {
+		p.soon = later(p.soon, a.sent.Add(2*p.slowest+settleSlack)) // the wait may be shorter than the round trip
+	}
 	switch r.Fate {
 	case Unknown:
-		h.asked--
+		if a.alone && a.doubted {
+			p.again++
+		}
+		if p.again <= mostAgain {
+			h.asked--
+		}
 	case Lost:
-		h.silent = h.silent || age >= p.o.Wait
+		h.silent = h.silent || now.Sub(a.sent) >= p.o.Wait
+	case Failed:
+		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
 	case Answered:
 		p.hear(now, r)
 		if r.FromTarget() || r.Refused() {
@@ -422,6 +463,12 @@ func (p *Path) settle(now time.Time, r Result) {
 // hear takes in what an answer says of the path and of the times.
 func (p *Path) hear(now time.Time, r Result) {
 	ttl, rtt := int(r.Probe.TTL), r.RTT()
+	if r.FromTarget() {
+		p.hearTarget(now, r)
+	}
+	if r.Fate == Late && r.Evidence == ByFlow {
+		return // which hop it is from isn't sure
+	}
 	h := p.hop(ttl)
 	h.answered = true
 	p.known = max(p.known, ttl)
@@ -431,14 +478,28 @@ func (p *Path) hear(now time.Time, r Result) {
 	case r.Reply.Kind == packet.KindTimeExceeded:
 		p.spent = max(p.spent, ttl)
 	case r.FromTarget():
-		if r.Fate == Answered && !p.target.told {
-			p.target.rtt, p.target.least, p.target.told, p.target.vague = 0, rtt, true, false
-		}
-		p.target.least = min(p.target.least, rtt)
-		p.target.rtt, p.target.answers = max(p.target.rtt, rtt), true
-		p.rest(now)
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
 	}
+}
+
+func (p *Path) hearTarget(now time.Time, r Result) {
+	t, rtt := &p.target, r.RTT()
+	if r.Fate == Answered && !t.told {
+		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
+	}
+	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
+		again := t.iss == tcp.Seq
+		t.iss = tcp.Seq
+		// One number for all, and not all are answered: our resets don't get there.
+		t.stingy = t.stingy || again && slices.ContainsFunc(p.pending, func(a *ask) bool { return a.passed })
+	}
+	t.least = min(t.least, rtt)
+	t.rtt, t.answers = max(t.rtt, rtt), true
+	p.limit = min(p.limit, p.asked)
+	if r.Evidence == ByTag {
+		p.limit = min(p.limit, int(r.Probe.TTL)) // a late answer tells the distance too
+	}
+	p.rest(now)
 }
 
 // rest leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
@@ -447,6 +508,22 @@ func (p *Path) rest(now time.Time) {
 	if p.target.told {
 		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
 	}
+	if p.target.stingy {
+		p.target.ready = later(p.target.ready, now.Add(stingyTime))
+	}
+}
+
+// repeat takes in a second answer. A SYN+ACK may come again by itself, or because the target takes our SYN for a
+// repetition of one before: then it was this SYN's answer.
+func (p *Path) repeat(now time.Time, r Result) {
+	if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN) {
+		return
+	}
+	for _, a := range p.pending {
+		if p.exclusive(a.ttl) && !a.passed {
+			a.doubted = true
+		}
+	}
 }
 
 // share takes in that the target has answered one of several probes.
@@ -454,21 +531,19 @@ func (p *Path) share(now time.Time, r Result) {
 	if ttl := int(r.Probe.TTL); ttl <= p.spent {
 		p.spent = ttl - 1 // the route has become shorter
 	}
-	var oldest, youngest time.Duration
-	far := 0
+	var oldest time.Duration
+	youngest := p.o.Wait
+	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
+		p.target.iss = tcp.Seq
+	}
 	for _, a := range p.pending {
-		if a.ttl > p.spent && !a.passed {
+		if a.ttl > p.spent && !a.passed && a.key.Port == r.Probe.Src.Port() {
 			a.doubted = true
 			age := now.Sub(a.sent)
-			if oldest = max(oldest, age); far == 0 || age < youngest {
-				youngest = age
-			}
-			far = max(far, a.ttl)
+			oldest, youngest = max(oldest, age), min(youngest, age)
 		}
 	}
-	if far > 0 {
-		p.limit = min(p.limit, far)
-	}
+	p.limit = min(p.limit, p.asked)
 	if !p.target.answers {
 		p.target.answers = true
 		p.target.rtt = oldest
@@ -479,17 +554,19 @@ func (p *Path) share(now time.Time, r Result) {
 	p.rest(now)
 }
 
-// mistrust takes in that an answer named no probe. It takes more than one, for one may be a damaged packet.
-func (p *Path) mistrust(now time.Time) {
-	if p.rewritten++; p.single || p.rewritten < rewriteProof {
-		return
-	}
-	p.single = true
+// mistrust takes in that an answer was not taken for any probe's, because the network rewrites what would tell. All that
+// are in flight may have been answered so. It takes more than one such answer to go on with one probe at a time, for one
+// may be a damaged packet.
+func (p *Path) mistrust(now time.Time, r Result) {
+	p.rewritten++
+	p.single = p.rewritten >= rewriteProof
+	p.untagged = p.untagged || p.single && r.Evidence == ByFlow
+	took := r.RTT()
 	for _, a := range p.pending {
 		a.doubted = true
-		p.slowest = max(p.slowest, now.Sub(a.sent))
-		p.trust = append(p.trust, a.key)
+		took = min(took, now.Sub(a.sent))
 	}
+	p.slowest = max(p.slowest, took)
 }
 
 func sooner(a, b time.Time) time.Time {

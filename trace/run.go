@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ const (
 	minPause = 100 * time.Microsecond
 
 	receiveQueue = 256
-	packetSize   = 2048 // more than any ICMP error may be (RFC 4443: 1280); longer packets are cut
+	packetSize   = 9216 // more than any ICMP error may be (RFC 4443: 1280), for routers that quote a jumbo frame whole
 )
 
 // ErrNextHop is why a probe failed that our own kernel could not deliver to the first router: it answered with a host
@@ -76,7 +77,7 @@ func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o)}
+	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), sight: sight{seed: maphash.MakeSeed()}}
 	receiving, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	in := newInbox()
@@ -108,6 +109,31 @@ type engine struct {
 	stalled   time.Time // when a stall was noticed
 	graceOver time.Time
 	reply     packet.Reply
+	sight     sight
+}
+
+// sight remembers the last few packets, to know one that is seen twice, on a bridge and on its port: the same bytes at
+// the same nanosecond.
+type sight struct {
+	seed maphash.Seed
+	last [4]struct {
+		at  time.Time
+		sum uint64
+	}
+	next int
+}
+
+func (s *sight) again(d delivery) bool {
+	sum := maphash.Bytes(s.seed, d.buf[:d.n])
+	for _, l := range s.last {
+		if l.sum == sum && l.at.Equal(d.at) {
+			return true
+		}
+	}
+	l := &s.last[s.next%len(s.last)]
+	l.at, l.sum = d.at, sum
+	s.next++
+	return false
 }
 
 // queue is a FIFO of probes.
@@ -138,12 +164,15 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		now := e.tick()
-		e.expire(now)
+		// The plan first: it may want to take a probe back whose time is over.
 		wake, err := e.move(ctx, in)
+		now := e.tick()
 		if err != nil {
 			e.abandon(now)
 			return err
+		}
+		if e.expire(now) {
+			continue
 		}
 		if e.pending == 0 && wake.IsZero() && ctx.Err() == nil {
 			return nil
@@ -283,8 +312,9 @@ func (e *engine) finish(now time.Time, r Result) {
 	e.emit(r)
 }
 
-// expire ends the wait for the probes that have waited their time, and forgets those that are long over.
-func (e *engine) expire(now time.Time) {
+// expire ends the wait for the probes that have waited their time, and forgets those that are long over. It reports
+// whether there were any of the first.
+func (e *engine) expire(now time.Time) (any bool) {
 	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
 		if f.fate == Pending {
 			due := f.sent.Add(e.o.Wait)
@@ -292,6 +322,7 @@ func (e *engine) expire(now time.Time) {
 				break
 			}
 			e.close(now, f, e.verdictOnSilence(f, due))
+			any = true
 		}
 		e.inFlight.pop()
 	}
@@ -299,6 +330,7 @@ func (e *engine) expire(now time.Time) {
 		e.m.forget(f)
 		e.done.pop()
 	}
+	return any
 }
 
 func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
@@ -326,6 +358,9 @@ func (e *engine) abandon(now time.Time) {
 
 // receive decides what a packet is and tells whom it concerns.
 func (e *engine) receive(d delivery) {
+	if e.sight.again(d) {
+		return
+	}
 	now := time.Now()
 	r := &e.reply
 	if err := packet.Parse(d.buf[:d.n], r); err != nil {
@@ -334,11 +369,13 @@ func (e *engine) receive(d delivery) {
 		return
 	}
 	got := e.m.judge(r, d.at)
+	if late, ok := e.conn.(Restamper); ok && got.flight != nil {
+		if sent, ok := late.Restamp(got.flight.key); ok {
+			got.flight.sent = sent
+		}
+	}
 	if got.verdict == Believed && d.at.Sub(got.flight.sent) > e.o.Wait {
 		got.verdict = IsLate
-	}
-	if got.verdict == IsDuplicate && got.flight != nil && d.at.Equal(got.flight.recv) {
-		return // the same packet, seen on a second interface (a bridge and its port)
 	}
 	e.count(got.verdict)
 	ev := Event{Time: d.at, Reply: r, Verdict: got.verdict}

@@ -760,6 +760,53 @@ func TestSendErrorsWithoutEnd(t *testing.T) {
 	}
 }
 
+// Where nothing can be sent from the start, that is found out, and not taken for a path without hops.
+func TestNothingCanBeSent(t *testing.T) {
+	for _, last := range []int{1, 30} {
+		s := newSetup(chain(false, 15, time.Millisecond))
+		s.path.MaxTTL, s.path.Queries = last, 2
+		s.conn = func(c *sim.Conn) trace.Conn {
+			c.FailSend(func(int, packet.Probe) error { return syscall.EPERM })
+			return c
+		}
+		o := s.trace(t)
+		if want := min(20, 2*last); len(o.sent) != want || errors.Is(o.err, syscall.EPERM) != (want == 20) {
+			t.Errorf("last TTL %d: %d probes, %v", last, len(o.sent), o.err)
+		}
+	}
+}
+
+// lateStamps is a network whose probes leave a while after they were sent, which it can tell only afterwards.
+type lateStamps struct{ *sim.Conn }
+
+func (c lateStamps) Send(p packet.Probe) (time.Time, error) {
+	sent, err := c.Conn.Send(p)
+	return sent.Add(-50 * time.Millisecond), err
+}
+
+func (c lateStamps) Restamp(k packet.Key) (time.Time, bool) {
+	for _, s := range c.Sent() {
+		if s.Probe.Key() == k {
+			return s.At, true
+		}
+	}
+	return time.Time{}, false
+}
+
+func TestRestamp(t *testing.T) {
+	s := newSetup(chain(false, 5, 2*time.Millisecond))
+	s.conn = func(c *sim.Conn) trace.Conn { return lateStamps{c} }
+	o := s.trace(t)
+	o.wantHops(t, 3, route(false, 5)...)
+	for ttl := 1; ttl <= 5; ttl++ {
+		for _, r := range o.trace.Hop(ttl).Probes {
+			if want := time.Duration(ttl) * 4 * time.Millisecond; r.RTT() != want {
+				t.Errorf("hop %d: RTT %v, want %v", ttl, r.RTT(), want)
+			}
+		}
+	}
+}
+
 // What our own kernel says of an unresolved neighbour is a local matter, not a hop.
 func TestNextHopUnreachable(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, v6 bool) {

@@ -1,0 +1,621 @@
+package trace_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/trace"
+)
+
+var (
+	seeds     = flag.Int("seeds", 250, "how many random networks to trace")
+	firstSeed = flag.Uint64("first-seed", 1, "the seed of the first random network")
+)
+
+// network is a random path with a random way of tracing it, and what really happened on it. What the tracer reads to
+// tell probes apart may be rewritten on the way; the network tells them by a number of its own in the window, which
+// neither the tracer nor a router looks at.
+type network struct {
+	scenario sim.Scenario
+	path     trace.PathOptions
+	run      trace.Options
+	troubles []string
+	noisy    bool // something is lost, or comes at another time than usual: not all that answers need be seen
+	doubled  bool // something comes twice
+	scrubbed bool // what tells probes apart is rewritten, or not quoted
+	lossy    bool // so an open target may answer by a retransmission of its own, a second and more after the probe
+
+	sent   []packet.Probe
+	at     []time.Time
+	start  time.Time
+	places map[uint16][]place // of each probe, by its number
+	nexts  int
+	ended  map[int]time.Time // when the outcome of a probe was told
+}
+
+// place is where a probe got to.
+type place struct {
+	at      time.Time
+	id      uint16 // IPv4, by then
+	hop     int
+	addr    netip.Addr
+	target  bool
+	expired bool
+}
+
+func (n *network) path0() *sim.Path { return &n.scenario.Paths[0] }
+
+func (n *network) trouble(format string, args ...any) {
+	n.troubles = append(n.troubles, fmt.Sprintf(format, args...))
+}
+
+func (n *network) String() string {
+	o := n.path
+	return fmt.Sprintf("distance %d, TTL %d to %d, %d queries, window %d, wait %v (patient %v), %d ports, flags %v, length %d, loose %v, port %v, rtt %v; %s",
+		len(n.path0().Routers)+1, o.FirstTTL, o.MaxTTL, o.Queries, o.Parallel, o.Wait, o.Patient, len(o.Ports), o.Flags, o.Length,
+		n.run.Loose, n.path0().Target.State, n.round(len(n.path0().Routers)+1).least, strings.Join(n.troubles, ", "))
+}
+
+// randomNetwork draws one. About a third of them have no trouble at all.
+func randomNetwork(seed uint64) *network {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	one := func(in int) bool { return rng.IntN(in) == 0 }
+	pick := func(of ...int) int { return of[rng.IntN(len(of))] }
+	upTo := func(d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
+	v6 := one(2)
+	distance := pick(1, 2, 3, 5, 8, 9, 10, 12, 15, 20, 29, 30, 31, 40)
+	scale := time.Duration(pick(1000, 100_000, 1_000_000, 1_000_000, 5_000_000, 20_000_000, 60_000_000))
+	p := chain(v6, distance, 0)
+	for i := range p.Routers {
+		p.Routers[i].Delay = upTo(scale)
+		if one(4) {
+			p.Routers[i].Back.Delay = upTo(scale)
+		}
+	}
+	p.Target.Delay = upTo(scale)
+	p.Target.State = sim.State(pick(int(sim.Open), int(sim.Open), int(sim.Closed), int(sim.Closed), int(sim.Filtered)))
+
+	s := newSetup(p)
+	n := &network{scenario: s.scenario, path: s.path, places: make(map[uint16][]place), ended: make(map[int]time.Time)}
+	n.scenario.Seed = seed
+	o := &n.path
+	o.Parallel = pick(1, 2, 3, 8, 16, 16, 16, 16, 16, 64, 255)
+	o.Queries = pick(1, 2, 3, 3, 3, 3, 5)
+	o.FirstTTL = pick(1, 1, 1, 1, 1, 2, 5, 9, 12)
+	o.MaxTTL = max(o.FirstTTL, pick(30, 30, 30, 30, 8, 1, 255))
+	o.Wait = time.Duration(pick(0, 0, 1, 2, 5)) * time.Second
+	o.Patient = o.Wait != 0
+	if one(8) {
+		o.Flags = []packet.Flags{packet.ACK, packet.SYN | packet.ECE | packet.CWR, packet.SYN | packet.ACK}[rng.IntN(3)]
+	}
+	if one(8) {
+		o.Length = 100 + rng.IntN(400)
+	}
+	if one(8) {
+		for i := range pick(2, 7, 40, 1000) {
+			o.Ports = append(o.Ports, 50000+uint16(i))
+		}
+	}
+	if one(10) {
+		for range 10 { // no room for timestamps
+			o.Options, _ = o.Options.With(packet.OptionNOP)
+			o.Options, _ = o.Options.WithMSS(1460)
+		}
+	}
+	for range pick(0, 0, 1, 1, 2, 3) {
+		n.addTrouble(rng)
+	}
+	if len(n.path0().Routers) > 0 && one(3) {
+		for range 1 + rng.IntN(3) {
+			hop := rng.IntN(len(n.path0().Routers))
+			n.path0().Routers[hop].Silent = 1
+			n.trouble("hop %d silent", hop+1)
+		}
+	}
+	return n
+}
+
+// addTrouble makes something of the network bad.
+func (n *network) addTrouble(rng *rand.Rand) {
+	p := n.path0()
+	v4 := p.Target.Addr.Is4()
+	upTo := func(d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
+	at := rng.IntN(len(p.Routers) + 1) // the target, or a router
+	var router *sim.Router
+	link, back := &p.Target.Link, &p.Target.Back
+	if at < len(p.Routers) {
+		router = &p.Routers[at]
+		link, back = &router.Link, &router.Back
+	}
+	if rng.IntN(2) == 0 {
+		link = back
+	}
+	kind := rng.IntN(20)
+	if router == nil && kind >= 6 {
+		kind = rng.IntN(6)
+	}
+	share := []float64{0.02, 0.1, 0.3}[rng.IntN(3)]
+	switch kind {
+	case 0, 1:
+		link.Loss = share
+		n.noisy, n.lossy = true, true
+		n.trouble("hop %d loses %v", at+1, share)
+	case 2:
+		link.Duplicate = []float64{0.1, 1}[rng.IntN(2)]
+		n.trouble("hop %d duplicates %v", at+1, link.Duplicate)
+		n.noisy, n.doubled = true, true
+	case 3:
+		link.Jitter = 1 + upTo([]time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond}[rng.IntN(3)])
+		n.trouble("hop %d jitters %v", at+1, link.Jitter)
+		n.noisy = true
+	case 4:
+		link.Held = sim.Held{P: share, By: upTo(100 * time.Millisecond)}
+		n.trouble("hop %d holds up %v", at+1, link.Held)
+		n.noisy = true
+	case 5:
+		n.scenario.NoHostRST = true
+		n.trouble("no reset by the host")
+		n.noisy = true
+	case 6:
+		router.Silent = share
+		n.trouble("hop %d silent at times", at+1)
+		n.noisy = true
+	case 7:
+		router.Slow = upTo(30 * time.Millisecond)
+		n.trouble("hop %d slow %v", at+1, router.Slow)
+		n.noisy = true
+	case 8:
+		router.Late = sim.Held{P: share, By: upTo(2 * time.Second)}
+		n.trouble("hop %d late %v", at+1, router.Late)
+		n.noisy = true
+	case 9:
+		router.Rate = sim.Rate{Every: time.Second, Burst: 1 + rng.IntN(3)}
+		n.trouble("hop %d limited to %d", at+1, router.Rate.Burst)
+		n.noisy = true
+	case 10:
+		width := 2 + rng.IntN(3)
+		for i := range width {
+			router.Addrs = append(router.Addrs, netip.AddrFrom16(other(router.Addrs[0], i+1)).Unmap())
+		}
+		router.PerPacket = rng.IntN(2) == 0
+		n.trouble("hop %d is %d, per packet %v", at+1, width+1, router.PerPacket)
+	case 11:
+		length := max(0, len(p.Routers)+[]int{-3, -1, 0, 1, 3}[rng.IntN(5)])
+		c := sim.Change{Packet: 1 + rng.IntN(60)}
+		for i := range length {
+			c.Routers = append(c.Routers, sim.Router{
+				Addrs: []netip.Addr{netip.AddrFrom16(other(address(!v4, i+1), 100)).Unmap()}, Link: sim.Link{Delay: upTo(10 * time.Millisecond)},
+			})
+		}
+		p.Changes = append(p.Changes, c)
+		n.trouble("distance %d from packet %d on", length+1, c.Packet)
+		n.noisy = true
+	case 12:
+		router.RandomID = true
+		n.trouble("IP ID rewritten at hop %d", at+1)
+		n.scrubbed = true
+	case 13:
+		router.Set.ID = new(uint16(rng.Uint32()))
+		n.trouble("IP ID constant from hop %d on", at+1)
+		n.scrubbed = true
+	case 14:
+		router.RandomISN = true
+		n.run.Loose = rng.IntN(2) == 0
+		n.trouble("sequence number rewritten at hop %d", at+1)
+	case 15:
+		router.Quote = []int{sim.QuoteMinimum, 48, 60, 128}[rng.IntN(4)]
+		n.trouble("hop %d quotes %d", at+1, router.Quote)
+		n.scrubbed = true
+	case 16:
+		router.Rules = []sim.Rule{{Action: sim.Reject, Code: uint8(rng.IntN(4))}}
+		n.trouble("hop %d rejects", at+1)
+	case 17:
+		router.Rules = []sim.Rule{{Action: []sim.Action{sim.Drop, sim.Reset}[rng.IntN(2)]}}
+		n.trouble("hop %d drops or resets", at+1)
+	case 18:
+		router.From = p.Target.Addr
+		n.trouble("hop %d answers by the target's address", at+1)
+	case 19:
+		router.OneISN, router.Stateful = true, true
+		n.trouble("hop %d is a stateful firewall", at+1)
+	}
+}
+
+// other is an address near this one.
+func other(a netip.Addr, n int) [16]byte {
+	b := a.As16()
+	b[15] += byte(n)
+	return b
+}
+
+// span is how long something takes.
+type span struct{ least, most time.Duration }
+
+// trip is how long a probe takes to a hop and its answer takes back, whatever the route.
+func (n *network) trip(hop int) (there, back span) {
+	there.least, back.least = time.Hour, time.Hour
+	p := n.path0()
+	routes := [][]sim.Router{p.Routers}
+	for _, c := range p.Changes {
+		routes = append(routes, c.Routers)
+	}
+	for _, routers := range routes {
+		var out, in span
+		add := func(l, b *sim.Link) {
+			out.least += l.Delay
+			out.most += l.Delay + l.Jitter + l.Held.By
+			in.least += l.Delay + b.Delay
+			in.most += l.Delay + b.Delay + l.Jitter + b.Jitter + b.Held.By
+		}
+		for i := range min(hop, len(routers)) {
+			add(&routers[i].Link, &routers[i].Back)
+		}
+		if hop <= len(routers) {
+			in.most += 1000*routers[hop-1].Slow + routers[hop-1].Late.By
+		} else {
+			add(&p.Target.Link, &p.Target.Back)
+		}
+		there.least, there.most = min(there.least, out.least), max(there.most, out.most)
+		back.least, back.most = min(back.least, in.least), max(back.most, in.most)
+	}
+	return there, back
+}
+
+// round is how long it takes from a probe to its answer from a hop.
+func (n *network) round(hop int) span {
+	there, back := n.trip(hop)
+	return span{there.least + back.least, there.most + back.most}
+}
+
+// numbered is the host's connection, which gives each probe its number.
+type numbered struct {
+	*sim.Conn
+	n *network
+}
+
+func (c numbered) Send(p packet.Probe) (time.Time, error) {
+	c.n.sent = append(c.n.sent, p)
+	c.n.at = append(c.n.at, time.Now())
+	if p.Window == 0 {
+		p.Window = uint16(len(c.n.sent))
+	} else { // where the window is the tag
+		c.n.places[p.Window] = nil
+	}
+	return c.Conn.Send(p)
+}
+
+// window is the number of a probe in the packets.
+func (n *network) window(nth int) uint16 {
+	if w := n.sent[nth-1].Window; w != 0 {
+		return w
+	}
+	return uint16(nth)
+}
+
+func (n *network) watch(a sim.Arrival) {
+	var r packet.Reply
+	if packet.Parse(a.Packet, &r) != nil || r.Kind != packet.KindTCP || r.TCP.Flags.Has(packet.RST) {
+		return
+	}
+	n.places[r.TCP.Window] = append(n.places[r.TCP.Window], place{
+		at: n.start.Add(a.At), id: r.IP.ID, hop: a.Hop, addr: a.Addr, target: a.Target, expired: !a.Target && r.IP.TTL <= 1,
+	})
+}
+
+// counted is a plan whose questions are counted, and ended where there are far too many.
+type counted struct {
+	*trace.Path
+	n    *network
+	stop context.CancelCauseFunc
+}
+
+var (
+	errBusy    = errors.New("the plan keeps the engine busy")
+	errEndless = errors.New("the trace does not end")
+)
+
+// limit is how long a trace may take: that of one probe after the other, all in vain, and some of them anew.
+func (n *network) limit() time.Duration {
+	wait := n.path.Wait
+	if wait == 0 {
+		wait = 3 * time.Second
+	}
+	wait = max(wait, 2*n.round(len(n.path0().Routers)+1).most+20*time.Millisecond)
+	return wait*time.Duration(n.path.Probes()) + 30*time.Second
+}
+
+func (c counted) Next(now time.Time) trace.Move {
+	if c.n.nexts++; c.n.nexts > 200_000 {
+		c.stop(errBusy)
+	}
+	return c.Path.Next(now)
+}
+
+func (n *network) trace(t *testing.T) *outcome {
+	o := new(outcome)
+	synctest.Test(t, func(t *testing.T) {
+		m, err := sim.New(n.scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.start = time.Now()
+		m.Watch = n.watch
+		c := sim.NewConn(m)
+		defer c.Close()
+		n.path.Rand = rand.New(rand.NewPCG(n.scenario.Seed, 7))
+		plan, err := trace.NewPath(n.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.run.Wait = n.path.Wait
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		over := time.AfterFunc(n.limit(), func() { cancel(errEndless) })
+		defer over.Stop()
+		o.trace = trace.NewTrace(n.path)
+		o.counts, o.err = trace.Run(ctx, numbered{c, n}, counted{plan, n, cancel}, n.run, func(r trace.Result) {
+			o.results = append(o.results, r)
+			o.trace.Add(r)
+			if r.Fate.Outcome() {
+				n.ended[r.N] = time.Now()
+			}
+		})
+		o.took = time.Since(n.start)
+		o.trace.Finish()
+		o.truth, o.sent = c.Truth(0), c.Sent()
+	})
+	return o
+}
+
+// check compares what a trace shows with what really happened.
+func (n *network) check(t *testing.T, o *outcome) {
+	t.Helper()
+	if o.err != nil {
+		t.Errorf("error: %v", o.err)
+		return
+	}
+	checkOutcomes(t, o)
+	for _, r := range o.results {
+		if r.Fate == trace.Answered {
+			n.checkAnswer(t, r)
+		}
+	}
+	n.checkEffort(t, o)
+	if !n.noisy {
+		n.checkWhole(t, o)
+	}
+}
+
+// checkAnswer checks that this very probe got where the answer comes from, and that the answer has taken as long as it
+// takes from there.
+func (n *network) checkAnswer(t *testing.T, r trace.Result) {
+	t.Helper()
+	if r.Evidence == trace.ByFlow && n.blurred(r) || n.collided(r) {
+		return
+	}
+	from := r.Reply.From()
+	var seen []string
+	for _, p := range n.places[n.window(r.N)] {
+		seen = append(seen, fmt.Sprintf("hop %d (%v) after %v", p.hop, p.addr, p.at.Sub(r.Sent)))
+		if p.addr != from && from != n.path.Target.Addr() || p.target != r.FromTarget() && !n.resets() || p.expired != (r.Reply.Kind == packet.KindTimeExceeded) {
+			continue
+		}
+		took := r.Recv.Sub(p.at)
+		_, may := n.trip(p.hop)
+		if took >= may.least && (took <= may.most || n.lossy && r.FromTarget()) {
+			return
+		}
+		seen = append(seen, fmt.Sprintf("(%v, not %v to %v)", took, may.least, may.most))
+	}
+	t.Errorf("probe %d, TTL %d: %v from %v after %v (%v), but was at %v", r.N, r.Probe.TTL, r.Reply.Kind, from, r.RTT(), r.Evidence, strings.Join(seen, ", "))
+}
+
+// patience is how long an answer is waited for in any case.
+func (n *network) patience() time.Duration {
+	if n.path.Patient {
+		return n.path.Wait
+	}
+	return time.Second
+}
+
+// blurred reports whether an answer that names only the flow may be taken for another probe's by any tracer: it may come
+// when the next probe is on its way already.
+func (n *network) blurred(r trace.Result) bool {
+	p := n.path0()
+	end := n.round(len(p.Routers) + 1)
+	switch {
+	case len(p.Changes) > 0:
+		return true
+	case n.doubled && (n.scenario.NoHostRST || end.most > end.least):
+		return true
+	case n.lossy && len(n.path.Ports) > 0: // a target that sends its answer again, to a port that is used again
+		return true
+	case r.FromTarget() && (end.most > 2*end.least+20*time.Millisecond || end.most > n.patience()):
+		return true
+	}
+	for hop := range p.Routers {
+		if rtt := n.round(hop + 1); n.scrubbed && rtt.most > time.Second && rtt.most > rtt.least+100*time.Millisecond {
+			return true
+		}
+	}
+	return false
+}
+
+// collided reports whether another probe was given this one's IP ID on the way.
+func (n *network) collided(r trace.Result) bool {
+	for window, places := range n.places {
+		for _, p := range places {
+			if window != n.window(r.N) && r.Probe.ID != 0 && p.id == r.Probe.ID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resets reports whether a firewall sends resets in the target's name.
+func (n *network) resets() bool {
+	for _, r := range n.path0().Routers {
+		for _, rule := range r.Rules {
+			if rule.Action == sim.Reset {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (n *network) checkEffort(t *testing.T, o *outcome) {
+	t.Helper()
+	if excess := len(o.sent) - n.path.Queries*(o.trace.Last()-n.path.FirstTTL+1); testing.Verbose() {
+		t.Logf("EXCESS %v %v %d SYN %d", n.noisy, n.scrubbed, excess, o.truth.Target.SYN-n.path.Queries)
+	}
+}
+
+// end is where the path ends for these probes: the TTL that shows it, and who answers there; nobody where it is silence.
+func (n *network) end() (ttl int, who []netip.Addr) {
+	p := n.path0()
+	opens := n.path.Flags&(packet.SYN|packet.ACK) != packet.ACK && !n.path.Flags.Has(packet.SYN|packet.ACK)
+	randomised := false
+	for i := range p.Routers {
+		r := &p.Routers[i]
+		if len(r.Rules) > 0 {
+			switch action := r.Rules[0].Action; {
+			case action == sim.Reset:
+				return i + 2, []netip.Addr{p.Target.Addr}
+			case action == sim.Drop || r.Silent == 1 || randomised && !n.sees(i):
+				return i + 2, []netip.Addr{{}}
+			}
+			return i + 2, n.source(r)
+		}
+		if r.Stateful && !opens {
+			return i + 2, []netip.Addr{{}}
+		}
+		randomised = randomised || r.RandomISN
+	}
+	if p.Target.State == sim.Filtered {
+		return len(p.Routers) + 1, []netip.Addr{{}}
+	}
+	return len(p.Routers) + 1, []netip.Addr{p.Target.Addr}
+}
+
+func (n *network) source(r *sim.Router) []netip.Addr {
+	if r.From.IsValid() {
+		return []netip.Addr{r.From}
+	}
+	return r.Addrs
+}
+
+// sees reports whether errors from a router can be told to be answers to our probes.
+func (n *network) sees(i int) bool {
+	randomised, tagged := false, true
+	for _, r := range n.path0().Routers[:i] {
+		randomised = randomised || r.RandomISN
+		tagged = tagged && !r.RandomID && r.Set.ID == nil
+	}
+	if n.path.Source.Addr().Is6() {
+		quote := n.path0().Routers[i].Quote
+		tagged = quote == sim.QuoteFull || quote >= 128
+	}
+	return !randomised || n.run.Loose && tagged
+}
+
+// checkWhole checks that nothing is missing where nothing is lost.
+func (n *network) checkWhole(t *testing.T, o *outcome) {
+	t.Helper()
+	p := n.path0()
+	end, who := n.end()
+	if n.round(min(end, len(p.Routers)+1)).most >= n.patience() {
+		return
+	}
+	last := min(max(end, n.path.FirstTTL), n.path.MaxTTL)
+	if !who[0].IsValid() {
+		last = n.path.MaxTTL
+	}
+	if o.trace.Last() != last {
+		t.Errorf("the last hop is %d, want %d", o.trace.Last(), last)
+	}
+	for ttl := n.path.FirstTTL; ttl <= min(last, o.trace.Last()); ttl++ {
+		var want []netip.Addr
+		switch {
+		case ttl >= end:
+			want = who
+		case p.Routers[ttl-1].Silent == 1 || !n.sees(ttl-1):
+			want = []netip.Addr{{}}
+		default:
+			want = n.source(&p.Routers[ttl-1])
+		}
+		probes := o.trace.Hop(ttl).Probes
+		if len(probes) != n.path.Queries {
+			t.Errorf("hop %d: %d probes", ttl, len(probes))
+		}
+		for _, r := range probes {
+			got := netip.Addr{}
+			if r.Fate == trace.Answered {
+				got = r.Reply.From()
+			}
+			if !slices.Contains(want, got) {
+				t.Errorf("hop %d: %v, want %v", ttl, got, want)
+			}
+		}
+	}
+}
+
+func TestRandomNetworks(t *testing.T) {
+	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
+		n := randomNetwork(seed)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			o := n.trace(t)
+			n.check(t, o)
+			if testing.Verbose() {
+				n.dump(t, o)
+			}
+			if t.Failed() {
+				t.Errorf("%v", n)
+			}
+		})
+	}
+}
+
+// dump says all that happened.
+func (n *network) dump(t *testing.T, o *outcome) {
+	type line struct {
+		at   time.Time
+		text string
+	}
+	var lines []line
+	for i, p := range n.sent {
+		end := ""
+		for _, w := range n.places[n.window(i+1)] {
+			if w.expired || w.target {
+				end += fmt.Sprintf(" %v at hop %d %v", w.at.Sub(n.start), w.hop, w.addr)
+			}
+		}
+		lines = append(lines, line{n.at[i], fmt.Sprintf("probe %d TTL %d port %d:%s", i+1, p.TTL, p.Src.Port(), end)})
+	}
+	for _, r := range o.results {
+		at, kind := r.Recv, ""
+		if r.Reply != nil {
+			kind = r.Reply.Kind.String() + " " + r.Reply.From().String()
+		} else if at = n.ended[r.N]; at.IsZero() {
+			at = r.Sent
+		}
+		lines = append(lines, line{at, fmt.Sprintf("    %v: probe %d TTL %d, %v %v %s", r.Fate, r.N, r.Probe.TTL, r.RTT(), r.Evidence, kind)})
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return a.at.Compare(b.at) })
+	for _, l := range lines {
+		t.Logf("%12v %s", l.at.Sub(n.start), l.text)
+	}
+	t.Logf("%v: %+v, %d questions, took %v", n, o.counts, n.nexts, o.took)
+}
