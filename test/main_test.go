@@ -23,6 +23,7 @@ import (
 //	run(t, host, program, args...)      runs it, or a peer, in a host of a lab and waits for its end
 //	finish(t, prepare)                  the same for a command that needs more than arguments, such as another user
 //	outcome                             what came of it: standard output, standard error, exit code
+//	eventually(t, what, so)             waits for what nothing announces
 //	onlyFiles(t, host, hosts)           the host looks names up in this text alone, never in the DNS
 //
 // A test that wants something of the program while it runs takes [lab.Host.Command].
@@ -112,6 +113,16 @@ func finish(t testing.TB, prepare func(context.Context) *lab.Cmd) outcome {
 		t.Fatalf("%v: %v", cmd.Cmd, err)
 	}
 	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// eventually waits until something is so that nothing but asking can tell.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(hangs); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in %v: %s", hangs, what)
+		}
+	}
 }
 
 // onlyFiles gives a host the names of a hosts(5) text and no other: nothing in a lab answers for the DNS.

@@ -108,16 +108,6 @@ func sentTCP(t testing.TB, packets []lab.Packet) (segments []packet.Reply, at []
 	return segments, at
 }
 
-// eventually waits until something holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(hangs); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain: %s", what)
-		}
-	}
-}
-
 // lookedUp gives the source a name server of its own, and with it names for the routers and the target: they stand in no
 // file, so who knows them has asked.
 func lookedUp(t testing.TB, h *lab.Host) {

@@ -42,6 +42,7 @@ type Move struct {
 	probe packet.Probe
 	key   packet.Key
 	until time.Time
+	trust bool // Send: and trust the flow from the first answer on
 }
 
 type verb uint8

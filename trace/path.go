@@ -295,13 +295,14 @@ func (p *Path) exclusive(ttl int) bool { return p.single || p.target.answers && 
 // settling is how long a probe keeps others from being sent that could not be told from it. Where the distance is known
 // it may as well be the target's answer that is lost, and nothing else is waiting.
 func (p *Path) settling(ttl int) time.Duration {
-	rtt := p.slowest
-	if p.target.answers {
-		rtt = p.target.rtt
-	}
-	t := 2*rtt + settleSlack
-	if ttl == p.limit && p.hop(ttl).answered || rtt == 0 {
-		t = max(t, slow)
+	var t time.Duration
+	switch {
+	case !p.target.answers: // it may be the target's, and that far
+		t = p.longest()
+	case ttl == p.limit && p.hop(ttl).answered || p.target.rtt == 0:
+		t = max(2*p.target.rtt+settleSlack, slow)
+	default:
+		t = 2*p.target.rtt + settleSlack
 	}
 	return min(t, p.o.Wait)
 }
@@ -355,10 +356,9 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 	p.asked = max(p.asked, ttl)
 	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now, alone: p.exclusive(ttl)})
 	p.soon = now.Add(p.o.Spacing)
-	if p.single {
-		p.trust = append(p.trust, probe.Key())
-	}
-	return Send(probe)
+	m := Send(probe)
+	m.trust = p.single
+	return m
 }
 
 // probe makes the next packet. All probes of a flow are equal but for TTL and tag.
@@ -437,8 +437,13 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 	a := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
-	if p.untagged && r.Fate != Answered {
-		p.soon = later(p.soon, a.sent.Add(2*p.slowest+settleSlack)) // the wait may be shorter than the round trip
+	if p.untagged {
+		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
+		t := now.Add(resetTime + r.RTT()/resetShare)
+		if r.Fate != Answered {
+			t = a.sent.Add(2*p.slowest + settleSlack)
+		}
+		p.soon = later(p.soon, t)
 	}
 	switch r.Fate {
 	case Unknown:
@@ -563,8 +568,9 @@ func (p *Path) mistrust(now time.Time, r Result) {
 	p.untagged = p.untagged || p.single && r.Evidence == ByFlow
 	took := r.RTT()
 	for _, a := range p.pending {
-		a.doubted = true
-		took = min(took, now.Sub(a.sent))
+		if a.doubted = true; r.Evidence == ByFlow {
+			took = min(took, now.Sub(a.sent)) // at least: it may be any of them
+		}
 	}
 	p.slowest = max(p.slowest, took)
 }

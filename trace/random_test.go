@@ -439,7 +439,7 @@ func (n *network) blurred(r trace.Result) bool {
 		return true
 	case n.doubled && (n.scenario.NoHostRST || end.most > end.least):
 		return true
-	case n.lossy && len(n.path.Ports) > 0: // a target that sends its answer again, to a port that is used again
+	case n.lossy && (len(n.path.Ports) > 0 || end.most > 400*time.Millisecond): // an open target sends its answer again after a second
 		return true
 	case r.FromTarget() && (end.most > 2*end.least+20*time.Millisecond || end.most > n.patience()):
 		return true
@@ -476,10 +476,33 @@ func (n *network) resets() bool {
 	return false
 }
 
+// checkEffort checks that no more is sent than the question needs: beyond the probes asked for, what a window or the
+// look-ahead overshoots until the target's first answer is there, those to hops that may be the target for all that is
+// seen, and a few that are asked anew. And that the plan is asked no more often than there is a reason for.
 func (n *network) checkEffort(t *testing.T, o *outcome) {
 	t.Helper()
-	if excess := len(o.sent) - n.path.Queries*(o.trace.Last()-n.path.FirstTTL+1); testing.Verbose() {
-		t.Logf("EXCESS %v %v %d SYN %d", n.noisy, n.scrubbed, excess, o.truth.Target.SYN-n.path.Queries)
+	if most := 4*(len(o.sent)+len(o.results)) + 100; n.nexts > most {
+		t.Errorf("the plan was asked %d times, at most %d", n.nexts, most)
+	}
+	p := n.path0()
+	if n.round(len(p.Routers)+1).most > 500*time.Millisecond || len(p.Changes) > 0 || n.scenario.NoHostRST {
+		return
+	}
+	spare := max(n.path.Parallel, 8) + 8
+	if n.scrubbed {
+		spare *= 2
+	}
+	hidden := 0
+	for i := range p.Routers {
+		if p.Routers[i].Silent > 0 || p.Routers[i].Rate.Every > 0 || !n.sees(i) || n.lossy {
+			hidden += n.path.Queries
+		}
+	}
+	if most := n.path.Queries*(o.trace.Last()-n.path.FirstTTL+1) + spare + hidden; len(o.sent) > most {
+		t.Errorf("%d probes, at most %d", len(o.sent), most)
+	}
+	if most := n.path.Queries + spare; p.Target.State != sim.Filtered && o.trace.Reached() && !n.doubled && o.truth.Target.SYN > most {
+		t.Errorf("%d SYNs at the target, at most %d", o.truth.Target.SYN, most)
 	}
 }
 

@@ -96,20 +96,22 @@ type engine struct {
 	m      *matcher
 	counts Counts
 	sentN  int
-	heard  bool // something was believed
+	heard  time.Time // when something was last believed
 
 	inFlight queue // in order of sending: the wait is the same for all
 	done     queue // those with an outcome, to be forgotten
 	pending  int
 
-	failed    error // the last send error, and how many like it in a row
-	failures  int
-	pause     time.Time // no sending before
-	expected  time.Time // by when the clock should have been read again
-	stalled   time.Time // when a stall was noticed
-	graceOver time.Time
-	reply     packet.Reply
-	sight     sight
+	failed      error // the last send error, and how many like it in a row
+	failures    int
+	firstFailed int       // its ordinal number
+	unsent      bool      // the last of them never left; else it did, and got no further than the link
+	pause       time.Time // no sending before
+	expected    time.Time // by when the clock should have been read again
+	stalled     time.Time // when a stall was noticed
+	graceOver   time.Time
+	reply       packet.Reply
+	sight       sight
 }
 
 // sight remembers the last few packets, to know one that is seen twice, on a bridge and on its port: the same bytes at
@@ -245,7 +247,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		case doWait:
 			return mv.until, nil
 		case doSend:
-			e.send(mv.probe)
+			e.send(mv.probe, mv.trust)
 		case doGiveUp:
 			e.end(mv.key, Lost)
 		case doWithdraw:
@@ -263,7 +265,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 	return time.Time{}, nil
 }
 
-func (e *engine) send(p packet.Probe) {
+func (e *engine) send(p packet.Probe, trust bool) {
 	e.sentN++
 	sent, err := e.conn.Send(p)
 	now := time.Now()
@@ -274,8 +276,11 @@ func (e *engine) send(p packet.Probe) {
 		return
 	}
 	e.counts.Sent++
-	e.failures = 0
+	if e.unsent {
+		e.failures = 0
+	}
 	f := e.m.add(p, e.sentN, sent)
+	f.flow.trusted = f.flow.trusted || trust
 	e.inFlight.push(f)
 	e.pending++
 }
@@ -302,11 +307,14 @@ func (e *engine) close(now time.Time, f *flight, r Result) {
 
 // finish tells everybody an outcome.
 func (e *engine) finish(now time.Time, r Result) {
-	if r.Fate == Failed {
-		if e.failed != nil && e.failed.Error() != r.Err.Error() {
-			e.failures = 0
+	switch {
+	case r.Fate == Failed:
+		if e.failures == 0 || e.failed.Error() != r.Err.Error() {
+			e.failures, e.firstFailed = 0, r.N
 		}
-		e.failures, e.failed = e.failures+1, r.Err
+		e.failures, e.failed, e.unsent = e.failures+1, r.Err, r.Sent.IsZero()
+	case r.Fate == Answered && r.N > e.firstFailed:
+		e.failures = 0
 	}
 	e.plan.Learn(now, r)
 	e.emit(r)
@@ -338,7 +346,7 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 		return f.result(Unknown)
 	}
 	r := f.result(Lost)
-	if !e.heard && e.o.Fault != nil {
+	if e.heard.Before(f.sent) && e.o.Fault != nil {
 		if err := e.o.Fault(f.probe); err != nil {
 			r.Fate, r.Err = Failed, err
 		}
@@ -354,6 +362,18 @@ func (e *engine) abandon(now time.Time) {
 		}
 		e.inFlight.pop()
 	}
+}
+
+// undelivered is the outcome of a probe that our own kernel could not hand to the first router.
+func (e *engine) undelivered(f *flight) Result {
+	r := f.result(Failed)
+	r.Err = ErrNextHop
+	if e.o.Fault != nil {
+		if err := e.o.Fault(f.probe); err != nil {
+			r.Err = err // which says who it is
+		}
+	}
+	return r
 }
 
 // receive decides what a packet is and tells whom it concerns.
@@ -387,17 +407,17 @@ func (e *engine) receive(d delivery) {
 	if fate == Pending || got.flight == nil {
 		return
 	}
-	e.heard = true
 	f := got.flight
 	res := f.result(fate)
 	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
-	if fate == Answered && r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
+	if r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
 		// Our own kernel speaks: the neighbour didn't resolve. A local matter, not a hop.
-		res = f.result(Failed)
-		res.Err = ErrNextHop
-		e.close(now, f, res)
+		if fate == Answered {
+			e.close(now, f, e.undelivered(f))
+		}
 		return
 	}
+	e.heard = now
 	e.m.settle(got, r, d.at)
 	if fate == Answered {
 		e.close(now, f, res)

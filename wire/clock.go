@@ -9,6 +9,12 @@ import "time"
 // been set, and how far a stamp may lie outside the interval that it must fall into.
 const maxSlip = 5 * time.Millisecond
 
+// How close two readings of the clocks must be, and after how many that are not the last one has to do.
+const (
+	steadyGap      = 10 * time.Microsecond
+	steadyReadings = 5
+)
+
 // instant is one moment by both clocks.
 type instant struct {
 	wall int64         // ns since 1970
@@ -27,11 +33,26 @@ func newClock() *clock {
 	base := time.Now()
 	c := &clock{base: base}
 	c.now = func() instant {
-		t := time.Now()
+		t := steady(time.Now)
 		return instant{wall: t.UnixNano(), mono: t.Sub(base)}
 	}
 	c.offset = base.UnixNano()
 	return c
+}
+
+// steady reads the time until two readings follow each other closely, and returns the second. One reading is of two clocks,
+// first the wall clock, then the monotonic one: where the program was interrupted in between, they don't belong together, and
+// a packet would seem to have left after its answer came in.
+func steady(read func() time.Time) time.Time {
+	last := read()
+	for range steadyReadings {
+		t := read()
+		if t.Sub(last) < steadyGap {
+			return t
+		}
+		last = t
+	}
+	return last
 }
 
 // look reads both clocks, and notices when the wall clock was set.

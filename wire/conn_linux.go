@@ -147,8 +147,26 @@ func (c *Conn) openReceiver() error {
 		unix.Close(fd)
 		return opError("packet socket", nil, err)
 	}
+	// Go's poller takes two descriptors of its own here, and ends the program where there are none.
+	if err := spare(fd, 2); err != nil {
+		unix.Close(fd)
+		return opError("packet socket", nil, err)
+	}
 	c.recv = os.NewFile(uintptr(fd), "packet socket")
 	return nil
+}
+
+// spare is an error where n more descriptors can't be had; fd is any one.
+func spare(fd, n int) error {
+	if n == 0 {
+		return nil
+	}
+	next, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(next)
+	return spare(fd, n-1)
 }
 
 // Reserve takes a source port for probes from src, and keeps it from all other programs until Close; port 0 lets the

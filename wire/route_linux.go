@@ -75,6 +75,15 @@ func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
 
 // lookup asks for one flow: as a TCP connection with its ports, or as a raw socket's packets.
 func (r *router) lookup(dst, src netip.AddrPort, ports bool) (hop, error) {
+	h, err := r.ask(dst, src, ports)
+	if err == nil && r.bound != 0 && h.index != r.bound && !h.local && src.Addr().IsValid() {
+		// Of a flow with a source IPv6 takes the interface for a wish; the sockets are bound to it.
+		h, err = r.ask(dst, netip.AddrPortFrom(netip.Addr{}, src.Port()), ports)
+	}
+	return h, err
+}
+
+func (r *router) ask(dst, src netip.AddrPort, ports bool) (hop, error) {
 	family, bits := byte(unix.AF_INET), byte(32)
 	if dst.Addr().Is6() {
 		family, bits = unix.AF_INET6, 128
