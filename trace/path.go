@@ -497,6 +497,11 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 		t.iss = tcp.Seq
 		// One number for all, and not all are answered: our resets don't get there.
 		t.stingy = t.stingy || again && slices.ContainsFunc(p.pending, func(a *ask) bool { return a.passed })
+		for _, a := range p.pending {
+			if a.ttl == int(r.Probe.TTL) && !a.passed && r.Evidence == ByTag {
+				a.doubted = true // a SYN that repeats the one answered isn't answered
+			}
+		}
 	}
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true

@@ -187,7 +187,7 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 		now = e.tick()
 		pause := time.Hour
 		if !wake.IsZero() {
-			pause = max(wake.Sub(now), minPause)
+			pause = max(wake.Sub(now), minPause) + time.Microsecond
 		}
 		timer.Reset(pause)
 		e.expected = now.Add(pause)
