@@ -451,6 +451,9 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	troubles.print(p.stderr)
+	if counts.BadChecksum > 0 {
+		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
+	}
 	if counts.NearMisses >= trace.NearMissAlarm {
 		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)
 	}
