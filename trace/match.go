@@ -139,11 +139,14 @@ func (m *matcher) judge(r *packet.Reply, at time.Time) match {
 	case packet.KindTCP:
 		got = m.judgeTCP(r, at)
 	case packet.KindTimeExceeded, packet.KindUnreachable, packet.KindTooBig, packet.KindParameterProblem:
-		got = m.judgeICMP(r)
+		got = m.judgeICMP(r, at)
 	default:
 		return match{verdict: Unrelated}
 	}
 	if got.flight == nil {
+		if got.verdict != NearMiss && got.verdict != OwnAddress {
+			got.verdict = Unrelated // an answer can't come before its question
+		}
 		return got
 	}
 	// A host drops a packet with a wrong checksum, and so do we, but it is said.
@@ -198,14 +201,14 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 			return match{f.verdict(), f, ByTag}
 		}
 	}
-	only, several := fl.candidates(func(f *flight) bool { return f.probe.TTL > fl.spent })
-	late := fl.newest(func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && f.probe.TTL > fl.spent })
+	only, several := fl.candidates(at, func(f *flight) bool { return f.probe.TTL > fl.spent })
+	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && f.probe.TTL > fl.spent })
 	if only == nil && late == nil && fl.best == 0 {
-		only, _ = fl.candidates(anyFlight) // the route has become shorter meanwhile: who knows since which of them
+		only, _ = fl.candidates(at, anyFlight) // the route has become shorter meanwhile: who knows since which of them
 		several = true
 	}
 	if known != nil && (only == nil || several || !fl.answersAgain(only, known, at)) {
-		if f := fl.newest(byTarget); f != nil {
+		if f := fl.newest(at, byTarget); f != nil {
 			return match{IsDuplicate, f, ByFlow}
 		}
 		several = true
@@ -216,10 +219,10 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		if late != nil {
 			return match{IsLate, late, ByFlow}
 		}
-		if f := fl.newest(byTarget); f != nil {
+		if f := fl.newest(at, byTarget); f != nil {
 			return match{IsDuplicate, f, ByFlow}
 		}
-		return match{IsLate, fl.newest(anyFlight), ByFlow}
+		return match{IsLate, fl.newest(at, anyFlight), ByFlow}
 	case several || only.shared:
 		return match{IsShared, only, ByFlow}
 	}
@@ -257,7 +260,7 @@ func (fl *flow) rather(f *flight, at time.Time) *flight {
 		}
 		horizon = 2 * fl.worst
 	}
-	return fl.newest(func(g *flight) bool {
+	return fl.newest(at, func(g *flight) bool {
 		return g.sent.Before(f.sent) && g.probe.TTL > fl.spent && at.Sub(g.sent) <= horizon && (g.fate == Lost || fl.best > 0)
 	})
 }
@@ -273,9 +276,9 @@ func (fl *flow) byTimestamp(ecr uint32) *flight {
 
 // candidates finds the probes in flight that an answer naming only the flow can belong to: the one with the lowest TTL,
 // and whether there are others.
-func (fl *flow) candidates(can func(*flight) bool) (lowest *flight, several bool) {
+func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight, several bool) {
 	for _, f := range fl.flights {
-		if f.fate != Pending || f.passed || !can(f) {
+		if f.fate != Pending || f.passed || f.sent.After(at) || !can(f) {
 			continue
 		}
 		if lowest != nil {
@@ -289,9 +292,9 @@ func (fl *flow) candidates(can func(*flight) bool) (lowest *flight, several bool
 }
 
 // newest is the probe of the flow that was sent last, of those that are so.
-func (fl *flow) newest(so func(*flight) bool) *flight {
+func (fl *flow) newest(at time.Time, so func(*flight) bool) *flight {
 	for _, f := range slices.Backward(fl.flights) {
-		if so(f) {
+		if !f.sent.After(at) && so(f) {
 			return f
 		}
 	}
@@ -303,7 +306,7 @@ func anyFlight(*flight) bool { return true }
 func byTarget(f *flight) bool { return f.byTarget }
 
 // judgeICMP decides on an ICMP error by the packet it quotes.
-func (m *matcher) judgeICMP(r *packet.Reply) match {
+func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	q := &r.Quote
 	if q.IP.Protocol != protocolTCP || !q.TCP.HasSeq() {
 		return match{verdict: Unrelated}
@@ -322,7 +325,7 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 				if !fl.trusted {
 					return match{TagRewritten, f, Unverified}
 				}
-				if only, several := fl.candidates(anyFlight); only == f && !several {
+				if only, several := fl.candidates(at, anyFlight); only == f && !several {
 					return match{Believed, f, Unverified}
 				}
 			}
@@ -339,10 +342,10 @@ func (m *matcher) judgeICMP(r *packet.Reply) match {
 		if f != nil && (f.fate == Pending || !fl.scrubbed) {
 			return match{f.verdict(), f, ByTag}
 		}
-		only, several := fl.candidates(anyFlight)
+		only, several := fl.candidates(at, anyFlight)
 		switch {
 		case only == nil:
-			return match{TagRewritten, fl.newest(anyFlight), ByFlow}
+			return match{TagRewritten, fl.newest(at, anyFlight), ByFlow}
 		case !fl.trusted || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
 			return match{TagRewritten, only, ByFlow}
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 250, "how many random networks to trace")
+	seeds     = flag.Int("seeds", 150, "how many random networks to trace")
 	firstSeed = flag.Uint64("first-seed", 1, "the seed of the first random network")
 )
 
@@ -283,10 +283,12 @@ func (n *network) round(hop int) span {
 // numbered is the host's connection, which gives each probe its number.
 type numbered struct {
 	*sim.Conn
-	n *network
+	n   *network
+	rng *rand.Rand
 }
 
 func (c numbered) Send(p packet.Probe) (time.Time, error) {
+	time.Sleep(time.Duration(c.rng.IntN(10_000))) // sending takes its time, and never do two things happen at one instant
 	c.n.sent = append(c.n.sent, p)
 	c.n.at = append(c.n.at, time.Now())
 	if p.Window == 0 {
@@ -337,7 +339,9 @@ func (n *network) limit() time.Duration {
 	if wait == 0 {
 		wait = 3 * time.Second
 	}
-	wait = max(wait, 2*n.round(len(n.path0().Routers)+1).most+20*time.Millisecond)
+	for hop := range len(n.path0().Routers) + 1 {
+		wait = max(wait, 2*n.round(hop+1).most+20*time.Millisecond)
+	}
 	return wait*time.Duration(n.path.Probes()) + 30*time.Second
 }
 
@@ -370,7 +374,7 @@ func (n *network) trace(t *testing.T) *outcome {
 		over := time.AfterFunc(n.limit(), func() { cancel(errEndless) })
 		defer over.Stop()
 		o.trace = trace.NewTrace(n.path)
-		o.counts, o.err = trace.Run(ctx, numbered{c, n}, counted{plan, n, cancel}, n.run, func(r trace.Result) {
+		o.counts, o.err = trace.Run(ctx, numbered{c, n, rand.New(rand.NewPCG(n.scenario.Seed, 8))}, counted{plan, n, cancel}, n.run, func(r trace.Result) {
 			o.results = append(o.results, r)
 			o.trace.Add(r)
 			if r.Fate.Outcome() {
@@ -392,12 +396,15 @@ func (n *network) check(t *testing.T, o *outcome) {
 		return
 	}
 	checkOutcomes(t, o)
+	n.checkEffort(t, o)
+	if n.collided() {
+		return
+	}
 	for _, r := range o.results {
 		if r.Fate == trace.Answered {
 			n.checkAnswer(t, r)
 		}
 	}
-	n.checkEffort(t, o)
 	if !n.noisy {
 		n.checkWhole(t, o)
 	}
@@ -407,7 +414,7 @@ func (n *network) check(t *testing.T, o *outcome) {
 // takes from there.
 func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 	t.Helper()
-	if r.Evidence == trace.ByFlow && n.blurred(r) || n.collided(r) {
+	if r.Evidence == trace.ByFlow && n.blurred(r) {
 		return
 	}
 	from := r.Reply.From()
@@ -440,29 +447,39 @@ func (n *network) patience() time.Duration {
 func (n *network) blurred(r trace.Result) bool {
 	p := n.path0()
 	end := n.round(len(p.Routers) + 1)
+	for hop, router := range p.Routers {
+		if len(router.Rules) > 0 && router.Rules[0].Action == sim.Reset {
+			end = n.round(hop + 1)
+			break
+		}
+	}
 	switch {
 	case len(p.Changes) > 0:
 		return true
 	case n.doubled && (n.scenario.NoHostRST || end.most > end.least):
 		return true
-	case n.lossy && (len(n.path.Ports) > 0 || end.most > 400*time.Millisecond): // an open target sends its answer again after a second
+	case n.lossy && r.FromTarget() && r.Reply.TCP.Flags.Has(packet.SYN): // an open target sends its answer again
 		return true
 	case r.FromTarget() && (end.most > 2*end.least+20*time.Millisecond || end.most > n.patience()):
 		return true
 	}
 	for hop := range p.Routers {
-		if rtt := n.round(hop + 1); n.scrubbed && rtt.most > time.Second && rtt.most > rtt.least+100*time.Millisecond {
+		if rtt := n.round(hop + 1); n.scrubbed && (rtt.most > n.patience() || rtt.most > time.Second && rtt.most > rtt.least+100*time.Millisecond) {
 			return true
 		}
 	}
 	return false
 }
 
-// collided reports whether another probe was given this one's IP ID on the way.
-func (n *network) collided(r trace.Result) bool {
+// collided reports whether the network has given one probe the IP ID of another.
+func (n *network) collided() bool {
+	of := make(map[uint16]uint16)
+	for i, p := range n.sent {
+		of[p.ID] = n.window(i + 1)
+	}
 	for window, places := range n.places {
 		for _, p := range places {
-			if window != n.window(r.N) && r.Probe.ID != 0 && p.id == r.Probe.ID {
+			if other := of[p.id]; p.id != 0 && other != 0 && other != window {
 				return true
 			}
 		}
