@@ -42,7 +42,7 @@ type Move struct {
 	probe packet.Probe
 	key   packet.Key
 	until time.Time
-	trust bool // Send: and trust the flow from the first answer on
+	alone bool // see SendAlone
 }
 
 type verb uint8
@@ -53,11 +53,14 @@ const (
 	doGiveUp
 	doWithdraw
 	doPass
-	doTrustFlow
 )
 
 // Send asks the engine to send p now.
 func Send(p packet.Probe) Move { return Move{do: doSend, probe: p} }
+
+// SendAlone is Send where the network rewrites what tells the probes of a flow apart. From now on an ICMP error that names
+// the flow and no probe counts for the only probe it can be meant for. The plan sees to it that there is only one.
+func SendAlone(p packet.Probe) Move { return Move{do: doSend, probe: p, alone: true} }
 
 // WaitUntil asks to be asked again at t, or when something is learned.
 func WaitUntil(t time.Time) Move { return Move{do: doWait, until: t} }
@@ -71,7 +74,3 @@ func Withdraw(k packet.Key) Move { return Move{do: doWithdraw, key: k} }
 // Pass says that an answer which names only the flow is no longer this probe's: it has waited too long for that. An answer
 // that names the probe itself still counts for it.
 func Pass(k packet.Key) Move { return Move{do: doPass, key: k} }
-
-// TrustFlow says that the network rewrites what tells the probes of this flow apart. From now on an ICMP error that
-// names the flow and no probe counts for the only probe it can be meant for. The plan sees to it that there is only one.
-func TrustFlow(k packet.Key) Move { return Move{do: doTrustFlow, key: k} }

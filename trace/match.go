@@ -25,7 +25,7 @@ type flow struct {
 	first    packet.Probe  // what all its probes have in common
 	flights  []*flight     // those that may still be answered, in order of sending
 	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
-	trusted  bool          // see TrustFlow
+	trusted  bool          // see SendAlone
 	scrubbed bool          // tags come back that were never sent
 	far      time.Duration // the longest that a router's answer took
 	best     time.Duration // the shortest and the longest that the target's took

@@ -28,7 +28,7 @@ type PathOptions struct {
 	TOS          int          // 0 to 255
 	Length       int          // of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need
 	DontFragment bool
-	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag
+	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
 	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 
 	// Rand is where sequence number, IP IDs and flow label come from; nil: the system's randomness. Tests hand in their own.

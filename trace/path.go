@@ -29,7 +29,7 @@ type Path struct {
 
 	seq, ack uint32
 	label    uint32          // IPv6
-	tag      uint32          // IPv6: of the last probe, growing as a real TSval does
+	tag      uint32          // of the last probe, growing as a real TSval does
 	ids      map[uint16]bool // IPv4: IP IDs taken
 	sent     int
 
@@ -51,11 +51,10 @@ type Path struct {
 		iss     uint32        // its last initial sequence number
 		stingy  bool          // it answers a SYN once in stingyTime
 	}
-	rewritten int          // answers from which the network had taken what tells the probe
-	single    bool         // so only one probe of the flow may be in flight
-	untagged  bool         // and nothing else tells whose an answer is
-	trust     []packet.Key // of the flows that the engine has to be told of
-	again     int          // see mostAgain
+	rewritten int  // answers from which the network had taken what tells the probe
+	single    bool // so only one probe of the flow may be in flight
+	untagged  bool // and nothing else tells whose an answer is
+	again     int  // see mostAgain
 	slowest   time.Duration
 }
 
@@ -123,12 +122,12 @@ func NewPath(o PathOptions) (*Path, error) {
 	p := &Path{o: o, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.seq = p.rng.Uint32()
+	p.tag = 1 + p.rng.Uint32N(1<<31)
 	if o.Flags.Has(packet.ACK) {
 		p.ack = p.rng.Uint32()
 	}
 	if o.Source.Addr().Is6() {
 		p.label = 1 + p.rng.Uint32N(1<<20-1)
-		p.tag = 1 + p.rng.Uint32N(1<<31)
 	} else {
 		p.ids = make(map[uint16]bool)
 	}
@@ -147,11 +146,6 @@ func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
 
 // Next implements Plan.
 func (p *Path) Next(now time.Time) Move {
-	if n := len(p.trust); n > 0 {
-		k := p.trust[n-1]
-		p.trust = p.trust[:n-1]
-		return TrustFlow(k)
-	}
 	var when time.Time
 	for _, a := range p.pending {
 		due, move := p.deadline(a)
@@ -356,9 +350,10 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 	p.asked = max(p.asked, ttl)
 	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now, alone: p.exclusive(ttl)})
 	p.soon = now.Add(p.o.Spacing)
-	m := Send(probe)
-	m.trust = p.single
-	return m
+	if p.single {
+		return SendAlone(probe)
+	}
+	return Send(probe)
 }
 
 // probe makes the next packet. All probes of a flow are equal but for TTL and tag.
@@ -377,22 +372,33 @@ func (p *Path) probe(ttl int) packet.Probe {
 	return probe
 }
 
-// packet is a probe without TTL and IP ID. The tag is for IPv6, whose packets have no ID: in the timestamps option, or
-// where there is no room for it in the window.
+// packet is a probe without TTL and IP ID. The tag goes into the timestamps option, where there is one: the target echoes
+// it. IPv6, whose packets have no ID, always has one, or where there is no room for it the tag in the window.
 func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 	probe := packet.Probe{
 		Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
 		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags,
 		Options: p.o.Options, FlowLabel: p.label, Length: uint16(p.o.Length),
 	}
-	if src.Addr().Is6() {
-		if o, err := p.o.Options.WithTimestamps(tag, 0); err == nil {
+	if !stamp(&probe.Options, tag) && src.Addr().Is6() {
+		if o, err := probe.Options.WithTimestamps(tag, 0); err == nil {
 			probe.Options = o
 		} else {
 			probe.Window = uint16(tag)
 		}
 	}
 	return probe
+}
+
+// stamp writes TSval, and reports whether there is an option that it belongs into.
+func stamp(o *packet.Options, val uint32) bool {
+	for option := range o.All() {
+		if option.Kind == packet.OptionTimestamps && len(option.Data) == 8 {
+			copy(option.Data, []byte{byte(val >> 24), byte(val >> 16), byte(val >> 8), byte(val)})
+			return true
+		}
+	}
+	return false
 }
 
 // nextID is a random IP ID that no other probe in flight has; 0 is left to the kernel, which would fill it in.

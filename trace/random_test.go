@@ -114,6 +114,8 @@ func randomNetwork(seed uint64) *network {
 			o.Options, _ = o.Options.With(packet.OptionNOP)
 			o.Options, _ = o.Options.WithMSS(1460)
 		}
+	} else if one(10) {
+		o.Options, _ = o.Options.WithTimestamps(rng.Uint32(), 0)
 	}
 	for range pick(0, 0, 1, 1, 2, 3) {
 		n.addTrouble(rng)

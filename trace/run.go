@@ -247,7 +247,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		case doWait:
 			return mv.until, nil
 		case doSend:
-			e.send(mv.probe, mv.trust)
+			e.send(mv.probe, mv.alone)
 		case doGiveUp:
 			e.end(mv.key, Lost)
 		case doWithdraw:
@@ -256,16 +256,12 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 			if f := e.m.flights[mv.key]; f != nil {
 				f.passed = true
 			}
-		case doTrustFlow:
-			if fl := e.m.flows[flowID{mv.key.Port, mv.key.Seq}]; fl != nil {
-				fl.trusted = true
-			}
 		}
 	}
 	return time.Time{}, nil
 }
 
-func (e *engine) send(p packet.Probe, trust bool) {
+func (e *engine) send(p packet.Probe, alone bool) {
 	e.sentN++
 	sent, err := e.conn.Send(p)
 	now := time.Now()
@@ -280,7 +276,7 @@ func (e *engine) send(p packet.Probe, trust bool) {
 		e.failures = 0
 	}
 	f := e.m.add(p, e.sentN, sent)
-	f.flow.trusted = f.flow.trusted || trust
+	f.flow.trusted = f.flow.trusted || alone
 	e.inFlight.push(f)
 	e.pending++
 }
