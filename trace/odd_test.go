@@ -2,7 +2,6 @@ package trace_test
 
 import (
 	"context"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -170,5 +169,3 @@ func TestUnevenAnswersOfAClosedPort(t *testing.T) {
 		}
 	}
 }
-
-var _ netip.Addr

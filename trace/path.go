@@ -499,15 +499,16 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
 	}
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
-		again := t.iss == tcp.Seq
-		t.iss = tcp.Seq
-		// One number for all, and not all are answered: our resets don't get there.
-		t.stingy = t.stingy || again && slices.ContainsFunc(p.pending, func(a *ask) bool { return a.passed })
 		for _, a := range p.pending {
-			if a.ttl == int(r.Probe.TTL) && !a.passed && r.Evidence == ByTag {
+			switch {
+			case a.passed && tcp.Seq == t.iss:
+				// One number for all, and not all are answered: our resets don't get there.
+				t.stingy, a.doubted = true, true
+			case !a.passed && a.ttl == int(r.Probe.TTL) && r.Evidence == ByTag:
 				a.doubted = true // a SYN that repeats the one answered isn't answered
 			}
 		}
+		t.iss = tcp.Seq
 	}
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
@@ -553,9 +554,9 @@ func (p *Path) share(now time.Time, r Result) {
 		p.target.iss = tcp.Seq
 	}
 	for _, a := range p.pending {
-		if a.ttl > p.spent && !a.passed && a.key.Port == r.Probe.Src.Port() {
+		age := now.Sub(a.sent)
+		if a.ttl > p.spent && !a.passed && a.key.Port == r.Probe.Src.Port() && age <= p.longest() {
 			a.doubted = true
-			age := now.Sub(a.sent)
 			oldest, youngest = max(oldest, age), min(youngest, age)
 		}
 	}

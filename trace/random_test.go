@@ -466,7 +466,7 @@ func (n *network) blurred(r trace.Result) bool {
 		return true
 	}
 	for hop := range p.Routers {
-		if rtt := n.round(hop + 1); n.scrubbed && (rtt.most > n.patience() || rtt.most > time.Second && rtt.most > rtt.least+100*time.Millisecond) {
+		if rtt := n.round(hop + 1); n.scrubbed && (n.doubled && rtt.most > rtt.least || rtt.most > n.patience() || rtt.most > time.Second && rtt.most > rtt.least+100*time.Millisecond) {
 			return true
 		}
 	}
@@ -510,16 +510,19 @@ func (n *network) checkEffort(t *testing.T, o *outcome) {
 		t.Errorf("the plan was asked %d times, at most %d", n.nexts, most)
 	}
 	p := n.path0()
-	if n.round(len(p.Routers)+1).most > 500*time.Millisecond || len(p.Changes) > 0 || n.scenario.NoHostRST {
-		return
-	}
 	spare := max(n.path.Parallel, 8) + 8
-	if n.scrubbed || n.run.Loose || n.lossy {
+	if n.scrubbed || n.run.Loose {
 		spare *= 2
+	}
+	if most := n.path.Probes() + 3*spare; len(o.sent) > most {
+		t.Errorf("%d probes, at most %d in any case", len(o.sent), most)
+	}
+	if n.lossy || n.round(len(p.Routers)+1).most > 500*time.Millisecond || len(p.Changes) > 0 || n.scenario.NoHostRST {
+		return
 	}
 	hidden := 0
 	for i := range p.Routers {
-		if p.Routers[i].Silent > 0 || p.Routers[i].Rate.Every > 0 || !n.sees(i) || n.lossy {
+		if p.Routers[i].Silent > 0 || p.Routers[i].Rate.Every > 0 || !n.sees(i) {
 			hidden += n.path.Queries
 		}
 	}
