@@ -89,7 +89,7 @@ func (p *program) usage(mistake string) {
 		fmt.Fprintln(p.stderr, mistake)
 	}
 	fmt.Fprint(p.stdout, versionText())
-	fmt.Fprint(p.stderr, usageText(options()))
+	fmt.Fprint(p.stderr, usageText(groups()))
 }
 
 func (p *program) run(ctx context.Context, args []string) error {

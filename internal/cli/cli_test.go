@@ -28,7 +28,7 @@ func invoke(args ...string) (stdout, stderr string, code int) {
 	return out.String(), err.String(), code
 }
 
-func usage() string { return usageText(options()) }
+func usage() string { return usageText(groups()) }
 
 // A mistake in the form of the command line ends it with one line, and the usage where the form as a whole is wrong. Of
 // several the first counts, in the order of the arguments.

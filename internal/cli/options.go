@@ -41,8 +41,32 @@ type config struct {
 	serviceSet bool
 }
 
-// options is the one table of what may be asked for.
+// group is a part of the option table with a heading of its own in the help.
+type group struct {
+	title   string
+	options []option
+}
+
+// groups is the one table of what may be asked for: parsing, help, and everything else that knows the options reads it.
+func groups() []group {
+	return []group{
+		{"Classic options", classicOptions()},
+		{"How it probes", probingOptions()},
+		{"Help", helpOptions()},
+	}
+}
+
+// options is the table without its headings.
 func options() []option {
+	var all []option
+	for _, g := range groups() {
+		all = append(all, g.options...)
+	}
+	return all
+}
+
+// classicOptions are those of tcptraceroute 1.5beta7, and -4 and -6.
+func classicOptions() []option {
 	return []option{
 		{short: 'n', help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
 		{short: 'N', help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
@@ -64,23 +88,34 @@ func options() []option {
 		{short: 's', arg: "source address", help: "address to send from", set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
 		{short: '4', help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
-		{long: "parallel", arg: "probes", help: "probes in flight (16); 1: one after the other", set: number("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
 		{long: "dnat", help: "show where the destination is translated", set: do(func(c *config) { c.dnat, c.strict = true, false })},
 		{long: "no-dnat", help: "don't show it (the default)", set: do(func(c *config) { c.dnat, c.strict = false, false })},
 		{long: "no-dnat-strict", help: "believe no answer about a translated packet", set: do(func(c *config) { c.dnat, c.strict = false, true })},
 		{long: "track-port", help: "a new source port for each probe", set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
 		{long: "track-id", help: "one source port for all probes (the default)", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
 		{long: "track-ipid", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
-		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
-		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", number("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
 		{short: 'd', help: "say on stderr what is sent and received, and why a packet was ignored", set: do(func(c *config) { c.debug = true })},
-		{short: 'h', long: "help", help: "this help", set: do(func(c *config) { c.help = true })},
-		{short: 'v', long: "version", help: "the version", set: do(func(c *config) { c.version = true })},
 		// Debugging switches of the old program, for scripts that give them. None applies here.
 		{long: "no-filter", set: do(nothing)},
 		{long: "no-getinterfaces", set: do(nothing)},
 		{long: "no-select", set: do(nothing)},
 		{long: "select", set: do(nothing)},
+	}
+}
+
+// probingOptions are about what is sent and believed.
+func probingOptions() []option {
+	return []option{
+		{long: "parallel", arg: "probes", help: "probes in flight (16); 1: one after the other", set: number("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
+		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
+		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", number("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
+	}
+}
+
+func helpOptions() []option {
+	return []option{
+		{short: 'h', long: "help", help: "this help", set: do(func(c *config) { c.help = true })},
+		{short: 'v', long: "version", help: "the version", set: do(func(c *config) { c.version = true })},
 	}
 }
 

@@ -18,7 +18,7 @@ type printer struct {
 }
 
 // startPrinter begins to feed a report. broken is called when it can't write any more.
-func startPrinter(c *report.Classic, broken func(error)) *printer {
+func startPrinter(c report.Writer, broken func(error)) *printer {
 	p := &printer{done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
 	go func() {

@@ -11,28 +11,31 @@ func versionText() string {
 }
 
 // usageText is the synopsis and a line for each option.
-func usageText(table []option) string {
+func usageText(table []group) string {
 	var b strings.Builder
 	b.WriteString(`Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl] [-l length]
        [-q queries] [-t tos] [-m max ttl] [-p|-P source port]
        [-s source address] [-w wait] host [port] [length]
 
 `)
-	for _, o := range table {
-		if o.help == "" {
-			continue
+	for _, g := range table {
+		fmt.Fprintf(&b, "%s:\n", g.title)
+		for _, o := range g.options {
+			if o.help == "" {
+				continue
+			}
+			name := o.name()
+			if o.short != 0 && o.long != "" {
+				name += ", --" + o.long
+			}
+			if o.arg != "" {
+				name += " <" + o.arg + ">"
+			}
+			fmt.Fprintf(&b, "  %-21s %s\n", name, o.help)
 		}
-		name := o.name()
-		if o.short != 0 && o.long != "" {
-			name += ", --" + o.long
-		}
-		if o.arg != "" {
-			name += " <" + o.arg + ">"
-		}
-		fmt.Fprintf(&b, "  %-21s %s\n", name, o.help)
+		b.WriteString("\n")
 	}
-	b.WriteString(`
-Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
+	b.WriteString(`Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
 2 this host could not send, 130 and 143 interrupted.
 
 `)

@@ -1,0 +1,13 @@
+package report
+
+import "tcptraceroute/trace"
+
+// Writer shows a trace while it is being made. One goroutine calls it: Add with each result, in the order of the events,
+// then Finish once. After an error nothing more is written.
+type Writer interface {
+	// Add takes a result in, and writes what can be shown now.
+	Add(trace.Result) error
+
+	// Finish writes the rest: no more results come.
+	Finish() error
+}
