@@ -5,21 +5,27 @@ import (
 	"strings"
 )
 
-// option is one row of the command line: parsing and usage come from the same table.
+// option is one row of the command line: parsing, help, man page and completions come from the same table.
 type option struct {
 	short byte   // 0: none
 	long  string // "": none
-	arg   string // what its value is called in the usage; "": it takes none
-	help  string // "": not shown
+	arg   string // what its value is called in the help, or the choices: "one|two"; "": it takes none
+	word  string // the one value that it may take, and need not; only where it has a long form and no arg
+	brief string // its half line on the one screen of --help; "": not there
+	help  string // the whole truth, with default and range; "": not shown
 	set   func(c *config, value string) error
 }
 
-// name is the option as the user reads it.
-func (o *option) name() string {
+// names are all the ways to write the option.
+func (o *option) names() []string {
+	var all []string
 	if o.short != 0 {
-		return "-" + string(o.short)
+		all = append(all, "-"+string(o.short))
 	}
-	return "--" + o.long
+	if o.long != "" {
+		all = append(all, "--"+o.long)
+	}
+	return all
 }
 
 // usageError asks for the usage: help was wanted (no text), or the command line's form is wrong.
@@ -39,13 +45,15 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 		case strings.HasPrefix(arg, "--"):
 			name, value, glued := strings.Cut(arg[2:], "=")
 			o := find(table, func(o *option) bool { return o.long != "" && o.long == name })
-			if o == nil || glued && o.arg == "" {
+			switch {
+			case o == nil || glued && o.arg == "" && (o.word == "" || o.word != value):
 				return nil, unknown(arg)
-			}
-			if o.arg != "" && !glued {
+			case o.arg != "" && !glued:
 				if len(args) == 0 {
 					return nil, fmt.Errorf("Argument required for --%s", o.long)
 				}
+				value, args = args[0], args[1:]
+			case o.word != "" && !glued && len(args) > 0 && args[0] == o.word:
 				value, args = args[0], args[1:]
 			}
 			if err := o.set(c, value); err != nil {

@@ -101,6 +101,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 	switch {
 	case err != nil:
 		return err
+	case p.helpAll:
+		_, err := fmt.Fprint(p.stdout, helpText(groups()))
+		return err
 	case p.help:
 		return &usageError{}
 	case p.version:

@@ -55,6 +55,9 @@ func TestMistakes(t *testing.T) {
 		{args: "--dnat=1 host", stderr: "Unknown command line argument: --dnat=1\n", usage: true},
 		{args: "---dnat host", stderr: "Unknown command line argument: ---dnat\n", usage: true},
 		{args: "--n host", stderr: "Unknown command line argument: --n\n", usage: true},
+		{args: "--help= host", stderr: "Unknown command line argument: --help=\n", usage: true},
+		{args: "--help=most", stderr: "Unknown command line argument: --help=most\n", usage: true},
+		{args: "--version=all", stderr: "Unknown command line argument: --version=all\n", usage: true},
 		{args: "--=x host", stderr: "Unknown command line argument: --=x\n", usage: true},
 
 		{args: "-q", stderr: "Argument required for -q\n"},
@@ -145,29 +148,64 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-// The usage shows every option that is meant to be seen, and each with the value it takes.
-func TestUsage(t *testing.T) {
-	text := usage()
-	synopsis, list, _ := strings.Cut(text, "\n\n")
-	for _, o := range options() {
-		switch {
-		case o.help == "":
-			if strings.Contains(text, o.name()) {
-				t.Errorf("%s is shown", o.name())
+// Both texts fit a terminal; the short one is a screen of 24 lines, with the prompt.
+func TestHelpFits(t *testing.T) {
+	for name, text := range map[string]string{"short": usageText(groups()), "long": helpText(groups()), "version": versionText()} {
+		for line := range strings.Lines(text) {
+			if n := len(strings.TrimRight(line, "\n")); n > screen {
+				t.Errorf("%s: %d columns: %s", name, n, line)
 			}
-			continue
-		case o.short != 0 && o.arg != "" && !strings.Contains(synopsis, "-"+string(o.short)):
-			t.Errorf("the synopsis lacks -%c", o.short)
 		}
-		line := o.name()
-		if o.short != 0 && o.long != "" {
-			line += ", --" + o.long
+	}
+	if n := strings.Count(usageText(groups()), "\n"); n > 23 {
+		t.Errorf("the short help has %d lines", n)
+	}
+}
+
+// The short help has every option of the classic command line in the synopsis and a cell; the long one every option that
+// is meant to be seen, whole, each with the value it takes.
+func TestHelpIsWhole(t *testing.T) {
+	short, long := usageText(groups()), helpText(groups())
+	head, cells, _ := strings.Cut(short, "\n\n")
+	all := strings.Join(strings.Fields(long), " ")
+	for i, g := range groups() {
+		for _, o := range g.options {
+			form := o.form("<", ">")
+			switch {
+			case o.help == "":
+				if strings.Contains(long, form) || o.brief != "" {
+					t.Errorf("%s is shown", form)
+				}
+				continue
+			case i == 0 && o.brief == "":
+				t.Errorf("%s has no place in the short help", form)
+			case i == 0 && o.short != 0 && !regexp.MustCompile(`[[|]-\w*`+string(o.short)).MatchString(head):
+				t.Errorf("the synopsis lacks -%c", o.short)
+			}
+			if !strings.Contains(all, " "+form+" "+o.help) {
+				t.Errorf("the long help has not: %s %s", form, o.help)
+			}
+			if o.brief != "" && !strings.Contains(cells, fmt.Sprintf("  %-17s %s", o.form("", ""), o.brief)) {
+				t.Errorf("the short help has no %s", form)
+			}
+			if cell := fmt.Sprintf("  %-17s %s", o.form("", ""), o.brief); o.brief != "" && len(cell) >= screen/2 {
+				t.Errorf("too long for half a line: %s", cell)
+			}
 		}
-		if o.arg != "" {
-			line += " <" + o.arg + ">"
+	}
+}
+
+// The long help is asked for by its own word; it is what was wanted, so it goes to standard output and succeeds.
+func TestHelpAll(t *testing.T) {
+	for _, args := range []string{"--help all", "--help=all", "-n --help all -Z"} {
+		stdout, stderr, code := invoke(strings.Fields(args)...)
+		if stdout != helpText(groups()) || stderr != "" || code != 0 {
+			t.Errorf("%s: stdout %q, stderr %q, exit code %d", args, stdout, stderr, code)
 		}
-		if !regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(line) + ` +` + regexp.QuoteMeta(o.help) + `$`).MatchString(list) {
-			t.Errorf("no line for %s", line)
+	}
+	for _, args := range []string{"--help al", "--help -- all", "-h all"} {
+		if stdout, stderr, code := invoke(strings.Fields(args)...); stdout != versionText() || stderr != usage() || code != 1 {
+			t.Errorf("%s: stdout %q, stderr %q, exit code %d", args, stdout, stderr, code)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type config struct {
 	trackID   bool
 
 	strict, loose, dnat, debug bool
-	help, version              bool
+	help, helpAll, version     bool
 
 	host       string
 	service    string // of the port operand, where serviceSet
@@ -52,9 +52,12 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", probingOptions()},
-		{"Help", helpOptions()},
+		{helpTitle, helpOptions()},
 	}
 }
+
+// helpTitle is the heading of the last group.
+const helpTitle = "Help"
 
 // options is the table without its headings.
 func options() []option {
@@ -68,33 +71,33 @@ func options() []option {
 // classicOptions are those of tcptraceroute 1.5beta7, and -4 and -6.
 func classicOptions() []option {
 	return []option{
-		{short: 'n', help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
-		{short: 'N', help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
-		{short: 'i', arg: "interface", help: "send by this interface", set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
-		{short: 'f', arg: "first ttl", help: "first TTL, 1 to 255 (1)", set: number("-f", 0, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
-		{short: 'm', arg: "max ttl", help: "last TTL, 1 to 255 (30)", set: number("-m", 0, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
-		{short: 'q', arg: "queries", help: "probes a hop (3)", set: number("-q", 0, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
-		{short: 'w', arg: "wait", help: "seconds to wait for each probe (3, or less where hops beyond have answered)", set: number("-w", 0, maxWait, func(c *config, n int) {
+		{short: 'n', brief: "addresses only", help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
+		{short: 'N', brief: "names of all hops", help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
+		{short: 'i', arg: "interface", brief: "send by this one", help: "send by this interface", set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
+		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)", set: number("-f", 0, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
+		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)", set: number("-m", 0, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
+		{short: 'q', arg: "queries", brief: "probes a hop (3)", help: "probes a hop (3)", set: number("-q", 0, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
+		{short: 'w', arg: "wait", brief: "seconds (3 or less)", help: "seconds to wait for each probe (3, or less where hops beyond have answered)", set: number("-w", 0, maxWait, func(c *config, n int) {
 			c.path.Wait, c.path.Patient = time.Duration(orInvalid(n))*time.Second, true
 		})},
-		{short: 'S', help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
-		{short: 'A', help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
-		{short: 'E', help: "an ECN SYN: set ECE and CWR", set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
-		{short: 't', arg: "tos", help: "IP TOS byte, 0 to 255 (0)", set: number("-t", 0, 255, func(c *config, n int) { c.path.TOS = n })},
-		{short: 'F', help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
-		{short: 'l', arg: "length", help: "length of the whole packet, up to 65535 (the least)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
-		{short: 'p', arg: "source port", help: "local TCP port, 0 to 65535; refused if it is in use", set: rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
-		{short: 'P', arg: "source port", help: "the same, even if the port is in use", set: rootOnly("-p", ownRight("-P", number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })))},
-		{short: 's', arg: "source address", help: "address to send from", set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
-		{short: '4', help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
-		{short: '6', help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
-		{long: "dnat", help: "show where the destination is translated", set: do(func(c *config) { c.dnat, c.strict = true, false })},
-		{long: "no-dnat", help: "don't show it (the default)", set: do(func(c *config) { c.dnat, c.strict = false, false })},
-		{long: "no-dnat-strict", help: "believe no answer about a translated packet", set: do(func(c *config) { c.dnat, c.strict = false, true })},
-		{long: "track-port", help: "a new source port for each probe", set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
-		{long: "track-id", help: "one source port for all probes (the default)", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
+		{short: 'S', brief: "set SYN (default)", help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
+		{short: 'A', brief: "set ACK", help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
+		{short: 'E', brief: "ECN SYN", help: "an ECN SYN: set ECE and CWR", set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
+		{short: 't', arg: "tos", brief: "TOS byte (0)", help: "IP TOS byte, 0 to 255 (0)", set: number("-t", 0, 255, func(c *config, n int) { c.path.TOS = n })},
+		{short: 'F', brief: "don't fragment", help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
+		{short: 'l', arg: "length", brief: "of the packet", help: "length of the whole packet, up to 65535 (the least)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
+		{short: 'p', arg: "source port", brief: "refused if in use", help: "local TCP port, 0 to 65535; refused if it is in use", set: rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
+		{short: 'P', arg: "source port", brief: "even if in use", help: "the same, even if the port is in use", set: rootOnly("-p", ownRight("-P", number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })))},
+		{short: 's', arg: "source address", brief: "send from this one", help: "address to send from", set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
+		{short: '4', brief: "IPv4 only", help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
+		{short: '6', brief: "IPv6 only", help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
+		{long: "dnat", brief: "show translation", help: "show where the destination is translated", set: do(func(c *config) { c.dnat, c.strict = true, false })},
+		{long: "no-dnat", brief: "don't (default)", help: "don't show it (the default)", set: do(func(c *config) { c.dnat, c.strict = false, false })},
+		{long: "no-dnat-strict", brief: "believe none of it", help: "believe no answer about a translated packet", set: do(func(c *config) { c.dnat, c.strict = false, true })},
+		{long: "track-port", brief: "a port a probe", help: "a new source port for each probe", set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
+		{long: "track-id", brief: "one port (default)", help: "one source port for all probes (the default)", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
 		{long: "track-ipid", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
-		{short: 'd', help: "say on stderr what is sent and received, and why a packet was ignored", set: do(func(c *config) { c.debug = true })},
+		{short: 'd', brief: "debug messages", help: "say on stderr what is sent and received, and why a packet was ignored", set: do(func(c *config) { c.debug = true })},
 		// Debugging switches of the old program, for scripts that give them. None applies here.
 		{long: "no-filter", set: do(nothing)},
 		{long: "no-getinterfaces", set: do(nothing)},
@@ -114,8 +117,10 @@ func probingOptions() []option {
 
 func helpOptions() []option {
 	return []option{
-		{short: 'h', long: "help", help: "this help", set: do(func(c *config) { c.help = true })},
-		{short: 'v', long: "version", help: "the version", set: do(func(c *config) { c.version = true })},
+		{short: 'h', long: "help", word: "all", brief: "this; all: the rest", help: "the classic options, or all of them", set: text(func(c *config, v string) {
+			c.help, c.helpAll = true, v == "all"
+		})},
+		{short: 'v', long: "version", brief: "the version", help: "the version", set: do(func(c *config) { c.version = true })},
 	}
 }
 
