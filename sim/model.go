@@ -334,15 +334,18 @@ func (m *Model) homeFrom(t *transit, at time.Duration) {
 		m.queue.push(at, t)
 		return
 	}
-	n := ttl(t.b)
-	if n <= 1 {
-		*lost++
-		m.free.push(t)
-		return
-	}
-	putTTL(t.b, n-1)
 	t.hop--
-	t.route.nodes[t.hop].reverse(t.b)
+	n := t.route.nodes[t.hop]
+	if !n.Hidden {
+		left := ttl(t.b)
+		if left <= 1 {
+			*lost++
+			m.free.push(t)
+			return
+		}
+		putTTL(t.b, left-1)
+	}
+	n.reverse(t.b)
 	m.home(t, at)
 }
 

@@ -54,8 +54,10 @@ type Answers struct {
 	From       netip.Addr    // source address; none: the node's own
 	Silent     float64       // share of the answers that are not given; 1: never an answer
 	Rate       Rate          // what is above this limit isn't answered
+	SourceRate Rate          // the same, for each source address apart, as Linux does
 	Slow       time.Duration // the median time for making one, with a long tail (log-logistic)
 	Late       Held          // some are held up
+	Detour     int           // how many routers further an error travels before it turns back: to the end of an MPLS tunnel
 	Quote      int           // bytes of the packet that are quoted, IP header included; QuoteFull, QuoteMinimum
 	QuoteAs    Rewrite
 	Extensions Extensions
@@ -72,6 +74,8 @@ type Router struct {
 	// None: a router that can't answer.
 	Addrs     []netip.Addr
 	PerPacket bool
+	// Hidden routers leave the TTL alone, out and back, as inside an MPLS tunnel that doesn't propagate it: no hops.
+	Hidden bool
 
 	Link      // from the node before this one, to this one
 	Back Link // of the way back: Delay and Jitter are added to those of Link, the rest stands alone
@@ -98,7 +102,26 @@ type node struct {
 // member is one of the routers side by side.
 type member struct {
 	Member
-	bucket bucket
+	bucket  bucket
+	sources map[[16]byte]*bucket // of SourceRate
+}
+
+// mayAnswer takes a token for an error to a source from all the buckets, or none.
+func (w *member) mayAnswer(n *node, source [16]byte, now time.Duration) bool {
+	if n.SourceRate.Every > 0 {
+		b := w.sources[source]
+		if b == nil {
+			if w.sources == nil {
+				w.sources = map[[16]byte]*bucket{}
+			}
+			b = &bucket{left: n.SourceRate.depth(), at: now}
+			w.sources[source] = b
+		}
+		if !b.take(n.SourceRate, now) {
+			return false
+		}
+	}
+	return w.bucket.take(n.Rate, now)
 }
 
 func newNode(r *Router, salt, branch uint64) *node {
@@ -141,13 +164,15 @@ func (m *Model) atRouter(t *transit) {
 	if m.Watch != nil {
 		m.Watch(Arrival{At: m.now, Path: t.route.path.index, Hop: t.hop + 1, Addr: who.Addr, Packet: t.b})
 	}
-	left := ttl(t.b)
-	if left <= 1 {
-		who.Expired++
-		m.sendError(t, n, who, timeExceeded, 0)
-		return
+	if !n.Hidden {
+		left := ttl(t.b)
+		if left <= 1 {
+			who.Expired++
+			m.sendError(t, n, who, timeExceeded, 0)
+			return
+		}
+		putTTL(t.b, left-1)
 	}
-	putTTL(t.b, left-1)
 	switch rule := match(n.Rules, t.b); rule.Action {
 	case Drop:
 		who.Dropped++
@@ -210,15 +235,15 @@ func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code
 	if !from.IsValid() || t.chance.hit(n.Silent) {
 		return
 	}
-	if !who.bucket.take(n.Rate, m.now) {
+	source := flowOf(t.b).src // whatever the quote shows
+	if !who.mayAnswer(n, source, m.now) {
 		who.Limited++
 		return
 	}
 	wait := t.chance.longTail(n.Slow) + n.Late.time(&t.chance)
-	back := addrOf(flowOf(t.b).src) // whatever source the quote shows
 	n.QuoteAs.apply(t.b)
 	e := packet.ICMPError{
-		Src: from, Dst: back,
+		Src: from, Dst: addrOf(source),
 		TTL: n.ttl, TOS: n.TOS, ID: uint16(t.chance.next()), FlowLabel: uint32(n.salt) & 0xfffff,
 		Type: kind.icmpType(isIPv4(t.b)), Code: code,
 		Quote: t.b, QuoteLength: n.Quote,
@@ -233,8 +258,29 @@ func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code
 	if a := m.newError(&e, t); a != nil {
 		a.b = n.Extensions.spoil(a.b)
 		who.Answered++
-		m.home(a, m.now+wait)
+		if at, ok := m.detour(a, n.Detour, m.now+wait); ok {
+			m.home(a, at)
+		}
 	}
+}
+
+// detour takes an answer some routers further along, up to the last one, and
+// returns when it gets there. It reports false where the answer gets lost.
+func (m *Model) detour(a *transit, routers int, at time.Duration) (time.Duration, bool) {
+	for ; routers > 0 && a.hop+1 < len(a.route.nodes); routers-- {
+		a.hop++
+		n := a.route.nodes[a.hop]
+		if a.chance.hit(n.Link.Loss) || !n.Hidden && ttl(a.b) <= 1 {
+			n.lost++
+			m.free.push(a)
+			return 0, false
+		}
+		if !n.Hidden {
+			putTTL(a.b, ttl(a.b)-1)
+		}
+		at += n.Link.time(&a.chance)
+	}
+	return at, true
 }
 
 // newError makes an error about t at the node where t is; nil where its source

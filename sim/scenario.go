@@ -107,8 +107,10 @@ func (r *Router) validate(v4 bool) error {
 		return err
 	}
 	switch {
-	case r.Rate.Every < 0 || r.Rate.Burst < 0 || r.Rate.Every > time.Hour || r.Rate.Burst > 1<<20:
+	case r.Rate.bad() || r.SourceRate.bad():
 		return errors.New("rate out of range")
+	case r.Detour < 0 || r.Detour > 254:
+		return errors.New("detour out of range")
 	case r.Slow < 0 || r.Slow > time.Hour:
 		return errors.New("slow out of range")
 	case r.Quote < QuoteMinimum || r.Quote > 0xffff:
@@ -121,6 +123,10 @@ func (r *Router) validate(v4 bool) error {
 		return errors.New("defects of extensions that it does not have")
 	}
 	return errors.Join(r.Link.validate(), r.Back.validate(), r.Late.validate(), validateShare(r.Silent), validateRules(r.Rules))
+}
+
+func (r Rate) bad() bool {
+	return r.Every < 0 || r.Burst < 0 || r.Every > time.Hour || r.Burst > 1<<20
 }
 
 func (l *Link) validate() error {

@@ -85,10 +85,7 @@ func (m *Model) answerTCP(t *transit, g *target) {
 	} else if tcp.Flags&(packet.SYN|packet.ACK) == packet.SYN {
 		g.truth.SYN++
 	}
-	state, ok := g.Ports[tcp.DstPort]
-	if !ok {
-		state = g.State
-	}
+	state := g.state(tcp.DstPort)
 	name := flowOf(t.b)
 	c := g.conns[name]
 	switch {
@@ -110,6 +107,13 @@ func (m *Model) answerTCP(t *transit, g *target) {
 		c.sendSYNACK(m)
 		c.restart(m)
 	}
+}
+
+func (g *target) state(port uint16) State {
+	if s, ok := g.Ports[port]; ok {
+		return s
+	}
+	return g.State
 }
 
 // refuse makes m.answer the reset with which a host answers the segment in

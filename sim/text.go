@@ -28,7 +28,8 @@ import (
 //
 // Answers, of routers (of targets: ttl):
 //
-//	ttl=N tos=N from=ADDR silent silent=P rate=D/N (one each D, N at once) slow=D late=P/D
+//	ttl=N tos=N from=ADDR silent silent=P rate=D/N (one each D, N at once) source-rate=D/N
+//	slow=D late=P/D detour=N
 //	quote=min quote=N quote-FIELD=VALUE
 //	mpls=LABEL/TC/TTL,... if-role=N if-index=N if-addr=ADDR if-name=NAME (percent-encoded) if-mtu=N
 //	non-compliant ext-length=N ext-object=N ext-bad-checksum ext-cut=N
@@ -41,7 +42,7 @@ import (
 // Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
 // ttl or label; ADDRPORT an address, a port (:80), or both:
 //
-//	per-packet set-FIELD=VALUE random-id
+//	per-packet hidden set-FIELD=VALUE random-id
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote
 //	stateful one-isn random-isn
 //	spoof=D/D (one each, for)

@@ -66,7 +66,7 @@ func (m *Model) Truth(path int) Truth {
 	return t
 }
 
-// Route returns the addresses of the routers that a packet would come to if it
+// Route returns the addresses of the hops that a packet would come to if it
 // were sent now, with a TTL that lasts, and nothing were lost or filtered. The
 // address is the zero Addr where a router has none, or where each packet takes
 // its own way. Errors: those of [Model.Inject].
@@ -82,7 +82,9 @@ func (m *Model) Route(b []byte) ([]netip.Addr, error) {
 		if !n.PerPacket || len(n.members) == 1 {
 			addr = n.pick(&t).Addr
 		}
-		hops = append(hops, addr)
+		if !n.Hidden {
+			hops = append(hops, addr)
+		}
 		name := flowOf(t.b)
 		f := n.flows.inside[name]
 		if f == nil {

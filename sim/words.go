@@ -123,6 +123,18 @@ func held[T any](name string, field func(*T) *Held) word[T] {
 		unlessZero(func(h Held) string { return formatShare(h.P) + "/" + h.By.String() }))
 }
 
+func rate[T any](name string, field func(*T) *Rate) word[T] {
+	return value(name, field,
+		func(s string) (r Rate, err error) {
+			every, burst, _ := strings.Cut(s, "/")
+			if r.Every, err = time.ParseDuration(every); err == nil {
+				r.Burst, err = strconv.Atoi(burst)
+			}
+			return r, err
+		},
+		unlessZero(func(r Rate) string { return r.Every.String() + "/" + strconv.Itoa(r.Burst) }))
+}
+
 func addr[T any](name string, field func(*T) *netip.Addr) word[T] {
 	return value(name, field, netip.ParseAddr, unlessZero(netip.Addr.String))
 }
@@ -292,7 +304,10 @@ func (r Rule) String() string {
 }
 
 var routerWords = slices.Concat(
-	[]word[Router]{flag("per-packet", func(r *Router) *bool { return &r.PerPacket })},
+	[]word[Router]{
+		flag("per-packet", func(r *Router) *bool { return &r.PerPacket }),
+		flag("hidden", func(r *Router) *bool { return &r.Hidden }),
+	},
 	linkWords("", func(r *Router) *Link { return &r.Link }),
 	linkWords("back-", func(r *Router) *Link { return &r.Back }),
 	[]word[Router]{
@@ -315,17 +330,11 @@ var routerWords = slices.Concat(
 				}
 				return []string{"silent=" + formatShare(r.Silent)}
 			}},
-		value("rate", func(r *Router) *Rate { return &r.Rate },
-			func(s string) (rate Rate, err error) {
-				every, burst, _ := strings.Cut(s, "/")
-				if rate.Every, err = time.ParseDuration(every); err == nil {
-					rate.Burst, err = strconv.Atoi(burst)
-				}
-				return rate, err
-			},
-			unlessZero(func(r Rate) string { return r.Every.String() + "/" + strconv.Itoa(r.Burst) })),
+		rate("rate", func(r *Router) *Rate { return &r.Rate }),
+		rate("source-rate", func(r *Router) *Rate { return &r.SourceRate }),
 		duration("slow", func(r *Router) *time.Duration { return &r.Slow }),
 		held("late", func(r *Router) *Held { return &r.Late }),
+		count("detour", func(r *Router) *int { return &r.Detour }),
 		value("quote", func(r *Router) *int { return &r.Quote },
 			func(s string) (int, error) {
 				if s == "min" {
