@@ -21,8 +21,9 @@ var layers = map[string]struct {
 	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
 	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
 	"names":             {never: []string{"log"}},
-	"report":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}}, // shows, opens nothing
-	"internal/cli":      {ours: []string{"packet", "trace", "wire", "names", "report"}},
+	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "time", "log", "syscall", "unsafe"}}, // a pure function of the trace
+	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                    // shows, opens nothing
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"lab":               {},
@@ -31,7 +32,7 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace": {"sim"}, "report": {"sim"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"},
+	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"},
 }
 
 func TestLayers(t *testing.T) {

@@ -15,6 +15,7 @@ const (
 	OptionSACKPermitted = 4  // RFC 2018 2
 	OptionSACK          = 5  // RFC 2018 3
 	OptionTimestamps    = 8  // RFC 7323 3
+	OptionMPTCP         = 30 // RFC 8684 3
 	OptionFastOpen      = 34 // RFC 7413 4.1.1
 )
 

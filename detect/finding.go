@@ -1,0 +1,80 @@
+package detect
+
+import (
+	"slices"
+
+	"tcptraceroute/trace"
+)
+
+// Confidence is how sure a finding is.
+type Confidence uint8
+
+const (
+	Possible Confidence = iota + 1 // the evidence fits something else just as well, which the finding names
+	Likely                         // it fits something else too, but less well, or it comes from one witness only
+	Certain                        // nothing else explains it
+)
+
+func (c Confidence) String() string {
+	switch c {
+	case Possible:
+		return "possible"
+	case Likely:
+		return "likely"
+	case Certain:
+		return "certain"
+	}
+	return "unknown"
+}
+
+// Finding is one thing that the answers say about the path.
+type Finding struct {
+	Code       Code       // stable
+	Title      string     // what happened, where and by whom: one sentence
+	Evidence   []string   // what was seen: a sentence each
+	Advice     string     // what to do, or whom to ask; may be empty
+	Confidence Confidence //
+
+	// After and Before say where: on the way from the first of these hops to the second (TTLs; 0 is this host). They are
+	// the same where the finding is about one router, and both 0 where it is about no place.
+	After, Before int
+
+	Weight int // how much it matters to whose connection doesn't work; the list is in this order
+}
+
+// Evidence is all that is known of a path.
+type Evidence struct {
+	View // the trace itself
+
+	// Further traces of the same path, to tell cases apart; nil where there was none.
+	Echo *View // with ICMP echo requests
+	ACK  *View // with ACK segments in place of SYNs
+	Port *View // to another port
+	Flow *View // the same, from another source port
+}
+
+// View is one trace.
+type View struct {
+	Trace   *trace.Trace
+	Options trace.PathOptions // it was made with
+	Counts  trace.Counts
+}
+
+// Findings says what the evidence shows, the weightiest first. A path without anything odd yields the port's state alone.
+func Findings(e Evidence) []Finding {
+	if e.Trace == nil {
+		return nil
+	}
+	f := read(&e)
+	var all []Finding
+	for _, family := range families() {
+		all = append(all, family(f)...)
+	}
+	slices.SortStableFunc(all, func(a, b Finding) int { return b.Weight - a.Weight })
+	return all
+}
+
+// families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
+func families() []func(*facts) []Finding {
+	return []func(*facts) []Finding{state}
+}
