@@ -359,7 +359,7 @@ func TestStrings(t *testing.T) {
 		{FIN | SYN | RST | PSH | ACK | URG | ECE | CWR | AE, "FIN|SYN|RST|PSH|ACK|URG|ECE|CWR|AE"},
 		{CheckUnknown, "unknown"}, {CheckGood, "good"}, {CheckBad, "bad"},
 		{KindOther, "other"}, {KindTCP, "tcp"}, {KindTimeExceeded, "time exceeded"}, {KindUnreachable, "unreachable"},
-		{KindTooBig, "too big"}, {KindParameterProblem, "parameter problem"},
+		{KindTooBig, "too big"}, {KindParameterProblem, "parameter problem"}, {KindEcho, "echo reply"}, {ProtoTCP, "tcp"}, {ProtoEcho, "echo"},
 	} {
 		if c.got.String() != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

@@ -88,6 +88,10 @@ func (r *Reply) parseICMP(header, b []byte, whole bool) error {
 		}
 	}
 	if kind == KindOther {
+		if r.Type == echoReply(v4) && r.Code == 0 {
+			r.Kind = KindEcho
+			r.Echo.parse(b)
+		}
 		return nil
 	}
 	quoted := b[icmpHeaderLen:]
@@ -97,7 +101,7 @@ func (r *Reply) parseICMP(header, b []byte, whole bool) error {
 	if err := r.Quote.parse(r.IP.Version, quoted); err != nil {
 		return err
 	}
-	if r.Quote.isTCP() {
+	if r.Quote.isTCP() || r.Quote.isEcho() {
 		r.Kind = kind
 	}
 	return nil

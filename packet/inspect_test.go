@@ -16,6 +16,10 @@ func walk(r *Reply) (objects, labels, options int) {
 		}
 		o.Interface()
 	}
+	for _, e := range [...]*Echo{&r.Echo, &r.Quote.Echo} {
+		e.HasID()
+		e.Secret()
+	}
 	for _, t := range [...]*TCP{&r.TCP, &r.Quote.TCP} {
 		for range t.Options.All() {
 			options++
@@ -87,11 +91,15 @@ func inspect(t testing.TB, b []byte) (*Reply, error) {
 		if r.Checksum != r.TCP.Checksum || q.IP.Version != 0 {
 			t.Error("TCP: checksum or quote")
 		}
+	case KindEcho:
+		if !isICMP(h) || q.IP.Version != 0 || r.Echo.Have != h.TotalLength-h.HeaderLength || icmpHeaderLen+len(r.Echo.Data) != r.Echo.Have {
+			t.Errorf("%v: %+v", r.Kind, r.Echo)
+		}
 	default:
-		if !isICMP(h) || q.IP.Version != h.Version || !q.isTCP() {
+		if !isICMP(h) || q.IP.Version != h.Version || q.isTCP() == q.isEcho() {
 			t.Errorf("%v: %+v", r.Kind, q)
 		}
-		if q.Bytes != q.IP.HeaderLength+q.TCP.Have || q.Bytes+icmpHeaderLen+r.Extensions.Len() > h.TotalLength-h.HeaderLength {
+		if have := q.IP.HeaderLength + q.TCP.Have + q.Echo.Have; q.Bytes != have && !q.isEcho() || q.Bytes < have || q.Bytes+icmpHeaderLen+r.Extensions.Len() > h.TotalLength-h.HeaderLength {
 			t.Errorf("%v: quote of %d bytes, extensions of %d", r.Kind, q.Bytes, r.Extensions.Len())
 		}
 		if q.TCP.Checksum != CheckUnknown && q.Bytes != q.IP.TotalLength {
@@ -109,7 +117,7 @@ func inspect(t testing.TB, b []byte) (*Reply, error) {
 	if r.Extensions.Len() > 0 && (r.Extensions.Len() < extensionHeaderLen || r.Extensions.b[0]>>4 != extensionVersion) || r.Extensions.Compliant && r.Extensions.LengthField < minExtendedQuote {
 		t.Errorf("extensions: %+v", r.Extensions)
 	}
-	for _, s := range [][]byte{h.Options, r.TCP.Payload, q.IP.Options, q.TCP.Payload, r.Extensions.b} {
+	for _, s := range [][]byte{h.Options, r.TCP.Payload, r.Echo.Data, q.IP.Options, q.TCP.Payload, q.Echo.Data, r.Extensions.b} {
 		if !within(s, b) {
 			t.Errorf("a slice of %d bytes, capacity %d, is not within the input", len(s), cap(s))
 		}
@@ -128,7 +136,7 @@ func inspect(t testing.TB, b []byte) (*Reply, error) {
 	if !reflect.DeepEqual(clone, r) {
 		t.Error("the clone differs")
 	}
-	for _, s := range [][]byte{clone.IP.Options, clone.TCP.Payload, clone.Quote.IP.Options, clone.Quote.TCP.Payload, clone.Extensions.b} {
+	for _, s := range [][]byte{clone.IP.Options, clone.TCP.Payload, clone.Echo.Data, clone.Quote.IP.Options, clone.Quote.TCP.Payload, clone.Quote.Echo.Data, clone.Extensions.b} {
 		if len(s) > 0 && within(s, b) {
 			t.Error("the clone shares bytes with the input")
 		}
@@ -144,6 +152,8 @@ func dirty() *Reply {
 	}
 	r.TCP = r.Quote.TCP
 	r.MTU, r.Pointer = 9, 9
+	r.Echo.parse(dirtyPacket)
+	r.Quote.Echo = r.Echo
 	r.IP.SegmentsLeft, r.Quote.IP.SegmentsLeft = 9, 9
 	r.IP.FlowLabel, r.Quote.IP.FlowLabel = 9, 9
 	return r

@@ -93,7 +93,8 @@ func corpus() []malformed {
 		}
 	}
 	// And told falsely: the bytes are those of 5 and 5. Beyond an outer length of 5
-	// the message starts in the middle, where none of the words looks like an error.
+	// the message starts in the middle, where none of the words looks like an error,
+	// and two like an echo reply: zeros, with a checksum that is not theirs.
 	for i := range 16 {
 		for j := range 16 {
 			b := put(put(te4, 28, 0x40|byte(j)), 0, 0x40|byte(i))
@@ -103,7 +104,11 @@ func corpus() []malformed {
 					add(b, ErrHeader, 0, nil, "false IHL %d", i)
 				}
 			case i > 5:
-				add(b, nil, KindOther, nil, "false IHL %d and %d", i, j)
+				kind := KindOther
+				if b[4*i] == 0 && b[4*i+1] == 0 {
+					kind = KindEcho
+				}
+				add(b, nil, kind, func(r *Reply) bool { return r.Checksum == CheckBad }, "false IHL %d and %d", i, j)
 			case j < 5:
 				add(b, errQuoteHeader, 0, nil, "false quoted IHL %d", j)
 			default:
@@ -225,8 +230,8 @@ func corpus() []malformed {
 		offset    int
 		typ, code byte
 	}{
-		{te4, 20, 0, 0}, {te4, 20, 4, 0}, {te4, 20, 5, 1}, {te4, 20, 8, 0}, {te4, 20, 11, 1}, {te4, 20, 11, 255}, {te4, 20, 13, 0}, {te4, 20, 255, 255},
-		{te6, 40, 0, 0}, {te6, 40, 3, 1}, {te6, 40, 3, 2}, {te6, 40, 5, 0}, {te6, 40, 100, 0}, {te6, 40, 127, 0}, {te6, 40, 128, 0}, {te6, 40, 137, 0}, {te6, 40, 255, 0},
+		{te4, 20, 0, 1}, {te4, 20, 4, 0}, {te4, 20, 5, 1}, {te4, 20, 8, 0}, {te4, 20, 11, 1}, {te4, 20, 11, 255}, {te4, 20, 13, 0}, {te4, 20, 255, 255},
+		{te6, 40, 0, 0}, {te6, 40, 3, 1}, {te6, 40, 3, 2}, {te6, 40, 5, 0}, {te6, 40, 100, 0}, {te6, 40, 127, 0}, {te6, 40, 128, 0}, {te6, 40, 129, 1}, {te6, 40, 137, 0}, {te6, 40, 255, 0},
 	} {
 		add(put(c.b, c.offset, c.typ, c.code), nil, KindOther, func(r *Reply) bool {
 			return r.Type == c.typ && r.Code == c.code && r.Checksum == CheckBad && r.Quote.IP.Version == 0
@@ -253,7 +258,7 @@ func corpus() []malformed {
 	add(about(p6, put(syn6, 56, 0, 0)), nil, KindTimeExceeded, bad(func(r *Reply) Check { return r.Quote.TCP.Checksum }), "v6 quoted TCP checksum 0")
 	zeros := resized(te4, 28)
 	clear(zeros[20:])
-	add(zeros, nil, KindOther, bad(func(r *Reply) Check { return r.Checksum }), "an ICMP message of zeros")
+	add(zeros, nil, KindEcho, bad(func(r *Reply) Check { return r.Checksum }), "an ICMP message of zeros")
 
 	// IPv6 extension headers.
 	for _, h := range []struct {

@@ -30,8 +30,9 @@ func quoteError(err error) error {
 // brought up to date, and on BSD stacks the total length may lack the header's
 // length, and total length and fragment field be in host byte order.
 type Quote struct {
-	IP  IP
-	TCP TCP // where it is a TCP packet, and not a fragment other than the first
+	IP   IP
+	TCP  TCP  // where it is a TCP packet, and not a fragment other than the first
+	Echo Echo // the same, where it is an ICMP echo request
 	// Bytes that were quoted and belong to the packet. Padding in front of
 	// extensions (RFC 4884 5.1) is left out as far as IP.TotalLength tells, and
 	// where it would make a TCP header that can't be.
@@ -41,24 +42,40 @@ type Quote struct {
 // Key names the probe that was quoted, by the rule of [Probe.Key]. It means
 // something only where HasKey.
 func (q *Quote) Key() Key {
+	if q.Echo.Have > 0 {
+		secret, _ := q.Echo.Secret()
+		return Key{q.Echo.ID, secret, uint32(q.Echo.Seq)}
+	}
 	return Key{q.TCP.SrcPort, q.TCP.Seq, tag(q.IP.Version == 4, q.IP.ID, &q.TCP.Options, q.TCP.Window)}
 }
 
 // HasKey reports whether enough was quoted for Key: source port and sequence
-// number, and in IPv6 the window and all TCP options.
+// number, and in IPv6 the window and all TCP options; of an echo request the
+// first four bytes of its data.
 func (q *Quote) HasKey() bool {
+	if q.Echo.Have > 0 {
+		_, ok := q.Echo.Secret()
+		return ok
+	}
 	if q.IP.Version == 4 {
 		return q.TCP.HasSeq()
 	}
 	return q.TCP.HasOptions()
 }
 
-// isTCP reports whether there is a TCP header behind the IP header. A DF bit in
-// host byte order looks like an offset of 512 bytes; as no router may report a
-// fragment other than the first (RFC 1122 3.2.2), it can't be one.
-func (q *Quote) isTCP() bool {
-	return q.IP.Protocol == protocolTCP && (q.IP.FragmentOffset == 0 || q.IP.Version == 4 &&
-		q.IP.FragmentOffset == 512 && !q.IP.DontFragment && !q.IP.MoreFragments)
+// isTCP reports whether there is a TCP header behind the IP header.
+func (q *Quote) isTCP() bool { return q.IP.Protocol == protocolTCP && q.hasHeader() }
+
+// isEcho reports whether an echo request was quoted.
+func (q *Quote) isEcho() bool { return q.Echo.Have > 0 }
+
+// hasHeader reports whether what stands behind the IP header is the start of its
+// payload. A DF bit in host byte order looks like an offset of 512 bytes; as no
+// router may report a fragment other than the first (RFC 1122 3.2.2), it can't be
+// one.
+func (q *Quote) hasHeader() bool {
+	return q.IP.FragmentOffset == 0 || q.IP.Version == 4 &&
+		q.IP.FragmentOffset == 512 && !q.IP.DontFragment && !q.IP.MoreFragments
 }
 
 // parse reads a quoted packet of the given IP version. region is where it
@@ -74,6 +91,11 @@ func (q *Quote) parse(version uint8, region []byte) error {
 	if !q.isTCP() {
 		if n := q.IP.TotalLength; n >= q.IP.HeaderLength {
 			q.Bytes = min(q.Bytes, n)
+		}
+		v4 := version == 4
+		if msg := region[q.IP.HeaderLength:max(q.Bytes, q.IP.HeaderLength)]; q.IP.Protocol == icmpProtocol(v4) && q.hasHeader() &&
+			len(msg) >= icmpHeaderLen && msg[0] == echoRequest(v4) && msg[1] == 0 {
+			q.Echo.parse(unpadEcho(msg))
 		}
 		return nil
 	}
@@ -108,6 +130,15 @@ func unpad(seg []byte) []byte {
 		return seg[:8:8]
 	}
 	return seg[:12:12]
+}
+
+// unpadEcho is unpad for an echo request. What a probe of ours has there is never
+// all zeros.
+func unpadEcho(msg []byte) []byte {
+	if zeros(msg[icmpHeaderLen:]) {
+		return msg[:icmpHeaderLen:icmpHeaderLen]
+	}
+	return msg
 }
 
 func zeros(b []byte) bool {

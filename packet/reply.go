@@ -2,19 +2,20 @@ package packet
 
 import "net/netip"
 
-// Kind is what a received packet is to a TCP traceroute.
+// Kind is what a received packet is to a traceroute by TCP or ICMP echo.
 type Kind uint8
 
 const (
-	// KindOther is well-formed, but nothing that answers a TCP probe: another
-	// protocol, an ICMP message that is no error or is about another protocol,
-	// reassembly time exceeded, a fragment that is not the first.
+	// KindOther is well-formed, but nothing that answers a probe: another protocol,
+	// an ICMP message that is neither an error about TCP or an echo request, nor an
+	// echo reply, reassembly time exceeded, a fragment that is not the first.
 	KindOther            Kind = iota
 	KindTCP                   // a TCP segment
 	KindTimeExceeded          // ICMP time to live exceeded in transit: v4 11/0, v6 3/0
 	KindUnreachable           // ICMP destination unreachable, any code: v4 3, v6 1
 	KindTooBig                // ICMPv6 packet too big: v6 2. (v4 3/4 is KindUnreachable, with MTU)
 	KindParameterProblem      // ICMP parameter problem: v4 12, v6 4
+	KindEcho                  // ICMP echo reply: v4 0, v6 129
 )
 
 func (k Kind) String() string {
@@ -29,6 +30,8 @@ func (k Kind) String() string {
 		return "too big"
 	case KindParameterProblem:
 		return "parameter problem"
+	case KindEcho:
+		return "echo reply"
 	}
 	return "other"
 }
@@ -42,6 +45,7 @@ type Reply struct {
 	MTU        uint32     // next-hop MTU in bytes (RFC 1191 4, RFC 4443 3.2); 0: not given
 	Pointer    uint32     // parameter problem: the byte of the quoted packet that is wrong
 	TCP        TCP        // KindTCP
+	Echo       Echo       // KindEcho
 	Quote      Quote      // of an ICMP error
 	Extensions Extensions // of an ICMP error
 	// Checksum of the ICMP message or the TCP segment; CheckUnknown for a fragment.
@@ -81,8 +85,7 @@ func Parse(b []byte, r *Reply) error {
 	switch {
 	case r.IP.Protocol == protocolTCP:
 		return r.parseTCP(b, payload, whole)
-	case r.IP.Protocol == protocolICMP && r.IP.Version == 4,
-		r.IP.Protocol == protocolICMPv6 && r.IP.Version == 6:
+	case r.IP.Protocol == icmpProtocol(r.IP.Version == 4):
 		return r.parseICMP(b, payload, whole)
 	}
 	return nil
@@ -107,7 +110,7 @@ func (r *Reply) parseTCP(header, b []byte, whole bool) error {
 // Clone returns a copy that shares no bytes with the input of Parse.
 func (r *Reply) Clone() *Reply {
 	c := *r
-	slices := [...]*[]byte{&c.IP.Options, &c.TCP.Payload, &c.Quote.IP.Options, &c.Quote.TCP.Payload, &c.Extensions.b}
+	slices := [...]*[]byte{&c.IP.Options, &c.TCP.Payload, &c.Echo.Data, &c.Quote.IP.Options, &c.Quote.TCP.Payload, &c.Quote.Echo.Data, &c.Extensions.b}
 	n := 0
 	for _, s := range slices {
 		n += len(*s)

@@ -140,6 +140,12 @@ func fields(r *Reply) map[string]string {
 		if r.Quote.IP.Protocol == protocolTCP && r.Quote.IP.FragmentOffset == 0 {
 			tcp("q.tcp.", &r.Quote.TCP)
 		}
+		if e := &r.Quote.Echo; e.HasID() {
+			set("q.echo.id", e.ID)
+			set("q.echo.seq", e.Seq)
+			set("q.echo.sum", e.ChecksumField)
+			set("q.echo.data", hex.EncodeToString(e.Data))
+		}
 	}
 	if r.Kind == KindUnreachable && r.IP.Version == 4 && r.Code == 4 || r.Kind == KindTooBig {
 		set("mtu", r.MTU)

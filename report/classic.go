@@ -114,7 +114,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 		b.text.WriteString(" " + c.label(from))
 		b.responder = from
 	}
-	if r.FromTarget() {
+	if r.Reply.Kind == packet.KindTCP {
 		if s := State(r.Reply.TCP.Flags); s != b.state {
 			b.text.WriteString(" [" + s + "]")
 			b.state = s

@@ -155,9 +155,9 @@ func putTTL(b []byte, v uint8) {
 // made; 0 where it is none.
 func icmpError(b []byte) int {
 	switch {
-	case isIPv4(b) && b[9] == protocolICMP:
+	case isIPv4(b) && b[9] == protocolICMP && b[ipv4HeaderLen] != packet.ICMPv4EchoReply:
 		return ipv4HeaderLen
-	case !isIPv4(b) && b[6] == protocolICMPv6:
+	case !isIPv4(b) && b[6] == protocolICMPv6 && b[ipv6HeaderLen] != packet.ICMPv6EchoReply:
 		return ipv6HeaderLen
 	}
 	return 0

@@ -20,6 +20,7 @@ type Target struct {
 	// A listening Linux agrees to ECN and answers each TCP option in kind, unless
 	// told otherwise.
 	NoECN, NoOptions bool
+	NoEcho           bool // it answers no echo request
 }
 
 // State says how a port behaves.
@@ -70,11 +71,28 @@ func (m *Model) atTarget(t *transit) {
 		g.truth.Resets += m.sendReset(t, g.ttl)
 		return
 	case Pass:
+		m.answerEcho(t, g)
 		if packet.Parse(t.b, &m.reply) == nil && m.reply.Kind == packet.KindTCP && m.reply.Checksum == packet.CheckGood {
 			m.answerTCP(t, g)
 		}
 	}
 	m.free.push(t)
+}
+
+// answerEcho answers an echo request; anything else it leaves alone.
+func (m *Model) answerEcho(t *transit, g *target) {
+	if g.NoEcho || transport(t.b) != notTCP {
+		return
+	}
+	c := t.chance
+	a := m.newTransit(chance(c.next()), t.route, t.hop)
+	var ok bool
+	if a.b, ok = packet.AppendEchoReply(a.b, t.b, g.ttl, uint16(c.next())); !ok {
+		m.free.push(a)
+		return
+	}
+	g.truth.Echoes++
+	m.home(a, m.now)
 }
 
 // answerTCP is what the target's TCP makes of the segment in m.reply.

@@ -41,6 +41,7 @@ type TargetTruth struct {
 	Retransmitted int // of these: because of a timer
 	ACKs          int // bare ones sent, to something out of place
 	Resets        int // sent
+	Echoes        int // echo replies sent
 	Accepted      int // connections that were established
 	HalfOpen      int // connections half open now
 }

@@ -84,7 +84,7 @@ func (t *Trace) Hop(ttl int) Hop { return t.hops[ttl-t.first] }
 // First is the first TTL probed.
 func (t *Trace) First() int { return t.first }
 
-// Reached reports whether a TCP answer came from the target, or an ICMP error other than time exceeded for a probe.
+// Reached reports whether an answer came from the target, or an ICMP error other than time exceeded for a probe.
 func (t *Trace) Reached() bool {
 	if t.shared != nil {
 		return true

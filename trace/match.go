@@ -138,8 +138,14 @@ func (m *matcher) judge(r *packet.Reply, at time.Time) match {
 	switch r.Kind {
 	case packet.KindTCP:
 		got = m.judgeTCP(r, at)
+	case packet.KindEcho:
+		got = m.judgeEcho(r)
 	case packet.KindTimeExceeded, packet.KindUnreachable, packet.KindTooBig, packet.KindParameterProblem:
-		got = m.judgeICMP(r, at)
+		if r.Quote.Echo.HasID() {
+			got = m.judgeQuotedEcho(r)
+		} else {
+			got = m.judgeICMP(r, at)
+		}
 	default:
 		return match{verdict: Unrelated}
 	}
@@ -165,7 +171,8 @@ func (m *matcher) judge(r *packet.Reply, at time.Time) match {
 func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 	verdict := Unrelated
 	for _, fl := range m.ports[r.TCP.DstPort] {
-		if r.IP.Dst != fl.src.Addr() || r.IP.Src != fl.dst.Addr().WithZone("") || r.TCP.SrcPort != fl.dst.Port() {
+		if fl.first.Protocol != packet.ProtoTCP || r.IP.Dst != fl.src.Addr() || r.IP.Src != fl.dst.Addr().WithZone("") ||
+			r.TCP.SrcPort != fl.dst.Port() {
 			continue
 		}
 		if !fl.acknowledges(&r.TCP) {
@@ -313,7 +320,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	}
 	verdict := Unrelated
 	for _, fl := range m.ports[q.TCP.SrcPort] {
-		if r.IP.Dst != fl.src.Addr() || q.IP.Version != r.IP.Version || !m.addressed(fl, q) {
+		if fl.first.Protocol != packet.ProtoTCP || r.IP.Dst != fl.src.Addr() || q.IP.Version != r.IP.Version || !m.addressed(fl, q) {
 			continue
 		}
 		var f *flight // that the tag names
@@ -336,7 +343,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 			verdict = NearMiss
 			continue
 		}
-		if r.IP.Src == fl.src.Addr() && r.IP.Src != fl.dst.Addr().WithZone("") && r.Kind != packet.KindUnreachable {
+		if fl.ourselves(r) {
 			return match{verdict: OwnAddress}
 		}
 		if f != nil && (f.fate == Pending || !fl.scrubbed) {
@@ -352,6 +359,12 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		return match{Believed, only, ByFlow}
 	}
 	return match{verdict: verdict}
+}
+
+// ourselves reports whether an ICMP error comes from our own address, and neither is that the target's nor tells the error
+// what our own kernel knows.
+func (fl *flow) ourselves(r *packet.Reply) bool {
+	return r.IP.Src == fl.src.Addr() && r.IP.Src != fl.dst.Addr().WithZone("") && r.Kind != packet.KindUnreachable
 }
 
 const (
@@ -372,7 +385,7 @@ func (m *matcher) addressed(fl *flow, q *packet.Quote) bool {
 	if !m.o.Strict {
 		return true
 	}
-	return q.IP.Dst == fl.dst.Addr().WithZone("") && q.TCP.DstPort == fl.dst.Port() && q.IP.Src == fl.src.Addr()
+	return q.IP.Dst == fl.dst.Addr().WithZone("") && (q.TCP.DstPort == fl.dst.Port() || q.Echo.HasID()) && q.IP.Src == fl.src.Addr()
 }
 
 // verdict is what an answer that names this probe is.
@@ -393,7 +406,7 @@ func (f *flight) verdict() Verdict {
 func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
 	switch {
-	case r.Kind == packet.KindTCP:
+	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
 		fl.open(&r.TCP, at)
 		if got.verdict == Believed || got.verdict == IsShared {
 			fl.spent = min(fl.spent, got.flight.probe.TTL-1)
@@ -419,7 +432,7 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	}
 	switch got.verdict {
 	case Believed:
-		got.flight.fate, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP
+		got.flight.fate, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP || r.Kind == packet.KindEcho
 	case IsLate:
 		got.flight.recv = at
 	}

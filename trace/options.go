@@ -24,6 +24,9 @@ type PathOptions struct {
 	Patient  bool          // every probe waits its whole Wait; else see patience
 	Spacing  time.Duration // least time between two probes of this path; default 1 ms
 
+	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the target's
+	// port mean nothing.
+	Protocol     packet.Protocol
 	Flags        packet.Flags // SYN is added where there is neither SYN nor ACK
 	TOS          int          // 0 to 255
 	Length       int          // of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need

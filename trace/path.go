@@ -22,6 +22,8 @@ import (
 // the answer counts for none of them (Shared), they are given the time to be answered (settling), and the target is asked
 // anew, one probe after the other.
 //
+// Echo requests have none of that: each answer brings back the number of its probe.
+//
 // With Parallel 1 everything is asked one after the other, hop by hop, each probe waiting its whole time: the old way.
 type Path struct {
 	o   PathOptions
@@ -30,7 +32,7 @@ type Path struct {
 	seq, ack uint32
 	label    uint32          // IPv6
 	tag      uint32          // of the last probe, growing as a real TSval does
-	ids      map[uint16]bool // IPv4: IP IDs taken
+	ids      map[uint16]bool // IP IDs (IPv4) and echo sequence numbers taken
 	sent     int
 
 	hops    []hop // of FirstTTL and up
@@ -128,9 +130,8 @@ func NewPath(o PathOptions) (*Path, error) {
 	}
 	if o.Source.Addr().Is6() {
 		p.label = 1 + p.rng.Uint32N(1<<20-1)
-	} else {
-		p.ids = make(map[uint16]bool)
 	}
+	p.ids = make(map[uint16]bool)
 	return p, nil
 }
 
@@ -266,7 +267,7 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 
 // wanting reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
 func (p *Path) wanting(a *ask) bool {
-	if !p.target.answers {
+	if !p.target.answers || p.echo() {
 		return false
 	}
 	for _, b := range p.pending {
@@ -284,7 +285,11 @@ func (p *Path) wanting(a *ask) bool {
 }
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
-func (p *Path) exclusive(ttl int) bool { return p.single || p.target.answers && ttl > p.spent }
+func (p *Path) exclusive(ttl int) bool {
+	return p.single || p.target.answers && ttl > p.spent && !p.echo()
+}
+
+func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
 
 // settling is how long a probe keeps others from being sent that could not be told from it. Where the distance is known
 // it may as well be the target's answer that is lost, and nothing else is waiting.
@@ -369,12 +374,21 @@ func (p *Path) probe(ttl int) packet.Probe {
 	if src.Addr().Is4() {
 		probe.ID = p.nextID()
 	}
+	if p.echo() {
+		probe.EchoSeq = p.nextID()
+	}
 	return probe
 }
 
 // packet is a probe without TTL and IP ID. The tag goes into the timestamps option, where there is one: the target echoes
 // it. IPv6, whose packets have no ID, always has one, or where there is no room for it the tag in the window.
 func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
+	if p.echo() {
+		return packet.Probe{
+			Protocol: packet.ProtoEcho, Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
+			Seq: p.seq, FlowLabel: p.label, Length: uint16(p.o.Length),
+		}
+	}
 	probe := packet.Probe{
 		Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
 		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags,
@@ -401,7 +415,7 @@ func stamp(o *packet.Options, val uint32) bool {
 	return false
 }
 
-// nextID is a random IP ID that no other probe in flight has; 0 is left to the kernel, which would fill it in.
+// nextID is a random IP ID, or echo sequence number, that no other probe in flight has; 0 is left to the kernel, which would fill it in.
 func (p *Path) nextID() uint16 {
 	if len(p.ids) > 1<<15 { // those long over may come again
 		clear(p.ids)

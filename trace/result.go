@@ -61,8 +61,11 @@ func (r Result) RTT() time.Duration {
 	return r.Recv.Sub(r.Sent)
 }
 
-// FromTarget reports whether the probe reached its target: a TCP answer, which only the target's address may give.
-func (r Result) FromTarget() bool { return r.Reply != nil && r.Reply.Kind == packet.KindTCP }
+// FromTarget reports whether the probe reached its target: a TCP answer or an echo reply, which only the target's address
+// may give.
+func (r Result) FromTarget() bool {
+	return r.Reply != nil && (r.Reply.Kind == packet.KindTCP || r.Reply.Kind == packet.KindEcho)
+}
 
 // Refused reports whether an ICMP error other than time exceeded says that the probe goes no further.
 func (r Result) Refused() bool {

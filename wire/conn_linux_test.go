@@ -80,6 +80,12 @@ func TestThereAndBack(t *testing.T) {
 		{"loopback", netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.1"), 1, packet.KindTCP},
 		{"IPv6 loopback", netip.IPv6Loopback(), netip.IPv6Loopback(), 1, packet.KindTCP},
 		{"own address", p.Source.V4(), p.Source.V4(), 1, packet.KindTCP},
+		{"echo, time exceeded", p.Source.V4(), p.Target.V4(), 1, packet.KindTimeExceeded},
+		{"echo reply", p.Source.V4(), p.Target.V4(), 9, packet.KindEcho},
+		{"IPv6 echo, time exceeded", p.Source.V6(), p.Target.V6(), 1, packet.KindTimeExceeded},
+		{"IPv6 echo reply", p.Source.V6(), p.Target.V6(), 9, packet.KindEcho},
+		{"echo on loopback", netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.1"), 1, packet.KindEcho},
+		{"IPv6 echo on loopback", netip.IPv6Loopback(), netip.IPv6Loopback(), 1, packet.KindEcho},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			open(t, p.Source, Options{}, func(c *Conn) {
@@ -89,6 +95,9 @@ func TestThereAndBack(t *testing.T) {
 					return
 				}
 				probe := packet.Probe{Src: port(tt.src, n), Dst: port(tt.dst, 80), TTL: tt.ttl, ID: 7, Seq: 99, Flags: packet.SYN}
+				if strings.Contains(tt.name, "echo") {
+					probe.Protocol, probe.EchoSeq = packet.ProtoEcho, 8
+				}
 				before := time.Now()
 				sent, err := c.Send(probe)
 				if err != nil {
@@ -96,7 +105,14 @@ func TestThereAndBack(t *testing.T) {
 					return
 				}
 				at := receive(t, c, func(r *packet.Reply) bool {
-					return r.Kind == tt.want && (r.Kind != packet.KindTCP || r.TCP.DstPort == n && r.TCP.Ack == 100)
+					switch r.Kind {
+					case packet.KindTCP:
+						return tt.want == r.Kind && r.TCP.DstPort == n && r.TCP.Ack == 100
+					case packet.KindEcho:
+						secret, _ := r.Echo.Secret()
+						return tt.want == r.Kind && r.Echo.ID == n && r.Echo.Seq == 8 && secret == 99
+					}
+					return tt.want == r.Kind && r.Quote.Key() == probe.Key()
 				})
 				if sent.Before(before) || at.Before(sent) || time.Now().Before(at) {
 					t.Errorf("called at %v, sent at %v, received at %v", before, sent, at)
@@ -145,6 +161,16 @@ func TestFilter(t *testing.T) {
 					}
 					return b
 				}
+				ping := func(id uint16) []byte {
+					b, _ := packet.Probe{Protocol: packet.ProtoEcho, Src: port(us, id), Dst: port(them, 0), TTL: 9, EchoSeq: id}.AppendBinary(nil)
+					return b
+				}
+				pong := func(id uint16) []byte {
+					b, _ := packet.AppendEchoReply(nil, ping(id), 9, 0)
+					return b
+				}
+				notRequest := ping(ports[0])
+				notRequest[len(notRequest)-14]++ // its type
 				udp := probe(ports[0])
 				if v6 {
 					udp[6] = 17
@@ -165,6 +191,13 @@ func TestFilter(t *testing.T) {
 					{"unreachable about our last port", icmp(unreachable, probe(last)), true},
 					{"about UDP", icmp(te, udp), false},
 					{"an echo that looks the same", icmp(echo, probe(ports[0])), false},
+					{"an echo reply to another", pong(40999), false},
+					{"an echo reply", pong(ports[0]), true},
+					{"an echo reply to our last identifier", pong(last), true},
+					{"time exceeded about another's echo request", icmp(te, ping(40999)), false},
+					{"time exceeded about an echo request", icmp(te, ping(ports[0])), true},
+					{"unreachable about our last echo request", icmp(unreachable, ping(last)), true},
+					{"time exceeded about another ICMP message", icmp(te, notRequest), false},
 					{"the end", tcp(ports[0]), true},
 				}
 				if !v6 {

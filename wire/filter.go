@@ -7,11 +7,11 @@ import (
 )
 
 // What the kernel filters, so that neither a busy server's traffic nor a flood reaches the program: only packets to this
-// host, and of them TCP segments to one of our ports and ICMP errors that quote a TCP segment from one. The filter runs
-// on packets from their IP header on.
+// host, and of them TCP segments to one of our ports, echo replies with one as their identifier, and ICMP errors that quote
+// a TCP segment or an echo request from one. The filter runs on packets from their IP header on.
 
-// maxListed is how many ports are compared one by one, at four places of a program of 4096 instructions at the most
-// (BPF_MAXINSNS); more are compared as the range that holds them.
+// maxListed is how many ports are compared one by one, of a program of 4096 instructions at the most (BPF_MAXINSNS); more
+// are compared as the range that holds them.
 const maxListed = 256
 
 const (
@@ -46,25 +46,30 @@ func filter(ports []uint16) ([]bpf.RawInstruction, error) {
 	p.when(protoICMP, "icmp")
 	p.unless(protoTCP, drop)
 	p.add(bpf.LoadIndirect{Off: 2, Size: 2})
-	p.ports(ports)
+	p.jump("ports")
 
 	p.label("icmp") // X: length of the outer header; the quoted header begins at X+8
 	p.add(bpf.LoadIndirect{Off: 0, Size: 1})
+	p.when(0, "id")
 	p.when(3, "quote")
 	p.when(11, "quote")
 	p.unless(12, drop)
 	p.label("quote")
 	p.add(bpf.LoadIndirect{Off: 8 + 9, Size: 1})
+	p.when(protoICMP, "quoted echo")
 	p.unless(protoTCP, drop)
-	p.add(
-		bpf.LoadIndirect{Off: 8, Size: 1},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf},
-		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
-		bpf.ALUOpX{Op: bpf.ALUOpAdd},
-		bpf.TAX{},
-		bpf.LoadIndirect{Off: 8, Size: 2},
-	)
-	p.ports(ports)
+	p.inQuote()
+	p.add(bpf.LoadIndirect{Off: 8, Size: 2})
+	p.jump("ports")
+	p.label("quoted echo")
+	p.inQuote()
+	p.add(bpf.LoadIndirect{Off: 8, Size: 1})
+	p.unless(8, drop)
+	p.add(bpf.LoadIndirect{Off: 8 + 4, Size: 2})
+	p.jump("ports")
+	p.label("id")
+	p.add(bpf.LoadIndirect{Off: 4, Size: 2})
+	p.jump("ports")
 
 	// IPv6. Headers that follow the fixed one are rare, and left to the decoder.
 	p.label("v6")
@@ -73,10 +78,11 @@ func filter(ports []uint16) ([]bpf.RawInstruction, error) {
 	p.extension()
 	p.unless(protoTCP, drop)
 	p.add(bpf.LoadAbsolute{Off: 40 + 2, Size: 2})
-	p.ports(ports)
+	p.jump("ports")
 
 	p.label("icmp6")
 	p.add(bpf.LoadAbsolute{Off: 40, Size: 1})
+	p.when(129, "id6")
 	for t := range uint32(3) {
 		p.when(1+t, "quote6")
 	}
@@ -84,8 +90,19 @@ func filter(ports []uint16) ([]bpf.RawInstruction, error) {
 	p.label("quote6")
 	p.add(bpf.LoadAbsolute{Off: 48 + 6, Size: 1})
 	p.extension()
+	p.when(protoICMPv6, "quoted echo6")
 	p.unless(protoTCP, drop)
 	p.add(bpf.LoadAbsolute{Off: 48 + 40, Size: 2})
+	p.jump("ports")
+	p.label("quoted echo6")
+	p.add(bpf.LoadAbsolute{Off: 48 + 40, Size: 1})
+	p.unless(128, drop)
+	p.add(bpf.LoadAbsolute{Off: 48 + 40 + 4, Size: 2})
+	p.jump("ports")
+	p.label("id6")
+	p.add(bpf.LoadAbsolute{Off: 40 + 4, Size: 2})
+
+	p.label("ports")
 	p.ports(ports)
 
 	p.label(keep)
@@ -134,6 +151,17 @@ func (p *program) jump(l string) {
 	}
 	p.jumps[len(p.code)] = l
 	p.add(bpf.Jump{})
+}
+
+// inQuote moves X from the outer IPv4 header to the end of the quoted one, less the 8 bytes of the ICMP header.
+func (p *program) inQuote() {
+	p.add(
+		bpf.LoadIndirect{Off: 8, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
+		bpf.ALUOpX{Op: bpf.ALUOpAdd},
+		bpf.TAX{},
+	)
 }
 
 // extension keeps a packet whose next header is an IPv6 extension header.

@@ -42,12 +42,22 @@ func probeText(p *packet.Probe) string {
 	if p.Src.Addr().Is6() {
 		tag = fmt.Sprintf("tag %d, label %#05x", p.Key().Tag, p.FlowLabel)
 	}
+	if p.Protocol == packet.ProtoEcho {
+		return fmt.Sprintf("%v > %v echo request %d of %d, %s", p.Src.Addr(), p.Dst.Addr(), p.EchoSeq, p.Src.Port(), tag)
+	}
 	return fmt.Sprintf("%v > %v %v seq %d %s", p.Src, p.Dst, p.Flags, p.Seq, tag)
 }
 
 func replyText(r *packet.Reply) string {
 	if r.Kind == packet.KindTCP {
 		return fmt.Sprintf("%v TCP [%s] seq %d ack %d", r.From(), report.State(r.TCP.Flags), r.TCP.Seq, r.TCP.Ack)
+	}
+	if r.Kind == packet.KindEcho {
+		return fmt.Sprintf("%v %v %d of %d", r.From(), r.Kind, r.Echo.Seq, r.Echo.ID)
+	}
+	if q := &r.Quote.Echo; q.HasID() {
+		return fmt.Sprintf("%v %v (type %d code %d), quoting %v > %v echo request %d of %d", r.From(), r.Kind, r.Type, r.Code,
+			r.Quote.IP.Src, r.Quote.IP.Dst, q.Seq, q.ID)
 	}
 	return fmt.Sprintf("%v %v (type %d code %d), quoting %v > %v seq %d", r.From(), r.Kind, r.Type, r.Code,
 		r.Quote.IP.Src, r.Quote.IP.Dst, r.Quote.TCP.Seq)

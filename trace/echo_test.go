@@ -1,0 +1,117 @@
+package trace_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/trace"
+)
+
+// echo is a trace by ICMP echo.
+func echo(p sim.Path) *setup {
+	s := newSetup(p)
+	s.path.Protocol = packet.ProtoEcho
+	return s
+}
+
+func TestEcho(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, parallel := range []int{1, 16} {
+			s := echo(chain(v6, 9, 5*time.Millisecond))
+			s.path.Parallel = parallel
+			o := s.trace(t)
+			o.wantHops(t, 3, route(v6, 9)...)
+			if !o.trace.Reached() {
+				t.Error("not reached")
+			}
+			first := o.sent[0].Probe
+			for _, sent := range o.sent {
+				if p := sent.Probe; p.Protocol != packet.ProtoEcho || p.Src != first.Src || p.Seq != first.Seq || p.FlowLabel != first.FlowLabel {
+					t.Errorf("%+v is not of the flow of %+v", p, first)
+				}
+			}
+			if n := o.truth.Target.Echoes; n > 3+8 {
+				t.Errorf("the target answered %d times", n)
+			}
+			if o.counts.NearMisses+o.counts.Unrelated+o.counts.Late+o.counts.Duplicates > 0 && parallel == 1 {
+				t.Errorf("%+v", o.counts)
+			}
+		}
+	})
+}
+
+// The target's answers name their probes, so any number of them may be in flight.
+func TestEchoTakesOneRoundTripAPass(t *testing.T) {
+	s := echo(chain(false, 6, 50*time.Millisecond))
+	s.path.FirstTTL = 6
+	o := s.trace(t)
+	if o.took > 2*600*time.Millisecond {
+		t.Errorf("three probes to a target that is 600 ms away took %v", o.took)
+	}
+	if got := o.hop(6); len(got) != 3 || got[0] == "*" {
+		t.Errorf("%v", got)
+	}
+}
+
+// What routers do to quotes: the RFC 792 minimum, with and without padding, a scrubbed IP ID.
+func TestEchoQuotes(t *testing.T) {
+	id := uint16(77)
+	mpls := sim.Extensions{MPLS: []packet.Label{{Label: 16, TTL: 1}}}
+	for i, a := range []sim.Answers{
+		{Quote: sim.QuoteMinimum}, {Quote: sim.QuoteMinimum, Extensions: mpls}, {Extensions: mpls}, {QuoteAs: sim.Rewrite{ID: &id}},
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			bothFamilies(t, func(t *testing.T, v6 bool) {
+				p := chain(v6, 5, 5*time.Millisecond)
+				p.Routers[2].Answers = a
+				echo(p).trace(t).wantHops(t, 3, route(v6, 5)...)
+			})
+		})
+	}
+}
+
+// TCP is dropped, echo passes, and the two run in one engine on one port.
+func TestEchoBesideTCP(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		p := chain(v6, 6, 5*time.Millisecond)
+		p.Routers[3].Rules = []sim.Rule{{Action: sim.Drop}}
+		s := echo(p)
+		s.trace(t).wantHops(t, 3, route(v6, 6)...)
+		s.path.Protocol = packet.ProtoTCP
+		s.path.MaxTTL = 6
+		s.trace(t).wantHops(t, 3, route(v6, 6, 5, 6)...)
+	})
+}
+
+func TestEchoFilteredTarget(t *testing.T) {
+	p := chain(false, 5, 5*time.Millisecond)
+	p.Target.NoEcho = true
+	s := echo(p)
+	s.path.MaxTTL = 7
+	o := s.trace(t)
+	o.wantHops(t, 3, route(false, 7, 5, 6, 7)...)
+	if o.trace.Reached() {
+		t.Error("reached")
+	}
+}
+
+func TestEchoTrouble(t *testing.T) {
+	p := chain(false, 8, 5*time.Millisecond)
+	for i := range p.Routers {
+		p.Routers[i].Link.Duplicate = 1
+		p.Routers[i].Link.Jitter = 30 * time.Millisecond
+	}
+	o := echo(p).trace(t)
+	o.wantHops(t, 3, route(false, 8)...)
+	if o.counts.Duplicates == 0 {
+		t.Error("no duplicates counted")
+	}
+	for _, r := range o.results {
+		if r.Fate == trace.Shared || r.Fate == trace.Rewritten {
+			t.Errorf("%v", r.Fate)
+		}
+	}
+}
