@@ -1,0 +1,313 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What is written from the option table and kept in the repository, so that packages need no generator: the man page, whose
+// prose is in packaging/man/tcptraceroute.1.in, and the completions. go generate ./internal/cli writes them anew; the tests
+// here say where they differ from the table.
+
+//go:generate go test -run ^TestGenerated$ -regenerate
+
+var regenerate = flag.Bool("regenerate", false, "write the files that come from the option table")
+
+const (
+	manualSource = "../../packaging/man/tcptraceroute.1.in"
+	manualFile   = "../../tcptraceroute.1"
+	bashFile     = "../../packaging/completions/tcptraceroute.bash"
+	zshFile      = "../../packaging/completions/_tcptraceroute"
+	fishFile     = "../../packaging/completions/tcptraceroute.fish"
+)
+
+func TestGenerated(t *testing.T) {
+	source, err := os.ReadFile(manualSource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := manual(string(source), groups())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		manualFile: manual, bashFile: bashCompletion(groups()), zshFile: zshCompletion(groups()), fishFile: fishCompletion(groups()),
+	} {
+		if *regenerate {
+			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if had, err := os.ReadFile(name); err != nil || string(had) != text {
+			t.Errorf("%s is not what the option table says (%v): go generate ./internal/cli", name, err)
+		}
+	}
+}
+
+// manual puts the options, and what the source has to say of some of them, in their place in the man page's source.
+func manual(source string, table []group) (string, error) {
+	head, tail, ok := strings.Cut(source, ".\\\" OPTIONS\n")
+	if !ok {
+		return "", fmt.Errorf("%s has no place for the options", manualSource)
+	}
+	parts := strings.Split(tail, ".\\\" DETAILS ")
+	details := make(map[string]string)
+	for _, p := range parts[1:] {
+		name, text, _ := strings.Cut(p, "\n")
+		if details[name] != "" || text == "" {
+			return "", fmt.Errorf("%s: nothing of %s, or twice", manualSource, name)
+		}
+		details[name] = text
+	}
+	var b strings.Builder
+	b.WriteString(".\\\" From packaging/man/tcptraceroute.1.in and the option table, by go generate ./internal/cli.\n" + head)
+	for _, g := range table {
+		fmt.Fprintf(&b, ".Ss %s\n.Bl -tag -width Ds\n", g.title)
+		for _, o := range g.options {
+			if o.help == "" {
+				continue
+			}
+			b.WriteString(".It" + mdocForm(&o) + "\n")
+			mdocText(&b, sentence(o.help))
+			for _, name := range o.names() {
+				b.WriteString(details[name])
+				delete(details, name)
+			}
+		}
+		b.WriteString(".El\n")
+	}
+	for name := range details {
+		return "", fmt.Errorf("%s tells of %s, which is no option that is shown", manualSource, name)
+	}
+	b.WriteString(parts[0])
+	return b.String(), nil
+}
+
+// mdocForm is an option with its value in mdoc(7).
+func mdocForm(o *option) string {
+	var s string
+	for i, name := range o.names() {
+		if i > 0 {
+			s += " ,"
+		}
+		s += " Fl " + name[1:]
+	}
+	switch {
+	case o.arg != "":
+		s += " Ar " + strings.ReplaceAll(o.arg, "|", " Ns | Ns Ar ")
+	case o.word != "":
+		s += " Op Cm " + o.word
+	}
+	return s
+}
+
+// sentence makes one of what help says in half a sentence.
+func sentence(s string) string {
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
+var hyphens = regexp.MustCompile(`(^|[\s(,;|/])(-+)`)
+
+// mdocText writes running text, a line for each sentence at least, none longer than mandoc -Tlint wants.
+func mdocText(b *strings.Builder, s string) {
+	s = strings.ReplaceAll(s, `\`, `\e`)
+	s = hyphens.ReplaceAllStringFunc(s, func(m string) string { return strings.ReplaceAll(m, "-", `\-`) })
+	line := ""
+	flush := func() {
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			line = `\&` + line
+		}
+		b.WriteString(line + "\n")
+		line = ""
+	}
+	for word := range strings.FieldsSeq(s) {
+		if line != "" && len(line)+1+len(word) > 78 {
+			flush()
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+		if strings.HasSuffix(word, ".") || strings.HasSuffix(word, ".)") {
+			flush()
+		}
+	}
+	if line != "" {
+		flush()
+	}
+}
+
+// takes says what may stand for an option's value.
+type takes int
+
+const (
+	nothingAtAll takes = iota
+	anything           // that nobody can know before
+	choices
+	interfaces
+	files
+)
+
+func (o *option) takes() takes {
+	switch {
+	case o.arg == "":
+		return nothingAtAll
+	case strings.Contains(o.arg, "|"):
+		return choices
+	case o.arg == "interface":
+		return interfaces
+	case strings.EqualFold(o.arg, "file"):
+		return files
+	}
+	return anything
+}
+
+func (o *option) choices() []string { return strings.Split(o.arg, "|") }
+
+// shown are the options that are meant to be seen.
+func shown(table []group) []option {
+	var all []option
+	for _, g := range table {
+		for _, o := range g.options {
+			if o.help != "" {
+				all = append(all, o)
+			}
+		}
+	}
+	return all
+}
+
+const generatedMark = "# From the option table, by go generate ./internal/cli.\n"
+
+func bashCompletion(table []group) string {
+	var all, valued, cases []string
+	for _, o := range shown(table) {
+		all = append(all, o.names()...)
+		pattern := strings.Join(o.names(), "|")
+		if o.arg != "" {
+			valued = append(valued, o.names()...)
+		}
+		words := ""
+		switch o.takes() {
+		case nothingAtAll:
+			if o.word != "" {
+				cases = append(cases, fmt.Sprintf("\t--%s) COMPREPLY=($(compgen -W %q -- \"$cur\")) ;;\n", o.long, o.word))
+			}
+			continue
+		case choices:
+			words = fmt.Sprintf(`compgen -W %q`, strings.Join(o.choices(), " "))
+		case interfaces:
+			words = `compgen -W "$(command ls /sys/class/net 2>/dev/null)"`
+		case files:
+			words = `compgen -f`
+		case anything:
+			continue
+		}
+		cases = append(cases, fmt.Sprintf("\t%s) COMPREPLY=($(%s -- \"$cur\")); return ;;\n", pattern, words))
+	}
+	return "# bash completion for tcptraceroute\n" + generatedMark + `_tcptraceroute() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i operands=0
+	COMPREPLY=()
+	# "=" parts words: --option = value
+	[[ $cur == = ]] && cur= || { [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}; }
+	case $prev in
+` + strings.Join(cases, "") + "\t" + strings.Join(valued, "|") + `) return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W "` + strings.Join(all, " ") + `" -- "$cur"))
+		return
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		` + strings.Join(valued, "|") + `)
+			[[ ${COMP_WORDS[i+1]} == = ]] && ((i++))
+			((i++))
+			;;
+		-*) ;;
+		*) ((operands++)) ;;
+		esac
+	done
+	case $operands in
+	0) COMPREPLY+=($(compgen -A hostname -- "$cur")) ;;
+	1) COMPREPLY+=($(compgen -A service -- "$cur")) ;;
+	esac
+}
+complete -F _tcptraceroute tcptraceroute
+`
+}
+
+func zshCompletion(table []group) string {
+	escape := strings.NewReplacer(`\`, `\\`, `[`, `\[`, `]`, `\]`, `:`, `\:`, `'`, `'\''`).Replace
+	var b strings.Builder
+	b.WriteString("#compdef tcptraceroute\n" + generatedMark + "_arguments -s -S \\\n")
+	for _, o := range shown(table) {
+		names := o.names()
+		exclude := ""
+		if len(names) > 1 {
+			exclude = "(" + strings.Join(names, " ") + ")"
+		}
+		for _, name := range names {
+			long := strings.HasPrefix(name, "--")
+			if o.arg != "" {
+				name += map[bool]string{true: "=", false: "+"}[long]
+			}
+			spec := exclude + name + "[" + escape(o.help) + "]"
+			switch o.takes() {
+			case nothingAtAll:
+				if o.word != "" && long {
+					spec += "::" + o.word + ":(" + o.word + ")"
+				}
+			case choices:
+				spec += ":choice:(" + strings.Join(o.choices(), " ") + ")"
+			case interfaces:
+				spec += ":interface:_net_interfaces"
+			case files:
+				spec += ":file:_files"
+			case anything:
+				spec += ":" + escape(o.arg) + ": "
+			}
+			fmt.Fprintf(&b, "\t'%s' \\\n", spec)
+		}
+	}
+	b.WriteString("\t':host:_hosts' \\\n\t':port:_ports' \\\n\t':length: '\n")
+	return b.String()
+}
+
+func fishCompletion(table []group) string {
+	escape := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace
+	var b strings.Builder
+	b.WriteString("# fish completion for tcptraceroute\n" + generatedMark + "complete -c tcptraceroute -f -a '(__fish_print_hostnames)'\n")
+	for _, o := range shown(table) {
+		b.WriteString("complete -c tcptraceroute")
+		if o.short != 0 {
+			fmt.Fprintf(&b, " -s %c", o.short)
+		}
+		if o.long != "" {
+			fmt.Fprintf(&b, " -l %s", o.long)
+		}
+		switch o.takes() {
+		case choices:
+			fmt.Fprintf(&b, " -x -a '%s'", strings.Join(o.choices(), " "))
+		case interfaces:
+			b.WriteString(" -x -a '(command ls /sys/class/net 2>/dev/null)'")
+		case files:
+			b.WriteString(" -r -F")
+		case anything:
+			b.WriteString(" -x")
+		}
+		fmt.Fprintf(&b, " -d '%s'\n", escape(o.help))
+		if o.word != "" {
+			fmt.Fprintf(&b, "complete -c tcptraceroute -n '__fish_prev_arg_in --%s' -a '%s'\n", o.long, o.word)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,32 @@
+# bash completion for tcptraceroute
+# From the option table, by go generate ./internal/cli.
+_tcptraceroute() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i operands=0
+	COMPREPLY=()
+	# "=" parts words: --option = value
+	[[ $cur == = ]] && cur= || { [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}; }
+	case $prev in
+	-i) COMPREPLY=($(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$cur")); return ;;
+	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;
+	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark) return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark -h --help -v --version" -- "$cur"))
+		return
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark)
+			[[ ${COMP_WORDS[i+1]} == = ]] && ((i++))
+			((i++))
+			;;
+		-*) ;;
+		*) ((operands++)) ;;
+		esac
+	done
+	case $operands in
+	0) COMPREPLY+=($(compgen -A hostname -- "$cur")) ;;
+	1) COMPREPLY+=($(compgen -A service -- "$cur")) ;;
+	esac
+}
+complete -F _tcptraceroute tcptraceroute
