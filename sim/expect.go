@@ -175,7 +175,7 @@ func (w *walk) refused(r *route, hop int, who []*member, rule Rule, origin netip
 	switch rule.Action {
 	case Reject:
 		return w.error(r, hop, who, packet.KindUnreachable, rule.Code)
-	case Reset:
+	case Reset, Accept:
 		return w.segment(origin)
 	}
 	return ExpectedHop{}

@@ -24,6 +24,7 @@ const (
 	Drop          // no answer
 	Reject        // ICMP destination unreachable with the rule's code, whose quote has the TTL already decremented
 	Reset         // a TCP reset in the name of the destination, with the router's TTL
+	Accept        // likewise a SYN+ACK to a SYN, as a SYN proxy or a gateway that ends TCP sends it; other segments are dropped
 )
 
 // Segments says which TCP segments a rule is for.
@@ -33,6 +34,7 @@ const (
 	AllSegments Segments = iota
 	OnlySYN              // SYN without ACK
 	NotSYN               // the others
+	NotTCP               // what is no TCP segment; no other rule is about that
 )
 
 func match(rules []Rule, b []byte) Rule {
@@ -41,12 +43,17 @@ func match(rules []Rule, b []byte) Rule {
 	}
 	l4 := transport(b)
 	if l4+tcpHeaderLen > len(b) {
+		for _, r := range rules {
+			if r.Segments == NotTCP {
+				return r
+			}
+		}
 		return Rule{}
 	}
 	port := binary.BigEndian.Uint16(b[l4+2:])
 	syn := opens(b)
 	for _, r := range rules {
-		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && (r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) {
+		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP && (r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) {
 			return r
 		}
 	}

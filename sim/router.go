@@ -84,6 +84,7 @@ type Router struct {
 	NAT   NAT
 	Tracking
 	Set      Rewrite // changes packets that are forwarded
+	Mangle           // and their TCP headers
 	RandomID bool    // gives packets that are forwarded another IP ID (IPv4)
 	Spoof    Spoof
 }
@@ -186,6 +187,10 @@ func (m *Model) atRouter(t *transit) {
 		who.Dropped++
 		who.Answered += m.sendReset(t, n.ttl)
 		return
+	case Accept:
+		who.Dropped++
+		who.Answered += m.sendAccept(t, n)
+		return
 	}
 	if !n.track(t.b) {
 		who.Dropped++
@@ -193,6 +198,7 @@ func (m *Model) atRouter(t *transit) {
 		return
 	}
 	n.Set.apply(t.b)
+	n.Mangle.apply(t.b)
 	if n.RandomID && isIPv4(t.b) {
 		put16(t.b, 4, uint16(t.chance.next()), ipv4Sum)
 	}

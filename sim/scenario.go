@@ -152,7 +152,7 @@ func validateShare(p float64) error {
 
 func validateRules(rules []Rule) error {
 	for _, r := range rules {
-		if r.Action > Reset || r.Segments > NotSYN || r.Lo > r.Hi {
+		if r.Action > Accept || r.Segments > NotTCP || r.Lo > r.Hi {
 			return errors.New("bad rule")
 		}
 	}

@@ -70,6 +70,9 @@ func (m *Model) atTarget(t *transit) {
 	case Reset:
 		g.truth.Resets += m.sendReset(t, g.ttl)
 		return
+	case Accept:
+		g.truth.SYNACKs += m.sendAccept(t, g.firewall)
+		return
 	case Pass:
 		m.answerEcho(t, g)
 		if packet.Parse(t.b, &m.reply) == nil && m.reply.Kind == packet.KindTCP && m.reply.Checksum == packet.CheckGood {
@@ -174,6 +177,23 @@ func (m *Model) sendReset(t *transit, ttl uint8) int {
 	defer m.free.push(t)
 	if packet.Parse(t.b, &m.reply) != nil || !m.refuse(ttl) {
 		return 0
+	}
+	m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
+	return 1
+}
+
+// sendAccept answers a SYN, where it is, in the name of its destination. It
+// returns the number of answers: 0 or 1.
+func (m *Model) sendAccept(t *transit, n *node) int {
+	defer m.free.push(t)
+	if !opens(t.b) || packet.Parse(t.b, &m.reply) != nil || m.reply.Kind != packet.KindTCP || m.reply.Checksum != packet.CheckGood {
+		return 0
+	}
+	r := &m.reply
+	m.answer = packet.Segment{
+		Src: netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), Dst: netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort),
+		TTL: n.ttl, DontFragment: true, Flags: packet.SYN | packet.ACK, Window: 5840,
+		Seq: uint32(t.chance.next()), Ack: r.TCP.Seq + 1, Options: with(packet.Options{}.WithMSS(1460)),
 	}
 	m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
 	return 1

@@ -35,14 +35,16 @@ import (
 //	non-compliant ext-length=N ext-object=N ext-bad-checksum ext-cut=N
 //
 // Rules, of both; the first that fits decides. WHAT is a port (80) or a range
-// (1-1023), syn or not-syn, or both (80:syn); without it, everything:
+// (1-1023), syn or not-syn, or both (80:syn); without it, everything of TCP;
+// not-tcp is the rest:
 //
-//	pass drop reset reject=CODE pass=WHAT drop=WHAT reset=WHAT reject=CODE:WHAT
+//	pass drop reset accept reject=CODE pass=WHAT drop=WHAT reset=WHAT accept=WHAT reject=CODE:WHAT
 //
 // Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
 // ttl or label; ADDRPORT an address, a port (:80), or both:
 //
 //	per-packet hidden set-FIELD=VALUE random-id
+//	set-mss=N (or less) set-window=N no-option=KIND,... clear-flags=N
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote
 //	stateful one-isn random-isn
 //	spoof=D/D (one each, for)
@@ -50,7 +52,7 @@ import (
 // Of targets, the state of all ports and that of some:
 //
 //	open closed filtered challenge open=N,... closed=N,... filtered=N,... challenge=N,...
-//	no-ecn no-options
+//	no-ecn no-options no-echo
 //
 // [Scenario.String] writes this form. Errors wrap [ErrScenario].
 func Parse(text string) (Scenario, error) {

@@ -18,14 +18,14 @@ router 10.0.0.1,10.0.0.2 per-packet hidden delay=1ms jitter=2ms loss=0.01 dup=0.
 router 10.0.0.3 ttl=64 tos=192 from=203.0.113.9 silent rate=1s/6 source-rate=100ms/3 slow=1ms late=0.1/3s detour=2 quote=min
 router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 quote-sport=1 quote-dport=2 quote-seq=+1000000 quote-id=0 quote-tos=0 quote-ttl=0 quote-label=0
 router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
-router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 drop=not-syn drop
-router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote stateful one-isn random-isn spoof=1ms/10s
+router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 drop=not-syn drop=not-tcp accept=25 drop
+router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 set-mss=1380 set-window=9 no-option=4,8 clear-flags=192 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote stateful one-isn random-isn spoof=1ms/10s
 router 10.0.0.8 dnat=10.1.1.1
 change packet=30
 router *
 change time=2s
 router 10.0.0.9
-target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 no-ecn no-options reject=3:1
+target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 no-ecn no-options no-echo reject=3:1
 router 2001:db8::1 dnat=[2001:db8::2]:80
 target 2001:db8::9 filtered
 `
@@ -61,15 +61,15 @@ func TestParse(t *testing.T) {
 			NonCompliant: true, Length: new(uint8(0)), ObjectLength: new(uint16(65535)), BadChecksum: true, Cut: 3,
 		}}}},
 		{p.Routers[4].Rules, []Rule{{Pass, 0, 22, 22, AllSegments}, {Drop, 0, 1, 1023, OnlySYN}, {Reset, 0, 443, 443, AllSegments},
-			{Reject, 13, 80, 80, AllSegments}, {Reject, 1, 0, 0, AllSegments}, {Drop, 0, 0, 0, NotSYN}, {Drop, 0, 0, 0, AllSegments}}},
+			{Reject, 13, 80, 80, AllSegments}, {Reject, 1, 0, 0, AllSegments}, {Drop, 0, 0, 0, NotSYN}, {Drop, 0, 0, 0, NotTCP}, {Accept, 0, 25, 25, AllSegments}, {Drop, 0, 0, 0, AllSegments}}},
 		{p.Routers[5], Router{Addrs: []netip.Addr{a("10.0.0.7")},
-			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, RandomID: true,
+			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, Mangle: Mangle{1380, []uint8{4, 8}, 192, 9}, RandomID: true,
 			NAT:      NAT{netip.MustParseAddrPort("10.1.1.1:8080"), netip.AddrPortFrom(netip.Addr{}, 4000), true},
 			Tracking: Tracking{true, true, true}, Spoof: Spoof{ms(1), 10 * time.Second},
 		}},
 		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}}},
 		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,
-			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge}, NoECN: true, NoOptions: true, Rules: []Rule{{Reject, 3, 1, 1, AllSegments}}}},
+			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge}, NoECN: true, NoOptions: true, NoEcho: true, Rules: []Rule{{Reject, 3, 1, 1, AllSegments}}}},
 		{s.Paths[1].Routers[0].NAT.Dst, netip.MustParseAddrPort("[2001:db8::2]:80")},
 		{s.Paths[1].Target, Target{Addr: a("2001:db8::9"), State: Filtered}},
 	} {

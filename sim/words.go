@@ -241,7 +241,7 @@ func ruleWords[T any](rules func(*T) *[]Rule) (words []word[T]) {
 	return words
 }
 
-var actions = [...]string{Pass: "pass", Drop: "drop", Reject: "reject", Reset: "reset"}
+var actions = [...]string{Pass: "pass", Drop: "drop", Reject: "reject", Reset: "reset", Accept: "accept"}
 
 func parseRule(a Action, s string) (r Rule, err error) {
 	r.Action = a
@@ -259,6 +259,8 @@ func parseRule(a Action, s string) (r Rule, err error) {
 			r.Segments = OnlySYN
 		case "not-syn":
 			r.Segments = NotSYN
+		case "not-tcp":
+			r.Segments = NotTCP
 		default:
 			lo, hi, isRange := strings.Cut(part, "-")
 			if !isRange {
@@ -296,6 +298,8 @@ func (r Rule) String() string {
 		parts = append(parts, "syn")
 	case NotSYN:
 		parts = append(parts, "not-syn")
+	case NotTCP:
+		parts = append(parts, "not-tcp")
 	}
 	if len(parts) == 0 {
 		return actions[r.Action]
@@ -376,6 +380,12 @@ var routerWords = slices.Concat(
 	ruleWords(func(r *Router) *[]Rule { return &r.Rules }),
 	rewriteWords("set-", func(r *Router) *Rewrite { return &r.Set }),
 	[]word[Router]{
+		number("set-mss", 16, func(r *Router) *uint16 { return &r.Mangle.MSS }),
+		number("set-window", 16, func(r *Router) *uint16 { return &r.Mangle.Window }),
+		value("no-option", func(r *Router) *[]uint8 { return &r.Mangle.NoOptions },
+			func(s string) ([]uint8, error) { return parseList(s, parseBits[uint8](8)) },
+			func(kinds []uint8) string { return formatList(kinds, formatNumber[uint8]) }),
+		number("clear-flags", 8, func(r *Router) *packet.Flags { return &r.Mangle.ClearFlags }),
 		flag("random-id", func(r *Router) *bool { return &r.RandomID }),
 		value("dnat", func(r *Router) *netip.AddrPort { return &r.NAT.Dst }, parseAddrPort, unlessZero(formatAddrPort)),
 		value("snat", func(r *Router) *netip.AddrPort { return &r.NAT.Src }, parseAddrPort, unlessZero(formatAddrPort)),
@@ -409,6 +419,7 @@ var targetWords = slices.Concat(
 		stateWord(Filtered, "filtered"), stateWord(Challenge, "challenge"),
 		flag("no-ecn", func(t *Target) *bool { return &t.NoECN }),
 		flag("no-options", func(t *Target) *bool { return &t.NoOptions }),
+		flag("no-echo", func(t *Target) *bool { return &t.NoEcho }),
 	},
 	ruleWords(func(t *Target) *[]Rule { return &t.Rules }),
 )
