@@ -210,7 +210,7 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	}
 	only, several := fl.candidates(at, func(f *flight) bool { return f.probe.TTL > fl.spent })
 	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && f.probe.TTL > fl.spent })
-	if only == nil && late == nil && fl.best == 0 {
+	if only == nil && fl.shortened(known, late, at, m.o.Wait) {
 		only, _ = fl.candidates(at, anyFlight) // the route has become shorter meanwhile: who knows since which of them
 		several = true
 	}
@@ -240,6 +240,16 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		return match{IsLate, f, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
+}
+
+// shortened reports whether an answer that no probe in flight can have got as far as is known, was got all the same: it
+// is not late, nor a copy of the last one. Its SYN+ACK, sent again, would bring a known number.
+func (fl *flow) shortened(known *opening, late *flight, at time.Time, wait time.Duration) bool {
+	if fl.best == 0 {
+		return late == nil
+	}
+	last := fl.newest(at, byTarget)
+	return known == nil && (late == nil || at.Sub(late.sent) > 2*wait) && (last == nil || at.Sub(last.recv) > echoTime)
 }
 
 // answersAgain reports whether a SYN+ACK with a sequence number that the target has used before answers the probe f.
@@ -374,6 +384,9 @@ const (
 	// what the network may take off.
 	leastRetransmit = 900 * time.Millisecond
 
+	// echoTime is how long after an answer copies of it may still come that the network made.
+	echoTime = 50 * time.Millisecond
+
 	// rttNoise is how much faster than ever before an answer may be for no reason.
 	rttNoise = 5 * time.Millisecond
 )
@@ -408,7 +421,10 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	switch {
 	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
 		fl.open(&r.TCP, at)
-		if got.verdict == Believed || got.verdict == IsShared {
+		switch {
+		case got.verdict == IsShared && got.flight.probe.TTL <= fl.spent:
+			fl.spent = 0 // the route has become shorter, by how much will be seen
+		case got.verdict == Believed || got.verdict == IsShared:
 			fl.spent = min(fl.spent, got.flight.probe.TTL-1)
 		}
 		if got.verdict == Believed {

@@ -58,6 +58,7 @@ type Path struct {
 	untagged  bool // and nothing else tells whose an answer is
 	again     int  // see mostAgain
 	slowest   time.Duration
+	rounds    rounds // see Rounds
 }
 
 type hop struct {
@@ -65,6 +66,7 @@ type hop struct {
 	answered bool
 	silent   bool // one probe waited its whole time in vain
 	rtt      time.Duration
+	last     time.Time // when it was asked last
 }
 
 type ask struct {
@@ -147,15 +149,11 @@ func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
 
 // Next implements Plan.
 func (p *Path) Next(now time.Time) Move {
-	var when time.Time
-	for _, a := range p.pending {
-		due, move := p.deadline(a)
-		if !due.IsZero() && !now.Before(due) {
-			return move
-		}
-		when = sooner(when, due)
+	when, move := p.overdue(now)
+	if move.do != doWait {
+		return move
 	}
-	if p.o.Parallel == 1 {
+	if p.o.Parallel == 1 && !p.rounds.on() {
 		return p.oneByOne(now, when)
 	}
 	return p.sideBySide(now, when)
@@ -198,8 +196,9 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 			blocker = a
 		}
 	}
-	any, free := p.least()
-	if p.target.vague && any > p.spent && p.hop(p.limit).asked < p.o.Queries {
+	any, free, due := p.least(now)
+	when = sooner(when, due)
+	if p.target.vague && any > p.spent && p.hop(p.limit).asked < p.o.Queries && !now.Before(p.turn(p.limit)) {
 		any = p.limit
 	}
 	if any == 0 || window <= 0 {
@@ -228,21 +227,34 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 }
 
 // least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none. Of
-// which nothing is known yet, no hop is asked twice, nor one beyond lookAhead.
-func (p *Path) least() (any, free int) {
+// which nothing is known yet, no hop is asked twice, nor one beyond lookAhead. due is when the next has its turn that
+// waits for it.
+func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 	for ttl := p.o.FirstTTL; ttl <= min(p.limit, p.known+lookAhead); ttl++ {
 		asked := p.hop(ttl).asked
-		if asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers {
+		if asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl) {
 			continue
 		}
-		if any == 0 || asked < p.hop(any).asked {
+		if at := p.turn(ttl); now.Before(at) {
+			due = sooner(due, at)
+			continue
+		}
+		if any == 0 || p.before(ttl, any) {
 			any = ttl
 		}
-		if !p.exclusive(ttl) && (free == 0 || asked < p.hop(free).asked) {
+		if !p.exclusive(ttl) && (free == 0 || p.before(ttl, free)) {
 			free = ttl
 		}
 	}
-	return any, free
+	return any, free, due
+}
+
+// before reports whether hop a is asked before hop b, of two that may be asked now.
+func (p *Path) before(a, b int) bool {
+	if p.rounds.on() {
+		return p.hop(a).last.Before(p.hop(b).last)
+	}
+	return p.hop(a).asked < p.hop(b).asked
 }
 
 // deadline is when something has to be done about a probe, and what. Zero: never.
@@ -351,10 +363,12 @@ func (p *Path) silent(ttl int) bool {
 // ask sends a probe.
 func (p *Path) ask(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
-	p.hop(ttl).asked++
+	h := p.hop(ttl)
+	h.asked++
+	h.last = now
 	p.asked = max(p.asked, ttl)
 	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now, alone: p.exclusive(ttl)})
-	p.soon = now.Add(p.o.Spacing)
+	p.soon = now.Add(p.spacing(h))
 	if p.single {
 		return SendAlone(probe)
 	}
@@ -481,6 +495,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		p.hear(now, r)
 		if r.FromTarget() || r.Refused() {
 			p.limit = min(p.limit, ttl)
+			p.rounds.end = later(p.rounds.end, r.Sent)
 		}
 	}
 }
@@ -502,6 +517,7 @@ func (p *Path) hear(now time.Time, r Result) {
 	switch {
 	case r.Reply.Kind == packet.KindTimeExceeded:
 		p.spent = max(p.spent, ttl)
+		p.lengthen(r)
 	case r.FromTarget():
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
 	}
@@ -523,6 +539,9 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 			}
 		}
 		t.iss = tcp.Seq
+	}
+	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
+		rtt = t.rtt // it may be another's, of long ago
 	}
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
@@ -560,7 +579,7 @@ func (p *Path) repeat(now time.Time, r Result) {
 // share takes in that the target has answered one of several probes.
 func (p *Path) share(now time.Time, r Result) {
 	if ttl := int(r.Probe.TTL); ttl <= p.spent {
-		p.spent = ttl - 1 // the route has become shorter
+		p.spent = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
 	}
 	var oldest time.Duration
 	youngest := p.o.Wait

@@ -24,6 +24,9 @@ type Options struct {
 	// for firewalls that randomise sequence numbers. Such answers are Unverified.
 	Loose bool
 
+	// Persist goes on however many probes in a row can't be sent: for traces that wait for a link to come back.
+	Persist bool
+
 	// Fault, where it is set, is asked why a probe got no answer while nothing at all was heard: an error says what our
 	// own host knows (a next hop that does not resolve).
 	Fault func(packet.Probe) error
@@ -236,7 +239,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 				more = false
 			}
 		}
-		if e.failures >= sendErrorLimit {
+		if e.failures >= sendErrorLimit && !e.o.Persist {
 			return time.Time{}, &SendError{e.failures, e.failed}
 		}
 		now := e.tick()

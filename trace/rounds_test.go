@@ -1,0 +1,358 @@
+package trace_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/trace"
+)
+
+// watch is a run of rounds and what it showed.
+type watch struct {
+	tally   *trace.Tally
+	results []trace.Result
+	sent    []sim.Sent
+	took    time.Duration
+	err     error
+}
+
+// rounds runs rounds over a scenario in virtual time; during may stop them.
+func rounds(t *testing.T, s sim.Scenario, interval time.Duration, count int, during func(ctx context.Context, stop func(), r *trace.Rounds, c *sim.Conn)) *watch {
+	t.Helper()
+	w := new(watch)
+	target := s.Paths[0].Target.Addr
+	o := trace.PathOptions{Source: source4, Target: netip.AddrPortFrom(target, 443), Rand: rand.New(rand.NewPCG(1, 7))}
+	if target.Is6() {
+		o.Source = source6
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m, err := sim.New(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := sim.NewConn(m)
+		defer c.Close()
+		plan, err := trace.NewRounds(o, interval, count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		if during != nil {
+			go during(ctx, func() { cancel(errStopped) }, plan, c)
+		}
+		w.tally = trace.NewTally(o)
+		start := time.Now()
+		_, w.err = trace.Run(ctx, c, plan, trace.Options{}, func(r trace.Result) {
+			w.results = append(w.results, r)
+			w.tally.Add(r)
+		})
+		w.took = time.Since(start)
+		w.sent = c.Sent()
+	})
+	if errors.Is(w.err, errStopped) {
+		w.err = nil
+	}
+	if w.err != nil {
+		t.Errorf("error: %v", w.err)
+	}
+	w.paced(t, interval)
+	return w
+}
+
+var errStopped = errors.New("stopped by the test")
+
+// after stops the rounds when this time is over.
+func after(d time.Duration) func(context.Context, func(), *trace.Rounds, *sim.Conn) {
+	return func(_ context.Context, stop func(), _ *trace.Rounds, _ *sim.Conn) {
+		time.Sleep(d)
+		stop()
+	}
+}
+
+// paced checks that no hop was asked again before the interval was over.
+func (w *watch) paced(t *testing.T, interval time.Duration) {
+	t.Helper()
+	last := make(map[uint8]time.Time)
+	for _, r := range byNumber(w.results) {
+		if at, ok := last[r.Probe.TTL]; ok && r.Sent.Sub(at) < interval {
+			t.Errorf("hop %d was asked %v after it was asked before", r.Probe.TTL, r.Sent.Sub(at))
+		}
+		last[r.Probe.TTL] = r.Sent
+	}
+}
+
+// byNumber is the outcomes in order of sending.
+func byNumber(all []trace.Result) []trace.Result {
+	var sent []trace.Result
+	for _, r := range all {
+		if r.Fate.Outcome() {
+			sent = append(sent, r)
+		}
+	}
+	slices.SortFunc(sent, func(a, b trace.Result) int { return a.N - b.N })
+	return sent
+}
+
+// line is a hop's figures in short.
+func (w *watch) hop(ttl int) (sent, received int, from netip.Addr) {
+	h := w.tally.Hop(ttl)
+	return h.Sent(), h.Received, h.Responder()
+}
+
+func TestRoundsAskEveryHopOnceARound(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, state := range []sim.State{sim.Open, sim.Closed} {
+			p := chain(v6, 9, 2*time.Millisecond)
+			p.Target.State = state
+			w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 10, nil)
+			if w.tally.Last() != 9 || !w.tally.Reached() {
+				t.Errorf("the path ends at %d, reached: %v", w.tally.Last(), w.tally.Reached())
+			}
+			for ttl := 1; ttl <= 9; ttl++ {
+				sent, received, from := w.hop(ttl)
+				if sent != 10 || received != 10 || from != address(v6, ttl) {
+					t.Errorf("hop %d: %d sent, %d received, %v", ttl, sent, received, from)
+				}
+			}
+			if w.took < 9*time.Second || w.took > 11*time.Second {
+				t.Errorf("10 rounds of a second took %v", w.took)
+			}
+			if n := len(w.sent); n > 90+8 {
+				t.Errorf("%d probes for 10 rounds of 9 hops", n)
+			}
+		}
+	})
+}
+
+// TestRoundsSpread: but for the first round, the probes of a round are spread over its interval.
+func TestRoundsSpread(t *testing.T) {
+	p := chain(false, 9, 2*time.Millisecond)
+	w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 5, nil)
+	var before time.Time
+	for _, r := range byNumber(w.results) {
+		if r.N > 40 && r.Sent.Sub(before) < 95*time.Millisecond {
+			t.Errorf("probe %d to hop %d came %v after the one before", r.N, r.Probe.TTL, r.Sent.Sub(before))
+		}
+		before = r.Sent
+	}
+}
+
+// TestRoundsSilentHopsBeforeTheTarget: hops that may be the target for all that is known don't keep it from its turn.
+func TestRoundsSilentHopsBeforeTheTarget(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
+		p := chain(false, 9, 10*time.Millisecond)
+		for _, i := range []int{5, 6, 7} { // hops 6, 7, 8
+			p.Routers[i].Silent = 1
+		}
+		w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(60*time.Second))
+		for ttl := 1; ttl <= 9; ttl++ {
+			sent, received, _ := w.hop(ttl)
+			silent := ttl >= 6 && ttl <= 8
+			want := int(60 * time.Second / interval)
+			switch {
+			case ttl < 6 && (sent < want*9/10 || received != sent):
+				t.Errorf("every %v: hop %d: %d sent, %d received", interval, ttl, sent, received)
+			case silent && received != 0:
+				t.Errorf("every %v: hop %d answered", interval, ttl)
+			case ttl == 9 && (received < sent-1 || sent < 52):
+				t.Errorf("every %v: the target: %d sent, %d received", interval, sent, received)
+			}
+		}
+	}
+}
+
+// TestRoundsFollowTheRoute: the path becomes longer, then shorter than before, and the tally follows.
+func TestRoundsFollowTheRoute(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, state := range []sim.State{sim.Open, sim.Closed} {
+			for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
+				p := chain(v6, 6, 10*time.Millisecond)
+				p.Target.State = state
+				longer := append(slices.Clone(p.Routers), chain(v6, 12, 10*time.Millisecond).Routers[6:9]...) // the target is hop 9
+				shorter := slices.Clone(p.Routers[:3])                                                        // hop 4
+				p.Changes = []sim.Change{{Time: 30 * time.Second, Routers: longer}, {Time: 60 * time.Second, Routers: shorter}}
+				for _, end := range []struct {
+					at   time.Duration
+					last int
+				}{{29 * time.Second, 6}, {45 * time.Second, 9}, {90 * time.Second, 4}} {
+					w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(end.at))
+					if w.tally.Last() != end.last {
+						t.Errorf("%v, every %v: after %v the path ends at %d, want %d", state, interval, end.at, w.tally.Last(), end.last)
+					}
+					h := w.tally.Hop(end.last)
+					back := 0
+					for back+1 < h.Samples() && h.Sample(back).Fate == trace.Unknown { // in flight when it ended
+						back++
+					}
+					if recent := h.Sample(back); h.State == nil || recent.Fate != trace.Answered {
+						t.Errorf("%v, every %v: after %v the target's last probe was %v", state, interval, end.at, recent.Fate)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestRoundsRouteBecomesFaster: the target's answers are believed though they come sooner than ever before.
+func TestRoundsRouteBecomesFaster(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
+		p := chain(false, 6, 20*time.Millisecond)
+		p.Target.State = sim.Closed
+		p.Changes = []sim.Change{{Time: 30 * time.Second, Routers: chain(false, 6, time.Millisecond).Routers}}
+		w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(60*time.Second))
+		h := w.tally.Hop(6)
+		if h.Best > 100*time.Millisecond || h.Loss() > 0.05 {
+			t.Errorf("every %v: best %v, loss %v of %d", interval, h.Best, h.Loss(), h.Sent())
+		}
+	}
+}
+
+// TestRoundsFilteredTarget: nothing answers beyond hop 4, and what is beyond that is asked seldom.
+func TestRoundsFilteredTarget(t *testing.T) {
+	p := chain(false, 9, 2*time.Millisecond)
+	p.Routers[3].Rules = []sim.Rule{{Action: sim.Drop, Hi: 65535}}
+	w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 0, after(60*time.Second))
+	if w.tally.Ended() || w.tally.Reached() {
+		t.Error("the end is known")
+	}
+	asked := make(map[uint8]int)
+	for _, r := range byNumber(w.results) {
+		asked[r.Probe.TTL]++
+	}
+	if asked[2] < 58 || asked[20] > 3 || asked[20] < 2 {
+		t.Errorf("hop 2 was asked %d times, hop 20 %d times", asked[2], asked[20])
+	}
+	w = rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 5, nil)
+	if w.took > 15*time.Second {
+		t.Errorf("5 rounds took %v", w.took)
+	}
+}
+
+// TestRoundsHeld: nothing is sent while the plan is held, and no burst comes after.
+func TestRoundsHeld(t *testing.T) {
+	p := chain(false, 5, 2*time.Millisecond)
+	var from, to time.Time
+	w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 0, func(_ context.Context, stop func(), r *trace.Rounds, _ *sim.Conn) {
+		time.Sleep(10 * time.Second)
+		r.Hold(true)
+		from = time.Now()
+		time.Sleep(20 * time.Second)
+		to = time.Now()
+		r.Hold(false)
+		time.Sleep(10 * time.Second)
+		stop()
+	})
+	for _, r := range w.results {
+		if r.Sent.After(from.Add(250*time.Millisecond)) && r.Sent.Before(to) {
+			t.Errorf("hop %d was asked %v after the plan was held", r.Probe.TTL, r.Sent.Sub(from))
+		}
+		if r.Fate == trace.Lost {
+			t.Errorf("hop %d: lost", r.Probe.TTL)
+		}
+	}
+	if sent, received, _ := w.hop(5); sent < 18 || sent > 22 || received < sent {
+		t.Errorf("the target: %d sent, %d received", sent, received)
+	}
+}
+
+// TestRoundsForDays: memory doesn't grow.
+func TestRoundsForDays(t *testing.T) {
+	o := trace.PathOptions{Source: source4, Target: netip.AddrPortFrom(address(false, 4), 443), Rand: rand.New(rand.NewPCG(1, 7))}
+	synctest.Test(t, func(t *testing.T) {
+		c := &endless{rng: rand.New(rand.NewPCG(2, 3)), in: make(chan endlessAnswer, 16), hops: 4}
+		plan, err := trace.NewRounds(o, 5*time.Second, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		tally := trace.NewTally(o)
+		start := time.Now()
+		var early, n uint64
+		trace.Run(ctx, c, plan, trace.Options{}, func(r trace.Result) {
+			tally.Add(r)
+			if n++; n%4096 != 0 {
+				return
+			}
+			switch at := time.Since(start); {
+			case at > 4*24*time.Hour:
+				cancel()
+			case early == 0 && at > 3*time.Hour:
+				early = heap()
+			}
+		})
+		if now := heap(); now > early+256<<10 {
+			t.Errorf("the heap was %d KiB after three hours and is %d KiB after four days", early>>10, now>>10)
+		}
+		if h := tally.Hop(2); h.Sent() < 50000 || h.Loss() < 0.28 || h.Loss() > 0.32 {
+			t.Errorf("hop 2: %d sent, loss %v", h.Sent(), h.Loss())
+		}
+		runtime.KeepAlive(tally)
+	})
+}
+
+// endless is a network that keeps no record: hop 2 loses a third of what it is asked, and its address changes.
+type endless struct {
+	rng  *rand.Rand
+	in   chan endlessAnswer
+	hops uint8
+	n    int
+}
+
+type endlessAnswer struct {
+	b  []byte
+	at time.Time
+}
+
+func (c *endless) Send(p packet.Probe) (time.Time, error) {
+	now := time.Now()
+	c.n++
+	if p.TTL == 2 && c.rng.Float64() < 0.3 {
+		return now, nil
+	}
+	quote, err := p.AppendBinary(nil)
+	if err != nil {
+		return now, err
+	}
+	var b []byte
+	if p.TTL < c.hops {
+		from := address(false, int(p.TTL))
+		if p.TTL == 2 {
+			from = netip.AddrFrom4([4]byte{10, byte(c.n >> 16), byte(c.n >> 8), byte(c.n)})
+		}
+		b, err = packet.AppendICMP(nil, &packet.ICMPError{Src: from, Dst: p.Src.Addr(), TTL: 64, Type: 11, Quote: quote})
+	} else {
+		b, err = packet.AppendTCP(nil, &packet.Segment{
+			Src: p.Dst, Dst: p.Src, TTL: 64, Seq: c.rng.Uint32(), Ack: p.Seq + 1, Flags: packet.SYN | packet.ACK,
+		})
+	}
+	c.in <- endlessAnswer{b, now.Add(time.Millisecond)}
+	return now, err
+}
+
+func (c *endless) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	select {
+	case a := <-c.in:
+		time.Sleep(time.Until(a.at))
+		return copy(buf, a.b), a.at, nil
+	case <-ctx.Done():
+		return 0, time.Time{}, ctx.Err()
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,337 @@
+package trace
+
+import (
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Tally is the pure fold of results into figures for each hop, for traces that go on: its memory doesn't grow with their
+// number. The zero value is not ready: use NewTally.
+type Tally struct {
+	first    int
+	hops     []HopTally
+	end      int       // the TTL of the target, or of a refusal; 0: not known
+	told     time.Time // when the probe was sent that told it
+	answered int       // the last TTL that answered
+	asked    int       // the highest TTL with an outcome
+	reached  bool
+	newest   time.Time // when the newest probe of all was sent
+}
+
+// HopTally is what is known of one TTL.
+type HopTally struct {
+	TTL int
+
+	Received int // answered probes
+	Lost     int // those that nobody answered in time
+	Failed   int // those that never left this host: no loss
+	Unknown  int // those of which it can't be told: no loss
+
+	Late, Duplicates int // answers after the wait, second answers
+
+	Last, Best, Worst time.Duration // round-trip times
+	mean, squares     float64       // Welford's, in ns
+
+	Jitter, WorstJitter time.Duration // how far two answers in a row are apart; the longest
+	jitters, smooth     float64       // their mean, and RFC 3550's smoothed one, in ns
+
+	State   *Result // the newest answer by the target, or refusal; nil where there was none
+	Err     error   // of the last probe that failed
+	Changes int     // how often the responder was another than before
+
+	responders []Responder // by first appearance
+	others     int         // answers of responders that have no place
+	changes    ring[Change]
+	history    ring[Sample]
+}
+
+// Responder is one that answered at a hop.
+type Responder struct {
+	Addr        netip.Addr
+	Count       int
+	First, Last time.Time // when its answers came
+}
+
+// Change is a change of a hop's responder.
+type Change struct {
+	At       time.Time
+	From, To netip.Addr
+}
+
+// Sample is one probe of a hop's history.
+type Sample struct {
+	Sent time.Time
+	Fate Fate // Answered, Lost, Failed or Unknown
+	RTT  time.Duration
+}
+
+// What a Tally keeps of a hop, whatever comes.
+const (
+	keptSamples    = 512
+	keptResponders = 16
+	keptChanges    = 16
+)
+
+// NewTally begins to count for the path that o describes.
+func NewTally(o PathOptions) *Tally {
+	o = o.withDefaults()
+	t := &Tally{first: o.FirstTTL, hops: make([]HopTally, o.MaxTTL-o.FirstTTL+1)}
+	t.Reset()
+	return t
+}
+
+// Reset forgets all figures, but not where the path ends.
+func (t *Tally) Reset() {
+	for i := range t.hops {
+		t.hops[i] = HopTally{TTL: t.first + i}
+	}
+}
+
+// First is the first TTL.
+func (t *Tally) First() int { return t.first }
+
+// Last is the last TTL that belongs to the path as far as is known now: where the target or a refusal answers, else the
+// first one beyond what answers that has been asked.
+func (t *Tally) Last() int {
+	if t.end > 0 {
+		return t.end
+	}
+	return min(max(t.answered, t.first-1)+1, max(t.asked, t.first-1))
+}
+
+// Asked is the highest TTL that was asked.
+func (t *Tally) Asked() int { return t.asked }
+
+// Ended reports whether the last hop is the target, or one that says that probes go no further.
+func (t *Tally) Ended() bool { return t.end > 0 }
+
+// Reached reports whether the target ever answered, or refused: see [Trace.Reached].
+func (t *Tally) Reached() bool { return t.reached }
+
+// Hop is the hop at a TTL between First and Last.
+func (t *Tally) Hop(ttl int) *HopTally { return &t.hops[ttl-t.first] }
+
+// Newest is when the last probe of all was sent that has an outcome.
+func (t *Tally) Newest() time.Time { return t.newest }
+
+// Rounds is how often the hop was asked that was asked most.
+func (t *Tally) Rounds() int {
+	n := 0
+	for ttl := t.first; ttl <= t.Last(); ttl++ {
+		n = max(n, t.Hop(ttl).Sent())
+	}
+	return n
+}
+
+// Add takes a result in.
+func (t *Tally) Add(r Result) {
+	ttl := int(r.Probe.TTL)
+	if ttl < t.first || ttl-t.first >= len(t.hops) {
+		return
+	}
+	h := t.Hop(ttl)
+	if r.Fate.Outcome() {
+		t.asked = max(t.asked, ttl)
+		h.history.push(keptSamples, Sample{r.Sent, r.Fate, r.RTT()})
+		t.newest = later(t.newest, r.Sent)
+	}
+	switch r.Fate {
+	case Answered:
+		t.place(r)
+		h.answer(r)
+	case Lost:
+		h.Lost++
+	case Failed:
+		h.Failed++
+		h.Err = r.Err
+	case Unknown:
+		h.Unknown++
+	case Late:
+		h.Late++
+	case Duplicate:
+		h.Duplicates++
+	case Shared:
+		t.reached = true
+	}
+}
+
+// place takes in what an answer says of where the path ends. A router that answers there moves the end out again, unless
+// its probe was sent before the one that told.
+func (t *Tally) place(r Result) {
+	ttl := int(r.Probe.TTL)
+	switch {
+	case r.FromTarget() || r.Refused():
+		t.reached = true
+		if t.end == 0 || ttl <= t.end {
+			t.end = ttl
+		}
+		t.told = later(t.told, r.Sent)
+	case t.end > 0 && ttl >= t.end && r.Sent.After(t.told):
+		t.end = 0
+		t.answered = ttl
+	}
+	if t.end == 0 || ttl <= t.end {
+		t.answered = max(t.answered, ttl)
+	}
+}
+
+func (h *HopTally) answer(r Result) {
+	rtt := r.RTT()
+	if h.Received > 0 {
+		h.Jitter = (rtt - h.Last).Abs()
+	} else {
+		h.Best, h.Worst = rtt, rtt
+	}
+	h.Received++
+	h.Last, h.Best, h.Worst = rtt, min(h.Best, rtt), max(h.Worst, rtt)
+	n, before := float64(h.Received), h.mean
+	h.mean += (float64(rtt) - before) / n
+	h.squares += (float64(rtt) - before) * (float64(rtt) - h.mean)
+	h.WorstJitter = max(h.WorstJitter, h.Jitter)
+	h.jitters += (float64(h.Jitter) - h.jitters) / n
+	h.smooth += (float64(h.Jitter) - h.smooth) / 16 // RFC 3550 6.4.1
+	if r.FromTarget() || r.Refused() {
+		h.State = &r
+	}
+	h.respond(r.Reply.From(), r.Recv)
+}
+
+// respond counts a responder.
+func (h *HopTally) respond(from netip.Addr, at time.Time) {
+	var last *Responder // that answered
+	var same *Responder
+	for i := range h.responders {
+		p := &h.responders[i]
+		if last == nil || p.Last.After(last.Last) {
+			last = p
+		}
+		if p.Addr == from {
+			same = p
+		}
+	}
+	if last != nil && last.Addr != from {
+		h.Changes++
+		h.changes.push(keptChanges, Change{at, last.Addr, from})
+	}
+	switch {
+	case same != nil:
+		same.Count++
+		same.Last = at
+	case len(h.responders) < keptResponders:
+		h.responders = append(h.responders, Responder{from, 1, at, at})
+	default:
+		h.others++
+	}
+}
+
+// Sent is how many probes were sent and either answered or lost.
+func (h *HopTally) Sent() int { return h.Received + h.Lost }
+
+// Loss is the share of probes that nobody answered, 0 to 1.
+func (h *HopTally) Loss() float64 {
+	if h.Sent() == 0 {
+		return 0
+	}
+	return float64(h.Lost) / float64(h.Sent())
+}
+
+// Average is the mean round-trip time.
+func (h *HopTally) Average() time.Duration { return time.Duration(math.Round(h.mean)) }
+
+// Deviation is the standard deviation of the round-trip times, of a sample.
+func (h *HopTally) Deviation() time.Duration {
+	if h.Received < 2 {
+		return 0
+	}
+	return time.Duration(math.Round(math.Sqrt(h.squares / float64(h.Received-1))))
+}
+
+// AverageJitter is the mean jitter; the first answer counts as none, as in mtr.
+func (h *HopTally) AverageJitter() time.Duration { return time.Duration(math.Round(h.jitters)) }
+
+// SmoothJitter is the interarrival jitter of RFC 3550 6.4.1.
+func (h *HopTally) SmoothJitter() time.Duration { return time.Duration(math.Round(h.smooth)) }
+
+// Responders are those that answered, in order of first appearance, and how many answers came from others still.
+func (h *HopTally) Responders() (all []Responder, others int) { return h.responders, h.others }
+
+// Responder is who answered last; no address where nobody has.
+func (h *HopTally) Responder() netip.Addr {
+	var last Responder
+	for _, p := range h.responders {
+		if last.Count == 0 || p.Last.After(last.Last) {
+			last = p
+		}
+	}
+	return last.Addr
+}
+
+// RecentChanges are the last changes of the responder, the oldest first.
+func (h *HopTally) RecentChanges() []Change { return h.changes.all() }
+
+// Samples is how many probes of the hop's history are kept.
+func (h *HopTally) Samples() int { return len(h.history.items) }
+
+// Sample is one of them: 0 is the newest.
+func (h *HopTally) Sample(back int) Sample { return h.history.back(back) }
+
+// LossKind is what a hop's loss means, by what the hops behind it show.
+type LossKind uint8
+
+const (
+	NoLoss   LossKind = iota // nothing was lost, or nothing is known
+	Harmless                 // hops behind have less: the hop only answers seldom, and passes packets on
+	Carried                  // all hops behind have it too: packets are lost here or before
+	AtEnd                    // the target itself, or the last hop that answers, has it
+)
+
+// LossKind judges the loss at a hop. Loss on the way shows at every hop behind: where one behind has clearly less, the hop
+// forwards what it doesn't answer.
+func (t *Tally) LossKind(ttl int) LossKind {
+	h := t.Hop(ttl)
+	if h.Lost == 0 {
+		return NoLoss
+	}
+	behind, any := 1.0, false
+	for k := ttl + 1; k <= t.Last(); k++ {
+		if o := t.Hop(k); o.Received > 0 {
+			behind, any = min(behind, o.Loss()), true
+		}
+	}
+	switch {
+	case !any:
+		return AtEnd
+	case behind <= h.Loss()/2:
+		return Harmless
+	}
+	return Carried
+}
+
+// ring keeps the last few of many.
+type ring[T any] struct {
+	items []T
+	next  int // where the oldest is, once it is full
+}
+
+func (r *ring[T]) push(keep int, v T) {
+	if len(r.items) < keep {
+		r.items = append(r.items, v)
+		return
+	}
+	r.items[r.next] = v
+	r.next = (r.next + 1) % keep
+}
+
+func (r *ring[T]) back(i int) T {
+	n := len(r.items)
+	return r.items[(r.next+n-1-i)%n]
+}
+
+func (r *ring[T]) all() []T {
+	all := make([]T, 0, len(r.items))
+	for i := len(r.items) - 1; i >= 0; i-- {
+		all = append(all, r.back(i))
+	}
+	return all
+}
