@@ -23,7 +23,9 @@ var layers = map[string]struct {
 	"names":             {never: []string{"log"}},
 	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "time", "log", "syscall", "unsafe"}}, // a pure function of the trace
 	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                    // shows, opens nothing
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report"}},
+	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},          // the JSON, versioned
+	"report/scene":      {ours: []string{"trace", "sim", "report"}},                                                            // for tests
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"lab":               {},
@@ -32,7 +34,7 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"},
+	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "report/schema": {"report/scene"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"},
 }
 
 func TestLayers(t *testing.T) {

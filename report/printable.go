@@ -7,9 +7,24 @@ import "strconv"
 func Printable(s string) string {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
-			q := strconv.QuoteToASCII(s)
-			return q[1 : len(q)-1]
+			return escape(s)
 		}
 	}
 	return s
+}
+
+// Escaped is Printable without its one ambiguity: here a backslash always begins an escape, so that a program can undo it
+// (strconv.Unquote, where there is a backslash in it).
+func Escaped(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '\\' {
+			return escape(s)
+		}
+	}
+	return s
+}
+
+func escape(s string) string {
+	q := strconv.QuoteToASCII(s)
+	return q[1 : len(q)-1]
 }

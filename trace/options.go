@@ -127,3 +127,6 @@ func (o PathOptions) validateFlow() error {
 func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr(), port)
 }
+
+// Effective is what the options come to: the defaults in the place of zeros.
+func (o PathOptions) Effective() PathOptions { return o.withDefaults() }

@@ -56,6 +56,7 @@ type program struct {
 	ports   *names.Services
 	resolve *names.Resolver
 	plan    *trace.Path
+	out     string // the interface that the probes leave by
 }
 
 // errNotReached ends a trace whose target gave no answer.
@@ -64,20 +65,27 @@ var errNotReached = errors.New("Destination not reached")
 // code says on stderr what went wrong, and is the exit code for it.
 func (p *program) code(err error) int {
 	var usage *usageError
+	switch {
+	case err == nil:
+	case errors.As(err, new(*Interrupted)):
+		fmt.Fprintln(p.stderr, "Interrupted")
+	case errors.As(err, &usage):
+		p.usage(usage.text)
+	default:
+		fmt.Fprintln(p.stderr, quoted(err.Error()))
+	}
+	return exitCode(err)
+}
+
+// exitCode is what an error means to the shell.
+func exitCode(err error) int {
 	var interrupted *Interrupted
-	var send *trace.SendError
 	switch {
 	case err == nil:
 		return exitReached
 	case errors.As(err, &interrupted):
-		fmt.Fprintln(p.stderr, "Interrupted")
 		return interrupted.ExitCode()
-	case errors.As(err, &usage):
-		p.usage(usage.text)
-		return exitNotReached
-	}
-	fmt.Fprintln(p.stderr, quoted(err.Error()))
-	if errors.As(err, &send) {
+	case errors.As(err, new(*trace.SendError)):
 		return exitLocal
 	}
 	return exitNotReached
@@ -286,7 +294,7 @@ func (p *program) reserve(conn *wire.Conn) error {
 	if err != nil {
 		return err
 	}
-	p.plan = plan
+	p.plan, p.out = plan, route.Interface
 	if least := plan.Length(0); p.path.Length != 0 && p.path.Length < least {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
@@ -435,15 +443,21 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		}
 	}
 	folded := trace.NewTrace(p.path)
-	text := report.NewClassic(p.stdout, folded, report.ClassicOptions{
-		DNAT: p.dnat,
-		Name: func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
-	})
+	var counts trace.Counts
+	var err error
+	// came is what came of the run; it is asked when the report has all results.
+	came := func() error {
+		if err == nil && !folded.Reached() {
+			return errNotReached
+		}
+		return err
+	}
+	out := p.writer(ctx, folded, func() report.Ending { return ending(counts, came()) })
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w := startPrinter(text, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
+	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
-	counts, err := trace.Run(running, conn, p.plan, o, func(r trace.Result) {
+	counts, err = trace.Run(running, conn, p.plan, o, func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
 			p.resolve.Start(r.Reply.From())
 		}
@@ -460,11 +474,8 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	if counts.NearMisses >= trace.NearMissAlarm {
 		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)
 	}
-	switch {
-	case err != nil:
+	if err := came(); err != nil {
 		return err
-	case !folded.Reached():
-		return errNotReached
 	}
 	if u := folded.Unplaced(); u != nil {
 		fmt.Fprintf(p.stderr, "%s answered [%s], but which probe it answered could not be told\n", u.Reply.From(), report.State(u.Reply.TCP.Flags))

@@ -36,6 +36,8 @@ type config struct {
 	strict, loose, dnat, debug bool
 	help, helpAll, version     bool
 
+	formatConfig
+
 	host       string
 	service    string // of the port operand, where serviceSet
 	serviceSet bool
@@ -52,6 +54,7 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", probingOptions()},
+		{"What it prints", formatOptions()},
 		{helpTitle, helpOptions()},
 	}
 }

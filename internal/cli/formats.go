@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"tcptraceroute/names"
+	"tcptraceroute/report"
+	"tcptraceroute/report/schema"
+	"tcptraceroute/trace"
+)
+
+// formatConfig is in what form the trace is shown.
+type formatConfig struct {
+	format   string // "": text
+	formatBy string // the option that asked for it
+}
+
+// format is a form of the trace, and who writes it.
+type format struct {
+	name string
+	make func(p *program, run *report.Run, t *trace.Trace) report.Writer
+}
+
+// formats are all of them, the default first.
+var formats = []format{
+	{"text", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name})
+	}},
+	{"json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return schema.NewDocument(p.stdout, run, t)
+	}},
+	{"jsonl", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return schema.NewLines(p.stdout, run, t)
+	}},
+}
+
+func formatNames() string {
+	var all []string
+	for _, f := range formats {
+		all = append(all, f.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func formatOptions() []option {
+	return []option{
+		{long: "json", help: "the trace as one JSON document", set: formatOption("json", "--json")},
+		{long: "jsonl", help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
+		{long: "format", arg: "format", help: "one of " + formatNames() + " (text)", set: func(c *config, v string) error {
+			return c.setFormat(v, "--format "+v)
+		}},
+	}
+}
+
+// formatOption is the set function of an option that is short for a format.
+func formatOption(format, option string) func(*config, string) error {
+	return func(c *config, _ string) error { return c.setFormat(format, option) }
+}
+
+// setFormat chooses a format. There can be only one.
+func (c *formatConfig) setFormat(name, by string) error {
+	if !slices.ContainsFunc(formats, func(f format) bool { return f.name == name }) {
+		return fmt.Errorf("Argument of --format must be one of %s: %s", formatNames(), quoted(name))
+	}
+	if c.format != "" && c.format != name {
+		return fmt.Errorf("Only one format at a time: %s and %s", c.formatBy, by)
+	}
+	c.format, c.formatBy = name, by
+	return nil
+}
+
+// writer is the report that the user wants. ending is asked when it is to be finished.
+func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() report.Ending) report.Writer {
+	run := p.describe(ctx)
+	run.Ending = ending
+	name := p.format
+	if name == "" {
+		name = formats[0].name
+	}
+	for _, f := range formats {
+		if f.name == name {
+			return f.make(p, run, t)
+		}
+	}
+	panic("a format that setFormat doesn't let pass: " + name)
+}
+
+// describe says what a report may want to know of the run.
+func (p *program) describe(ctx context.Context) *report.Run {
+	hostname, _ := os.Hostname() // "": not known
+	return &report.Run{
+		Version: Version, Started: time.Now(),
+		Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
+		Path: p.path, Length: p.plan.Length(p.path.Length), Strict: p.strict, Loose: p.loose, Mark: p.mark,
+		Numeric: p.names == names.Never,
+		Name:    func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
+	}
+}
+
+// ending says how a run ended that counted this and gave this error.
+func ending(counts trace.Counts, err error) report.Ending {
+	e := report.Ending{Time: time.Now(), Reason: report.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
+	var interrupted *Interrupted
+	var send *trace.SendError
+	switch {
+	case err == nil || err == errNotReached:
+		e.Err = nil
+	case errors.As(err, &interrupted):
+		e.Reason, e.Signal = report.Interrupted, signalName(interrupted.Signal)
+	case errors.As(err, &send):
+		e.Reason = report.NotSent
+	default:
+		e.Reason = report.Broken
+	}
+	return e
+}
+
+// signalName is the name of a signal that ends the program.
+func signalName(s syscall.Signal) string {
+	switch s {
+	case syscall.SIGINT:
+		return "SIGINT"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	}
+	return fmt.Sprintf("signal %d", s)
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"tcptraceroute/report"
+	"tcptraceroute/trace"
+)
+
+// A wrong choice of format ends the run in one line that names what is allowed.
+func TestFormatMistakes(t *testing.T) {
+	for args, want := range map[string]string{
+		"--json --jsonl h":            "Only one format at a time: --json and --jsonl\n",
+		"--format json --jsonl h":     "Only one format at a time: --format json and --jsonl\n",
+		"--json --format=text h":      "Only one format at a time: --json and --format text\n",
+		"--format \x1b[31m h":         "Argument of --format must be one of " + formatNames() + ": \\x1b[31m\n",
+		"--format":                    "Argument required for --format\n",
+		"--format JSON h":             "Argument of --format must be one of " + formatNames() + ": JSON\n",
+		"--json --json --format json": "", // the same is no contradiction: what is missing is the host
+	} {
+		stdout, stderr, code := invoke(strings.Split(args, " ")...)
+		if want == "" {
+			want = usage()
+		} else if stdout != "" {
+			t.Errorf("%s: stdout %q", args, stdout)
+		}
+		if stderr != want || code != 1 {
+			t.Errorf("%s: exit code %d, %q", args, code, stderr)
+		}
+	}
+}
+
+// How a run ended is told to reports as it is told to the shell.
+func TestEnding(t *testing.T) {
+	for _, tt := range []struct {
+		err    error
+		reason report.Reason
+		code   int
+		signal string
+	}{
+		{nil, report.Complete, 0, ""},
+		{errNotReached, report.Complete, 1, ""},
+		{&Interrupted{syscall.SIGINT}, report.Interrupted, 130, "SIGINT"},
+		{&Interrupted{syscall.SIGTERM}, report.Interrupted, 143, "SIGTERM"},
+		{&trace.SendError{Probes: 20, Err: syscall.EPERM}, report.NotSent, 2, ""},
+		{context.DeadlineExceeded, report.Broken, 1, ""},
+	} {
+		e := ending(trace.Counts{Sent: 3}, tt.err)
+		if e.Reason != tt.reason || e.ExitCode != tt.code || e.Signal != tt.signal || e.Counts.Sent != 3 || e.Time.IsZero() {
+			t.Errorf("%v: %+v", tt.err, e)
+		}
+		if told := e.Err != nil; told != (tt.reason != report.Complete) || told && !errors.Is(e.Err, tt.err) {
+			t.Errorf("%v: tells %v", tt.err, e.Err)
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package schema_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/report"
+	"tcptraceroute/report/scene"
+	"tcptraceroute/report/schema"
+	"tcptraceroute/trace"
+)
+
+// compiled is trace-1.json as a validator. Its readers pass over what they don't know; strictly, nothing may be there that
+// it doesn't name.
+func compiled(t *testing.T, strictly bool) *jsonschema.Schema {
+	t.Helper()
+	text, err := os.ReadFile("trace-1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strictly {
+		closeObjects(doc)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(schema.ID, doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(schema.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// closeObjects forbids, in every object that the schema describes, what it doesn't describe.
+func closeObjects(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, ok := v["properties"]; ok && v["type"] == "object" {
+			v["additionalProperties"] = false
+		}
+		for _, x := range v {
+			closeObjects(x)
+		}
+	case []any:
+		for _, x := range v {
+			closeObjects(x)
+		}
+	}
+}
+
+func validate(t *testing.T, s *jsonschema.Schema, text []byte) {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if err := s.Validate(v); err != nil {
+		t.Errorf("%#v\n%s", err, text)
+	}
+}
+
+func document(t *testing.T, s scene.Scene) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return schema.NewDocument(&out, run, t) })
+	return out.Bytes()
+}
+
+func lines(t *testing.T, s scene.Scene) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return schema.NewLines(&out, run, t) })
+	return out.Bytes()
+}
+
+// everything is a scene with all that a trace can hold.
+var everything = scene.Scene{
+	Network: `
+		seed 3
+		router 198.51.100.1 delay=1ms dup=0.5
+		router 198.51.100.5,198.51.100.6 per-packet delay=1ms mpls=16001/5/1,17/0/2
+		router *
+		router 198.51.100.9 delay=1ms if-role=2 if-index=7 if-addr=192.0.2.9 if-name=ge-0%2f0 if-mtu=9000
+		router 198.51.100.13 dnat=203.0.113.77:8443 raw-quote quote=min non-compliant mpls=3/0/1
+		router 198.51.100.17 set-tos=8 loss=0.2
+		target 203.0.113.9 delay=2ms open`,
+	Path:   trace.PathOptions{TOS: 32, DontFragment: true, Length: 120, Options: must(packet.Options{}.WithMSS(1460))},
+	Host:   "www.example.com",
+	Names:  map[string]string{"198.51.100.1": "gw.example", "203.0.113.9": "www.example.com"},
+	Owners: map[string]report.Owner{"198.51.100.9": {ASN: 64500, Name: "Example <Net>", Country: "CH"}},
+}
+
+// odd makes of a result what no simulated network makes: an object of an unknown class, an interface that can't be read; a
+// probe that wasn't sent.
+func odd(r trace.Result) trace.Result {
+	if r.N%5 == 4 {
+		return trace.Result{Probe: r.Probe, N: r.N, Fate: trace.Failed, Err: syscall.EPERM}
+	}
+	if r.Fate != trace.Answered || r.FromTarget() {
+		return r
+	}
+	objects, err := packet.AppendObject(nil, 9, 1, []byte("\x00data"))
+	if err == nil {
+		objects, err = packet.AppendObject(objects, packet.ClassInterface, 2, []byte{200})
+	}
+	probe, err2 := r.Probe.AppendBinary(nil)
+	b, err3 := packet.AppendICMP(nil, &packet.ICMPError{Src: r.Reply.From(), Dst: r.Probe.Src.Addr(), TTL: 60,
+		Type: packet.ICMPv4ParameterProblem, Pointer: 9, Quote: probe, Extensions: objects})
+	reply := new(packet.Reply)
+	if err := errors.Join(err, err2, err3, packet.Parse(b, reply)); err != nil {
+		panic(err)
+	}
+	r.Reply = reply
+	return r
+}
+
+func must(o packet.Options, err error) packet.Options {
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
+var scenes = map[string]scene.Scene{
+	"everything": everything,
+	"closed, IPv6": {Network: `
+		router 2001:db8:1::2 delay=3ms if-role=0 if-addr=192.0.2.1 mpls=100/0/1
+		router 2001:db8:2::2 rate=1s/1
+		target 2001:db8:3::2 closed`},
+	"refused": {Network: "router 198.51.100.1\nrouter 198.51.100.5 reject=13\ntarget 203.0.113.9", Options: trace.Options{Strict: true}},
+	"too big": {Network: "router 2001:db8:1::2\nrouter 2001:db8:2::2 reject=4\ntarget 2001:db8:3::2"},
+	"silence": {Network: "router 198.51.100.1\nrouter *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{MaxTTL: 6, Queries: 2}},
+	"late":    {Network: "router 198.51.100.1 late=1/1200ms\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Path: trace.PathOptions{Wait: time.Second, MaxTTL: 5}},
+	"ports": {Network: "router 198.51.100.1\ntarget 203.0.113.9 open",
+		Path: trace.PathOptions{Ports: []uint16{41000, 41001, 41002}}},
+	"loose":    {Network: "router 198.51.100.1 set-seq=99\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Options: trace.Options{Loose: true}},
+	"stopped":  {Network: "router 198.51.100.1 delay=30ms\nrouter *\ntarget 203.0.113.9 filtered", Stop: 80 * time.Millisecond},
+	"at once":  {Network: "router 198.51.100.1 delay=30ms\ntarget 203.0.113.9 open", Stop: time.Nanosecond},
+	"odd":      {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Change: odd},
+	"no reply": {Network: "router *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{FirstTTL: 3, MaxTTL: 4}},
+}
+
+// Everything that is written is as the published schema says, and the schema names all of it.
+func TestSchema(t *testing.T) {
+	strict, public := compiled(t, true), compiled(t, false)
+	for name, s := range scenes {
+		t.Run(name, func(t *testing.T) {
+			doc := document(t, s)
+			validate(t, strict, doc)
+			validate(t, public, doc)
+			for line := range bytes.Lines(lines(t, s)) {
+				validate(t, strict, line)
+			}
+		})
+	}
+}
+
+// A schema that takes anything would prove nothing.
+func TestSchemaRefuses(t *testing.T) {
+	s := compiled(t, false)
+	for _, damage := range []struct{ old, new string }{
+		{`"schema": "urn:tcptraceroute:trace:1"`, `"schema": "urn:tcptraceroute:trace:2"`},
+		{`"fate": "answered"`, `"fate": "fine"`},
+		{`"ttl": 1,`, `"ttl": 0,`},
+		{`"rtt_ms":`, `"rtt":`},
+		{`"reached": true`, `"reached": "yes"`},
+		{`"totals":`, `"sums":`},
+		{`"sequence":`, `"sequence": -1, "was":`},
+		{`"sent": "`, `"sent": " `},
+	} {
+		doc := string(document(t, everything))
+		bad := strings.ReplaceAll(doc, damage.old, damage.new)
+		if bad == doc {
+			t.Errorf("%s: not there", damage.old)
+		}
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(bad))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Validate(v) == nil {
+			t.Errorf("%s passes", damage.new)
+		}
+	}
+}
+
+// Every property that the schema names is written in one scene or another: none is promised and forgotten.
+func TestSchemaIsUsed(t *testing.T) {
+	var all any
+	text, err := os.ReadFile("trace-1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	named := make(map[string]bool)
+	properties(all, named)
+	for _, s := range scenes {
+		s.Edit = func(r *report.Run) { r.Mark = 7 }
+		for _, text := range [][]byte{document(t, s), lines(t, s)} {
+			for d := json.NewDecoder(bytes.NewReader(text)); d.More(); {
+				var v any
+				if err := d.Decode(&v); err != nil {
+					t.Fatal(err)
+				}
+				written(v, named)
+			}
+		}
+	}
+	// What no simulated network brings about.
+	for _, name := range []string{"findings", "changes"} {
+		delete(named, name)
+	}
+	if left := slices.Sorted(maps.Keys(named)); len(left) > 0 {
+		t.Errorf("never written: %v", left)
+	}
+}
+
+// properties collects the names of the schema's properties, but for those of objects that only some of the tests make.
+func properties(v any, into map[string]bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if k == "finding" || k == "change" {
+				continue
+			}
+			if p, ok := x.(map[string]any); ok && k == "properties" {
+				for name := range p {
+					into[name] = true
+				}
+			}
+			properties(x, into)
+		}
+	case []any:
+		for _, x := range v {
+			properties(x, into)
+		}
+	}
+}
+
+func written(v any, named map[string]bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			delete(named, k)
+			written(x, named)
+		}
+	case []any:
+		for _, x := range v {
+			written(x, named)
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package schema
+
+// ID names this version of the schema. It stands in every document, and is the $id of trace-1.json.
+const ID = "urn:tcptraceroute:trace:1"
+
+// document is a whole trace.
+type document struct {
+	Schema   string    `json:"schema"`
+	Program  program   `json:"program"`
+	Started  string    `json:"started"`
+	Ended    string    `json:"ended"`
+	Target   target    `json:"target"`
+	Source   source    `json:"source"`
+	Options  options   `json:"options"`
+	Outcome  outcome   `json:"outcome"`
+	Hops     []hop     `json:"hops"`
+	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
+	Totals   totals    `json:"totals"`
+}
+
+// startLine, probeLine and endLine are the three sorts of lines. An endLine has the hops without their probes.
+type startLine struct {
+	Event   string  `json:"event"`
+	Schema  string  `json:"schema"`
+	Program program `json:"program"`
+	Started string  `json:"started"`
+	Target  target  `json:"target"`
+	Source  source  `json:"source"`
+	Options options `json:"options"`
+}
+
+type probeLine struct {
+	Event string `json:"event"`
+	probe
+}
+
+type endLine struct {
+	Event    string    `json:"event"`
+	Ended    string    `json:"ended"`
+	Outcome  outcome   `json:"outcome"`
+	Hops     []hop     `json:"hops"`
+	Findings []finding `json:"findings,omitzero"`
+	Totals   totals    `json:"totals"`
+}
+
+type program struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+type target struct {
+	Host    string `json:"host"` // as typed
+	Address string `json:"address"`
+	Port    uint16 `json:"port"`
+	Service string `json:"service,omitempty"`
+}
+
+type source struct {
+	Address   string `json:"address"`
+	Port      uint16 `json:"port"`
+	Interface string `json:"interface,omitempty"`
+	Hostname  string `json:"hostname,omitempty"`
+}
+
+type options struct {
+	Family       int         `json:"family"`
+	Protocol     string      `json:"protocol"`
+	FirstTTL     int         `json:"first_ttl"`
+	MaxTTL       int         `json:"max_ttl"`
+	Queries      int         `json:"queries"`
+	Parallel     int         `json:"parallel"`
+	WaitMS       float64     `json:"wait_ms"`
+	Patient      bool        `json:"patient"`
+	SpacingMS    float64     `json:"spacing_ms"`
+	Flags        []string    `json:"flags"`
+	TOS          int         `json:"tos"`
+	Length       int         `json:"length_bytes"`
+	DontFragment bool        `json:"dont_fragment"`
+	TCPOptions   []tcpOption `json:"tcp_options,omitempty"`
+	SourcePorts  []uint16    `json:"source_ports,omitempty"` // where probes take them in turn
+	Strict       bool        `json:"strict"`
+	Loose        bool        `json:"loose"`
+	Mark         uint32      `json:"mark,omitempty"`
+	Names        bool        `json:"names"`
+}
+
+type outcome struct {
+	Reached  bool   `json:"reached"`
+	State    string `json:"state"` // open, closed, other, refused, no_answer
+	TTL      int    `json:"ttl,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Mark     string `json:"mark,omitempty"` // of a refusal, the classic one
+	Reason   string `json:"reason"`
+	Signal   string `json:"signal,omitempty"`
+	Error    string `json:"error,omitempty"`
+	ExitCode int    `json:"exit_code"`
+}
+
+type hop struct {
+	TTL        int         `json:"ttl"`
+	Beyond     bool        `json:"beyond,omitempty"`
+	Sent       int         `json:"sent"`
+	Answered   int         `json:"answered"`
+	Lost       int         `json:"lost"`
+	Failed     int         `json:"failed"`
+	Unknown    int         `json:"unknown"`
+	Responders []responder `json:"responders"`
+	Probes     []probe     `json:"probes,omitempty"`
+	Notices    []probe     `json:"notices,omitempty"`
+}
+
+type responder struct {
+	Address  string  `json:"address"`
+	Name     string  `json:"name,omitempty"`
+	AS       *owner  `json:"as,omitempty"`
+	Answered int     `json:"answered"`
+	BestMS   float64 `json:"rtt_best_ms"`
+	AvgMS    float64 `json:"rtt_avg_ms"`
+	WorstMS  float64 `json:"rtt_worst_ms"`
+}
+
+type owner struct {
+	Number  uint32 `json:"number,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Country string `json:"country,omitempty"`
+}
+
+// probe is what became of a probe, or a notice about one: its fate tells.
+type probe struct {
+	N            int         `json:"n"`
+	TTL          uint8       `json:"ttl"`
+	Fate         string      `json:"fate"`
+	Sent         string      `json:"sent,omitempty"`
+	SourcePort   uint16      `json:"source_port"`
+	IPID         *uint16     `json:"ip_id,omitempty"`      // IPv4
+	FlowLabel    *uint32     `json:"flow_label,omitempty"` // IPv6
+	TOS          uint8       `json:"tos"`
+	DontFragment bool        `json:"dont_fragment,omitempty"`
+	Length       int         `json:"length_bytes"`
+	Sequence     uint32      `json:"sequence"`
+	Ack          *uint32     `json:"acknowledgement,omitempty"`
+	Flags        []string    `json:"flags"`
+	Window       uint16      `json:"window"`
+	TCPOptions   []tcpOption `json:"tcp_options,omitempty"`
+	Error        string      `json:"error,omitempty"`
+	LocalMark    string      `json:"local_mark,omitempty"`
+	Reply        *reply      `json:"reply,omitempty"`
+}
+
+type reply struct {
+	Address    string      `json:"address"`
+	Received   string      `json:"received"`
+	RTTMS      float64     `json:"rtt_ms"`
+	Evidence   string      `json:"evidence"`
+	Verified   bool        `json:"verified"`
+	Kind       string      `json:"kind"`
+	TTL        uint8       `json:"ttl"`
+	TOS        uint8       `json:"tos"`
+	IPID       *uint16     `json:"ip_id,omitempty"`
+	Length     int         `json:"length_bytes"`
+	ICMP       *icmp       `json:"icmp,omitempty"`
+	TCP        *tcp        `json:"tcp,omitempty"`
+	Quote      *quote      `json:"quote,omitempty"`
+	Changes    []change    `json:"changes,omitempty"`
+	Extensions *extensions `json:"extensions,omitempty"`
+}
+
+type icmp struct {
+	Type    uint8  `json:"type"`
+	Code    uint8  `json:"code"`
+	Mark    string `json:"mark,omitempty"` // the classic one
+	MTU     uint32 `json:"mtu_bytes,omitempty"`
+	Pointer uint32 `json:"pointer,omitempty"`
+}
+
+type tcp struct {
+	State      string      `json:"state"` // open, closed, other
+	SourcePort uint16      `json:"source_port"`
+	Flags      []string    `json:"flags"`
+	Sequence   uint32      `json:"sequence"`
+	Ack        uint32      `json:"acknowledgement"`
+	Window     uint16      `json:"window"`
+	TCPOptions []tcpOption `json:"tcp_options,omitempty"`
+}
+
+// quote is the probe as the responder saw it, as far as it was quoted.
+type quote struct {
+	Bytes           int         `json:"bytes"`
+	Source          string      `json:"source"`
+	Destination     string      `json:"destination"`
+	TTL             uint8       `json:"ttl"`
+	TOS             uint8       `json:"tos"`
+	IPID            *uint16     `json:"ip_id,omitempty"`
+	FlowLabel       *uint32     `json:"flow_label,omitempty"`
+	DontFragment    bool        `json:"dont_fragment,omitempty"`
+	Length          int         `json:"length_bytes"`
+	IPChecksum      string      `json:"ip_checksum,omitempty"` // good, bad
+	SourcePort      *uint16     `json:"source_port,omitempty"`
+	DestinationPort *uint16     `json:"destination_port,omitempty"`
+	Sequence        *uint32     `json:"sequence,omitempty"`
+	Ack             *uint32     `json:"acknowledgement,omitempty"`
+	Flags           []string    `json:"flags,omitempty"`
+	Window          *uint16     `json:"window,omitempty"`
+	TCPChecksum     string      `json:"tcp_checksum,omitempty"`
+	TCPOptions      []tcpOption `json:"tcp_options,omitempty"`
+}
+
+// change is a difference between the probe sent and the one quoted.
+type change struct {
+	Field      string `json:"field"`
+	Alteration string `json:"alteration"`       // altered; of a TCP option also removed, overwritten, added
+	Option     uint8  `json:"option,omitempty"` // kind of the TCP option
+	Sent       string `json:"sent,omitempty"`
+	Quoted     string `json:"quoted,omitempty"`
+}
+
+type tcpOption struct {
+	Kind  uint8   `json:"kind"`
+	Name  string  `json:"name,omitempty"`
+	Value *uint32 `json:"value,omitempty"` // mss, window_scale; the first of timestamps
+	Echo  *uint32 `json:"echo,omitempty"`  // the second of timestamps
+	Data  string  `json:"data,omitempty"`  // hexadecimal, of any other
+}
+
+type extensions struct {
+	Compliant  bool         `json:"compliant"`
+	Checksum   string       `json:"checksum"` // good, bad, absent
+	MPLS       []label      `json:"mpls,omitempty"`
+	Interfaces []iface      `json:"interfaces,omitempty"`
+	Others     []icmpObject `json:"others,omitempty"`
+}
+
+type label struct {
+	Label  uint32 `json:"label"`
+	TC     uint8  `json:"tc"`
+	Bottom bool   `json:"bottom"`
+	TTL    uint8  `json:"ttl"`
+}
+
+type iface struct {
+	Role    string `json:"role"`
+	Index   uint32 `json:"index,omitempty"`
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name,omitempty"`
+	MTU     uint32 `json:"mtu_bytes,omitempty"`
+}
+
+type icmpObject struct {
+	Class uint8  `json:"class"`
+	Type  uint8  `json:"type"`
+	Data  string `json:"data"` // hexadecimal
+}
+
+// finding is what the answers say about the path.
+type finding struct {
+	ID         string   `json:"id"`
+	Confidence string   `json:"confidence"`
+	Title      string   `json:"title"`
+	Evidence   []string `json:"evidence,omitempty"`
+	FirstTTL   int      `json:"first_ttl,omitempty"`
+	LastTTL    int      `json:"last_ttl,omitempty"`
+	Advice     string   `json:"advice,omitempty"`
+}
+
+type totals struct {
+	Probes       int `json:"probes"` // with their outcomes: the next five add up to it
+	Answered     int `json:"answered"`
+	Lost         int `json:"lost"`
+	Failed       int `json:"failed"`
+	Unknown      int `json:"unknown"`
+	Sent         int `json:"sent"`
+	Late         int `json:"late"`
+	Duplicates   int `json:"duplicates"`
+	NearMisses   int `json:"near_misses"`
+	BadChecksums int `json:"bad_checksums"`
+	Unrelated    int `json:"unrelated"`
+	Malformed    int `json:"malformed"`
+}
