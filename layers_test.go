@@ -24,7 +24,7 @@ var layers = map[string]struct {
 	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "time", "log", "syscall", "unsafe"}}, // a pure function of the trace
 	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                    // shows, opens nothing
 	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},          // the JSON, versioned
-	"report/scene":      {ours: []string{"trace", "sim", "report"}},                                                            // for tests
+	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                                  // for tests
 	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"tcptraceroute/detect"
 	"tcptraceroute/trace"
 )
 
@@ -27,6 +28,9 @@ type Run struct {
 
 	// Owner tells whose network an address is in, where that is known. nil: of no address.
 	Owner func(netip.Addr) (Owner, bool)
+
+	// Findings are what the answers say about the path. It is called when the report is to be finished. nil: nobody looked.
+	Findings func() []detect.Finding
 
 	// Ending tells how the run ended. It is called when the report is to be finished, and not before.
 	Ending func() Ending

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"tcptraceroute/detect"
 	"tcptraceroute/names"
 	"tcptraceroute/report"
 	"tcptraceroute/report/schema"
@@ -81,6 +82,9 @@ func (c *formatConfig) setFormat(name, by string) error {
 func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() report.Ending) report.Writer {
 	run := p.describe(ctx)
 	run.Ending = ending
+	run.Findings = func() []detect.Finding {
+		return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.path, Counts: ending().Counts}})
+	}
 	name := p.format
 	if name == "" {
 		name = formats[0].name

@@ -8,15 +8,15 @@ _tcptraceroute() {
 	case $prev in
 	-i) COMPREPLY=($(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$cur")); return ;;
 	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;
-	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark) return ;;
+	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--format) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark -h --help -v --version" -- "$cur"))
+		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --json --jsonl --format -h --help -v --version" -- "$cur"))
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark)
+		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--format)
 			[[ ${COMP_WORDS[i+1]} == = ]] && ((i++))
 			((i++))
 			;;

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tcptraceroute/detect"
 	"tcptraceroute/report"
 	"tcptraceroute/sim"
 	"tcptraceroute/trace"
@@ -74,6 +75,9 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 		Path: p, Length: plan.Length(p.Length), Strict: s.Options.Strict, Loose: s.Options.Loose,
 		Name:  func(a netip.Addr) string { return s.Names[a.String()] },
 		Owner: func(a netip.Addr) (report.Owner, bool) { o, ok := s.Owners[a.String()]; return o, ok },
+		Findings: func() []detect.Finding {
+			return detect.Findings(detect.Evidence{View: detect.View{Trace: folded, Options: p, Counts: counts}})
+		},
 		Ending: func() report.Ending {
 			e := report.Ending{Time: time.Now(), Reason: report.Complete, Counts: counts}
 			switch {

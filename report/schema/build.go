@@ -53,7 +53,7 @@ func optionsOf(r *report.Run) options {
 		family = 6
 	}
 	return options{
-		Family: family, Protocol: "tcp",
+		Family: family, Protocol: p.Protocol.String(),
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, Parallel: p.Parallel,
 		WaitMS: milliseconds(p.Wait), Patient: p.Patient, SpacingMS: milliseconds(p.Spacing),
 		Flags: flags(p.Flags), TOS: p.TOS, Length: r.Length, DontFragment: p.DontFragment,
@@ -76,8 +76,11 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 		o.TTL = int(end.Probe.TTL)
 	}
 	o.State, o.Mark = "refused", report.Mark(end.Reply)
-	if end.FromTarget() {
+	switch end.Reply.Kind {
+	case packet.KindTCP:
 		o.State = state(end.Reply.TCP.Flags)
+	case packet.KindEcho:
+		o.State = "echo"
 	}
 	return o
 }
@@ -142,6 +145,26 @@ func respondersOf(results []trace.Result, run *report.Run) []responder {
 	return found
 }
 
+// findingsOf are what the answers say about the path; nil where nobody looked.
+func findingsOf(run *report.Run) []finding {
+	if run.Findings == nil {
+		return nil
+	}
+	list := []finding{}
+	for _, f := range run.Findings() {
+		placed := f.After != 0 || f.Before != 0
+		j := finding{
+			Code: string(f.Code), Confidence: f.Confidence.String(), Title: text(f.Title), Advice: text(f.Advice),
+			After: only(placed, f.After), Before: only(placed, f.Before), Weight: f.Weight,
+		}
+		for _, e := range f.Evidence {
+			j.Evidence = append(j.Evidence, text(e))
+		}
+		list = append(list, j)
+	}
+	return list
+}
+
 func totalsOf(rec *report.Record, c trace.Counts) totals {
 	t := totals{
 		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, NearMisses: c.NearMisses, BadChecksums: c.BadChecksum,
@@ -170,9 +193,14 @@ func probeOf(r trace.Result) probe {
 	v4 := p.Src.Addr().Is4()
 	j := probe{
 		N: r.N, TTL: p.TTL, Fate: r.Fate.String(), Sent: instant(r.Sent),
-		SourcePort: p.Src.Port(), TOS: p.TOS, DontFragment: p.DontFragment, Length: max(int(p.Length), p.HeaderLength()),
-		Sequence: p.Seq, Flags: flags(p.Flags), Window: p.Window, TCPOptions: tcpOptions(&p.Options),
-		IPID: only(v4, p.ID), FlowLabel: only(!v4, p.FlowLabel), Ack: only(p.Flags.Has(packet.ACK), p.Ack),
+		IPID: only(v4, p.ID), FlowLabel: only(!v4, p.FlowLabel), TOS: p.TOS, DontFragment: p.DontFragment,
+		Length: p.HeaderLength() + p.PayloadLength(),
+	}
+	if p.Protocol == packet.ProtoEcho {
+		j.Echo = &echo{p.Src.Port(), p.EchoSeq}
+	} else {
+		j.SourcePort, j.Sequence, j.Flags, j.Window = new(p.Src.Port()), new(p.Seq), flags(p.Flags), new(p.Window)
+		j.Ack, j.TCPOptions = only(p.Flags.Has(packet.ACK), p.Ack), tcpOptions(&p.Options)
 	}
 	if r.Err != nil {
 		j.Error, j.LocalMark = text(r.Err.Error()), report.LocalMark(r.Err)
@@ -191,15 +219,24 @@ func only[T any](so bool, v T) *T {
 	return &v
 }
 
+var kinds = map[packet.Kind]string{
+	packet.KindTCP: "tcp", packet.KindEcho: "echo", packet.KindTimeExceeded: "time_exceeded",
+	packet.KindUnreachable: "unreachable", packet.KindTooBig: "too_big", packet.KindParameterProblem: "parameter_problem",
+}
+
 func replyOf(r trace.Result) *reply {
 	a := r.Reply
 	v4 := a.IP.Version == 4
 	j := &reply{
 		Address: a.From().String(), Received: instant(r.Recv), RTTMS: milliseconds(r.RTT()),
-		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: strings.ReplaceAll(a.Kind.String(), " ", "_"),
+		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: kinds[a.Kind],
 		TTL: a.IP.TTL, TOS: a.IP.TOS, IPID: only(v4, a.IP.ID), Length: a.IP.TotalLength,
 	}
-	if a.Kind == packet.KindTCP {
+	switch a.Kind {
+	case packet.KindEcho:
+		j.Echo = &echo{a.Echo.ID, a.Echo.Seq}
+		return j
+	case packet.KindTCP:
 		t := &a.TCP
 		j.TCP = &tcp{
 			State: state(t.Flags), SourcePort: t.SrcPort, Flags: flags(t.Flags), Sequence: t.Seq, Ack: t.Ack, Window: t.Window,
@@ -209,6 +246,9 @@ func replyOf(r trace.Result) *reply {
 	}
 	j.ICMP = &icmp{Type: a.Type, Code: a.Code, Mark: report.Mark(a), MTU: a.MTU, Pointer: a.Pointer}
 	j.Quote = quoteOf(&a.Quote)
+	for c := range a.Quote.Changes(r.Probe) {
+		j.Changes = append(j.Changes, changeOf(c))
+	}
 	j.Extensions = extensionsOf(&a.Extensions)
 	return j
 }
@@ -230,7 +270,29 @@ func quoteOf(q *packet.Quote) *quote {
 	if t.HasFlags() {
 		j.Flags = flags(t.Flags)
 	}
+	if q.Echo.HasID() {
+		j.Echo = &echo{q.Echo.ID, q.Echo.Seq}
+	}
 	return j
+}
+
+// fields are the names of what may have changed.
+var fields = map[packet.Field]string{
+	packet.FieldSource: "source", packet.FieldSourcePort: "source_port", packet.FieldDestination: "destination",
+	packet.FieldDestinationPort: "destination_port", packet.FieldID: "ip_id", packet.FieldDSCP: "dscp", packet.FieldECN: "ecn",
+	packet.FieldDontFragment: "dont_fragment", packet.FieldFlowLabel: "flow_label", packet.FieldTotalLength: "length_bytes",
+	packet.FieldSeq: "sequence", packet.FieldAck: "acknowledgement", packet.FieldFlags: "flags", packet.FieldWindow: "window",
+	packet.FieldUrgent: "urgent", packet.FieldMSS: "mss", packet.FieldWindowScale: "window_scale",
+	packet.FieldSACKPermitted: "sack_permitted", packet.FieldTimestamps: "timestamps", packet.FieldFastOpen: "fast_open",
+	packet.FieldMPTCP: "mptcp", packet.FieldOption: "tcp_option", packet.FieldChecksum: "tcp_checksum",
+}
+
+func changeOf(c packet.Change) change {
+	name := fields[c.Field]
+	if name == "" {
+		name = "other" // a newer packet.Field than this schema
+	}
+	return change{Field: name, Alteration: c.Alteration.String(), Option: c.Option, Sent: c.SentText(), Quoted: c.SeenText()}
 }
 
 func address(a netip.Addr) string {

@@ -86,7 +86,7 @@ type options struct {
 
 type outcome struct {
 	Reached  bool   `json:"reached"`
-	State    string `json:"state"` // open, closed, other, refused, no_answer
+	State    string `json:"state"` // open, closed, other, echo, refused, no_answer
 	TTL      int    `json:"ttl,omitempty"`
 	Address  string `json:"address,omitempty"`
 	Mark     string `json:"mark,omitempty"` // of a refusal, the classic one
@@ -131,17 +131,18 @@ type probe struct {
 	TTL          uint8       `json:"ttl"`
 	Fate         string      `json:"fate"`
 	Sent         string      `json:"sent,omitempty"`
-	SourcePort   uint16      `json:"source_port"`
-	IPID         *uint16     `json:"ip_id,omitempty"`      // IPv4
-	FlowLabel    *uint32     `json:"flow_label,omitempty"` // IPv6
+	SourcePort   *uint16     `json:"source_port,omitempty"` // TCP
+	IPID         *uint16     `json:"ip_id,omitempty"`       // IPv4
+	FlowLabel    *uint32     `json:"flow_label,omitempty"`  // IPv6
 	TOS          uint8       `json:"tos"`
 	DontFragment bool        `json:"dont_fragment,omitempty"`
 	Length       int         `json:"length_bytes"`
-	Sequence     uint32      `json:"sequence"`
+	Sequence     *uint32     `json:"sequence,omitempty"`
 	Ack          *uint32     `json:"acknowledgement,omitempty"`
-	Flags        []string    `json:"flags"`
-	Window       uint16      `json:"window"`
+	Flags        []string    `json:"flags,omitzero"`
+	Window       *uint16     `json:"window,omitempty"`
 	TCPOptions   []tcpOption `json:"tcp_options,omitempty"`
+	Echo         *echo       `json:"echo,omitempty"`
 	Error        string      `json:"error,omitempty"`
 	LocalMark    string      `json:"local_mark,omitempty"`
 	Reply        *reply      `json:"reply,omitempty"`
@@ -160,6 +161,7 @@ type reply struct {
 	Length     int         `json:"length_bytes"`
 	ICMP       *icmp       `json:"icmp,omitempty"`
 	TCP        *tcp        `json:"tcp,omitempty"`
+	Echo       *echo       `json:"echo,omitempty"`
 	Quote      *quote      `json:"quote,omitempty"`
 	Changes    []change    `json:"changes,omitempty"`
 	Extensions *extensions `json:"extensions,omitempty"`
@@ -183,6 +185,12 @@ type tcp struct {
 	TCPOptions []tcpOption `json:"tcp_options,omitempty"`
 }
 
+// echo is an ICMP echo message.
+type echo struct {
+	Identifier uint16 `json:"identifier"`
+	Sequence   uint16 `json:"sequence"`
+}
+
 // quote is the probe as the responder saw it, as far as it was quoted.
 type quote struct {
 	Bytes           int         `json:"bytes"`
@@ -202,6 +210,7 @@ type quote struct {
 	Flags           []string    `json:"flags,omitempty"`
 	Window          *uint16     `json:"window,omitempty"`
 	TCPChecksum     string      `json:"tcp_checksum,omitempty"`
+	Echo            *echo       `json:"echo,omitempty"`
 	TCPOptions      []tcpOption `json:"tcp_options,omitempty"`
 }
 
@@ -253,13 +262,14 @@ type icmpObject struct {
 
 // finding is what the answers say about the path.
 type finding struct {
-	ID         string   `json:"id"`
-	Confidence string   `json:"confidence"`
+	Code       string   `json:"code"`
+	Confidence string   `json:"confidence"` // certain, likely, possible
 	Title      string   `json:"title"`
 	Evidence   []string `json:"evidence,omitempty"`
-	FirstTTL   int      `json:"first_ttl,omitempty"`
-	LastTTL    int      `json:"last_ttl,omitempty"`
 	Advice     string   `json:"advice,omitempty"`
+	After      *int     `json:"after_ttl,omitempty"` // where: between these hops; 0 is this host
+	Before     *int     `json:"before_ttl,omitempty"`
+	Weight     int      `json:"weight"`
 }
 
 type totals struct {

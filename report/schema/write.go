@@ -35,7 +35,7 @@ func (d *Document) Finish() error {
 	return write(d.w, "  ", document{
 		Schema: ID, Program: programOf(d.run), Started: instant(d.run.Started), Ended: instant(e.Time),
 		Target: targetOf(d.run), Source: sourceOf(d.run), Options: optionsOf(d.run),
-		Outcome: outcomeOf(d.rec, e), Hops: hopsOf(d.rec, d.run, true), Totals: totalsOf(d.rec, e.Counts),
+		Outcome: outcomeOf(d.rec, e), Hops: hopsOf(d.rec, d.run, true), Findings: findingsOf(d.run), Totals: totalsOf(d.rec, e.Counts),
 	})
 }
 
@@ -85,7 +85,7 @@ func (l *Lines) Finish() error {
 	e := l.run.Ending()
 	return write(l.w, "", endLine{
 		Event: "end", Ended: instant(e.Time), Outcome: outcomeOf(l.rec, e), Hops: hopsOf(l.rec, l.run, false),
-		Totals: totalsOf(l.rec, e.Counts),
+		Findings: findingsOf(l.run), Totals: totalsOf(l.rec, e.Counts),
 	})
 }
 
