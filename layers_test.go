@@ -30,6 +30,7 @@ var layers = map[string]struct {
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"lab":               {},
 	"test":              {ours: []string{"lab"}},
+	"bench":             {ours: []string{"lab", "packet", "sim"}},
 }
 
 // testing only: what the tests of a room may import besides.
