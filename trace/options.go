@@ -31,6 +31,7 @@ type PathOptions struct {
 	TOS          int          // 0 to 255
 	Length       int          // of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need
 	DontFragment bool
+	Window       uint16         // of TCP; IPv6 packets that have no room for timestamps have their tag there
 	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
 	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 

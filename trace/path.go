@@ -405,7 +405,7 @@ func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 	}
 	probe := packet.Probe{
 		Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
-		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags,
+		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags, Window: p.o.Window,
 		Options: p.o.Options, FlowLabel: p.label, Length: uint16(p.o.Length),
 	}
 	if !stamp(&probe.Options, tag) && src.Addr().Is6() {

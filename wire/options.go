@@ -19,6 +19,7 @@ type Route struct {
 	Interface string
 	Gateway   netip.Addr // the next hop where it is not the target itself
 	MTU       int        // of the interface; 0: not known
+	MSS       int        // what a connection of the kernel's would tell the other side
 	Local     bool       // the target is one of our own addresses
 	Elsewhere string     // the interface by which rules that look at ports would send a connection; "": the same
 }

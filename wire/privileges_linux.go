@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -39,8 +40,9 @@ func Caller() Identity {
 //   - no execve(2) can give any of it back (PR_SET_NO_NEW_PRIVS), and no process of the caller's can take the open sockets
 //     out of this one (PR_SET_DUMPABLE). The capability bounding set, where it could be emptied, is left as it is: it
 //     bounds only what execve gives, and to empty it stops all threads 41 times, for 4 ms, or 100 ms on a busy machine;
-//   - the only files that can be opened are those that name look-ups need, for reading (Landlock): the files of a caller
-//     who is root are closed too;
+//   - the only files that can be opened are those that name look-ups need and those handed in, for reading (Landlock):
+//     the files of a caller who is root are closed too. What is handed in is found with the caller's rights, and where it
+//     isn't there, or not for the caller, it stays closed;
 //   - the only system calls left are those of the Go runtime, of name look-ups, and of talking on sockets and open files
 //     (seccomp). Others fail as not implemented, and with arguments that aren't allowed as not permitted; nothing kills
 //     the process. New sockets may be TCP, UDP and ICMP datagram sockets, and netlink for routes and interfaces.
@@ -49,7 +51,7 @@ func Caller() Identity {
 // What only this kernel or container doesn't have (Landlock, seccomp) is no error and listed in missing.
 //
 // Drop needs a build without cgo: with it Go can't reach all threads, and Drop fails.
-func Drop() (missing []error, err error) {
+func Drop(files ...string) (missing []error, err error) {
 	uid, gid := unix.Getuid(), unix.Getgid()
 	for _, step := range []func(uid, gid int) error{dropIDs, dropCapabilities, shutDoors, checkDropped} {
 		if err := step(uid, gid); err != nil {
@@ -57,7 +59,7 @@ func Drop() (missing []error, err error) {
 		}
 	}
 	// From here on it is about what a bug in us can be used for, no longer about privileges.
-	if err := confineFiles(); err != nil {
+	if err := confineFiles(files); err != nil {
 		missing = append(missing, fmt.Errorf("landlock: %w", err))
 	}
 	if err := confineCalls(); err != nil {
@@ -159,8 +161,8 @@ var lookupFiles = [...]string{
 	"/run/resolvconf",
 }
 
-// confineFiles keeps every file closed but lookupFiles, by Landlock (landlock(7)).
-func confineFiles() error {
+// confineFiles keeps every file closed but lookupFiles and these, by Landlock (landlock(7)).
+func confineFiles(files []string) error {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return opError("landlock_create_ruleset", nil, errno)
@@ -173,7 +175,7 @@ func confineFiles() error {
 		return opError("landlock_create_ruleset", nil, errno)
 	}
 	defer unix.Close(int(ruleset))
-	for _, path := range lookupFiles {
+	for _, path := range slices.Concat(lookupFiles[:], files) {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {
 			continue // not there, or not for this caller: nothing to be allowed

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 
@@ -42,6 +43,7 @@ type hop struct {
 	source, gateway netip.Addr
 	index           int
 	local           bool
+	mtu, advmss     int // of the route itself, where it has them
 }
 
 // Route tells what the kernel does with probes to dst, from src where its address is given. A raw socket's packets are
@@ -65,6 +67,7 @@ func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
 	if out.Interface, out.MTU, err = c.route.link(h.index); err != nil {
 		return Route{}, err
 	}
+	out.MSS = h.mss(out.MTU, dst.Addr().Is6())
 	if exact, err := c.route.lookup(dst, src, true); err == nil && exact.index != h.index {
 		if out.Elsewhere, _, err = c.route.link(exact.index); err != nil {
 			return Route{}, err
@@ -156,9 +159,36 @@ func parseRoute(b []byte) (hop, error) {
 			if via := ad.Bytes(); len(via) > 2 {
 				h.gateway, _ = netip.AddrFromSlice(via[2:])
 			}
+		case unix.RTA_METRICS:
+			ad.Nested(func(metrics *netlink.AttributeDecoder) error {
+				for metrics.Next() {
+					switch metrics.Type() {
+					case unix.RTAX_MTU:
+						h.mtu = int(metrics.Uint32())
+					case unix.RTAX_ADVMSS:
+						h.advmss = int(metrics.Uint32())
+					}
+				}
+				return nil
+			})
 		}
 	}
 	return h, ad.Err()
+}
+
+// mss is the maximum segment size that the kernel's TCP tells the other side (ipv4_default_advmss and ip6_default_advmss in
+// the kernel), where the interface has this MTU.
+func (h *hop) mss(mtu int, v6 bool) int {
+	switch {
+	case h.advmss > 0:
+		return min(h.advmss, math.MaxUint16)
+	case h.mtu > 0:
+		mtu = h.mtu
+	}
+	if v6 {
+		return min(max(mtu-60, 1280-60), math.MaxUint16)
+	}
+	return min(max(mtu-40, 256), math.MaxUint16-40)
 }
 
 // errno takes the system's error out of netlink's wrapping, which names internals.

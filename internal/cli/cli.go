@@ -51,7 +51,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type program struct {
 	stdout, stderr io.Writer
 	config
-	drop    func() ([]error, error) // gives every privilege up
+	drop    func(readable ...string) ([]error, error) // gives every privilege up
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
@@ -121,11 +121,14 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.operands(operands); err != nil {
 		return err
 	}
+	if err := p.checkSYN(); err != nil {
+		return err
+	}
 	conn, openErr := p.open()
 	if conn != nil {
 		defer conn.Close()
 	}
-	if _, err := p.drop(); err != nil {
+	if _, err := p.drop(p.files()...); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
 
@@ -147,6 +150,14 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	return p.trace(ctx, conn)
+}
+
+// files are those that are read later, beyond what names need.
+func (p *program) files() (all []string) {
+	if p.linuxSYN() {
+		all = append(all, wire.StackFiles()...)
+	}
+	return all
 }
 
 // operands reads host, port and length.
@@ -287,6 +298,7 @@ func (p *program) reserve(conn *wire.Conn) error {
 		}
 	}
 	p.path.Source = netip.AddrPortFrom(route.Source, ports[0])
+	p.shapeSYN(route)
 	if p.trackPort {
 		p.path.Ports = ports
 	}
@@ -468,6 +480,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	troubles.print(p.stderr)
+	p.sayECN(folded)
 	if counts.BadChecksum > 0 {
 		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
 	}

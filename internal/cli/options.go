@@ -33,6 +33,8 @@ type config struct {
 	trackPort bool
 	trackID   bool
 
+	syn synConfig
+
 	strict, loose, dnat, debug bool
 	help, helpAll, version     bool
 
@@ -53,7 +55,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
-		{"How it probes", probingOptions()},
+		{"How it probes", append(probingOptions(), synOptions()...)},
 		{"What it prints", formatOptions()},
 		{helpTitle, helpOptions()},
 	}

@@ -7,16 +7,17 @@ _tcptraceroute() {
 	[[ $cur == = ]] && cur= || { [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}; }
 	case $prev in
 	-i) COMPREPLY=($(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$cur")); return ;;
+	--syn) COMPREPLY=($(compgen -W "bare linux" -- "$cur")); return ;;
 	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;
-	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--format) return ;;
+	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--format) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --json --jsonl --format -h --help -v --version" -- "$cur"))
+		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --syn --mss --accecn --json --jsonl --format -h --help -v --version" -- "$cur"))
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--format)
+		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--format)
 			[[ ${COMP_WORDS[i+1]} == = ]] && ((i++))
 			((i++))
 			;;

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"fmt"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/report"
+	"tcptraceroute/trace"
+	"tcptraceroute/wire"
+)
+
+// synConfig says what the SYNs look like, beyond the classic flags.
+type synConfig struct {
+	shape  string // of shapes; "": see linuxSYN
+	mss    int    // 0: what the shape has
+	accecn bool
+}
+
+// The shapes of a SYN.
+const (
+	shapeBare  = "bare"
+	shapeLinux = "linux"
+)
+
+func synOptions() []option {
+	return []option{
+		{long: "syn", arg: "bare|linux", help: "bare: a SYN without options, as the old program sends it (the default); linux: the SYN that this host's own connections begin with, for firewalls that look at it", set: func(c *config, v string) error {
+			if v != shapeBare && v != shapeLinux {
+				return fmt.Errorf("Argument of --syn must be bare or linux: %s", quoted(v))
+			}
+			c.syn.shape = v
+			return nil
+		}},
+		{long: "mss", arg: "bytes", help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)", set: number("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
+		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says on stderr what the hops and the target made of it", set: do(func(c *config) {
+			c.syn.accecn = true
+			c.path.Flags |= packet.AE | packet.CWR | packet.ECE
+		})},
+	}
+}
+
+// linuxSYN reports whether the SYNs are to look like those of real connections.
+func (c *config) linuxSYN() bool { return c.syn.shape == shapeLinux }
+
+// checkSYN refuses what shapes a SYN where none is sent.
+func (c *config) checkSYN() error {
+	if !c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN) {
+		return nil
+	}
+	for _, o := range []struct {
+		given bool
+		name  string
+	}{{c.syn.shape == shapeLinux, "--syn linux"}, {c.syn.mss > 0, "--mss"}, {c.syn.accecn, "--accecn"}} {
+		if o.given {
+			return fmt.Errorf("%s is about SYNs, and -A sends none: leave one of them away, or add -S", o.name)
+		}
+	}
+	return nil
+}
+
+// shapeSYN settles window and options of the SYNs that go by this route. Where the host has timestamps switched off, the
+// plan adds them in IPv6 all the same: it has no other tag there.
+func (c *config) shapeSYN(r wire.Route) {
+	var s packet.Stack // of the bare one: nothing at all
+	s.WindowScale = packet.NoWindowScale
+	if c.linuxSYN() {
+		s = r.Stack()
+		c.path.DontFragment = true // as it finds path MTUs
+	}
+	if c.syn.mss > 0 {
+		s.MSS = uint16(c.syn.mss)
+	}
+	c.path.Options, c.path.Window = s.SYN()
+}
+
+// sayECN tells what became of Accurate ECN. A plain -E says no more than the old program: it has its scripts.
+func (p *program) sayECN(t *trace.Trace) {
+	if !p.syn.accecn {
+		return
+	}
+	for _, line := range report.ECN(t) {
+		fmt.Fprintln(p.stderr, quoted(line))
+	}
+}
