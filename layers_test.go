@@ -28,6 +28,7 @@ var layers = map[string]struct {
 	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
+	"sim/tun":           {ours: []string{"sim"}},
 	"lab":               {},
 	"test":              {ours: []string{"lab"}},
 	"bench":             {ours: []string{"lab", "packet", "sim"}},
@@ -35,7 +36,7 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "report/schema": {"report/scene"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"},
+	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "report/schema": {"report/scene"}, "internal/cli": {"lab"}, "test": {"packet", "names"}, "wire": {"lab"}, "sim": {"lab"}, "sim/tun": {"lab", "packet"},
 }
 
 func TestLayers(t *testing.T) {

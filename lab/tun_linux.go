@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"testing"
 
@@ -32,6 +34,41 @@ func (h *Host) TUN(t testing.TB, name string) *os.File {
 		t.Fatalf("lab: %s: TUN %s: %v", h.Name, name, err)
 	}
 	return f
+}
+
+// Uplink gives the host a TUN device as TUN does, with these addresses, by which all that it sends leaves: to a simulated
+// network, say. Its queue holds ten thousand packets. The interface, which is none of a link, is there to capture on.
+func (h *Host) Uplink(t testing.TB, name string, addrs ...netip.Addr) (*os.File, *Interface) {
+	t.Helper()
+	f := h.TUN(t, name)
+	i, err := h.uplink(name, addrs)
+	if err != nil {
+		t.Fatalf("lab: %s: TUN %s: %v", h.Name, name, err)
+	}
+	return f, i
+}
+
+func (h *Host) uplink(name string, addrs []netip.Addr) (*Interface, error) {
+	dev, err := h.nl.LinkByName(name)
+	if err != nil {
+		return nil, err
+	}
+	index := dev.Attrs().Index
+	if err := h.nl.LinkSetTxQLen(dev, 10000); err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen())), Flags: unix.IFA_F_NODAD}
+		if err := h.nl.AddrReplace(dev, addr); err != nil {
+			return nil, fmt.Errorf("address %s: %w", a, err)
+		}
+	}
+	for _, to := range []netip.Prefix{default4, default6} {
+		if err := h.nl.RouteReplace(&netlink.Route{Dst: ipNet(to), LinkIndex: index}); err != nil {
+			return nil, fmt.Errorf("route %s: %w", to, err)
+		}
+	}
+	return &Interface{Host: h, Name: name, Index: index}, nil
 }
 
 func openTUN(name string) (*os.File, error) {

@@ -39,6 +39,7 @@ type End struct {
 	Hop    int    // index of the router in the scenario, counted from 1, hidden ones too; after the last: the target
 	Action Action // by which a router's rules ended it; Drop, where its connection table did; Pass at the target
 	State  State  // of the target's port
+	Real   bool   // a real host answers; what, is its own affair
 }
 
 // Expect says what packets meet that are like b in all but TTL and are sent now.
@@ -193,8 +194,13 @@ func (w *walk) segment(from netip.Addr) ExpectedHop {
 func (w *walk) target(r *route, origin netip.Addr) ExpectedHop {
 	g, hop := r.path.target, len(r.nodes)
 	w.cross(r, hop)
-	w.end = End{Hop: hop + 1, State: g.state(w.port())}
 	h := w.segment(origin)
+	if g.Real {
+		w.end = End{Hop: hop + 1, Real: true}
+		h.Target = true
+		return h
+	}
+	w.end = End{Hop: hop + 1, State: g.state(w.port())}
 	switch rule := match(g.Rules, w.b); {
 	case rule.Action == Drop || rule.Action == Pass && w.end.State == Filtered:
 		return ExpectedHop{}

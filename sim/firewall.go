@@ -187,7 +187,7 @@ func (n *node) reverse(b []byte) {
 // around it.
 func (n *node) reverseError(b []byte, msg int) {
 	quote := b[msg+icmpHeaderLen:]
-	if len(quote) < msg { // not even its IP header, which is as long as that of b
+	if n := packetLen(quote); n == 0 || isIPv4(quote) != isIPv4(b) { // not even its IP header
 		return
 	}
 	f := n.flows.outside[flowOf(quote)]

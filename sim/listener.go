@@ -23,6 +23,7 @@ type conn struct {
 	name        tuple // as in the packets that come
 	route       *route
 	chance      chance
+	cause       uint64 // see Model.cause
 	irs, iss    uint32
 	established bool
 	ipID        uint16 // counts up once it is established; 0 before
@@ -37,7 +38,7 @@ type conn struct {
 }
 
 func (g *target) newConn(t *transit, name tuple) *conn {
-	c := &conn{target: g, name: name, route: t.route, chance: chance(t.chance.next())}
+	c := &conn{target: g, name: name, route: t.route, chance: chance(t.chance.next()), cause: t.cause}
 	c.iss = uint32(c.chance.next())
 	g.conns[name] = c
 	return c
@@ -159,6 +160,7 @@ func (c *conn) happen(m *Model) {
 		c.remove()
 		return
 	}
+	m.cause = c.cause
 	c.timeouts++
 	c.target.truth.Retransmitted++
 	c.sendSYNACK(m)

@@ -17,6 +17,10 @@ type Mangle struct {
 	Window     uint16
 }
 
+func (w *Mangle) none() bool {
+	return w.MSS == 0 && len(w.NoOptions) == 0 && w.ClearFlags == 0 && w.Window == 0
+}
+
 func (w *Mangle) apply(b []byte) {
 	l4 := transport(b)
 	if l4+tcpHeaderLen > len(b) {

@@ -39,18 +39,23 @@ const hostRSTDelay = 10 * time.Microsecond
 // concurrent use.
 type Model struct {
 	// Watch, unless nil, is called with every packet that gets to a router or a
-	// target, in the order of time. It must not call the model, or its Conn.
+	// target: each packet's calls come in the order of time, among packets they need
+	// not. It must not call the model, or its Conn.
 	Watch func(Arrival)
 
 	seed    uint64
 	hostRST bool
 	paths   []*path
 	byDst   map[netip.Addr]*path
+	byReal  map[netip.Addr]*path // by what the real hosts are called, see Target.Real
 
 	now      time.Duration
 	injected uint64
+	fromReal uint64 // packets of real hosts
+	cause    uint64 // number of the injected packet that what happens now goes back to; 0: none
 	queue    queue
 	ready    fifo // delivered, not yet received
+	real     fifo // got to a real host, not yet taken
 	free     fifo
 
 	reply  packet.Reply   // the segment being answered
@@ -90,6 +95,7 @@ type transit struct {
 	b      []byte
 	chance chance
 	id     uint64 // random; the same for the packet and its duplicates
+	cause  uint64 // see Model.cause
 	route  *route
 	hop    int  // index of the node it goes to, or whose answer it is; the target comes after the last
 	back   bool // it goes to the host
@@ -124,7 +130,7 @@ func New(s Scenario) (*Model, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Model{seed: mix(s.Seed + 1), hostRST: !s.NoHostRST, byDst: map[netip.Addr]*path{}}
+	m := &Model{seed: mix(s.Seed + 1), hostRST: !s.NoHostRST, byDst: map[netip.Addr]*path{}, byReal: map[netip.Addr]*path{}}
 	for i := range s.Paths {
 		spec := &s.Paths[i]
 		p := &path{index: i}
@@ -138,8 +144,33 @@ func New(s Scenario) (*Model, error) {
 		}
 		m.paths = append(m.paths, p)
 		m.byDst[spec.Target.Addr] = p
+		if spec.Target.Real {
+			for _, a := range spec.realNames() {
+				m.byReal[a] = p
+			}
+		}
 	}
 	return m, nil
+}
+
+// realNames are the addresses that the path's target may be called by behind the
+// routers.
+func (p *Path) realNames() []netip.Addr {
+	names := []netip.Addr{p.Target.Addr}
+	routes := [][]Router{p.Routers}
+	for _, c := range p.Changes {
+		routes = append(routes, c.Routers)
+	}
+	for _, routers := range routes {
+		for i := range routers {
+			for _, a := range []netip.Addr{routers[i].NAT.Dst.Addr(), routers[i].Set.Dst} {
+				if a.IsValid() {
+					names = append(names, a)
+				}
+			}
+		}
+	}
+	return names
 }
 
 func newRoute(p *path, salt uint64, routers []Router) *route {
@@ -180,6 +211,7 @@ func (m *Model) Inject(at time.Duration, b []byte) error {
 	p.sent++
 	p.last = append(p.last[:0], b...)
 	m.injected++
+	m.cause = m.injected
 	t := m.newTransit(chance(mix(m.seed^m.injected)), p.routeAt(m.now), 0)
 	t.b = append(t.b, b...)
 	m.startSpoofing(t)
@@ -187,22 +219,58 @@ func (m *Model) Inject(at time.Duration, b []byte) error {
 	return nil
 }
 
-// find returns the path that a packet from the host takes, and its length.
-func (m *Model) find(b []byte) (*path, int, error) {
-	var dst netip.Addr
-	n := 0
+// Injected is how many packets have been injected; that of the last one is its
+// number.
+func (m *Model) Injected() uint64 { return m.injected }
+
+// InjectReal takes a packet that a real host sends, which the model has handed
+// out by [Model.ReceiveReal]: its answer, most of all. For the rest it is Inject;
+// it is no packet of a path's count, and finds its path by its source.
+func (m *Model) InjectReal(at time.Duration, b []byte) error {
+	n := packetLen(b)
+	if n == 0 || n > len(b) {
+		return ErrMalformed
+	}
+	b = b[:n]
+	p := m.byReal[addrOf(flowOf(b).src)]
+	if p == nil {
+		return ErrNoRoute
+	}
+	m.run(at)
+	m.now = max(m.now, at)
+	m.fromReal++
+	m.cause = 0
+	r := p.routeAt(m.now)
+	t := m.newTransit(chance(mix(m.seed^^m.fromReal)), r, len(r.nodes))
+	t.b = append(t.b, b...)
+	m.home(t, m.now)
+	return nil
+}
+
+// ReceiveReal is Receive for the real hosts: the next packet that got to one.
+func (m *Model) ReceiveReal(now time.Duration, buf []byte) (r Received, ok bool) {
+	m.run(now)
+	return m.take(&m.real, buf)
+}
+
+// packetLen is the length of an IP packet by its header; 0 where it has none.
+func packetLen(b []byte) int {
 	switch {
 	case len(b) >= ipv4HeaderLen && isIPv4(b) && b[0]&0x0f >= 5:
-		n = max(int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:])))
-		dst = netip.AddrFrom4([4]byte(b[16:20]))
+		return max(int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:])))
 	case len(b) >= ipv6HeaderLen && b[0]>>4 == 6:
-		n = ipv6HeaderLen + int(binary.BigEndian.Uint16(b[4:]))
-		dst = netip.AddrFrom16([16]byte(b[24:40]))
+		return ipv6HeaderLen + int(binary.BigEndian.Uint16(b[4:]))
 	}
+	return 0
+}
+
+// find returns the path that a packet from the host takes, and its length.
+func (m *Model) find(b []byte) (*path, int, error) {
+	n := packetLen(b)
 	if n == 0 || n > len(b) {
 		return nil, 0, ErrMalformed
 	}
-	p := m.byDst[dst]
+	p := m.byDst[addrOf(flowOf(b).dst)]
 	if p == nil {
 		return nil, 0, ErrNoRoute
 	}
@@ -215,7 +283,7 @@ func (m *Model) Forge(at time.Duration, b []byte) {
 	t := m.newTransit(0, nil, 0)
 	t.b = append(t.b, b...)
 	t.back = true
-	m.queue.push(max(at, m.now), t)
+	m.queue.pushOut(max(at, m.now), t)
 }
 
 // Next says when something happens next; it need not be a delivery. It reports
@@ -227,18 +295,51 @@ func (m *Model) Next() (due time.Duration, ok bool) {
 	return m.queue.next()
 }
 
+// NextOut says when, by what is known now, the next packet comes out of the
+// model: for the host, or for a real one. It may turn out to be earlier, when
+// what [Model.Next] tells has happened. It reports false where none is known.
+func (m *Model) NextOut() (due time.Duration, ok bool) {
+	if m.ready.head != nil {
+		return m.ready.head.due, true
+	}
+	return m.queue.out.next()
+}
+
+// Received is a packet that comes out of the model.
+type Received struct {
+	N   int           // bytes copied
+	Due time.Duration // the instant of its arrival
+	// Probe is the number of the injected packet that it goes back to, counted from
+	// 1: the packet itself, or what it answers, as a retransmission does too. 0: none,
+	// as with what was forged or has been at a real host.
+	Probe uint64
+}
+
 // Receive copies the next packet for the host into buf, cut to buf's length, and
 // returns the instant of its arrival; ok is false where none has come by now.
 func (m *Model) Receive(now time.Duration, buf []byte) (n int, due time.Duration, ok bool) {
+	r, ok := m.ReceiveOne(now, buf)
+	return r.N, r.Due, ok
+}
+
+// ReceiveOne is Receive, and tells more of the packet.
+func (m *Model) ReceiveOne(now time.Duration, buf []byte) (r Received, ok bool) {
 	for m.ready.head == nil {
 		if next, ok := m.queue.next(); !ok || next > now {
-			return 0, 0, false
+			return Received{}, false
 		}
 		m.step()
 	}
-	t := m.ready.pop()
+	return m.take(&m.ready, buf)
+}
+
+func (m *Model) take(from *fifo, buf []byte) (r Received, ok bool) {
+	t := from.pop()
+	if t == nil {
+		return Received{}, false
+	}
 	m.free.push(t)
-	return copy(buf, t.b), t.due, true
+	return Received{copy(buf, t.b), t.due, t.cause}, true
 }
 
 // run lets everything happen that is due by now.
@@ -253,11 +354,12 @@ func (m *Model) run(now time.Duration) {
 
 func (m *Model) step() {
 	due, what := m.queue.pop()
-	m.now = due
+	m.now, m.cause = due, 0
 	what.happen(m)
 }
 
 func (t *transit) happen(m *Model) {
+	m.cause = t.cause
 	switch {
 	case t.back:
 		m.deliver(t)
@@ -273,7 +375,7 @@ func (m *Model) newTransit(c chance, r *route, hop int) *transit {
 	if t == nil {
 		t = new(transit)
 	}
-	*t = transit{b: t.b[:0], chance: c, id: mix(uint64(c)), route: r, hop: hop}
+	*t = transit{b: t.b[:0], chance: c, id: mix(uint64(c)), cause: m.cause, route: r, hop: hop}
 	return t
 }
 
@@ -304,9 +406,28 @@ func (m *Model) ahead(t *transit, at time.Duration) {
 	}
 	if t.chance.hit(link.Duplicate) {
 		c := m.copy(t)
-		m.queue.push(at+link.time(&c.chance), c)
+		m.arrive(c, at+link.time(&c.chance))
 	}
-	m.queue.push(at+link.time(&t.chance), t)
+	m.arrive(t, at+link.time(&t.chance))
+}
+
+// arrive lets a packet come to the node at t.hop at an instant. Routers that
+// would only pass it on do so at once: what becomes of the packet there depends
+// on nothing that happens until then.
+func (m *Model) arrive(t *transit, at time.Duration) {
+	switch {
+	case t.hop == len(t.route.nodes):
+		if t.route.path.target.Real {
+			m.queue.pushOut(at, t)
+			return
+		}
+	case t.route.nodes[t.hop].passes(t.b):
+		n := t.route.nodes[t.hop]
+		m.visit(t, n, at)
+		m.forward(t, n, at)
+		return
+	}
+	m.queue.push(at, t)
 }
 
 // home sends an answer of the node at t.hop back over the link before that node,
@@ -331,7 +452,7 @@ func (m *Model) homeFrom(t *transit, at time.Duration) {
 	link, back, lost := t.route.link(t.hop)
 	at += link.Delay + t.chance.below(link.Jitter) + back.time(&t.chance)
 	if t.hop == 0 {
-		m.queue.push(at, t)
+		m.queue.pushOut(at, t)
 		return
 	}
 	t.hop--

@@ -151,14 +151,24 @@ func putTTL(b []byte, v uint8) {
 	}
 }
 
-// icmpError returns the offset of the ICMP error in b, a packet that the model
-// made; 0 where it is none.
+// icmpError returns the offset of the ICMP error in b; 0 where it is none. A real
+// host may have sent b: its IP header is there, the rest need not be.
 func icmpError(b []byte) int {
+	at := ipv6HeaderLen
+	if isIPv4(b) {
+		at = int(b[0]&0x0f) * 4
+	}
+	if at+icmpHeaderLen > len(b) {
+		return 0
+	}
 	switch {
-	case isIPv4(b) && b[9] == protocolICMP && b[ipv4HeaderLen] != packet.ICMPv4EchoReply:
-		return ipv4HeaderLen
-	case !isIPv4(b) && b[6] == protocolICMPv6 && b[ipv6HeaderLen] != packet.ICMPv6EchoReply:
-		return ipv6HeaderLen
+	case isIPv4(b) && b[9] == protocolICMP && binary.BigEndian.Uint16(b[6:])&0x1fff == 0:
+		switch b[at] {
+		case packet.ICMPv4Unreachable, packet.ICMPv4TimeExceeded, packet.ICMPv4ParameterProblem:
+			return at
+		}
+	case !isIPv4(b) && b[6] == protocolICMPv6 && b[at] < 128: // RFC 4443 2.1
+		return at
 	}
 	return 0
 }

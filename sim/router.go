@@ -98,6 +98,8 @@ type node struct {
 	members      []member
 	lost         int
 	flows        flows
+	stateless    bool // it knows no connections, and has no rules
+	changes      bool // what it forwards, by Set or RandomID
 }
 
 // member is one of the routers side by side.
@@ -131,6 +133,8 @@ func newNode(r *Router, salt, branch uint64) *node {
 	if n.ttl == 0 {
 		n.ttl = routerTTL
 	}
+	n.stateless = len(r.Rules) == 0 && r.Tracking == Tracking{} && r.NAT == NAT{}
+	n.changes = r.RandomID || r.Set != Rewrite{} || !r.Mangle.none()
 	n.members = make([]member, max(1, len(r.Addrs)))
 	for i, a := range r.Addrs {
 		n.members[i].Addr = a
@@ -157,23 +161,13 @@ func (n *node) pick(t *transit) *member {
 // atRouter is what happens to a packet that comes to a router.
 func (m *Model) atRouter(t *transit) {
 	n := t.route.nodes[t.hop]
-	who := n.pick(t)
-	who.Arrived++
-	if tcpFlags(t.b).Has(packet.RST) {
-		who.Resets++
+	who := m.visit(t, n, m.now)
+	if !n.Hidden && ttl(t.b) <= 1 {
+		who.Expired++
+		m.sendError(t, n, who, timeExceeded, 0)
+		return
 	}
-	if m.Watch != nil {
-		m.Watch(Arrival{At: m.now, Path: t.route.path.index, Hop: t.hop + 1, Addr: who.Addr, Packet: t.b})
-	}
-	if !n.Hidden {
-		left := ttl(t.b)
-		if left <= 1 {
-			who.Expired++
-			m.sendError(t, n, who, timeExceeded, 0)
-			return
-		}
-		putTTL(t.b, left-1)
-	}
+	n.age(t.b) // before the rules: what a firewall rejects is quoted as it would have gone on
 	switch rule := match(n.Rules, t.b); rule.Action {
 	case Drop:
 		who.Dropped++
@@ -197,13 +191,49 @@ func (m *Model) atRouter(t *transit) {
 		m.free.push(t)
 		return
 	}
-	n.Set.apply(t.b)
-	n.Mangle.apply(t.b)
-	if n.RandomID && isIPv4(t.b) {
-		put16(t.b, 4, uint16(t.chance.next()), ipv4Sum)
+	m.leave(t, n, m.now)
+}
+
+// visit takes down that a packet comes to a router.
+func (m *Model) visit(t *transit, n *node, at time.Duration) *member {
+	who := n.pick(t)
+	who.Arrived++
+	if tcpFlags(t.b).Has(packet.RST) {
+		who.Resets++
+	}
+	if m.Watch != nil {
+		m.Watch(Arrival{At: at, Path: t.route.path.index, Hop: t.hop + 1, Addr: who.Addr, Packet: t.b})
+	}
+	return who
+}
+
+// passes tells whether the router only passes a packet on, whenever that may be.
+func (n *node) passes(b []byte) bool { return n.stateless && (n.Hidden || ttl(b) > 1) }
+
+// age takes one off the TTL.
+func (n *node) age(b []byte) {
+	if !n.Hidden {
+		putTTL(b, ttl(b)-1)
+	}
+}
+
+// forward is atRouter for a packet that passes.
+func (m *Model) forward(t *transit, n *node, at time.Duration) {
+	n.age(t.b)
+	m.leave(t, n, at)
+}
+
+// leave sends a packet on, changed as the router changes all.
+func (m *Model) leave(t *transit, n *node, at time.Duration) {
+	if n.changes {
+		n.Set.apply(t.b)
+		n.Mangle.apply(t.b)
+		if n.RandomID && isIPv4(t.b) {
+			put16(t.b, 4, uint16(t.chance.next()), ipv4Sum)
+		}
 	}
 	t.hop++
-	m.ahead(t, m.now)
+	m.ahead(t, at)
 }
 
 // errorKind is an ICMP error by what it says; its type differs between families.

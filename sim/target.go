@@ -16,7 +16,11 @@ type Target struct {
 	State State // of the ports that Ports doesn't name
 	Ports map[uint16]State
 	Rules []Rule // its own firewall
-	TTL   uint8  // of its answers as they are sent; 0: 64
+	// Real: not the model answers for the target but a real host, to which somebody
+	// carries the packets: [Model.ReceiveReal], [Model.InjectReal]. Its Link lies
+	// before it; Rules, State and the rest don't count.
+	Real bool
+	TTL  uint8 // of its answers as they are sent; 0: 64
 	// A listening Linux agrees to ECN and answers each TCP option in kind, unless
 	// told otherwise.
 	NoECN, NoOptions bool
@@ -59,6 +63,11 @@ func (m *Model) atTarget(t *transit) {
 	g.truth.Arrived++
 	if m.Watch != nil {
 		m.Watch(Arrival{At: m.now, Path: t.route.path.index, Hop: t.hop + 1, Addr: dst, Target: true, Packet: t.b})
+	}
+	if g.Real {
+		t.due = m.now
+		m.real.push(t)
+		return
 	}
 	switch rule := match(g.Rules, t.b); rule.Action {
 	case Drop:

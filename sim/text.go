@@ -52,7 +52,7 @@ import (
 // Of targets, the state of all ports and that of some:
 //
 //	open closed filtered challenge open=N,... closed=N,... filtered=N,... challenge=N,...
-//	no-ecn no-options no-echo
+//	real no-ecn no-options no-echo
 //
 // [Scenario.String] writes this form. Errors wrap [ErrScenario].
 func Parse(text string) (Scenario, error) {

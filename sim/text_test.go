@@ -27,7 +27,7 @@ change time=2s
 router 10.0.0.9
 target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 no-ecn no-options no-echo reject=3:1
 router 2001:db8::1 dnat=[2001:db8::2]:80
-target 2001:db8::9 filtered
+target 2001:db8::9 filtered real
 `
 
 func TestParse(t *testing.T) {
@@ -71,7 +71,7 @@ func TestParse(t *testing.T) {
 		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,
 			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge}, NoECN: true, NoOptions: true, NoEcho: true, Rules: []Rule{{Reject, 3, 1, 1, AllSegments}}}},
 		{s.Paths[1].Routers[0].NAT.Dst, netip.MustParseAddrPort("[2001:db8::2]:80")},
-		{s.Paths[1].Target, Target{Addr: a("2001:db8::9"), State: Filtered}},
+		{s.Paths[1].Target, Target{Addr: a("2001:db8::9"), State: Filtered, Real: true}},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
 			t.Errorf("%d: %+v, want %+v", i, c.got, c.want)

@@ -46,7 +46,9 @@ type TargetTruth struct {
 	HalfOpen      int // connections half open now
 }
 
-// Truth returns what has happened so far on a path of the scenario.
+// Truth returns what has happened so far on a path of the scenario. Of packets
+// that are still under way, it may tell what will be met before anything can
+// decide otherwise: routers that only pass them on.
 func (m *Model) Truth(path int) Truth {
 	p := m.paths[path]
 	t := Truth{Sent: p.sent, Target: p.target.truth}

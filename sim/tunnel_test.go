@@ -70,3 +70,89 @@ func TestSourceRate(t *testing.T) {
 		}
 	})
 }
+
+// A path that ends at a real host hands its packets out, and takes the answers in.
+func TestRealHost(t *testing.T) {
+	both(t, func(t *testing.T, f family) {
+		const path = "router $1 delay=1ms\nrouter $2 delay=2ms dnat=$a snat=$b\nrouter $3 delay=3ms\ntarget $T real delay=4ms"
+		m := f.network(t, path)
+		if e, err := m.Expect(must(f.syn(9).AppendBinary(nil))); err != nil || !e.End.Real || len(e.Hops) != 4 || e.Hops[3].RTT != ms(20) {
+			t.Errorf("expected: %+v, %v", e, err)
+		}
+		inject(t, m, 0, f.syn(9))
+		if due, ok := m.NextOut(); ok {
+			t.Errorf("known at once to come out at %v, though a router has to translate it", due)
+		}
+		buf := make([]byte, 2000)
+		if _, ok := m.ReceiveReal(ms(10)-1, buf); ok {
+			t.Error("handed out before it gets there")
+		}
+		r, ok := m.ReceiveReal(ms(10), buf)
+		var seen packet.Reply
+		if err := packet.Parse(buf[:r.N], &seen); !ok || err != nil || r.Due != ms(10) || r.Probe != 1 {
+			t.Fatalf("%+v, %v, %v", r, ok, err)
+		}
+		if seen.IP.Dst != f.addr("$a") || seen.IP.Src != f.addr("$b") || seen.IP.TTL != 6 || seen.Checksum != packet.CheckGood {
+			t.Errorf("handed out: %+v", seen.IP)
+		}
+		answer, err := packet.AppendTCP(nil, &packet.Segment{
+			Src: netip.AddrPortFrom(seen.IP.Dst, 80), Dst: netip.AddrPortFrom(seen.IP.Src, seen.TCP.SrcPort), TTL: 64,
+			Flags: packet.SYN | packet.ACK, Ack: seen.TCP.Seq + 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.InjectReal(ms(11), answer); err != nil {
+			t.Fatal(err)
+		}
+		all := receive(t, m, ms(21))
+		if len(all) != 1 || all[0].From() != f.target || all[0].IP.Dst != f.host || all[0].TCP.DstPort != testPort || all[0].IP.TTL != 61 || all[0].at != ms(21) {
+			t.Errorf("received: %+v", all)
+		}
+		if reset, ok := m.ReceiveReal(ms(100), buf); !ok || reset.Due != ms(21)+hostRSTDelay+ms(10) {
+			t.Errorf("the host's reset: %+v, %v", reset, ok)
+		}
+		for _, b := range [][]byte{nil, answer[:10], must(f.syn(3).AppendBinary(nil))} {
+			if err := m.InjectReal(ms(200), b); err == nil {
+				t.Errorf("took % x", b)
+			}
+		}
+	})
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Whatever a real host sends, the routers on its way take it.
+func FuzzInjectReal(f *testing.F) {
+	for _, fam := range families {
+		p := fam.syn(9)
+		b := must(p.AppendBinary(nil))
+		f.Add(b)
+		if fam.v4 {
+			copy(b[12:], must(fam.syn(9).AppendBinary(nil))[16:20])
+		} else {
+			copy(b[8:], must(fam.syn(9).AppendBinary(nil))[24:40])
+		}
+		f.Add(b)
+		e, err := packet.AppendICMP(nil, &packet.ICMPError{Src: fam.target, Dst: fam.host, TTL: 64, Type: unreachable.icmpType(fam.v4), Quote: must(p.AppendBinary(nil))})
+		f.Add(must(e, err))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, fam := range families {
+			m := fam.network(t, "router $1 dnat=$a snat=$b random-isn\nrouter $2 set-seq=+1\ntarget $T real")
+			inject(t, m, 0, fam.syn(9))
+			m.InjectReal(ms(1), b) // an error: not a packet of the target
+			buf := make([]byte, 100)
+			for {
+				if _, _, ok := m.Receive(time.Hour, buf); !ok {
+					break
+				}
+			}
+		}
+	})
+}

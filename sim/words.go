@@ -417,6 +417,7 @@ var targetWords = slices.Concat(
 		number("ttl", 8, func(t *Target) *uint8 { return &t.TTL }),
 		stateWord(Open, "open"), stateWord(Closed, "closed"),
 		stateWord(Filtered, "filtered"), stateWord(Challenge, "challenge"),
+		flag("real", func(t *Target) *bool { return &t.Real }),
 		flag("no-ecn", func(t *Target) *bool { return &t.NoECN }),
 		flag("no-options", func(t *Target) *bool { return &t.NoOptions }),
 		flag("no-echo", func(t *Target) *bool { return &t.NoEcho }),

@@ -1,0 +1,18 @@
+// Package tun puts a simulated network behind a TUN device, so that any program can trace through it: a [Front] is the
+// model of package sim under the machine's clock. It answers what the host of the device sends, and where a path's target
+// is real (sim.Target.Real), carries the packets on to a second device, behind which a Linux kernel answers.
+//
+//	near := host.TUN(t, "tun0")                        // see package lab; then addresses and routes
+//	f, err := tun.Start(near, model, tun.Options{})
+//	...                                                // programs trace
+//	record, err := f.Stop()                            // what passed, and when
+//
+// How it keeps time. One thread of its own, with real-time priority where that is allowed, does everything, so that there is
+// no hand-over and no lock to wait for. It sleeps to shortly before an answer is due ([Spin]) and looks at the clock until it
+// is; what happens inside the model, such as a packet's coming to the fifth router, needs no more than the kernel's timer. A
+// packet of the host is taken at the instant at which it is read, and the record holds the instant at which its answer was
+// written: the difference is the true round-trip time, what a program shows on top of it is the program's error, and what
+// the thread's waking up took, which a capture on the device (lab.Interface.Capture) tells.
+//
+// The host's kernel resets what no socket wants by itself. So the scenario must say NoHostRST.
+package tun
