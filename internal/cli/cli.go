@@ -55,8 +55,15 @@ type program struct {
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
-	plan    *trace.Path
+	plan    plan
 	out     string // the interface that the probes leave by
+}
+
+// plan is what is asked of whatever decides on the probes.
+type plan interface {
+	trace.Plan
+	Length(wanted int) int // in bytes, at least what the headers need
+	Last() int             // the last TTL that may be asked
 }
 
 // errNotReached ends a trace whose target gave no answer.
@@ -122,6 +129,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if err := p.checkSYN(); err != nil {
+		return err
+	}
+	if err := p.watch.check(&p.config); err != nil {
 		return err
 	}
 	conn, openErr := p.open()
@@ -302,12 +312,11 @@ func (p *program) reserve(conn *wire.Conn) error {
 	if p.trackPort {
 		p.path.Ports = ports
 	}
-	plan, err := trace.NewPath(p.path)
-	if err != nil {
+	if p.plan, err = p.newPlan(); err != nil {
 		return err
 	}
-	p.plan, p.out = plan, route.Interface
-	if least := plan.Length(0); p.path.Length != 0 && p.path.Length < least {
+	p.out = route.Interface
+	if least := p.plan.Length(0); p.path.Length != 0 && p.path.Length < least {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
 	device := fmt.Sprintf("Selected device %s, address %s", route.Interface, route.Source)
@@ -316,6 +325,14 @@ func (p *program) reserve(conn *wire.Conn) error {
 	}
 	fmt.Fprintf(p.stderr, "%s for outgoing packets\n", quoted(device))
 	return nil
+}
+
+func (p *program) newPlan() (plan, error) {
+	if p.watch.on() {
+		p.watch.defaults()
+		return trace.NewRounds(p.path, p.watch.interval, p.watch.count)
+	}
+	return trace.NewPath(p.path)
 }
 
 // ownSource refuses, to users who are not root, a source address that their own connections couldn't have: the program may
@@ -447,12 +464,8 @@ func (p *program) announce() {
 // trace carries the trace out and prints it.
 func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	p.announce()
-	o := trace.Options{Wait: p.path.Wait, Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
-	if p.debug {
-		o.Observe = debug(p.stderr)
-		if !p.root {
-			o.Observe = ofOurs(o.Observe)
-		}
+	if p.watch.on() {
+		return p.watched(ctx, conn)
 	}
 	folded := trace.NewTrace(p.path)
 	var counts trace.Counts
@@ -469,7 +482,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	defer stop(nil)
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
-	counts, err = trace.Run(running, conn, p.plan, o, func(r trace.Result) {
+	counts, err = trace.Run(running, conn, p.plan, p.engine(conn), func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
 			p.resolve.Start(r.Reply.From())
 		}
@@ -479,14 +492,8 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	if werr := w.close(); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
-	troubles.print(p.stderr)
+	p.warn(&troubles, counts)
 	p.sayECN(folded)
-	if counts.BadChecksum > 0 {
-		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
-	}
-	if counts.NearMisses >= trace.NearMissAlarm {
-		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)
-	}
 	if err := came(); err != nil {
 		return err
 	}
@@ -494,6 +501,29 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		fmt.Fprintf(p.stderr, "%s answered [%s], but which probe it answered could not be told\n", u.Reply.From(), report.State(u.Reply.TCP.Flags))
 	}
 	return nil
+}
+
+// engine is what the engine is told.
+func (p *program) engine(conn *wire.Conn) trace.Options {
+	o := trace.Options{Wait: p.path.Wait, Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
+	if p.debug {
+		o.Observe = debug(p.stderr)
+		if !p.root {
+			o.Observe = ofOurs(o.Observe)
+		}
+	}
+	return o
+}
+
+// warn says what was not as it should be.
+func (p *program) warn(t *troubles, counts trace.Counts) {
+	t.print(p.stderr)
+	if counts.BadChecksum > 0 {
+		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
+	}
+	if counts.NearMisses >= trace.NearMissAlarm {
+		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)
+	}
 }
 
 // troubles collects the probes that failed on this host, to say in words what their marks mean.

@@ -40,6 +40,8 @@ type config struct {
 
 	formatConfig
 
+	watch watching
+
 	host       string
 	service    string // of the port operand, where serviceSet
 	serviceSet bool
@@ -57,6 +59,7 @@ func groups() []group {
 		{"Classic options", classicOptions()},
 		{"How it probes", append(probingOptions(), synOptions()...)},
 		{"What it prints", formatOptions()},
+		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}
 }
