@@ -21,10 +21,10 @@ var layers = map[string]struct {
 	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
 	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
 	"names":             {never: []string{"log"}},
-	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "time", "log", "syscall", "unsafe"}}, // a pure function of the trace
-	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                    // shows, opens nothing
-	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},          // the JSON, versioned
-	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                                  // for tests
+	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "syscall", "unsafe"}}, // a pure function of the trace
+	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},            // shows, opens nothing
+	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the JSON, versioned
+	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                          // for tests
 	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},

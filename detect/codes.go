@@ -1,14 +1,60 @@
 package detect
 
-// Code names a kind of finding, for programs: it never changes.
+// Code names a kind of finding, for programs: it never changes. docs/findings.md explains each.
 type Code string
 
 const (
-	PortOpen   Code = "port-open"
-	PortClosed Code = "port-closed"
+	// What the target says, or what is said in its name.
+	PortOpen     Code = "port-open"
+	PortClosed   Code = "port-closed"
+	PortUnclear  Code = "port-unclear"
+	TargetAlive  Code = "target-alive"
+	ResetOnPath  Code = "reset-on-path"
+	TCPProxy     Code = "tcp-proxy"
+	LocalGateway Code = "local-gateway"
+
+	// Where the probes end without a word.
+	FilteredPort Code = "filtered-port"
+	FilteredSYN  Code = "filtered-syn"
+	FilteredTCP  Code = "filtered-tcp"
+	PathEnds     Code = "path-ends"
+	Filtered     Code = "filtered"
+	BrokenBranch Code = "broken-branch"
+	HopLimit     Code = "hop-limit"
+
+	// Where somebody says no.
+	RejectedByRouter   Code = "rejected-by-router"
+	RejectedByTarget   Code = "rejected-by-target"
+	UnreachableNetwork Code = "unreachable-network"
+	UnreachableHost    Code = "unreachable-host"
+	RoutingLoop        Code = "routing-loop"
+	MTULimit           Code = "mtu-limit"
+
+	// What is changed on the way.
+	DNAT            Code = "dnat"
+	SNAT            Code = "snat"
+	HiddenRewrite   Code = "hidden-rewrite"
+	MSSClamped      Code = "mss-clamped"
+	OptionsRemoved  Code = "options-removed"
+	SeqRewritten    Code = "seq-rewritten"
+	IPIDRewritten   Code = "ip-id-rewritten"
+	DSCPChanged     Code = "dscp-changed"
+	ECNErased       Code = "ecn-erased"
+	HeaderRewritten Code = "header-rewritten"
+
+	// What the way is like.
+	LoadBalancer     Code = "load-balancer"
+	AsymmetricReturn Code = "asymmetric-return"
+	ICMPRateLimit    Code = "icmp-rate-limit"
 )
 
 // Codes are all there are.
 func Codes() []Code {
-	return []Code{PortOpen, PortClosed}
+	return []Code{
+		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway,
+		FilteredPort, FilteredSYN, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
+		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit,
+		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, DSCPChanged, ECNErased, HeaderRewritten,
+		LoadBalancer, AsymmetricReturn, ICMPRateLimit,
+	}
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -10,23 +11,28 @@ import (
 
 // facts are the evidence in the form that findings are made from.
 type facts struct {
-	*path                       // the trace itself
-	echo, ack, port, flow *path // nil: there was none
-	counts                trace.Counts
+	*path                              // the trace itself
+	echo, ack, port, flow, loose *path // nil: there was none
+	counts                       trace.Counts
+	complete                     bool // the trace came to its end: silence means something
 }
 
 func read(e *Evidence) *facts {
-	return &facts{
+	f := &facts{
 		path: newPath(&e.View), echo: newPath(e.Echo), ack: newPath(e.ACK), port: newPath(e.Port), flow: newPath(e.Flow),
-		counts: e.Counts,
+		loose: newPath(e.Loose), counts: e.Counts, complete: true,
 	}
+	for ttl := e.Trace.First(); ttl <= e.Trace.Last(); ttl++ {
+		f.complete = f.complete && e.Trace.Complete(ttl)
+	}
+	return f
 }
 
 // path is one trace.
 type path struct {
 	options trace.PathOptions
 	target  netip.AddrPort
-	hops    []hop         // those that were asked, in order; not one for each TTL where the first is above 1
+	hops    []hop         // those that were asked, in order
 	answer  *trace.Result // the target's first; nil: it never answered
 	refusal *trace.Result // the first ICMP error that ended the path; nil: none
 }
@@ -44,10 +50,10 @@ func newPath(v *View) *path {
 	if v == nil || v.Trace == nil {
 		return nil
 	}
-	p := &path{options: v.Options, target: netip.AddrPortFrom(v.Options.Target.Addr().WithZone(""), v.Options.Target.Port())}
+	to := v.Options.Target
+	p := &path{options: v.Options, target: netip.AddrPortFrom(to.Addr().WithZone(""), to.Port())}
 	for ttl := v.Trace.First(); ttl <= v.Trace.Last(); ttl++ {
-		h := v.Trace.Hop(ttl)
-		if len(h.Probes) > 0 {
+		if h := v.Trace.Hop(ttl); len(h.Probes)+len(h.Extra) > 0 {
 			p.add(h)
 		}
 	}
@@ -65,10 +71,6 @@ func (p *path) add(h trace.Hop) {
 		case r.Fate == trace.Lost:
 			x.lost++
 		case r.Reply == nil:
-		case r.Reply.Kind == packet.KindTimeExceeded:
-			if from := r.Reply.From(); !slices.Contains(x.routers, from) {
-				x.routers = append(x.routers, from)
-			}
 		case r.FromTarget():
 			if p.answer == nil {
 				p.answer = r
@@ -79,13 +81,110 @@ func (p *path) add(h trace.Hop) {
 			}
 		}
 	}
+	for r := range x.replies() {
+		if from := r.Reply.From(); r.Reply.Kind == packet.KindTimeExceeded && !slices.Contains(x.routers, from) {
+			x.routers = append(x.routers, from)
+		}
+	}
 	p.hops = append(p.hops, x)
+}
+
+// replies yields the answered probes of a hop, those answered late included; second answers are left out.
+func (h *hop) replies() func(yield func(*trace.Result) bool) {
+	return func(yield func(*trace.Result) bool) {
+		for i := range h.results {
+			if h.results[i].Reply != nil && !yield(&h.results[i]) {
+				return
+			}
+		}
+		for i := range h.extra {
+			if h.extra[i].Fate == trace.Late && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
+				return
+			}
+		}
+	}
+}
+
+func (h *hop) answered() bool {
+	for range h.replies() {
+		return true
+	}
+	return false
+}
+
+// at is the hop at a TTL; nil where none was asked.
+func (p *path) at(ttl int) *hop {
+	i, ok := slices.BinarySearchFunc(p.hops, ttl, func(h hop, ttl int) int { return h.ttl - ttl })
+	if !ok {
+		return nil
+	}
+	return &p.hops[i]
 }
 
 // distance is the TTL of the probes that the target answered; 0: it didn't, or which it was isn't known.
 func (p *path) distance() int {
-	if p.answer == nil || p.answer.Fate == trace.Shared {
+	if p == nil || p.answer == nil || p.answer.Fate == trace.Shared {
 		return 0
 	}
 	return int(p.answer.Probe.TTL)
+}
+
+// lastRouter is the highest TTL at which a router said time exceeded; where none did, the one before the first.
+func (p *path) lastRouter() int {
+	for _, h := range slices.Backward(p.hops) {
+		if len(h.routers) > 0 {
+			return h.ttl
+		}
+	}
+	return p.first() - 1
+}
+
+// first is the first TTL that was asked.
+func (p *path) first() int {
+	if len(p.hops) == 0 {
+		return 1
+	}
+	return p.hops[0].ttl
+}
+
+// others are the traces that were made to tell cases apart, each with what it is called in evidence.
+func (f *facts) others() []witness {
+	var all []witness
+	for _, w := range []witness{
+		{f.echo, "ICMP echo requests"}, {f.ack, "ACK segments"}, {f.flow, "SYNs from another source port"},
+	} {
+		if w.path != nil {
+			all = append(all, w)
+		}
+	}
+	if f.port != nil {
+		all = append(all, witness{f.port, fmt.Sprintf("SYNs to port %d", f.port.target.Port())})
+	}
+	return all
+}
+
+// witness is a trace of another kind.
+type witness struct {
+	*path
+	what string // it sends
+}
+
+// farthest is the greatest distance at which anything was answered in the target's name, by any kind of probe: nobody but
+// the target itself can be that far. It is 0 where there was no such answer.
+func (f *facts) farthest() int {
+	d := f.distance()
+	for _, w := range f.others() {
+		d = max(d, w.distance())
+	}
+	return d
+}
+
+// backLength is how many routers an answer with this TTL has passed, where its sender gave it one of the usual ones.
+func backLength(ttl uint8) int {
+	for _, initial := range []int{32, 64, 128} {
+		if int(ttl) <= initial && initial-int(ttl) < initial/2 {
+			return initial - int(ttl)
+		}
+	}
+	return 255 - int(ttl)
 }

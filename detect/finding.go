@@ -51,6 +51,9 @@ type Evidence struct {
 	ACK  *View // with ACK segments in place of SYNs
 	Port *View // to another port
 	Flow *View // the same, from another source port
+
+	// Loose is the same trace with answers believed that bring back another sequence number.
+	Loose *View
 }
 
 // View is one trace.
@@ -76,5 +79,7 @@ func Findings(e Evidence) []Finding {
 
 // families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
 func families() []func(*facts) []Finding {
-	return []func(*facts) []Finding{state}
+	return []func(*facts) []Finding{
+		state, impostor, gateway, dropped, refused, loop, nat, headers, sequence, balanced, wayBack, limited,
+	}
 }

@@ -8,20 +8,59 @@ import (
 
 // state finds what the target itself says of the port.
 func state(f *facts) []Finding {
-	if f.answer == nil {
+	if f.answer == nil || f.impostorDistance() > 0 {
 		return nil
 	}
-	flags := f.answer.Reply.TCP.Flags
-	x := Finding{After: f.distance(), Before: f.distance(), Confidence: Certain, Weight: weightState}
+	port, d := f.target.Port(), f.distance()
+	x := Finding{After: d, Before: d, Confidence: Certain, Weight: weightState, Evidence: []string{f.answerText(f.path)}}
+	reply, sent := f.answer.Reply, f.answer.Probe
+	flags := reply.TCP.Flags
 	switch {
+	case reply.Kind == packet.KindEcho:
+		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
+	case sent.Flags.Has(packet.ACK) && flags.Has(packet.RST):
+		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to no connection", port)
+		x.Advice = "An ACK doesn't tell open from closed. Trace without -A for the port's state."
 	case flags.Has(packet.RST):
-		x.Code = PortClosed
-		x.Title = fmt.Sprintf("Port %d is closed: the target resets the connection", f.target.Port())
+		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
+		x.Advice = "The path is fine. Is the service running there, and listening on this address and port?"
+		x.Confidence = f.refusedItself()
+		if x.Confidence == Certain {
+			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
+		} else {
+			x.Evidence = append(x.Evidence, "No answer of another kind from the target was there to compare with: a firewall may reset in its name.")
+		}
 	case flags.Has(packet.SYN | packet.ACK):
-		x.Code = PortOpen
-		x.Title = fmt.Sprintf("Port %d is open", f.target.Port())
+		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
 	default:
-		return nil
+		x.Code, x.Title = PortUnclear, fmt.Sprintf("Port %d is unclear: the target answers a SYN with %v", port, flags)
+		x.Advice = "It takes the SYN for a part of a connection that it already has with these ports. Trace again, for another source port."
+		x.Confidence, x.Weight = Likely, weightNotice
 	}
 	return []Finding{x}
+}
+
+// answerText says how the target answered.
+func (f *facts) answerText(p *path) string {
+	r := p.answer
+	what := r.Reply.TCP.Flags.String()
+	if r.Reply.Kind == packet.KindEcho {
+		what = "An echo reply"
+	}
+	where := "to which probe could not be told"
+	if d := p.distance(); d > 0 {
+		where = fmt.Sprintf("to probes with TTL %d and up", d)
+	}
+	return fmt.Sprintf("%s came from %v %s, with a TTL of %d.", what, r.Reply.From(), where, r.Reply.IP.TTL)
+}
+
+// refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered came
+// from as far away, by the same way back.
+func (f *facts) refusedItself() Confidence {
+	for _, w := range f.others() {
+		if w.answer != nil && w.distance() == f.distance() && backLength(w.answer.Reply.IP.TTL) == backLength(f.answer.Reply.IP.TTL) {
+			return Certain
+		}
+	}
+	return Likely
 }

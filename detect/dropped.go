@@ -1,0 +1,176 @@
+package detect
+
+import (
+	"fmt"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+)
+
+// enoughSilence is how many hops in a row must say nothing before silence is more than a few silent routers.
+const enoughSilence = 3
+
+// dropped finds where probes end without a word: firewalls that drop, and paths that are dead. What kind of probes gets
+// farther than that tells what is dropped, and the first hop that such probes are answered from tells where.
+func dropped(f *facts) []Finding {
+	if f.answer != nil || f.refusal != nil || !f.complete || len(f.hops) == 0 || f.cycle() > 0 {
+		return nil
+	}
+	last := f.lastRouter()
+	silent, failed := 0, 0
+	for _, h := range f.hops {
+		if h.ttl > last && h.lost > 0 {
+			silent++
+		}
+		for _, r := range h.results {
+			if r.Fate == trace.Failed {
+				failed++
+			}
+		}
+	}
+	d := &drop{facts: f, last: last}
+	switch {
+	case silent == 0 && failed > 0 || len(f.hops) == failed:
+		return nil // this host could not send; that is no finding about the path
+	case silent < enoughSilence && f.hops[len(f.hops)-1].ttl >= f.maxTTL():
+		return []Finding{d.limit(silent)}
+	case silent < enoughSilence:
+		return nil
+	}
+	return []Finding{d.finding()}
+}
+
+// maxTTL is the highest TTL that might be asked.
+func (p *path) maxTTL() int {
+	if p.options.MaxTTL == 0 {
+		return trace.DefaultMaxTTL
+	}
+	return p.options.MaxTTL
+}
+
+// drop is what is known of a place where probes vanish.
+type drop struct {
+	*facts
+	last int // the hop that they get to for sure
+}
+
+// limit is the finding where the trace just ended too early.
+func (d *drop) limit(silent int) Finding {
+	x := Finding{
+		Code: HopLimit, Confidence: Likely, Weight: weightNotice, After: d.last, Before: d.last,
+		Title:    fmt.Sprintf("The trace ended at its limit of %d hops, before the target", d.maxTTL()),
+		Evidence: []string{fmt.Sprintf("The last answer came from %s.", d.hopName(d.last))},
+		Advice:   "Trace again with a larger -m.",
+	}
+	if silent > 0 {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Behind it %s asked, and silent. A firewall that drops the probes would look the same.", times(silent, "hop was", "hops were")))
+	}
+	return x
+}
+
+// reach is the hop at which a trace of another kind first got an answer beyond the place, from a router or from the
+// target itself; 0: it got no farther. An answer in the target's name from nearer than the target is somebody else's.
+func (d *drop) reach(p *path) int {
+	if p == nil {
+		return 0
+	}
+	for _, h := range p.hops {
+		if h.ttl > d.last && len(h.routers) > 0 {
+			return h.ttl
+		}
+	}
+	if n := p.distance(); n > d.last && n == d.farthest() {
+		return n
+	}
+	return 0
+}
+
+// finding decides what is dropped.
+func (d *drop) finding() Finding {
+	x := Finding{Weight: weightFatal, Confidence: Certain, After: d.last, Before: d.last + 1}
+	port := d.target.Port()
+	what := fmt.Sprintf("SYNs to port %d", port)
+	if d.options.Protocol == packet.ProtoEcho {
+		what = "ICMP echo requests"
+	} else if d.options.Flags.Has(packet.ACK) {
+		what = fmt.Sprintf("ACKs to port %d", port)
+	}
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%s got to %s, and no farther: %s behind it were silent.", what, d.hopName(d.last), times(d.silentHops(), "hop", "hops")))
+
+	before := 0
+	passed := func(p *path, who string) bool {
+		n := d.reach(p)
+		if n == 0 {
+			if p != nil {
+				x.Evidence = append(x.Evidence, fmt.Sprintf("%s got no farther either.", who))
+			}
+			return false
+		}
+		if before == 0 || n < before {
+			before = n
+		}
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s answered.", who, d.who(p, n)))
+		return true
+	}
+	flow := passed(d.flow, "The same SYNs from another source port")
+	other := d.port != nil && passed(d.port, fmt.Sprintf("SYNs to port %d", d.port.target.Port()))
+	ack := passed(d.ack, fmt.Sprintf("ACKs to port %d", port))
+	echo := passed(d.echo, "ICMP echo requests")
+	if before > 0 {
+		x.Before = before
+	}
+	place := d.between(x.After, x.Before)
+	whom := d.owner(x.After, x.Before)
+	switch {
+	case flow:
+		x.Code, x.Confidence, x.Weight = BrokenBranch, Likely, weightFatal
+		x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", port, place)
+		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, if it is always the same source ports; or it was broken for a moment. Ask %s.", whom)
+	case other:
+		x.Code = FilteredPort
+		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
+		x.Advice = fmt.Sprintf("A firewall there lets port %d pass and drops port %d. Ask %s.", d.port.target.Port(), port, whom)
+		if ack {
+			x.Advice = fmt.Sprintf("A packet filter there drops new connections to port %d. Ask %s.", port, whom)
+		}
+	case ack:
+		x.Code = FilteredSYN
+		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
+		x.Advice = fmt.Sprintf("A packet filter there lets packets of established connections pass, and drops what opens one. Ask %s.", whom)
+	case echo:
+		x.Code = FilteredTCP
+		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
+		x.Advice = fmt.Sprintf("A firewall there drops TCP to this target, or all of it but some ports that were not tried. Ask %s.", whom)
+	case d.echo != nil || d.port != nil || d.ack != nil:
+		x.Code, x.Confidence = PathEnds, Possible
+		x.Title = fmt.Sprintf("Nothing gets farther than %s", d.hopName(d.last))
+		x.Advice = fmt.Sprintf("Either a firewall behind it drops everything to this target, or the path is broken there, or the target is down: these look the same from here. Ask %s.", d.owner(d.last, d.last))
+	default:
+		x.Code, x.Confidence = Filtered, Possible
+		x.Title = fmt.Sprintf("The probes vanish behind %s", d.hopName(d.last))
+		x.Advice = "A firewall drops them, or the path is broken there. --explain sends a few probes of other kinds to tell these apart."
+	}
+	if x.Before == d.farthest() && x.Code != BrokenBranch && before > 0 {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it. Nothing from outside tells these apart.")
+	}
+	return x
+}
+
+// who is who answered a trace of another kind at a hop.
+func (d *drop) who(p *path, ttl int) string {
+	if h := p.at(ttl); h != nil && len(h.routers) > 0 {
+		return fmt.Sprintf("the router %v, hop %d,", h.routers[0], ttl)
+	}
+	return fmt.Sprintf("the target, hop %d,", ttl)
+}
+
+func (d *drop) silentHops() (n int) {
+	for _, h := range d.hops {
+		if h.ttl > d.last && h.lost > 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,166 @@
+package detect
+
+import (
+	"fmt"
+	"strings"
+
+	"tcptraceroute/packet"
+)
+
+// headers finds what middleboxes do to the rest of the headers.
+func headers(f *facts) []Finding {
+	var all []Finding
+	add := func(x *Finding) {
+		if x != nil {
+			all = append(all, *x)
+		}
+	}
+	add(f.clamped())
+	add(f.stripped())
+	add(f.unmarked())
+	add(f.noECN())
+	add(f.scrubbed())
+	add(f.hidden())
+	add(f.elsewise())
+	return all
+}
+
+// clamped is a maximum segment size that is another.
+func (f *facts) clamped() *Finding {
+	w := f.rewritten(packet.FieldMSS, func(c packet.Change) bool { return c.Field == packet.FieldMSS && c.Alteration == packet.Altered })
+	if w == nil {
+		return nil
+	}
+	x := f.rewriteFinding(w, MSSClamped, weightNotice, fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
+	x.Advice = fmt.Sprintf("Somebody knows that the path takes packets of %d bytes at the most, a tunnel perhaps. That prevents MTU trouble for TCP, and is no fault.", w.Seen+mssOverhead(f.target.Addr().Is4()))
+	return &x
+}
+
+// mssOverhead is what the headers add to a full segment.
+func mssOverhead(v4 bool) uint64 {
+	if v4 {
+		return 40
+	}
+	return 60
+}
+
+// stripped is TCP options that are taken out.
+func (f *facts) stripped() *Finding {
+	gone := func(c packet.Change) bool {
+		return c.Field.IsOption() && (c.Alteration == packet.Removed || c.Alteration == packet.Overwritten)
+	}
+	w := f.rewritten(packet.FieldOption, gone)
+	if w == nil {
+		return nil
+	}
+	var names []string
+	for c := range w.result.Reply.Quote.Changes(w.result.Probe) {
+		if gone(c) {
+			name := c.Field.String()
+			if c.Field == packet.FieldOption {
+				name = fmt.Sprintf("option %d", c.Option)
+			}
+			names = append(names, name)
+		}
+	}
+	x := f.rewriteFinding(w, OptionsRemoved, weightHarm, "TCP options are taken out of the SYN ("+strings.Join(names, ", ")+")")
+	x.Advice = fmt.Sprintf("Connections work, but may be slow without them: no window scale limits throughput, no SACK slows recovery from loss. Ask %s.", f.owner(w.after, w.before))
+	return &x
+}
+
+// unmarked is a changed DSCP.
+func (f *facts) unmarked() *Finding {
+	w := f.rewritten(packet.FieldDSCP, func(c packet.Change) bool { return c.Field == packet.FieldDSCP })
+	if w == nil {
+		return nil
+	}
+	what := fmt.Sprintf("The DSCP is changed from %s to %s", w.SentText(), w.SeenText())
+	if w.Seen == 0 {
+		what = fmt.Sprintf("The DSCP (%s) is erased", w.SentText())
+	}
+	x := f.rewriteFinding(w, DSCPChanged, weightNotice, what)
+	x.Advice = "Networks do that at their borders. The mark means nothing behind that place."
+	return &x
+}
+
+// noECN is explicit congestion notification taken out, of either header. Congestion experienced is what routers may set.
+func (f *facts) noECN() *Finding {
+	const notECT, congestion = 0, 3
+	w := f.rewritten(packet.FieldECN, func(c packet.Change) bool {
+		return c.Field == packet.FieldECN && c.Sent != notECT && c.Seen != congestion
+	})
+	what := "The ECN bits of the IP header are erased"
+	if w == nil {
+		w = f.rewritten(packet.FieldFlags, func(c packet.Change) bool {
+			lost := packet.Flags(c.Sent &^ c.Seen)
+			return c.Field == packet.FieldFlags && lost&(packet.ECE|packet.CWR|packet.AE) != 0
+		})
+		what = "The SYN's offer of ECN (its flags ECE and CWR) is erased"
+	}
+	if w == nil {
+		return nil
+	}
+	x := f.rewriteFinding(w, ECNErased, weightNotice, what)
+	x.Advice = fmt.Sprintf("Connections work, without ECN. Ask %s.", f.owner(w.after, w.before))
+	return &x
+}
+
+// scrubbed is an IP ID that is another.
+func (f *facts) scrubbed() *Finding {
+	w := f.rewritten(packet.FieldID, func(c packet.Change) bool { return c.Field == packet.FieldID })
+	if w == nil {
+		return nil
+	}
+	x := f.rewriteFinding(w, IPIDRewritten, weightNotice, "The IP ID is rewritten")
+	x.Advice = "A firewall that normalises traffic, or a NAT. Harmless; but from there on the answers tell less surely which probe they belong to."
+	return &x
+}
+
+// hidden is a checksum that fits neither what was sent nor what was quoted.
+func (f *facts) hidden() *Finding {
+	w := f.rewritten(packet.FieldChecksum, func(c packet.Change) bool { return c.Field == packet.FieldChecksum })
+	if w == nil {
+		return nil
+	}
+	x := f.rewriteFinding(w, HiddenRewrite, weightNotice, "Something is changed that the quotes don't show, likely addresses or ports by a NAT,")
+	x.Confidence = min(x.Confidence, Likely)
+	x.Advice = "The quoted TCP checksum is that of another packet. A NAT that puts the old addresses back into ICMP errors, but not the checksum, leaves this trace; so does what changes options that weren't quoted, and damage."
+	return &x
+}
+
+// elsewise is any other change.
+func (f *facts) elsewise() *Finding {
+	var first *rewrite
+	for _, field := range []packet.Field{
+		packet.FieldDontFragment, packet.FieldFlowLabel, packet.FieldAck, packet.FieldFlags, packet.FieldWindow, packet.FieldUrgent, packet.FieldOption,
+	} {
+		w := f.rewritten(field, func(c packet.Change) bool { return other(c, field) })
+		if w != nil && (first == nil || w.before < first.before) {
+			first = w
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	var what []string
+	for c := range first.result.Reply.Quote.Changes(first.result.Probe) {
+		if other(c, c.Field) {
+			what = append(what, c.String())
+		}
+	}
+	x := f.rewriteFinding(first, HeaderRewritten, weightNotice, "The header is rewritten ("+strings.Join(what, ", ")+")")
+	x.Advice = fmt.Sprintf("A middlebox meddles with the connection. Ask %s.", f.owner(first.after, first.before))
+	return &x
+}
+
+// other reports whether a change is of that field, and none that has a finding of its own.
+func other(c packet.Change, field packet.Field) bool {
+	switch c.Field {
+	case packet.FieldDontFragment, packet.FieldFlowLabel, packet.FieldAck, packet.FieldWindow, packet.FieldUrgent:
+		return c.Field == field
+	case packet.FieldFlags:
+		return c.Field == field && packet.Flags(c.Sent^c.Seen)&^(packet.ECE|packet.CWR|packet.AE) != 0
+	}
+	own := c.Field == packet.FieldMSS && c.Alteration == packet.Altered || c.Alteration == packet.Removed || c.Alteration == packet.Overwritten
+	return c.Field.IsOption() && !own && (field == packet.FieldOption || field.IsOption())
+}

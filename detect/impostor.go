@@ -1,0 +1,81 @@
+package detect
+
+import (
+	"fmt"
+
+	"tcptraceroute/packet"
+)
+
+// impostor finds answers in the target's name that come from something in front of it: firewalls that reset, SYN proxies
+// and gateways that end TCP.
+func impostor(f *facts) []Finding {
+	d := f.impostorDistance()
+	if d == 0 || f.gatewayEnds() {
+		return injected(f)
+	}
+	after := max(d-1, f.first()-1)
+	x := Finding{After: after, Before: d, Confidence: Likely, Weight: weightFatal}
+	port, place := f.target.Port(), f.between(after, d)
+	x.Evidence = append(x.Evidence, f.answerText(f.path))
+	for _, w := range f.others() {
+		if w.distance() > d {
+			x.Evidence = append(x.Evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
+			if h := w.at(d); h != nil && len(h.routers) > 0 {
+				x.Evidence = append(x.Evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, d, h.routers[0]))
+				x.Confidence = Certain
+			}
+			break
+		}
+	}
+	if d < f.farthest() && f.answer.Reply.TCP.Flags.Has(packet.RST) {
+		x.Code = ResetOnPath
+		x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, %s", port, place)
+		x.Advice = fmt.Sprintf("The target has probably not seen the SYN. A firewall answers in its name: ask %s.", f.owner(after, d))
+		return []Finding{x}
+	}
+	x.Code = TCPProxy
+	x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
+	x.Advice = "A SYN proxy, a load balancer or a transparent proxy accepts the connection in the target's name. That it is accepted doesn't mean that the target is up, or that the port is open there."
+	x.Weight = weightTrap
+	return []Finding{x}
+}
+
+// impostorDistance is the hop at which something else answers in the target's name; 0: nothing does, as far as can be
+// seen. The target answers probes of another kind from farther away. Ways that differ in length explain that too, but the
+// target's answers then come with one TTL.
+func (f *facts) impostorDistance() int {
+	d := f.distance()
+	if d == 0 || f.answer.Reply.Kind != packet.KindTCP {
+		return 0
+	}
+	for _, w := range f.others() {
+		if w.distance() > d && w.answer.Reply.IP.TTL != f.answer.Reply.IP.TTL {
+			return d
+		}
+	}
+	return 0
+}
+
+// injected finds a reset that comes in addition to the target's own SYN+ACK.
+func injected(f *facts) []Finding {
+	d := f.distance()
+	if d == 0 || !f.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK) {
+		return nil
+	}
+	for _, h := range f.hops {
+		for _, r := range h.extra {
+			if r.FromTarget() && r.Reply.Kind == packet.KindTCP && r.Reply.TCP.Flags.Has(packet.RST) && r.Reply.IP.TTL != f.answer.Reply.IP.TTL {
+				return []Finding{{
+					Code: ResetOnPath, Confidence: Likely, Weight: weightFatal, After: f.first() - 1, Before: d,
+					Title: fmt.Sprintf("Somebody on the path resets connections to port %d that the target accepts", f.target.Port()),
+					Evidence: []string{
+						f.answerText(f.path),
+						fmt.Sprintf("A reset came too, with a TTL of %d: not from the same machine.", r.Reply.IP.TTL),
+					},
+					Advice: "Something that watches the traffic sends resets in the target's name. The difference of the TTLs hints at how far away it is.",
+				}}
+			}
+		}
+	}
+	return nil
+}

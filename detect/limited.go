@@ -1,0 +1,51 @@
+package detect
+
+import (
+	"fmt"
+	"strings"
+)
+
+// limited finds hops that answered some probes and not others, though everything behind them got through: they limit
+// their ICMP, and lose nothing.
+func limited(f *facts) []Finding {
+	var who []string
+	first, last, missing := 0, 0, 0
+	behind := 0 // hops further on that answered every probe
+	fed := false
+	for i := len(f.hops) - 1; i >= 0; i-- {
+		h := &f.hops[i]
+		n := len(h.results)
+		switch {
+		case n >= 2 && h.lost > 0 && len(h.routers) > 0 && behind > 0:
+			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
+			missing += h.lost
+			if first = h.ttl; last == 0 {
+				last = h.ttl
+			}
+			fed = true
+		case n >= 2 && h.lost == 0 && h.answered():
+			behind++
+		}
+	}
+	if !fed {
+		return nil
+	}
+	x := Finding{
+		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
+		Title:    fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
+		Evidence: []string{fmt.Sprintf("%s there got no answer, but behind it %s every one: the packets get through.", capital(times(missing, "probe", "probes")), answeredHops(behind))},
+		Advice:   "Routers limit how many ICMP errors they send. Only loss that goes on to the target harms a connection.",
+	}
+	if behind < 2 {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "With so few probes chance is not ruled out: a longer run (-q 10) tells.")
+	}
+	return []Finding{x}
+}
+
+func answeredHops(n int) string {
+	if n == 1 {
+		return "one hop answered"
+	}
+	return fmt.Sprintf("%d hops answered", n)
+}

@@ -1,0 +1,51 @@
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+
+	"tcptraceroute/packet"
+)
+
+// nat finds where addresses and ports are translated, where the quotes show it: most translators put the old ones back
+// into the ICMP errors that pass them.
+func nat(f *facts) []Finding {
+	return append(f.translated(DNAT, "destination", packet.FieldDestination, packet.FieldDestinationPort),
+		f.translated(SNAT, "source", packet.FieldSource, packet.FieldSourcePort)...)
+}
+
+func (f *facts) translated(code Code, end string, addr, port packet.Field) []Finding {
+	w := f.rewritten(addr, func(c packet.Change) bool { return c.Field == addr })
+	if p := f.rewritten(port, func(c packet.Change) bool { return c.Field == port }); w == nil || p != nil && p.before < w.before {
+		w = p
+	}
+	if w == nil {
+		return nil
+	}
+	q := &w.result.Reply.Quote
+	was, is := f.ends(w.result.Probe, q, end == "destination")
+	x := f.rewriteFinding(w, code, weightNotice, fmt.Sprintf("The %s is translated from %v to %v", end, was, is))
+	if end == "destination" {
+		x.Advice = fmt.Sprintf("Behind that place the connection goes to %v. If that is not what is wanted, ask %s.", is, f.owner(w.after, w.before))
+	} else {
+		x.Advice = fmt.Sprintf("Firewalls behind that place see connections from %v: their rules must allow that address.", is.Addr())
+	}
+	return []Finding{x}
+}
+
+// ends are an end of the connection as it was sent and as it was quoted.
+func (f *facts) ends(p packet.Probe, q *packet.Quote, destination bool) (was, is netip.AddrPort) {
+	bare := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()) }
+	if destination {
+		was, is = bare(p.Dst), netip.AddrPortFrom(q.IP.Dst, q.TCP.DstPort)
+		if q.TCP.Have < 4 {
+			is = netip.AddrPortFrom(q.IP.Dst, was.Port())
+		}
+		return was, is
+	}
+	was, is = bare(p.Src), netip.AddrPortFrom(q.IP.Src, q.TCP.SrcPort)
+	if q.TCP.Have < 2 {
+		is = netip.AddrPortFrom(q.IP.Src, was.Port())
+	}
+	return was, is
+}

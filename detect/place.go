@@ -1,0 +1,67 @@
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// hopName is a hop in words: its number and, where it is known, its address.
+func (f *facts) hopName(ttl int) string {
+	if ttl < f.first() {
+		return "this host"
+	}
+	if a := f.router(ttl); a.IsValid() {
+		return fmt.Sprintf("hop %d (%v)", ttl, a)
+	}
+	if d := f.farthest(); d > 0 && ttl == d {
+		return fmt.Sprintf("hop %d (the target)", ttl)
+	}
+	return fmt.Sprintf("hop %d", ttl)
+}
+
+// router is who answered at a TTL, in the trace itself or else in another one.
+func (f *facts) router(ttl int) netip.Addr {
+	if h := f.at(ttl); h != nil && len(h.routers) > 0 {
+		return h.routers[0]
+	}
+	for _, w := range f.others() {
+		if h := w.at(ttl); h != nil && len(h.routers) > 0 {
+			return h.routers[0]
+		}
+	}
+	return netip.Addr{}
+}
+
+// between is a place in words.
+func (f *facts) between(after, before int) string {
+	if after == before {
+		return "at " + f.hopName(after)
+	}
+	return "between " + f.hopName(after) + " and " + f.hopName(before)
+}
+
+// owner is whom to ask about a place.
+func (f *facts) owner(after, before int) string {
+	var who []string
+	for _, ttl := range []int{after, before} {
+		if a := f.router(ttl); a.IsValid() && ttl >= f.first() {
+			who = append(who, a.String())
+		}
+		if after == before {
+			break
+		}
+	}
+	if len(who) == 0 {
+		return "whoever runs this network"
+	}
+	return "whoever runs " + strings.Join(who, " and ")
+}
+
+// times counts in words.
+func times(n int, one, many string) string {
+	if n == 1 {
+		return "one " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

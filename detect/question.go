@@ -1,0 +1,114 @@
+package detect
+
+import (
+	"net/netip"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+)
+
+// Ask is a kind of further trace.
+type Ask uint8
+
+const (
+	AskFlow  Ask = iota // the same from another source port
+	AskPort             // to another port
+	AskACK              // with ACKs in place of SYNs
+	AskEcho             // with ICMP echo requests
+	AskLoose            // with answers believed that bring back another sequence number
+)
+
+// Question is a further trace that would tell cases apart. Its options lack a source port, which must be another each
+// time.
+type Question struct {
+	Ask
+	Options trace.PathOptions
+}
+
+const (
+	questionQueries = 2           // probes a hop
+	questionWait    = time.Second // what is there has answered by then, mostly
+	lookBack        = 2           // hops before the place in question that are asked again
+)
+
+// Questions are the traces that would tell more of a path than the trace that was made: none where nothing is in doubt.
+func Questions(e Evidence) []Question {
+	if e.Trace == nil {
+		return nil
+	}
+	f := read(&e)
+	if !f.complete || len(f.hops) == 0 || f.cycle() > 0 || f.options.Protocol != packet.ProtoTCP {
+		return nil
+	}
+	var all []Question
+	ask := func(a Ask, from int) {
+		o := e.Options
+		o.Ports, o.Queries, o.Wait, o.Patient, o.Length = nil, questionQueries, questionWait, false, 0
+		o.FirstTTL = max(f.first(), from)
+		switch a {
+		case AskPort:
+			o.Target = otherPort(o)
+		case AskACK:
+			o.Flags = packet.ACK
+		case AskEcho:
+			o.Protocol = packet.ProtoEcho
+		}
+		all = append(all, Question{a, o})
+	}
+	switch d := f.distance(); {
+	case f.refusal != nil:
+		ask(AskFlow, f.first())
+	case f.answer != nil:
+		ask(AskFlow, f.first())
+		ask(AskEcho, d-lookBack)
+		if f.answer.Reply.TCP.Flags.Has(packet.RST) {
+			ask(AskPort, d-lookBack)
+		}
+	default:
+		last := f.lastRouter()
+		ask(AskFlow, f.first())
+		ask(AskPort, last)
+		if !f.options.Flags.Has(packet.ACK) {
+			ask(AskACK, last)
+		}
+		ask(AskEcho, last)
+	}
+	if f.counts.NearMisses >= fewMisses {
+		ask(AskLoose, f.first())
+	}
+	return all
+}
+
+// otherPort is the target by a port that is likely to be let through.
+func otherPort(o trace.PathOptions) netip.AddrPort {
+	const https, http = 443, 80
+	if o.Target.Port() == https {
+		return netip.AddrPortFrom(o.Target.Addr(), http)
+	}
+	return netip.AddrPortFrom(o.Target.Addr(), https)
+}
+
+// Probes is how many probes the questions take at the most.
+func Probes(all []Question) (n int) {
+	for _, q := range all {
+		n += q.Options.Probes()
+	}
+	return n
+}
+
+// Answer takes in what came of a question.
+func (e *Evidence) Answer(q Question, v View) {
+	switch q.Ask {
+	case AskFlow:
+		e.Flow = &v
+	case AskPort:
+		e.Port = &v
+	case AskACK:
+		e.ACK = &v
+	case AskEcho:
+		e.Echo = &v
+	case AskLoose:
+		e.Loose = &v
+	}
+}

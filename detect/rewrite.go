@@ -1,0 +1,156 @@
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+)
+
+// rewrite is where a field of the packet was changed, as the quotes in the routers' answers show it: one router after the
+// other tells what the packet looked like when it got there.
+type rewrite struct {
+	packet.Change              // as it was first seen
+	after, before int          // the last hop that got it as it was sent, and the first that got it changed
+	witnesses     []netip.Addr // who quote it changed
+	result        *trace.Result
+	doubt         string // why it may not be so; "": nothing speaks against it
+}
+
+// quoted yields the quotes that the answers of a hop hold.
+func (h *hop) quoted(yield func(*trace.Result, *packet.Quote) bool) {
+	for r := range h.replies() {
+		if q := &r.Reply.Quote; q.IP.Version != 0 && !yield(r, q) {
+			return
+		}
+	}
+}
+
+// rewritten finds where the fields that is tells of were changed, and stayed so. What one router alone quotes otherwise
+// than those behind it, it has got wrong, or it was changed back; that is none.
+func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewrite {
+	if p == nil {
+		return nil
+	}
+	var w *rewrite
+	clean := p.first() - 1 // the last hop that got it as it was sent
+	for i := range p.hops {
+		h := &p.hops[i]
+		for r, q := range h.quoted {
+			if !covers(q, field) {
+				continue
+			}
+			c, changed := changeIn(q, r.Probe, is)
+			if !changed {
+				clean, w = h.ttl, nil
+				continue
+			}
+			if w == nil {
+				w = &rewrite{Change: c, before: h.ttl, result: r}
+			}
+			if from := r.Reply.From(); !slices.Contains(w.witnesses, from) {
+				w.witnesses = append(w.witnesses, from)
+			}
+			w.question(q, r.Probe, field)
+		}
+	}
+	if w == nil {
+		return nil
+	}
+	if w.after = clean; w.after == w.before {
+		return nil // the same hop got it either way
+	}
+	return w
+}
+
+func changeIn(q *packet.Quote, p packet.Probe, is func(packet.Change) bool) (packet.Change, bool) {
+	for c := range q.Changes(p) {
+		if is(c) {
+			return c, true
+		}
+	}
+	return packet.Change{}, false
+}
+
+// covers reports whether enough was quoted to tell whether a field was changed.
+func covers(q *packet.Quote, field packet.Field) bool {
+	t := &q.TCP
+	switch field {
+	case packet.FieldSource, packet.FieldDestination, packet.FieldID, packet.FieldDSCP, packet.FieldECN,
+		packet.FieldDontFragment, packet.FieldFlowLabel, packet.FieldTotalLength:
+		return true
+	case packet.FieldSourcePort, packet.FieldDestinationPort, packet.FieldSeq:
+		return t.HasSeq()
+	case packet.FieldAck:
+		return t.HasAck()
+	case packet.FieldFlags:
+		return t.HasFlags()
+	case packet.FieldWindow:
+		return t.HasWindow()
+	case packet.FieldChecksum:
+		return t.HasChecksum()
+	}
+	return t.HasOptions()
+}
+
+// question looks for what speaks against a change: a checksum that it would have had to change too. What damages a packet
+// or its quote leaves it as it was.
+func (w *rewrite) question(q *packet.Quote, p packet.Probe, field packet.Field) {
+	_, _, sum := q.Checksum(p)
+	inTCP := field != packet.FieldID && field != packet.FieldDSCP && field != packet.FieldECN &&
+		field != packet.FieldDontFragment && field != packet.FieldFlowLabel && field != packet.FieldTotalLength
+	switch {
+	case inTCP && (sum == packet.SumSent || sum == packet.SumNeither) && field != packet.FieldChecksum:
+		w.doubt = "The TCP checksum doesn't fit the change: it may have been made in the quotes only."
+	case !inTCP && q.IP.Checksum == packet.CheckBad:
+		w.doubt = "The checksum of the quoted IP header is wrong, as where a quote is damaged."
+	}
+}
+
+// confidence: one router may quote wrongly, two don't do so in the same way.
+func (w *rewrite) confidence() Confidence {
+	switch {
+	case w.doubt != "" && len(w.witnesses) < 2:
+		return Possible
+	case w.doubt != "" || len(w.witnesses) < 2:
+		return Likely
+	}
+	return Certain
+}
+
+// finding is what all findings of changes have in common.
+func (f *facts) rewriteFinding(w *rewrite, code Code, weight int, title string) Finding {
+	x := Finding{
+		Code: code, Weight: weight, Confidence: w.confidence(), After: w.after, Before: w.before,
+		Title: title + " " + f.between(w.after, w.before),
+	}
+	was := "as it was sent"
+	if w.after < f.first() {
+		was = fmt.Sprintf("as it was sent, %s", w.fieldText(w.SentText()))
+	}
+	first := fmt.Sprintf("%s got it %s", f.hopName(w.before), w.fieldText(w.SeenText()))
+	if w.after >= f.first() {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%s quotes the packet %s; %s.", f.hopName(w.after), was, first))
+	} else {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("The packet left %s; %s.", was, first))
+	}
+	if n := len(w.witnesses); n > 1 {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%d routers from there on say the same.", n))
+	} else {
+		x.Evidence = append(x.Evidence, "Only this one tells: it may quote wrongly.")
+	}
+	if w.doubt != "" {
+		x.Evidence = append(x.Evidence, w.doubt)
+	}
+	return x
+}
+
+// fieldText is a value of the field that was changed.
+func (w *rewrite) fieldText(value string) string {
+	if value == "" {
+		return "without " + w.Field.String()
+	}
+	return "with " + w.Field.String() + " " + value
+}

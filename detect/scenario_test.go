@@ -1,0 +1,257 @@
+package detect_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"tcptraceroute/detect"
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/trace"
+)
+
+// A scenario is a network, what is asked of it, and what must be found: all of it, and nothing else. In testdata it is
+//
+//	== NAME
+//	want CODE CONFIDENCE AFTER-BEFORE    one each; none: nothing is found
+//	with WORD...                         how the trace is made; see option
+//	loop ADDR...                         routers that packets go round between
+//	...                                  the network, in the form of sim.Parse
+type scenario struct {
+	file, name string
+	want       []string
+	with       []string
+	network    string
+}
+
+func scenarios(tb testing.TB) []scenario {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no scenarios: %v", err)
+	}
+	var all []scenario
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		head, text, _ := bytes.Cut(text, []byte("\n\n"))
+		if bytes.HasPrefix(head, []byte("==")) {
+			tb.Fatalf("%s: no line about what the file is about", file)
+		}
+		for line := range bytes.Lines(text) {
+			l := strings.TrimSpace(string(line))
+			if name, ok := strings.CutPrefix(l, "== "); ok {
+				all = append(all, scenario{file: filepath.Base(file), name: name})
+				continue
+			}
+			s := &all[len(all)-1]
+			if want, ok := strings.CutPrefix(l, "want "); ok {
+				s.want = append(s.want, want)
+			} else if with, ok := strings.CutPrefix(l, "with "); ok {
+				s.with = append(s.with, strings.Fields(with)...)
+			} else if members, ok := strings.CutPrefix(l, "loop "); ok {
+				s.network += loop(strings.Fields(members))
+			} else {
+				s.network += l + "\n"
+			}
+		}
+	}
+	return all
+}
+
+// loop is a circle of routers, gone round for longer than any probe lasts.
+func loop(members []string) string {
+	var b strings.Builder
+	for i := range trace.DefaultMaxTTL + 10 {
+		fmt.Fprintf(&b, "router %s delay=1ms\n", members[i%len(members)])
+	}
+	return b.String()
+}
+
+// run is a trace of a scenario, and what was asked besides.
+type run struct {
+	tb      testing.TB
+	conn    trace.Conn
+	path    trace.PathOptions
+	run     trace.Options
+	explain bool // ask detect.Questions
+}
+
+// option reads one word of how the trace is made:
+//
+//	bare ecn ack df loose alone (no further traces)
+//	bare-ack (SYN+ACKs come as ACKs)
+//	port=N tos=N length=N first=N max=N q=N source=ADDR
+func (r *run) option(word string) {
+	name, value, _ := strings.Cut(word, "=")
+	n, _ := strconv.Atoi(value)
+	switch name {
+	case "bare":
+		r.path.Options = packet.Options{}
+	case "ecn":
+		r.path.Flags |= packet.ECE | packet.CWR | packet.SYN
+	case "ack":
+		r.path.Flags, r.path.Options = packet.ACK, packet.Options{}
+	case "bare-ack":
+		r.conn = &spoiler{r.conn.(*sim.Conn), bareACK}
+	case "df":
+		r.path.DontFragment = true
+	case "loose":
+		r.run.Loose = true
+	case "alone":
+		r.explain = false
+	case "port":
+		r.path.Target = netip.AddrPortFrom(r.path.Target.Addr(), uint16(n))
+	case "tos":
+		r.path.TOS = n
+	case "length":
+		r.path.Length = n
+	case "first":
+		r.path.FirstTTL = n
+	case "max":
+		r.path.MaxTTL = n
+	case "q":
+		r.path.Queries = n
+	case "source":
+		r.path.Source = netip.AddrPortFrom(netip.MustParseAddr(value), r.path.Source.Port())
+	default:
+		r.tb.Fatalf("unknown word %q", word)
+	}
+}
+
+// linuxSYN are the options of a Linux SYN.
+func linuxSYN(tb testing.TB) packet.Options {
+	o, err := packet.Options{}.WithMSS(1460)
+	for _, add := range []func(packet.Options) (packet.Options, error){
+		packet.Options.WithSACKPermitted,
+		func(o packet.Options) (packet.Options, error) { return o.WithTimestamps(1, 0) },
+		func(o packet.Options) (packet.Options, error) { return o.With(packet.OptionNOP) },
+		func(o packet.Options) (packet.Options, error) { return o.WithWindowScale(7) },
+	} {
+		if err == nil {
+			o, err = add(o)
+		}
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return o
+}
+
+// view makes one trace.
+func (r *run) view(o trace.PathOptions, ro trace.Options) detect.View {
+	plan, err := trace.NewPath(o)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	ro.Wait = o.Wait
+	v := detect.View{Trace: trace.NewTrace(o), Options: o}
+	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, ro, v.Trace.Add)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	v.Trace.Finish()
+	return v
+}
+
+// evidence makes the trace and what else is asked for.
+func (r *run) evidence() detect.Evidence {
+	e := detect.Evidence{View: r.view(r.path, r.run)}
+	if !r.explain {
+		return e
+	}
+	for i, q := range detect.Questions(e) {
+		q.Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+1+uint16(i))
+		o := r.run
+		o.Loose = q.Ask == detect.AskLoose
+		e.Answer(q, r.view(q.Options, o))
+	}
+	return e
+}
+
+// evidence runs a scenario in virtual time. spoil may change what the host receives.
+func (s *scenario) evidence(t *testing.T, seed uint64, spoil func([]byte) []byte) (e detect.Evidence) {
+	t.Helper()
+	network, err := sim.Parse(s.network)
+	if err != nil {
+		t.Fatalf("%s: %s: %v", s.file, s.name, err)
+	}
+	network.Seed = seed
+	synctest.Test(t, func(t *testing.T) {
+		m, err := sim.New(network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := sim.NewConn(m)
+		defer c.Close()
+		target := network.Paths[0].Target.Addr
+		source := netip.MustParseAddrPort("192.0.2.1:40000")
+		if target.Is6() {
+			source = netip.MustParseAddrPort("[2001:db8:1::1]:40000")
+		}
+		r := &run{tb: t, conn: c, explain: true, path: trace.PathOptions{
+			Target: netip.AddrPortFrom(target, 443), Source: source, Options: linuxSYN(t),
+			Rand: rand.New(rand.NewPCG(seed, 1)),
+		}}
+		if spoil != nil {
+			r.conn = &spoiler{c, spoil}
+		}
+		for _, w := range s.with {
+			r.option(w)
+		}
+		e = r.evidence()
+	})
+	return e
+}
+
+func text(all []detect.Finding) (lines []string) {
+	for _, x := range all {
+		lines = append(lines, fmt.Sprintf("%s %v %d-%d", x.Code, x.Confidence, x.After, x.Before))
+	}
+	return lines
+}
+
+// Every finding is right in its own scenarios, and silent in all others: each scenario names all that must be found.
+func TestScenarios(t *testing.T) {
+	all := scenarios(t)
+	if len(all) < 40 {
+		t.Errorf("only %d scenarios", len(all))
+	}
+	found := map[detect.Code]int{}
+	for _, s := range all {
+		t.Run(strings.ReplaceAll(s.name, " ", "-"), func(t *testing.T) {
+			findings := detect.Findings(s.evidence(t, 1, nil))
+			got := strings.Join(text(findings), "\n")
+			if want := strings.Join(s.want, "\n"); got != want {
+				t.Errorf("found\n%s\nwant\n%s\n%s", got, want, details(findings))
+			}
+		})
+		for _, w := range s.want {
+			code, _, _ := strings.Cut(w, " ")
+			found[detect.Code(code)]++
+		}
+	}
+	for _, c := range detect.Codes() {
+		if found[c] == 0 {
+			t.Errorf("no scenario for %s", c)
+		}
+	}
+}
+
+func details(findings []detect.Finding) string {
+	var b strings.Builder
+	for _, x := range findings {
+		fmt.Fprintf(&b, "%s\n    %s\n    %s\n", x.Title, strings.Join(x.Evidence, "\n    "), x.Advice)
+	}
+	return b.String()
+}

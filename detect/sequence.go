@@ -1,0 +1,39 @@
+package detect
+
+import (
+	"fmt"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+)
+
+// fewMisses is how many answers with a wrong sequence number are more than a stray packet.
+const fewMisses = 3
+
+// sequence finds devices that give connections other sequence numbers. Answers that bring those back are not believed
+// (anybody could make them), so it takes a trace with --loose to see who they come from.
+func sequence(f *facts) []Finding {
+	for _, p := range []*path{f.path, f.loose} {
+		w := p.rewritten(packet.FieldSeq, func(c packet.Change) bool { return c.Field == packet.FieldSeq })
+		if w == nil {
+			continue
+		}
+		x := f.rewriteFinding(w, SeqRewritten, weightNotice, "TCP sequence numbers are rewritten")
+		x.Advice = "A firewall that randomises them (the default of Cisco's ASA). Connections work; hops behind it are seen with --loose only."
+		return []Finding{x}
+	}
+	if f.counts.NearMisses < fewMisses || f.loose == nil && f.counts.NearMisses < trace.NearMissAlarm {
+		return nil
+	}
+	x := Finding{
+		Code: SeqRewritten, Confidence: Possible, Weight: weightNotice,
+		Title:    "TCP sequence numbers seem to be rewritten on the path",
+		Evidence: []string{fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number of any probe.", f.counts.NearMisses)},
+		Advice:   "A firewall randomises them (then --loose shows the hops behind it), or somebody forges answers.",
+	}
+	if f.target.Addr().Is6() {
+		x.Title = "TCP sequence numbers or flow labels seem to be rewritten on the path"
+		x.Evidence[0] = fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number and flow label of any probe.", f.counts.NearMisses)
+	}
+	return []Finding{x}
+}

@@ -1,0 +1,74 @@
+package detect
+
+import (
+	"fmt"
+
+	"tcptraceroute/packet"
+)
+
+const (
+	// oddBack is by how many hops the way back must differ from the way out to be worth a word; routers' habits and
+	// parallel links make for a few.
+	oddBack = 4
+
+	// backHops is how many hops in a row must agree for it to be likely.
+	backHops = 2
+)
+
+// wayBack finds answers that come by a way much longer or shorter than the probe's, as their own TTL tells. That holds for
+// the end of the path, not for single hops: an answer from inside of an MPLS tunnel goes to the tunnel's end first.
+func wayBack(f *facts) []Finding {
+	if d := f.distance(); d > 0 && d <= gatewayDistance || f.impostorDistance() > 0 || f.cycle() > 0 {
+		return nil
+	}
+	var last *hop
+	start, agree, offset := 0, 0, 0
+	for i := range f.hops {
+		h := &f.hops[i]
+		n, known := h.excess()
+		switch {
+		case !known:
+			continue
+		case n < oddBack && n > -oddBack:
+			start, agree = 0, 0
+		case start == 0 || (n > 0) != (offset > 0):
+			start, agree = h.ttl, 1
+		default:
+			agree++
+		}
+		last, offset = h, n
+	}
+	if start == 0 || last == nil {
+		return nil
+	}
+	x := Finding{Code: AsymmetricReturn, Confidence: Possible, Weight: weightNotice, After: max(f.first()-1, start-1), Before: start}
+	how := "longer"
+	if offset < 0 {
+		how = "shorter"
+	}
+	x.Title = fmt.Sprintf("The way back is about %d hops %s than the way out, from %s on", max(offset, -offset), how, f.hopName(start))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer from hop %d has passed %d routers; the probe passed %d.", last.ttl, last.ttl-1+offset, last.ttl-1))
+	x.Advice = "Answers take another way than probes. Times beyond that place, and a fault seen there, may belong to the way back: trace from the other end too."
+	if agree >= backHops {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%d hops in a row agree.", agree))
+	} else {
+		x.Evidence = append(x.Evidence, "Only one hop tells: it may give its answers an unusual TTL.")
+	}
+	return []Finding{x}
+}
+
+// excess is by how many routers the way back is longer than the way out; false where no answer tells, or they disagree.
+func (h *hop) excess() (n int, known bool) {
+	for r := range h.replies() {
+		if r.Reply.Extensions.Len() > 0 || r.Reply.Kind == packet.KindEcho {
+			return 0, false
+		}
+		m := backLength(r.Reply.IP.TTL) - (h.ttl - 1)
+		if known && m != n {
+			return 0, false
+		}
+		n, known = m, true
+	}
+	return n, known
+}
