@@ -29,6 +29,9 @@ type ClassicOptions struct {
 
 	// DNAT shows where the quoted destination is not the one that was sent.
 	DNAT bool
+
+	// Extensions shows what routers say beside their answer: MPLS labels, interfaces, the next hop's MTU.
+	Extensions bool
 }
 
 // NewClassic writes the trace t, which it folds the results into, to w.
@@ -80,6 +83,7 @@ type block struct {
 	begun     bool       // text has more than the TTL
 	responder netip.Addr // whose times these are; invalid: to be shown with the next
 	state     string     // shown last
+	beside    string     // the same, of the extensions
 	afterGap  bool
 }
 
@@ -112,7 +116,11 @@ func (c *Classic) answer(b *block, r trace.Result) {
 			b.afterGap = false
 		}
 		b.text.WriteString(" " + c.label(from))
-		b.responder = from
+		b.responder, b.beside = from, ""
+	}
+	if x := c.beside(r.Reply); x != b.beside && x != "" {
+		b.text.WriteString(" " + x)
+		b.beside = x
 	}
 	if r.Reply.Kind == packet.KindTCP {
 		if s := State(r.Reply.TCP.Flags); s != b.state {
@@ -127,8 +135,19 @@ func (c *Classic) answer(b *block, r trace.Result) {
 	fmt.Fprintf(&b.text, "%s%.3f ms", space, milliseconds(r.RTT()))
 	if m := Mark(r.Reply); m != "" {
 		b.text.WriteString(" " + m)
+		if mtu := NextHopMTU(r.Reply); c.o.Extensions && mtu != 0 {
+			fmt.Fprintf(&b.text, "-%d", mtu)
+		}
 	}
 	b.begun, b.afterGap = true, false
+}
+
+// beside is what a router says beside its answer, where that is to be shown.
+func (c *Classic) beside(r *packet.Reply) string {
+	if !c.o.Extensions {
+		return ""
+	}
+	return Extensions(r)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

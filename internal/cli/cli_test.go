@@ -102,6 +102,7 @@ func TestMistakes(t *testing.T) {
 		{args: "--mss x host", stderr: "Numeric argument required for --mss\n"},
 		{args: "--mss 0 host", stderr: "Argument of --mss must be between 1 and 65535: 0\n"},
 		{args: "--mss 65536 host", stderr: "Argument of --mss must be between 1 and 65535: 65536\n"},
+		{args: "--extensions=1 host", stderr: "Unknown command line argument: --extensions=1\n", usage: true},
 		{args: "--accecn=1 host", stderr: "Unknown command line argument: --accecn=1\n", usage: true},
 		{args: "-A --syn linux host", stderr: "--syn linux is about SYNs, and -A sends none: leave one of them away, or add -S\n"},
 		{args: "-A --mss 9 host", stderr: "--mss is about SYNs, and -A sends none: leave one of them away, or add -S\n"},

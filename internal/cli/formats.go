@@ -33,7 +33,7 @@ type format struct {
 // formats are all of them, the default first.
 var formats = []format{
 	{"text", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name})
+		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name, Extensions: p.show.extensions})
 	}},
 	{"json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return schema.NewDocument(p.stdout, run, t)

@@ -33,7 +33,8 @@ type config struct {
 	trackPort bool
 	trackID   bool
 
-	syn synConfig
+	syn  synConfig
+	show showConfig
 
 	strict, loose, dnat, debug bool
 	help, helpAll, version     bool
@@ -58,7 +59,7 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", append(probingOptions(), synOptions()...)},
-		{"What it prints", formatOptions()},
+		{"What it prints", append(showOptions(), formatOptions()...)},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}
