@@ -1,0 +1,216 @@
+package test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tcptraceroute/lab"
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/sim/tun"
+)
+
+// simulated is a host whose only way out is a simulated network.
+type simulated struct {
+	*lab.Host
+	device *lab.Interface
+	front  *tun.Front
+}
+
+// simulate puts a network before a new host until t ends. far is the host where its real targets are, or nil.
+func simulate(t testing.TB, l *lab.Lab, s sim.Scenario, far *lab.Host) simulated {
+	t.Helper()
+	h := l.Host(t, "source")
+	near, device := h.Uplink(t, "tun0", sim.InternetHosts4.Addr().Next(), sim.InternetHosts6.Addr().Next())
+	var o tun.Options
+	if far != nil {
+		var addrs []netip.Addr
+		for _, p := range s.Paths {
+			addrs = append(addrs, p.Target.Addr)
+		}
+		o.Far, _ = far.Uplink(t, "tun0", addrs...)
+	}
+	s.NoHostRST = true // the kernel does it
+	m, err := sim.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := tun.Start(near, m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := f.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return simulated{h, device, f}
+}
+
+// fewAtATime runs f for 0 to n-1, a few at a time.
+func fewAtATime(n, width int, f func(i int)) {
+	var group sync.WaitGroup
+	next := make(chan int)
+	for range width {
+		group.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	group.Wait()
+}
+
+// TestFarAwayKernel (G10): round trips of 200 ms, longer than the time between probes, to a Linux kernel. A SYN that comes
+// again while the kernel waits for our answer to its own gets none; the trace must neither call that loss nor miss the state.
+func TestFarAwayKernel(t *testing.T) {
+	t.Parallel()
+	const runs, routers = 100, 9
+	var text strings.Builder
+	for i := range runs {
+		router, target := "10.0.%d.%d", "198.19.0.%d"
+		if i%2 == 1 {
+			router, target = "2001:db8:1:%x::%x", "2001:db8:2::%x"
+		}
+		for hop := range routers {
+			fmt.Fprintf(&text, "router "+router+" delay=10ms\n", i, hop+1)
+		}
+		fmt.Fprintf(&text, "target "+target+" delay=10ms real\n", i+1)
+	}
+	s, err := sim.Parse(text.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, binary := lab.New(t), program(t)
+	far := l.Host(t, "far")
+	far.Listen(t, 80)
+	h := simulate(t, l, s, far)
+	var right [runs]bool
+	fewAtATime(runs, 25, func(i int) {
+		p := s.Paths[i]
+		got := run(t, h.Host, binary, "-n", p.Target.Addr.String())
+		var want []string
+		for hop, r := range p.Routers {
+			want = append(want, fmt.Sprintf("%2d  %v  T ms  T ms  T ms", hop+1, r.Addrs[0]))
+		}
+		want = append(want, fmt.Sprintf("%2d  %v [open]  T ms  T ms  T ms", routers+1, p.Target.Addr))
+		right[i] = got.code == 0 && someTime.ReplaceAllString(got.stdout, "T ms") == strings.Join(want, "\n")+"\n"
+		if !right[i] {
+			t.Errorf("run %d: %v", i, got)
+		}
+	})
+	n := 0
+	for _, ok := range right {
+		if ok {
+			n++
+		}
+	}
+	t.Logf("right in %d of %d runs", n, runs)
+}
+
+// TestEverythingWrong has it all on each path: it loses 5 % of the packets, packets overtake each other, two hops are silent,
+// and three limit what they answer, one of them late as well. What answered must be shown, in every run. That is every hop,
+// but where the network lost all three probes of one: 1 run in a thousand.
+func TestEverythingWrong(t *testing.T) {
+	t.Parallel()
+	const runs = 20
+	var text strings.Builder
+	for i := range runs {
+		fmt.Fprintf(&text, strings.ReplaceAll(`
+			router 10.0.N.1 delay=1ms jitter=1ms
+			router 10.0.N.2 delay=3ms jitter=3ms rate=1s/6
+			router 10.0.N.3 delay=5ms jitter=5ms held=0.2/30ms loss=0.05
+			router 10.0.N.4 delay=2ms silent
+			router 10.0.N.5 delay=4ms jitter=2ms rate=500ms/1 slow=1ms
+			router 10.0.N.6 delay=1ms
+			router 10.0.N.7 delay=7ms jitter=8ms back-held=0.2/40ms
+			router 10.0.N.8 delay=1ms silent
+			router 10.0.N.9 delay=2ms jitter=1ms rate=100ms/1 late=0.1/300ms
+			router 10.0.N.10 delay=4ms jitter=4ms
+			router 10.0.N.11 delay=1ms
+			target 198.19.0.N delay=3ms closed open=80
+			`, "N", "%[1]d"), i)
+	}
+	s, err := sim.Parse(text.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, binary := simulate(t, lab.New(t), s, nil), program(t)
+	var all [runs]outcome
+	fewAtATime(runs, 10, func(i int) { all[i] = run(t, h.Host, binary, "-n", s.Paths[i].Target.Addr.String()) })
+	record, err := h.front.Stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := answerers(t, record, 250*time.Millisecond)
+	right, complete := 0, 0
+	for i, got := range all {
+		var every, want []string
+		for _, r := range append(s.Paths[i].Routers, sim.Router{Addrs: []netip.Addr{s.Paths[i].Target.Addr}}) {
+			a := r.Addrs[0].String()
+			if r.Silent == 1 {
+				a = ""
+			}
+			every = append(every, a)
+			if !answered[r.Addrs[0]] {
+				a = ""
+			}
+			want = append(want, a)
+		}
+		shown := hopsShown(got.stdout)
+		if slices.Equal(shown, every) {
+			complete++
+		}
+		if got.code == 0 && strings.Contains(got.stdout, "[open]") && (slices.Equal(shown, every) || slices.Equal(shown, want)) {
+			right++
+		} else {
+			t.Errorf("run %d: %v", i, got)
+		}
+	}
+	if t.Logf("right in %d of %d runs, and with all hops in %d", right, runs, complete); complete < runs-1 {
+		t.Error("too few with all hops")
+	}
+}
+
+// hopsShown reads the classic output: the addresses of each hop, none where there are only stars.
+func hopsShown(stdout string) (hops []string) {
+	for line := range strings.Lines(stdout) {
+		var addrs []string
+		for _, word := range strings.Fields(line) {
+			if _, err := netip.ParseAddr(word); err == nil {
+				addrs = append(addrs, word)
+			}
+		}
+		hops = append(hops, strings.Join(addrs, " "))
+	}
+	return hops
+}
+
+// answerers are those of whom the host has received something in such a time.
+func answerers(t *testing.T, r *tun.Record, within time.Duration) map[netip.Addr]bool {
+	t.Helper()
+	sent := make(map[uint64]time.Duration)
+	for _, p := range r.Sent {
+		sent[p.Number] = p.At
+	}
+	answered := make(map[netip.Addr]bool)
+	for _, p := range r.Received {
+		var reply packet.Reply
+		if err := packet.Parse(p.Packet, &reply); err != nil || p.Err != nil {
+			t.Fatal(err, p.Err)
+		}
+		if p.At-sent[p.Number] < within {
+			answered[reply.From()] = true
+		}
+	}
+	return answered
+}
