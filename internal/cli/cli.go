@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"tcptraceroute/detect"
 	"tcptraceroute/names"
 	"tcptraceroute/packet"
 	"tcptraceroute/report"
@@ -56,7 +57,8 @@ type program struct {
 	ports   *names.Services
 	resolve *names.Resolver
 	plan    plan
-	out     string // the interface that the probes leave by
+	out     string     // the interface that the probes leave by
+	own     netip.Addr // their source address, on this host
 }
 
 // plan is what is asked of whatever decides on the probes.
@@ -132,6 +134,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if err := p.watch.check(&p.config); err != nil {
+		return err
+	}
+	if err := p.checkExplain(); err != nil {
 		return err
 	}
 	conn, openErr := p.open()
@@ -299,11 +304,7 @@ func (p *program) reserve(conn *wire.Conn) error {
 		return err
 	}
 	if !p.portSet {
-		from := route.Source
-		if from.IsLinkLocalUnicast() && from.Is6() {
-			from = from.WithZone(route.Interface) // an address of the link, not of the host
-		}
-		if ports, err = p.freePorts(conn, from); err != nil {
+		if ports, err = p.freePorts(conn, ownAddress(route)); err != nil {
 			return err
 		}
 	}
@@ -315,7 +316,7 @@ func (p *program) reserve(conn *wire.Conn) error {
 	if p.plan, err = p.newPlan(); err != nil {
 		return err
 	}
-	p.out = route.Interface
+	p.out, p.own = route.Interface, ownAddress(route)
 	if least := p.plan.Length(0); p.path.Length != 0 && p.path.Length < least {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
@@ -367,20 +368,34 @@ func (p *program) freePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) 
 	}
 	var ports []uint16
 	for range wanted {
-		port, err := conn.Reserve(netip.AddrPortFrom(from, 0))
-		if errors.Is(err, syscall.EADDRNOTAVAIL) && p.root {
-			// Root may send in another's name; the port is then reserved on every address.
-			port, err = conn.Reserve(netip.AddrPortFrom(unspecified(from.Is6()), 0))
-		}
-		if errors.Is(err, syscall.EADDRNOTAVAIL) {
-			return nil, notOurs(from)
-		}
+		port, err := p.freePort(conn, from)
 		if err != nil {
 			return nil, err
 		}
 		ports = append(ports, port)
 	}
 	return ports, nil
+}
+
+// freePort reserves a source port of the kernel's choice.
+func (p *program) freePort(conn *wire.Conn, from netip.Addr) (uint16, error) {
+	port, err := conn.Reserve(netip.AddrPortFrom(from, 0))
+	if errors.Is(err, syscall.EADDRNOTAVAIL) && p.root {
+		// Root may send in another's name; the port is then reserved on every address.
+		port, err = conn.Reserve(netip.AddrPortFrom(unspecified(from.Is6()), 0))
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return 0, notOurs(from)
+	}
+	return port, err
+}
+
+// ownAddress is the address that a way out has on this host: a link-local one with its zone.
+func ownAddress(r wire.Route) netip.Addr {
+	if r.Source.IsLinkLocalUnicast() && r.Source.Is6() {
+		return r.Source.WithZone(r.Interface)
+	}
+	return r.Source
 }
 
 func unspecified(v6 bool) netip.Addr {
@@ -467,7 +482,8 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	if p.watch.on() {
 		return p.watched(ctx, conn)
 	}
-	folded := trace.NewTrace(p.path)
+	folded := trace.NewTrace(p.path) // the report's
+	known := trace.NewTrace(p.path)  // ours
 	var counts trace.Counts
 	var err error
 	// came is what came of the run; it is asked when the report has all results.
@@ -487,13 +503,29 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 			p.resolve.Start(r.Reply.From())
 		}
 		troubles.add(r)
+		known.Add(r)
 		w.add(r)
 	})
+	// Programs get the findings with the trace; people can read the hops meanwhile.
+	known.Finish()
+	view := func() detect.View { return detect.View{Trace: known, Options: p.path, Counts: counts} }
+	explaining := p.explain && err == nil
+	if explaining && !p.forPeople() {
+		err = p.ask(ctx, conn, view())
+	}
 	if werr := w.close(); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	p.warn(&troubles, counts)
 	p.sayECN(folded)
+	if p.explain && p.forPeople() {
+		if explaining && err == nil {
+			err = p.ask(ctx, conn, view())
+		}
+		if werr := p.sayFindings(view()); err == nil {
+			err = werr
+		}
+	}
 	if err := came(); err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() repo
 	run := p.describe(ctx)
 	run.Ending = ending
 	run.Findings = func() []detect.Finding {
-		return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.path, Counts: ending().Counts}})
+		return p.findings(detect.View{Trace: t, Options: p.path, Counts: ending().Counts})
 	}
 	name := p.format
 	if name == "" {

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,8 @@ type config struct {
 
 	formatConfig
 
+	explaining
+
 	watch watching
 
 	host       string
@@ -59,7 +62,7 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", append(probingOptions(), synOptions()...)},
-		{"What it prints", append(showOptions(), formatOptions()...)},
+		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}

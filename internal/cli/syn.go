@@ -40,7 +40,10 @@ func synOptions() []option {
 }
 
 // linuxSYN reports whether the SYNs are to look like those of real connections.
-func (c *config) linuxSYN() bool { return c.syn.shape == shapeLinux }
+// With --explain they do unless told otherwise: firewalls treat them as the user's own, and there is something to meddle with.
+func (c *config) linuxSYN() bool {
+	return c.syn.shape == shapeLinux || c.syn.shape == "" && c.explain && (!c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN))
+}
 
 // checkSYN refuses what shapes a SYN where none is sent.
 func (c *config) checkSYN() error {

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"tcptraceroute/detect"
+	"tcptraceroute/report"
+	"tcptraceroute/trace"
+	"tcptraceroute/wire"
+)
+
+// explaining is whether the answers are to be explained, and what was asked for that.
+type explaining struct {
+	explain  bool
+	evidence *detect.Evidence // of the trace and those made besides; nil: none were made
+}
+
+func explainOptions() []option {
+	return []option{
+		{long: "explain", help: "say in plain words, after the trace, what happened to the probes, who did it, and how sure that is; sends some probes of other kinds to find out, and says on stderr how many at the most", set: do(func(c *config) { c.explain = true })},
+	}
+}
+
+// checkExplain says what doesn't go together.
+func (c *config) checkExplain() error {
+	if c.explain && c.watch.on() {
+		return errors.New("--explain doesn't go with what goes round by round: it explains one trace")
+	}
+	return nil
+}
+
+// ask makes the further traces that tell cases apart.
+func (p *program) ask(ctx context.Context, conn *wire.Conn, v detect.View) error {
+	p.evidence = &detect.Evidence{View: v}
+	questions := detect.Questions(*p.evidence)
+	if len(questions) == 0 {
+		return nil
+	}
+	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.Probes(questions), p.kinds(questions))
+	for _, q := range questions {
+		port, err := p.freePort(conn, p.own)
+		if err != nil {
+			return err
+		}
+		q.Options.Source = netip.AddrPortFrom(p.path.Source.Addr(), port)
+		v, err := p.further(ctx, conn, q)
+		if err != nil {
+			return err
+		}
+		p.evidence.Answer(q, v)
+	}
+	return nil
+}
+
+// forPeople reports whether the trace is printed as text.
+func (p *program) forPeople() bool { return p.format == "" || p.format == formats[0].name }
+
+// kinds says what is sent.
+func (p *program) kinds(questions []detect.Question) string {
+	var kinds []string
+	for _, q := range questions {
+		switch q.Ask {
+		case detect.AskFlow:
+			kinds = append(kinds, "the same from another port")
+		case detect.AskPort:
+			kinds = append(kinds, fmt.Sprintf("to port %d", q.Options.Target.Port()))
+		case detect.AskACK:
+			kinds = append(kinds, "ACKs")
+		case detect.AskEcho:
+			kinds = append(kinds, "ICMP echo")
+		case detect.AskLoose:
+			kinds = append(kinds, "the same, --loose")
+		}
+	}
+	return strings.Join(kinds, ", ")
+}
+
+// further makes one more trace.
+func (p *program) further(ctx context.Context, conn *wire.Conn, q detect.Question) (detect.View, error) {
+	plan, err := trace.NewPath(q.Options)
+	if err != nil {
+		return detect.View{}, err
+	}
+	o := p.engine(conn)
+	o.Wait, o.Loose = q.Options.Wait, o.Loose || q.Ask == detect.AskLoose
+	v := detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options}
+	v.Counts, err = trace.Run(ctx, conn, plan, o, v.Trace.Add)
+	v.Trace.Finish()
+	var send *trace.SendError
+	if errors.As(err, &send) {
+		err = nil // probes of this kind don't leave this host: that is an answer of its own
+	}
+	return v, err
+}
+
+// findings are what is known of the trace so far.
+func (p *program) findings(v detect.View) []detect.Finding {
+	if p.evidence != nil {
+		return detect.Findings(*p.evidence)
+	}
+	return detect.Findings(detect.Evidence{View: v})
+}
+
+// sayFindings prints them below the hops.
+func (p *program) sayFindings(v detect.View) error {
+	all := p.findings(v)
+	if len(all) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(p.stdout); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	if err := report.Findings(p.stdout, all); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}

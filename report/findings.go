@@ -1,0 +1,50 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"tcptraceroute/detect"
+)
+
+// findingsWidth is that of a terminal of old.
+const findingsWidth = 80
+
+// Findings writes what the answers say about the path, in plain words, with nothing beyond column 80. It returns the first
+// error in writing.
+func Findings(w io.Writer, all []detect.Finding) error {
+	var b strings.Builder
+	for i, x := range all {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fold(&b, "", "", fmt.Sprintf("%s. [%s, %v]", x.Title, x.Code, x.Confidence))
+		for _, e := range x.Evidence {
+			fold(&b, "  - ", "    ", e)
+		}
+		if x.Advice != "" {
+			fold(&b, "  > ", "    ", x.Advice)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// fold writes words in lines that begin with first, and from the second on with next.
+func fold(b *strings.Builder, first, next, text string) {
+	line := first
+	begun := false
+	for _, word := range strings.Fields(Printable(text)) {
+		if begun && len(line)+1+len(word) > findingsWidth {
+			b.WriteString(line + "\n")
+			line, begun = next, false
+		}
+		if begun {
+			line += " "
+		}
+		line += word
+		begun = true
+	}
+	b.WriteString(line + "\n")
+}
