@@ -32,7 +32,13 @@ type ClassicOptions struct {
 
 	// Extensions shows what routers say beside their answer: MPLS labels, interfaces, the next hop's MTU.
 	Extensions bool
+
+	// Color marks what deserves a look: states, marks, slow times. But for that the text stays the same.
+	Color bool
 }
+
+// slow is a round-trip time that is worth a look: no two places on earth are further apart.
+const slow = 300 * time.Millisecond
 
 // NewClassic writes the trace t, which it folds the results into, to w.
 func NewClassic(w io.Writer, t *trace.Trace, o ClassicOptions) *Classic {
@@ -68,9 +74,9 @@ func (c *Classic) block(h trace.Hop) string {
 		case trace.Answered:
 			c.answer(&b, r)
 		case trace.Failed:
-			b.gap(LocalMark(r.Err))
+			b.gap(c.paint(local, LocalMark(r.Err)))
 		default:
-			b.gap("*")
+			b.gap(c.paint(faint, "*"))
 		}
 	}
 	return b.before.String() + b.text.String() + "\n"
@@ -108,7 +114,7 @@ func (b *block) detected(line string) {
 
 func (c *Classic) answer(b *block, r trace.Result) {
 	if line := c.translated(r); line != "" {
-		b.detected(line)
+		b.detected(c.paint(odd, line))
 	}
 	if from := r.Reply.From(); from != b.responder {
 		if b.responder.IsValid() {
@@ -124,7 +130,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 	}
 	if r.Reply.Kind == packet.KindTCP {
 		if s := State(r.Reply.TCP.Flags); s != b.state {
-			b.text.WriteString(" [" + s + "]")
+			b.text.WriteString(" " + c.paint(stateStyle(s), "["+s+"]"))
 			b.state = s
 		}
 	}
@@ -132,12 +138,16 @@ func (c *Classic) answer(b *block, r trace.Result) {
 	if b.afterGap {
 		space = " "
 	}
-	fmt.Fprintf(&b.text, "%s%.3f ms", space, milliseconds(r.RTT()))
+	speed := plain
+	if r.RTT() >= slow {
+		speed = odd
+	}
+	b.text.WriteString(space + c.paint(speed, fmt.Sprintf("%.3f ms", milliseconds(r.RTT()))))
 	if m := Mark(r.Reply); m != "" {
-		b.text.WriteString(" " + m)
 		if mtu := NextHopMTU(r.Reply); c.o.Extensions && mtu != 0 {
-			fmt.Fprintf(&b.text, "-%d", mtu)
+			m += fmt.Sprintf("-%d", mtu)
 		}
+		b.text.WriteString(" " + c.paint(bad, m))
 	}
 	b.begun, b.afterGap = true, false
 }

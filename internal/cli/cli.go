@@ -57,8 +57,9 @@ type program struct {
 	ports   *names.Services
 	resolve *names.Resolver
 	plan    plan
-	out     string     // the interface that the probes leave by
-	own     netip.Addr // their source address, on this host
+	out     string                 // the interface that the probes leave by
+	own     netip.Addr             // their source address, on this host
+	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 }
 
 // plan is what is asked of whatever decides on the probes.
@@ -114,6 +115,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	p.root = who.RealUID == 0
 	p.lent = who.SetID() && !p.root
 	p.elevated = who.Elevated && !p.root
+	p.width.out, p.width.err = width(p.stdout), width(p.stderr)
 	operands, err := parse(options(), args, &p.config)
 	switch {
 	case err != nil:
@@ -493,6 +495,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		}
 		return err
 	}
+	status := p.showStatus()
 	out := p.writer(ctx, folded, func() report.Ending { return ending(counts, came()) })
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -504,6 +507,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		}
 		troubles.add(r)
 		known.Add(r)
+		status.add(r)
 		w.add(r)
 	})
 	// Programs get the findings with the trace; people can read the hops meanwhile.
@@ -516,6 +520,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	if werr := w.close(); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
+	status.stop()
 	p.warn(&troubles, counts)
 	p.sayECN(folded)
 	if p.explain && p.forPeople() {

@@ -33,7 +33,7 @@ type format struct {
 // formats are all of them, the default first.
 var formats = []format{
 	{"text", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name, Extensions: p.show.extensions})
+		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name, Extensions: p.show.extensions, Color: p.colored()})
 	}},
 	{"json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return schema.NewDocument(p.stdout, run, t)
@@ -53,7 +53,7 @@ func formatNames() string {
 
 func formatOptions() []option {
 	return []option{
-		{long: "json", help: "the trace as one JSON document", set: formatOption("json", "--json")},
+		{long: "json", brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
 		{long: "jsonl", help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
 		{long: "format", arg: "format", help: "one of " + formatNames() + " (text)", set: func(c *config, v string) error {
 			return c.setFormat(v, "--format "+v)

@@ -41,6 +41,7 @@ type config struct {
 	help, helpAll, version     bool
 
 	formatConfig
+	terminal terminalConfig
 
 	explaining
 
@@ -62,7 +63,7 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", append(probingOptions(), synOptions()...)},
-		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions())},
+		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}

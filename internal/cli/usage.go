@@ -20,7 +20,7 @@ const synopsis = `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl
 const screen = 80
 
 // usageText is one screen: the synopsis, and the options that have a half line there, in two columns. Those of the groups
-// after the first stand below a line of their own.
+// after the first stand apart.
 func usageText(table []group) string {
 	var b strings.Builder
 	b.WriteString(synopsis)
@@ -38,7 +38,7 @@ func usageText(table []group) string {
 	}
 	columns(&b, classic)
 	if len(more) > 0 {
-		b.WriteString("\nBeyond the classic:\n")
+		b.WriteString("\n")
 		columns(&b, more)
 	}
 	b.WriteString("\nAll options, at length: tcptraceroute --help all. Port: number or name (80).\nExit code: 0 target reached, 1 not, or wrong usage, 2 could not send.\n\n")

@@ -26,7 +26,7 @@ type watching struct {
 // watchOptions are about tracing that goes on.
 func watchOptions() []option {
 	return []option{
-		{long: "report", help: "ask every hop once a round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
+		{long: "report", brief: "mtr's table", help: "ask every hop once a round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
 		{short: 'c', long: "count", arg: "rounds", help: "how many rounds --report takes, 1 or more (10)", set: number("-c", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
 		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): no hop is asked more often", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
 	}

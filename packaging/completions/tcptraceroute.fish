@@ -36,6 +36,7 @@ complete -c tcptraceroute -s e -l extensions -d 'show what routers say beside th
 complete -c tcptraceroute -l json -d 'the trace as one JSON document'
 complete -c tcptraceroute -l jsonl -d 'a line of JSON for each event, when it happens'
 complete -c tcptraceroute -l format -x -d 'one of text, json, jsonl (text)'
+complete -c tcptraceroute -l color -x -a 'auto always never' -d 'colours in the text: where it goes to a terminal (auto), always or never'
 complete -c tcptraceroute -l report -d 'ask every hop once a round, then print mtr\'s table: loss and times of each hop (-c, --interval)'
 complete -c tcptraceroute -s c -l count -x -d 'how many rounds --report takes, 1 or more (10)'
 complete -c tcptraceroute -l interval -x -d 'time of a round, 0.01 to 3600 seconds (1): no hop is asked more often'
