@@ -71,7 +71,7 @@ const (
 	shareLimited  = 0.15 // limit their errors by one of rateLimits
 	limitBySource = 0.4  // of those: for each source apart, the others for all together
 	shareMinimum  = 0.35 // quote IP header and 8 bytes, the others as much as fits
-	shareLinux    = 0.25 // send with TTL 64 and TOS 0xc0, the others with TTL 255 and TOS 0
+	shareLinux    = 0.25 // send with Linux's TTL and TOS, the others with TTL 255 and TOS 0
 
 	shareLossy            = 0.1         // of links: lose something, each way
 	lossLeast, lossMost   = 0.002, 0.02 // of the packets on those, each way
@@ -259,7 +259,7 @@ func (p *internetPath) router(r *Router) {
 		r.Quote = QuoteMinimum
 	}
 	if c.hit(shareLinux) {
-		r.TTL, r.TOS = 64, 0xc0
+		r.Linux = true
 	}
 	if c.hit(shareSilent) {
 		r.Silent = 1

@@ -74,7 +74,7 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 			note("late", r.Late.P > 0)
 			note("limited", r.Rate.Every > 0 || r.SourceRate.Every > 0)
 			note("minimum", r.Quote == QuoteMinimum)
-			note("Linux", r.TTL == 64)
+			note("Linux", r.Linux)
 			tunnel = tunnel || len(r.Extensions.MPLS) > 0
 			perFlow = perFlow || len(r.Addrs) > 1 && !r.PerPacket
 			perPacket = perPacket || r.PerPacket

@@ -3,6 +3,8 @@
 // arrive. It stands in for real networks in the tests of everything above the
 // packet layer.
 //
+// It is compared with Linux routers and hosts, byte for byte, by the tests TestHonest....
+//
 // The rule of this room: equal seeds give equal bytes at equal times. What is
 // random is drawn from the seed and the number of the packet, so that it doesn't
 // depend on what happens to other packets; everything happens in the order of

@@ -51,6 +51,7 @@ const (
 // Answers says how a node sends ICMP errors.
 type Answers struct {
 	TTL, TOS   uint8         // of the answer as it is sent; TTL 0: 255 for a router, 64 for a target
+	Linux      bool          // TTL and TOS of Linux instead: 64; over IPv4 internetwork control with the rest of the packet's TOS, over IPv6 0
 	From       netip.Addr    // source address; none: the node's own
 	Silent     float64       // share of the answers that are not given; 1: never an answer
 	Rate       Rate          // what is above this limit isn't answered
@@ -130,7 +131,10 @@ func (w *member) mayAnswer(n *node, source [16]byte, now time.Duration) bool {
 func newNode(r *Router, salt, branch uint64) *node {
 	n := &node{Router: r, salt: salt, branch: branch, ttl: r.TTL}
 	n.objects, _ = r.Extensions.objects() // Validate has seen the error
-	if n.ttl == 0 {
+	switch {
+	case r.Linux:
+		n.ttl = hostTTL
+	case n.ttl == 0:
 		n.ttl = routerTTL
 	}
 	n.stateless = len(r.Rules) == 0 && r.Tracking == Tracking{} && r.NAT == NAT{}
@@ -280,7 +284,7 @@ func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code
 	n.QuoteAs.apply(t.b)
 	e := packet.ICMPError{
 		Src: from, Dst: addrOf(source),
-		TTL: n.ttl, TOS: n.TOS, ID: uint16(t.chance.next()), FlowLabel: uint32(n.salt) & 0xfffff,
+		TTL: n.ttl, TOS: n.tos(t.b), ID: uint16(t.chance.next()), FlowLabel: uint32(n.salt) & 0xfffff,
 		Type: kind.icmpType(isIPv4(t.b)), Code: code,
 		Quote: t.b, QuoteLength: n.Quote,
 		Extensions: n.objects, NonCompliant: n.Extensions.NonCompliant,
@@ -329,6 +333,17 @@ func (m *Model) newError(e *packet.ICMPError, t *transit) *transit {
 		return nil
 	}
 	return a
+}
+
+// tos is that of an error about a packet.
+func (n *node) tos(b []byte) uint8 {
+	switch {
+	case !n.Linux:
+		return n.TOS
+	case isIPv4(b):
+		return b[1]&0x1e | 0xc0 // icmp.c: RT_TOS(iph->tos) | IPTOS_PREC_INTERNETCONTROL
+	}
+	return 0
 }
 
 // bucket is the state of a Rate, in time: a token costs Rate.Every.

@@ -52,7 +52,7 @@ func newTarget(spec *Target, salt uint64) *target {
 	if g.ttl == 0 {
 		g.ttl = hostTTL
 	}
-	g.firewall = newNode(&Router{Answers: Answers{TTL: g.ttl}}, g.salt, g.salt)
+	g.firewall = newNode(&Router{Answers: Answers{TTL: g.ttl, Linux: spec.TTL == 0}}, g.salt, g.salt)
 	return g
 }
 
@@ -187,6 +187,7 @@ func (m *Model) sendReset(t *transit, ttl uint8) int {
 	if packet.Parse(t.b, &m.reply) != nil || !m.refuse(ttl) {
 		return 0
 	}
+	m.answer.TOS, m.answer.FlowLabel = 0, 0 // unlike a host's own, see nf_send_reset of Linux
 	m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
 	return 1
 }

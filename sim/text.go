@@ -28,7 +28,7 @@ import (
 //
 // Answers, of routers (of targets: ttl):
 //
-//	ttl=N tos=N from=ADDR silent silent=P rate=D/N (one each D, N at once) source-rate=D/N
+//	ttl=N tos=N linux from=ADDR silent silent=P rate=D/N (one each D, N at once) source-rate=D/N
 //	slow=D late=P/D detour=N
 //	quote=min quote=N quote-FIELD=VALUE
 //	mpls=LABEL/TC/TTL,... if-role=N if-index=N if-addr=ADDR if-name=NAME (percent-encoded) if-mtu=N

@@ -15,7 +15,7 @@ import (
 const allWords = `seed 42
 no-host-rst
 router 10.0.0.1,10.0.0.2 per-packet hidden delay=1ms jitter=2ms loss=0.01 dup=0.02 held=0.1/20ms back-delay=3ms back-jitter=4ms back-loss=0.03 back-dup=0.04 back-held=0.2/1s
-router 10.0.0.3 ttl=64 tos=192 from=203.0.113.9 silent rate=1s/6 source-rate=100ms/3 slow=1ms late=0.1/3s detour=2 quote=min
+router 10.0.0.3 ttl=64 tos=192 linux from=203.0.113.9 silent rate=1s/6 source-rate=100ms/3 slow=1ms late=0.1/3s detour=2 quote=min
 router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 quote-sport=1 quote-dport=2 quote-seq=+1000000 quote-id=0 quote-tos=0 quote-ttl=0 quote-label=0
 router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
 router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 drop=not-syn drop=not-tcp accept=25 drop
@@ -50,7 +50,7 @@ func TestParse(t *testing.T) {
 			Back: Link{ms(3), ms(4), .03, .04, Held{.2, time.Second}},
 		}},
 		{p.Routers[1], Router{Addrs: []netip.Addr{a("10.0.0.3")}, Answers: Answers{
-			TTL: 64, TOS: 192, From: a("203.0.113.9"), Silent: 1, Rate: Rate{time.Second, 6}, SourceRate: Rate{ms(100), 3}, Slow: ms(1), Late: Held{.1, 3 * time.Second}, Detour: 2, Quote: QuoteMinimum,
+			TTL: 64, TOS: 192, Linux: true, From: a("203.0.113.9"), Silent: 1, Rate: Rate{time.Second, 6}, SourceRate: Rate{ms(100), 3}, Slow: ms(1), Late: Held{.1, 3 * time.Second}, Detour: 2, Quote: QuoteMinimum,
 		}}},
 		{p.Routers[2], Router{Addrs: []netip.Addr{a("10.0.0.4")}, Answers: Answers{Silent: .5, Quote: 36, QuoteAs: Rewrite{
 			a("198.51.100.1"), a("10.9.9.9"), 1, 2, 1000000, new(uint16(0)), new(uint8(0)), new(uint8(0)), new(uint32(0)),

@@ -317,6 +317,7 @@ var routerWords = slices.Concat(
 	[]word[Router]{
 		number("ttl", 8, func(r *Router) *uint8 { return &r.TTL }),
 		number("tos", 8, func(r *Router) *uint8 { return &r.TOS }),
+		flag("linux", func(r *Router) *bool { return &r.Linux }),
 		addr("from", func(r *Router) *netip.Addr { return &r.From }),
 		{"silent",
 			func(r *Router, s string) (err error) {
