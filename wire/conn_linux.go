@@ -295,7 +295,7 @@ func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 		return time.Time{}, err
 	}
 	before := c.look()
-	if err := unix.Sendto(fd, c.out, 0, to); err != nil {
+	if err := sendTo(fd, c.out, to); err != nil {
 		return time.Time{}, opError("sending", nil, err)
 	}
 	u := unstamped{key: p.Key(), fd: fd, id: *count, called: before}
@@ -349,7 +349,7 @@ func (c *Conn) look() instant {
 func (c *Conn) stamps(fd int, now *unstamped) {
 	var oob [256]byte
 	for {
-		_, n, _, _, err := unix.Recvmsg(fd, nil, oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		_, n, err := receiveFrom(fd, nil, oob[:], unix.MSG_ERRQUEUE)
 		if err == unix.EINTR {
 			continue
 		}
@@ -368,6 +368,9 @@ func (c *Conn) stamps(fd int, now *unstamped) {
 				c.sent6 = id + 1
 			} else {
 				c.sent4 = id + 1
+			}
+			if len(c.unstamped) == 0 {
+				return // nothing else is waited for
 			}
 		}
 	}
@@ -390,7 +393,7 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	for {
 		var inner error
 		err := raw.Read(func(fd uintptr) bool {
-			n, oobn, _, _, inner = unix.Recvmsg(int(fd), buf, oob[:], unix.MSG_DONTWAIT)
+			n, oobn, inner = receiveFrom(int(fd), buf, oob[:], 0)
 			return inner != unix.EAGAIN && inner != unix.EINTR
 		})
 		switch {

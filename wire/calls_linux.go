@@ -1,0 +1,56 @@
+package wire
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The two calls that are made for each packet. The sockets don't block, so the Go runtime isn't told of the calls
+// (RawSyscall): it would wake its monitoring thread each time, at several times the price of the call itself.
+
+// sendTo is sendto(2).
+func sendTo(fd int, b []byte, to unix.Sockaddr) error {
+	var raw4 unix.RawSockaddrInet4
+	var raw6 unix.RawSockaddrInet6
+	var name unsafe.Pointer
+	var length uintptr
+	switch to := to.(type) {
+	case *unix.SockaddrInet4:
+		raw4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: hton(uint16(to.Port)), Addr: to.Addr}
+		name, length = unsafe.Pointer(&raw4), unix.SizeofSockaddrInet4
+	case *unix.SockaddrInet6:
+		raw6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: hton(uint16(to.Port)), Addr: to.Addr, Scope_id: to.ZoneId}
+		name, length = unsafe.Pointer(&raw6), unix.SizeofSockaddrInet6
+	default:
+		return unix.EAFNOSUPPORT
+	}
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+			unix.MSG_DONTWAIT, uintptr(name), length)
+		runtime.KeepAlive(&raw4)
+		runtime.KeepAlive(&raw6)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
+}
+
+// receiveFrom is recvmsg(2), without the address that a packet came from.
+func receiveFrom(fd int, b, oob []byte, flags int) (n, oobn int, err error) {
+	part := unix.Iovec{Base: unsafe.SliceData(b)}
+	part.SetLen(len(b))
+	message := unix.Msghdr{Iov: &part, Control: unsafe.SliceData(oob)}
+	message.SetIovlen(1)
+	message.SetControllen(len(oob))
+	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), uintptr(flags|unix.MSG_DONTWAIT))
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	return int(r), int(message.Controllen), nil
+}
