@@ -31,7 +31,7 @@ var layers = map[string]struct {
 	"sim/tun":           {ours: []string{"sim"}},
 	"lab":               {},
 	"test":              {ours: []string{"lab"}},
-	"bench":             {ours: []string{"lab", "packet", "sim"}},
+	"bench":             {ours: []string{"lab", "packet", "sim", "sim/tun"}},
 }
 
 // testing only: what the tests of a room may import besides.

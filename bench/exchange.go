@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"tcptraceroute/packet"
@@ -12,16 +13,19 @@ type seen struct {
 	at   time.Time
 	out  bool // the host sent it
 	data []byte
+	// number tells which packet of the host's an answer goes back to: both have the same one. 0: nobody knows.
+	number uint64
 }
 
 // probe is a packet that a tool sent, and the first answer to it that came in.
 type probe struct {
-	data []byte
-	head packet.Reply
-	ttl  int
-	sent time.Time
-	got  time.Time // zero: nobody answered, or it can't be told which probe was
-	from netip.Addr
+	number uint64
+	data   []byte
+	head   packet.Reply
+	ttl    int
+	sent   time.Time
+	got    time.Time // zero: nobody answered, or it can't be told which probe was
+	from   netip.Addr
 }
 
 // traffic is what a tool's run was on the wire.
@@ -31,7 +35,7 @@ type traffic struct {
 	first   time.Time
 }
 
-// readTraffic pairs probes with answers, by what the answers quote or acknowledge. distance is the TTL from which on a probe
+// readTraffic pairs probes with answers, by their numbers, else by what the answers quote or acknowledge. distance is the TTL from which on a probe
 // reaches what answers by TCP: 0 where nothing does.
 func readTraffic(all []seen, target netip.Addr, distance int) traffic {
 	var t traffic
@@ -48,10 +52,10 @@ func readTraffic(all []seen, target netip.Addr, distance int) traffic {
 				t.first = s.at
 			}
 			if r.Kind == packet.KindTCP {
-				t.probes = append(t.probes, probe{data: s.data, head: r, ttl: int(r.IP.TTL), sent: s.at})
+				t.probes = append(t.probes, probe{number: s.number, data: s.data, head: r, ttl: int(r.IP.TTL), sent: s.at})
 			}
 		case !s.out:
-			if p := t.answered(&r, s.at, distance); p != nil {
+			if p := t.answered(&r, s, distance); p != nil {
 				p.got, p.from = s.at, r.From()
 			}
 		}
@@ -60,13 +64,20 @@ func readTraffic(all []seen, target netip.Addr, distance int) traffic {
 }
 
 // answered is the one probe that a packet answers; nil where it is none, or could be several.
-func (t *traffic) answered(r *packet.Reply, at time.Time, distance int) *probe {
+func (t *traffic) answered(r *packet.Reply, s seen, distance int) *probe {
+	if s.number > 0 {
+		i := slices.IndexFunc(t.probes, func(p probe) bool { return p.number == s.number && p.got.IsZero() })
+		if i < 0 {
+			return nil
+		}
+		return &t.probes[i]
+	}
 	var best *probe
 	most, tie := 0, false
 	for i := range t.probes {
 		p := &t.probes[i]
 		n := likeness(p, r, distance)
-		if n == 0 || !p.got.IsZero() || p.sent.After(at) {
+		if n == 0 || !p.got.IsZero() || p.sent.After(s.at) {
 			continue
 		}
 		if n == most {

@@ -164,7 +164,10 @@ func (r *runner) trial(ctx context.Context, tb testing.TB, s stage, j job, t too
 		return err
 	}
 	o, err := execute(ctx, s.host(), t, netip.AddrPortFrom(j.target, port), peak)
-	e := s.end(tb)
+	e, serr := s.end(tb)
+	if serr != nil {
+		return serr
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,17 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"sync"
+	"slices"
 	"testing"
-	"time"
 
 	"tcptraceroute/lab"
 	"tcptraceroute/packet"
 	"tcptraceroute/sim"
+	"tcptraceroute/sim/tun"
 )
 
 // stage is a network and the host in it on which tools run, one at a time.
@@ -19,7 +20,7 @@ type stage interface {
 	host() *lab.Host
 	// begin puts the network into its first state and records what passes, until end.
 	begin(tb testing.TB) error
-	end(tb testing.TB) evidence
+	end(tb testing.TB) (evidence, error)
 }
 
 // internet is a stage in front of a simulated Internet: its packets leave by a TUN device.
@@ -30,20 +31,14 @@ type internet struct {
 
 	scenario func() sim.Scenario // of one path; made anew for each run
 	capture  *lab.Capture
-
-	mu     sync.Mutex
-	model  *sim.Model // nil: nobody is there
-	start  time.Time
-	record []seen
-	syns   int
-	wake   chan struct{} // something may be due earlier than it was
-	done   chan struct{}
+	front    *tun.Front
+	syns     int // that reached the target; the front end's, until it is stopped
 }
 
 const device = "tun0"
 
 func newInternet(tb testing.TB, l *lab.Lab, name string) *internet {
-	n := &internet{source: l.Host(tb, name), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	n := &internet{source: l.Host(tb, name)}
 	n.device = n.source.TUN(tb, device)
 	hosts4, hosts6 := sim.InternetHosts4.Addr().Next(), sim.InternetHosts6.Addr().Next()
 	n.source.IP(tb, fmt.Sprintf("addr add %v/32 dev %s", hosts4, device))
@@ -57,14 +52,6 @@ func newInternet(tb testing.TB, l *lab.Lab, name string) *internet {
 		}
 		n.link = &lab.Interface{Host: n.source, Name: device, Index: i.Index}
 	})
-	var both sync.WaitGroup
-	both.Go(n.fromHost)
-	both.Go(n.toHost)
-	tb.Cleanup(func() { // before the device's own
-		close(n.done)
-		n.device.Close()
-		both.Wait()
-	})
 	return n
 }
 
@@ -75,25 +62,26 @@ func (n *internet) begin(tb testing.TB) error {
 	if err != nil {
 		return err
 	}
-	n.capture = n.link.Capture(tb)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.model, n.start, n.record, n.syns = model, time.Now(), nil, 0
+	n.syns = 0
 	model.Watch = func(a sim.Arrival) {
 		var r packet.Reply
 		if a.Target && packet.Parse(a.Packet, &r) == nil && r.Kind == packet.KindTCP && r.TCP.Flags.Has(packet.SYN) {
 			n.syns++
 		}
 	}
-	return nil
+	n.capture = n.link.Capture(tb)
+	n.front, err = tun.Start(n.device, model, tun.Options{})
+	return err
 }
 
-func (n *internet) end(tb testing.TB) evidence {
-	n.mu.Lock()
-	e := evidence{model: n.record, targetSYNs: n.syns}
-	n.model, n.record = nil, nil
-	n.mu.Unlock()
-	e.wire = captured(n.capture.Stop(tb))
+func (n *internet) end(tb testing.TB) (evidence, error) {
+	record, err := n.front.Stop()
+	packets := n.capture.Stop(tb)
+	if err != nil {
+		return evidence{}, err
+	}
+	e := evidence{model: recorded(record), targetSYNs: n.syns}
+	e.wire = numbered(captured(packets), e.model)
 	e.way = func(b []byte) way {
 		fresh, err := sim.New(n.scenario()) // no flow of the run has left anything in it
 		if err != nil {
@@ -105,7 +93,35 @@ func (n *internet) end(tb testing.TB) evidence {
 		}
 		return wayOf(x)
 	}
-	return e
+	return e, nil
+}
+
+// recorded is what passed the front end, first what the host sent, then what it got.
+func recorded(r *tun.Record) (all []seen) {
+	for _, s := range r.Sent {
+		all = append(all, seen{at: r.Start.Add(s.At), out: true, data: s.Packet, number: s.Number})
+	}
+	for _, s := range r.Received {
+		all = append(all, seen{at: r.Start.Add(s.At), data: s.Packet, number: s.Number})
+	}
+	return all
+}
+
+// numbered gives captured packets the numbers that the front end knows them by: it saw the same packets, in the same order.
+func numbered(wire, model []seen) []seen {
+	next := map[bool][]seen{}
+	for _, s := range model {
+		next[s.out] = append(next[s.out], s)
+	}
+	for i := range wire {
+		w := &wire[i]
+		rest := next[w.out]
+		if k := slices.IndexFunc(rest, func(s seen) bool { return bytes.Equal(s.data, w.data) }); k >= 0 {
+			w.number = rest[k].number
+			next[w.out] = rest[k+1:]
+		}
+	}
+	return wire
 }
 
 // wayOf is the truth in the words of this program.
@@ -127,75 +143,9 @@ func wayOf(x sim.Expected) way {
 func captured(packets []lab.Packet) []seen {
 	all := make([]seen, len(packets))
 	for i, p := range packets {
-		all[i] = seen{p.Time, p.Out, p.Data}
+		all[i] = seen{at: p.Time, out: p.Out, data: p.Data}
 	}
 	return all
-}
-
-// fromHost takes what the host sends, until the device is closed.
-func (n *internet) fromHost() {
-	buf := make([]byte, 1<<16)
-	for {
-		size, err := n.device.Read(buf)
-		if err != nil {
-			return // closed
-		}
-		n.inject(time.Now(), buf[:size])
-		n.signal()
-	}
-}
-
-func (n *internet) inject(now time.Time, b []byte) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.model == nil {
-		return
-	}
-	if n.model.Inject(now.Sub(n.start), b) == nil { // what has no path is the host's own multicast
-		n.record = append(n.record, seen{now, true, append([]byte(nil), b...)})
-	}
-}
-
-// toHost gives the host what is due, until the device is closed.
-func (n *internet) toHost() {
-	buf := make([]byte, 1<<16)
-	for {
-		size, wait := n.receive(buf)
-		if size > 0 {
-			n.device.Write(buf[:size]) // an error: closed
-			continue
-		}
-		select {
-		case <-time.After(wait):
-		case <-n.wake:
-		case <-n.done:
-			return
-		}
-	}
-}
-
-func (n *internet) receive(buf []byte) (size int, wait time.Duration) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.model == nil {
-		return 0, time.Hour
-	}
-	now := time.Since(n.start)
-	if size, due, ok := n.model.Receive(now, buf); ok {
-		n.record = append(n.record, seen{n.start.Add(due), false, append([]byte(nil), buf[:size]...)})
-		return size, 0
-	}
-	if next, ok := n.model.Next(); ok {
-		return 0, next - now
-	}
-	return 0, time.Hour
-}
-
-func (n *internet) signal() {
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
 }
 
 // routers is a stage of real Linux routers in a row, one of them silent.
@@ -214,7 +164,7 @@ func (n *routers) begin(tb testing.TB) error {
 	return nil
 }
 
-func (n *routers) end(tb testing.TB) evidence {
+func (n *routers) end(tb testing.TB) (evidence, error) {
 	e := evidence{wire: captured(n.out.Stop(tb))}
 	for _, p := range n.in.Stop(tb) {
 		var r packet.Reply
@@ -237,5 +187,5 @@ func (n *routers) end(tb testing.TB) evidence {
 	}
 	w.distance = len(w.hops)
 	e.way = func([]byte) way { return w }
-	return e
+	return e, nil
 }
