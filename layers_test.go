@@ -24,8 +24,9 @@ var layers = map[string]struct {
 	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "syscall", "unsafe"}}, // a pure function of the trace
 	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},            // shows, opens nothing
 	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the JSON, versioned
+	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // what others have made
 	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                          // for tests
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema"}},
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"sim/tun":           {ours: []string{"sim"}},
@@ -36,7 +37,7 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "report/schema": {"report/scene"}, "internal/cli": {"lab"}, "test": {"packet", "names", "sim", "sim/tun"}, "wire": {"lab"}, "sim": {"lab"}, "sim/tun": {"lab", "packet"},
+	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "report/schema": {"report/scene"}, "report/export": {"report/scene"}, "internal/cli": {"lab"}, "test": {"packet", "names", "sim", "sim/tun"}, "wire": {"lab"}, "sim": {"lab"}, "sim/tun": {"lab", "packet"},
 }
 
 func TestLayers(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"tcptraceroute/detect"
 	"tcptraceroute/names"
 	"tcptraceroute/report"
+	"tcptraceroute/report/export"
 	"tcptraceroute/report/schema"
 	"tcptraceroute/trace"
 )
@@ -41,6 +42,15 @@ var formats = []format{
 	{"jsonl", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return schema.NewLines(p.stdout, run, t)
 	}},
+	{"csv", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return export.NewCSV(p.stdout, run, t)
+	}},
+	{"mtr-json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return export.NewMTR(p.stdout, run, t)
+	}},
+	{"atlas", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return export.NewAtlas(p.stdout, run, t)
+	}},
 }
 
 func formatNames() string {
@@ -55,6 +65,7 @@ func formatOptions() []option {
 	return []option{
 		{long: "json", brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
 		{long: "jsonl", help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
+		{long: "csv", help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
 		{long: "format", arg: "format", help: "one of " + formatNames() + " (text)", set: func(c *config, v string) error {
 			return c.setFormat(v, "--format "+v)
 		}},

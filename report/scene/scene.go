@@ -68,6 +68,7 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 		timer := time.AfterFunc(s.Stop, func() { cancel(ErrStopped) })
 		defer timer.Stop()
 	}
+	s.Options.Wait = p.Effective().Wait
 	folded := trace.NewTrace(p)
 	var counts trace.Counts
 	run := &report.Run{

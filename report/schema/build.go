@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tcptraceroute/packet"
 	"tcptraceroute/report"
@@ -25,14 +24,8 @@ func instant(t time.Time) string {
 // milliseconds keeps every nanosecond: the nearest number of that many digits is printed with them.
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// text is text from the network or the user. JSON holds any text but not any bytes: where it isn't UTF-8 it comes escaped
-// as in a Go string.
-func text(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	return report.Escaped(s)
-}
+// text is text from the network or the user.
+func text(s string) string { return report.UTF8(s) }
 
 func programOf(r *report.Run) program { return program{"tcptraceroute", r.Version} }
 
