@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"tcptraceroute/lab"
 	"tcptraceroute/packet"
@@ -40,11 +43,17 @@ const device = "tun0"
 func newInternet(tb testing.TB, l *lab.Lab, name string) *internet {
 	n := &internet{source: l.Host(tb, name)}
 	n.device = n.source.TUN(tb, device)
+	n.source.IP(tb, "link set down dev "+device)
+	if err := setLinkType(n.device, unix.ARPHRD_SIT); err != nil {
+		tb.Fatalf("link type: %v", err)
+	}
+	n.source.IP(tb, "link set up dev "+device)
 	hosts4, hosts6 := sim.InternetHosts4.Addr().Next(), sim.InternetHosts6.Addr().Next()
 	n.source.IP(tb, fmt.Sprintf("addr add %v/32 dev %s", hosts4, device))
 	n.source.IP(tb, fmt.Sprintf("-6 addr add %v/128 dev %s nodad", hosts6, device))
-	n.source.IP(tb, "route add default dev "+device)
-	n.source.IP(tb, "-6 route add default dev "+device)
+	// By a gateway, as routes are where targets are far away: nmap takes the others for neighbours.
+	n.source.IP(tb, fmt.Sprintf("route add default via %v dev %s onlink", hosts4.Next(), device))
+	n.source.IP(tb, fmt.Sprintf("-6 route add default via %v dev %s onlink", hosts6.Next(), device))
 	n.source.Do(tb, func() {
 		i, err := net.InterfaceByName(device)
 		if err != nil {
@@ -53,6 +62,18 @@ func newInternet(tb testing.TB, l *lab.Lab, name string) *internet {
 		n.link = &lab.Interface{Host: n.source, Name: device, Index: i.Index}
 	})
 	return n
+}
+
+// setLinkType makes the device, which is down, one of another type without link headers: scamper doesn't know that a TUN
+// device's has none.
+func setLinkType(device *os.File, link int) error {
+	raw, err := device.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) { inner = unix.IoctlSetInt(int(fd), unix.TUNSETLINK, link) })
+	return errors.Join(err, inner)
 }
 
 func (n *internet) host() *lab.Host { return n.source }
