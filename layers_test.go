@@ -37,7 +37,16 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace": {"sim"}, "detect": {"sim"}, "report": {"sim"}, "report/schema": {"report/scene"}, "report/export": {"report/scene"}, "internal/cli": {"lab"}, "test": {"packet", "names", "sim", "sim/tun"}, "wire": {"lab"}, "sim": {"lab"}, "sim/tun": {"lab", "packet"},
+	"trace":         {"sim"},
+	"detect":        {"sim"},
+	"report":        {"sim"},
+	"report/schema": {"report/scene"},
+	"report/export": {"report/scene"},
+	"internal/cli":  {"lab"},
+	"test":          {"packet", "names", "sim", "sim/tun"},
+	"wire":          {"lab", "trace"},
+	"sim":           {"lab"},
+	"sim/tun":       {"lab", "packet"},
 }
 
 func TestLayers(t *testing.T) {

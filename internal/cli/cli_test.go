@@ -338,6 +338,7 @@ func TestSocketError(t *testing.T) {
 		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
 		{config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},
 		{config{}, fmt.Errorf("port: %w", syscall.EADDRINUSE), errPortInUse.Error()},
+		{config{}, wire.ErrUnsupported, "sending TCP probes is not supported on this platform yet; it is on Linux"},
 		{config{}, fmt.Errorf("raw socket: %w", syscall.EMFILE), "raw socket: too many open files"},
 	} {
 		p := program{config: tt.config}
