@@ -1,5 +1,6 @@
 // Package names finds what the network itself doesn't say: the name of a hop
-// by reverse DNS, the address of a host, the name of a TCP service.
+// by reverse DNS, the address of a host, the name of a TCP service, the AS and
+// the country that an address belongs to.
 //
 // The rule of this room: a name is a comfort, never a reason to wait. Look-ups
 // run in the background, a bounded number side by side, each address once; all
@@ -13,6 +14,7 @@
 //   - reading /etc/resolv.conf, /etc/nsswitch.conf, /etc/hosts and
 //     /etc/services. Each may be missing, and the first is often a symbolic
 //     link. /etc/gai.conf isn't read;
+//   - reading the MMDB files that the caller opens, which are mapped;
 //   - sockets of AF_INET and AF_INET6, SOCK_DGRAM and SOCK_STREAM (the latter
 //     for answers too long for a datagram), and connect, but neither bind nor
 //     listen. A datagram socket is also connected to each address of a host that

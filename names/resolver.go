@@ -62,6 +62,15 @@ type Options struct {
 	// does. It must return soon after its context is done.
 	// nil: Go's own resolver, by the system's settings.
 	LookupAddr func(ctx context.Context, addr string) ([]string, error)
+	// Databases say who owns an address, the first that knows it. They stay the
+	// caller's to close, after Close.
+	Databases []*Database
+	// OwnerDNS lets the DNS be asked who owns an address: Team Cymru's zones then
+	// learn the public ones.
+	OwnerDNS bool
+	// LookupTXT finds the TXT records of a name, as [net.Resolver.LookupTXT] does.
+	// It must return soon after its context is done. nil: as for LookupAddr.
+	LookupTXT func(ctx context.Context, name string) ([]string, error)
 	// Dial connects the system's resolver to a name server: network is "udp" or
 	// "tcp". nil: a [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -71,45 +80,69 @@ type Options struct {
 // hosts. It is made by [New], ended by [Resolver.Close], and safe for concurrent
 // use.
 type Resolver struct {
-	policy  Policy
-	lookup  func(context.Context, string) ([]string, error)
-	system  system
-	workers int
+	policy    Policy
+	lookup    func(context.Context, string) ([]string, error)
+	databases []*Database
+	ownerDNS  bool
+	txt       func(context.Context, string) ([]string, error)
+	as        asNames
+	system    system
+	workers   int
 
 	ctx    context.Context // of every look-up in the background
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the workers
 
 	mu      sync.Mutex
-	entries map[netip.Addr]*entry
+	entries map[subject]*entry
 	queue   []*entry // not yet taken by a worker
 	running int      // workers
 	closed  bool
 	budget  budget
 }
 
-// entry is one address. Its name may be read once done is closed.
-type entry struct {
+// subject is what is looked up of an address.
+type subject struct {
 	addr netip.Addr
-	done chan struct{}
-	name string
+	ask  ask
+}
+
+type ask uint8
+
+const (
+	askName ask = iota
+	askOwner
+)
+
+// entry is one look-up. What it found may be read once done is closed.
+type entry struct {
+	subject
+	done  chan struct{}
+	name  string
+	owner Owner
 }
 
 // New returns a Resolver. It starts nothing: an idle Resolver has no goroutine.
 func New(o Options) *Resolver {
 	r := &Resolver{
-		policy:  o.Policy,
-		lookup:  o.LookupAddr,
-		system:  system{dial: o.Dial},
-		workers: o.Workers,
-		entries: make(map[netip.Addr]*entry),
-		budget:  budget{left: o.Budget},
+		policy:    o.Policy,
+		lookup:    o.LookupAddr,
+		databases: o.Databases,
+		ownerDNS:  o.OwnerDNS,
+		txt:       o.LookupTXT,
+		system:    system{dial: o.Dial},
+		workers:   o.Workers,
+		entries:   make(map[subject]*entry),
+		budget:    budget{left: o.Budget},
 	}
 	if r.system.dial == nil {
 		r.system.dial = new(net.Dialer).DialContext
 	}
 	if r.lookup == nil {
 		r.lookup = r.system.lookupAddr
+	}
+	if r.txt == nil {
+		r.txt = r.system.lookupTXT
 	}
 	if r.workers < 1 {
 		r.workers = DefaultWorkers
@@ -124,23 +157,23 @@ func New(o Options) *Resolver {
 // Start begins to look up the name of addr in the background, unless that was
 // done before or the policy forbids it. It never blocks. After Close, and
 // beyond 65536 addresses, it does nothing.
-func (r *Resolver) Start(addr netip.Addr) { r.start(addr) }
+func (r *Resolver) Start(addr netip.Addr) { r.start(subject{addr, askName}) }
 
-// start returns the entry of addr, nil where there is and will be none.
-func (r *Resolver) start(addr netip.Addr) *entry {
+// start returns the entry of a look-up, nil where there is and will be none.
+func (r *Resolver) start(s subject) *entry {
 	// The zone says where the address lives, but no reverse zone knows it.
-	addr = addr.Unmap().WithZone("")
-	if !addr.IsValid() || !r.policy.allows(addr) {
+	s.addr = s.addr.Unmap().WithZone("")
+	if !s.addr.IsValid() || !r.allows(s) {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.entries[addr]
+	e := r.entries[s]
 	if e != nil || r.closed || len(r.entries) >= maxAddrs {
 		return e
 	}
-	e = &entry{addr: addr, done: make(chan struct{})}
-	r.entries[addr] = e
+	e = &entry{subject: s, done: make(chan struct{})}
+	r.entries[s] = e
 	r.queue = append(r.queue, e)
 	if r.running < r.workers {
 		r.running++
@@ -149,18 +182,34 @@ func (r *Resolver) start(addr netip.Addr) *entry {
 	return e
 }
 
+func (r *Resolver) allows(s subject) bool {
+	if s.ask == askOwner {
+		return r.ownerDNS && public(s.addr)
+	}
+	return r.policy.allows(s.addr)
+}
+
 // work looks up what is queued, and ends when nothing is.
 func (r *Resolver) work() {
 	for e := r.next(); e != nil; e = r.next() {
-		// An error may come with names, where only some were unfit; without
-		// any it means the same to the reader as an address that has no name.
-		names, _ := r.lookup(r.ctx, e.addr.String())
-		if len(names) > 0 {
-			e.name = strings.TrimSuffix(names[0], ".")
-			e.name = e.name[:min(len(e.name), maxName)]
+		if e.ask == askOwner {
+			e.owner = r.ownerByDNS(r.ctx, e.addr)
+		} else {
+			e.name = r.nameOf(e.addr)
 		}
 		close(e.done)
 	}
+}
+
+func (r *Resolver) nameOf(a netip.Addr) string {
+	// An error may come with names, where only some were unfit; without any it
+	// means the same to the reader as an address that has no name.
+	names, _ := r.lookup(r.ctx, a.String())
+	if len(names) == 0 {
+		return ""
+	}
+	name := strings.TrimSuffix(names[0], ".")
+	return name[:min(len(name), maxName)]
 }
 
 // next takes an entry from the queue; nil tells the worker to end.
@@ -188,13 +237,18 @@ func (r *Resolver) next() *entry {
 // what is known by then is returned. A known name is returned even if ctx is
 // done.
 func (r *Resolver) Name(ctx context.Context, addr netip.Addr) string {
-	e := r.start(addr)
-	if e == nil {
-		return ""
+	if e := r.start(subject{addr, askName}); e != nil && r.wait(ctx, e) {
+		return e.name
 	}
+	return ""
+}
+
+// wait waits for a look-up as long as that is allowed, and reports whether it is
+// done.
+func (r *Resolver) wait(ctx context.Context, e *entry) bool {
 	select {
 	case <-e.done:
-		return e.name
+		return true
 	default:
 	}
 	if limit, ok := r.beginWait(); ok {
@@ -209,9 +263,9 @@ func (r *Resolver) Name(ctx context.Context, addr netip.Addr) string {
 	}
 	select {
 	case <-e.done:
-		return e.name
+		return true
 	default:
-		return ""
+		return false
 	}
 }
 

@@ -16,6 +16,10 @@ func (s system) lookupAddr(ctx context.Context, addr string) ([]string, error) {
 	return s.resolver(ctx).LookupAddr(ctx, addr)
 }
 
+func (s system) lookupTXT(ctx context.Context, name string) ([]string, error) {
+	return s.resolver(ctx).LookupTXT(ctx, name)
+}
+
 // lookupNetIP is net.Resolver.LookupNetIP, but nothing of it is left running
 // when it returns: net's own look-up goes on in a goroutine if its context ends
 // early, so it gets one that doesn't, and fails for want of connections instead.

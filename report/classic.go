@@ -30,6 +30,9 @@ type ClassicOptions struct {
 	// DNAT shows where the quoted destination is not the one that was sent.
 	DNAT bool
 
+	// Owner shows whose network a responder is in. It is called as Name is.
+	Owner func(netip.Addr) (Owner, bool)
+
 	// Extensions shows what routers say beside their answer: MPLS labels, interfaces, the next hop's MTU.
 	Extensions bool
 
@@ -162,14 +165,19 @@ func (c *Classic) beside(r *packet.Reply) string {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// label is how a responder is shown: its name and address, or just the address.
+// label is how a responder is shown: its name and address, or just the address, and its owner where that is wanted.
 func (c *Classic) label(a netip.Addr) string {
+	label := a.String()
 	if c.o.Name != nil {
-		if name := c.o.Name(a); name != "" && name != a.String() {
-			return fmt.Sprintf("%s (%v)", Printable(name), a)
+		if name := c.o.Name(a); name != "" && name != label {
+			label = fmt.Sprintf("%s (%v)", Printable(name), a)
 		}
 	}
-	return a.String()
+	if c.o.Owner != nil {
+		owner, _ := c.o.Owner(a)
+		label += " [" + owner.String() + "]"
+	}
+	return label
 }
 
 // translated is the line that tells of a translated destination, where it is another than the one told of last.

@@ -17,6 +17,9 @@ type TableOptions struct {
 	Host  string                  // this host's name
 	Start time.Time               // when the first round began
 	Name  func(netip.Addr) string // "" where an address has none; nil: none has. It may block
+
+	// Owner puts the AS before each host, as mtr -z does; nil: it is not wanted. It may block.
+	Owner func(netip.Addr) (Owner, bool)
 }
 
 // WriteTable writes the figures of rounds as mtr's report does, for the scripts that read that: a row for each hop, times
@@ -32,7 +35,7 @@ func WriteTable(w io.Writer, t *trace.Tally, o TableOptions) error {
 	const least = 24 // that of mtr's hosts
 	width := max(least, len(word(o.Host))-2)
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
-		r := row{hop: t.Hop(ttl), host: "???"}
+		r := row{hop: t.Hop(ttl), host: o.label(netip.Addr{})}
 		for i, a := range byCount(r.hop) {
 			if s := o.label(a); i == 0 {
 				r.host = s
@@ -70,6 +73,20 @@ func byCount(h *trace.HopTally) []netip.Addr {
 }
 
 func (o *TableOptions) label(a netip.Addr) string {
+	if o.Owner == nil {
+		return o.host(a)
+	}
+	as := "AS???"
+	if owner, ok := o.Owner(a); ok && owner.ASN != 0 {
+		as = fmt.Sprintf("AS%d", owner.ASN)
+	}
+	return fmt.Sprintf("%-10s %s", as, o.host(a))
+}
+
+func (o *TableOptions) host(a netip.Addr) string {
+	if !a.IsValid() {
+		return "???"
+	}
 	if o.Name != nil {
 		if name := o.Name(a); name != "" {
 			return word(name)

@@ -58,4 +58,14 @@ HOST: here                                                  Loss%   Snt   Last  
   3.|-- ???                                                100.0%     1    0.0   0.0   0.0   0.0   0.0
   4.|-- a\x20name\x20with\x20blanks\x1b[31m\x20and\x20more   0.0%     1    7.0   7.0   7.0   7.0   0.0
 `)
+	o.Name = nil
+	o.Owner = func(a netip.Addr) (Owner, bool) { return Owner{ASN: 64500}, a == netip.MustParseAddr("10.0.0.2") }
+	check(`Start: 2026-11-25T02:24:59+0000
+HOST: here                        Loss%   Snt   Last   Avg  Best  Wrst StDev
+  1.|-- AS???      10.0.0.1       33.3%     3    3.0   2.0   1.0   3.0   1.4
+  2.|-- AS64500    10.0.0.2        0.0%     3    2.0 412.9   2.0 1234.6 711.6
+        AS???      10.0.0.3
+  3.|-- AS???      ???           100.0%     1    0.0   0.0   0.0   0.0   0.0
+  4.|-- AS???      10.0.0.4        0.0%     1    7.0   7.0   7.0   7.0   0.0
+`)
 }

@@ -41,8 +41,8 @@ func Caller() Identity {
 //     out of this one (PR_SET_DUMPABLE). The capability bounding set, where it could be emptied, is left as it is: it
 //     bounds only what execve gives, and to empty it stops all threads 41 times, for 4 ms, or 100 ms on a busy machine;
 //   - the only files that can be opened are those that name look-ups need and those handed in, for reading (Landlock):
-//     the files of a caller who is root are closed too. What is handed in is found with the caller's rights, and where it
-//     isn't there, or not for the caller, it stays closed;
+//     the files of a caller who is root are closed too. readable finds the latter, with the caller's rights already; what
+//     isn't there, or not for the caller, stays closed;
 //   - the only system calls left are those of the Go runtime, of name look-ups, and of talking on sockets and open files
 //     (seccomp). Others fail as not implemented, and with arguments that aren't allowed as not permitted; nothing kills
 //     the process. New sockets may be TCP, UDP and ICMP datagram sockets, and netlink for routes and interfaces.
@@ -51,12 +51,16 @@ func Caller() Identity {
 // What only this kernel or container doesn't have (Landlock, seccomp) is no error and listed in missing.
 //
 // Drop needs a build without cgo: with it Go can't reach all threads, and Drop fails.
-func Drop(files ...string) (missing []error, err error) {
+func Drop(readable ...func() []string) (missing []error, err error) {
 	uid, gid := unix.Getuid(), unix.Getgid()
 	for _, step := range []func(uid, gid int) error{dropIDs, dropCapabilities, shutDoors, checkDropped} {
 		if err := step(uid, gid); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNotDropped, err)
 		}
+	}
+	var files []string
+	for _, find := range readable {
+		files = append(files, find()...)
 	}
 	// From here on it is about what a bug in us can be used for, no longer about privileges.
 	if err := confineFiles(files); err != nil {

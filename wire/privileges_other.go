@@ -18,7 +18,7 @@ func Caller() Identity {
 
 // Drop knows no way to give up privileges here, and needs none but in a set-user-ID or set-group-ID install, where it
 // fails with [ErrNotDropped]: the program must then exit.
-func Drop(...string) (missing []error, err error) {
+func Drop(...func() []string) (missing []error, err error) {
 	if Caller().SetID() {
 		return nil, fmt.Errorf("%w on %s: don't install the program set-user-ID or set-group-ID", ErrNotDropped, runtime.GOOS)
 	}

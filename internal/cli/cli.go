@@ -52,7 +52,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type program struct {
 	stdout, stderr io.Writer
 	config
-	drop    func(readable ...string) ([]error, error) // gives every privilege up
+	drop    func(readable ...func() []string) ([]error, error) // gives every privilege up
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
@@ -145,14 +145,19 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if conn != nil {
 		defer conn.Close()
 	}
-	if _, err := p.drop(p.files()...); err != nil {
+	if _, err := p.drop(p.files); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
 
 	// From here on there are no privileges, and no answer or name was read before. What is wrong is told in the old
 	// program's order: names, the way out, the device and the port, and the numbers at last.
 	p.ports = names.NewServices(names.ServicesFile)
-	p.resolve = names.New(names.Options{Policy: p.names})
+	databases, err := p.openDatabases()
+	defer closeDatabases(databases) // behind those who look into them
+	if err != nil {
+		return err
+	}
+	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS})
 	defer p.resolve.Close()
 	if err := p.address(ctx); err != nil {
 		return err
@@ -169,12 +174,12 @@ func (p *program) run(ctx context.Context, args []string) error {
 	return p.trace(ctx, conn)
 }
 
-// files are those that are read later, beyond what names need.
+// files are those that are read later, beyond what names need. It is called with the caller's own rights.
 func (p *program) files() (all []string) {
 	if p.linuxSYN() {
 		all = append(all, wire.StackFiles()...)
 	}
-	return all
+	return append(all, p.findDatabases()...)
 }
 
 // operands reads host, port and length.
@@ -503,7 +508,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 	var troubles troubles
 	counts, err = trace.Run(running, conn, p.plan, p.engine(conn), func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-			p.resolve.Start(r.Reply.From())
+			p.lookUp(r.Reply.From())
 		}
 		troubles.add(r)
 		known.Add(r)

@@ -34,7 +34,7 @@ type format struct {
 // formats are all of them, the default first.
 var formats = []format{
 	{"text", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name, Extensions: p.show.extensions, Color: p.colored()})
+		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name, Extensions: p.show.extensions, Owner: run.Owner, Color: p.colored()})
 	}},
 	{"json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return schema.NewDocument(p.stdout, run, t)
@@ -117,6 +117,7 @@ func (p *program) describe(ctx context.Context) *report.Run {
 		Path: p.path, Length: p.plan.Length(p.path.Length), Strict: p.strict, Loose: p.loose, Mark: p.mark,
 		Numeric: p.names == names.Never,
 		Name:    func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
+		Owner:   p.owner(ctx),
 	}
 }
 

@@ -32,7 +32,7 @@ func synOptions() []option {
 			return nil
 		}},
 		{long: "mss", arg: "bytes", help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)", set: number("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
-		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says on stderr what the hops and the target made of it", set: do(func(c *config) {
+		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target made of it, as -E does with --explain", set: do(func(c *config) {
 			c.syn.accecn = true
 			c.path.Flags |= packet.AE | packet.CWR | packet.ECE
 		})},
@@ -76,12 +76,17 @@ func (c *config) shapeSYN(r wire.Route) {
 	c.path.Options, c.path.Window = s.SYN()
 }
 
-// sayECN tells what became of Accurate ECN. A plain -E says no more than the old program: it has its scripts.
+// sayECN tells what became of ECN, with what is explained, or else aside. A plain -E says no more than the old program: it
+// has its scripts.
 func (p *program) sayECN(t *trace.Trace) {
-	if !p.syn.accecn {
+	w := p.stderr
+	switch {
+	case p.explain && p.forPeople():
+		w = p.stdout
+	case !p.syn.accecn:
 		return
 	}
 	for _, line := range report.ECN(t) {
-		fmt.Fprintln(p.stderr, quoted(line))
+		fmt.Fprintln(w, quoted(line))
 	}
 }

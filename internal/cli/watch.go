@@ -83,7 +83,7 @@ func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
 	start := time.Now()
 	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-			p.resolve.Start(r.Reply.From())
+			p.lookUp(r.Reply.From())
 		}
 		troubles.add(r)
 		tally.Add(r)
@@ -109,6 +109,7 @@ func (p *program) table(ctx context.Context, t *trace.Tally, start time.Time) er
 	}
 	return report.WriteTable(p.stdout, t, report.TableOptions{
 		Host: host, Start: start,
-		Name: func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
+		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
+		Owner: p.owner(ctx),
 	})
 }
