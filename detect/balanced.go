@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"tcptraceroute/trace"
@@ -26,16 +27,16 @@ func balanced(f *facts) []Finding {
 func (f *facts) perPacket() *Finding {
 	for i := range f.hops {
 		h := &f.hops[i]
-		if len(h.routers) < 2 {
+		if len(h.sure) < 2 {
 			continue
 		}
 		x := Finding{
 			Code: LoadBalancer, Confidence: Possible, Weight: weightNotice, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
-			Evidence: []string{fmt.Sprintf("Hop %d is %s for the same flow.", h.ttl, list(h.routers))},
+			Evidence: []string{fmt.Sprintf("Hop %d is %s for the same flow.", h.ttl, list(h.sure))},
 		}
 		if len(f.options.Ports) > 0 {
 			x.Title = fmt.Sprintf("A load balancer spreads connections behind %s", f.hopName(h.ttl-1))
-			x.Evidence[0] = fmt.Sprintf("Hop %d is %s, for probes from different source ports.", h.ttl, list(h.routers))
+			x.Evidence[0] = fmt.Sprintf("Hop %d is %s, for probes from different source ports.", h.ttl, list(h.sure))
 			x.Confidence = Likely
 			return &x
 		}
@@ -61,11 +62,13 @@ func (f *facts) alternates() bool {
 			if r.Fate != trace.Answered || r.FromTarget() || r.Refused() {
 				continue
 			}
-			if from := r.Reply.From(); len(order) == 0 || order[len(order)-1] != from {
+			if from := r.Reply.From(); !slices.Contains(f.hops[i].sure, from) {
+				continue
+			} else if len(order) == 0 || order[len(order)-1] != from {
 				order = append(order, from)
 			}
 		}
-		if len(order) > len(f.hops[i].routers) {
+		if len(order) > len(f.hops[i].sure) {
 			return true
 		}
 	}

@@ -17,6 +17,9 @@ func dropped(f *facts) []Finding {
 		return nil
 	}
 	last := f.lastRouter()
+	if more := f.sameFate(); more > last {
+		last = more
+	}
 	silent, failed := 0, 0
 	for _, h := range f.hops {
 		if h.ttl > last && h.lost > 0 {
@@ -38,6 +41,18 @@ func dropped(f *facts) []Finding {
 		return nil
 	}
 	return []Finding{d.finding()}
+}
+
+// sameFate is how far a second trace of the same kind came that vanished too, but got a few hops farther: routers there
+// had not answered the first by chance. 0: there was none, or it got much farther, or to the target.
+func (f *facts) sameFate() int {
+	if f.flow == nil || f.flow.answer != nil || f.flow.refusal != nil {
+		return 0
+	}
+	if last := f.flow.lastRouter(); last-f.lastRouter() < enoughSilence {
+		return last
+	}
+	return 0
 }
 
 // maxTTL is the highest TTL that might be asked.
@@ -98,7 +113,7 @@ func (d *drop) finding() Finding {
 	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%s got to %s, and no farther: %s behind it were silent.", what, d.hopName(d.last), times(d.silentHops(), "hop", "hops")))
 
-	before := 0
+	before, weak := 0, true // weak: only one router more has answered, which may not have answered the others by chance
 	passed := func(p *path, who string) bool {
 		n := d.reach(p)
 		if n == 0 {
@@ -107,9 +122,12 @@ func (d *drop) finding() Finding {
 			}
 			return false
 		}
-		if before == 0 || n < before {
+		// Where TCP gets by, it tells the place: errors about TCP do come back from there. Those about ICMP may come from
+		// behind a NAT that hides the others.
+		if p != d.echo && (before == 0 || n < before) || before == 0 {
 			before = n
 		}
+		weak = weak && p.answer == nil && p.lastRouter() <= d.last+1
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s answered.", who, d.who(p, n)))
 		return true
 	}
@@ -139,7 +157,7 @@ func (d *drop) finding() Finding {
 		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
 		x.Advice = fmt.Sprintf("A packet filter there lets packets of established connections pass, and drops what opens one. Ask %s.", whom)
 	case echo:
-		x.Code = FilteredTCP
+		x.Code, x.Confidence = FilteredTCP, Likely
 		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
 		x.Advice = fmt.Sprintf("A firewall there drops TCP to this target, or all of it but some ports that were not tried. Ask %s.", whom)
 	case d.echo != nil || d.port != nil || d.ack != nil:
@@ -150,6 +168,10 @@ func (d *drop) finding() Finding {
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish behind %s", d.hopName(d.last))
 		x.Advice = "A firewall drops them, or the path is broken there. --explain sends a few probes of other kinds to tell these apart."
+	}
+	if weak && before > 0 && x.Confidence == Certain {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by chance.")
 	}
 	if x.Before == d.farthest() && x.Code != BrokenBranch && before > 0 {
 		x.Confidence = Possible

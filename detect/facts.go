@@ -43,6 +43,7 @@ type hop struct {
 	results []trace.Result // the outcomes, in the order of sending
 	extra   []trace.Result // late and second answers
 	routers []netip.Addr   // who said time exceeded, each once
+	sure    []netip.Addr   // of these, whose answers named the probe
 	lost    int
 }
 
@@ -82,14 +83,22 @@ func (p *path) add(h trace.Hop) {
 		}
 	}
 	for r := range x.replies() {
-		if from := r.Reply.From(); r.Reply.Kind == packet.KindTimeExceeded && !slices.Contains(x.routers, from) {
+		if r.Reply.Kind != packet.KindTimeExceeded {
+			continue
+		}
+		from := r.Reply.From()
+		if !slices.Contains(x.routers, from) {
 			x.routers = append(x.routers, from)
+		}
+		if r.Evidence == trace.ByTag && !slices.Contains(x.sure, from) {
+			x.sure = append(x.sure, from)
 		}
 	}
 	p.hops = append(p.hops, x)
 }
 
-// replies yields the answered probes of a hop, those answered late included; second answers are left out.
+// replies yields the answered probes of a hop, those answered late included where it is sure which was; second answers
+// are left out.
 func (h *hop) replies() func(yield func(*trace.Result) bool) {
 	return func(yield func(*trace.Result) bool) {
 		for i := range h.results {
@@ -98,7 +107,7 @@ func (h *hop) replies() func(yield func(*trace.Result) bool) {
 			}
 		}
 		for i := range h.extra {
-			if h.extra[i].Fate == trace.Late && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
+			if h.extra[i].Fate == trace.Late && h.extra[i].Evidence == trace.ByTag && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
 				return
 			}
 		}

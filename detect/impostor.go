@@ -10,7 +10,12 @@ import (
 // and gateways that end TCP.
 func impostor(f *facts) []Finding {
 	d := f.impostorDistance()
-	if d == 0 || f.gatewayEnds() {
+	switch {
+	case f.gatewayEnds():
+		return nil
+	case d == 0 && f.neighbourResets():
+		return []Finding{f.neighbour()}
+	case d == 0:
 		return injected(f)
 	}
 	after := max(d-1, f.first()-1)
@@ -54,6 +59,29 @@ func (f *facts) impostorDistance() int {
 		}
 	}
 	return 0
+}
+
+// neighbourResets reports whether a reset seems to be that of something right in front of the target, at the same
+// distance: it has come another way than the target's answers to two other kinds of probes, which agree.
+func (f *facts) neighbourResets() bool {
+	return f.distance() > 0 && f.answer.Reply.TCP.Flags.Has(packet.RST) && f.port.distance() == f.distance() && f.echo.distance() == f.distance() &&
+		f.port.back() == f.echo.back() && f.port.back() != f.back()
+}
+
+func (f *facts) neighbour() Finding {
+	d := f.distance()
+	after := max(d-1, f.first()-1)
+	return Finding{
+		Code: ResetOnPath, Confidence: Likely, Weight: weightFatal, After: after, Before: d,
+		Title: fmt.Sprintf("Port %d is reset by something right in front of the target, %s", f.target.Port(), f.between(after, d)),
+		Evidence: []string{
+			f.answerText(f.path),
+			fmt.Sprintf("For SYNs to port %d: %s", f.port.target.Port(), f.answerText(f.port)),
+			fmt.Sprintf("For ICMP echo requests: %s", f.answerText(f.echo)),
+			"These two agree, and the reset has come another way.",
+		},
+		Advice: fmt.Sprintf("A firewall answers in the target's name: ask %s. (Or the target has a firewall of its own that gives its resets another TTL.)", f.owner(after, d)),
+	}
 }
 
 // injected finds a reset that comes in addition to the target's own SYN+ACK.

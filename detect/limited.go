@@ -34,7 +34,7 @@ func limited(f *facts) []Finding {
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
 		Title:    fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
 		Evidence: []string{fmt.Sprintf("%s there got no answer, but behind it %s every one: the packets get through.", capital(times(missing, "probe", "probes")), answeredHops(behind))},
-		Advice:   "Routers limit how many ICMP errors they send. Only loss that goes on to the target harms a connection.",
+		Advice:   "Routers limit how many ICMP errors they send, and some are slow to make them. Only loss that goes on to the target harms a connection.",
 	}
 	if behind < 2 {
 		x.Confidence = Possible

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 
 	"tcptraceroute/packet"
 )
@@ -52,11 +53,15 @@ func refused(f *facts) []Finding {
 	r := f.refusal.Reply
 	from := r.From()
 	ttl := int(f.refusal.Probe.TTL)
-	at := f.seat(ttl)
-	x := Finding{Confidence: Certain, Weight: weightFatal, After: at, Before: at}
+	after, before := f.seat(ttl)
+	at := fmt.Sprint(after)
+	if after != before {
+		at = fmt.Sprintf("%d to %d", after, before)
+	}
+	x := Finding{Confidence: Certain, Weight: weightFatal, After: after, Before: before}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, ttl, refusalText(r)))
 	port := f.target.Port()
-	router := fmt.Sprintf("the router %v, hop %d,", from, at)
+	router := fmt.Sprintf("the router %v, hop %s,", from, at)
 	switch meaning(r) {
 	case noRoute:
 		x.Code = UnreachableNetwork
@@ -64,11 +69,11 @@ func refused(f *facts) []Finding {
 		x.Advice = fmt.Sprintf("Routing is broken there, or the address isn't announced. Ask whoever runs %v.", from)
 	case noHost:
 		x.Code = UnreachableHost
-		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %d: it is down, or not there", from, at)
+		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
 		x.Advice = "The last router got no answer from the target on its own link. Is the address right, and the machine running?"
 	case tooBig:
 		x.Code, x.Weight = MTULimit, weightTrap
-		x.Title = fmt.Sprintf("Packets of %d bytes don't fit behind %v, hop %d", f.length(), from, at)
+		x.Title = fmt.Sprintf("Packets of %d bytes don't fit behind %v, hop %s", f.length(), from, at)
 		if r.MTU > 0 {
 			x.Title += fmt.Sprintf(": the limit is %d bytes", r.MTU)
 		}
@@ -89,16 +94,20 @@ func refused(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// seat is the hop where who refused a probe with this TTL sits: where it said time exceeded too, else that of the probe.
-func (f *facts) seat(ttl int) int {
+// seat is the hop where who refused a probe with this TTL sits: where it said time exceeded too. Else it is that of the
+// probe, or a silent one right before: a router looks at the TTL first and then at its rules, and may not have said so to
+// the first that it refused.
+func (f *facts) seat(ttl int) (after, before int) {
 	for _, h := range f.hops {
-		for _, a := range h.routers {
-			if a == f.refusal.Reply.From() {
-				return h.ttl
-			}
+		if slices.Contains(h.routers, f.refusal.Reply.From()) {
+			return h.ttl, h.ttl
 		}
 	}
-	return ttl
+	after = ttl
+	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.From() != f.target.Addr(); h = f.at(after - 1) {
+		after--
+	}
+	return after, ttl
 }
 
 // length is that of the refused probe.

@@ -8,7 +8,7 @@ import (
 
 // state finds what the target itself says of the port.
 func state(f *facts) []Finding {
-	if f.answer == nil || f.impostorDistance() > 0 {
+	if f.answer == nil || f.impostorDistance() > 0 || f.neighbourResets() {
 		return nil
 	}
 	port, d := f.target.Port(), f.distance()
@@ -28,7 +28,7 @@ func state(f *facts) []Finding {
 		if x.Confidence == Certain {
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
 		} else {
-			x.Evidence = append(x.Evidence, "No answer of another kind from the target was there to compare with: a firewall may reset in its name.")
+			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall may reset in the target's name.")
 		}
 	case flags.Has(packet.SYN | packet.ACK):
 		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
@@ -55,12 +55,19 @@ func (f *facts) answerText(p *path) string {
 }
 
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered came
-// from as far away, by the same way back.
+// from as far away, by the same way back. Another flow to the same port is nothing else; another port may be translated to this
+// one, but an echo request isn't.
 func (f *facts) refusedItself() Confidence {
-	for _, w := range f.others() {
-		if w.answer != nil && w.distance() == f.distance() && backLength(w.answer.Reply.IP.TTL) == backLength(f.answer.Reply.IP.TTL) {
-			return Certain
-		}
+	if f.like(f.echo) || f.like(f.port) && f.echo.distance() != f.distance() {
+		return Certain
 	}
 	return Likely
 }
+
+// like reports whether a trace of another kind was answered from as far away as this one, by the same way back.
+func (f *facts) like(p *path) bool {
+	return p.distance() > 0 && p.distance() == f.distance() && p.back() == f.back()
+}
+
+// back is the length of the way back from who answered.
+func (p *path) back() int { return backLength(p.answer.Reply.IP.TTL) }

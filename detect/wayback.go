@@ -11,8 +11,8 @@ const (
 	// parallel links make for a few.
 	oddBack = 4
 
-	// backHops is how many hops in a row must agree for it to be likely.
-	backHops = 2
+	// backHops is how many hops in a row must agree for it to be likely, if the target is not among them.
+	backHops = 3
 )
 
 // wayBack finds answers that come by a way much longer or shorter than the probe's, as their own TTL tells. That holds for
@@ -33,6 +33,8 @@ func wayBack(f *facts) []Finding {
 			start, agree = 0, 0
 		case start == 0 || (n > 0) != (offset > 0):
 			start, agree = h.ttl, 1
+		case n-offset > 1 || offset-n > 1:
+			agree = 1 // it grows or shrinks: a tunnel, as above
 		default:
 			agree++
 		}
@@ -49,11 +51,11 @@ func wayBack(f *facts) []Finding {
 	x.Title = fmt.Sprintf("The way back is about %d hops %s than the way out, from %s on", max(offset, -offset), how, f.hopName(start))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer from hop %d has passed %d routers; the probe passed %d.", last.ttl, last.ttl-1+offset, last.ttl-1))
 	x.Advice = "Answers take another way than probes. Times beyond that place, and a fault seen there, may belong to the way back: trace from the other end too."
-	if agree >= backHops {
+	if agree >= backHops || agree > 1 && last.ttl == f.distance() {
 		x.Confidence = Likely
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%d hops in a row agree.", agree))
 	} else {
-		x.Evidence = append(x.Evidence, "Only one hop tells: it may give its answers an unusual TTL.")
+		x.Evidence = append(x.Evidence, "Few hops tell: they may give their answers an unusual TTL, or be inside a tunnel, from whose end answers turn back.")
 	}
 	return []Finding{x}
 }
@@ -61,8 +63,8 @@ func wayBack(f *facts) []Finding {
 // excess is by how many routers the way back is longer than the way out; false where no answer tells, or they disagree.
 func (h *hop) excess() (n int, known bool) {
 	for r := range h.replies() {
-		if r.Reply.Extensions.Len() > 0 || r.Reply.Kind == packet.KindEcho {
-			return 0, false
+		if r.Reply.Extensions.Len() > 0 || r.Reply.Kind == packet.KindEcho || r.Refused() {
+			return 0, false // a refusal may come from a router farther ahead than the probe's TTL says
 		}
 		m := backLength(r.Reply.IP.TTL) - (h.ttl - 1)
 		if known && m != n {

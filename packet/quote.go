@@ -121,9 +121,10 @@ func (q *Quote) parse(version uint8, region []byte) error {
 
 // unpad cuts off a quoted segment the zeros of a router that quotes the 8 bytes
 // of RFC 792, or 12, and pads them, for extensions to begin behind byte 128. A
-// TCP header never holds a data offset of 0.
+// TCP header never holds a data offset of 0. Where the checksum would stand there
+// may be something else: a NAT on the way back has updated what it took for one.
 func unpad(seg []byte) []byte {
-	if len(seg) <= 12 || seg[12]>>4 != 0 || !zeros(seg[12:]) {
+	if len(seg) <= 12 || seg[12]>>4 != 0 || !zeros(seg[12:min(16, len(seg))]) || !zeros(seg[min(18, len(seg)):]) {
 		return seg
 	}
 	if zeros(seg[8:12]) {
