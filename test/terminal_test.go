@@ -123,6 +123,12 @@ func TestTerminal(t *testing.T) {
 			}
 		})
 	}
+	t.Run("--report", func(t *testing.T) { // which is silent for as long as its rounds take
+		got := onTerminal(t, p.Source, "xterm", "", name, "--report", "-c2", "--interval", "0.5", "-n", "198.18.4.2", "443")
+		if !strings.Contains(got, "\r\x1b[K[0 s] round 1 of 2\r") || strings.Contains(wiped.ReplaceAllString(got, ""), "round") {
+			t.Errorf("%q", got)
+		}
+	})
 	t.Run("output in a pipe", func(t *testing.T) { // and standard error before the terminal: the line would be in nobody's way, but of no use
 		got := onTerminal(t, p.Source, "xterm", "", "sh", append([]string{"-c", `"$0" "$@" | cat`, name}, args...)...)
 		if likeness(got) != likeness(piped) {

@@ -500,7 +500,8 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		}
 		return err
 	}
-	status := p.showStatus()
+	awaited := newAwaited(p.path)
+	status := p.showStatus(awaited.say)
 	out := p.writer(ctx, folded, func() report.Ending { return ending(counts, came()) })
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -512,7 +513,7 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 		}
 		troubles.add(r)
 		known.Add(r)
-		status.add(r)
+		awaited.add(r)
 		w.add(r)
 	})
 	// Programs get the findings with the trace; people can read the hops meanwhile.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"tcptraceroute/detect"
 	"tcptraceroute/report"
@@ -41,7 +43,13 @@ func (p *program) ask(ctx context.Context, conn *wire.Conn, v detect.View) error
 		return nil
 	}
 	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.Probes(questions), p.kinds(questions))
+	var asked atomic.Int32
+	status := p.showStatus(func(time.Duration) string {
+		return fmt.Sprintf("asking further, %d of %d", asked.Load(), len(questions))
+	})
+	defer status.stop()
 	for _, q := range questions {
+		asked.Add(1)
 		port, err := p.freePort(conn, p.own)
 		if err != nil {
 			return err

@@ -17,14 +17,12 @@ type status struct {
 	line    io.Writer // where it is drawn: the same terminal as out
 	out     io.Writer
 	columns int
-	queries int
+	say     func(sofar time.Duration) string // what is awaited; called by a goroutine of its own
 	done    chan struct{}
 	ended   chan struct{}
+	begun   time.Time
 
 	mu      sync.Mutex
-	seen    *trace.Trace
-	last    int // the highest TTL that anything is known of
-	begun   time.Time
 	drawn   string
 	midline bool // out is in the middle of a line
 }
@@ -34,16 +32,9 @@ const (
 	statusPace  = 100 * time.Millisecond
 )
 
-// startStatus begins to show what a trace of this path waits for. What the trace prints on out must go through Write.
-func startStatus(line, out io.Writer, columns int, path trace.PathOptions) *status {
-	queries := path.Queries
-	if queries == 0 {
-		queries = trace.DefaultQueries
-	}
-	s := &status{
-		line: line, out: out, columns: columns, queries: queries,
-		done: make(chan struct{}), ended: make(chan struct{}), seen: trace.NewTrace(path), begun: time.Now(),
-	}
+// startStatus begins to show what say says. What is printed on out meanwhile must go through Write.
+func startStatus(line, out io.Writer, columns int, say func(sofar time.Duration) string) *status {
+	s := &status{line: line, out: out, columns: columns, say: say, done: make(chan struct{}), ended: make(chan struct{}), begun: time.Now()}
 	go s.run()
 	return s
 }
@@ -58,25 +49,14 @@ func (s *status) run() {
 			return
 		case <-timer.C:
 		}
+		sofar := time.Since(s.begun)
+		text := fmt.Sprintf("[%d s] %s", int(sofar.Seconds()), s.say(sofar))
 		s.mu.Lock()
 		if !s.midline {
-			s.draw(s.text())
+			s.draw(text)
 		}
 		s.mu.Unlock()
 		timer.Reset(statusPace)
-	}
-}
-
-// add takes in what became of a probe.
-func (s *status) add(r trace.Result) {
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen.Add(r)
-	if r.Fate == trace.Answered {
-		s.last = max(s.last, int(r.Probe.TTL))
 	}
 }
 
@@ -101,8 +81,9 @@ func (s *status) stop() {
 	s.draw("")
 }
 
-// draw puts text in the line's place.
+// draw puts text in the line's place, as much as fits: a full line would wrap, and could not be wiped.
 func (s *status) draw(text string) {
+	text = text[:min(len(text), max(s.columns-1, 0))]
 	if text == s.drawn {
 		return
 	}
@@ -110,35 +91,62 @@ func (s *status) draw(text string) {
 	io.WriteString(s.line, "\r\x1b[K"+text) // a terminal that is gone is told of by out
 }
 
-// text says what is awaited: the hops below the highest that answered, and what may be beyond.
-func (s *status) text() string {
+// awaited is what a trace still waits for.
+type awaited struct {
+	queries int
+
+	mu   sync.Mutex
+	seen *trace.Trace
+	last int // the highest TTL that answered
+}
+
+func newAwaited(o trace.PathOptions) *awaited {
+	a := &awaited{queries: o.Queries, seen: trace.NewTrace(o)}
+	if a.queries == 0 {
+		a.queries = trace.DefaultQueries
+	}
+	return a
+}
+
+// add takes in what became of a probe.
+func (a *awaited) add(r trace.Result) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen.Add(r)
+	if r.Fate == trace.Answered {
+		a.last = max(a.last, int(r.Probe.TTL))
+	}
+}
+
+// say names the hops below the highest that answered, and what may be beyond.
+func (a *awaited) say(time.Duration) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	const shown = 5 // hops
 	var open []string
-	top := min(s.last, s.seen.Last())
-	for ttl := s.seen.First(); ttl <= top; ttl++ {
-		if s.seen.Complete(ttl) {
+	top := min(a.last, a.seen.Last())
+	for ttl := a.seen.First(); ttl <= top; ttl++ {
+		if a.seen.Complete(ttl) {
 			continue
 		}
 		hop := fmt.Sprint(ttl)
 		if len(open) == 0 {
-			hop = fmt.Sprintf("hop %d (%d of %d)", ttl, len(s.seen.Hop(ttl).Probes), s.queries)
+			hop = fmt.Sprintf("hop %d (%d of %d)", ttl, len(a.seen.Hop(ttl).Probes), a.queries)
 		}
 		open = append(open, hop)
 	}
 	if more := len(open) - shown; more > 0 {
 		open = append(open[:shown], fmt.Sprintf("%d more", more))
 	}
-	switch beyond := max(top+1, s.seen.First()); {
-	case s.seen.Last() <= top:
+	switch beyond := max(top+1, a.seen.First()); {
+	case a.seen.Last() <= top:
 	case len(open) == 0:
 		open = append(open, fmt.Sprintf("hop %d", beyond))
 	default:
 		open = append(open, "and what is beyond")
 	}
-	what := "waiting for " + strings.Join(open, ", ")
 	if len(open) == 0 {
-		what = "looking up names"
+		return "looking up names"
 	}
-	text := fmt.Sprintf("[%d s] %s", int(time.Since(s.begun).Seconds()), what)
-	return text[:min(len(text), max(s.columns-1, 0))] // a full line would wrap, and could not be wiped
+	return "waiting for " + strings.Join(open, ", ")
 }

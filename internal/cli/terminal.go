@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // terminalConfig is what is shown to people beyond the text.
@@ -50,11 +51,11 @@ func (p *program) colored() bool {
 
 // showStatus begins to show what is awaited, where somebody sits before a terminal and reads the text. What is written to
 // standard output goes through the status from now on.
-func (p *program) showStatus() *status {
-	if p.width.out == 0 || p.width.err == 0 || p.debug || p.format != "" && p.format != "text" {
+func (p *program) showStatus(say func(sofar time.Duration) string) *status {
+	if p.width.out == 0 || p.width.err == 0 || p.debug || !p.forPeople() {
 		return nil
 	}
-	s := startStatus(p.stderr, p.stdout, p.width.err, p.path)
+	s := startStatus(p.stderr, p.stdout, p.width.err, say)
 	p.stdout = s
 	return s
 }

@@ -81,6 +81,9 @@ func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
 	tally := trace.NewTally(p.path)
 	var troubles troubles
 	start := time.Now()
+	status := p.showStatus(func(sofar time.Duration) string {
+		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
+	})
 	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
 			p.lookUp(r.Reply.From())
@@ -88,6 +91,7 @@ func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
 		troubles.add(r)
 		tally.Add(r)
 	})
+	status.stop()
 	if werr := p.table(ctx, tally, start); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
