@@ -80,6 +80,14 @@ var (
 	wiped   = regexp.MustCompile("\r\x1b\\[K[^\n\r\x1b]*\r\x1b\\[K") // a line that is drawn and replaced by another or none
 )
 
+// stays is what is left on a terminal of what was written there.
+func stays(text string) string {
+	for wiped.MatchString(text) {
+		text = wiped.ReplaceAllString(text, "\r\x1b[K")
+	}
+	return strings.ReplaceAll(text, "\r\x1b[K", "")
+}
+
 // Before a terminal the text has colours, and a line below it says what is awaited; both leave the text as it is in a pipe,
 // where there is neither. One terminal can't do it, and one user doesn't want colours.
 //
@@ -114,18 +122,14 @@ func TestTerminal(t *testing.T) {
 			if seen := awaited.MatchString(got); seen != tt.line {
 				t.Errorf("the line: %v\n%q", seen, got)
 			}
-			text := colours.ReplaceAllString(got, "")
-			for wiped.MatchString(text) {
-				text = wiped.ReplaceAllString(text, "\r\x1b[K")
-			}
-			if text = strings.ReplaceAll(text, "\r\x1b[K", ""); likeness(text) != likeness(piped) {
+			if text := stays(colours.ReplaceAllString(got, "")); likeness(text) != likeness(piped) {
 				t.Errorf("%q, in a pipe %q", likeness(text), likeness(piped))
 			}
 		})
 	}
 	t.Run("--report", func(t *testing.T) { // which is silent for as long as its rounds take
 		got := onTerminal(t, p.Source, "xterm", "", name, "--report", "-c2", "--interval", "0.5", "-n", "198.18.4.2", "443")
-		if !strings.Contains(got, "\r\x1b[K[0 s] round 1 of 2\r") || strings.Contains(wiped.ReplaceAllString(got, ""), "round") {
+		if !strings.Contains(got, "\r\x1b[K[0 s] round 1 of 2\r") || strings.Contains(stays(got), "round") {
 			t.Errorf("%q", got)
 		}
 	})
