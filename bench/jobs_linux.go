@@ -83,6 +83,7 @@ func filteredJobs(seed uint64, n int) []job {
 type runner struct {
 	tools []tool
 	tell  func(done, of int)
+	show  func(trial, outcome) // each run; nil: none
 
 	mu     sync.Mutex
 	trials []trial
@@ -178,6 +179,9 @@ func (r *runner) trial(ctx context.Context, tb testing.TB, s stage, j job, t too
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trials = append(r.trials, result)
+	if r.show != nil {
+		r.show(result, o)
+	}
 	return nil
 }
 

@@ -24,7 +24,8 @@ type options struct {
 	lanes                             int
 	tools, parts                      string
 	seed                              uint64
-	quick                             bool
+	only                              int
+	quick, verbose                    bool
 	json, program                     string
 }
 
@@ -46,11 +47,16 @@ func readFlags() (o options) {
 	flag.StringVar(&o.parts, "parts", "internet,alone,busy,filtered,lab", "what to run")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the simulated Internet")
 	flag.BoolVar(&o.quick, "quick", false, "few paths, quick tools, under a minute: does it work?")
+	flag.IntVar(&o.only, "path", -1, "only this `path` of the simulated Internet")
+	flag.BoolVar(&o.verbose, "v", false, "show what the tools print, and what they missed")
 	flag.StringVar(&o.json, "json", "bench.json", "`file` for all that was measured; \"\" for none")
 	flag.StringVar(&o.program, "ours", "", "our `program`; it is built where none is given")
 	flag.Parse()
+	if o.only >= 0 {
+		o.parts = kindInternet
+	}
 	if o.quick {
-		o.paths, o.alone, o.busy, o.filtered, o.lab = 6, 3, 2, 1, 1
+		o.paths, o.alone, o.busy, o.filtered, o.lab = 6, 3, 2, 0, 1
 		if o.tools == "" {
 			o.tools = ours + ",traceroute"
 		}
@@ -84,11 +90,20 @@ func run() error {
 		fmt.Printf("%-20s %s\n%-20s %s\n", t.name, t.command(), "", t.says())
 	}
 	r := &runner{}
+	if o.verbose {
+		r.show = show
+	}
 	err = withBed(func(b *bed) error { return r.everything(ctx, b, o, tools) })
 	results(r.trials).write(os.Stdout, tools)
 	fmt.Println()
 	results(r.trials).writeClaims(os.Stdout)
 	return errors.Join(err, writeJSON(o, tools, r.trials))
+}
+
+// show prints one run.
+func show(t trial, o outcome) {
+	fmt.Printf("\n%s, %s, path %d: %.3f s, %d packets, %d SYNs at the target, missed %v, wrong %v %s\n%s",
+		t.Tool, t.Kind, t.Path, t.WallSeconds, t.Packets, t.TargetSYNs, t.Missed, t.Wrong, t.Error, o.stdout)
 }
 
 // build makes our program as it is released: without cgo, which it needs to give up its privileges.
@@ -128,7 +143,11 @@ func (r *runner) everything(ctx context.Context, b *bed, o options, tools []tool
 		}},
 		{kindLab, o.lab, func() error { return r.labs(ctx, b, o.lab, tools) }},
 		{kindInternet, o.paths, func() error {
-			return r.lanes(ctx, b, l, internetJobs(o.seed, o.paths, kindInternet), o.lanes, tools)
+			jobs := internetJobs(o.seed, max(o.paths, o.only+1), kindInternet)
+			if o.only >= 0 {
+				jobs = slices.DeleteFunc(jobs, func(j job) bool { return j.path != o.only })
+			}
+			return r.lanes(ctx, b, l, jobs, o.lanes, tools)
 		}},
 	}
 	wanted := strings.Split(o.parts, ",")

@@ -34,6 +34,7 @@ type internet struct {
 
 	scenario func() sim.Scenario // of one path; made anew for each run
 	capture  *lab.Capture
+	model    *sim.Model
 	front    *tun.Front
 	syns     int // that reached the target; the front end's, until it is stopped
 }
@@ -79,19 +80,19 @@ func setLinkType(device *os.File, link int) error {
 func (n *internet) host() *lab.Host { return n.source }
 
 func (n *internet) begin(tb testing.TB) error {
-	model, err := sim.New(n.scenario())
-	if err != nil {
+	var err error
+	if n.model, err = sim.New(n.scenario()); err != nil {
 		return err
 	}
 	n.syns = 0
-	model.Watch = func(a sim.Arrival) {
+	n.model.Watch = func(a sim.Arrival) {
 		var r packet.Reply
 		if a.Target && packet.Parse(a.Packet, &r) == nil && r.Kind == packet.KindTCP && r.TCP.Flags.Has(packet.SYN) {
 			n.syns++
 		}
 	}
 	n.capture = n.link.Capture(tb)
-	n.front, err = tun.Start(n.device, model, tun.Options{})
+	n.front, err = tun.Start(n.device, n.model, tun.Options{})
 	return err
 }
 
@@ -103,12 +104,9 @@ func (n *internet) end(tb testing.TB) (evidence, error) {
 	}
 	e := evidence{model: recorded(record), targetSYNs: n.syns}
 	e.wire = numbered(captured(packets), e.model)
+	model := n.model // whose translators know the flows of the run
 	e.way = func(b []byte) way {
-		fresh, err := sim.New(n.scenario()) // no flow of the run has left anything in it
-		if err != nil {
-			return way{}
-		}
-		x, err := fresh.Expect(b)
+		x, err := model.Expect(b)
 		if err != nil {
 			return way{}
 		}
