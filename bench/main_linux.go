@@ -97,7 +97,17 @@ func run() error {
 	results(r.trials).write(os.Stdout, tools)
 	fmt.Println()
 	results(r.trials).writeClaims(os.Stdout)
-	return errors.Join(err, writeJSON(o, tools, r.trials))
+	return errors.Join(err, failures(r.trials), writeJSON(o, tools, r.trials))
+}
+
+// failures tells of tools that didn't come to an end of their own.
+func failures(trials []trial) error {
+	failed := slices.DeleteFunc(slices.Clone(trials), func(t trial) bool { return t.Error == "" })
+	if len(failed) == 0 {
+		return nil
+	}
+	t := failed[0]
+	return fmt.Errorf("%d runs failed, the first of them of %s, %s, path %d: %s", len(failed), t.Tool, t.Kind, t.Path, t.Error)
 }
 
 // show prints one run.
