@@ -22,10 +22,21 @@ type rewrite struct {
 // quoted yields the quotes that the answers of a hop hold.
 func (h *hop) quoted(yield func(*trace.Result, *packet.Quote) bool) {
 	for r := range h.replies() {
-		if q := &r.Reply.Quote; q.IP.Version != 0 && !yield(r, q) {
+		if q := &r.Reply.Quote; q.IP.Version != 0 && !ofAnother(r) && !yield(r, q) {
 			return
 		}
 	}
+}
+
+// stampRange is by how much the timestamps of a path's probes differ at the most, which count up from one to the next.
+const stampRange = 1 << 16
+
+// ofAnother reports whether an answer that names no probe quotes the timestamp of another one: then it was taken for this
+// one's by mistake.
+func ofAnother(r *trace.Result) bool {
+	was, _, sent := r.Probe.Options.Timestamps()
+	is, _, quoted := r.Reply.Quote.TCP.Options.Timestamps()
+	return r.Evidence != trace.ByTag && sent && quoted && was != is && was-is+stampRange < 2*stampRange
 }
 
 // rewritten finds where the fields that is tells of were changed, and stayed so. What one router alone quotes otherwise

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,12 +23,14 @@ import (
 //
 //	== NAME
 //	want CODE CONFIDENCE AFTER-BEFORE    one each; none: nothing is found
+//	like CODE...                         what it looks like, and isn't
 //	with WORD...                         how the trace is made; see option
 //	loop ADDR...                         routers that packets go round between
 //	...                                  the network, in the form of sim.Parse
 type scenario struct {
 	file, name string
 	want       []string
+	like       []string
 	with       []string
 	network    string
 }
@@ -57,6 +60,8 @@ func scenarios(tb testing.TB) []scenario {
 			s := &all[len(all)-1]
 			if want, ok := strings.CutPrefix(l, "want "); ok {
 				s.want = append(s.want, want)
+			} else if like, ok := strings.CutPrefix(l, "like "); ok {
+				s.like = append(s.like, strings.Fields(like)...)
 			} else if with, ok := strings.CutPrefix(l, "with "); ok {
 				s.with = append(s.with, strings.Fields(with)...)
 			} else if members, ok := strings.CutPrefix(l, "loop "); ok {
@@ -227,7 +232,7 @@ func TestScenarios(t *testing.T) {
 	if len(all) < 40 {
 		t.Errorf("only %d scenarios", len(all))
 	}
-	found := map[detect.Code]int{}
+	found, alike := map[detect.Code]int{}, map[detect.Code]int{}
 	for _, s := range all {
 		t.Run(strings.ReplaceAll(s.name, " ", "-"), func(t *testing.T) {
 			findings := detect.Findings(s.evidence(t, 1, nil))
@@ -239,11 +244,23 @@ func TestScenarios(t *testing.T) {
 		for _, w := range s.want {
 			code, _, _ := strings.Cut(w, " ")
 			found[detect.Code(code)]++
+			if slices.Contains(s.like, code) {
+				t.Errorf("%s: is %s, not only like it", s.name, code)
+			}
+		}
+		for _, l := range s.like {
+			if !slices.Contains(detect.Codes(), detect.Code(l)) {
+				t.Errorf("%s: there is no %s", s.name, l)
+			}
+			alike[detect.Code(l)]++
 		}
 	}
 	for _, c := range detect.Codes() {
 		if found[c] == 0 {
 			t.Errorf("no scenario for %s", c)
+		}
+		if alike[c] < 2 {
+			t.Errorf("%d scenarios that look like %s and aren't, want 2", alike[c], c)
 		}
 	}
 }

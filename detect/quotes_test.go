@@ -1,0 +1,110 @@
+package detect_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"tcptraceroute/detect"
+	"tcptraceroute/packet"
+)
+
+// icmpHeader is the length of an ICMP header.
+const icmpHeader = 8
+
+// quoteSpoiler changes the packets that ICMP errors quote, those from one router or from all (the zero Addr), and makes
+// everything around them right again. Too short quotes stay as they are.
+func quoteSpoiler(from netip.Addr, change func(quote []byte) []byte) func([]byte) []byte {
+	return func(b []byte) []byte {
+		var r packet.Reply
+		packet.Parse(b, &r)
+		v4 := r.IP.Version == 4
+		isError := v4 && r.IP.Protocol == 1 && r.Type != packet.ICMPv4EchoReply || r.IP.Version == 6 && r.IP.Protocol == 58 && r.Type < 128
+		if !isError || from.IsValid() && r.IP.Src != from {
+			return b
+		}
+		head := r.IP.HeaderLength + icmpHeader
+		b = append(slices.Clone(b[:head]), change(slices.Clone(b[head:r.IP.TotalLength]))...)
+		if v4 {
+			binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+			packet.CompleteIPChecksum(b)
+		} else {
+			binary.BigEndian.PutUint16(b[4:], uint16(len(b)-r.IP.HeaderLength))
+		}
+		msg := b[r.IP.HeaderLength:]
+		msg[2], msg[3] = 0, 0
+		sum := uint32(^packet.Checksum(msg))
+		if !v4 {
+			sum += uint32(^packet.Checksum(b[8:40])) + uint32(len(msg)) + 58
+		}
+		for sum > 0xffff {
+			sum = sum>>16 + sum&0xffff
+		}
+		binary.BigEndian.PutUint16(msg[2:], ^uint16(sum))
+		return b
+	}
+}
+
+// wholeQuote is how much the routers of these networks quote.
+func wholeQuote(v6 bool) int {
+	if v6 {
+		return 80
+	}
+	return 60
+}
+
+// quoteNetworks are those whose quotes are spoiled, each with its routers.
+var quoteNetworks = []scenario{
+	{name: "clean", network: "router 10.0.1.1\nrouter 10.0.2.1\nrouter 10.0.3.1\nrouter 10.0.4.1\ntarget 198.51.100.9"},
+	{name: "clean IPv6", network: "router 2001:db8:a1::1\nrouter 2001:db8:2::1\nrouter 2001:db8:3::1\ntarget 2001:db8:9::1"},
+	{name: "filtered", network: "router 10.0.1.1\nrouter 10.0.2.1\nrouter 10.0.3.1 drop=443\nrouter 10.0.4.1\nrouter 10.0.5.1\ntarget 198.51.100.9"},
+	{name: "rejected", network: "router 10.0.1.1\nrouter 10.0.2.1 reject=13\nrouter 10.0.3.1\ntarget 198.51.100.9"},
+	{name: "NAT", network: "router 10.0.1.1\nrouter 10.0.2.1 dnat=10.9.0.9:8443 raw-quote\nrouter 10.0.3.1\nrouter 10.0.4.1\ntarget 198.51.100.9"},
+}
+
+// checkSpoiled runs a scenario with spoiled quotes. What is certain must be so without them too, and where it is so then.
+func checkSpoiled(t *testing.T, s *scenario, truth []detect.Finding, what string, spoil func([]byte) []byte) {
+	t.Helper()
+	for _, f := range detect.Findings(s.evidence(t, 1, spoil)) {
+		right := slices.ContainsFunc(truth, func(x detect.Finding) bool {
+			return x.Code == f.Code && f.After <= x.After && x.Before <= f.Before
+		})
+		if f.Confidence == detect.Certain && !right {
+			t.Errorf("%s, %s: found for certain %s %d-%d\n%s", s.name, what, f.Code, f.After, f.Before, details([]detect.Finding{f}))
+		}
+	}
+}
+
+// TestSpoiledQuotes cuts the quotes at every length and flips every byte of them, those of one router and those of all.
+func TestSpoiledQuotes(t *testing.T) {
+	for _, s := range quoteNetworks {
+		truth := detect.Findings(s.evidence(t, 1, nil))
+		second := netip.MustParseAddr("10.0.2.1")
+		v6 := s.name == "clean IPv6"
+		if v6 {
+			second = netip.MustParseAddr("2001:db8:2::1")
+		}
+		for n := range wholeQuote(v6) + 1 {
+			cut := func(q []byte) []byte { return q[:min(n, len(q))] }
+			checkSpoiled(t, &s, truth, fmt.Sprintf("all cut to %d bytes", n), quoteSpoiler(netip.Addr{}, cut))
+			checkSpoiled(t, &s, truth, fmt.Sprintf("one cut to %d bytes", n), quoteSpoiler(second, cut))
+		}
+		for n := range wholeQuote(v6) {
+			for _, mask := range []byte{0xff, 0x01, 0x80} {
+				flip := func(q []byte) []byte {
+					if n < len(q) {
+						q[n] ^= mask
+					}
+					return q
+				}
+				checkSpoiled(t, &s, truth, fmt.Sprintf("byte %d of one flipped by %#x", n, mask), quoteSpoiler(second, flip))
+				// Where no checksum covers it (the first words of an IPv6 header), what all routers say is so.
+				if !v6 || n >= 8 {
+					checkSpoiled(t, &s, truth, fmt.Sprintf("byte %d of all flipped by %#x", n, mask), quoteSpoiler(netip.Addr{}, flip))
+				}
+			}
+		}
+	}
+}
