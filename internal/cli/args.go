@@ -7,12 +7,13 @@ import (
 
 // option is one row of the command line: parsing, help, man page and completions come from the same table.
 type option struct {
-	short byte   // 0: none
-	long  string // "": none
-	arg   string // what its value is called in the help, or the choices: "one|two"; "": it takes none
-	word  string // the one value that it may take, and need not; only where it has a long form and no arg
-	brief string // its half line on the one screen of --help; "": not there
-	help  string // the whole truth, with default and range; "": not shown
+	short byte     // 0: none
+	long  string   // "": none
+	arg   string   // what its value is called in the help, or the choices: "one|two"; "": it takes none
+	from  []string // what the value may be, where arg doesn't say that
+	word  string   // the one value that it may take, and need not; only where it has a long form and no arg
+	brief string   // its half line on the one screen of --help; "": not there
+	help  string   // the whole truth, with default and range; "": not shown
 	set   func(c *config, value string) error
 }
 

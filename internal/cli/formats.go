@@ -53,20 +53,22 @@ var formats = []format{
 	}},
 }
 
-func formatNames() string {
-	var all []string
+func formatNames() (all []string) {
 	for _, f := range formats {
 		all = append(all, f.name)
 	}
-	return strings.Join(all, ", ")
+	return all
 }
+
+// oneFormat names them in a sentence.
+func oneFormat() string { return "one of " + strings.Join(formatNames(), ", ") }
 
 func formatOptions() []option {
 	return []option{
 		{long: "json", brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
 		{long: "jsonl", help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
 		{long: "csv", help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
-		{long: "format", arg: "format", help: "one of " + formatNames() + " (text)", set: func(c *config, v string) error {
+		{long: "format", arg: "format", from: formatNames(), help: oneFormat() + " (text)", set: func(c *config, v string) error {
 			return c.setFormat(v, "--format "+v)
 		}},
 	}
@@ -80,7 +82,7 @@ func formatOption(format, option string) func(*config, string) error {
 // setFormat chooses a format. There can be only one.
 func (c *formatConfig) setFormat(name, by string) error {
 	if !slices.ContainsFunc(formats, func(f format) bool { return f.name == name }) {
-		return fmt.Errorf("Argument of --format must be one of %s: %s", formatNames(), quoted(name))
+		return fmt.Errorf("Argument of --format must be %s: %s", oneFormat(), quoted(name))
 	}
 	if c.format != "" && c.format != name {
 		return fmt.Errorf("Only one format at a time: %s and %s", c.formatBy, by)

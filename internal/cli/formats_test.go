@@ -17,9 +17,9 @@ func TestFormatMistakes(t *testing.T) {
 		"--json --jsonl h":            "Only one format at a time: --json and --jsonl\n",
 		"--format json --jsonl h":     "Only one format at a time: --format json and --jsonl\n",
 		"--json --format=text h":      "Only one format at a time: --json and --format text\n",
-		"--format \x1b[31m h":         "Argument of --format must be one of " + formatNames() + ": \\x1b[31m\n",
+		"--format \x1b[31m h":         "Argument of --format must be " + oneFormat() + ": \\x1b[31m\n",
 		"--format":                    "Argument required for --format\n",
-		"--format JSON h":             "Argument of --format must be one of " + formatNames() + ": JSON\n",
+		"--format JSON h":             "Argument of --format must be " + oneFormat() + ": JSON\n",
 		"--json --json --format json": "", // the same is no contradiction: what is missing is the host
 	} {
 		stdout, stderr, code := invoke(strings.Split(args, " ")...)

@@ -161,7 +161,7 @@ func (o *option) takes() takes {
 	switch {
 	case o.arg == "":
 		return nothingAtAll
-	case strings.Contains(o.arg, "|"):
+	case len(o.choices()) > 1:
 		return choices
 	case o.arg == "interface":
 		return interfaces
@@ -171,7 +171,12 @@ func (o *option) takes() takes {
 	return anything
 }
 
-func (o *option) choices() []string { return strings.Split(o.arg, "|") }
+func (o *option) choices() []string {
+	if o.from != nil {
+		return o.from
+	}
+	return strings.Split(o.arg, "|")
+}
 
 // shown are the options that are meant to be seen.
 func shown(table []group) []option {

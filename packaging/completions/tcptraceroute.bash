@@ -9,6 +9,7 @@ _tcptraceroute() {
 	-i) COMPREPLY=($(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$cur")); return ;;
 	--syn) COMPREPLY=($(compgen -W "bare linux" -- "$cur")); return ;;
 	--mmdb) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--format) COMPREPLY=($(compgen -W "text json jsonl csv mtr-json atlas" -- "$cur")); return ;;
 	--color) COMPREPLY=($(compgen -W "auto always never" -- "$cur")); return ;;
 	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;
 	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--mmdb|--format|--color|-c|--count|--interval) return ;;

@@ -39,7 +39,7 @@ complete -c tcptraceroute -l as-dns -d 'ask the DNS who owns public addresses th
 complete -c tcptraceroute -l json -d 'the trace as one JSON document'
 complete -c tcptraceroute -l jsonl -d 'a line of JSON for each event, when it happens'
 complete -c tcptraceroute -l csv -d 'a table with a row for each probe'
-complete -c tcptraceroute -l format -x -d 'one of text, json, jsonl, csv, mtr-json, atlas (text)'
+complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas' -d 'one of text, json, jsonl, csv, mtr-json, atlas (text)'
 complete -c tcptraceroute -l color -x -a 'auto always never' -d 'colours in the text: where it goes to a terminal (auto), always or never'
 complete -c tcptraceroute -l report -d 'ask every hop once a round, then print mtr\'s table: loss and times of each hop (-c, --interval)'
 complete -c tcptraceroute -s c -l count -x -d 'how many rounds --report takes, 1 or more (10)'
