@@ -244,37 +244,41 @@ func (f *Front) write(d *device, p sim.Received, record *[]Received) error {
 // sleep waits until a device has something, or something is due that is worth waking up for. Shortly before a packet comes
 // out it only looks at the devices.
 func (f *Front) sleep() error {
-	timeout := time.Hour
-	now := f.Now()
+	var timeout time.Duration
+	if !f.near.ready && !f.far.ready {
+		timeout = f.untilNext()
+	}
+	f.mu.Unlock() // in each turn, also in a busy one: others want it too
+	defer f.mu.Lock()
+	if f.near.ready {
+		f.far.ready = f.far.fd >= 0 // perhaps; it will be seen
+		return nil
+	}
+	fds := [...]unix.PollFd{
+		{Fd: int32(f.stop), Events: unix.POLLIN}, {Fd: int32(f.near.fd), Events: unix.POLLIN}, {Fd: int32(f.far.fd), Events: unix.POLLIN},
+	} // poll(2) leaves out what is negative
+	wait := unix.NsecToTimespec(int64(timeout))
+	if _, err := unix.Ppoll(fds[:], &wait, nil); err != nil && err != unix.EINTR {
+		return os.NewSyscallError("ppoll", err)
+	}
+	for i, d := range []*device{&f.near, &f.far} {
+		if e := fds[1+i].Revents; e&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
+			return errors.New("the device is gone")
+		} else if e != 0 {
+			d.ready = true
+		}
+	}
+	return nil
+}
+
+// untilNext is how long the thread may sleep.
+func (f *Front) untilNext() time.Duration {
+	timeout, now := time.Hour, f.Now()
 	if next, ok := f.model.Next(); ok {
 		timeout = next - now
 	}
 	if out, ok := f.model.NextOut(); ok {
 		timeout = min(timeout, out-now-Spin)
 	}
-	if f.near.ready || f.far.ready {
-		timeout = 0
-	}
-	fds := [...]unix.PollFd{
-		{Fd: int32(f.stop), Events: unix.POLLIN}, {Fd: int32(f.near.fd), Events: unix.POLLIN}, {Fd: int32(f.far.fd), Events: unix.POLLIN},
-	} // poll(2) leaves out what is negative
-	wait := unix.NsecToTimespec(int64(max(timeout, 0)))
-	if timeout > 0 {
-		f.mu.Unlock()
-	}
-	_, err := unix.Ppoll(fds[:], &wait, nil)
-	if timeout > 0 {
-		f.mu.Lock()
-	}
-	if err != nil && err != unix.EINTR {
-		return os.NewSyscallError("ppoll", err)
-	}
-	for i, d := range []*device{&f.near, &f.far} {
-		if e := fds[1+i].Revents; e&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
-			return fmt.Errorf("the device is gone")
-		} else if e != 0 {
-			d.ready = true
-		}
-	}
-	return nil
+	return max(timeout, 0)
 }
