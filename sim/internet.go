@@ -70,7 +70,7 @@ const (
 	lateMost      = 900 * time.Millisecond
 	shareLimited  = 0.15 // limit their errors by one of rateLimits
 	limitBySource = 0.4  // of those: for each source apart, the others for all together
-	shareMinimum  = 0.35 // quote IP header and 8 bytes, the others as much as fits
+	shareMinimum  = 0.35 // over IPv4: quote IP header and 8 bytes (RFC 792), the others, and all over IPv6 (RFC 4443 2.4), as much as fits
 	shareLinux    = 0.25 // send with Linux's TTL and TOS, the others with TTL 255 and TOS 0
 
 	shareLossy            = 0.1         // of links: lose something, each way
@@ -104,9 +104,9 @@ var natKinds = []struct {
 	from, to float64
 	make     func(r *Router, p *internetPath)
 }{
-	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 1024) }},                       // ports too, as at home
-	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 0) }},                          // addresses only
-	{0, 0.2, func(r *Router, p *internetPath) { r.NAT = NAT{Src: netip.AddrPortFrom(p.addr(), 1024), RawQuote: true} }}, // quotes stay as they are
+	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 1024) }},                    // ports too, as at home
+	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 0) }},                       // addresses only
+	{0, 0.2, func(r *Router, p *internetPath) { r.NAT = NAT{Src: netip.AddrPortFrom(p.addr(), 0), RawQuote: true} }}, // likewise, but quotes keep the new address, as in some clouds
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT.Dst = netip.AddrPortFrom(p.addr(), 0) }},
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT.Dst = netip.AddrPortFrom(p.addr(), InternetPort) }}, // the same, a port is given
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT = NAT{Dst: netip.AddrPortFrom(p.addr(), 0), RawQuote: true} }},
@@ -255,7 +255,7 @@ func (p *internetPath) router(r *Router) {
 			r.Rate = rate
 		}
 	}
-	if c.hit(shareMinimum) {
+	if c.hit(shareMinimum) && p.v4 {
 		r.Quote = QuoteMinimum
 	}
 	if c.hit(shareLinux) {

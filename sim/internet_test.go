@@ -46,7 +46,7 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 		}
 		seen[a] = true
 	}
-	routers, links := 0, 0
+	routers, routers4 := 0, 0
 	for i, p := range s.Paths {
 		v4 := p.Target.Addr.Is4()
 		note("IPv6", !v4)
@@ -58,14 +58,18 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 		var tunnel, hidden, perFlow, perPacket, nat, firewall bool
 		for _, r := range p.Routers {
 			rtt += r.Delay
-			links++
-			note("lossy", r.Loss > 0)
 			if r.Hidden {
 				hidden = true
 				continue
 			}
 			hops++
 			routers++
+			if v4 {
+				routers4++
+				note("minimum", r.Quote == QuoteMinimum)
+			} else if r.Quote != QuoteFull {
+				t.Errorf("path %d: an IPv6 router quotes %d", i, r.Quote)
+			}
 			for _, a := range r.Addrs {
 				fresh(a, InternetRouters4, InternetRouters6)
 			}
@@ -73,7 +77,6 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 			note("slow", r.Slow == slowICMP)
 			note("late", r.Late.P > 0)
 			note("limited", r.Rate.Every > 0 || r.SourceRate.Every > 0)
-			note("minimum", r.Quote == QuoteMinimum)
 			note("Linux", r.Linux)
 			tunnel = tunnel || len(r.Extensions.MPLS) > 0
 			perFlow = perFlow || len(r.Addrs) > 1 && !r.PerPacket
@@ -104,7 +107,7 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 		share float64
 	}{
 		{"IPv6", n, share6}, {"silent", routers, shareSilent}, {"slow", routers, shareSlow}, {"late", routers, shareLate},
-		{"limited", routers, shareLimited}, {"minimum", routers, shareMinimum}, {"Linux", routers, shareLinux},
+		{"limited", routers, shareLimited}, {"minimum", routers4, shareMinimum}, {"Linux", routers, shareLinux},
 		{"hidden", n, shareTunnel * tunnelHidden}, {"labels", n, shareTunnel * (1 - tunnelHidden) * tunnelLabels},
 		{"NAT", n, shareNAT}, {"firewall", n, shareFirewall}, {"closed", n, shareClosed}, {"filtered", n, shareFiltered},
 	} {
