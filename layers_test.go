@@ -25,8 +25,9 @@ var layers = map[string]struct {
 	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},            // shows, opens nothing
 	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the JSON, versioned
 	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // what others have made
+	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                      // packets for Wireshark
 	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                          // for tests
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export"}},
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"sim/tun":           {ours: []string{"sim"}},
@@ -42,6 +43,7 @@ var testLayers = map[string][]string{
 	"report":        {"sim"},
 	"report/schema": {"report/scene"},
 	"report/export": {"report/scene"},
+	"report/pcapng": {"report", "report/scene", "report/schema"},
 	"internal/cli":  {"lab"},
 	"test":          {"packet", "names", "sim", "sim/tun"},
 	"wire":          {"lab", "trace"},

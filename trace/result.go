@@ -118,15 +118,22 @@ func (v Verdict) String() string {
 	}[v]
 }
 
-// An Event is what an observer sees: a probe sent (Reply nil) or a packet received (Reply set, valid only during the
-// call), with what was made of it.
+// An Event is what an observer sees: a probe sent (Reply nil) or a packet received (Reply set), with what was made of it.
+// Reply and Packet are valid only during the call.
 type Event struct {
-	Time    time.Time
+	Time    time.Time     // when the packet left or came in, by the best clock there is
 	Probe   *packet.Probe // sent, or the one that the received packet answers; nil where there is none
+	N       int           // of Probe: see Result
+	Sent    time.Time     // when Probe left; zero where it didn't
 	Reply   *packet.Reply
+	Packet  []byte // received, from its IP header on
 	Verdict Verdict
 	Err     error // sending failed, or the packet could not be read
 }
+
+// Authentic reports whether the packet can only be from somebody who has seen a probe of ours: it answers one, be it late,
+// again, or one that can't be told.
+func (v Verdict) Authentic() bool { return v.fate() != Pending }
 
 // fate is what a packet so judged means for the probe that it names; Pending where it means nothing.
 func (v Verdict) fate() Fate {

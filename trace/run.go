@@ -268,7 +268,11 @@ func (e *engine) send(p packet.Probe, alone bool) {
 	e.sentN++
 	sent, err := e.conn.Send(p)
 	now := time.Now()
-	e.observe(Event{Time: now, Probe: &p, Err: err})
+	left := sent
+	if err != nil {
+		left = now
+	}
+	e.observe(Event{Time: left, Probe: &p, N: e.sentN, Sent: sent, Err: err})
 	if err != nil {
 		e.pause = now.Add(sendErrorPause)
 		e.finish(now, Result{Probe: p, N: e.sentN, Fate: Failed, Err: err})
@@ -384,7 +388,7 @@ func (e *engine) receive(d delivery) {
 	r := &e.reply
 	if err := packet.Parse(d.buf[:d.n], r); err != nil {
 		e.counts.Malformed++
-		e.observe(Event{Time: d.at, Verdict: Malformed, Err: err})
+		e.observe(Event{Time: d.at, Packet: d.buf[:d.n], Verdict: Malformed, Err: err})
 		return
 	}
 	got := e.m.judge(r, d.at)
@@ -397,9 +401,9 @@ func (e *engine) receive(d delivery) {
 		got.verdict = IsLate
 	}
 	e.count(got.verdict)
-	ev := Event{Time: d.at, Reply: r, Verdict: got.verdict}
-	if got.flight != nil {
-		ev.Probe = &got.flight.probe
+	ev := Event{Time: d.at, Reply: r, Packet: d.buf[:d.n], Verdict: got.verdict}
+	if f := got.flight; f != nil {
+		ev.Probe, ev.N, ev.Sent = &f.probe, f.n, f.sent
 	}
 	e.observe(ev)
 	fate := got.verdict.fate()

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -60,6 +61,7 @@ type program struct {
 	out     string                 // the interface that the probes leave by
 	own     netip.Addr             // their source address, on this host
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
+	capture capture
 }
 
 // plan is what is asked of whatever decides on the probes.
@@ -145,8 +147,23 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if conn != nil {
 		defer conn.Close()
 	}
-	if _, err := p.drop(p.files); err != nil {
+	// What the user wants written is opened by his own rights: all that root has, or those that are left of a program's.
+	var captureErr error
+	capture := sync.OnceValue(func() (none []string) {
+		if openErr == nil {
+			captureErr = p.openCapture()
+		}
+		return none
+	})
+	if !p.elevated && !p.lent {
+		capture()
+	}
+	if _, err := p.drop(capture, p.files); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
+	}
+	defer p.capture.close()
+	if captureErr != nil {
+		return captureErr
 	}
 
 	// From here on there are no privileges, and no answer or name was read before. What is wrong is told in the old
@@ -171,7 +188,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.reserve(conn); err != nil {
 		return err
 	}
-	return p.trace(ctx, conn)
+	return p.captured(func() error { return p.trace(ctx, conn) })
 }
 
 // files are those that are read later, beyond what names need. It is called with the caller's own rights.
@@ -555,6 +572,7 @@ func (p *program) engine(conn *wire.Conn) trace.Options {
 			o.Observe = ofOurs(o.Observe)
 		}
 	}
+	o.Observe = p.capture.observe(o.Observe)
 	return o
 }
 

@@ -41,6 +41,7 @@ type config struct {
 	help, helpAll, version     bool
 
 	formatConfig
+	captureConfig
 	terminal terminalConfig
 
 	explaining
@@ -63,7 +64,7 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", append(probingOptions(), synOptions()...)},
-		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), terminalOptions())},
+		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}

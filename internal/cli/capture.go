@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"tcptraceroute/report"
+	"tcptraceroute/report/pcapng"
+	"tcptraceroute/trace"
+)
+
+// captureConfig is where the packets of the trace are kept.
+type captureConfig struct{ pcap string } // "": nowhere, "-": standard output
+
+func captureOptions() []option {
+	return []option{
+		{long: "pcap", arg: "file", help: "write every probe and every answer to it, as pcapng; -: standard output", set: func(c *config, v string) error {
+			if v == "" {
+				return errors.New("--pcap needs the name of a file")
+			}
+			c.pcap = v
+			return nil
+		}},
+	}
+}
+
+// capture is an open file for packets. The zero value keeps none.
+type capture struct {
+	file *os.File // nil: standard output
+	out  io.Writer
+	feed *feed[pcapng.Packet]
+}
+
+// openCapture opens the file, by the caller's own rights: what the program was lent must be gone.
+func (p *program) openCapture() error {
+	switch {
+	case p.pcap == "":
+		return nil
+	case p.pcap != "-":
+	case p.format != "":
+		return fmt.Errorf("--pcap - takes standard output, and so does %s: name a file", p.formatBy)
+	case p.watch.on():
+		return errors.New("--pcap - takes standard output, and so does the table: name a file")
+	case p.width.out > 0:
+		return errors.New("--pcap -: standard output is a terminal")
+	default:
+		p.capture.out, p.stdout = p.stdout, p.stderr // the text goes where people see it
+		return nil
+	}
+	f, err := os.OpenFile(p.pcap, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
+		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
+	}
+	p.capture.file, p.capture.out = f, f
+	return nil
+}
+
+// captured does what sends and receives, and keeps the packets of it where the user wants that.
+func (p *program) captured(do func() error) error {
+	of := &report.Run{Host: p.host, Path: p.path}
+	err := p.capture.begin(fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), report.Printable(of.Target())), p.out)
+	if err != nil {
+		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
+	}
+	err = do()
+	cerr := p.capture.close()
+	switch {
+	case cerr == nil:
+	case err == nil:
+		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(cerr))
+	default:
+		fmt.Fprintf(p.stderr, "--pcap %s: %v\n", quoted(p.pcap), reason(cerr))
+	}
+	return err
+}
+
+// begin writes what comes before the packets, and begins to take them.
+func (c *capture) begin(of, iface string) error {
+	if c.out == nil {
+		return nil
+	}
+	w, err := pcapng.NewWriter(c.out, "tcptraceroute "+Version, iface, of)
+	if err != nil {
+		return err
+	}
+	c.feed = startFeed(w.Write, func() error { return nil }, func(error) {})
+	return nil
+}
+
+// observe is show, and keeps the packets.
+func (c *capture) observe(show func(trace.Event)) func(trace.Event) {
+	if c.feed == nil {
+		return show
+	}
+	return func(e trace.Event) {
+		if packet, ok := pcapng.Of(e); ok {
+			c.feed.add(packet)
+		}
+		if show != nil {
+			show(e)
+		}
+	}
+}
+
+// close waits until everything is written. It may be called again.
+func (c *capture) close() (err error) {
+	defer func() { *c = capture{} }()
+	if c.feed != nil {
+		err = c.feed.close()
+	}
+	if c.file != nil {
+		err = errors.Join(err, c.file.Close())
+	}
+	return err
+}
