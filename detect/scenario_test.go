@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"tcptraceroute/detect"
 	"tcptraceroute/packet"
@@ -175,13 +176,53 @@ func (r *run) evidence() detect.Evidence {
 	if !r.explain {
 		return e
 	}
+	var together []detect.Question
 	for i, q := range detect.Questions(e) {
 		q.Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+1+uint16(i))
-		o := r.run
-		o.Loose = q.Ask == detect.AskLoose
-		e.Answer(q, r.view(q.Options, o))
+		if q.Ask == detect.AskLoose {
+			o := r.run
+			o.Loose = true
+			e.Answer(q, r.view(q.Options, o))
+			continue
+		}
+		together = append(together, q)
 	}
+	r.ask(&e, together)
 	return e
+}
+
+// ask makes further traces side by side, as the program does.
+func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
+	var plans []trace.Plan
+	var views []detect.View
+	for _, q := range questions {
+		q.Options.Spacing = trace.DefaultSpacing * time.Duration(len(questions))
+		plan, err := trace.NewPath(q.Options)
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		plans = append(plans, plan)
+		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
+	}
+	if len(plans) == 0 {
+		return
+	}
+	all := trace.NewTogether(plans...)
+	o := r.run
+	o.Wait = questions[0].Options.Wait
+	counts, err := trace.Run(r.tb.Context(), r.conn, all, o, func(x trace.Result) {
+		if i := all.Of(x); i >= 0 {
+			views[i].Trace.Add(x)
+		}
+	})
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	for i, q := range questions {
+		views[i].Trace.Finish()
+		views[i].Counts = counts
+		e.Answer(q, views[i])
+	}
 }
 
 // evidence runs a scenario in virtual time. spoil may change what the host receives.

@@ -1,12 +1,16 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"tcptraceroute/lab"
+	"tcptraceroute/packet"
 )
 
 // found are the findings at the end of a trace's text: code and confidence.
@@ -68,4 +72,66 @@ func TestExplain(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestExplainForPrograms has the findings in JSON, after the same further probes.
+func TestExplainForPrograms(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+	p.Target.Listen(t, 443)
+	p.Routers[0].Drop(t, "tcp dport 9001")
+	got := launch(t, p.Source, "-n -w 1 -m 7 --explain --json "+p.Target.V4().String()+" 9001").outcome()
+	var doc struct {
+		Findings []struct {
+			Code, Confidence string
+			After            int `json:"after_ttl"`
+			Before           int `json:"before_ttl"`
+		}
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
+		t.Fatalf("%v: %v", err, got)
+	}
+	if s := fmt.Sprint(doc.Findings); s != "[{filtered-port certain 1 2}]" || got.code != 1 {
+		t.Errorf("%+v\n%v", doc.Findings, got)
+	}
+	if !strings.Contains(got.stderr, "more probes to tell what happened") {
+		t.Errorf("the further probes are not announced: %v", got)
+	}
+}
+
+// TestExplainBound counts what is really sent: no more than was said in advance.
+func TestExplainBound(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+	p.Routers[1].Drop(t, "tcp dport 9001")
+	capture := p.Source.Interfaces[0].Capture(t)
+	got := launch(t, p.Source, "-n -w 1 -m 7 --explain "+p.Target.V4().String()+" 9001").outcome()
+	var bound, sent int
+	_, text, _ := strings.Cut(got.stderr, "Up to ")
+	if _, err := fmt.Sscan(text, &bound); err != nil {
+		t.Fatalf("%v: %v", err, got)
+	}
+	for _, c := range capture.Stop(t) {
+		var r packet.Reply
+		if packet.Parse(c.Data, &r) == nil && r.IP.Src == p.Source.V4() {
+			sent++
+		}
+	}
+	if main := 7 * 3; sent < main || sent > main+bound {
+		t.Errorf("%d packets sent: more than %d and %d, or too few\n%v", sent, main, bound, got)
+	}
+}
+
+// TestExplainInterrupted ends a run while it asks further: what is known is explained.
+func TestExplainInterrupted(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+	p.Routers[1].Drop(t, "tcp dport 9001")
+	l := launch(t, p.Source, "-n -w 1 -m 7 --explain "+p.Target.V4().String()+" 9001")
+	l.stderr.await(t, "more probes to tell what happened", 1)
+	l.signal(t, unix.SIGINT)
+	got := l.outcome()
+	if found := strings.Join(found(t, got), ", "); got.code != 130 || !strings.Contains(found, "filtered") && !strings.Contains(found, "path-ends") {
+		t.Errorf("%v\nfound %s", got, found)
+	}
 }

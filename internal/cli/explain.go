@@ -45,21 +45,29 @@ func (p *program) ask(ctx context.Context, conn *wire.Conn, v detect.View) error
 	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.Probes(questions), p.kinds(questions))
 	var asked atomic.Int32
 	status := p.showStatus(func(time.Duration) string {
-		return fmt.Sprintf("asking further, %d of %d", asked.Load(), len(questions))
+		return fmt.Sprintf("asking further, %d probes so far", asked.Load())
 	})
 	defer status.stop()
+	var together, loose []detect.Question
 	for _, q := range questions {
-		asked.Add(1)
-		port, err := p.freePort(conn, p.own)
-		if err != nil {
-			return err
+		if q.Ask == detect.AskLoose {
+			loose = append(loose, q)
+		} else {
+			together = append(together, q)
 		}
-		q.Options.Source = netip.AddrPortFrom(p.path.Source.Addr(), port)
-		v, err := p.further(ctx, conn, q)
-		if err != nil {
-			return err
+	}
+	// What is believed is the same for all of a run.
+	for _, some := range [][]detect.Question{together, loose} {
+		if len(some) == 0 {
+			continue
 		}
-		p.evidence.Answer(q, v)
+		err := p.further(ctx, conn, some, &asked)
+		switch {
+		case ctx.Err() != nil:
+			return err
+		case err != nil: // the trace stands without
+			fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(err.Error()))
+		}
 	}
 	return nil
 }
@@ -87,22 +95,44 @@ func (p *program) kinds(questions []detect.Question) string {
 	return strings.Join(kinds, ", ")
 }
 
-// further makes one more trace.
-func (p *program) further(ctx context.Context, conn *wire.Conn, q detect.Question) (detect.View, error) {
-	plan, err := trace.NewPath(q.Options)
-	if err != nil {
-		return detect.View{}, err
+// further makes more traces side by side.
+func (p *program) further(ctx context.Context, conn *wire.Conn, questions []detect.Question, asked *atomic.Int32) error {
+	var plans []trace.Plan
+	var views []detect.View
+	for _, q := range questions {
+		port, err := p.freePort(conn, p.own)
+		if err != nil {
+			return err
+		}
+		q.Options.Source = netip.AddrPortFrom(p.path.Source.Addr(), port)
+		q.Options.Spacing = max(q.Options.Spacing, trace.DefaultSpacing) * time.Duration(len(questions)) // no faster than one
+		plan, err := trace.NewPath(q.Options)
+		if err != nil {
+			return err
+		}
+		plans = append(plans, plan)
+		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
+	all := trace.NewTogether(plans...)
 	o := p.engine(conn)
-	o.Wait, o.Loose = q.Options.Wait, o.Loose || q.Ask == detect.AskLoose
-	v := detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options}
-	v.Counts, err = trace.Run(ctx, conn, plan, o, v.Trace.Add)
-	v.Trace.Finish()
-	var send *trace.SendError
-	if errors.As(err, &send) {
-		err = nil // probes of this kind don't leave this host: that is an answer of its own
+	o.Wait, o.Loose = questions[0].Options.Wait, o.Loose || questions[0].Ask == detect.AskLoose
+	counts, err := trace.Run(ctx, conn, all, o, func(r trace.Result) {
+		if i := all.Of(r); i >= 0 {
+			views[i].Trace.Add(r)
+		}
+		if r.Fate.Outcome() {
+			asked.Add(1)
+		}
+	})
+	if errors.As(err, new(*trace.SendError)) {
+		err = nil // probes of some kind don't leave this host: that is an answer of its own
 	}
-	return v, err
+	for i, q := range questions {
+		views[i].Trace.Finish()
+		views[i].Counts = counts
+		p.evidence.Answer(q, views[i])
+	}
+	return err
 }
 
 // findings are what is known of the trace so far.

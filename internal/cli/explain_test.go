@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"tcptraceroute/packet"
+)
+
+// One trace can be explained, and not rounds of them.
+func TestExplainMistakes(t *testing.T) {
+	const want = "--explain doesn't go with what goes round by round: it explains one trace\n"
+	stdout, stderr, code := invoke("--explain", "--report", "host")
+	if stdout != "" || stderr != want || code != 1 {
+		t.Errorf("stdout %q, stderr %q, exit code %d", stdout, stderr, code)
+	}
+}
+
+// A trace that is explained sends SYNs as real connections do, unless told otherwise.
+func TestExplainSYN(t *testing.T) {
+	for args, want := range map[string]bool{
+		"host": false, "--explain host": true, "--explain --syn bare host": false, "--syn linux host": true,
+		"--explain -A host": false, "--explain -SA host": true,
+	} {
+		var c config
+		if _, err := parse(options(), strings.Fields(args), &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.linuxSYN(); got != want || c.checkSYN() != nil {
+			t.Errorf("%s: %v, %v", args, got, c.checkSYN())
+		}
+		if c.path.Flags.Has(packet.ACK) != strings.Contains(args, "A") {
+			t.Errorf("%s: flags %v", args, c.path.Flags)
+		}
+	}
+}
