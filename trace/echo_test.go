@@ -2,7 +2,10 @@ package trace_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tcptraceroute/packet"
@@ -113,5 +116,62 @@ func TestEchoTrouble(t *testing.T) {
 		if r.Fate == trace.Shared || r.Fate == trace.Rewritten {
 			t.Errorf("%v", r.Fate)
 		}
+	}
+}
+
+// Against the truth, on paths of a simulated Internet with all its troubles: no answer is taken for a wrong probe's, and
+// what answers TCP probes on the way answers these.
+func TestEchoAcrossTheInternet(t *testing.T) {
+	const paths = 150
+	network := sim.Internet(7, paths, sim.InternetOptions{})
+	answered, replies := 0, 0
+	for i := range paths {
+		synctest.Test(t, func(t *testing.T) {
+			m, err := sim.New(sim.Scenario{Seed: uint64(i), Paths: network.Paths[i : i+1]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := sim.NewConn(m)
+			defer c.Close()
+			o := newSetup(network.Paths[i]).path
+			o.Protocol, o.Rand = packet.ProtoEcho, rand.New(rand.NewPCG(uint64(i), 7))
+			plan, err := trace.NewPath(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var results []trace.Result
+			if _, err := trace.Run(t.Context(), c, plan, trace.Options{}, func(r trace.Result) { results = append(results, r) }); err != nil {
+				t.Error(err)
+			}
+			b, err := c.Sent()[0].Probe.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			truth, err := m.Expect(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range results {
+				if r.Fate != trace.Answered {
+					continue
+				}
+				answered++
+				ttl, from := int(r.Probe.TTL), r.Reply.From()
+				switch {
+				case r.Evidence != trace.ByTag:
+					t.Errorf("path %d, TTL %d: evidence %v", i, ttl, r.Evidence)
+				case r.FromTarget():
+					replies++
+					if from != o.Target.Addr() || ttl <= len(truth.Hops) && truth.Hops[ttl-1].Kind == packet.KindTimeExceeded {
+						t.Errorf("path %d, TTL %d: a reply, but the truth is %+v", i, ttl, truth.Hops[ttl-1])
+					}
+				case ttl > len(truth.Hops) || !slices.Contains(truth.Hops[ttl-1].Addrs, from):
+					t.Errorf("path %d, TTL %d: %v, the truth is %+v", i, ttl, from, truth)
+				}
+			}
+		})
+	}
+	if answered < 15*paths || replies < 2*paths {
+		t.Errorf("%d answers, %d of them replies, on %d paths", answered, replies, paths)
 	}
 }
