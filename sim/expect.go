@@ -76,14 +76,18 @@ type walk struct {
 	rtt  time.Duration
 	loss float64 // probability that the packet and the answer get through so far
 	end  End
+	// origin is the target as the host calls it; hide, that errors come in its name.
+	origin netip.Addr
+	hide   bool
 }
 
 // walk returns what answers the packet; end is true where that isn't its TTL.
 // Where nothing ever does, Kind is KindOther.
 func (w *walk) walk(r *route) (h ExpectedHop, end bool) {
-	origin := addrOf(flowOf(w.b).dst)
+	w.origin = addrOf(flowOf(w.b).dst)
 	for hop, n := range r.nodes {
 		w.cross(r, hop)
+		w.hide = w.hide || n.NAT.HideHops
 		t := transit{b: w.b}
 		who := []*member{}
 		if n.PerPacket {
@@ -106,11 +110,11 @@ func (w *walk) walk(r *route) (h ExpectedHop, end bool) {
 		}
 		if rule.Action != Pass {
 			w.end = End{Hop: hop + 1, Action: rule.Action}
-			return w.refused(r, hop, who, rule, origin), true
+			return w.refused(r, hop, who, rule), true
 		}
 		n.Set.apply(w.b)
 	}
-	return w.target(r, origin), true
+	return w.target(r), true
 }
 
 // cross is the link to a node, out and back.
@@ -167,34 +171,37 @@ func (w *walk) error(r *route, hop int, who []*member, kind packet.Kind, code ui
 				h.Addrs = append(h.Addrs, m.Addr)
 			}
 		}
+		if w.hide && len(h.Addrs) > 0 {
+			h.Addrs = []netip.Addr{w.origin}
+		}
 	}
 	return h
 }
 
 // refused is the answer of a firewall.
-func (w *walk) refused(r *route, hop int, who []*member, rule Rule, origin netip.Addr) ExpectedHop {
+func (w *walk) refused(r *route, hop int, who []*member, rule Rule) ExpectedHop {
 	switch rule.Action {
 	case Reject:
 		return w.error(r, hop, who, packet.KindUnreachable, rule.Code)
 	case Reset, Accept:
-		return w.segment(origin)
+		return w.segment()
 	}
 	return ExpectedHop{}
 }
 
 // segment is a TCP answer that comes in the name of the target.
-func (w *walk) segment(from netip.Addr) ExpectedHop {
+func (w *walk) segment() ExpectedHop {
 	h := ExpectedHop{Kind: packet.KindTCP, RTT: w.rtt, Loss: 1 - w.loss}
 	if w.loss > 0 {
-		h.Addrs = []netip.Addr{from}
+		h.Addrs = []netip.Addr{w.origin}
 	}
 	return h
 }
 
-func (w *walk) target(r *route, origin netip.Addr) ExpectedHop {
+func (w *walk) target(r *route) ExpectedHop {
 	g, hop := r.path.target, len(r.nodes)
 	w.cross(r, hop)
-	h := w.segment(origin)
+	h := w.segment()
 	if g.Real {
 		w.end = End{Hop: hop + 1, Real: true}
 		h.Target = true

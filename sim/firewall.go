@@ -88,6 +88,9 @@ type NAT struct {
 	Dst      netip.AddrPort
 	Src      netip.AddrPort // each flow gets the next port, starting from this one
 	RawQuote bool
+	// HideHops: ICMP errors come from the address that Dst stands in for, whoever sent
+	// them, the router itself too: so Linux does it. Otherwise only the target's do.
+	HideHops bool
 }
 
 // flow is what a router knows of a connection.
@@ -196,7 +199,7 @@ func (n *node) reverseError(b []byte, msg int) {
 	}
 	outer := flowOf(b)
 	putAddr(b, notTCP, true, f.inside.src)
-	if outer.src == f.outside.dst {
+	if outer.src == f.outside.dst || n.NAT.HideHops {
 		putAddr(b, notTCP, false, f.inside.dst)
 	}
 	if !n.NAT.RawQuote {

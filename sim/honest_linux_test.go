@@ -66,13 +66,19 @@ func newWorlds(t *testing.T) []*world {
 // model is a fresh model of the chain. The words of router 1 and of the target can be added to.
 func (w *world) model(t *testing.T, router1, target string) *sim.Model {
 	t.Helper()
+	return w.modelOf(t, w.target, router1, target)
+}
+
+// modelOf is model for a target that the source calls by another name.
+func (w *world) modelOf(t *testing.T, name netip.Addr, router1, target string) *sim.Model {
+	t.Helper()
 	r := func(i int) netip.Addr {
 		if w.v4 {
 			return w.chain.Routers[i].V4()
 		}
 		return w.chain.Routers[i].V6()
 	}
-	s, err := sim.Parse(fmt.Sprintf("no-host-rst\nrouter %v linux %s\nrouter %v linux\ntarget %v closed open=80 %s", r(0), router1, r(1), w.target, target))
+	s, err := sim.Parse(fmt.Sprintf("no-host-rst\nrouter %v linux %s\nrouter %v linux\ntarget %v closed open=80 %s", r(0), router1, r(1), name, target))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +108,11 @@ func (w *world) probe(ttl uint8, change func(p *packet.Probe)) packet.Probe {
 
 func (w *world) send(t *testing.T, b []byte) {
 	t.Helper()
-	var to unix.Sockaddr = &unix.SockaddrInet6{Addr: w.target.As16()}
+	var to unix.Sockaddr
 	if w.v4 {
-		to = &unix.SockaddrInet4{Addr: w.target.As4()}
+		to = &unix.SockaddrInet4{Addr: [4]byte(b[16:20])}
+	} else {
+		to = &unix.SockaddrInet6{Addr: [16]byte(b[24:40])}
 	}
 	if err := unix.Sendto(w.fd, b, 0, to); err != nil {
 		t.Fatal(err)
@@ -450,5 +458,58 @@ func TestHonestTarget(t *testing.T) {
 				w.compare(t, w.model(t, "", ""), probes...)
 			})
 		})
+	}
+}
+
+// TestHonestTranslation compares what translators make of packets, answers and quotes: Linux's connection tracking, and
+// translation packet by packet, which leaves quotes as they are.
+func TestHonestTranslation(t *testing.T) {
+	for _, w := range newWorlds(t) {
+		alias, other := netip.MustParseAddr("2001:db8:99::7"), netip.MustParseAddr("2001:db8:1::77")
+		if w.v4 {
+			alias, other = netip.MustParseAddr("198.18.99.7"), netip.MustParseAddr("198.18.1.77")
+		}
+		r1 := w.chain.Routers[0]
+		for _, c := range []struct {
+			name   string
+			from   uint8 // the first TTL that is compared
+			port   uint16
+			words  string
+			dst    netip.Addr
+			kernel func(t *testing.T)
+		}{
+			{"destination", 1, 80, fmt.Sprintf("dnat=%v hide-hops", w.target), alias, func(t *testing.T) {
+				r1.DNAT(t, netip.AddrPortFrom(alias, 80), netip.AddrPortFrom(w.target, 0))
+			}},
+			{"destination and port", 1, 8080, fmt.Sprintf("dnat=%v hide-hops", netip.AddrPortFrom(w.target, 80)), alias, func(t *testing.T) {
+				r1.DNAT(t, netip.AddrPortFrom(alias, 8080), netip.AddrPortFrom(w.target, 80))
+			}},
+			// Linux translates before it looks at the TTL, so that its own error shows it too; the model's shows what came.
+			{"destination, quotes left", 2, 80, fmt.Sprintf("dnat=%v raw-quote", w.target), alias, func(t *testing.T) {
+				r1.Redirect(t, netip.AddrPortFrom(alias, 80), netip.AddrPortFrom(w.target, 0))
+			}},
+			{"source, quotes left", 1, 80, fmt.Sprintf("snat=%v raw-quote", other), w.target, func(t *testing.T) {
+				r1.Masquerade(t, w.host, other)
+			}},
+			{"source", 1, 80, fmt.Sprintf("snat=%v", r1.Interfaces[1].V4), w.target, func(t *testing.T) {
+				r1.NFT(t, "chain c { type nat hook postrouting priority srcnat; oif eth1 tcp dport 80 masquerade; }")
+			}},
+		} {
+			if c.name == "source" && !w.v4 {
+				c.words = fmt.Sprintf("snat=%v", r1.Interfaces[1].V6)
+			}
+			t.Run(w.name+"/"+c.name, func(t *testing.T) {
+				c.kernel(t)
+				w.port++
+				var probes [][]byte
+				for ttl := c.from; ttl <= 3; ttl++ {
+					probes = append(probes, encoded(t, w.probe(ttl, func(p *packet.Probe) {
+						p.Dst = netip.AddrPortFrom(c.dst, c.port)
+						p.Options = options(t, "020405b4 0402 080a 11223344 00000000 01 030307")
+					})))
+				}
+				w.compare(t, w.modelOf(t, c.dst, c.words, ""), probes...)
+			})
+		}
 	}
 }

@@ -275,7 +275,11 @@ func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code
 	if !from.IsValid() || t.chance.hit(n.Silent) {
 		return
 	}
-	source := flowOf(t.b).src // whatever the quote shows
+	flow := flowOf(t.b) // whatever the quote shows
+	source := flow.src
+	if n.NAT.HideHops {
+		from = addrOf(flow.dst)
+	}
 	if !who.mayAnswer(n, source, m.now) {
 		who.Limited++
 		return

@@ -45,7 +45,7 @@ import (
 //
 //	per-packet hidden set-FIELD=VALUE random-id
 //	set-mss=N (or less) set-window=N no-option=KIND,... clear-flags=N
-//	dnat=ADDRPORT snat=ADDRPORT raw-quote
+//	dnat=ADDRPORT snat=ADDRPORT raw-quote hide-hops
 //	stateful one-isn random-isn
 //	spoof=D/D (one each, for)
 //

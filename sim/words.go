@@ -391,6 +391,7 @@ var routerWords = slices.Concat(
 		value("dnat", func(r *Router) *netip.AddrPort { return &r.NAT.Dst }, parseAddrPort, unlessZero(formatAddrPort)),
 		value("snat", func(r *Router) *netip.AddrPort { return &r.NAT.Src }, parseAddrPort, unlessZero(formatAddrPort)),
 		flag("raw-quote", func(r *Router) *bool { return &r.NAT.RawQuote }),
+		flag("hide-hops", func(r *Router) *bool { return &r.NAT.HideHops }),
 		flag("stateful", func(r *Router) *bool { return &r.Stateful }),
 		flag("one-isn", func(r *Router) *bool { return &r.OneISN }),
 		flag("random-isn", func(r *Router) *bool { return &r.RandomISN }),
