@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,15 +22,10 @@ const maxServices = 4 << 20
 var ErrService = errors.New("unknown TCP service")
 
 // Services knows the names of TCP ports. It is made by [NewServices] and safe
-// for concurrent use.
+// for concurrent use. A trace asks it once or twice, so it looks through the text
+// each time instead of making a table of it.
 type Services struct {
-	load func() table
-}
-
-// table holds for each port its name, and for each name or alias its port.
-type table struct {
-	names map[uint16]string
-	ports map[string]uint16
+	load func() string
 }
 
 // NewServices returns the services of a file in the format of services(5),
@@ -37,29 +33,57 @@ type table struct {
 // nothing, of a short list of our own. The file is read at the first question,
 // once.
 func NewServices(path string) *Services {
-	return &Services{load: sync.OnceValue(func() table {
-		t := table{names: make(map[uint16]string), ports: make(map[string]uint16)}
-		t.add(readServices(path))
-		t.add(builtin)
-		return t
-	})}
+	return &Services{load: sync.OnceValue(func() string { return readServices(path) })}
 }
 
 // Service returns the name of a TCP port, as getservbyport(3) does; "" where it
 // has none.
 func (s *Services) Service(port uint16) string {
-	return s.load().names[port]
+	for words, p := range s.all {
+		if p == port {
+			return words[0]
+		}
+	}
+	return ""
 }
 
 // Port returns the port of a TCP service by its name or one of its aliases, as
 // getservbyname(3) does: upper and lower case differ. The error wraps
 // [ErrService]. A number is not a name: "80" is unknown.
 func (s *Services) Port(name string) (uint16, error) {
-	port, ok := s.load().ports[name]
-	if !ok {
-		return 0, fmt.Errorf("%w %q", ErrService, name)
+	for words, p := range s.all {
+		if words[0] == name || slices.Contains(words[2:], name) {
+			return p, nil
+		}
 	}
-	return port, nil
+	return 0, fmt.Errorf("%w %q", ErrService, name)
+}
+
+// all goes through the TCP services, those of the file first:
+//
+//	name  port/protocol  [aliases ...]  [# comment]
+//
+// What came first counts. Lines of another form are passed over.
+func (s *Services) all(yield func(words []string, port uint16) bool) {
+	for _, text := range [...]string{s.load(), builtin} {
+		for line := range strings.Lines(text) {
+			line, _, _ = strings.Cut(line, "#")
+			if !strings.Contains(line, "/tcp") {
+				continue
+			}
+			words := strings.Fields(line)
+			if len(words) < 2 {
+				continue
+			}
+			number, ok := strings.CutSuffix(words[1], "/tcp")
+			if !ok {
+				continue
+			}
+			if n, err := strconv.ParseUint(number, 10, 16); err == nil && !yield(words, uint16(n)) {
+				return
+			}
+		}
+	}
 }
 
 // readServices returns what can be read of the file: what can't only leaves us
@@ -70,40 +94,12 @@ func readServices(path string) string {
 		return ""
 	}
 	defer f.Close()
-	data, _ := io.ReadAll(io.LimitReader(f, maxServices))
-	return string(data)
-}
-
-// add adds the TCP services of a text in the format of services(5):
-//
-//	name  port/protocol  [aliases ...]  [# comment]
-//
-// What came first stays. Lines of another form are passed over.
-func (t table) add(text string) {
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		number, ok := strings.CutSuffix(fields[1], "/tcp")
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
-			continue
-		}
-		port := uint16(n)
-		if _, known := t.names[port]; !known {
-			t.names[port] = fields[0]
-		}
-		for i, name := range fields {
-			if _, known := t.ports[name]; !known && i != 1 {
-				t.ports[name] = port
-			}
-		}
+	var b strings.Builder
+	if info, err := f.Stat(); err == nil {
+		b.Grow(int(min(info.Size(), maxServices)) + 1)
 	}
+	io.Copy(&b, io.LimitReader(f, maxServices)) // an error: we go on with what has come
+	return b.String()
 }
 
 // builtin holds what people trace to, for a machine without the file, by the

@@ -146,17 +146,6 @@ func TestServicesFileIsBounded(t *testing.T) {
 	}
 }
 
-func TestServicesDontAllocate(t *testing.T) {
-	s, _ := services(t, sample)
-	if n := testing.AllocsPerRun(100, func() {
-		s.Service(80)
-		s.Service(6)
-		s.Port("www")
-	}); n != 0 {
-		t.Errorf("%v allocations per question", n)
-	}
-}
-
 func BenchmarkService(b *testing.B) {
 	s, _ := services(b, sample)
 	for port := uint16(0); b.Loop(); port++ {
@@ -192,27 +181,24 @@ func FuzzServices(f *testing.F) {
 	f.Add("a 1/tcp b\na 2/tcp\nb 1/tcp\n")
 	f.Add("a\t1/tcp\x00\na\v2/tcp\f#\n\r3/tcp")
 	f.Fuzz(func(t *testing.T, text string) {
-		tab := table{names: make(map[uint16]string), ports: make(map[string]uint16)}
-		tab.add(text)
-		for port, name := range tab.names {
-			if want, _ := scan(text, int(port), ""); name != want {
-				t.Errorf("port %d is %q, want %q", port, name, want)
+		s := &Services{load: func() string { return text }}
+		both := text + "\n" + builtin
+		for _, word := range append(strings.Fields(text), "http", "www", "80") {
+			_, want := scan(both, -1, word)
+			port, err := s.Port(word)
+			if err != nil && want >= 0 || err == nil && int(port) != want {
+				t.Errorf("%q is %d, %v, want %d", word, port, err, want)
+			}
+			if err != nil {
+				continue
+			}
+			if want, _ := scan(both, int(port), ""); s.Service(port) != want {
+				t.Errorf("port %d is %q, want %q", port, s.Service(port), want)
 			}
 		}
-		for name, port := range tab.ports {
-			if _, want := scan(text, -1, name); int(port) != want {
-				t.Errorf("%q is %d, want %d", name, port, want)
-			}
-		}
-		// Nothing is passed over that a linear search would find.
-		for _, word := range strings.Fields(text) {
-			if _, port := scan(text, -1, word); port >= 0 {
-				if _, known := tab.ports[word]; !known {
-					t.Errorf("%q is unknown, want %d", word, port)
-				}
-				if _, known := tab.names[uint16(port)]; !known {
-					t.Errorf("port %d is unknown", port)
-				}
+		for port := range uint16(100) {
+			if want, _ := scan(both, int(port), ""); s.Service(port) != want {
+				t.Errorf("port %d is %q, want %q", port, s.Service(port), want)
 			}
 		}
 	})

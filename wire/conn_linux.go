@@ -23,6 +23,7 @@ import (
 type Conn struct {
 	send4, send6 int
 	recv         *os.File
+	ring         ring // around recv
 	route        *router
 	clock        *clock
 	mu           sync.Mutex // of the clock, which both directions look at
@@ -153,6 +154,7 @@ func (c *Conn) openReceiver() error {
 		return opError("packet socket", nil, err)
 	}
 	c.recv = os.NewFile(uintptr(fd), "packet socket")
+	c.ring = newRing(fd)
 	return nil
 }
 
@@ -427,6 +429,7 @@ func (c *Conn) Close() error {
 	}
 	if c.recv != nil {
 		errs = append(errs, c.recv.Close())
+		c.ring.close()
 	}
 	if c.route != nil {
 		errs = append(errs, c.route.Close())
