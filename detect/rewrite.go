@@ -137,16 +137,11 @@ func (f *facts) rewriteFinding(w *rewrite, code Code, weight int, title string) 
 		Code: code, Weight: weight, Confidence: w.confidence(), After: w.after, Before: w.before,
 		Title: title + " " + f.between(w.after, w.before),
 	}
-	was := "as it was sent"
-	if w.after < f.first() {
-		was = fmt.Sprintf("as it was sent, %s", w.fieldText(w.SentText()))
-	}
-	first := fmt.Sprintf("%s got it %s", f.hopName(w.before), w.fieldText(w.SeenText()))
+	was := fmt.Sprintf("The packet left %s", w.fieldText(w.SentText()))
 	if w.after >= f.first() {
-		x.Evidence = append(x.Evidence, fmt.Sprintf("%s quotes the packet %s; %s.", f.hopName(w.after), was, first))
-	} else {
-		x.Evidence = append(x.Evidence, fmt.Sprintf("The packet left %s; %s.", was, first))
+		was = fmt.Sprintf("%s got the packet %s, as it was sent", capital(f.hopName(w.after)), w.fieldText(w.SentText()))
 	}
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%s; %s got it %s.", was, f.hopName(w.before), w.fieldText(w.SeenText())))
 	if n := len(w.witnesses); n > 1 {
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%d routers from there on say the same.", n))
 	} else {
