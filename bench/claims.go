@@ -81,7 +81,10 @@ func (r results) claims() (all []claim) {
 	a, b := 1e3*median(us.measured(firstOf)), 1e3*median(them.measured(firstOf))
 	add(claim{"from exec to the first probe, ms more than traceroute", a - b, 10, false, "%.2f", fmt.Sprintf("%.2f and %.2f", a, b)})
 	add(claim{"peak memory, MiB", largest(us.measured(peakOf)), 20, false, "%.1f", fmt.Sprintf("%d paths", len(us))})
-	add(claim{"CPU a packet, µs, beside traceroute's", 1e6 * us.cpuPerProbe(), 1e6 * them.cpuPerProbe(), false, "%.0f",
+	us1, them1 := r.of(kindOne, ours), r.of(kindOne, "traceroute")
+	add(claim{"CPU a further probe, µs, beside traceroute's", 1e6 * cpuPerFurtherProbe(us, us1), 1e6 * cpuPerFurtherProbe(them, them1), false, "%.0f",
+		fmt.Sprintf("to start: %.1f ms and %.1f ms", 1e3*median(us1.each(cpuOf)), 1e3*median(them1.each(cpuOf)))})
+	add(claim{"CPU a probe, start-up included, µs, beside traceroute's", 1e6 * us.cpuPerProbe(), 1e6 * them.cpuPerProbe(), false, "%.0f",
 		fmt.Sprintf("a trace: %.1f ms and %.1f ms", 1e3*median(us.each(cpuOf)), 1e3*median(them.each(cpuOf)))})
 	return all
 }

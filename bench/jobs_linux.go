@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func guarded(cancel context.CancelCauseFunc, f func() error) {
 func (r *runner) path(ctx context.Context, tb testing.TB, s stage, j job, tools []tool, peak bool) error {
 	for i := range tools {
 		t := tools[(i+j.path)%len(tools)]
-		if t.only4 && j.target.Is6() {
+		if t.only4 && j.target.Is6() || j.kind == kindOne && t.one == nil {
 			continue
 		}
 		if err := r.trial(ctx, tb, s, j, t, peak); err != nil {
@@ -164,7 +165,11 @@ func (r *runner) trial(ctx context.Context, tb testing.TB, s stage, j job, t too
 	if err := s.begin(tb); err != nil {
 		return err
 	}
-	o, err := execute(ctx, s.host(), t, netip.AddrPortFrom(j.target, port), peak)
+	args := t.args(netip.AddrPortFrom(j.target, port))
+	if j.kind == kindOne {
+		args = append(slices.Clone(t.one), args...)
+	}
+	o, err := execute(ctx, s.host(), t, args, peak)
 	e, serr := s.end(tb)
 	if serr != nil {
 		return serr
@@ -188,11 +193,22 @@ func (r *runner) trial(ctx context.Context, tb testing.TB, s stage, j job, t too
 // alone runs the quick tools with the machine to themselves.
 func (r *runner) alone(ctx context.Context, tb testing.TB, l *lab.Lab, jobs []job, tools []tool) error {
 	n := newInternet(tb, l, "alone")
-	r.of += len(jobs)
+	for _, j := range jobs {
+		r.of++
+		if j.kind == kindAlone {
+			r.of++
+		}
+	}
 	for _, j := range jobs {
 		n.scenario = j.make
 		if err := r.path(ctx, tb, n, j, tools, true); err != nil {
 			return err
+		}
+		if j.kind == kindAlone {
+			j.kind = kindOne
+			if err := r.path(ctx, tb, n, j, tools, false); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

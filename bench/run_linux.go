@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -25,10 +24,10 @@ const mostTime = 5 * time.Minute
 const peakPolls = 2 * time.Millisecond
 
 // execute runs a tool inside a host. Where peak is asked for, its memory is watched, which costs the machine a little time.
-func execute(ctx context.Context, h *lab.Host, t tool, target netip.AddrPort, peak bool) (outcome, error) {
+func execute(ctx context.Context, h *lab.Host, t tool, args []string, peak bool) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, mostTime)
 	defer cancel()
-	cmd := h.Command(ctx, t.path, t.args(target)...)
+	cmd := h.Command(ctx, t.path, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	o := outcome{start: time.Now()}

@@ -82,9 +82,16 @@ func (r results) cpuPerProbe() float64 {
 	return sum(r.each(cpuOf)) / sum(r.each(packetsOf))
 }
 
+// cpuPerFurtherProbe is in seconds: without what it costs to start, which is measured by runs of one probe.
+func cpuPerFurtherProbe(traces, one results) float64 {
+	cpu := sum(traces.each(cpuOf)) - float64(len(traces))*median(one.each(cpuOf))
+	return cpu / (sum(traces.each(packetsOf)) - float64(len(traces)))
+}
+
 var titles = map[string]string{
 	kindInternet: "Simulated Internet: %d paths, all tools on each, side by side in lanes",
 	kindAlone:    "Simulated Internet: %d paths, with the machine to itself",
+	kindOne:      "The same %d paths, one probe to the first hop: what it costs to start",
 	kindBusy:     "Simulated Internet: %d paths, beside 5 other traces and with all cores busy",
 	kindFiltered: "Filtered behind hop 10: %d paths",
 	kindLab:      "Real Linux routers: %d chains of 9 hops, one of them silent, IPv4 and IPv6",
@@ -92,7 +99,7 @@ var titles = map[string]string{
 
 // write prints a table for each kind of trial.
 func (r results) write(w io.Writer, tools []tool) {
-	for _, kind := range []string{kindInternet, kindAlone, kindBusy, kindFiltered, kindLab} {
+	for _, kind := range []string{kindInternet, kindAlone, kindOne, kindBusy, kindFiltered, kindLab} {
 		r.writeKind(w, kind, tools)
 	}
 }

@@ -21,6 +21,7 @@ type tool struct {
 	program string
 	version []string // arguments that make it say its version
 	args    func(target netip.AddrPort) []string
+	one     []string // makes it send one probe and end: what it costs to start it. Nil: unknown
 	parse   func(stdout string) []answer
 	only4   bool // knows no IPv6
 	quick   bool // takes seconds where the others take minutes: it also runs where the machine has to be left alone
@@ -31,11 +32,11 @@ func toolTable() []tool {
 	port := func(t netip.AddrPort) string { return strconv.Itoa(int(t.Port())) }
 	return []tool{
 		{
-			name: ours, program: ours, version: []string{"-v"}, quick: true, parse: parseLines,
+			name: ours, program: ours, version: []string{"-v"}, quick: true, parse: parseLines, one: []string{"-m1", "-q1", "-w1"},
 			args: func(t netip.AddrPort) []string { return []string{"-n", t.Addr().String(), port(t)} },
 		},
 		{
-			name: "traceroute", program: "traceroute", version: []string{"--version"}, quick: true, parse: parseLines,
+			name: "traceroute", program: "traceroute", version: []string{"--version"}, quick: true, parse: parseLines, one: []string{"-m", "1", "-q", "1", "-w", "1"},
 			args: func(t netip.AddrPort) []string { return []string{"-T", "-n", "-p", port(t), t.Addr().String()} },
 		},
 		{

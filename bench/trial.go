@@ -9,6 +9,7 @@ import (
 const (
 	kindInternet = "internet" // a simulated path, others of the kind beside it
 	kindAlone    = "alone"    // the same, with the machine to itself: for times in microseconds
+	kindOne      = "one"      // the same, but for one probe to the first hop: what it costs to start a tool
 	kindBusy     = "busy"     // the same, beside other traces and with all cores busy
 	kindFiltered = "filtered" // a simulated path that is filtered behind hop 10
 	kindLab      = "lab"      // real routers: the kernel's, in network namespaces
