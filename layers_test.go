@@ -26,8 +26,9 @@ var layers = map[string]struct {
 	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the JSON, versioned
 	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // what others have made
 	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                      // packets for Wireshark
+	"report/live":       {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the screen; the terminal library
 	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                          // for tests
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng"}},
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/live"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"sim/tun":           {ours: []string{"sim"}},

@@ -47,6 +47,7 @@ type Result struct {
 	N        int           // ordinal number of the probe in this run, from 1, in order of sending
 	Fate     Fate          //
 	Sent     time.Time     // when the probe left; zero where Fate is Failed before it was sent
+	Tried    time.Time     // when that was; else zero
 	Recv     time.Time     // when Reply came in
 	Reply    *packet.Reply // nil where there is none; belongs to the reader
 	Evidence Evidence      // of Reply

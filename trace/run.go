@@ -275,7 +275,7 @@ func (e *engine) send(p packet.Probe, alone bool) {
 	e.observe(Event{Time: left, Probe: &p, N: e.sentN, Sent: sent, Err: err})
 	if err != nil {
 		e.pause = now.Add(sendErrorPause)
-		e.finish(now, Result{Probe: p, N: e.sentN, Fate: Failed, Err: err})
+		e.finish(now, Result{Probe: p, N: e.sentN, Fate: Failed, Tried: now, Err: err})
 		return
 	}
 	e.counts.Sent++

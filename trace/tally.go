@@ -36,7 +36,7 @@ type HopTally struct {
 	Jitter, WorstJitter time.Duration // how far two answers in a row are apart; the longest
 	jitters, smooth     float64       // their mean, and RFC 3550's smoothed one, in ns
 
-	State   *Result // the newest answer by the target, or refusal; nil where there was none
+	State   *Result // the last answer, where it is the target's or a refusal; else nil
 	Err     error   // of the last probe that failed
 	Changes int     // how often the responder was another than before
 
@@ -61,8 +61,8 @@ type Change struct {
 
 // Sample is one probe of a hop's history.
 type Sample struct {
-	Sent time.Time
-	Fate Fate // Answered, Lost, Failed or Unknown
+	Sent time.Time // or when that was tried
+	Fate Fate      // Answered, Lost, Failed or Unknown
 	RTT  time.Duration
 }
 
@@ -133,8 +133,9 @@ func (t *Tally) Add(r Result) {
 	h := t.Hop(ttl)
 	if r.Fate.Outcome() {
 		t.asked = max(t.asked, ttl)
-		h.history.push(keptSamples, Sample{r.Sent, r.Fate, r.RTT()})
-		t.newest = later(t.newest, r.Sent)
+		sent := later(r.Sent, r.Tried)
+		h.remember(Sample{sent, r.Fate, r.RTT()})
+		t.newest = later(t.newest, sent)
 	}
 	switch r.Fate {
 	case Answered:
@@ -176,6 +177,15 @@ func (t *Tally) place(r Result) {
 	}
 }
 
+// remember puts a sample where it belongs in the order of sending: that a probe is lost is known later than that the next
+// was answered.
+func (h *HopTally) remember(s Sample) {
+	h.history.push(keptSamples, s)
+	for i := 1; i < len(h.history.items) && h.history.back(i).Sent.After(s.Sent); i++ {
+		h.history.swap(i, i-1)
+	}
+}
+
 func (h *HopTally) answer(r Result) {
 	rtt := r.RTT()
 	if h.Received > 0 {
@@ -191,6 +201,7 @@ func (h *HopTally) answer(r Result) {
 	h.WorstJitter = max(h.WorstJitter, h.Jitter)
 	h.jitters += (float64(h.Jitter) - h.jitters) / n
 	h.smooth += (float64(h.Jitter) - h.smooth) / 16 // RFC 3550 6.4.1
+	h.State = nil
 	if r.FromTarget() || r.Refused() {
 		h.State = &r
 	}
@@ -323,9 +334,14 @@ func (r *ring[T]) push(keep int, v T) {
 	r.next = (r.next + 1) % keep
 }
 
-func (r *ring[T]) back(i int) T {
-	n := len(r.items)
-	return r.items[(r.next+n-1-i)%n]
+// at is where the item is that was pushed i before the last.
+func (r *ring[T]) at(i int) int { return (r.next + len(r.items) - 1 - i) % len(r.items) }
+
+func (r *ring[T]) back(i int) T { return r.items[r.at(i)] }
+
+func (r *ring[T]) swap(i, j int) {
+	a, b := r.at(i), r.at(j)
+	r.items[a], r.items[b] = r.items[b], r.items[a]
 }
 
 func (r *ring[T]) all() []T {

@@ -164,3 +164,59 @@ func TestTallyKeepsTheLast(t *testing.T) {
 		t.Errorf("%d samples, from %v to %v", h.Samples(), h.Sample(511).RTT, h.Sample(0).RTT)
 	}
 }
+
+// TestTallyHistoryIsInOrderOfSending though losses are known later than answers, also where the ring comes round.
+func TestTallyHistoryIsInOrderOfSending(t *testing.T) {
+	tally := trace.NewTally(trace.PathOptions{})
+	add := func(n int, f trace.Fate) {
+		r := fate(1, f)
+		if f == trace.Answered {
+			r = answer(1, "10.0.0.1", 1)
+		}
+		r.N, r.Sent = n, time.Unix(int64(n), 0)
+		tally.Add(r)
+	}
+	for n := range 1000 {
+		if n%5 != 0 {
+			add(n, trace.Answered)
+		}
+		if n%5 == 4 && n > 5 {
+			add(n-9, trace.Lost)
+		}
+	}
+	h := tally.Hop(1)
+	for back := 1; back < h.Samples(); back++ {
+		s, after := h.Sample(back), h.Sample(back-1)
+		if !s.Sent.Before(after.Sent) {
+			t.Fatalf("%d back: %v, and then %v", back, s.Sent.Unix(), after.Sent.Unix())
+		}
+		if lost := s.Sent.Unix()%5 == 0; lost != (s.Fate == trace.Lost) {
+			t.Errorf("%d back: probe %d is %v", back, s.Sent.Unix(), s.Fate)
+		}
+	}
+}
+
+// TestRecent: only the last outcomes of a hop count.
+func TestRecent(t *testing.T) {
+	recent := trace.NewRecent(trace.PathOptions{}, 3)
+	n := 0
+	add := func(r trace.Result) { n++; r.N = n; recent.Add(r) }
+	for range 5 {
+		add(answer(1, "10.0.0.1", 1))
+		add(end(2, "10.0.0.9", 1)) // the target is near, and then far
+	}
+	for range 3 {
+		add(fate(1, trace.Lost))
+		add(fate(1, trace.Unknown))
+		add(answer(2, "10.0.0.2", 1))
+		add(end(3, "10.0.0.9", 1))
+	}
+	got := recent.Trace()
+	if got.Last() != 3 || len(got.Hop(1).Probes) != 3 || got.Hop(1).Probes[0].Fate != trace.Lost || got.Hop(2).Probes[0].FromTarget() {
+		t.Errorf("last %d, hop 1 %v", got.Last(), got.Hop(1).Probes)
+	}
+	recent.Reset()
+	if got := recent.Trace(); got.Last() != 0 {
+		t.Errorf("after a reset the path has %d hops", got.Last())
+	}
+}

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,7 +138,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.checkSYN(); err != nil {
 		return err
 	}
-	if err := p.watch.check(&p.config); err != nil {
+	if err := cmp.Or(p.watch.check(&p.config), p.watch.terminal(p.stdout)); err != nil {
 		return err
 	}
 	if err := p.checkExplain(); err != nil {
@@ -482,17 +483,23 @@ func capital(err error) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// announce says what is traced.
-func (p *program) announce() {
-	target := p.path.Target.Addr().String()
-	shown := target
-	if p.host != target {
-		shown = fmt.Sprintf("%s (%s)", p.host, target)
+// target is what is traced, as people read it.
+func (p *program) target(port string) string {
+	address := p.path.Target.Addr().String()
+	text := address
+	if p.host != address {
+		text = fmt.Sprintf("%s (%s)", p.host, address)
 	}
-	text := fmt.Sprintf("Tracing the path to %s on TCP port %d", shown, p.path.Target.Port())
+	text += port + strconv.Itoa(int(p.path.Target.Port()))
 	if s := p.ports.Service(p.path.Target.Port()); s != "" {
 		text += " (" + s + ")"
 	}
+	return text
+}
+
+// announce says what is traced.
+func (p *program) announce() {
+	text := "Tracing the path to " + p.target(" on TCP port ")
 	text += fmt.Sprintf(", %d hops max", p.plan.Last())
 	if n := p.plan.Length(p.path.Length); n > p.plan.Length(0) {
 		text += fmt.Sprintf(", %d byte packets", n)

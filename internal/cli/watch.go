@@ -4,30 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/netip"
 	"os"
 	"strconv"
 	"time"
 
+	"tcptraceroute/detect"
+	"tcptraceroute/names"
 	"tcptraceroute/packet"
 	"tcptraceroute/report"
+	"tcptraceroute/report/live"
 	"tcptraceroute/trace"
 	"tcptraceroute/wire"
 )
 
 // watching is what is asked for that goes round by round.
 type watching struct {
+	live     bool
 	report   bool
 	count    int           // rounds; 0: not given
 	interval time.Duration // of a round; 0: not given
+
+	colors live.Colors // of the screen
+	utf8   bool
 }
 
 // watchOptions are about tracing that goes on.
 func watchOptions() []option {
 	return []option{
+		{long: "live", brief: "a screen", help: "a screen of rounds that goes on: loss, times, history and changes of each hop (--interval, -c)", set: do(func(c *config) { c.watch.live = true })},
 		{long: "report", brief: "mtr's table", help: "ask every hop once a round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
-		{short: 'c', long: "count", arg: "rounds", help: "how many rounds --report takes, 1 or more (10)", set: number("-c", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
+		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: number("-c", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
 		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): no hop is asked more often", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
 	}
 }
@@ -45,21 +54,29 @@ func seconds(name string, low, high time.Duration, set func(*config, time.Durati
 }
 
 // on reports whether the trace goes on.
-func (w *watching) on() bool { return w.report }
+func (w *watching) on() bool { return w.report || w.live }
 
 // check says what doesn't go together.
 func (w *watching) check(c *config) error {
+	by := "--report"
+	if w.live {
+		by = "--live"
+	}
 	switch {
 	case !w.on() && w.count > 0:
-		return errors.New("-c needs --report")
+		return errors.New("-c needs --report or --live")
 	case !w.on() && w.interval > 0:
-		return errors.New("--interval needs --report")
+		return errors.New("--interval needs --report or --live")
+	case w.live && w.report:
+		return errors.New("--live doesn't go with --report: it prints the table when it ends")
 	case w.on() && c.path.Queries != 0:
-		return errors.New("-q doesn't go with --report: -c says how many rounds there are, with one probe a hop each")
+		return fmt.Errorf("-q doesn't go with %s: -c says how many rounds there are, with one probe a hop each", by)
 	case w.on() && c.format != "" && c.format != formats[0].name:
-		return fmt.Errorf("%s doesn't go with --report, which is a format of its own", c.formatBy)
+		return fmt.Errorf("%s doesn't go with %s, which has a format of its own", c.formatBy, by)
 	case w.on() && c.trackPort:
-		return errors.New("--track-port doesn't go with --report: its rounds are one flow")
+		return fmt.Errorf("--track-port doesn't go with %s: its rounds are one flow", by)
+	case w.live && c.debug:
+		return errors.New("-d doesn't go with --live, whose screen its lines would spoil")
 	}
 	return nil
 }
@@ -76,22 +93,23 @@ func (w *watching) defaults() {
 	}
 }
 
-// watched goes its rounds and prints the table.
+// watched goes its rounds, on a screen or without one, and prints the table.
 func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
-	tally := trace.NewTally(p.path)
 	var troubles troubles
-	start := time.Now()
-	status := p.showStatus(func(sofar time.Duration) string {
-		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
-	})
-	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), func(r trace.Result) {
-		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-			p.lookUp(r.Reply.From())
+	seen := func(add func(trace.Result)) func(trace.Result) {
+		return func(r trace.Result) {
+			if r.Reply != nil && r.Reply.Kind != packet.KindOther {
+				p.lookUp(r.Reply.From())
+			}
+			troubles.add(r)
+			add(r)
 		}
-		troubles.add(r)
-		tally.Add(r)
-	})
-	status.stop()
+	}
+	carryOut := p.rounds
+	if p.watch.live {
+		carryOut = p.live
+	}
+	tally, start, counts, err := carryOut(ctx, conn, seen)
 	if werr := p.table(ctx, tally, start); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
@@ -105,6 +123,75 @@ func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
 	return nil
 }
 
+// rounds goes its rounds in silence.
+func (p *program) rounds(ctx context.Context, conn *wire.Conn, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
+	tally, start := trace.NewTally(p.path), time.Now()
+	status := p.showStatus(func(sofar time.Duration) string {
+		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
+	})
+	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), seen(tally.Add))
+	status.stop()
+	return tally, start, counts, err
+}
+
+// live goes its rounds on a screen, until the user or a signal ends it.
+func (p *program) live(ctx context.Context, conn *wire.Conn, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
+	screen := live.New(p.screen(ctx))
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	shown := make(chan error, 1)
+	go func() {
+		err := screen.Run(ctx, os.Stdin, p.stdout, os.Getenv("TERM"))
+		stop(errQuit)
+		shown <- err
+	}()
+	o := p.engine(conn)
+	o.Persist = true
+	counts, err := trace.Run(running, conn, p.plan, o, seen(screen.Add))
+	if errors.Is(err, errQuit) {
+		err = nil
+	}
+	screen.Finish()
+	if serr := <-shown; serr != nil && err == nil {
+		err = fmt.Errorf("the screen: %w", serr)
+	}
+	tally, start := screen.Tally()
+	return tally, start, counts, err
+}
+
+// seeing is a reader of results that hands them on.
+type seeing = func(add func(trace.Result)) func(trace.Result)
+
+// errQuit ends rounds that the user has seen enough of.
+var errQuit = errors.New("quit")
+
+// screen is how the rounds are shown. Nothing that it asks waits for an answer.
+func (p *program) screen(ctx context.Context) live.Options {
+	known, cancel := context.WithCancel(ctx)
+	cancel() // what is known already, and no more
+	o := live.Options{
+		Path: p.path, Target: quoted(p.target(" port ")), Interval: p.watch.interval,
+		Name:      func(a netip.Addr) string { return p.resolve.Name(known, a) },
+		Owner:     p.owner(known),
+		Addresses: p.names == names.Never,
+		UTF8:      p.watch.utf8,
+		Colors:    p.watch.colors,
+		Findings: func(t *trace.Trace) []detect.Finding {
+			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.path}})
+		},
+	}
+	switch {
+	case !p.colored():
+		o.Colors = live.NoColors
+	case o.Colors == live.NoColors: // and yet they are asked for
+		o.Colors = live.SixteenColors
+	}
+	if rounds, ok := p.plan.(*trace.Rounds); ok {
+		o.Hold = rounds.Hold
+	}
+	return o
+}
+
 // table writes the figures of the rounds.
 func (p *program) table(ctx context.Context, t *trace.Tally, start time.Time) error {
 	host, err := os.Hostname()
@@ -116,4 +203,12 @@ func (p *program) table(ctx context.Context, t *trace.Tally, start time.Time) er
 		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
 		Owner: p.owner(ctx),
 	})
+}
+
+// terminal asks, before anything else is done, whether there is one to show a screen on.
+func (w *watching) terminal(stdout io.Writer) (err error) {
+	if w.live {
+		w.colors, w.utf8, err = live.Terminal(os.Stdin, stdout, os.Getenv)
+	}
+	return err
 }

@@ -9,8 +9,8 @@ import (
 // What doesn't go together with rounds is said in one line, before a socket is opened.
 func TestWatchMistakes(t *testing.T) {
 	for _, tt := range []struct{ args, stderr string }{
-		{"-c 3 host", "-c needs --report\n"},
-		{"--interval 1 host", "--interval needs --report\n"},
+		{"-c 3 host", "-c needs --report or --live\n"},
+		{"--interval 1 host", "--interval needs --report or --live\n"},
 		{"--report -c 0 host", "Argument of -c must be between 1 and 2147483647: 0\n"},
 		{"--report -c x host", "Numeric argument required for -c\n"},
 		{"--report --interval 0.009 host", "Argument of --interval must be between 0.01 and 3600 seconds: 0.009\n"},
@@ -21,7 +21,11 @@ func TestWatchMistakes(t *testing.T) {
 		{"--report --interval 1e300 host", "Argument of --interval must be between 0.01 and 3600 seconds: 1e300\n"},
 		{"--report -q 3 host", "-q doesn't go with --report: -c says how many rounds there are, with one probe a hop each\n"},
 		{"--report --track-port host", "--track-port doesn't go with --report: its rounds are one flow\n"},
-		{"--report --json host", "--json doesn't go with --report, which is a format of its own\n"},
+		{"--report --json host", "--json doesn't go with --report, which has a format of its own\n"},
+		{"--live --report host", "--live doesn't go with --report: it prints the table when it ends\n"},
+		{"--live -d host", "-d doesn't go with --live, whose screen its lines would spoil\n"},
+		{"--live -q 3 host", "-q doesn't go with --live: -c says how many rounds there are, with one probe a hop each\n"},
+		{"--live host", "--live needs a terminal: use --report -c 10 instead\n"},
 	} {
 		stdout, stderr, code := invoke(strings.Fields(tt.args)...)
 		if stdout != "" || stderr != tt.stderr || code != 1 {

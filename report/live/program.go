@@ -1,0 +1,244 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/term"
+)
+
+// Colors is how many colours a terminal has.
+type Colors uint8
+
+const (
+	NoColors Colors = iota
+	SixteenColors
+	ManyColors // 256
+)
+
+// ErrNoTerminal says what to use where there is no screen.
+var ErrNoTerminal = errors.New("--live needs a terminal: use --report -c 10 instead")
+
+// Terminal says what a terminal can do, by the environment. An error is ErrNoTerminal.
+func Terminal(in, out any, getenv func(string) string) (colors Colors, utf8 bool, err error) {
+	name := getenv("TERM")
+	if !terminal(in) || !terminal(out) || name == "" || name == "dumb" {
+		return 0, false, ErrNoTerminal
+	}
+	locale := getenv("LC_ALL")
+	for _, k := range []string{"LC_CTYPE", "LANG"} {
+		if locale == "" {
+			locale = getenv(k)
+		}
+	}
+	locale = strings.ToLower(locale)
+	utf8 = strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
+	many := getenv("COLORTERM") != "" || strings.Contains(name, "256color") || strings.Contains(name, "direct")
+	switch {
+	case getenv("NO_COLOR") != "": // no-color.org
+		colors = NoColors
+	case many:
+		colors = ManyColors
+	default:
+		colors = SixteenColors
+	}
+	return colors, utf8, nil
+}
+
+func terminal(f any) bool {
+	file, ok := f.(term.File)
+	return ok && term.IsTerminal(file.Fd())
+}
+
+const (
+	// refresh is how often the screen is drawn anew at the most.
+	refresh = 250 * time.Millisecond
+
+	// lookAgain is how often the findings are made anew.
+	lookAgain = 2 * time.Second
+
+	// framesPerSecond is how often the terminal library looks whether there is something to be written. Keys are answered
+	// no faster.
+	framesPerSecond = 20
+)
+
+// Run shows the screen on a terminal until the user quits, ctx ends or Finish was called, and leaves the terminal as it
+// was. It opens no file, and asks the environment for nothing but the terminal's name.
+func (s *Screen) Run(ctx context.Context, in io.Reader, out io.Writer, terminalName string) error {
+	profile := map[Colors]colorprofile.Profile{
+		NoColors: colorprofile.ASCII, SixteenColors: colorprofile.ANSI, ManyColors: colorprofile.ANSI256,
+	}[s.o.Colors]
+	p := tea.NewProgram(newModel(s), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
+		tea.WithEnvironment([]string{"TERM=" + terminalName}), tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond))
+	defer context.AfterFunc(ctx, p.Quit)()
+	_, err := p.Run()
+	return err
+}
+
+// Finish ends Run: no more results come.
+func (s *Screen) Finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
+
+// model is a screen for the terminal library.
+type model struct {
+	s      *Screen
+	v      *view
+	looked time.Time // when the findings were made
+	shown  string
+	dirty  bool // something but the figures has changed
+}
+
+type tick time.Time
+
+func newModel(s *Screen) *model {
+	v := &view{o: &s.o, g: &ascii, now: time.Now(), began: s.began, addresses: s.o.Addresses}
+	if s.o.UTF8 {
+		v.g = &blocks
+	}
+	return &model{s: s, v: v, dirty: true}
+}
+
+func wait() tea.Cmd {
+	return tea.Tick(refresh, func(t time.Time) tea.Msg { return tick(t) })
+}
+
+// Init implements tea.Model.
+func (m *model) Init() tea.Cmd { return wait() }
+
+// Update implements tea.Model.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.v.width, m.v.height = msg.Width, msg.Height
+		m.dirty = true
+	case tick:
+		now := time.Time(msg)
+		m.dirty = m.dirty || now.Unix() != m.v.now.Unix()
+		m.v.now = now
+		m.look(now)
+		if m.s.finished() {
+			return m, tea.Quit
+		}
+		return m, wait()
+	case tea.KeyPressMsg:
+		m.dirty = true
+		if m.key(msg.String()) {
+			return m, tea.Quit
+		}
+	}
+	return m, nil
+}
+
+func (s *Screen) finished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
+// look has the findings made anew, from time to time.
+func (m *model) look(now time.Time) {
+	if m.s.o.Findings == nil || now.Sub(m.looked) < lookAgain {
+		return
+	}
+	m.looked = now
+	m.s.mu.Lock()
+	t := m.s.recent.Trace()
+	m.s.mu.Unlock()
+	m.v.findings = m.s.o.Findings(t)
+	m.dirty = true
+}
+
+// View implements tea.Model.
+func (m *model) View() tea.View {
+	m.s.mu.Lock()
+	if m.s.changed || m.dirty {
+		m.v.began = m.s.began
+		m.shown = m.v.draw(m.s.tally)
+		m.s.changed, m.dirty = false, false
+	}
+	m.s.mu.Unlock()
+	v := tea.NewView(m.shown)
+	v.AltScreen = true
+	v.DisableBracketedPasteMode = true
+	return v
+}
+
+// key does what a key asks for, and reports whether that is to quit.
+func (m *model) key(k string) (quit bool) {
+	v := m.v
+	switch k {
+	case "q", "Q", "ctrl+c":
+		return true
+	case "p", " ", "space":
+		if hold := m.s.o.Hold; hold != nil {
+			v.paused = !v.paused
+			hold(v.paused)
+		}
+	case "v", "tab":
+		v.kind = v.kind.next()
+	case "shift+tab":
+		v.kind = (v.kind + kinds - 1) % kinds
+	case "?", "h":
+		v.help = !v.help
+	case "esc":
+		v.help, v.details, v.chosen = false, false, 0
+	case "n":
+		v.addresses = !v.addresses
+	case "a":
+		v.owners = !v.owners
+	case "s":
+		v.answering = !v.answering
+	case "l":
+		v.logarithm = !v.logarithm
+	case "r":
+		m.s.reset(v.now)
+		v.findings = nil
+	case "enter":
+		v.details = !v.details || v.chosen == 0
+		if v.chosen == 0 {
+			m.move(1)
+		}
+	case "j", "down":
+		m.move(1)
+	case "k", "up":
+		m.move(-1)
+	case "g", "home":
+		v.chosen = 0
+		m.move(1)
+	case "G", "end":
+		v.chosen = 0
+		m.move(-1)
+	}
+	return false
+}
+
+// move chooses the next hop downwards or upwards, of those that are seen; from no hop, the first or the last.
+func (m *model) move(by int) {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	t, v := m.s.tally, m.v
+	ttl := v.chosen
+	if ttl == 0 && by < 0 {
+		ttl = t.Last() + 1
+	} else if ttl == 0 {
+		ttl = t.First() - 1
+	}
+	for ttl += by; ttl >= t.First() && ttl <= t.Last(); ttl += by {
+		if !v.answering || t.Hop(ttl).Received > 0 || ttl == t.Last() {
+			v.chosen = ttl
+			return
+		}
+	}
+}
+
+var (
+	_ tea.Model = (*model)(nil)
+)
