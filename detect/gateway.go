@@ -25,7 +25,7 @@ func gateway(f *facts) []Finding {
 	}
 	x := Finding{Code: LocalGateway, Confidence: Likely, After: d - 1, Before: d, Weight: weightTrap, Evidence: []string{f.answerText(f.path)}}
 	product := f.product()
-	back := backLength(f.answer.Reply.IP.TTL)
+	back := f.back()
 	switch {
 	case f.gatewayEnds():
 		x.Title = "A gateway near this host ends TCP itself, and answers in the target's name"

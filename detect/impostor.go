@@ -47,14 +47,21 @@ func impostor(f *facts) []Finding {
 
 // impostorDistance is the hop at which something else answers in the target's name; 0: nothing does, as far as can be
 // seen. The target answers probes of another kind from farther away. Ways that differ in length explain that too, but the
-// target's answers then come with one TTL.
+// target's answers then come with one TTL; where the TTL is not known, a router must be seen at that hop.
 func (f *facts) impostorDistance() int {
 	d := f.distance()
 	if d == 0 || f.answer.Reply.Kind != packet.KindTCP {
 		return 0
 	}
 	for _, w := range f.others() {
-		if w.distance() > d && w.answer.Reply.IP.TTL != f.answer.Reply.IP.TTL {
+		if w.distance() <= d {
+			continue
+		}
+		if a, b := w.answer.Reply.IP.TTL, f.answer.Reply.IP.TTL; a != 0 && b != 0 {
+			if a != b {
+				return d
+			}
+		} else if h := w.at(d); h != nil && len(h.routers) > 0 {
 			return d
 		}
 	}
@@ -65,7 +72,7 @@ func (f *facts) impostorDistance() int {
 // distance: it has come another way than the target's answers to two other kinds of probes, which agree.
 func (f *facts) neighbourResets() bool {
 	return f.distance() > 0 && f.answer.Reply.TCP.Flags.Has(packet.RST) && f.port.distance() == f.distance() && f.echo.distance() == f.distance() &&
-		f.port.back() == f.echo.back() && f.port.back() != f.back()
+		f.port.back() == f.echo.back() && f.port.back() != f.back() && f.port.back() >= 0 && f.back() >= 0
 }
 
 func (f *facts) neighbour() Finding {

@@ -16,7 +16,7 @@ import (
 	"tcptraceroute/trace"
 )
 
-var morePaths = flag.Int("paths", 1000, "how many random paths TestInternet explains")
+var morePaths = flag.Int("paths", 600, "how many random paths TestInternet explains")
 
 // truth is what a random path is really like.
 type truth struct {

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"tcptraceroute/packet"
 )
@@ -70,7 +71,13 @@ func refused(f *facts) []Finding {
 	case noHost:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
-		x.Advice = "The last router got no answer from the target on its own link. Is the address right, and the machine running?"
+		x.Advice = "The last router gets no answer from the target on its own link. Is the address right, and the machine running?"
+		if w := f.waited(); w >= neighbourWait {
+			x.Evidence = append(x.Evidence, fmt.Sprintf("It said so after %v: it had asked for the target on its link, and waited.", w.Round(10*time.Millisecond)))
+		} else {
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "It said so at once: it had asked before, or it has a route that rejects this address, of which some routers say the same.")
+		}
 	case tooBig:
 		x.Code, x.Weight = MTULimit, weightTrap
 		x.Title = fmt.Sprintf("Packets of %d bytes don't fit behind %v, hop %s", f.length(), from, at)
@@ -92,6 +99,21 @@ func refused(f *facts) []Finding {
 		x.Advice = fmt.Sprintf("A firewall rule there says no, and says so. Ask whoever runs %v.", from)
 	}
 	return []Finding{x}
+}
+
+// neighbourWait is more than routers take for anything but to ask for a neighbour: Linux waits 3 s, others 1 s or 2.
+const neighbourWait = 800 * time.Millisecond
+
+// waited is the longest that it took to be refused.
+func (f *facts) waited() (longest time.Duration) {
+	for i := range f.hops {
+		for r := range f.hops[i].replies() {
+			if r.Refused() {
+				longest = max(longest, r.RTT())
+			}
+		}
+	}
+	return longest
 }
 
 // seat is the hop where who refused a probe with this TTL sits: where it said time exceeded too. Else it is that of the

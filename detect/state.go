@@ -51,6 +51,9 @@ func (f *facts) answerText(p *path) string {
 	if d := p.distance(); d > 0 {
 		where = fmt.Sprintf("to probes with TTL %d and up", d)
 	}
+	if r.Reply.IP.TTL == 0 {
+		return fmt.Sprintf("%s came from %v %s.", what, r.Reply.From(), where)
+	}
 	return fmt.Sprintf("%s came from %v %s, with a TTL of %d.", what, r.Reply.From(), where, r.Reply.IP.TTL)
 }
 
@@ -66,8 +69,14 @@ func (f *facts) refusedItself() Confidence {
 
 // like reports whether a trace of another kind was answered from as far away as this one, by the same way back.
 func (f *facts) like(p *path) bool {
-	return p.distance() > 0 && p.distance() == f.distance() && p.back() == f.back()
+	return p.distance() > 0 && p.distance() == f.distance() && p.back() == f.back() && f.back() >= 0
 }
 
-// back is the length of the way back from who answered.
-func (p *path) back() int { return backLength(p.answer.Reply.IP.TTL) }
+// back is the length of the way back from who answered; -1: unknown, as where the kernel tells no more of an answer than
+// that it came.
+func (p *path) back() int {
+	if p.answer.Reply.IP.TTL == 0 {
+		return -1
+	}
+	return backLength(p.answer.Reply.IP.TTL)
+}

@@ -63,7 +63,7 @@ func wayBack(f *facts) []Finding {
 // excess is by how many routers the way back is longer than the way out; false where no answer tells, or they disagree.
 func (h *hop) excess() (n int, known bool) {
 	for r := range h.replies() {
-		if r.Reply.Extensions.Len() > 0 || r.Reply.Kind == packet.KindEcho || r.Refused() {
+		if r.Reply.IP.TTL == 0 || r.Reply.Extensions.Len() > 0 || r.Reply.Kind == packet.KindEcho || r.Refused() {
 			return 0, false // a refusal may come from a router farther ahead than the probe's TTL says
 		}
 		m := backLength(r.Reply.IP.TTL) - (h.ttl - 1)

@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -133,5 +134,72 @@ func TestExplainInterrupted(t *testing.T) {
 	got := l.outcome()
 	if found := strings.Join(found(t, got), ", "); got.code != 130 || !strings.Contains(found, "filtered") && !strings.Contains(found, "path-ends") {
 		t.Errorf("%v\nfound %s", got, found)
+	}
+}
+
+// TestExplainOdd has networks explained that do more than filter.
+func TestExplainOdd(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		p := lab.Chain(t, lab.ChainOptions{Hops: 6})
+		for _, port := range []uint16{80, 443, 8080} {
+			p.Target.Listen(t, port)
+		}
+		p.Routers[2].Listen(t, 9999)
+		r2, r3, r4 := p.Routers[1], p.Routers[2], p.Routers[3]
+		target := v.of(p.Target)
+		r2.Redirect(t, netip.AddrPortFrom(target, 9010), netip.AddrPortFrom(target, 8080))
+		r3.NFT(t, "chain c {\ntype nat hook prerouting priority dstnat\ntcp dport 9011 redirect to :9999\n}")
+		lost := pick(v, "198.18.77.7", "2001:db8:77::7")
+		r4.Route(t, netip.PrefixFrom(netip.MustParseAddr(lost), netip.MustParseAddr(lost).BitLen()), p.Links[3].B)
+		gone := pick(v, "198.18.78.7", "2001:db8:78::7")
+		v.ip(t, r3, "route add unreachable "+gone)
+		r3.Mangle(t, fmt.Sprintf("tcp dport 9013 %s dscp set 0", pick(v, "ip", "ip6")))
+		p.Links[4].SetMTU(t, 1400)
+		place := func(a, b int) string {
+			return fmt.Sprintf("between hop %d (%v) and hop %d (%v)", a, v.of(p.Hop(a)), b, v.of(p.Hop(b)))
+		}
+		for _, tt := range []struct {
+			args  string
+			want  string
+			place string
+			code  int
+		}{
+			{args: fmt.Sprintf("%v 9010", target), want: "dnat certain, port-open certain", place: place(1, 2)},
+			{args: fmt.Sprintf("%v 9011", target), want: "tcp-proxy certain", place: place(2, 3)},
+			{args: lost, want: "routing-loop certain", place: "Routing loop from hop ", code: 1},
+			{args: gone, want: pick(v, "unreachable-host likely", "unreachable-network certain"), place: fmt.Sprintf("%v, hop 3", v.of(r3))},
+			{args: fmt.Sprintf("-t 184 %v 9013", target), want: "dscp-changed certain, port-closed certain", place: place(2, 3)},
+			{args: fmt.Sprintf("-F -l 1500 %v 80", target), want: "mtu-limit certain", place: fmt.Sprintf("behind %v, hop 4: the limit is 1400 bytes", v.of(r4))},
+		} {
+			t.Run(strings.ReplaceAll(tt.args, "/", "-"), func(t *testing.T) {
+				got := launch(t, p.Source, "-n -w 1 --explain "+tt.args).outcome()
+				if s := strings.Join(found(t, got), ", "); s != tt.want || got.code != tt.code || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), tt.place) {
+					t.Errorf("%v\nfound %s\nwant %s, %s, exit code %d", got, s, tt.want, tt.place, tt.code)
+				}
+			})
+		}
+	})
+}
+
+// TestExplainBalancers tells a balancer of flows from one of packets.
+func TestExplainBalancers(t *testing.T) {
+	t.Parallel()
+	for perPacket, want := range map[bool]string{
+		false: "A load balancer spreads connections", true: "A load balancer spreads the packets of one connection",
+	} {
+		m := lab.Diamond(t, lab.DiamondOptions{Width: 4, PerPacket: perPacket})
+		m.Target.Listen(t, 80)
+		// One flow more may take the same way as the first: one in four does.
+		eventually(t, want, func() bool {
+			got := launch(t, m.Source, "-n -w 1 -q 6 --explain "+m.Target.V4().String()).outcome()
+			s := strings.Join(found(t, got), ", ")
+			if !perPacket && s == "port-open certain" {
+				return false
+			}
+			if s != "load-balancer likely, port-open certain" || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), want+" behind hop 1") {
+				t.Errorf("%v\nfound %s, want %s", got, s, want)
+			}
+			return true
+		})
 	}
 }
