@@ -18,6 +18,9 @@ type Owner struct {
 // never blocks. Addresses that mean something else in every network are never
 // asked about.
 func (r *Resolver) StartOwner(addr netip.Addr) {
+	if !r.ownerDNS {
+		return
+	}
 	if _, whole := r.inDatabases(addr); !whole {
 		r.start(subject{addr, askOwner})
 	}

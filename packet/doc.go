@@ -1,6 +1,6 @@
 // Package packet turns bytes into values and values into bytes: IPv4, IPv6, TCP
-// and its options, the ICMP errors of both families, the packet that such an
-// error quotes, and the extensions of RFC 4884 behind it.
+// and its options, ICMP echo and the ICMP errors of both families, the packet
+// that such an error quotes, and the extensions of RFC 4884 behind it.
 //
 // The rule of this room: bytes are evidence. A decoder takes any bytes, never
 // panics, never allocates, looks at each byte a bounded number of times, and

@@ -14,8 +14,8 @@ import (
 )
 
 // labelled answers what comes out of a TUN as a path of routers in an MPLS network does, each by these RFC 4884 objects;
-// behind them a target resets. MPLS forwarding is none of this kernel's.
-func labelled(t *testing.T, tun *os.File, routers [][]byte) {
+// behind them a target answers with these flags. MPLS forwarding is none of this kernel's.
+func labelled(t *testing.T, tun *os.File, flags packet.Flags, routers ...[]byte) {
 	var wg sync.WaitGroup
 	t.Cleanup(func() {
 		tun.Close()
@@ -32,7 +32,7 @@ func labelled(t *testing.T, tun *os.File, routers [][]byte) {
 			if packet.Parse(buf[:n], &r) != nil || r.Kind != packet.KindTCP || r.TCP.Flags.Has(packet.RST) {
 				continue
 			}
-			if _, err := tun.Write(labelledAnswer(&r, buf[:n], routers)); err != nil {
+			if _, err := tun.Write(labelledAnswer(&r, buf[:n], flags, routers)); err != nil {
 				t.Error(err)
 				return
 			}
@@ -40,7 +40,7 @@ func labelled(t *testing.T, tun *os.File, routers [][]byte) {
 	})
 }
 
-func labelledAnswer(r *packet.Reply, probe []byte, routers [][]byte) []byte {
+func labelledAnswer(r *packet.Reply, probe []byte, flags packet.Flags, routers [][]byte) []byte {
 	if hop := int(r.IP.TTL) - 1; hop < len(routers) {
 		e := packet.ICMPError{Src: labelledHop(r.IP.Version == 6, hop), Dst: r.IP.Src, TTL: 60, Type: packet.ICMPv4TimeExceeded, Quote: probe, Extensions: routers[hop]}
 		if r.IP.Version == 6 {
@@ -51,7 +51,7 @@ func labelledAnswer(r *packet.Reply, probe []byte, routers [][]byte) []byte {
 	}
 	b, _ := packet.AppendTCP(nil, &packet.Segment{
 		Src: netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), Dst: netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), TTL: 60,
-		Ack: r.TCP.Seq + 1, Flags: packet.RST | packet.ACK,
+		Ack: r.TCP.Seq + 1, Flags: flags,
 	})
 	return b
 }
@@ -76,9 +76,8 @@ func TestExtensions(t *testing.T) {
 	deep := object(packet.AppendMPLS(nil, packet.Label{Label: 24001, TTL: 1}, packet.Label{Label: 1048575, TC: 7, Bottom: true, TTL: 255}))
 	one := object(packet.AppendMPLS(nil, packet.Label{Label: 16, Bottom: true, TTL: 1}))
 	iface := object(packet.AppendInterface(nil, packet.Interface{Index: 7, Name: []byte("\x1b[31mred"), MTU: 9000}))
-	routers := [][]byte{nil, deep, one, iface}
 	h := lab.New(t).Host(t, "source")
-	labelled(t, h.TUN(t, "tun0"), routers)
+	labelled(t, h.TUN(t, "tun0"), packet.RST|packet.ACK, nil, deep, one, iface)
 	h.Add(t, "address", "198.19.1.1/24 dev tun0")
 	h.Add(t, "address", "2001:db8:b::1/64 dev tun0 nodad")
 	for _, target := range []string{"198.19.1.9", "2001:db8:b::9"} {

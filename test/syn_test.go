@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tcptraceroute/lab"
+	"tcptraceroute/packet"
 )
 
 // maskedSYNs are the SYNs that a host sent, each once, without what differs from connection to connection: source port,
@@ -201,5 +202,19 @@ func TestAccurateECN(t *testing.T) {
 				t.Errorf("%q\nwant\n%q\n%v", got, tt.want, o)
 			}
 		})
+	}
+}
+
+// A target that knows Accurate ECN, as no kernel here does: it answers in the three bits (RFC 9768 table 2).
+func TestAccurateECNAgreed(t *testing.T) {
+	ours := program(t)
+	h := lab.New(t).Host(t, "source")
+	labelled(t, h.TUN(t, "tun0"), packet.SYN|packet.ACK|packet.CWR, nil)
+	h.Add(t, "address", "198.19.1.1/24 dev tun0")
+	o := run(t, h, ours, "-n", "-q1", "--accecn", "198.19.1.9", "443")
+	const want = "ECN: hop 1 (198.19.0.1): as it was sent\n" +
+		"ECN: target: SYN+ACK with CWR: it uses Accurate ECN (RFC 9768), and got the SYN with IP ECN field Not-ECT\n"
+	if !strings.HasSuffix(o.stderr, want) || !strings.Contains(o.stdout, " [open]") || o.code != 0 {
+		t.Errorf("want\n%s\n%v", want, o)
 	}
 }
