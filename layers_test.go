@@ -45,7 +45,7 @@ var testLayers = map[string][]string{
 	"report/schema": {"report/scene"},
 	"report/export": {"report/scene"},
 	"report/pcapng": {"report", "report/scene", "report/schema"},
-	"internal/cli":  {"lab"},
+	"internal/cli":  {"lab", "sim"},
 	"test":          {"packet", "names", "sim", "sim/tun"},
 	"wire":          {"lab", "trace"},
 	"sim":           {"lab"},

@@ -125,6 +125,9 @@ type ICMPError struct {
 	// Extensions are RFC 4884 objects, as AppendMPLS and its sisters make them;
 	// empty: none. The quote is then padded with zeros as RFC 4884 5.1 asks.
 	Extensions []byte
+	// Structure is a whole extension structure in their place, as it stands, with
+	// whatever is wrong with it: its header, then the objects.
+	Structure []byte
 	// NonCompliant leaves the length field 0 and puts the extensions behind the
 	// 128th byte of the quote, as routers did before RFC 4884 (5.5).
 	NonCompliant bool
@@ -150,7 +153,7 @@ func AppendICMP(b []byte, e *ICMPError) ([]byte, error) {
 		h.protocol = protocolICMPv6
 	}
 	offset, unit := lengthField(version, e.Type)
-	if len(e.Extensions) > 0 && unit == 0 {
+	if len(e.Extensions)+len(e.Structure) > 0 && unit == 0 {
 		return b, ErrExtensions
 	}
 	quote, pad, tail := e.layout(unit, longest-h.headerLen()-icmpHeaderLen)
@@ -170,7 +173,10 @@ func AppendICMP(b []byte, e *ICMPError) ([]byte, error) {
 	b = append(b, rest[:]...)
 	b = append(b, quote...)
 	b = append(b, make([]byte, pad)...)
-	if tail > 0 {
+	switch {
+	case len(e.Structure) > 0:
+		b = append(b, e.Structure...)
+	case tail > 0:
 		b = appendExtensions(b, e.Extensions)
 	}
 	msg := b[start+h.headerLen():]
@@ -186,13 +192,16 @@ func AppendICMP(b []byte, e *ICMPError) ([]byte, error) {
 // there: the quote, cut; the bytes of padding behind it; the bytes of extensions.
 // unit is what the length field counts in.
 func (e *ICMPError) layout(unit, room int) (quote []byte, pad, tail int) {
-	if len(e.Extensions) == 0 {
+	tail = len(e.Structure)
+	if tail == 0 && len(e.Extensions) > 0 {
+		tail = extensionHeaderLen + len(e.Extensions)
+	}
+	if tail == 0 {
 		if e.QuoteLength > 0 {
 			room = e.QuoteLength
 		}
 		return e.Quote[:min(room, len(e.Quote))], 0, 0
 	}
-	tail = extensionHeaderLen + len(e.Extensions)
 	room = max(room-tail, minExtendedQuote) // padding would take that much anyway
 	if e.QuoteLength > 0 {
 		room = e.QuoteLength

@@ -339,24 +339,26 @@ func checkNobodyLooksIn(t *testing.T, h *lab.Host, caller uint32, pid int) {
 	}
 }
 
-// Without any right nothing is sent, and one line says what is to be done.
+// Without any right there is a trace all the same, by connections, and one line says so; what needs raw sockets is refused.
 func TestNoPrivilege(t *testing.T) {
 	p := privilegesLab(t)
 	path := plain.place(t, program(t))
 	capture := p.Source.Interfaces[0].Capture(t)
-	const want = "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute\n"
-	for _, args := range [][]string{
-		{p.Target.V4().String()},
-		{p.Target.V6().String()},
-		{"-n", "-q1", "-p", "80", p.Target.V4().String()},
-		{"-n", "-s", p.Source.V4().String(), "--mark", "7", p.Target.V4().String()},
+	for args, want := range map[string]string{
+		"-n --mark 7":  "--mark needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute\n",
+		"-n -q1 -p 80": "Sorry, must be root to use -p 80\n",
 	} {
-		if o := plain.run(t, p.Source, path, args...); o != (outcome{"", want, 1}) {
+		if o := plain.run(t, p.Source, path, append(strings.Fields(args), p.Target.V4().String())...); o != (outcome{"", want, 1}) {
 			t.Errorf("%q: %v", args, o)
 		}
 	}
 	if segments, _ := sentTCP(t, capture.Stop(t)); len(segments) != 0 {
 		t.Errorf("%d segments sent", len(segments))
+	}
+	for _, target := range []string{p.Target.V4().String(), p.Target.V6().String()} {
+		if o := plain.run(t, p.Source, path, "-n", target); o.code != 0 || !strings.HasPrefix(o.stderr, byConnections) {
+			t.Errorf("%s: %v", target, o)
+		}
 	}
 }
 

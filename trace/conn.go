@@ -25,6 +25,12 @@ type Restamper interface {
 	Restamp(k packet.Key) (sent time.Time, ok bool)
 }
 
+// A Voucher is a Conn whose packets are not what came in, but the kernel's account of it, written down in the terms of the
+// probe that was asked for. What the account doesn't hold is taken out of a Reply, so that nobody takes it for evidence.
+type Voucher interface {
+	KernelVouches()
+}
+
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
 type Plan interface {
 	// Next says what to do now. The engine asks again at once after every Move but a wait, and after a wait when its

@@ -37,9 +37,14 @@ const (
 	ByTag      Evidence = iota // it names the probe itself: IP ID, or the timestamp option
 	ByFlow                     // it names the flow, and only this probe of it can be meant
 	Unverified                 // the flow's sequence number was rewritten; ports and IP ID fit the only probe in flight
+
+	// ByKernel: the answer is our kernel's account, to a user who may not see packets (see Voucher). Of the Reply only
+	// sender, time, kind, type, code and extensions are known, and of an ICMP error its own TTL and TOS. What it quotes
+	// isn't, and neither is what the probe itself was but for addresses, ports, TTL, TOS and DontFragment.
+	ByKernel
 )
 
-func (e Evidence) String() string { return [...]string{"tag", "flow", "unverified"}[e] }
+func (e Evidence) String() string { return [...]string{"tag", "flow", "unverified", "kernel"}[e] }
 
 // A Result is the one event of a trace: what became of one probe.
 type Result struct {

@@ -294,10 +294,11 @@ func (e *engine) end(k packet.Key, fate Fate) {
 	if f == nil || f.fate != Pending {
 		return
 	}
-	if fate == Lost && f.sent.Before(e.stalled) {
-		fate = Unknown // while we slept its answer may have come and gone
+	now, r := time.Now(), f.result(fate)
+	if fate == Lost {
+		r = e.verdictOnSilence(f, f.sent) // while we slept its answer may have come and gone
 	}
-	e.close(time.Now(), f, f.result(fate))
+	e.close(now, f, r)
 }
 
 // close gives a probe its outcome.
@@ -413,6 +414,9 @@ func (e *engine) receive(d delivery) {
 	f := got.flight
 	res := f.result(fate)
 	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
+	if _, ok := e.conn.(Voucher); ok {
+		res.Reply.Quote, res.Evidence = packet.Quote{}, ByKernel
+	}
 	if r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
 		// Our own kernel speaks: the neighbour didn't resolve. A local matter, not a hop.
 		if fate == Answered {

@@ -180,7 +180,7 @@ func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
 			return p, nil // by Open
 		}
 	}
-	fd, port, err := bind(src)
+	fd, port, err := bind(src, false)
 	if err != nil {
 		return 0, opError("port of", src.Addr(), err)
 	}
@@ -190,23 +190,33 @@ func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
 
 // reserveAny reserves a port on every address of the host, while that is still allowed.
 func (c *Conn) reserveAny(port uint16) error {
-	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		fd, _, err := bind(netip.AddrPortFrom(any, port))
-		if errors.Is(err, unix.EAFNOSUPPORT) {
-			continue
-		}
-		if err != nil {
-			return opError("port", port, err)
-		}
-		c.reserved = append(c.reserved, fd)
+	fds, err := bindAny(port, false)
+	if c.reserved = append(c.reserved, fds...); err != nil {
+		return err
 	}
 	return c.Use(port)
 }
 
+// bindAny reserves a port on every address of the host.
+func bindAny(port uint16, shared bool) (fds []int, err error) {
+	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		fd, _, err := bind(netip.AddrPortFrom(any, port), shared)
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			continue
+		}
+		if err != nil {
+			return fds, opError("port", port, err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
+
 // bind reserves a port as the kernel's own connections do: a bound socket without SO_REUSEADDR excludes every other use
 // of the address and port, and as it doesn't listen the kernel still resets what the target opens, which spares the
-// target a half-open connection.
-func bind(a netip.AddrPort) (fd int, port uint16, err error) {
+// target a half-open connection. A shared one lets in other sockets of the same user that are shared too (SO_REUSEPORT in
+// socket(7)), which nobody's are by chance.
+func bind(a netip.AddrPort, shared bool) (fd int, port uint16, err error) {
 	family := unix.AF_INET
 	if a.Addr().Is6() {
 		family = unix.AF_INET6
@@ -217,6 +227,9 @@ func bind(a netip.AddrPort) (fd int, port uint16, err error) {
 	}
 	if family == unix.AF_INET6 {
 		err = unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil && shared {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err == nil {
 		var sa unix.Sockaddr

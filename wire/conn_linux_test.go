@@ -278,7 +278,7 @@ func TestReserve(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if _, _, err := bind(port(a, n)); !errors.Is(err, unix.EADDRINUSE) {
+				if _, _, err := bind(port(a, n), false); !errors.Is(err, unix.EADDRINUSE) {
 					t.Errorf("binding port %d again: %v", n, err)
 				}
 				other, err := Open(Options{})
@@ -292,7 +292,7 @@ func TestReserve(t *testing.T) {
 				}
 			})
 			p.Source.Do(t, func() {
-				fd, _, err := bind(port(a, n))
+				fd, _, err := bind(port(a, n), false)
 				if err != nil {
 					t.Errorf("after Close: %v", err)
 					return
@@ -306,7 +306,7 @@ func TestReserve(t *testing.T) {
 			t.Errorf("the port reserved by Open: %d, %v", got, err)
 		}
 		for _, a := range []netip.Addr{p.Source.V4(), p.Source.V6()} {
-			if _, _, err := bind(port(a, 99)); !errors.Is(err, unix.EADDRINUSE) {
+			if _, _, err := bind(port(a, 99), false); !errors.Is(err, unix.EADDRINUSE) {
 				t.Errorf("%v: %v", a, err)
 			}
 		}
@@ -539,7 +539,7 @@ func TestOpenErrors(t *testing.T) {
 		if _, err := Open(Options{Interface: "nosuch"}); !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "nosuch") {
 			t.Errorf("interface: %v", err)
 		}
-		fd, n, err := bind(port(netip.IPv4Unspecified(), 0))
+		fd, n, err := bind(port(netip.IPv4Unspecified(), 0), false)
 		if err != nil {
 			t.Error(err)
 			return

@@ -33,3 +33,15 @@ func (*Conn) Recv(context.Context, []byte) (int, time.Time, error) {
 func (*Conn) Fault(packet.Probe) error { return nil }
 
 func (*Conn) Close() error { return nil }
+
+// Unprivileged is the way to the network of a user who may not open raw sockets, which this platform doesn't have yet.
+type Unprivileged struct{ Conn }
+
+// OpenUnprivileged fails with ErrUnsupported.
+func OpenUnprivileged(Options) (*Unprivileged, error) { return nil, ErrUnsupported }
+
+// KernelVouches says that its packets are the kernel's account of them.
+func (*Unprivileged) KernelVouches() {}
+
+// Repeated is how many SYNs the kernel has sent again.
+func (*Unprivileged) Repeated() int { return 0 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Options are what has to be known before privileges are dropped.
@@ -40,3 +41,7 @@ func opError(op string, what any, err error) error {
 	}
 	return fmt.Errorf("%s %v: %w", op, what, err)
 }
+
+// ConnectWait is how long a probe of [Unprivileged] waits for its answer: the kernel repeats the SYN after a second, and
+// this process may be late to prevent it.
+const ConnectWait = 850 * time.Millisecond

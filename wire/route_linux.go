@@ -51,11 +51,16 @@ type hop struct {
 // with these ports by another interface, Route.Elsewhere says so. The error is the kernel's: ENETUNREACH, EHOSTUNREACH,
 // EACCES, EINVAL.
 func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
+	return c.route.describe(dst, src, false)
+}
+
+// describe is Route for raw packets, or for connections, which are routed by their ports too.
+func (r *router) describe(dst, src netip.AddrPort, ports bool) (Route, error) {
 	given := src.Addr().IsValid() && !src.Addr().IsUnspecified()
-	h, err := c.route.lookup(dst, src, false)
+	h, err := r.lookup(dst, src, ports)
 	if err != nil && given {
 		// The source is not an address of this host. The packets go where the others go.
-		h, err = c.route.lookup(dst, netip.AddrPort{}, false)
+		h, err = r.lookup(dst, netip.AddrPort{}, ports)
 	}
 	if err != nil {
 		return Route{}, opError("route to", dst.Addr(), err)
@@ -64,12 +69,12 @@ func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
 	if given {
 		out.Source = src.Addr().WithZone("")
 	}
-	if out.Interface, out.MTU, err = c.route.link(h.index); err != nil {
+	if out.Interface, out.MTU, err = r.link(h.index); err != nil {
 		return Route{}, err
 	}
 	out.MSS = h.mss(out.MTU, dst.Addr().Is6())
-	if exact, err := c.route.lookup(dst, src, true); err == nil && exact.index != h.index {
-		if out.Elsewhere, _, err = c.route.link(exact.index); err != nil {
+	if exact, err := r.lookup(dst, src, true); err == nil && exact.index != h.index {
+		if out.Elsewhere, _, err = r.link(exact.index); err != nil {
 			return Route{}, err
 		}
 	}
@@ -244,8 +249,10 @@ func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
 
 // Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not resolve;
 // nil where it knows of nothing.
-func (c *Conn) Fault(p packet.Probe) error {
-	h, err := c.route.lookup(p.Dst, netip.AddrPort{}, false)
+func (c *Conn) Fault(p packet.Probe) error { return c.route.fault(p) }
+
+func (r *router) fault(p packet.Probe) error {
+	h, err := r.lookup(p.Dst, netip.AddrPort{}, false)
 	if err != nil {
 		return opError("route to", p.Dst.Addr(), err)
 	}
@@ -253,10 +260,10 @@ func (c *Conn) Fault(p packet.Probe) error {
 	if h.gateway.IsValid() {
 		next = h.gateway
 	}
-	if h.local || !c.route.unresolved(next, h.index) {
+	if h.local || !r.unresolved(next, h.index) {
 		return nil
 	}
-	name, _, err := c.route.link(h.index)
+	name, _, err := r.link(h.index)
 	if err != nil {
 		return err
 	}

@@ -65,13 +65,6 @@ type program struct {
 	capture capture
 }
 
-// plan is what is asked of whatever decides on the probes.
-type plan interface {
-	trace.Plan
-	Length(wanted int) int // in bytes, at least what the headers need
-	Last() int             // the last TTL that may be asked
-}
-
 // errNotReached ends a trace whose target gave no answer.
 var errNotReached = errors.New("Destination not reached")
 
@@ -222,7 +215,7 @@ func (p *program) operands(operands []string) error {
 }
 
 // open opens the sockets.
-func (p *program) open() (*wire.Conn, error) {
+func (p *program) open() (medium, error) {
 	if p.ifaceSet && p.iface == "" {
 		return nil, p.noDevice()
 	}
@@ -230,14 +223,7 @@ func (p *program) open() (*wire.Conn, error) {
 	if p.portSet && p.port < 1024 && !p.anyPort {
 		o.Port = uint16(p.port)
 	}
-	conn, err := wire.Open(o)
-	if err != nil {
-		return nil, p.socketError(err)
-	}
-	if !p.root {
-		p.path.Spacing = userSpacing
-	}
-	return conn, nil
+	return p.openNetwork(o)
 }
 
 // userSpacing keeps users who are not root to 200 packets a second: the binary may lend them its privilege.
@@ -306,7 +292,7 @@ func (p *program) oneTrack() {
 }
 
 // reserve finds the way out, and takes the source ports.
-func (p *program) reserve(conn *wire.Conn) error {
+func (p *program) reserve(conn medium) error {
 	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
 	if err != nil {
 		return fmt.Errorf("connect: %s", capital(reason(err)))
@@ -345,6 +331,7 @@ func (p *program) reserve(conn *wire.Conn) error {
 	if least := p.plan.Length(0); p.path.Length != 0 && p.path.Length < least {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
+	p.sayHow()
 	device := fmt.Sprintf("Selected device %s, address %s", route.Interface, route.Source)
 	if !p.trackPort {
 		device += fmt.Sprintf(", port %d", ports[0])
@@ -353,17 +340,9 @@ func (p *program) reserve(conn *wire.Conn) error {
 	return nil
 }
 
-func (p *program) newPlan() (plan, error) {
-	if p.watch.on() {
-		p.watch.defaults()
-		return trace.NewRounds(p.path, p.watch.interval, p.watch.count)
-	}
-	return trace.NewPath(p.path)
-}
-
 // ownSource refuses, to users who are not root, a source address that their own connections couldn't have: the program may
 // have been lent its privilege, and with it the kernel takes any.
-func (p *program) ownSource(conn *wire.Conn, out wire.Route) error {
+func (p *program) ownSource(conn medium, out wire.Route) error {
 	if p.root || !p.sourceSet {
 		return nil
 	}
@@ -386,7 +365,7 @@ func notOurs(a netip.Addr) error {
 const maxPorts = 256
 
 // freePorts reserves source ports of the kernel's choice, or one.
-func (p *program) freePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) {
+func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
 	wanted := 1
 	if p.trackPort {
 		wanted = min(maxPorts, p.path.Probes())
@@ -403,9 +382,9 @@ func (p *program) freePorts(conn *wire.Conn, from netip.Addr) ([]uint16, error) 
 }
 
 // freePort reserves a source port of the kernel's choice.
-func (p *program) freePort(conn *wire.Conn, from netip.Addr) (uint16, error) {
+func (p *program) freePort(conn medium, from netip.Addr) (uint16, error) {
 	port, err := conn.Reserve(netip.AddrPortFrom(from, 0))
-	if errors.Is(err, syscall.EADDRNOTAVAIL) && p.root {
+	if errors.Is(err, syscall.EADDRNOTAVAIL) && p.root && !p.connecting {
 		// Root may send in another's name; the port is then reserved on every address.
 		port, err = conn.Reserve(netip.AddrPortFrom(unspecified(from.Is6()), 0))
 	}
@@ -431,7 +410,7 @@ func unspecified(v6 bool) netip.Addr {
 }
 
 // takePort takes the source port that the user wants. It is in use where any address of the host uses it.
-func (p *program) takePort(conn *wire.Conn, v6 bool) error {
+func (p *program) takePort(conn medium, v6 bool) error {
 	if p.port == 0 {
 		return errPortInUse
 	}
@@ -452,10 +431,7 @@ func (p *program) socketError(err error) error {
 	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024: // CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
 		return fmt.Errorf("Sorry, must be root to use -p %d", p.port)
 	case errors.Is(err, wire.ErrPrivilege):
-		if wrong := p.path.Validate(); wrong != nil {
-			return wrong // that one would still be there with sudo
-		}
-		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute")
+		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: " + howToRaw)
 	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EINVAL)):
 		return p.noDevice()
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -508,7 +484,7 @@ func (p *program) announce() {
 }
 
 // trace carries the trace out and prints it.
-func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
+func (p *program) trace(ctx context.Context, conn medium) error {
 	p.announce()
 	if p.watch.on() {
 		return p.watched(ctx, conn)
@@ -571,10 +547,10 @@ func (p *program) trace(ctx context.Context, conn *wire.Conn) error {
 }
 
 // engine is what the engine is told.
-func (p *program) engine(conn *wire.Conn) trace.Options {
-	o := trace.Options{Wait: p.path.Wait, Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
+func (p *program) engine(conn medium) trace.Options {
+	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
 	if p.debug {
-		o.Observe = debug(p.stderr)
+		o.Observe = debug(p.stderr, p.connecting)
 		if !p.root {
 			o.Observe = ofOurs(o.Observe)
 		}

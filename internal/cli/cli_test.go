@@ -336,7 +336,6 @@ func TestSocketError(t *testing.T) {
 		want   string
 	}{
 		{config{}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute"},
-		{config{path: trace.PathOptions{Queries: -1}}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Number of queries must be at least 1"},
 		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.ENODEV), noDevice},
 		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
 		{config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},
@@ -420,7 +419,7 @@ func TestDebug(t *testing.T) {
 		{trace.Event{Reply: icmp, Verdict: trace.NearMiss}, "ignored: 192.0.2.5 time exceeded (type 11 code 0), quoting 192.0.2.1 > 192.0.2.9 seq 77: wrong sequence or acknowledgement number"},
 	} {
 		var b bytes.Buffer
-		debug(&b)(tt.event)
+		debug(&b, false)(tt.event)
 		if want := "debug: " + tt.want + "\n"; b.String() != want {
 			t.Errorf("%q, want %q", b.String(), want)
 		}

@@ -9,8 +9,12 @@ import (
 	"tcptraceroute/trace"
 )
 
-// debug writes a line for each packet sent and received.
-func debug(w io.Writer) func(trace.Event) {
+// debug writes a line for each packet sent and received; of a connection only what is known of it.
+func debug(w io.Writer, connecting bool) func(trace.Event) {
+	probeText, replyText := probeText, replyText
+	if connecting {
+		probeText, replyText = connectionText, toldText
+	}
 	return func(e trace.Event) {
 		switch {
 		case e.Reply == nil && e.Probe != nil && e.Err != nil:
@@ -46,6 +50,15 @@ func probeText(p *packet.Probe) string {
 		return fmt.Sprintf("%v > %v echo request %d of %d, %s", p.Src.Addr(), p.Dst.Addr(), p.EchoSeq, p.Src.Port(), tag)
 	}
 	return fmt.Sprintf("%v > %v %v seq %d %s", p.Src, p.Dst, p.Flags, p.Seq, tag)
+}
+
+func connectionText(p *packet.Probe) string { return fmt.Sprintf("%v > %v", p.Src, p.Dst) }
+
+func toldText(r *packet.Reply) string {
+	if r.Kind == packet.KindTCP {
+		return fmt.Sprintf("%v TCP [%s]", r.From(), report.State(r.TCP.Flags))
+	}
+	return fmt.Sprintf("%v %v (type %d code %d)", r.From(), r.Kind, r.Type, r.Code)
 }
 
 func replyText(r *packet.Reply) string {

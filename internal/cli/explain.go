@@ -12,7 +12,6 @@ import (
 	"tcptraceroute/detect"
 	"tcptraceroute/report"
 	"tcptraceroute/trace"
-	"tcptraceroute/wire"
 )
 
 // explaining is whether the answers are to be explained, and what was asked for that.
@@ -36,7 +35,7 @@ func (c *config) checkExplain() error {
 }
 
 // ask makes the further traces that tell cases apart.
-func (p *program) ask(ctx context.Context, conn *wire.Conn, v detect.View) error {
+func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	p.evidence = &detect.Evidence{View: v}
 	questions := detect.Questions(*p.evidence)
 	if len(questions) == 0 {
@@ -96,7 +95,7 @@ func (p *program) kinds(questions []detect.Question) string {
 }
 
 // further makes more traces side by side.
-func (p *program) further(ctx context.Context, conn *wire.Conn, questions []detect.Question, asked *atomic.Int32) error {
+func (p *program) further(ctx context.Context, conn medium, questions []detect.Question, asked *atomic.Int32) error {
 	var plans []trace.Plan
 	var views []detect.View
 	for _, q := range questions {

@@ -48,6 +48,8 @@ type config struct {
 
 	watch watching
 
+	unprivilegedConfig
+
 	host       string
 	service    string // of the port operand, where serviceSet
 	serviceSet bool
@@ -63,7 +65,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
-		{"How it probes", append(probingOptions(), synOptions()...)},
+		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions())},
 		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},

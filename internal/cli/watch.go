@@ -17,7 +17,6 @@ import (
 	"tcptraceroute/report"
 	"tcptraceroute/report/live"
 	"tcptraceroute/trace"
-	"tcptraceroute/wire"
 )
 
 // watching is what is asked for that goes round by round.
@@ -94,7 +93,7 @@ func (w *watching) defaults() {
 }
 
 // watched goes its rounds, on a screen or without one, and prints the table.
-func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
+func (p *program) watched(ctx context.Context, conn medium) error {
 	var troubles troubles
 	seen := func(add func(trace.Result)) func(trace.Result) {
 		return func(r trace.Result) {
@@ -124,7 +123,7 @@ func (p *program) watched(ctx context.Context, conn *wire.Conn) error {
 }
 
 // rounds goes its rounds in silence.
-func (p *program) rounds(ctx context.Context, conn *wire.Conn, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
+func (p *program) rounds(ctx context.Context, conn medium, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
 	tally, start := trace.NewTally(p.path), time.Now()
 	status := p.showStatus(func(sofar time.Duration) string {
 		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
@@ -135,7 +134,7 @@ func (p *program) rounds(ctx context.Context, conn *wire.Conn, seen seeing) (*tr
 }
 
 // live goes its rounds on a screen, until the user or a signal ends it.
-func (p *program) live(ctx context.Context, conn *wire.Conn, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
+func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
 	screen := live.New(p.screen(ctx))
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+	"tcptraceroute/wire"
+)
+
+// medium is a way to the network: by raw sockets, or without.
+type medium interface {
+	trace.Conn
+	Route(dst, src netip.AddrPort) (wire.Route, error)
+	Reserve(netip.AddrPort) (uint16, error)
+	Use(port uint16) error
+	Fault(packet.Probe) error
+	Close() error
+}
+
+// plan is what is asked of whatever decides on the probes.
+type plan interface {
+	trace.Plan
+	Length(wanted int) int // in bytes, at least what the headers need
+	Last() int             // the last TTL that may be asked
+}
+
+// unprivilegedConfig is what the command line asks for in this matter.
+type unprivilegedConfig struct {
+	unprivileged bool // don't even try to open raw sockets
+	connecting   bool // the trace goes by connections
+}
+
+func unprivilegedOptions() []option {
+	return []option{
+		{long: "unprivileged", brief: "no root needed", help: "trace by ordinary connections, as is done anyway where the program has no right to raw sockets", set: do(func(c *config) { c.unprivileged = true })},
+	}
+}
+
+// needsRaw is the first option that connections can't do; "": none.
+func (c *config) needsRaw() string {
+	for _, o := range []struct {
+		name string
+		used bool
+	}{
+		{"-A", c.path.Flags.Has(packet.ACK)},
+		{"-E", c.path.Flags.Has(packet.ECE) && !c.syn.accecn},
+		{"-l", c.path.Length > 0},
+		{"-t with the ECN bits", c.path.TOS&3 != 0},
+		{"-P", c.anyPort},
+		{"--dnat", c.dnat},
+		{"--no-dnat-strict", c.strict},
+		{"--loose", c.loose},
+		{"--mark", c.mark != 0},
+		{"--syn linux", c.syn.shape == shapeLinux},
+		{"--mss", c.syn.mss > 0},
+		{"--accecn", c.syn.accecn},
+		{"--explain", c.explain},
+		{"--report", c.watch.report},
+		{"--live", c.watch.live},
+		{"--pcap", c.pcap != ""},
+	} {
+		if o.used {
+			return o.name
+		}
+	}
+	return ""
+}
+
+const howToRaw = "run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute"
+
+// openNetwork opens raw sockets where that is allowed and wanted, and else does without.
+func (p *program) openNetwork(o wire.Options) (medium, error) {
+	if !p.unprivileged {
+		conn, err := wire.Open(o)
+		switch {
+		case err == nil:
+			if !p.root {
+				p.path.Spacing = userSpacing
+			}
+			return conn, nil
+		case !errors.Is(err, wire.ErrPrivilege):
+			return nil, p.socketError(err)
+		}
+	}
+	if err := p.path.Validate(); err != nil {
+		return nil, err // which it would still be with sudo
+	}
+	if name := p.needsRaw(); name != "" && p.unprivileged {
+		return nil, fmt.Errorf("%s needs raw sockets, which --unprivileged does without", name)
+	} else if name != "" {
+		return nil, fmt.Errorf("%s needs raw sockets, and they need root or the capability CAP_NET_RAW: %s", name, howToRaw)
+	}
+	conn, err := wire.OpenUnprivileged(o)
+	if err != nil {
+		return nil, p.socketError(err)
+	}
+	p.connecting = true
+	return conn, nil
+}
+
+// newPlan is the plan for the network that there is.
+func (p *program) newPlan() (plan, error) {
+	switch {
+	case p.connecting:
+		return trace.NewSerial(p.path, wire.ConnectWait)
+	case p.watch.on():
+		p.watch.defaults()
+		return trace.NewRounds(p.path, p.watch.interval, p.watch.count)
+	}
+	return trace.NewPath(p.path)
+}
+
+// wait is how long a probe may be answered; 0: as the engine has it.
+func (p *program) wait() time.Duration {
+	if p.connecting {
+		return wire.ConnectWait
+	}
+	return p.path.Wait
+}
+
+// sayHow says that the trace is one without privileges.
+func (p *program) sayHow() {
+	if !p.connecting {
+		return
+	}
+	how := "one probe at a time"
+	if p.trackPort {
+		how = "each from a port of its own"
+	}
+	fmt.Fprintf(p.stderr, "Tracing without raw sockets: by connections, %s, answered within %v\n", how, wire.ConnectWait)
+}

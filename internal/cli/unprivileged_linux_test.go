@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tcptraceroute/lab"
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/trace"
+	"tcptraceroute/wire"
+)
+
+// simulated joins a host to a simulated network by a TUN device, and counts the SYNs that the host sends, by source port.
+type simulated struct {
+	tun   *os.File
+	start time.Time
+	wake  chan struct{}
+
+	mu    sync.Mutex
+	model *sim.Model
+	syns  map[uint16]int
+	first map[synID]bool
+
+	again int // SYNs that the kernel sent again
+}
+
+// synID names a SYN of the kernel's.
+type synID struct {
+	port uint16
+	seq  uint32
+	ttl  uint8
+}
+
+func simulate(t *testing.T, h *lab.Host, scenario sim.Scenario) *simulated {
+	t.Helper()
+	scenario.NoHostRST = true // a real kernel does it
+	model, err := sim.New(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &simulated{tun: h.TUN(t, "tun0"), start: time.Now(), wake: make(chan struct{}, 1), model: model, syns: map[uint16]int{}, first: map[synID]bool{}}
+	for _, at := range []netip.Prefix{sim.InternetHosts4, sim.InternetHosts6} {
+		what := netip.PrefixFrom(at.Addr().Next(), at.Bits()).String() + " dev tun0"
+		if at.Addr().Is6() {
+			what += " nodad" // else it is nobody's for a moment, and ::1 sends
+		}
+		h.Add(t, "addr", what)
+	}
+	for _, to := range []string{"0.0.0.0/0", "::/0"} { // to the routers too: their answers must have a way back
+		h.Add(t, map[bool]string{true: "-6 route", false: "route"}[to == "::/0"], to+" dev tun0")
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(s.in)
+	wg.Go(func() { s.out(done) })
+	t.Cleanup(func() {
+		close(done)
+		s.tun.SetDeadline(time.Unix(1, 0))
+		wg.Wait()
+	})
+	return s
+}
+
+// in carries what the host sends.
+func (s *simulated) in() {
+	b := make([]byte, 65536)
+	for {
+		n, err := s.tun.Read(b)
+		if err != nil {
+			return
+		}
+		var r packet.Reply
+		if packet.Parse(b[:n], &r) != nil || r.Kind != packet.KindTCP {
+			continue
+		}
+		s.mu.Lock()
+		if r.TCP.Flags.Has(packet.SYN) {
+			s.syn(&r)
+		}
+		s.model.Inject(time.Since(s.start), b[:n])
+		s.mu.Unlock()
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// syn counts one. Raw traces repeat theirs on purpose, with another IP ID or timestamp.
+func (s *simulated) syn(r *packet.Reply) {
+	s.syns[r.TCP.SrcPort]++
+	id := synID{r.TCP.SrcPort, r.TCP.Seq, r.IP.TTL}
+	if _, again := s.first[id]; again && r.TCP.Window != 0 { // a raw trace's window is 0
+		s.again++
+	}
+	s.first[id] = true
+}
+
+// counted is how many SYNs there were from a port, asked when as many as are expected have had the time to be read.
+func (s *simulated) counted(port uint16, expected int) (n int) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && n < expected; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		n = s.syns[port]
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// out carries what the host receives, when it is due.
+func (s *simulated) out(done chan struct{}) {
+	b := make([]byte, 65536)
+	for {
+		s.mu.Lock()
+		now := time.Since(s.start)
+		n, _, ok := s.model.Receive(now, b)
+		wait := time.Hour
+		if next, more := s.model.Next(); more {
+			wait = next - now
+		}
+		s.mu.Unlock()
+		if ok {
+			s.tun.Write(b[:n])
+			continue
+		}
+		select {
+		case <-done:
+			return
+		case <-s.wake:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// hops is what a trace found: for each TTL the different answers, with all that users are shown of them but the time.
+type hops [][]string
+
+func (h *hops) add(r trace.Result) {
+	for len(*h) < int(r.Probe.TTL) {
+		*h = append(*h, nil)
+	}
+	if r.Fate != trace.Answered {
+		return
+	}
+	p := r.Reply
+	text := fmt.Sprintf("%v %v %d/%d", p.From(), p.Kind, p.Type, p.Code)
+	if p.Kind == packet.KindTCP {
+		text += fmt.Sprintf(" %v", p.TCP.Flags&(packet.SYN|packet.RST))
+	} else {
+		text += fmt.Sprintf(" ttl %d tos %d", p.IP.TTL, p.IP.TOS)
+	}
+	for o := range p.Extensions.Objects() {
+		text += fmt.Sprintf(" %d/%d %x %v", o.Class, o.Type, o.Data, p.Extensions.Checksum)
+	}
+	answers := &(*h)[r.Probe.TTL-1]
+	if !slices.Contains(*answers, text) {
+		*answers = append(*answers, text)
+		slices.Sort(*answers)
+	}
+}
+
+// cut is what belongs to the path: nothing beyond the first hop with an answer that ends it, nor silence at its end.
+func (h hops) cut() hops {
+	for i, answers := range h {
+		for _, a := range answers {
+			if !strings.Contains(a, packet.KindTimeExceeded.String()) {
+				return h[:i+1]
+			}
+		}
+	}
+	for len(h) > 0 && len(h[len(h)-1]) == 0 {
+		h = h[:len(h)-1]
+	}
+	return h
+}
+
+// follow traces with a plan that open and plan make.
+func follow(ctx context.Context, conn medium, o trace.PathOptions, make func(trace.PathOptions) (plan, error), wait time.Duration) (hops, int, error) {
+	p, err := make(o)
+	if err != nil {
+		return nil, 0, err
+	}
+	var found hops
+	counts, err := trace.Run(ctx, conn, p, trace.Options{Wait: wait, Fault: conn.Fault}, found.add)
+	return found.cut(), counts.Sent, err
+}
+
+// mostAgain is how many of two thousand SYNs may be sent again because the machine is too busy to prevent it in time, or to
+// hand up an answer.
+const mostAgain = 20
+
+// What connections tell is what raw sockets tell: hops, ICMP codes, their own TTL and TOS, MPLS labels, and the target's
+// state, on forty simulated paths. And each probe is one SYN.
+func TestUnprivilegedEqualsRaw(t *testing.T) {
+	lab.NeedTUN(t)
+	host := lab.New(t).Host(t, "host")
+	scenario := sim.Internet(13, 80, sim.InternetOptions{Calm: true})
+	scenario.Paths = slices.DeleteFunc(scenario.Paths, func(p sim.Path) bool {
+		return slices.ContainsFunc(p.Routers, func(r sim.Router) bool {
+			// The kernel knows its connection neither by a quote that a translator has left as it was, nor behind a
+			// firewall that minds that each attempt has a number of its own.
+			return r.NAT.RawQuote || r.OneISN
+		})
+	})[:40]
+	longest := 0
+	for _, p := range scenario.Paths {
+		longest = max(longest, len(p.Routers)+1)
+		for i := range p.Routers {
+			p.Routers[i].Quote = sim.QuoteFull // an IPv6 quote without the tag makes a raw trace slow
+		}
+	}
+	var seen struct{ exceeded, labelled, refused, open, closed, silent int }
+	targets := make([]netip.Addr, len(scenario.Paths))
+	for i, p := range scenario.Paths {
+		targets[i] = p.Target.Addr
+	}
+	s := simulate(t, host, scenario)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 14)
+	var mu sync.Mutex
+	for _, target := range targets {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			host.Do(t, func() {
+				raw, told, err := both(t.Context(), s, target, longest)
+				if err != nil {
+					t.Errorf("%v: %v", target, err)
+					return
+				}
+				if !slices.EqualFunc(raw, told, slices.Equal) {
+					t.Errorf("%v: connections tell\n\t%s\nraw sockets\n\t%s", target, told, raw)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for _, answers := range told {
+					text := strings.Join(answers, " ")
+					for what, n := range map[string]*int{"time exceeded": &seen.exceeded, " 1/1 ": &seen.labelled,
+						"unreachable": &seen.refused, "SYN": &seen.open, "RST": &seen.closed} {
+						if strings.Contains(text, what) {
+							*n++
+						}
+					}
+					if len(answers) == 0 {
+						seen.silent++
+					}
+				}
+			})
+		})
+	}
+	wg.Wait()
+	t.Logf("%d paths: %+v", len(targets), seen)
+	if s.again > mostAgain {
+		t.Errorf("%d SYNs were sent again", s.again)
+	}
+	if seen.exceeded == 0 || seen.labelled == 0 || seen.refused == 0 || seen.open == 0 || seen.closed == 0 || seen.silent == 0 {
+		t.Errorf("too little was seen: %+v", seen)
+	}
+}
+
+// both traces a path in both ways, from one port, so that both take the same turns.
+func both(ctx context.Context, s *simulated, target netip.Addr, longest int) (raw, told hops, err error) {
+	open, err := wire.Open(wire.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer open.Close()
+	o := trace.PathOptions{Target: netip.AddrPortFrom(target, sim.InternetPort), MaxTTL: longest}
+	route, err := open.Route(o.Target, netip.AddrPort{})
+	if err != nil {
+		return nil, nil, err
+	}
+	connect, err := wire.OpenUnprivileged(wire.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer connect.Close()
+	port, err := connect.Reserve(netip.AddrPortFrom(route.Source, 0))
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Source = netip.AddrPortFrom(route.Source, port)
+	told, sent, err := follow(ctx, connect, o, func(o trace.PathOptions) (plan, error) {
+		return trace.NewSerial(o, wire.ConnectWait)
+	}, wire.ConnectWait)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, want := s.counted(port, sent+connect.Repeated()), sent+connect.Repeated()
+	if n != want {
+		return nil, nil, fmt.Errorf("%d SYNs for %d probes, of which the kernel repeated %d", n, sent, connect.Repeated())
+	}
+	if err := open.Use(port); err != nil {
+		return nil, nil, err
+	}
+	raw, _, err = follow(ctx, open, o, func(o trace.PathOptions) (plan, error) { return trace.NewPath(o) }, 0)
+	return raw, told, err
+}
