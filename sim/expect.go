@@ -183,8 +183,12 @@ func (w *walk) refused(r *route, hop int, who []*member, rule Rule) ExpectedHop 
 	switch rule.Action {
 	case Reject:
 		return w.error(r, hop, who, packet.KindUnreachable, rule.Code)
-	case Reset, Accept:
+	case Reset:
 		return w.segment()
+	case Accept:
+		if opens(w.b) {
+			return w.segment()
+		}
 	}
 	return ExpectedHop{}
 }
@@ -209,7 +213,7 @@ func (w *walk) target(r *route) ExpectedHop {
 	}
 	w.end = End{Hop: hop + 1, State: g.state(w.port())}
 	switch rule := match(g.Rules, w.b); {
-	case rule.Action == Drop || rule.Action == Pass && w.end.State == Filtered:
+	case rule.Action == Drop, rule.Action == Pass && w.end.State == Filtered, rule.Action == Accept && !opens(w.b):
 		return ExpectedHop{}
 	case rule.Action == Reject:
 		h.Kind, h.Code = packet.KindUnreachable, rule.Code

@@ -3,7 +3,8 @@
 // arrive. It stands in for real networks in the tests of everything above the
 // packet layer.
 //
-// It is compared with Linux routers and hosts, byte for byte, by the tests TestHonest....
+// It is honest: its errors, answers and translations are compared with those of
+// Linux routers and hosts, byte for byte (TestHonest...).
 //
 // The rule of this room: equal seeds give equal bytes at equal times. What is
 // random is drawn from the seed and the number of the packet, so that it doesn't
@@ -12,10 +13,13 @@
 // reads no clock, starts no goroutine and opens no socket.
 //
 // A [Scenario] says what the network is like; it is written as Go values or as
-// text ([Parse]). [New] makes a [Model] of it, the network itself: [Model.Inject]
-// and [Model.Receive]. A [Conn] is a front end: the model as a network connection
-// in memory, under the clock of the program or that of a testing/synctest
-// bubble.
+// text ([Parse]), or drawn from a seed: [Internet]. [New] makes a [Model] of it,
+// the network itself: [Model.Inject] and [Model.Receive]. What a packet must meet
+// is told by [Model.Expect], and what has happened by [Model.Truth].
+//
+// There are two front ends: a [Conn] is the model as a network connection in
+// memory, under the clock of the program or that of a testing/synctest bubble;
+// package sim/tun is the model behind a TUN device, for any program.
 package sim
 
 import (
