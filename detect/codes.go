@@ -46,6 +46,7 @@ const (
 	LoadBalancer     Code = "load-balancer"
 	AsymmetricReturn Code = "asymmetric-return"
 	ICMPRateLimit    Code = "icmp-rate-limit"
+	PacketLoss       Code = "packet-loss"
 )
 
 // Codes are all there are.
@@ -55,6 +56,6 @@ func Codes() []Code {
 		FilteredPort, FilteredSYN, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, DSCPChanged, ECNErased, HeaderRewritten,
-		LoadBalancer, AsymmetricReturn, ICMPRateLimit,
+		LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
 	}
 }

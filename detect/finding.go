@@ -80,6 +80,6 @@ func Findings(e Evidence) []Finding {
 // families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
 func families() []func(*facts) []Finding {
 	return []func(*facts) []Finding{
-		state, impostor, gateway, dropped, refused, loop, nat, headers, sequence, balanced, wayBack, limited,
+		state, impostor, gateway, dropped, refused, loop, nat, headers, sequence, balanced, wayBack, limited, lost,
 	}
 }
