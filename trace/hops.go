@@ -43,6 +43,9 @@ func (t *Trace) Add(r Result) {
 	switch r.Fate {
 	case Answered, Lost, Failed:
 		i, _ := slices.BinarySearchFunc(h.Probes, r, func(a, b Result) int { return a.N - b.N })
+		if h.Probes == nil {
+			h.Probes = make([]Result, 0, t.queries)
+		}
 		h.Probes = slices.Insert(h.Probes, i, r)
 		if r.FromTarget() || r.Refused() {
 			t.last = min(t.last, ttl)
@@ -51,7 +54,8 @@ func (t *Trace) Add(r Result) {
 		h.Extra = append(h.Extra, r)
 	case Shared:
 		if t.shared == nil {
-			t.shared = &r
+			shared := r // so that only this one gets to the heap
+			t.shared = &shared
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -24,6 +25,7 @@ type Conn struct {
 	send4, send6 int
 	recv         *os.File
 	ring         ring // around recv
+	in           incoming
 	route        *router
 	clock        *clock
 	mu           sync.Mutex // of the clock, which both directions look at
@@ -393,43 +395,82 @@ func (c *Conn) stamps(fd int, now *unstamped) {
 
 // Recv implements the receiving half of a trace's connection. It may be called again after its ctx has ended.
 func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
-	if err := c.recv.SetReadDeadline(time.Time{}); err != nil {
+	in := &c.in
+	if err := in.watch(ctx, c.recv); err != nil {
 		return 0, time.Time{}, opError("receiving", nil, err)
 	}
-	// The deadline in the past wakes the reader.
-	stop := context.AfterFunc(ctx, func() { c.recv.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	raw, err := c.recv.SyscallConn()
-	if err != nil {
-		return 0, time.Time{}, opError("receiving", nil, err)
-	}
-	var oob [256]byte
-	var n, oobn int
 	for {
-		var inner error
-		err := raw.Read(func(fd uintptr) bool {
-			n, oobn, inner = receiveFrom(int(fd), buf, oob[:], 0)
-			return inner != unix.EAGAIN && inner != unix.EINTR
-		})
+		if ctx.Err() != nil {
+			return 0, time.Time{}, ctx.Err()
+		}
+		in.buf = buf
+		err := in.raw.Read(in.read)
+		in.buf = nil
 		switch {
 		case ctx.Err() != nil:
 			return 0, time.Time{}, ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// The end of an earlier ctx, told late.
+			if err := c.recv.SetReadDeadline(time.Time{}); err != nil {
+				return 0, time.Time{}, opError("receiving", nil, err)
+			}
+			continue
 		case err != nil:
 			return 0, time.Time{}, opError("receiving", nil, err)
-		case inner == unix.ENETDOWN || inner == unix.ENOBUFS:
+		case in.err == unix.ENETDOWN || in.err == unix.ENOBUFS:
 			continue // an interface went down; it may come back, and there are others
-		case inner != nil:
-			return 0, time.Time{}, opError("receiving", nil, inner)
+		case in.err != nil:
+			return 0, time.Time{}, opError("receiving", nil, in.err)
 		}
-		stamp, unfinished := parseReceived(oob[:oobn])
+		stamp, unfinished := parseReceived(in.oob[:in.oobn])
 		if unfinished {
-			packet.CompleteTCPChecksum(buf[:n])
+			packet.CompleteTCPChecksum(buf[:in.n])
 		}
 		c.mu.Lock()
 		at := c.clock.received(c.clock.look(), stamp)
 		c.mu.Unlock()
-		return n, at, nil
+		return in.n, at, nil
 	}
+}
+
+// incoming is what Recv keeps from call to call, since it is called for each packet with the same context.
+type incoming struct {
+	raw  syscall.RawConn
+	read func(fd uintptr) bool
+
+	buf     []byte // what read fills
+	oob     [256]byte
+	n, oobn int
+	err     error
+
+	watched bool
+	done    <-chan struct{} // of the context whose end wakes the reader
+	unwatch func() bool
+}
+
+// watch lets the end of ctx wake the reader of recv, by a deadline in the past.
+func (in *incoming) watch(ctx context.Context, recv *os.File) (err error) {
+	if in.raw == nil {
+		if in.raw, err = recv.SyscallConn(); err != nil {
+			return err
+		}
+		in.read = func(fd uintptr) bool {
+			in.n, in.oobn, in.err = receiveFrom(int(fd), in.buf, in.oob[:], 0)
+			return in.err != unix.EAGAIN && in.err != unix.EINTR
+		}
+	}
+	if in.watched && in.done == ctx.Done() {
+		return nil
+	}
+	if in.watched {
+		in.unwatch()
+	}
+	if err := recv.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	in.watched, in.done = true, ctx.Done()
+	in.unwatch = context.AfterFunc(ctx, func() { recv.SetReadDeadline(time.Unix(1, 0)) })
+	return nil
 }
 
 // Close frees the ports and closes the sockets.

@@ -513,7 +513,9 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		}
 		troubles.add(r)
 		known.Add(r)
-		awaited.add(r)
+		if status != nil {
+			awaited.add(r)
+		}
 		w.add(r)
 	})
 	// Programs get the findings with the trace; people can read the hops meanwhile.
