@@ -31,6 +31,7 @@ type network struct {
 	scenario sim.Scenario
 	path     trace.PathOptions
 	run      trace.Options
+	interval time.Duration // of rounds; 0: a trace
 	troubles []string
 	noisy    bool // something is lost, or comes at another time than usual: not all that answers need be seen
 	doubled  bool // something comes twice
@@ -325,7 +326,7 @@ func (n *network) watch(a sim.Arrival) {
 
 // counted is a plan whose questions are counted, and ended where there are far too many.
 type counted struct {
-	*trace.Path
+	trace.Plan
 	n    *network
 	stop context.CancelCauseFunc
 }
@@ -344,14 +345,14 @@ func (n *network) limit() time.Duration {
 	for hop := range len(n.path0().Routers) + 1 {
 		wait = max(wait, 2*n.round(hop+1).most+20*time.Millisecond)
 	}
-	return wait*time.Duration(n.path.Probes()) + 30*time.Second
+	return wait*time.Duration(n.path.Probes()) + n.interval*time.Duration(n.path.Queries) + 30*time.Second
 }
 
 func (c counted) Next(now time.Time) trace.Move {
 	if c.n.nexts++; c.n.nexts > 200_000 {
 		c.stop(errBusy)
 	}
-	return c.Path.Next(now)
+	return c.Plan.Next(now)
 }
 
 func (n *network) trace(t *testing.T) *outcome {
@@ -366,7 +367,12 @@ func (n *network) trace(t *testing.T) *outcome {
 		c := sim.NewConn(m)
 		defer c.Close()
 		n.path.Rand = rand.New(rand.NewPCG(n.scenario.Seed, 7))
-		plan, err := trace.NewPath(n.path)
+		var plan trace.Plan
+		if n.interval > 0 {
+			plan, err = trace.NewRounds(n.path, n.interval, n.path.Queries)
+		} else {
+			plan, err = trace.NewPath(n.path)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

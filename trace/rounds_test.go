@@ -3,6 +3,7 @@ package trace_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -238,6 +239,37 @@ func TestRoundsFilteredTarget(t *testing.T) {
 	}
 }
 
+// TestRoundsKeepTheSpacing however short the interval is: users who are not root have no more than it allows.
+func TestRoundsKeepTheSpacing(t *testing.T) {
+	p := chain(false, 9, 2*time.Millisecond)
+	o := trace.PathOptions{Source: source4, Target: netip.AddrPortFrom(p.Target.Addr, 443), Spacing: 5 * time.Millisecond}
+	synctest.Test(t, func(t *testing.T) {
+		m, err := sim.New(sim.Scenario{Seed: 1, Paths: []sim.Path{p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := sim.NewConn(m)
+		defer c.Close()
+		plan, err := trace.NewRounds(o, trace.LeastInterval, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trace.Run(t.Context(), c, plan, trace.Options{}, func(trace.Result) {}); err != nil {
+			t.Fatal(err)
+		}
+		var last time.Time
+		for i, s := range c.Sent() {
+			if s.At.Sub(last) < o.Spacing {
+				t.Errorf("probe %d came %v after the one before", i+1, s.At.Sub(last))
+			}
+			last = s.At
+		}
+		if n := len(c.Sent()); n < 9*50 {
+			t.Errorf("%d probes", n)
+		}
+	})
+}
+
 // TestRoundsHeld: nothing is sent while the plan is held, and no burst comes after.
 func TestRoundsHeld(t *testing.T) {
 	p := chain(false, 5, 2*time.Millisecond)
@@ -262,6 +294,56 @@ func TestRoundsHeld(t *testing.T) {
 	}
 	if sent, received, _ := w.hop(5); sent < 18 || sent > 22 || received < sent {
 		t.Errorf("the target: %d sent, %d received", sent, received)
+	}
+}
+
+// TestRandomNetworksInRounds: whatever the network does, no answer is believed that isn't one, no hop is asked too often,
+// and the rounds come to their end.
+func TestRandomNetworksInRounds(t *testing.T) {
+	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds)/3; seed++ {
+		n := randomNetwork(seed)
+		n.interval = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}[seed%3]
+		n.path.Queries, n.path.Ports = 12, nil
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			o := n.trace(t)
+			if o.err != nil {
+				t.Errorf("error: %v", o.err)
+			}
+			checkOutcomes(t, o)
+			w := &watch{results: o.results}
+			w.paced(t, n.interval-10*time.Microsecond) // what sending takes differs by as much
+			if !n.collided() {
+				for _, r := range o.results {
+					if r.Fate == trace.Answered {
+						n.checkAnswer(t, r)
+					}
+				}
+			}
+			if end, who := n.end(); !n.noisy && !n.scrubbed && n.round(min(end, len(n.path0().Routers)+1)).most < n.patience() {
+				answered := make(map[int]int)
+				for _, r := range o.results {
+					if r.Fate == trace.Answered {
+						answered[int(r.Probe.TTL)]++
+					}
+				}
+				for ttl := n.path.FirstTTL; ttl <= min(end, n.path.MaxTTL); ttl++ {
+					want := n.path.Queries
+					if ttl < end && (n.path0().Routers[ttl-1].Silent == 1 || !n.sees(ttl-1)) || ttl == end && !who[0].IsValid() {
+						want = 0
+					}
+					if answered[ttl] != want {
+						t.Errorf("hop %d answered %d times, want %d", ttl, answered[ttl], want)
+					}
+				}
+			}
+			if most := 6*(len(o.sent)+len(o.results)) + 100; n.nexts > most {
+				t.Errorf("the plan was asked %d times, at most %d", n.nexts, most)
+			}
+			if t.Failed() {
+				n.dump(t, o)
+				t.Errorf("every %v, %v", n.interval, n)
+			}
+		})
 	}
 }
 

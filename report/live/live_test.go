@@ -250,6 +250,7 @@ func TestColours(t *testing.T) {
 		{11, "\x1b[" + string(good) + "m[open]\x1b[m"},  // its state
 		{3, "\x1b[" + string(steps[1].fg) + "m▁\x1b[m"}, // hop 1's times
 		{11, "\x1b[" + string(bad) + "m×\x1b[m"},        // a lost probe
+		{5, "\x1b[" + string(dim) + "m×\x1b[m"},         // one that only wasn't answered
 	} {
 		if !strings.Contains(lines[want.line], want.text) {
 			t.Errorf("line %d doesn't have %q: %q", want.line, want.text, lines[want.line])

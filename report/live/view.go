@@ -221,7 +221,7 @@ func (v *view) list(t *trace.Tally) (heading string, rows []row) {
 	var f frame
 	switch v.kind {
 	case asTable:
-		f = v.tableFrame(hops)
+		f = v.tableFrame(t, hops)
 	case asWhiskers:
 		f = v.whiskerFrame(hops)
 	case asHeat:
@@ -421,7 +421,7 @@ func times(n int, what string) string {
 }
 
 // tableFrame lays out numbers and a strip of history.
-func (v *view) tableFrame(hops []*trace.HopTally) frame {
+func (v *view) tableFrame(t *trace.Tally, hops []*trace.HopTally) frame {
 	const leastHistory = 10
 	f := frame{columns: choose(v.width-ttlWidth, min(28, max(17, v.width*3/10)), leastHistory+1)}
 	numbers := 0
@@ -436,7 +436,7 @@ func (v *view) tableFrame(hops []*trace.HopTally) frame {
 		l.put(plain, "  ").put(header, clip("History", strip, v.g))
 		f.right = func(l *line, h *trace.HopTally) {
 			l.put(plain, "  ")
-			v.strip(l, h, strip)
+			v.strip(l, h, strip, lossStyle(t.LossKind(h.TTL)))
 		}
 	}
 	f.heading = l.to(v.width).String()
@@ -453,7 +453,7 @@ func (v *view) heading(l *line, f frame) {
 
 // strip is the last probes of a hop, the newest at the right. How high a cell is compares it with the hop's other times,
 // its colour with those of all.
-func (v *view) strip(l *line, h *trace.HopTally, width int) {
+func (v *view) strip(l *line, h *trace.HopTally, width int, lost style) {
 	n := min(width, h.Samples())
 	l.to(l.width + width - n)
 	// Differences that are small compared with the time itself don't make a mountain.
@@ -461,7 +461,7 @@ func (v *view) strip(l *line, h *trace.HopTally, width int) {
 	for back := n - 1; back >= 0; back-- {
 		s := h.Sample(back)
 		if s.Fate != trace.Answered {
-			v.gap(l, s.Fate)
+			v.gap(l, s.Fate, lost)
 			continue
 		}
 		top := len(v.g.levels) - 1
@@ -470,11 +470,11 @@ func (v *view) strip(l *line, h *trace.HopTally, width int) {
 	}
 }
 
-// gap is a probe without a time.
-func (v *view) gap(l *line, f trace.Fate) {
+// gap is a probe without a time. What loss at this hop means, its style says.
+func (v *view) gap(l *line, f trace.Fate, lost style) {
 	switch f {
 	case trace.Lost:
-		l.put(bad, string(v.g.lost))
+		l.put(lost, string(v.g.lost))
 	case trace.Failed:
 		l.put(odd, string(v.g.local))
 	default:
@@ -637,7 +637,7 @@ func (v *view) heatFrame(t *trace.Tally, hops []*trace.HopTally) frame {
 	f.heading = l.put(plain, "  ").put(header, clip("Time, a round each", width, v.g)).String()
 	f.right = func(l *line, h *trace.HopTally) {
 		l.put(plain, "  ")
-		v.heat(l, h, width, t.Newest())
+		v.heat(l, h, width, t.Newest(), lossStyle(t.LossKind(h.TTL)))
 	}
 	// The time axis.
 	cells := []rune(strings.Repeat(" ", width))
@@ -657,8 +657,11 @@ func (v *view) heatFrame(t *trace.Tally, hops []*trace.HopTally) frame {
 	return f
 }
 
+// late is how much later than an interval a probe may be, as a share of it, before a round counts as skipped: 1 less this.
+const late = 0.25
+
 // heat is a hop's row of the map. The columns are rounds: a probe that was skipped leaves its own empty.
-func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time) {
+func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time, lost style) {
 	cells := make([]*trace.Sample, width)
 	at := width - 1
 	for back := range h.Samples() {
@@ -666,7 +669,7 @@ func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time) {
 		if back == 0 {
 			at -= int(newest.Sub(s.Sent) / v.o.Interval)
 		} else {
-			at -= max(1, int(math.Round(float64(h.Sample(back-1).Sent.Sub(s.Sent))/float64(v.o.Interval))))
+			at -= max(1, int(float64(h.Sample(back-1).Sent.Sub(s.Sent))/float64(v.o.Interval)+late))
 		}
 		if at < 0 {
 			break
@@ -678,7 +681,7 @@ func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time) {
 		case s == nil:
 			l.put(plain, " ")
 		case s.Fate != trace.Answered:
-			v.gap(l, s.Fate)
+			v.gap(l, s.Fate, lost)
 		case v.o.Colors > NoColors:
 			l.put(steps[shade(s.RTT)].fg, string(v.g.full)) // not a blank with a background: terminals lose those
 		default:
