@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tcptraceroute/lab"
+	"tcptraceroute/packet"
 	"tcptraceroute/sim"
 )
 
@@ -30,12 +31,12 @@ func internetJobs(seed uint64, n int, kind string) []job {
 	var first, rest []job // the slow ones first, so that no lane is left with one at the end
 	all := sim.Internet(seed, n, sim.InternetOptions{})
 	for i, p := range all.Paths {
-		j := job{kind: kind, path: i, target: p.Target.Addr, slow: unreached(p.Target)}
+		j := job{kind: kind, path: i, target: p.Target.Addr}
 		j.make = func() sim.Scenario {
 			s := sim.Internet(seed, i+1, sim.InternetOptions{}) // a model keeps what it is given
 			return onePath(s, i)
 		}
-		if j.slow {
+		if j.slow = unreached(j); j.slow {
 			first = append(first, j)
 		} else {
 			rest = append(rest, j)
@@ -44,7 +45,31 @@ func internetJobs(seed uint64, n int, kind string) []job {
 	return append(first, rest...)
 }
 
-func unreached(t sim.Target) bool { return t.Ports[port] == sim.Filtered }
+// reachedJobs are the first n paths of the Internet with this seed whose targets answer, in order: those with the machine to
+// themselves are worth no waiting.
+func reachedJobs(seed uint64, n int, kind string) []job {
+	jobs := slices.DeleteFunc(internetJobs(seed, 2*n, kind), func(j job) bool { return j.slow })
+	return jobs[:min(n, len(jobs))]
+}
+
+// unreached reports whether the path of a job ends in silence.
+func unreached(j job) bool {
+	model, err := sim.New(j.make())
+	if err != nil {
+		return false // whoever runs it will be told
+	}
+	host := sim.InternetHosts4.Addr().Next()
+	if j.target.Is6() {
+		host = sim.InternetHosts6.Addr().Next()
+	}
+	syn := packet.Probe{Src: netip.AddrPortFrom(host, 40000), Dst: netip.AddrPortFrom(j.target, port), Flags: packet.SYN}
+	b, err := syn.AppendBinary(nil)
+	if err != nil {
+		return false
+	}
+	x, err := model.Expect(b)
+	return err == nil && wayOf(x).distance == 0
+}
 
 // onePath is the scenario with one of its paths. The host behind a TUN device is a real one, and resets by itself.
 func onePath(s sim.Scenario, path int) sim.Scenario {
