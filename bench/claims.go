@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // claim is one promise of this project about itself, and what was measured.
@@ -34,8 +35,10 @@ func (c claim) String() string {
 	return fmt.Sprintf("%s  %s: "+c.format+", %s "+c.format+"  (%s)", word, c.what, c.measured, side, c.limit, c.detail)
 }
 
-// claims are those that can be judged by what has been run.
+// claims are those that can be judged by what has been run. A tool that failed says nothing about the network; one that had to
+// be ended after mostTime says that it took that long.
 func (r results) claims() (all []claim) {
+	r = slices.DeleteFunc(slices.Clone(r), func(t trial) bool { return t.Error != "" && t.WallSeconds < mostTime.Seconds() })
 	add := func(c claim) {
 		if !math.IsNaN(c.measured) && !math.IsNaN(c.limit) {
 			all = append(all, c)

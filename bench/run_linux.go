@@ -15,10 +15,6 @@ import (
 	"tcptraceroute/lab"
 )
 
-// mostTime is how long a tool may take for one path. The old tcptraceroute needs four and a half minutes where nothing
-// answers.
-const mostTime = 5 * time.Minute
-
 // peakPolls is how often a tool's peak memory is read while it runs. What wait4(2) tells is no use: it begins with the peak of
 // the process that started the tool.
 const peakPolls = 2 * time.Millisecond

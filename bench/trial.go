@@ -44,6 +44,10 @@ type trial struct {
 	Error string `json:"error,omitempty"` // the tool did not come to an end of its own
 }
 
+// mostTime is how long a tool may take for one path. The old tcptraceroute needs four and a half minutes where nothing
+// answers.
+const mostTime = 5 * time.Minute
+
 // outcome is a tool's run as its parent sees it.
 type outcome struct {
 	start     time.Time

@@ -79,6 +79,15 @@ func TestClaims(t *testing.T) {
 	if len(got) != 6 {
 		t.Errorf("%d claims, of what was not measured too: %v", len(got), got)
 	}
+	for _, claim := range append(r, trial{Kind: kindInternet, Tool: ours, Path: 1, Error: "no such file"}).claims() {
+		if claim != got[claim.what] {
+			t.Errorf("a run that failed counts: %v", claim)
+		}
+	}
+	slow := trial{Kind: kindInternet, Tool: ours, Path: 0, Findable: 10, WallSeconds: mostTime.Seconds(), Error: "killed"}
+	if c := append(r[1:], slow).claims()[0]; c.what != "wall time, of traceroute's" || c.holds() {
+		t.Errorf("a run that never ended doesn't count: %v", c)
+	}
 	if missing := results(nil).claims(); len(missing) != 0 {
 		t.Errorf("claims about nothing: %v", missing)
 	}
