@@ -201,7 +201,7 @@ func bashCompletion(table []group) string {
 		if o.arg != "" {
 			valued = append(valued, o.names()...)
 		}
-		words := ""
+		words, before := "", ""
 		switch o.takes() {
 		case nothingAtAll:
 			if o.word != "" {
@@ -213,11 +213,11 @@ func bashCompletion(table []group) string {
 		case interfaces:
 			words = `compgen -W "$(command ls /sys/class/net 2>/dev/null)"`
 		case files:
-			words = `compgen -f`
+			words, before = `compgen -f`, `local IFS=$'\n'; compopt -o filenames 2>/dev/null; `
 		case anything:
 			continue
 		}
-		cases = append(cases, fmt.Sprintf("\t%s) COMPREPLY=($(%s -- \"$cur\")); return ;;\n", pattern, words))
+		cases = append(cases, fmt.Sprintf("\t%s) %sCOMPREPLY=($(%s -- \"$cur\")); return ;;\n", pattern, before, words))
 	}
 	return "# bash completion for tcptraceroute\n" + generatedMark + `_tcptraceroute() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i operands=0

@@ -108,6 +108,11 @@ func TestBashCompletion(t *testing.T) {
 	offers([]string{"ftps-data"}, "-q", "4", "host", "ftps-")
 	offers(nil, "host", "80", "")
 	for _, o := range shown(groups()) {
+		if o.takes() == files {
+			offers([]string{bashFile}, o.names()[0], strings.TrimSuffix(bashFile, "h"))
+		}
+	}
+	for _, o := range shown(groups()) {
 		if o.takes() != choices {
 			continue
 		}
@@ -129,17 +134,30 @@ func TestZshCompletion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	complete := func(line string) []string {
-		t.Helper()
-		return wordsOf(output(t, []string{"FILES=" + dir, "LINE=" + line, "TERM=dumb", "ZDOTDIR=" + t.TempDir()}, "zsh", "-f", "-c", zshDriver))
+	lines := []string{"tcptraceroute -", "tcptraceroute -i ", "tcptraceroute --help "}
+	for _, o := range shown(groups()) {
+		if o.takes() == choices {
+			for _, name := range o.names() {
+				lines = append(lines, "tcptraceroute "+name+" ")
+			}
+		}
 	}
-	if got, want := complete("tcptraceroute -"), allNames(); !slices.Equal(got, want) {
+	text := output(t, []string{"FILES=" + dir, "TERM=dumb", "ZDOTDIR=" + t.TempDir()}, "zsh", append([]string{"-f", "-c", zshDriver, "zsh"}, lines...)...)
+	answers := strings.Split(text, "--\n")
+	if len(answers) != len(lines)+1 {
+		t.Fatalf("%q", answers)
+	}
+	offers := make(map[string][]string)
+	for i, line := range lines {
+		offers[line] = wordsOf(answers[i])
+	}
+	if got, want := offers[lines[0]], allNames(); !slices.Equal(got, want) {
 		t.Errorf("options: %q, want %q", got, want)
 	}
-	if got := complete("tcptraceroute -i "); !slices.Contains(got, "lo") {
+	if got := offers[lines[1]]; !slices.Contains(got, "lo") {
 		t.Errorf("interfaces: %q", got)
 	}
-	if got, want := complete("tcptraceroute --help "), "all"; !slices.Contains(got, want) {
+	if got := offers[lines[2]]; !slices.Contains(got, "all") {
 		t.Errorf("--help: %q", got)
 	}
 	for _, o := range shown(groups()) {
@@ -147,14 +165,15 @@ func TestZshCompletion(t *testing.T) {
 			continue
 		}
 		for _, name := range o.names() {
-			if got, want := complete("tcptraceroute "+name+" "), slices.Sorted(slices.Values(o.choices())); !slices.Equal(got, want) {
+			if got, want := offers["tcptraceroute "+name+" "], slices.Sorted(slices.Values(o.choices())); !slices.Equal(got, want) {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
 	}
 }
 
-// zshDriver asks a zsh on a pseudo-terminal for the completions of $LINE and prints one a line.
+// zshDriver asks a zsh on a pseudo-terminal for the completions of each argument, and prints one a line and "--" after each
+// argument's.
 const zshDriver = `
 zmodload zsh/zpty
 zpty z zsh -f -i
@@ -166,12 +185,15 @@ zpty -w z 'compadd() {
 	local x; for x in $__found; do print -r -- "<found>${x%=}</found>"; done
 	builtin compadd "$@"
 }'
-zpty -w z 'finish() { print "<fin""ished>" }; zle -N finish; bindkey "^X" finish; bindkey "^I" complete-word; zle -C complete-word complete-word _main_complete; print "<rea""dy>"'
+zpty -w z 'finish() { zle kill-whole-line; print "<fin""ished>" }; zle -N finish; bindkey "^X" finish; bindkey "^I" complete-word; zle -C complete-word complete-word _main_complete; print "<rea""dy>"'
 zpty -r z answer "*<ready>*"
-zpty -n -w z "$LINE"$'\t\x18'
-zpty -r z answer "*<finished>*"
+for line; do
+	zpty -n -w z "$line"$'\t\x18'
+	zpty -r z answer "*<finished>*"
+	print -r -- "$answer" | sed -n 's/.*<found>\(.*\)<\/found>.*/\1/p'
+	print -r -- --
+done
 zpty -d z
-print -r -- "$answer" | sed -n 's/.*<found>\(.*\)<\/found>.*/\1/p'
 `
 
 // Fish offers every option with the choices of those that have some.
