@@ -8,10 +8,10 @@ import (
 	"tcptraceroute/detect"
 )
 
-// findingsWidth is that of a terminal of old.
-const findingsWidth = 80
+// findingsWidth leaves room on a terminal of old to indent findings: in a man page, in a mail.
+const findingsWidth = 75
 
-// Findings writes what the answers say about the path, in plain words, with nothing beyond column 80. It returns the first
+// Findings writes what the answers say about the path, in plain words, with nothing beyond column 75. It returns the first
 // error in writing.
 func Findings(w io.Writer, all []detect.Finding) error {
 	var b strings.Builder

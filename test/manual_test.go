@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -65,18 +66,15 @@ func TestManualExamples(t *testing.T) {
 	}
 }
 
-// terminal is what a command prints, standard output and standard error as they come.
-func terminal(t *testing.T, h *lab.Host, name, args string) string {
+// terminal is what a shell's command line prints, standard output and standard error as they come.
+func terminal(t *testing.T, h *lab.Host, name, line string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
-	args, quiet := strings.CutSuffix(args, " 2>/dev/null")
 	var both bytes.Buffer
-	cmd := h.Command(ctx, name, strings.Fields(args)...)
-	cmd.Stdout = &both
-	if !quiet {
-		cmd.Stderr = &both
-	}
+	cmd := h.Command(ctx, "sh", "-c", "tcptraceroute "+line)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(name)+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = &both, &both
 	if err := cmd.Run(); ctx.Err() != nil || cmd.ProcessState == nil {
 		t.Fatalf("%v: %v\n%s", cmd.Cmd, err, &both)
 	}

@@ -10,7 +10,7 @@ _tcptraceroute() {
 	--syn) COMPREPLY=($(compgen -W "bare linux" -- "$cur")); return ;;
 	--mmdb) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--format) COMPREPLY=($(compgen -W "text json jsonl csv mtr-json atlas" -- "$cur")); return ;;
-	--pcap) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--pcap) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--color) COMPREPLY=($(compgen -W "auto always never" -- "$cur")); return ;;
 	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;
 	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--mmdb|--format|--pcap|--color|-c|--count|--interval) return ;;
