@@ -90,7 +90,7 @@ func (p *path) add(h trace.Hop) {
 		if !slices.Contains(x.routers, from) {
 			x.routers = append(x.routers, from)
 		}
-		if r.Evidence == trace.ByTag && !slices.Contains(x.sure, from) {
+		if names(r) && !slices.Contains(x.sure, from) {
 			x.sure = append(x.sure, from)
 		}
 	}
@@ -107,11 +107,25 @@ func (h *hop) replies() func(yield func(*trace.Result) bool) {
 			}
 		}
 		for i := range h.extra {
-			if h.extra[i].Fate == trace.Late && h.extra[i].Evidence == trace.ByTag && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
+			if h.extra[i].Fate == trace.Late && names(&h.extra[i]) && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
 				return
 			}
 		}
 	}
+}
+
+// names reports whether it is sure which probe was answered.
+func names(r *trace.Result) bool { return r.Evidence == trace.ByTag || r.Evidence == trace.ByKernel }
+
+// told reports whether the answers are the kernel's accounts, as to a user without privileges: no quotes, and no probes but
+// SYNs.
+func (p *path) told() bool {
+	for i := range p.hops {
+		for r := range p.hops[i].replies() {
+			return r.Evidence == trace.ByKernel
+		}
+	}
+	return false
 }
 
 func (h *hop) answered() bool {

@@ -42,7 +42,11 @@ func Questions(e Evidence) []Question {
 		return nil
 	}
 	var all []Question
+	told := f.told()
 	ask := func(a Ask, from int) {
+		if told && a != AskFlow && a != AskPort {
+			return
+		}
 		o := e.Options
 		o.Ports, o.Queries, o.Wait, o.Patient, o.Length = nil, questionQueries, questionWait, false, 0
 		o.FirstTTL = max(f.first(), from)

@@ -22,7 +22,7 @@ type rewrite struct {
 // quoted yields the quotes that the answers of a hop hold.
 func (h *hop) quoted(yield func(*trace.Result, *packet.Quote) bool) {
 	for r := range h.replies() {
-		if q := &r.Reply.Quote; q.IP.Version != 0 && !ofAnother(r) && !yield(r, q) {
+		if q := &r.Reply.Quote; q.IP.Version != 0 && r.Evidence != trace.ByKernel && !ofAnother(r) && !yield(r, q) {
 			return
 		}
 	}

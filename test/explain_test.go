@@ -203,3 +203,31 @@ func TestExplainBalancers(t *testing.T) {
 		})
 	}
 }
+
+// TestExplainUnprivileged explains to a user who has no rights what can be known so.
+func TestExplainUnprivileged(t *testing.T) {
+	lab.NeedRoot(t)
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 5})
+	p.Target.Listen(t, 80)
+	p.Target.Listen(t, 443)
+	p.Routers[1].Filter(t, "forward", "tcp dport 9001 drop", "tcp dport 9003 reject with tcp reset", "tcp dport 9005 reject with icmpx type admin-prohibited")
+	path := program(t)
+	for _, tt := range []struct {
+		port int
+		want string
+		code int
+	}{
+		{80, "port-open certain", 0},
+		{9000, "port-closed likely", 0},
+		{9001, "filtered-port certain", 1},
+		{9003, "reset-on-path certain", 0},
+		{9005, "rejected-by-router certain", 0},
+	} {
+		got := noRights(t, p.Source, path, fmt.Sprintf("-n -m 8 --explain %v %d", p.Target.V4(), tt.port))
+		if s := strings.Join(found(t, got), ", "); s != tt.want || got.code != tt.code || !strings.Contains(got.stderr, "less can be told") {
+			t.Errorf("%d: %v\nfound %s, want %s", tt.port, got, s, tt.want)
+		}
+		leftAlone(t, p.Target)
+	}
+}

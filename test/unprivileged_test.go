@@ -130,7 +130,7 @@ func TestUnprivilegedOdd(t *testing.T) {
 			t.Errorf("%s: %v\nwant %q", tt.args, got, tt.stderr)
 		}
 	}
-	for _, args := range []string{"-A", "-E", "-l 100", "-t 1", "-P 5000", "--dnat", "--no-dnat-strict", "--loose", "--mark 7", "--syn linux", "--mss 1400", "--accecn", "--explain", "--report", "--pcap -"} {
+	for _, args := range []string{"-A", "-E", "-l 100", "-t 1", "-P 5000", "--dnat", "--no-dnat-strict", "--loose", "--mark 7", "--syn linux", "--mss 1400", "--accecn", "--report", "--pcap -"} {
 		option, _, _ := strings.Cut(args, " ")
 		switch option {
 		case "-t":

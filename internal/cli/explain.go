@@ -12,6 +12,7 @@ import (
 	"tcptraceroute/detect"
 	"tcptraceroute/report"
 	"tcptraceroute/trace"
+	"tcptraceroute/wire"
 )
 
 // explaining is whether the answers are to be explained, and what was asked for that.
@@ -40,6 +41,9 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	questions := detect.Questions(*p.evidence)
 	if len(questions) == 0 {
 		return nil
+	}
+	if p.connecting {
+		fmt.Fprintln(p.stderr, "Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
 	}
 	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.Probes(questions), p.kinds(questions))
 	var asked atomic.Int32
@@ -105,7 +109,7 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 		}
 		q.Options.Source = netip.AddrPortFrom(p.path.Source.Addr(), port)
 		q.Options.Spacing = max(q.Options.Spacing, trace.DefaultSpacing) * time.Duration(len(questions)) // no faster than one
-		plan, err := trace.NewPath(q.Options)
+		plan, err := p.planOf(q)
 		if err != nil {
 			return err
 		}
@@ -114,7 +118,10 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 	}
 	all := trace.NewTogether(plans...)
 	o := p.engine(conn)
-	o.Wait, o.Loose = questions[0].Options.Wait, o.Loose || questions[0].Ask == detect.AskLoose
+	o.Wait, o.Loose = min(o.Wait, questions[0].Options.Wait), o.Loose || questions[0].Ask == detect.AskLoose
+	if o.Wait == 0 {
+		o.Wait = questions[0].Options.Wait
+	}
 	counts, err := trace.Run(ctx, conn, all, o, func(r trace.Result) {
 		if i := all.Of(r); i >= 0 {
 			views[i].Trace.Add(r)
@@ -132,6 +139,14 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 		p.evidence.Answer(q, views[i])
 	}
 	return err
+}
+
+// planOf is the plan of a further trace, for the network that there is.
+func (p *program) planOf(q detect.Question) (trace.Plan, error) {
+	if p.connecting {
+		return trace.NewSerial(q.Options, wire.ConnectWait)
+	}
+	return trace.NewPath(q.Options)
 }
 
 // findings are what is known of the trace so far.

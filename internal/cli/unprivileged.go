@@ -58,7 +58,6 @@ func (c *config) needsRaw() string {
 		{"--syn linux", c.syn.shape == shapeLinux},
 		{"--mss", c.syn.mss > 0},
 		{"--accecn", c.syn.accecn},
-		{"--explain", c.explain},
 		{"--report", c.watch.report},
 		{"--live", c.watch.live},
 		{"--pcap", c.pcap != ""},
