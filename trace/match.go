@@ -112,7 +112,12 @@ func (m *matcher) forget(f *flight) {
 	}
 	delete(m.flights, f.key)
 	fl := f.flow
-	fl.flights = slices.DeleteFunc(fl.flights, func(g *flight) bool { return g == f })
+	if i := slices.Index(fl.flights, f); i == 0 { // mostly it is the oldest, of thousands where rounds go on
+		fl.flights[0] = nil
+		fl.flights = fl.flights[1:]
+	} else if i > 0 {
+		fl.flights = slices.Delete(fl.flights, i, i+1)
+	}
 	if len(fl.flights) > 0 {
 		return
 	}

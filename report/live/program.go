@@ -64,7 +64,7 @@ const (
 
 	// framesPerSecond is how often the terminal library looks whether there is something to be written. Keys are answered
 	// no faster.
-	framesPerSecond = 20
+	framesPerSecond = 12
 )
 
 // Run shows the screen on a terminal until the user quits, ctx ends or Finish was called, and leaves the terminal as it
