@@ -15,7 +15,7 @@ const ecnFlags = packet.AE | packet.CWR | packet.ECE
 // ECN says in plain words, a line each, what became of Explicit Congestion Notification on a path: what the SYN asked for,
 // as what it came to each hop, and what the target answered. There are no lines where it asked for nothing.
 func ECN(t *trace.Trace) []string {
-	e := ecn{last: t.First() - 1}
+	var e ecn
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
 		for _, r := range t.Hop(ttl).Probes {
 			e.add(ttl, r)
@@ -42,15 +42,23 @@ type ecn struct {
 	asked     packet.Flags
 	tos       uint8
 	stretches []stretch
-	last      int // the last hop that told
+	flags     told[packet.Flags]
+	field     told[uint8]
 	answer    string
+}
+
+// told is what the last hop said that said anything; hop 0 is this host.
+type told[T comparable] struct {
+	value T
+	hop   int
 }
 
 // stretch is neighbouring hops that saw the same.
 type stretch struct {
 	seen        seen
 	first, last int
-	after       int // the last hop before them that told; 0: none
+	hops        int // how many of them that are
+	changed     int // the hop after which it was changed; -1: it is as the hop before told
 	who         netip.Addr
 }
 
@@ -62,7 +70,12 @@ type seen struct {
 }
 
 func (e *ecn) add(ttl int, r trace.Result) {
-	e.asked, e.tos = r.Probe.Flags&ecnFlags, r.Probe.TOS
+	if e.asked, e.tos = r.Probe.Flags&ecnFlags, r.Probe.TOS; e.flags.hop == 0 {
+		e.flags.value = e.asked
+	}
+	if e.field.hop == 0 {
+		e.field.value = e.tos & 3
+	}
 	if r.Reply == nil {
 		return
 	}
@@ -77,15 +90,30 @@ func (e *ecn) add(ttl int, r trace.Result) {
 	if s.told {
 		s.flags = q.TCP.Flags & ecnFlags
 	}
-	if n := len(e.stretches); n > 0 {
-		before := &e.stretches[n-1]
-		if before.seen == s {
-			before.last, e.last = ttl, ttl
-			return
-		}
+	e.stretchTo(ttl, s, r.Reply.From())
+	e.field = told[uint8]{s.field, ttl}
+	if s.told {
+		e.flags = told[packet.Flags]{s.flags, ttl}
 	}
-	e.stretches = append(e.stretches, stretch{s, ttl, ttl, e.last, r.Reply.From()})
-	e.last = ttl
+}
+
+// stretchTo adds a hop to the last stretch, or begins another.
+func (e *ecn) stretchTo(ttl int, s seen, who netip.Addr) {
+	if n := len(e.stretches); n > 0 && e.stretches[n-1].seen == s {
+		before := &e.stretches[n-1]
+		if ttl > before.last {
+			before.last, before.hops = ttl, before.hops+1
+		}
+		return
+	}
+	changed := -1
+	switch {
+	case s.told && s.flags != e.flags.value:
+		changed = e.flags.hop
+	case s.field != e.field.value:
+		changed = e.field.hop
+	}
+	e.stretches = append(e.stretches, stretch{seen: s, first: ttl, last: ttl, hops: 1, changed: changed, who: who})
 }
 
 // stretch is one line.
@@ -93,34 +121,35 @@ func (e *ecn) stretch(s stretch) string {
 	where := fmt.Sprintf("hop %d (%v)", s.first, s.who)
 	if s.last > s.first {
 		where = fmt.Sprintf("hops %d to %d", s.first, s.last)
+		if s.hops <= s.last-s.first {
+			where += ", those that answered"
+		}
 	}
 	var how []string
-	switch lost, new := e.asked&^s.seen.flags, s.seen.flags&^e.asked; {
+	lost, added := e.asked&^s.seen.flags, s.seen.flags&^e.asked
+	switch {
 	case !s.seen.told:
 		how = append(how, "too little of the TCP header quoted to tell its flags")
-	case lost == 0 && new == 0:
-	default:
-		if lost != 0 {
-			how = append(how, "without "+flagNames(lost))
-		}
-		if new != 0 {
-			how = append(how, "with "+flagNames(new)+" that was not sent")
-		}
+		lost = 0
+	case lost != 0:
+		how = append(how, "without "+flagNames(lost))
 	}
-	changed := s.seen.told && s.seen.flags != e.asked
-	if s.seen.field != e.tos&3 {
-		changed = true
-		how = append(how, "IP ECN field "+ecnField(s.seen.field))
+	if added != 0 {
+		how = append(how, "with "+flagNames(added)+" that was not sent")
 	}
 	switch {
-	case len(how) == 0:
-		how = append(how, "as it was sent")
-	case !changed:
+	case s.seen.field != e.tos&3:
+		how = append(how, "IP ECN field "+ecnField(s.seen.field))
+	case !s.seen.told:
 		how = append(how, "IP ECN field as sent")
-	case s.after > 0 && s.after < s.first:
-		how = append(how, fmt.Sprintf("changed between hop %d and hop %d", s.after, s.first))
-	case s.after == 0:
+	case lost == 0 && added == 0:
+		how = append(how, "as it was sent")
+	}
+	switch {
+	case s.changed == 0:
 		how = append(how, fmt.Sprintf("changed before hop %d", s.first))
+	case s.changed > 0 && s.changed < s.first:
+		how = append(how, fmt.Sprintf("changed between hop %d and hop %d", s.changed, s.first))
 	}
 	return where + ": " + strings.Join(how, ", ")
 }

@@ -45,6 +45,10 @@ func TestECN(t *testing.T) {
 			"ECN: hops 3 to 4: without CWR and ECE, changed between hop 1 and hop 3",
 			"ECN: target: SYN+ACK with no ECN flag: it does not use ECN",
 		}},
+		{"a silent hop between", classic, 0, []ecnHop{as(classic), {silent: true}, as(classic)}, []string{
+			"ECN: sent: SYN with CWR and ECE, IP ECN field Not-ECT",
+			"ECN: hops 1 to 3, those that answered: as it was sent",
+		}},
 		{"stripped at once", classic, 0, []ecnHop{as(packet.SYN | packet.CWR)}, []string{
 			"ECN: sent: SYN with CWR and ECE, IP ECN field Not-ECT",
 			"ECN: hop 1 (198.18.1.1): without ECE, changed before hop 1",
@@ -53,6 +57,25 @@ func TestECN(t *testing.T) {
 			"ECN: sent: SYN with CWR and ECE, IP ECN field Not-ECT",
 			"ECN: hop 1 (198.18.1.1): too little of the TCP header quoted to tell its flags, IP ECN field as sent",
 			"ECN: hop 2 (198.18.2.1): as it was sent",
+		}},
+		{"a short quote before the change is seen", classic, 0, []ecnHop{as(classic), {short: true}, as(packet.SYN)}, []string{
+			"ECN: sent: SYN with CWR and ECE, IP ECN field Not-ECT",
+			"ECN: hop 1 (198.18.1.1): as it was sent",
+			"ECN: hop 2 (198.18.2.1): too little of the TCP header quoted to tell its flags, IP ECN field as sent",
+			"ECN: hop 3 (198.18.3.1): without CWR and ECE, changed between hop 1 and hop 3",
+		}},
+		{"a short quote after the change", classic, 0, []ecnHop{as(packet.SYN), {short: true}, as(packet.SYN), as(classic)}, []string{
+			"ECN: sent: SYN with CWR and ECE, IP ECN field Not-ECT",
+			"ECN: hop 1 (198.18.1.1): without CWR and ECE, changed before hop 1",
+			"ECN: hop 2 (198.18.2.1): too little of the TCP header quoted to tell its flags, IP ECN field as sent",
+			"ECN: hop 3 (198.18.3.1): without CWR and ECE",
+			"ECN: hop 4 (198.18.4.1): as it was sent, changed between hop 3 and hop 4",
+		}},
+		{"a short quote with another field", classic, 2, []ecnHop{{flags: classic, tos: 2}, {short: true, tos: 3}, {flags: packet.SYN, tos: 3}}, []string{
+			"ECN: sent: SYN with CWR and ECE, IP ECN field ECT(0)",
+			"ECN: hop 1 (198.18.1.1): as it was sent",
+			"ECN: hop 2 (198.18.2.1): too little of the TCP header quoted to tell its flags, IP ECN field CE, changed between hop 1 and hop 2",
+			"ECN: hop 3 (198.18.3.1): without CWR and ECE, IP ECN field CE, changed between hop 1 and hop 3",
 		}},
 		{"IP field erased", packet.SYN, 2, []ecnHop{{flags: packet.SYN, tos: 2}, {flags: packet.SYN}, target(synack)}, []string{
 			"ECN: sent: SYN with no ECN flag, IP ECN field ECT(0)",
