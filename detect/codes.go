@@ -29,6 +29,7 @@ const (
 	UnreachableHost    Code = "unreachable-host"
 	RoutingLoop        Code = "routing-loop"
 	MTULimit           Code = "mtu-limit"
+	MTUBlackHole       Code = "mtu-black-hole"
 
 	// What is changed on the way.
 	DNAT            Code = "dnat"
@@ -54,7 +55,7 @@ func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway,
 		FilteredPort, FilteredSYN, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
-		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit,
+		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, DSCPChanged, ECNErased, HeaderRewritten,
 		LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
 	}

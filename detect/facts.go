@@ -14,13 +14,14 @@ type facts struct {
 	*path                              // the trace itself
 	echo, ack, port, flow, loose *path // nil: there was none
 	counts                       trace.Counts
+	mtu                          *PathMTU
 	complete                     bool // the trace came to its end: silence means something
 }
 
 func read(e *Evidence) *facts {
 	f := &facts{
 		path: newPath(&e.View), echo: newPath(e.Echo), ack: newPath(e.ACK), port: newPath(e.Port), flow: newPath(e.Flow),
-		loose: newPath(e.Loose), counts: e.Counts, complete: true,
+		loose: newPath(e.Loose), counts: e.Counts, mtu: e.MTU, complete: true,
 	}
 	for ttl := e.Trace.First(); ttl <= e.Trace.Last(); ttl++ {
 		f.complete = f.complete && e.Trace.Complete(ttl)

@@ -54,6 +54,9 @@ type Evidence struct {
 
 	// Loose is the same trace with answers believed that bring back another sequence number.
 	Loose *View
+
+	// MTU is what a search for it has found; nil: there was none.
+	MTU *PathMTU
 }
 
 // View is one trace.
@@ -80,6 +83,6 @@ func Findings(e Evidence) []Finding {
 // families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
 func families() []func(*facts) []Finding {
 	return []func(*facts) []Finding{
-		state, impostor, gateway, dropped, refused, loop, nat, headers, sequence, balanced, wayBack, limited, lost,
+		state, impostor, gateway, dropped, refused, narrowed, loop, nat, headers, sequence, balanced, wayBack, limited, lost,
 	}
 }

@@ -91,12 +91,14 @@ type run struct {
 	path    trace.PathOptions
 	run     trace.Options
 	explain bool // ask detect.Questions
+	mtu     *detect.PathMTU
 }
 
 // option reads one word of how the trace is made:
 //
 //	bare ecn ack df loose alone (no further traces)
 //	bare-ack (SYN+ACKs come as ACKs)
+//	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
 //	port=N tos=N length=N first=N max=N q=N source=ADDR
 func (r *run) option(word string) {
 	name, value, _ := strings.Cut(word, "=")
@@ -116,6 +118,13 @@ func (r *run) option(word string) {
 		r.run.Loose = true
 	case "alone":
 		r.explain = false
+	case "mtu":
+		r.mtu = &detect.PathMTU{}
+		how := ""
+		if _, err := fmt.Sscanf(strings.ReplaceAll(value, "/", " "), "%d %d %d %s", &r.mtu.Size, &r.mtu.First, &r.mtu.TTL, &how); err != nil {
+			r.tb.Fatalf("%q: %v", word, err)
+		}
+		r.mtu.Narrow, r.mtu.BlackHole = r.mtu.Size < r.mtu.First, how == "hole"
 	case "port":
 		r.path.Target = netip.AddrPortFrom(r.path.Target.Addr(), uint16(n))
 	case "tos":
@@ -172,7 +181,7 @@ func (r *run) view(o trace.PathOptions, ro trace.Options) detect.View {
 
 // evidence makes the trace and what else is asked for.
 func (r *run) evidence() detect.Evidence {
-	e := detect.Evidence{View: r.view(r.path, r.run)}
+	e := detect.Evidence{View: r.view(r.path, r.run), MTU: r.mtu}
 	if !r.explain {
 		return e
 	}

@@ -1,0 +1,61 @@
+package detect_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"tcptraceroute/detect"
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+)
+
+// A reset beside the target's SYN+ACK is somebody else's where it has another TTL.
+func TestInjectedReset(t *testing.T) {
+	source, target := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("198.51.100.9:443")
+	answer := func(flags packet.Flags, ttl uint8, fate trace.Fate) trace.Result {
+		b, err := packet.AppendTCP(nil, &packet.Segment{Src: target, Dst: source, TTL: ttl, Flags: flags, Ack: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := new(packet.Reply)
+		if err := packet.Parse(b, r); err != nil {
+			t.Fatal(err)
+		}
+		sent := time.Unix(0, 0)
+		return trace.Result{
+			Probe: packet.Probe{Src: source, Dst: target, TTL: 7, Seq: 7, Flags: packet.SYN}, N: 1, Fate: fate,
+			Sent: sent, Recv: sent.Add(time.Millisecond), Reply: r,
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		ttl  uint8 // of the reset; 0: there is none
+		want string
+	}{
+		{"a reset from nearer", 61, "reset-on-path likely 6-7, port-open certain 7-7"},
+		{"a reset from the target itself", 58, "port-open certain 7-7"},
+		{"no reset", 0, "port-open certain 7-7"},
+	} {
+		o := trace.PathOptions{Source: source, Target: target, FirstTTL: 7, MaxTTL: 8, Queries: 1}
+		v := detect.View{Trace: trace.NewTrace(o), Options: o}
+		v.Trace.Add(answer(packet.SYN|packet.ACK, 58, trace.Answered))
+		if tt.ttl > 0 {
+			v.Trace.Add(answer(packet.RST|packet.ACK, tt.ttl, trace.Duplicate))
+		}
+		v.Trace.Finish()
+		got := ""
+		for i, s := range text(detect.Findings(detect.Evidence{View: v})) {
+			if i > 0 {
+				got += ", "
+			}
+			got += s
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	if all := detect.Findings(detect.Evidence{}); all != nil {
+		t.Errorf("without a trace: %v", all)
+	}
+}
