@@ -27,8 +27,9 @@ var layers = map[string]struct {
 	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // what others have made
 	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                      // packets for Wireshark
 	"report/live":       {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the screen; the terminal library
+	"report/picture":    {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the path drawn
 	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                          // for tests
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/live"}},
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"sim/tun":           {ours: []string{"sim"}},
@@ -39,17 +40,18 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace":         {"sim"},
-	"detect":        {"sim"},
-	"report":        {"sim"},
-	"report/schema": {"report/scene"},
-	"report/export": {"report/scene"},
-	"report/pcapng": {"report", "report/scene", "report/schema"},
-	"internal/cli":  {"lab", "sim"},
-	"test":          {"packet", "names", "sim", "sim/tun"},
-	"wire":          {"lab", "trace"},
-	"sim":           {"lab"},
-	"sim/tun":       {"lab", "packet"},
+	"trace":          {"sim"},
+	"detect":         {"sim"},
+	"report":         {"sim"},
+	"report/schema":  {"report/scene"},
+	"report/export":  {"report/scene"},
+	"report/picture": {"report/scene"},
+	"report/pcapng":  {"report", "report/scene", "report/schema"},
+	"internal/cli":   {"lab", "sim"},
+	"test":           {"packet", "names", "sim", "sim/tun"},
+	"wire":           {"lab", "trace"},
+	"sim":            {"lab"},
+	"sim/tun":        {"lab", "packet"},
 }
 
 func TestLayers(t *testing.T) {

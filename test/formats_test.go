@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -160,6 +161,16 @@ func readable(t *testing.T, format, text string) {
 			if !json.Valid([]byte(line)) {
 				fail(fmt.Errorf("not JSON: %q", line))
 			}
+		}
+	case "svg":
+		if err := xml.Unmarshal([]byte(text), new(struct{})); err != nil {
+			fail(err)
+		}
+	case "dot":
+		cmd := exec.Command("dot", "-Tcanon")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fail(fmt.Errorf("%w: %s", err, out))
 		}
 	case "csv":
 		if _, err := csv.NewReader(strings.NewReader(text)).ReadAll(); err != nil {

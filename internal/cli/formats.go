@@ -15,6 +15,7 @@ import (
 	"tcptraceroute/names"
 	"tcptraceroute/report"
 	"tcptraceroute/report/export"
+	"tcptraceroute/report/picture"
 	"tcptraceroute/report/schema"
 	"tcptraceroute/trace"
 )
@@ -50,6 +51,15 @@ var formats = []format{
 	}},
 	{"atlas", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return export.NewAtlas(p.stdout, run, t)
+	}},
+	{"dot", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return picture.NewDOT(p.stdout, run, t)
+	}},
+	{"mermaid", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return picture.NewMermaid(p.stdout, run, t)
+	}},
+	{"svg", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return picture.NewSVG(p.stdout, run, t)
 	}},
 }
 

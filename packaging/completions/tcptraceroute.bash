@@ -9,7 +9,7 @@ _tcptraceroute() {
 	-i) COMPREPLY=($(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$cur")); return ;;
 	--syn) COMPREPLY=($(compgen -W "bare linux" -- "$cur")); return ;;
 	--mmdb) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	--format) COMPREPLY=($(compgen -W "text json jsonl csv mtr-json atlas" -- "$cur")); return ;;
+	--format) COMPREPLY=($(compgen -W "text json jsonl csv mtr-json atlas dot mermaid svg" -- "$cur")); return ;;
 	--pcap) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--color) COMPREPLY=($(compgen -W "auto always never" -- "$cur")); return ;;
 	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;

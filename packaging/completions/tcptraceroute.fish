@@ -40,7 +40,7 @@ complete -c tcptraceroute -l as-dns -d 'ask the DNS who owns public addresses th
 complete -c tcptraceroute -l json -d 'the trace as one JSON document'
 complete -c tcptraceroute -l jsonl -d 'a line of JSON for each event, when it happens'
 complete -c tcptraceroute -l csv -d 'a table with a row for each probe'
-complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas' -d 'one of text, json, jsonl, csv, mtr-json, atlas (text)'
+complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas dot mermaid svg' -d 'one of text, json, jsonl, csv, mtr-json, atlas, dot, mermaid, svg (text)'
 complete -c tcptraceroute -l pcap -r -F -d 'write every probe and every answer to it, as pcapng; -: standard output'
 complete -c tcptraceroute -l color -x -a 'auto always never' -d 'colours in the text: where it goes to a terminal (auto), always or never'
 complete -c tcptraceroute -l live -d 'a screen of rounds that goes on: loss, times, history and changes of each hop (--interval, -c)'
