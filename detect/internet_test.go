@@ -143,6 +143,10 @@ func TestInternet(t *testing.T) {
 				Target: netip.AddrPortFrom(p.Target.Addr, sim.InternetPort), Source: source, Options: linuxSYN(t),
 				Rand: rand.New(rand.NewPCG(uint64(i), 1)),
 			}}
+			// What is asked, and how, differs from path to path.
+			for _, w := range [][]string{nil, {"alone"}, {"bare"}, {"ecn", "tos=186", "q=6"}}[i%4] {
+				r.option(w)
+			}
 			findings = detect.Findings(r.evidence())
 		})
 		bad := false
@@ -177,7 +181,7 @@ func (x *truth) missed(findings []detect.Finding) string {
 		return slices.ContainsFunc(findings, func(f detect.Finding) bool { return slices.Contains(codes, f.Code) })
 	}
 	switch act := x.action(); {
-	case act == sim.Drop && !has(detect.FilteredPort, detect.FilteredSYN, detect.FilteredTCP, detect.PathEnds):
+	case act == sim.Drop && !has(detect.FilteredPort, detect.FilteredSYN, detect.FilteredTCP, detect.PathEnds, detect.Filtered):
 		return "the firewall that drops was not found"
 	case act == sim.Reject && !has(detect.RejectedByRouter):
 		return "the firewall that rejects was not found"
