@@ -16,6 +16,7 @@ const (
 	// Where the probes end without a word.
 	FilteredPort Code = "filtered-port"
 	FilteredSYN  Code = "filtered-syn"
+	FilteredACK  Code = "filtered-ack"
 	FilteredTCP  Code = "filtered-tcp"
 	PathEnds     Code = "path-ends"
 	Filtered     Code = "filtered"
@@ -54,7 +55,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway,
-		FilteredPort, FilteredSYN, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
+		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, DSCPChanged, ECNErased, HeaderRewritten,
 		LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,

@@ -105,11 +105,10 @@ func (d *drop) reach(p *path) int {
 func (d *drop) finding() Finding {
 	x := Finding{Weight: weightFatal, Confidence: Certain, After: d.last, Before: d.last + 1}
 	port := d.target.Port()
-	what := fmt.Sprintf("SYNs to port %d", port)
-	if d.options.Protocol == packet.ProtoEcho {
-		what = "ICMP echo requests"
-	} else if d.options.Flags.Has(packet.ACK) {
-		what = fmt.Sprintf("ACKs to port %d", port)
+	kind := d.kind()
+	what := kind
+	if d.options.Protocol == packet.ProtoTCP {
+		what = fmt.Sprintf("%s to port %d", kind, port)
 	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%s got to %s, and no farther: %s behind it were silent.", what, d.hopName(d.last), times(d.silentHops(), "hop", "hops")))
 
@@ -131,9 +130,10 @@ func (d *drop) finding() Finding {
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s answered.", who, d.who(p, n)))
 		return true
 	}
-	flow := passed(d.flow, "The same SYNs from another source port")
-	other := d.port != nil && passed(d.port, fmt.Sprintf("SYNs to port %d", d.port.target.Port()))
+	flow := passed(d.flow, fmt.Sprintf("The same %s from another source port", kind))
+	other := d.port != nil && passed(d.port, fmt.Sprintf("%s to port %d", kind, d.port.target.Port()))
 	ack := passed(d.ack, fmt.Sprintf("ACKs to port %d", port))
+	syn := passed(d.syn, fmt.Sprintf("SYNs to port %d", port))
 	echo := passed(d.echo, "ICMP echo requests")
 	if before > 0 {
 		x.Before = before
@@ -145,6 +145,10 @@ func (d *drop) finding() Finding {
 		x.Code, x.Confidence, x.Weight = BrokenBranch, Likely, weightFatal
 		x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", port, place)
 		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, if it is always the same source ports; or it was broken for a moment. Ask %s.", whom)
+	case syn:
+		x.Code, x.Weight = FilteredACK, weightNotice
+		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s, where SYNs pass", place)
+		x.Advice = "A firewall that keeps track of connections is there. Connections are not harmed: trace without -A."
 	case other:
 		x.Code = FilteredPort
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
@@ -156,11 +160,15 @@ func (d *drop) finding() Finding {
 		x.Code = FilteredSYN
 		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
 		x.Advice = fmt.Sprintf("A packet filter there lets packets of established connections pass, and drops what opens one. Ask %s.", whom)
+	case echo && !d.asks() && d.syn == nil:
+		x.Code, x.Confidence = Filtered, Possible
+		x.Title = fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
+		x.Advice = "A firewall that keeps track of connections drops ACKs without one, or one drops all TCP: trace without -A."
 	case echo:
 		x.Code, x.Confidence = FilteredTCP, Likely
 		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
 		x.Advice = fmt.Sprintf("A firewall there drops TCP to this target, or all of it but some ports that were not tried. Ask %s.", whom)
-	case d.echo != nil || d.port != nil || d.ack != nil:
+	case d.echo != nil || d.port != nil || d.ack != nil || d.syn != nil:
 		x.Code, x.Confidence = PathEnds, Possible
 		x.Title = fmt.Sprintf("Nothing gets farther than %s", d.hopName(d.last))
 		x.Advice = fmt.Sprintf("Either a firewall behind it drops everything to this target, or the path is broken there, or the target is down: these look the same from here. Ask %s.", d.owner(d.last, d.last))

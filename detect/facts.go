@@ -11,16 +11,17 @@ import (
 
 // facts are the evidence in the form that findings are made from.
 type facts struct {
-	*path                              // the trace itself
-	echo, ack, port, flow, loose *path // nil: there was none
-	counts                       trace.Counts
-	mtu                          *PathMTU
-	complete                     bool // the trace came to its end: silence means something
+	*path                            // the trace itself
+	echo, ack, syn, port, flow *path // nil: there was none
+	loose                      *path
+	counts                     trace.Counts
+	mtu                        *PathMTU
+	complete                   bool // the trace came to its end: silence means something
 }
 
 func read(e *Evidence) *facts {
 	f := &facts{
-		path: newPath(&e.View), echo: newPath(e.Echo), ack: newPath(e.ACK), port: newPath(e.Port), flow: newPath(e.Flow),
+		path: newPath(&e.View), echo: newPath(e.Echo), ack: newPath(e.ACK), syn: newPath(e.SYN), port: newPath(e.Port), flow: newPath(e.Flow),
 		loose: newPath(e.Loose), counts: e.Counts, mtu: e.MTU, complete: true,
 	}
 	for ttl := e.Trace.First(); ttl <= e.Trace.Last(); ttl++ {
@@ -175,17 +176,31 @@ func (p *path) first() int {
 func (f *facts) others() []witness {
 	var all []witness
 	for _, w := range []witness{
-		{f.echo, "ICMP echo requests"}, {f.ack, "ACK segments"}, {f.flow, "SYNs from another source port"},
+		{f.echo, "ICMP echo requests"}, {f.ack, "ACKs"}, {f.syn, "SYNs"}, {f.flow, f.kind() + " from another source port"},
 	} {
 		if w.path != nil {
 			all = append(all, w)
 		}
 	}
 	if f.port != nil {
-		all = append(all, witness{f.port, fmt.Sprintf("SYNs to port %d", f.port.target.Port())})
+		all = append(all, witness{f.port, fmt.Sprintf("%s to port %d", f.kind(), f.port.target.Port())})
 	}
 	return all
 }
+
+// kind is what the trace sends.
+func (p *path) kind() string {
+	switch {
+	case p.options.Protocol == packet.ProtoEcho:
+		return "ICMP echo requests"
+	case p.asks():
+		return "SYNs"
+	}
+	return "ACKs"
+}
+
+// asks reports whether the probes ask for a connection.
+func (p *path) asks() bool { return p.options.Flags&(packet.SYN|packet.ACK) != packet.ACK }
 
 // witness is a trace of another kind.
 type witness struct {

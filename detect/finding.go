@@ -49,6 +49,7 @@ type Evidence struct {
 	// Further traces of the same path, to tell cases apart; nil where there was none.
 	Echo *View // with ICMP echo requests
 	ACK  *View // with ACK segments in place of SYNs
+	SYN  *View // with SYNs in place of ACKs
 	Port *View // to another port
 	Flow *View // the same, from another source port
 

@@ -83,7 +83,7 @@ func (f *facts) neighbour() Finding {
 		Title: fmt.Sprintf("Port %d is reset by something right in front of the target, %s", f.target.Port(), f.between(after, d)),
 		Evidence: []string{
 			f.answerText(f.path),
-			fmt.Sprintf("For SYNs to port %d: %s", f.port.target.Port(), f.answerText(f.port)),
+			fmt.Sprintf("For %s to port %d: %s", f.kind(), f.port.target.Port(), f.answerText(f.port)),
 			fmt.Sprintf("For ICMP echo requests: %s", f.answerText(f.echo)),
 			"These two agree, and the reset has come another way.",
 		},

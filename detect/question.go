@@ -15,6 +15,7 @@ const (
 	AskFlow  Ask = iota // the same from another source port
 	AskPort             // to another port
 	AskACK              // with ACKs in place of SYNs
+	AskSYN              // with SYNs in place of ACKs
 	AskEcho             // with ICMP echo requests
 	AskLoose            // with answers believed that bring back another sequence number
 )
@@ -55,6 +56,8 @@ func Questions(e Evidence) []Question {
 			o.Target = otherPort(o)
 		case AskACK:
 			o.Flags = packet.ACK
+		case AskSYN:
+			o.Flags = packet.SYN
 		case AskEcho:
 			o.Protocol = packet.ProtoEcho
 		}
@@ -73,8 +76,10 @@ func Questions(e Evidence) []Question {
 		last := f.lastRouter()
 		ask(AskFlow, f.first())
 		ask(AskPort, last)
-		if !f.options.Flags.Has(packet.ACK) {
+		if f.asks() {
 			ask(AskACK, last)
+		} else {
+			ask(AskSYN, last)
 		}
 		ask(AskEcho, last)
 	}
@@ -110,6 +115,8 @@ func (e *Evidence) Answer(q Question, v View) {
 		e.Port = &v
 	case AskACK:
 		e.ACK = &v
+	case AskSYN:
+		e.SYN = &v
 	case AskEcho:
 		e.Echo = &v
 	case AskLoose:

@@ -89,6 +89,8 @@ func (p *program) kinds(questions []detect.Question) string {
 			kinds = append(kinds, fmt.Sprintf("to port %d", q.Options.Target.Port()))
 		case detect.AskACK:
 			kinds = append(kinds, "ACKs")
+		case detect.AskSYN:
+			kinds = append(kinds, "SYNs")
 		case detect.AskEcho:
 			kinds = append(kinds, "ICMP echo")
 		case detect.AskLoose:
