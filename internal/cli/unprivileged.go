@@ -36,7 +36,7 @@ type unprivilegedConfig struct {
 
 func unprivilegedOptions() []option {
 	return []option{
-		{long: "unprivileged", brief: "no root needed", help: "trace by ordinary connections, as is done anyway where the program has no right to raw sockets", set: do(func(c *config) { c.unprivileged = true })},
+		{long: "unprivileged", help: "trace by ordinary connections, as is done anyway where the program has no right to raw sockets", set: do(func(c *config) { c.unprivileged = true })},
 	}
 }
 
