@@ -41,6 +41,9 @@ func impostor(f *facts) []Finding {
 	x.Code = TCPProxy
 	x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
 	x.Advice = "A SYN proxy, a load balancer or a transparent proxy accepts the connection in the target's name. That it is accepted doesn't mean that the target is up, or that the port is open there."
+	if d <= gatewayDistance {
+		x.Advice += " So near to this host it may be the gateway of a container or a virtual machine, or a security program."
+	}
 	x.Weight = weightTrap
 	return []Finding{x}
 }

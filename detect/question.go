@@ -31,6 +31,7 @@ const (
 	questionQueries = 2           // probes a hop
 	questionWait    = time.Second // what is there has answered by then, mostly
 	lookBack        = 2           // hops before the place in question that are asked again
+	lookAhead       = 8           // hops by which another flow's way may be longer
 )
 
 // Questions are the traces that would tell more of a path than the trace that was made: none where nothing is in doubt.
@@ -52,6 +53,10 @@ func Questions(e Evidence) []Question {
 		o.Ports, o.Queries, o.Wait, o.Patient, o.Length = nil, questionQueries, questionWait, false, 0
 		o.FirstTTL = max(f.first(), from)
 		switch a {
+		case AskFlow:
+			if d := f.distance(); d > 0 {
+				o.MaxTTL = min(f.maxTTL(), d+lookAhead)
+			}
 		case AskPort:
 			o.Target = otherPort(o)
 		case AskACK:
