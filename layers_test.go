@@ -28,7 +28,7 @@ var layers = map[string]struct {
 	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                      // packets for Wireshark
 	"report/live":       {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the screen; the terminal library
 	"report/picture":    {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the path drawn
-	"report/scene":      {ours: []string{"trace", "detect", "sim", "report"}},                                          // for tests
+	"report/scene":      {ours: []string{"packet", "trace", "detect", "sim", "report"}},                                // for tests
 	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
@@ -42,7 +42,7 @@ var layers = map[string]struct {
 var testLayers = map[string][]string{
 	"trace":          {"sim"},
 	"detect":         {"sim"},
-	"report":         {"sim"},
+	"report":         {"sim", "report/scene"},
 	"report/schema":  {"report/scene"},
 	"report/export":  {"report/scene"},
 	"report/picture": {"report/scene"},

@@ -18,7 +18,8 @@ type Run struct {
 	Interface string // that the probes leave by
 
 	Path          trace.PathOptions // with target and source
-	Length        int               // of a probe in bytes
+	Length        int               // of a probe in bytes; 0: not known
+	Connections   bool              // probes are the kernel's own connections: of their packets no more is known than of trace.ByKernel
 	Strict, Loose bool
 	Mark          uint32 // firewall mark of the probes; 0: none
 	Numeric       bool   // no names are looked up

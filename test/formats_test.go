@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/sys/unix"
 
 	"tcptraceroute/lab"
@@ -96,6 +98,7 @@ func TestFormatsAlone(t *testing.T) {
 		{"-q 2 -n 198.18.4.2 81", 0},
 		{"-q 1 -n -m 6 198.18.4.2 82", 1},
 		{"-q 1 -n -d 198.18.4.2 83", 0},
+		{"-q 1 -n --unprivileged -w 1 198.18.4.2 81", 0},
 		{"-q 1 -n nosuch.example", 1},
 		{"-q x 198.18.4.2", 1},
 		{"-s 192.0.2.99 -i nosuch0 198.18.4.2", 1},
@@ -152,14 +155,18 @@ func readable(t *testing.T, format, text string) {
 		return
 	}
 	switch format {
-	case "json", "mtr-json", "atlas":
+	case "mtr-json", "atlas":
 		if !json.Valid([]byte(text)) {
 			fail(fmt.Errorf("not JSON"))
 		}
+	case "json":
+		if err := bySchema(t, text); err != nil {
+			fail(err)
+		}
 	case "jsonl":
 		for line := range strings.Lines(text) {
-			if !json.Valid([]byte(line)) {
-				fail(fmt.Errorf("not JSON: %q", line))
+			if err := bySchema(t, line); err != nil {
+				fail(err)
 			}
 		}
 	case "svg":
@@ -177,6 +184,58 @@ func readable(t *testing.T, format, text string) {
 			fail(err)
 		}
 	}
+}
+
+// traceSchema is the published schema, as a validator.
+var traceSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	return jsonschema.NewCompiler().Compile("../report/schema/trace-1.json")
+})
+
+func bySchema(t *testing.T, text string) error {
+	t.Helper()
+	s, err := traceSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return s.Validate(v)
+}
+
+// TestFormatsHostile gives a router, the target and the machine names that would take over a terminal, a spreadsheet or a
+// page, and reads every format.
+func TestFormatsHostile(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+	bin := program(t)
+	var all sideBySide
+	for i, name := range []string{"=cmd|'/C'!A0", "\x1b]52;c;eA==\x07\x1b[2Jx", "\u202egpj.exe", "<script>alert(1)</script>", `"];"',\\`, "\xff\xc3\x9b31m"} {
+		h := p.Source
+		onlyFiles(t, h, "198.18.1.2 "+name+"\n198.18.2.2 "+name+"\n")
+		for _, format := range formatNames(t, bin) {
+			l := begun(t, h, bin, "--format %s -q 1 198.18.2.2 81", format)
+			all.begin(t, fmt.Sprint(i, format), func(t *testing.T) func(t *testing.T) {
+				return func(t *testing.T) {
+					o := l.outcome()
+					for _, c := range []byte(o.stdout + o.stderr) {
+						if (c < ' ' || c > '~') && c != '\n' {
+							t.Fatalf("byte %#x for %q: %v", c, name, o)
+						}
+					}
+					readable(t, format, o.stdout)
+					if o.code != 0 {
+						t.Errorf("%v", o)
+					}
+					if format == "csv" && strings.Contains(o.stdout, ",=") {
+						t.Errorf("a formula: %v", o)
+					}
+				}
+			})
+		}
+	}
+	all.finish(t)
 }
 
 // TestFormatsInterrupted ends runs by a signal at random instants: what is printed by then can be read.

@@ -123,10 +123,14 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() repo
 // describe says what a report may want to know of the run.
 func (p *program) describe(ctx context.Context) *report.Run {
 	hostname, _ := os.Hostname() // "": not known
+	length := p.plan.Length(p.path.Length)
+	if p.connecting {
+		length = 0 // the kernel's choice
+	}
 	return &report.Run{
 		Version: Version, Started: time.Now(),
 		Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
-		Path: p.path, Length: p.plan.Length(p.path.Length), Strict: p.strict, Loose: p.loose, Mark: p.mark,
+		Path: p.path, Length: length, Connections: p.connecting, Strict: p.strict, Loose: p.loose, Mark: p.mark,
 		Numeric: p.names == names.Never,
 		Name:    func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
 		Owner:   p.owner(ctx),

@@ -183,23 +183,34 @@ func (a *Atlas) sentSince(r *trace.Result) (n int) {
 
 func atlasReplyOf(r *trace.Result) atlasReply {
 	a := r.Reply
-	j := atlasReply{From: a.From().String(), TTL: new(a.IP.TTL), Size: a.IP.TotalLength}
-	switch a.Kind {
-	case packet.KindTCP:
+	seen := r.Evidence != trace.ByKernel // the packet itself
+	j := atlasReply{From: a.From().String()}
+	if seen || a.Kind != packet.KindTCP {
+		j.TTL = new(a.IP.TTL)
+	}
+	if seen {
+		j.Size = a.IP.TotalLength
+	}
+	switch {
+	case a.Kind == packet.KindTCP && !seen:
+		j.Flags = atlasFlags(a.TCP.Flags)
+		return j
+	case a.Kind == packet.KindTCP:
 		j.TOS, j.Flags, j.HdrOpts = a.IP.TOS, atlasFlags(a.TCP.Flags), atlasOptions(&a.TCP.Options)
 		return j
-	case packet.KindEcho:
+	case a.Kind == packet.KindEcho:
 		j.TOS = a.IP.TOS
 		return j
 	}
 	q := &a.Quote.IP
-	if q.TTL != 1 {
+	quoted := q.Version != 0
+	if quoted && q.TTL != 1 {
 		j.ITTL = new(q.TTL)
 	}
-	if q.TOS != 0 || r.Probe.TOS != 0 {
+	if quoted && (q.TOS != 0 || r.Probe.TOS != 0) {
 		j.ITOS = new(q.TOS)
 	}
-	if q.Dst.IsValid() && q.Dst != r.Probe.Dst.Addr().WithZone("") {
+	if quoted && q.Dst != r.Probe.Dst.Addr().WithZone("") {
 		j.EDst = q.Dst.String()
 	}
 	j.Err, j.MTU, j.ICMPExt = atlasError(a), a.MTU, atlasExtensionsOf(&a.Extensions)

@@ -69,8 +69,18 @@ func columns() []column {
 		ofReply("icmp_type", icmpOnly(func(a *packet.Reply) string { return decimal(a.Type) })),
 		ofReply("icmp_code", icmpOnly(func(a *packet.Reply) string { return decimal(a.Code) })),
 		ofReply("mtu_bytes", icmpOnly(func(a *packet.Reply) string { return unlessZero(a.MTU) })),
-		ofReply("reply_ttl", func(_ *CSV, a *packet.Reply) string { return decimal(a.IP.TTL) }),
-		ofReply("quoted_ttl", icmpOnly(func(a *packet.Reply) string { return decimal(a.Quote.IP.TTL) })),
+		{"reply_ttl", func(_ *CSV, r *trace.Result) string {
+			if r.Reply == nil || r.Evidence == trace.ByKernel && r.Reply.Kind == packet.KindTCP {
+				return ""
+			}
+			return decimal(r.Reply.IP.TTL)
+		}},
+		ofReply("quoted_ttl", icmpOnly(func(a *packet.Reply) string {
+			if a.Quote.Bytes == 0 {
+				return ""
+			}
+			return decimal(a.Quote.IP.TTL)
+		})),
 		{"changes", func(_ *CSV, r *trace.Result) string { return changes(r) }},
 		ofReply("mpls", icmpOnly(mpls)),
 		ofReply("interface", icmpOnly(interfaces)),
@@ -84,8 +94,8 @@ func columns() []column {
 			return r.Sent.UTC().Format("2006-01-02T15:04:05.000000000Z")
 		}},
 		{"source_port", func(_ *CSV, r *trace.Result) string { return decimal(r.Probe.Src.Port()) }},
-		{"ip_id", func(_ *CSV, r *trace.Result) string {
-			if r.Probe.Src.Addr().Is6() {
+		{"ip_id", func(c *CSV, r *trace.Result) string {
+			if r.Probe.Src.Addr().Is6() || c.run.Connections {
 				return ""
 			}
 			return decimal(r.Probe.ID)

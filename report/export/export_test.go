@@ -308,9 +308,10 @@ func TestAtlas(t *testing.T) {
 		"odd code":     {scene.Scene{Network: "router 198.51.100.1\nrouter 198.51.100.5 reject=11\ntarget 203.0.113.9"}, []string{`"err":11`}},
 		"late": {scene.Scene{Network: "router 198.51.100.1 late=1/1005ms\nrouter *\ntarget 203.0.113.9 open", Path: trace.PathOptions{Wait: time.Second}},
 			[]string{`{"x":"*"}`, `"late":`}},
-		"echo":  {scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9", Path: trace.PathOptions{Protocol: packet.ProtoEcho}}, []string{`"proto":"ICMP"`}},
-		"ports": {scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9 open", Path: trace.PathOptions{Ports: []uint16{5000, 5001}}}, []string{`"paris_id":0`}},
-		"stop":  {scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9 filtered", Stop: time.Nanosecond}, []string{`"result":[`}},
+		"echo":    {scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9", Path: trace.PathOptions{Protocol: packet.ProtoEcho}}, []string{`"proto":"ICMP"`}},
+		"ports":   {scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9 open", Path: trace.PathOptions{Ports: []uint16{5000, 5001}}}, []string{`"paris_id":0`}},
+		"connect": {path.Connections(), []string{`"flags":"SA"}`, `"ttl":255,"rtt":2}`}},
+		"stop":    {scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9 filtered", Stop: time.Nanosecond}, []string{`"result":[`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := play(t, tt.scene, export.NewAtlas)

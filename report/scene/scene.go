@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tcptraceroute/detect"
+	"tcptraceroute/packet"
 	"tcptraceroute/report"
 	"tcptraceroute/sim"
 	"tcptraceroute/trace"
@@ -113,4 +114,16 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 	if err := w.Finish(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Connections makes the scene one without privileges: what the kernel doesn't tell is not in the results.
+func (s Scene) Connections() Scene {
+	s.Edit = func(r *report.Run) { r.Connections, r.Length = true, 0 }
+	s.Change = func(r trace.Result) trace.Result {
+		if r.Reply != nil {
+			r.Reply.Quote, r.Evidence = packet.Quote{}, trace.ByKernel
+		}
+		return r
+	}
+	return s
 }

@@ -45,8 +45,12 @@ func optionsOf(r *report.Run) options {
 	if p.Target.Addr().Is6() {
 		family = 6
 	}
+	mode := "raw"
+	if r.Connections {
+		mode = "connect"
+	}
 	return options{
-		Family: family, Protocol: p.Protocol.String(),
+		Family: family, Protocol: p.Protocol.String(), Mode: mode,
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, Parallel: p.Parallel,
 		WaitMS: milliseconds(p.Wait), Patient: p.Patient, SpacingMS: milliseconds(p.Spacing),
 		Flags: flags(p.Flags), TOS: p.TOS, Length: r.Length, DontFragment: p.DontFragment,
@@ -109,12 +113,12 @@ func hopsOf(rec *report.Record, run *report.Run, whole bool) []hop {
 				h.Unknown++
 			}
 			if whole {
-				h.Probes = append(h.Probes, probeOf(r))
+				h.Probes = append(h.Probes, probeOf(r, run.Connections))
 			}
 		}
 		if whole {
 			for _, r := range e.Notices {
-				h.Notices = append(h.Notices, probeOf(r))
+				h.Notices = append(h.Notices, probeOf(r, run.Connections))
 			}
 		}
 		hops = append(hops, h)
@@ -181,17 +185,23 @@ func totalsOf(rec *report.Record, c trace.Counts) totals {
 	return t
 }
 
-func probeOf(r trace.Result) probe {
+// probeOf is a result. Of a connection the kernel made the packet, and only what it was asked for is known.
+func probeOf(r trace.Result, connection bool) probe {
 	p := &r.Probe
 	v4 := p.Src.Addr().Is4()
 	j := probe{
 		N: r.N, TTL: p.TTL, Fate: r.Fate.String(), Sent: instant(r.Sent),
-		IPID: only(v4, p.ID), FlowLabel: only(!v4, p.FlowLabel), TOS: p.TOS, DontFragment: p.DontFragment,
-		Length: p.HeaderLength() + p.PayloadLength(),
+		TOS: p.TOS, DontFragment: p.DontFragment,
 	}
-	if p.Protocol == packet.ProtoEcho {
+	if !connection {
+		j.IPID, j.FlowLabel, j.Length = only(v4, p.ID), only(!v4, p.FlowLabel), p.HeaderLength()+p.PayloadLength()
+	}
+	switch {
+	case connection:
+		j.SourcePort, j.Flags = new(p.Src.Port()), flags(p.Flags)
+	case p.Protocol == packet.ProtoEcho:
 		j.Echo = &echo{p.Src.Port(), p.EchoSeq}
-	} else {
+	default:
 		j.SourcePort, j.Sequence, j.Flags, j.Window = new(p.Src.Port()), new(p.Seq), flags(p.Flags), new(p.Window)
 		j.Ack, j.TCPOptions = only(p.Flags.Has(packet.ACK), p.Ack), tcpOptions(&p.Options)
 	}
@@ -223,7 +233,13 @@ func replyOf(r trace.Result) *reply {
 	j := &reply{
 		Address: a.From().String(), Received: instant(r.Recv), RTTMS: milliseconds(r.RTT()),
 		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: kinds[a.Kind],
-		TTL: a.IP.TTL, TOS: a.IP.TOS, IPID: only(v4, a.IP.ID), Length: a.IP.TotalLength,
+	}
+	seen := r.Evidence != trace.ByKernel // the packet itself
+	if seen || a.Kind != packet.KindTCP {
+		j.TTL, j.TOS = new(a.IP.TTL), new(a.IP.TOS)
+	}
+	if seen {
+		j.IPID, j.Length = only(v4, a.IP.ID), a.IP.TotalLength
 	}
 	switch a.Kind {
 	case packet.KindEcho:
@@ -232,8 +248,11 @@ func replyOf(r trace.Result) *reply {
 	case packet.KindTCP:
 		t := &a.TCP
 		j.TCP = &tcp{
-			State: state(t.Flags), SourcePort: t.SrcPort, Flags: flags(t.Flags), Sequence: t.Seq, Ack: t.Ack, Window: t.Window,
-			TCPOptions: tcpOptions(&t.Options),
+			State: state(t.Flags), SourcePort: t.SrcPort, Flags: flags(t.Flags),
+			Sequence: only(seen, t.Seq), Ack: only(seen, t.Ack), Window: only(seen, t.Window),
+		}
+		if seen {
+			j.TCP.TCPOptions = tcpOptions(&t.Options)
 		}
 		return j
 	}

@@ -155,6 +155,7 @@ var scenes = map[string]scene.Scene{
 	"odd":      {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Change: odd},
 	"echo":     {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9", Path: trace.PathOptions{Protocol: packet.ProtoEcho}},
 	"MSS":      {Network: "router 198.51.100.1 set-mss=1300\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Path: everything.Path},
+	"connect":  everything.Connections(),
 	"no reply": {Network: "router *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{FirstTTL: 3, MaxTTL: 4}},
 }
 
@@ -170,6 +171,22 @@ func TestSchema(t *testing.T) {
 				validate(t, strict, line)
 			}
 		})
+	}
+}
+
+// Without privileges nothing is told that nobody knows: the numbers of packets that the kernel made, and of those that it didn't
+// show.
+func TestConnections(t *testing.T) {
+	out := string(document(t, everything.Connections()))
+	for _, name := range []string{"sequence", "acknowledgement", "window", "ip_id", "quote", "tcp_checksum", "length_bytes"} {
+		if strings.Contains(out, `"`+name+`":`) {
+			t.Errorf("there is a %s in\n%s", name, out)
+		}
+	}
+	for _, want := range []string{`"mode": "connect"`, `"evidence": "kernel"`, `"state": "open"`, `"mpls": [`, `"ttl": 255`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s", want)
+		}
 	}
 }
 

@@ -65,6 +65,7 @@ type source struct {
 type options struct {
 	Family       int         `json:"family"`
 	Protocol     string      `json:"protocol"`
+	Mode         string      `json:"mode"` // raw, connect
 	FirstTTL     int         `json:"first_ttl"`
 	MaxTTL       int         `json:"max_ttl"`
 	Queries      int         `json:"queries"`
@@ -74,7 +75,7 @@ type options struct {
 	SpacingMS    float64     `json:"spacing_ms"`
 	Flags        []string    `json:"flags"`
 	TOS          int         `json:"tos"`
-	Length       int         `json:"length_bytes"`
+	Length       int         `json:"length_bytes,omitempty"`
 	DontFragment bool        `json:"dont_fragment"`
 	TCPOptions   []tcpOption `json:"tcp_options,omitempty"`
 	SourcePorts  []uint16    `json:"source_ports,omitempty"` // where probes take them in turn
@@ -136,7 +137,7 @@ type probe struct {
 	FlowLabel    *uint32     `json:"flow_label,omitempty"`  // IPv6
 	TOS          uint8       `json:"tos"`
 	DontFragment bool        `json:"dont_fragment,omitempty"`
-	Length       int         `json:"length_bytes"`
+	Length       int         `json:"length_bytes,omitempty"`
 	Sequence     *uint32     `json:"sequence,omitempty"`
 	Ack          *uint32     `json:"acknowledgement,omitempty"`
 	Flags        []string    `json:"flags,omitzero"`
@@ -155,10 +156,10 @@ type reply struct {
 	Evidence   string      `json:"evidence"`
 	Verified   bool        `json:"verified"`
 	Kind       string      `json:"kind"`
-	TTL        uint8       `json:"ttl"`
-	TOS        uint8       `json:"tos"`
+	TTL        *uint8      `json:"ttl,omitempty"`
+	TOS        *uint8      `json:"tos,omitempty"`
 	IPID       *uint16     `json:"ip_id,omitempty"`
-	Length     int         `json:"length_bytes"`
+	Length     int         `json:"length_bytes,omitempty"`
 	ICMP       *icmp       `json:"icmp,omitempty"`
 	TCP        *tcp        `json:"tcp,omitempty"`
 	Echo       *echo       `json:"echo,omitempty"`
@@ -179,9 +180,9 @@ type tcp struct {
 	State      string      `json:"state"` // open, closed, other
 	SourcePort uint16      `json:"source_port"`
 	Flags      []string    `json:"flags"`
-	Sequence   uint32      `json:"sequence"`
-	Ack        uint32      `json:"acknowledgement"`
-	Window     uint16      `json:"window"`
+	Sequence   *uint32     `json:"sequence,omitempty"`
+	Ack        *uint32     `json:"acknowledgement,omitempty"`
+	Window     *uint16     `json:"window,omitempty"`
 	TCPOptions []tcpOption `json:"tcp_options,omitempty"`
 }
 

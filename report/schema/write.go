@@ -73,7 +73,7 @@ func (l *Lines) Add(r trace.Result) error {
 	if r.Fate.Outcome() {
 		event = "probe"
 	}
-	return write(l.w, "", probeLine{event, probeOf(r)})
+	return write(l.w, "", probeLine{event, probeOf(r, l.run.Connections)})
 }
 
 // Finish writes the last line: how the trace ended, and its hops in figures.
