@@ -31,6 +31,22 @@ type Voucher interface {
 	KernelVouches()
 }
 
+// An Alarm is a timer that is set again and again. One that rings too early, for what it was set to before, does no harm.
+type Alarm interface {
+	Set(d time.Duration)
+	C() <-chan time.Time
+	Run()  // lets it ring until Stop; has a goroutine of its own
+	Stop() // is called once, at the end
+}
+
+// goAlarm is Go's timer.
+type goAlarm struct{ t *time.Timer }
+
+func (a goAlarm) Set(d time.Duration) { a.t.Reset(d) }
+func (a goAlarm) C() <-chan time.Time { return a.t.C }
+func (a goAlarm) Run()                {}
+func (a goAlarm) Stop()               { a.t.Stop() }
+
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
 type Plan interface {
 	// Next says what to do now. The engine asks again at once after every Move but a wait, and after a wait when its

@@ -31,6 +31,9 @@ type Options struct {
 	// own host knows (a next hop that does not resolve).
 	Fault func(packet.Probe) error
 
+	// NewAlarm, where it is set, makes a timer that is better than Go's; nil where there is none.
+	NewAlarm func() Alarm
+
 	// Observe, where it is set, sees every packet sent and received.
 	Observe func(Event)
 }
@@ -85,10 +88,22 @@ func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)
 	var wg sync.WaitGroup
 	in := newInbox()
 	wg.Go(func() { in.fill(receiving, conn) })
-	err := e.run(ctx, in)
+	alarm := newAlarm(&o)
+	wg.Go(alarm.Run)
+	err := e.run(ctx, in, alarm)
+	alarm.Stop()
 	stop()
 	wg.Wait()
 	return e.counts, err
+}
+
+func newAlarm(o *Options) Alarm {
+	if o.NewAlarm != nil {
+		if a := o.NewAlarm(); a != nil {
+			return a
+		}
+	}
+	return goAlarm{time.NewTimer(time.Hour)}
 }
 
 type engine struct {
@@ -165,9 +180,7 @@ func (q *queue) pop() {
 	}
 }
 
-func (e *engine) run(ctx context.Context, in *inbox) error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 	for {
 		// The plan first: it may want to take a probe back whose time is over.
 		wake, err := e.move(ctx, in)
@@ -192,7 +205,7 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 		if !wake.IsZero() {
 			pause = max(wake.Sub(now), minPause) + time.Microsecond
 		}
-		timer.Reset(pause)
+		alarm.Set(pause)
 		e.expected = now.Add(pause)
 		select {
 		case d := <-in.full:
@@ -201,7 +214,7 @@ func (e *engine) run(ctx context.Context, in *inbox) error {
 		case err := <-in.failed:
 			e.abandon(time.Now())
 			return fmt.Errorf("receiving: %w", err)
-		case <-timer.C:
+		case <-alarm.C():
 		case <-ctx.Done():
 			e.abandon(time.Now())
 			return context.Cause(ctx)

@@ -24,7 +24,6 @@ import (
 type Conn struct {
 	send4, send6 int
 	recv         *os.File
-	ring         ring // around recv
 	in           incoming
 	route        *router
 	clock        *clock
@@ -156,7 +155,6 @@ func (c *Conn) openReceiver() error {
 		return opError("packet socket", nil, err)
 	}
 	c.recv = os.NewFile(uintptr(fd), "packet socket")
-	c.ring = newRing(fd)
 	return nil
 }
 
@@ -482,8 +480,9 @@ func (c *Conn) Close() error {
 		}
 	}
 	if c.recv != nil {
-		errs = append(errs, c.recv.Close())
-		c.ring.close()
+		last := ring{-1, -1}
+		errs = append(errs, c.control("closing", nil, func(fd int) error { last = newRing(fd); return nil }), c.recv.Close())
+		last.close()
 	}
 	if c.route != nil {
 		errs = append(errs, c.route.Close())

@@ -21,7 +21,7 @@ var calls = [...]uint32{
 	unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT,
 
 	// threads, memory, time and signals of the Go runtime
-	unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_SCHED_YIELD,
+	unix.SYS_FUTEX, unix.SYS_TIMERFD_SETTIME, unix.SYS_TIMERFD_CREATE, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_SCHED_YIELD,
 	unix.SYS_SCHED_GETAFFINITY, unix.SYS_MADVISE, unix.SYS_MUNMAP, unix.SYS_GETRANDOM, unix.SYS_GETPID,
 	unix.SYS_GETTID, unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGACTION, unix.SYS_SIGALTSTACK,
 	unix.SYS_RESTART_SYSCALL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
@@ -80,6 +80,9 @@ func conditionalCalls(pid int) []conditional {
 				{2, all, []uint32{unix.NETLINK_ROUTE}},
 			},
 		}},
+
+		// What is left behind when sockets are closed (ring). Stream sockets talk to each other and to nobody else.
+		{unix.SYS_SOCKETPAIR, [][]argument{{{0, all, []uint32{unix.AF_UNIX}}, {1, socketType, []uint32{unix.SOCK_STREAM}}}}},
 
 		{unix.SYS_OPENAT, [][]argument{{{2, unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC, []uint32{unix.O_RDONLY}}}}},
 		{unix.SYS_FCNTL, [][]argument{{{1, all, []uint32{

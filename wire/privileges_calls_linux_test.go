@@ -65,6 +65,8 @@ func TestCallFilterArguments(t *testing.T) {
 		{"raw", unix.SYS_SOCKET, []uint64{unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP}, notPermitted},
 		{"raw with flags", unix.SYS_SOCKET, []uint64{unix.AF_INET6, unix.SOCK_RAW | unix.SOCK_CLOEXEC, unix.IPPROTO_RAW}, notPermitted},
 		{"raw, upper half set", unix.SYS_SOCKET, []uint64{unix.AF_INET | 1<<32, unix.SOCK_RAW | 1<<32, 0}, notPermitted},
+		{"pair of stream sockets", unix.SYS_SOCKETPAIR, []uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC, 0}, allowCall},
+		{"pair that could send to others", unix.SYS_SOCKETPAIR, []uint64{unix.AF_UNIX, unix.SOCK_DGRAM, 0}, notPermitted},
 		{"SCTP", unix.SYS_SOCKET, []uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP}, notPermitted},
 		{"packet", unix.SYS_SOCKET, []uint64{unix.AF_PACKET, unix.SOCK_DGRAM, 0}, notPermitted},
 		{"packet raw", unix.SYS_SOCKET, []uint64{unix.AF_PACKET, unix.SOCK_RAW, 0x300}, notPermitted},
@@ -169,7 +171,7 @@ func TestCallFilterWaysBack(t *testing.T) {
 		unix.SYS_PERSONALITY, unix.SYS_OPENAT2, unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO,
 		unix.SYS_FCHMODAT, unix.SYS_FCHOWNAT, unix.SYS_FCHMOD, unix.SYS_FCHOWN, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT2,
 		unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_MKDIRAT, unix.SYS_MKNODAT, unix.SYS_TRUNCATE, unix.SYS_FTRUNCATE,
-		unix.SYS_SETXATTR, unix.SYS_LISTEN, unix.SYS_ACCEPT4, unix.SYS_SOCKETPAIR, unix.SYS_SHMAT, unix.SYS_MREMAP,
+		unix.SYS_SETXATTR, unix.SYS_LISTEN, unix.SYS_ACCEPT4, unix.SYS_SHMAT, unix.SYS_MREMAP,
 		unix.SYS_PRLIMIT64, unix.SYS_SETPRIORITY, unix.SYS_REBOOT, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME,
 	} {
 		if got := ruling(t, vm, auditMachine, call); got != notImplemented {

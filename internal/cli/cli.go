@@ -550,7 +550,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 
 // engine is what the engine is told.
 func (p *program) engine(conn medium) trace.Options {
-	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault}
+	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault, NewAlarm: newAlarm}
 	if p.debug {
 		o.Observe = debug(p.stderr, p.connecting)
 		if !p.root {
@@ -559,6 +559,13 @@ func (p *program) engine(conn medium) trace.Options {
 	}
 	o.Observe = p.capture.observe(o.Observe)
 	return o
+}
+
+func newAlarm() trace.Alarm {
+	if a, err := wire.NewAlarm(); err == nil {
+		return a
+	}
+	return nil // then it is Go's timer
 }
 
 // warn says what was not as it should be.

@@ -1,0 +1,61 @@
+package wire
+
+import (
+	"os"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Alarm is a timer of the kernel's (timerfd_create(2)). A trace sets one again for each packet, often for less than a
+// millisecond. Go's own timers are exact to a millisecond where the program has nothing else to do, and as long as one is set the
+// runtime's monitoring thread wakes as often as the program does.
+type Alarm struct {
+	file *os.File
+	fd   int
+	c    chan time.Time
+}
+
+// NewAlarm opens one. It is not set.
+func NewAlarm() (*Alarm, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return nil, opError("timer", nil, err)
+	}
+	return &Alarm{os.NewFile(uintptr(fd), "timer"), fd, make(chan time.Time, 1)}, nil
+}
+
+// Set makes it ring once, d from now. A ring of an earlier setting may still come.
+func (a *Alarm) Set(d time.Duration) {
+	s := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(d), 1))}                                 // 0 would unset it
+	unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&s)), 0, 0, 0) // no error but for a bug
+	runtime.KeepAlive(a.file)
+}
+
+// C has a value when it has rung.
+func (a *Alarm) C() <-chan time.Time { return a.c }
+
+// Run lets it ring, until Stop, and closes it.
+func (a *Alarm) Run() {
+	defer a.file.Close()
+	raw, err := a.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	var count [8]byte
+	read := func(fd uintptr) bool {
+		n, _, _ := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
+		return int(n) == len(count)
+	}
+	for raw.Read(read) == nil {
+		select {
+		case a.c <- time.Time{}:
+		default: // the last ring has not been heard yet
+		}
+	}
+}
+
+// Stop ends Run. It must not be set afterwards.
+func (a *Alarm) Stop() { a.file.SetReadDeadline(time.Unix(1, 0)) }
