@@ -20,7 +20,8 @@ import (
 	"tcptraceroute/trace"
 )
 
-// A scenario is a network, what is asked of it, and what must be found: all of it, and nothing else. In testdata it is
+// A scenario is a network, what is asked of it, and what must be found: all of it, and nothing else. Each family of
+// findings has a file of them in testdata:
 //
 //	== NAME
 //	want CODE CONFIDENCE AFTER-BEFORE    one each; none: nothing is found
@@ -44,6 +45,10 @@ func scenarios(tb testing.TB) []scenario {
 	}
 	var all []scenario
 	for _, file := range files {
+		family := strings.TrimSuffix(filepath.Base(file), ".txt") + ".go"
+		if _, err := os.Stat(family); err != nil {
+			tb.Errorf("%s: there is no family %s", file, family)
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			tb.Fatal(err)
