@@ -431,7 +431,11 @@ func stamp(o *packet.Options, val uint32) bool {
 
 // nextID is a random IP ID, or echo sequence number, that no other probe in flight has; 0 is left to the kernel, which would fill it in.
 func (p *Path) nextID() uint16 {
-	if len(p.ids) > 1<<15 { // those long over may come again
+	most := 1 << 15
+	if p.rounds.on() {
+		most = keptIDs
+	}
+	if len(p.ids) > most { // those long over may come again
 		clear(p.ids)
 		for _, a := range p.pending {
 			p.ids[uint16(a.key.Tag)] = true

@@ -62,6 +62,9 @@ const (
 	// heldPause is how often plans that are held are asked whether they still are.
 	heldPause = 50 * time.Millisecond
 
+	// keptIDs is how many IP IDs are kept from coming again, so that what is kept doesn't grow for long.
+	keptIDs = 1 << 12
+
 	// roundsParallel is the default of Parallel: the interval, not the window, is what bounds the number in flight.
 	roundsParallel = 1024
 )

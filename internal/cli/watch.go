@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	runtimedebug "runtime/debug"
 	"strconv"
 	"time"
 
@@ -135,6 +136,7 @@ func (p *program) rounds(ctx context.Context, conn medium, seen seeing) (*trace.
 
 // live goes its rounds on a screen, until the user or a signal ends it.
 func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
+	runtimedebug.SetGCPercent(livePercent)
 	screen := live.New(p.screen(ctx))
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -157,6 +159,10 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	tally, start := screen.Tally()
 	return tally, start, counts, err
 }
+
+// livePercent is how much garbage there may be, as a share of what is in use, in a program that runs for days: half of
+// what the runtime allows by itself, for a collection every few seconds.
+const livePercent = 50
 
 // seeing is a reader of results that hands them on.
 type seeing = func(add func(trace.Result)) func(trace.Result)

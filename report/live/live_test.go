@@ -1,6 +1,8 @@
 package live
 
 import (
+	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -8,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -330,5 +333,43 @@ func TestTerminal(t *testing.T) {
 		if err != ErrNoTerminal {
 			t.Errorf("TERM=%s and no terminal: %v", term, err)
 		}
+	}
+}
+
+// TestRun ends the screen in every way, while results come in.
+func TestRun(t *testing.T) {
+	for name, end := range map[string]func(s *Screen, keys *os.File, cancel func()){
+		"finished":  func(s *Screen, _ *os.File, _ func()) { s.Finish() },
+		"key":       func(_ *Screen, keys *os.File, _ func()) { keys.WriteString("vjq") },
+		"cancelled": func(_ *Screen, _ *os.File, cancel func()) { cancel() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, keys, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			defer keys.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s := busy(Options{Colors: ManyColors, UTF8: true})
+			var adding sync.WaitGroup
+			adding.Go(func() {
+				for range 100 {
+					s.round("192.0.2.1 1ms", "*", "203.0.113.5 3ms open")
+				}
+			})
+			var out bytes.Buffer
+			done := make(chan error, 1)
+			go func() { done <- s.s.Run(ctx, in, &out, "xterm-256color") }()
+			adding.Wait()
+			end(s.s, keys, cancel)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if !strings.Contains(out.String(), "\x1b[?1049h") || !strings.HasSuffix(strings.TrimRight(out.String(), "\r\n"), "h") {
+				t.Errorf("the screen wasn't left as it was: %q", out.String())
+			}
+		})
 	}
 }

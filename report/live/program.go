@@ -73,8 +73,11 @@ func (s *Screen) Run(ctx context.Context, in io.Reader, out io.Writer, terminalN
 	profile := map[Colors]colorprofile.Profile{
 		NoColors: colorprofile.ASCII, SixteenColors: colorprofile.ANSI, ManyColors: colorprofile.ANSI256,
 	}[s.o.Colors]
+	// To a terminal that is far away the library puts no questions, of what it can do beyond what is needed here. Else who
+	// quits at once would get the answers typed into his shell.
+	environment := []string{"TERM=" + terminalName, "SSH_TTY=unknown"}
 	p := tea.NewProgram(newModel(s), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
-		tea.WithEnvironment([]string{"TERM=" + terminalName}), tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond))
+		tea.WithEnvironment(environment), tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond))
 	defer context.AfterFunc(ctx, p.Quit)()
 	_, err := p.Run()
 	return err
