@@ -110,7 +110,12 @@ func (d *drop) finding() Finding {
 	if d.options.Protocol == packet.ProtoTCP {
 		what = fmt.Sprintf("%s to port %d", kind, port)
 	}
-	x.Evidence = append(x.Evidence, fmt.Sprintf("%s got to %s, and no farther: %s behind it were silent.", what, d.hopName(d.last), times(d.silentHops(), "hop", "hops")))
+	nowhere := d.last < d.first() // not even the first hop answered
+	if nowhere {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%s were not answered by anybody, at %s.", what, times(d.silentHops(), "hop", "hops")))
+	} else {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got to %s, and no farther: %s behind it were silent.", what, d.hopName(d.last), times(d.silentHops(), "hop", "hops")))
+	}
 
 	before, weak := 0, true // weak: only one router more has answered, which may not have answered the others by chance
 	passed := func(p *path, who string) bool {
@@ -176,6 +181,10 @@ func (d *drop) finding() Finding {
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish behind %s", d.hopName(d.last))
 		x.Advice = "A firewall drops them, or the path is broken there. --explain sends a few probes of other kinds to tell these apart."
+	}
+	if nowhere && before == 0 {
+		x.Title = "Nobody answers at all, neither a router nor the target"
+		x.Advice = "Look near by first: does this host's own firewall drop the answers, does its router know the way back to this source address, and does anything else get out?"
 	}
 	if weak && before > 0 && x.Confidence == Certain {
 		x.Confidence = Likely

@@ -188,6 +188,11 @@ func (f *facts) others() []witness {
 	return all
 }
 
+// left reports whether any probe left this host.
+func (p *path) left() bool {
+	return slices.ContainsFunc(p.hops, func(h hop) bool { return h.lost > 0 || h.answered() })
+}
+
 // kind is what the trace sends.
 func (p *path) kind() string {
 	switch {

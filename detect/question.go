@@ -40,7 +40,7 @@ func Questions(e Evidence) []Question {
 		return nil
 	}
 	f := read(&e)
-	if !f.complete || len(f.hops) == 0 || f.cycle() > 0 || f.options.Protocol != packet.ProtoTCP {
+	if !f.complete || !f.left() || f.cycle() > 0 || f.options.Protocol != packet.ProtoTCP {
 		return nil
 	}
 	var all []Question
@@ -74,7 +74,7 @@ func Questions(e Evidence) []Question {
 	case f.answer != nil:
 		ask(AskFlow, f.first())
 		ask(AskEcho, d-lookBack)
-		if f.answer.Reply.TCP.Flags.Has(packet.RST) {
+		if f.asks() && f.answer.Reply.TCP.Flags.Has(packet.RST) {
 			ask(AskPort, d-lookBack)
 		}
 	default:
