@@ -29,9 +29,11 @@ type Question struct {
 
 const (
 	questionQueries = 2           // probes a hop
-	questionWait    = time.Second // what is there has answered by then, mostly
-	lookBack        = 2           // hops before the place in question that are asked again
-	lookAhead       = 8           // hops by which another flow's way may be longer
+	questionWait    = time.Second // what is there has answered by then, mostly; where answers are slow, ...
+	usualWait       = 3 * time.Second
+	slowFactor      = 3 // ... this many times the slowest, but no longer than the trace itself waited
+	lookBack        = 2 // hops before the place in question that are asked again
+	lookAhead       = 8 // hops by which another flow's way may be longer
 )
 
 // Questions are the traces that would tell more of a path than the trace that was made: none where nothing is in doubt.
@@ -50,7 +52,7 @@ func Questions(e Evidence) []Question {
 			return
 		}
 		o := e.Options
-		o.Ports, o.Queries, o.Wait, o.Patient, o.Length = nil, questionQueries, questionWait, false, 0
+		o.Ports, o.Queries, o.Wait, o.Patient, o.Length = nil, questionQueries, f.questionWait(), false, 0
 		o.FirstTTL = max(f.first(), from)
 		switch a {
 		case AskFlow:
@@ -92,6 +94,21 @@ func Questions(e Evidence) []Question {
 		ask(AskLoose, f.first())
 	}
 	return all
+}
+
+// questionWait is how long a probe of a further trace may be answered.
+func (f *facts) questionWait() time.Duration {
+	var slowest time.Duration
+	for i := range f.hops {
+		for r := range f.hops[i].replies() {
+			slowest = max(slowest, r.RTT())
+		}
+	}
+	most := f.options.Wait
+	if most == 0 {
+		most = usualWait
+	}
+	return max(questionWait, min(slowFactor*slowest, most))
 }
 
 // otherPort is the target by a port that is likely to be let through.
