@@ -212,6 +212,19 @@ func TestHelpIsWhole(t *testing.T) {
 	}
 }
 
+// What has no help is seen nowhere: only what the old program hides too.
+func TestHidden(t *testing.T) {
+	var hidden []string
+	for _, o := range options() {
+		if o.help == "" {
+			hidden = append(hidden, o.names()...)
+		}
+	}
+	if want := []string{"--track-ipid", "--no-filter", "--no-getinterfaces", "--no-select", "--select"}; !slices.Equal(hidden, want) {
+		t.Errorf("hidden: %q, want %q", hidden, want)
+	}
+}
+
 // The long help is asked for by its own word; it is what was wanted, so it goes to standard output and succeeds.
 func TestHelpAll(t *testing.T) {
 	for _, args := range []string{"--help all", "--help=all", "-n --help all -Z"} {
