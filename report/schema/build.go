@@ -190,7 +190,7 @@ func probeOf(r trace.Result, connection bool) probe {
 	p := &r.Probe
 	v4 := p.Src.Addr().Is4()
 	j := probe{
-		N: r.N, TTL: p.TTL, Fate: r.Fate.String(), Sent: instant(r.Sent),
+		N: r.N, TTL: p.TTL, Fate: r.Fate.String(), Sent: instant(r.Sent), Tried: instant(r.Tried),
 		TOS: p.TOS, DontFragment: p.DontFragment,
 	}
 	if !connection {

@@ -110,7 +110,7 @@ var everything = scene.Scene{
 // probe that wasn't sent.
 func odd(r trace.Result) trace.Result {
 	if r.N%5 == 4 {
-		return trace.Result{Probe: r.Probe, N: r.N, Fate: trace.Failed, Err: syscall.EPERM}
+		return trace.Result{Probe: r.Probe, N: r.N, Fate: trace.Failed, Tried: r.Sent, Err: syscall.EPERM}
 	}
 	if r.Fate != trace.Answered || r.FromTarget() {
 		return r

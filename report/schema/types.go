@@ -132,6 +132,7 @@ type probe struct {
 	TTL          uint8       `json:"ttl"`
 	Fate         string      `json:"fate"`
 	Sent         string      `json:"sent,omitempty"`
+	Tried        string      `json:"tried,omitempty"`
 	SourcePort   *uint16     `json:"source_port,omitempty"` // TCP
 	IPID         *uint16     `json:"ip_id,omitempty"`       // IPv4
 	FlowLabel    *uint32     `json:"flow_label,omitempty"`  // IPv6
