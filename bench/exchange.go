@@ -51,9 +51,7 @@ func readTraffic(all []seen, target netip.Addr, distance int) traffic {
 			if t.first.IsZero() {
 				t.first = s.at
 			}
-			if r.Kind == packet.KindTCP {
-				t.probes = append(t.probes, probe{number: s.number, data: s.data, head: r, ttl: int(r.IP.TTL), sent: s.at})
-			}
+			t.probes = append(t.probes, probe{number: s.number, data: s.data, head: r, ttl: int(r.IP.TTL), sent: s.at})
 		case !s.out:
 			if p := t.answered(&r, s, distance); p != nil {
 				p.got, p.from = s.at, r.From()

@@ -78,7 +78,7 @@ func judged(t tool, o outcome, e evidence, printed []answer, r trial) trial {
 	sent := make(map[int][]way)
 	for i := range wire.probes {
 		p := &wire.probes[i]
-		name := flowName{p.head.TCP.SrcPort, p.head.TCP.DstPort}
+		name := flowName{p.head.IP.Protocol, p.head.TCP.SrcPort, p.head.TCP.DstPort}
 		w, ok := ways[name]
 		if !ok {
 			w = e.way(p.data)
@@ -104,5 +104,8 @@ func judged(t tool, o outcome, e evidence, printed []answer, r trial) trial {
 	return r
 }
 
-// flowName is what a network may tell flows of one host to one target apart by.
-type flowName struct{ from, to uint16 }
+// flowName is what a network may tell flows of one host to one target apart by. nmap asks with ICMP echo where TCP got no answer.
+type flowName struct {
+	protocol uint8
+	from, to uint16
+}
