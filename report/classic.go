@@ -132,7 +132,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 		b.beside = x
 	}
 	if r.Reply.Kind == packet.KindTCP {
-		if s := State(r.Reply.TCP.Flags); s != b.state {
+		if s := StateOf(r); s != b.state {
 			b.text.WriteString(" " + c.paint(stateStyle(s), "["+s+"]"))
 			b.state = s
 		}

@@ -38,6 +38,15 @@ func State(f packet.Flags) string {
 	return "unknown, " + strings.Join(names, " ")
 }
 
+// StateOf is what a target's answer says of the port. Inside a session the bare ACK of a repeated segment says that the
+// connection is open.
+func StateOf(r trace.Result) string {
+	if r.Probe.Flags == packet.ACK|packet.PSH && r.Reply.TCP.Flags&^packet.ECE == packet.ACK {
+		return "open"
+	}
+	return State(r.Reply.TCP.Flags)
+}
+
 // Mark is the classic mark of an ICMP error that ends a path, "" for any other reply.
 func Mark(r *packet.Reply) string {
 	marks := marks4

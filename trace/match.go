@@ -174,6 +174,7 @@ func (m *matcher) judge(r *packet.Reply, at time.Time) match {
 // judgeTCP decides on a TCP segment. It names the flow by its acknowledgement number (a RST that answers an ACK: by its
 // sequence number, RFC 9293 3.10.7.1), and the probe only where it echoes its timestamp.
 func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
+	var got match
 	verdict := Unrelated
 	for _, fl := range m.ports[r.TCP.DstPort] {
 		if fl.first.Protocol != packet.ProtoTCP || r.IP.Dst != fl.src.Addr() || r.IP.Src != fl.dst.Addr().WithZone("") ||
@@ -184,7 +185,13 @@ func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 			verdict = NearMiss
 			continue
 		}
-		return m.whichTCP(fl, r, at)
+		// Inside a session several flows end at one number, so it is the answer to the one that waits for one.
+		if next := m.whichTCP(fl, r, at); got.flight == nil || next.verdict == Believed && got.verdict != Believed {
+			got = next
+		}
+	}
+	if got.flight != nil {
+		return got
 	}
 	return match{verdict: verdict}
 }

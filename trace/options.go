@@ -35,6 +35,10 @@ type PathOptions struct {
 	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
 	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 
+	// Session is the open connection, between Source and Target, that the probes are sent inside of; nil: there is none. Flags,
+	// Window and Options are then those of its segments.
+	Session *Session
+
 	// Rand is where sequence number, IP IDs and flow label come from; nil: the system's randomness. Tests hand in their own.
 	Rand *rand.Rand
 }
@@ -69,6 +73,9 @@ func (o PathOptions) withDefaults() PathOptions {
 	}
 	if o.Spacing == 0 {
 		o.Spacing = DefaultSpacing
+	}
+	if o.Session != nil {
+		o.Flags, o.Window, o.Options = packet.ACK|packet.PSH, sessionWindow, o.Session.options()
 	}
 	if o.Flags&(packet.SYN|packet.ACK) == 0 {
 		o.Flags |= packet.SYN

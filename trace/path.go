@@ -130,7 +130,10 @@ func NewPath(o PathOptions) (*Path, error) {
 	if o.Flags.Has(packet.ACK) {
 		p.ack = p.rng.Uint32()
 	}
-	if o.Source.Addr().Is6() {
+	if in := o.Session; in != nil {
+		p.seq, p.ack, p.tag = in.Next, in.Ack, in.TSval
+	}
+	if o.Source.Addr().Is6() && o.Session == nil { // whose own label is 0
 		p.label = 1 + p.rng.Uint32N(1<<20-1)
 	}
 	p.ids = make(map[uint16]bool)
@@ -414,6 +417,9 @@ func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 		} else {
 			probe.Window = uint16(tag)
 		}
+	}
+	if p.o.Session != nil {
+		p.o.Session.repeat(&probe, 0)
 	}
 	return probe
 }

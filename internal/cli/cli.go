@@ -61,6 +61,7 @@ type program struct {
 	plan    plan
 	out     string                 // the interface that the probes leave by
 	own     netip.Addr             // their source address, on this host
+	linkMTU int                    // of that interface
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 	capture capture
 }
@@ -137,6 +138,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.checkExplain(); err != nil {
 		return err
 	}
+	if err := p.checkSession(); err != nil {
+		return err
+	}
 	conn, openErr := p.open()
 	if conn != nil {
 		defer conn.Close()
@@ -179,9 +183,10 @@ func (p *program) run(ctx context.Context, args []string) error {
 		}
 		return openErr
 	}
-	if err := p.reserve(conn); err != nil {
+	if err := p.reserve(ctx, conn); err != nil {
 		return err
 	}
+	defer p.leaveSession()
 	return p.captured(func() error { return p.trace(ctx, conn) })
 }
 
@@ -292,7 +297,7 @@ func (p *program) oneTrack() {
 }
 
 // reserve finds the way out, and takes the source ports.
-func (p *program) reserve(conn medium) error {
+func (p *program) reserve(ctx context.Context, conn medium) error {
 	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
 	if err != nil {
 		return fmt.Errorf("connect: %s", capital(reason(err)))
@@ -314,7 +319,9 @@ func (p *program) reserve(conn medium) error {
 	if err := p.path.Validate(); err != nil {
 		return err
 	}
-	if !p.portSet {
+	if port, ok := p.enterSession(ctx, conn, ownAddress(route)); ok {
+		ports = []uint16{port}
+	} else if !p.portSet {
 		if ports, err = p.freePorts(conn, ownAddress(route)); err != nil {
 			return err
 		}
@@ -327,7 +334,7 @@ func (p *program) reserve(conn medium) error {
 	if p.plan, err = p.newPlan(); err != nil {
 		return err
 	}
-	p.out, p.own = route.Interface, ownAddress(route)
+	p.out, p.own, p.linkMTU = route.Interface, ownAddress(route), route.MTU
 	if least := p.plan.Length(0); p.path.Length != 0 && p.path.Length < least {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
@@ -507,7 +514,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	defer stop(nil)
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
-	counts, err = trace.Run(running, conn, p.plan, p.engine(conn), func(r trace.Result) {
+	counts, err = trace.Run(running, p.through(conn), p.plan, p.engine(conn), func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
 			p.lookUp(r.Reply.From())
 		}
@@ -538,6 +545,9 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		if werr := p.sayFindings(view()); err == nil {
 			err = werr
 		}
+	}
+	if p.mtu && err == nil && folded.Reached() {
+		err = p.searchMTU(ctx, conn, known)
 	}
 	if err := came(); err != nil {
 		return err

@@ -49,6 +49,7 @@ type config struct {
 	watch watching
 
 	unprivilegedConfig
+	sessionConfig
 
 	host       string
 	service    string // of the port operand, where serviceSet
@@ -65,7 +66,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
-		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions())},
+		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions())},
 		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},

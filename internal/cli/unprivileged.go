@@ -60,6 +60,8 @@ func (c *config) needsRaw() string {
 		{"--accecn", c.syn.accecn},
 		{"--report", c.watch.report},
 		{"--live", c.watch.live},
+		{"--in-session", c.inSession},
+		{"--mtu", c.mtu},
 		{"--pcap", c.pcap != ""},
 	} {
 		if o.used {

@@ -16,7 +16,7 @@ _tcptraceroute() {
 	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--mmdb|--format|--pcap|--color|-c|--count|--interval) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --syn --mss --accecn --unprivileged --explain -e --extensions -a --mmdb --as-dns --json --jsonl --csv --format --pcap --color --live --report -c --count --interval -h --help -v --version" -- "$cur"))
+		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --syn --mss --accecn --unprivileged --in-session --mtu --explain -e --extensions -a --mmdb --as-dns --json --jsonl --csv --format --pcap --color --live --report -c --count --interval -h --help -v --version" -- "$cur"))
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do

@@ -32,6 +32,8 @@ complete -c tcptraceroute -l syn -x -a 'bare linux' -d 'bare: a SYN without opti
 complete -c tcptraceroute -l mss -x -d 'maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)'
 complete -c tcptraceroute -l accecn -d 'an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target made of it, as -E does with --explain'
 complete -c tcptraceroute -l unprivileged -d 'trace by ordinary connections, as is done anyway where the program has no right to raw sockets'
+complete -c tcptraceroute -l in-session -d 'open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; by SYNs, with a word of why, where there is none to be had'
+complete -c tcptraceroute -l mtu -d 'after the trace: how large a packet gets to the target, which hop narrows it, and whether it says so or swallows larger ones; measured inside a connection'
 complete -c tcptraceroute -l explain -d 'say in plain words, after the trace, what happened to the probes, who did it, and how sure that is; sends some probes of other kinds to find out, and says on stderr how many at the most'
 complete -c tcptraceroute -s e -l extensions -d 'show what routers say beside their answer: MPLS labels, the interface that a packet came by, the MTU that it is too big for'
 complete -c tcptraceroute -s a -d 'show number and name of the AS that each hop is in, and the country, by MMDB files of MaxMind, DB-IP or IPinfo; without --mmdb those in the usual places, such as /usr/share/GeoIP'

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/trace"
+	"tcptraceroute/wire"
+)
+
+// sessionConfig is what is asked for that needs an open connection.
+type sessionConfig struct {
+	inSession bool
+	mtu       bool
+	session   *wire.Session // nil: none, or not yet
+}
+
+func sessionOptions() []option {
+	return []option{
+		{long: "in-session", help: "open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; by SYNs, with a word of why, where there is none to be had", set: do(func(c *config) { c.inSession = true })},
+		{long: "mtu", help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it says so or swallows larger ones; measured inside a connection", set: do(func(c *config) { c.mtu = true })},
+	}
+}
+
+// checkSession says what doesn't go together.
+func (c *config) checkSession() error {
+	if c.mtu {
+		switch {
+		case c.watch.on():
+			return errors.New("--mtu doesn't go with what goes round by round")
+		case c.format != "" && c.format != formats[0].name:
+			return fmt.Errorf("--mtu doesn't go with %s: its result is a line of text", c.formatBy)
+		}
+	}
+	if !c.inSession {
+		return nil
+	}
+	for _, o := range []struct {
+		name string
+		used bool
+	}{
+		{"-A", c.path.Flags.Has(packet.ACK)},
+		{"-E", c.path.Flags.Has(packet.ECE) && !c.syn.accecn},
+		{"-l", c.path.Length > 0},
+		{"-p", c.portSet && !c.anyPort},
+		{"-P", c.anyPort},
+		{"--track-port", c.trackPort},
+		{"--mark", c.mark != 0},
+		{"--syn", c.syn.shape != ""},
+		{"--mss", c.syn.mss > 0},
+		{"--accecn", c.syn.accecn},
+		{"--explain", c.explain},
+		{"--report", c.watch.report},
+		{"--live", c.watch.live},
+	} {
+		if o.used {
+			return fmt.Errorf("%s doesn't go with --in-session, whose probes are those of an ordinary connection", o.name)
+		}
+	}
+	return nil
+}
+
+// sessionWait is how long a connection may take to open.
+const sessionWait = 3 * time.Second
+
+// openSession opens a connection to the target, and says on stderr why it can't.
+func (p *program) openSession(ctx context.Context, conn medium, from netip.Addr, instead string) *wire.Session {
+	raw, ok := conn.(*wire.Conn)
+	if !ok {
+		return nil
+	}
+	s, err := raw.OpenSession(ctx, wire.SessionOptions{
+		Source: netip.AddrPortFrom(from, 0), Target: p.path.Target, Interface: p.iface, TOS: uint8(p.path.TOS), Wait: sessionWait,
+	})
+	if err != nil {
+		fmt.Fprintf(p.stderr, "No connection to probe in (%s): %s\n", quoted(err.Error()), instead)
+		return nil
+	}
+	return s
+}
+
+// inside makes path options those of probes inside a session.
+func inside(o trace.PathOptions, s *wire.Session) trace.PathOptions {
+	o.Source = s.Source()
+	o.Session = &trace.Session{Next: s.Next, Ack: s.Ack, Timestamps: s.Timestamps, TSval: s.TSval, TSecr: s.TSecr}
+	return o
+}
+
+// enterSession opens the connection that the trace goes inside of, and tells its port.
+func (p *program) enterSession(ctx context.Context, conn medium, from netip.Addr) (port uint16, ok bool) {
+	if !p.inSession {
+		return 0, false
+	}
+	p.session = p.openSession(ctx, conn, from, "probing by SYNs")
+	if p.session == nil {
+		return 0, false
+	}
+	p.path = inside(p.path, p.session)
+	return p.path.Source.Port(), true
+}
+
+// through is what the trace goes through.
+func (p *program) through(conn medium) medium {
+	if p.session != nil {
+		return p.session
+	}
+	return conn
+}
+
+// leaveSession closes the connection, where there is one.
+func (p *program) leaveSession() {
+	if p.session != nil {
+		p.session.Close()
+	}
+}
+
+const (
+	// The MTU search waits mtuPatience times as long as the slowest hop took, within these bounds.
+	mtuPatience  = 3
+	mtuLeastWait = 300 * time.Millisecond
+	mtuMostWait  = 3 * time.Second
+)
+
+// searchMTU finds the path's MTU and prints it.
+func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace) error {
+	o := trace.MTUOptions{Path: p.path, First: p.linkMTU}
+	s := p.session
+	if s == nil {
+		s = p.openSession(ctx, conn, p.own, "measuring the MTU by SYNs with a payload, which may not pass")
+		if s != nil {
+			defer s.Close()
+			o.Path = inside(o.Path, s)
+		}
+	}
+	if s != nil {
+		conn = s
+	}
+	wait := mtuLeastWait
+	for ttl := 1; ttl <= known.Last(); ttl++ {
+		var who netip.Addr
+		if ttl >= known.First() {
+			for _, r := range known.Hop(ttl).Probes {
+				if wait = max(wait, mtuPatience*r.RTT()); r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded {
+					who = r.Reply.From()
+				}
+			}
+		}
+		o.Hops = append(o.Hops, who)
+	}
+	plan, err := trace.NewMTUSearch(o)
+	if err != nil {
+		return err
+	}
+	engine := p.engine(conn)
+	engine.Wait = min(wait, mtuMostWait)
+	if _, err := trace.Run(ctx, conn, plan, engine, func(trace.Result) {}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, mtuText(plan.Found(), s != nil))
+	return err
+}
+
+// mtuText is the result in words. Outside of a session silence to a large packet may have another reason.
+func mtuText(m trace.MTU, session bool) string {
+	hop := ""
+	switch {
+	case m.TTL > 0:
+		hop = fmt.Sprintf("hop %d (%v)", m.TTL, m.From)
+	case m.From.IsValid():
+		hop = m.From.String()
+	}
+	switch {
+	case m.Size == 0:
+		return "Path MTU not known: the target did not answer probes with a payload"
+	case !m.Narrow:
+		return fmt.Sprintf("Path MTU %d bytes, as the interface's", m.Size)
+	case m.BlackHole && !session:
+		return fmt.Sprintf("Path MTU %d bytes at least: larger SYNs are not answered, which may have another reason", m.Size)
+	case m.BlackHole && hop == "":
+		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish, and nobody says so", m.Size)
+	case m.BlackHole:
+		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish behind %s, and nobody says so", m.Size, hop)
+	}
+	return fmt.Sprintf("Path MTU %d bytes: %s says that larger packets don't fit", m.Size, hop)
+}

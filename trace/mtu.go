@@ -1,0 +1,212 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// MTU is what was found of the largest packet that gets to the target whole.
+type MTU struct {
+	Size      int        // of that packet; 0: not known, for not even small ones were answered
+	First     int        // the size that was tried first, the interface's
+	Narrow    bool       // larger ones don't pass
+	TTL       int        // of the hop behind which it is narrower; 0: not known
+	From      netip.Addr // that hop, which says so by ICMP, or behind which larger packets vanish
+	BlackHole bool       // nobody says so: larger packets vanish
+}
+
+// MTUOptions say what is known before the search.
+type MTUOptions struct {
+	Path  PathOptions  // probes are like those of this path, in its session where it has one
+	First int          // the size to begin with
+	Hops  []netip.Addr // who has answered by time exceeded, from TTL 1 on; invalid: nobody
+}
+
+// MTUSearch is the plan that finds the path's MTU (RFC 1191, RFC 8201), and where nobody tells it, by itself (RFC 4821).
+// One probe is in flight at a time. First a small one is sent, so that silence to a large one means something.
+type MTUSearch struct {
+	o     MTUOptions
+	path  *Path
+	found MTU
+
+	good, bad int // the largest size that passed, the smallest that did not
+	size      int // asked now
+	ttl       int
+	tries     int
+	flying    bool
+	over      bool
+	silent    bool // bad is one to which nobody answered
+	told      int  // what a router has called the most that its link takes
+	placing   bool // the black hole is looked for
+	low, high int  // TTLs then: the highest that answers large packets, the lowest that doesn't
+}
+
+const (
+	// mtuTries is how often a size is tried before silence counts.
+	mtuTries = 2
+
+	// mtuSmall is the payload of the first probe.
+	mtuSmall = 8
+)
+
+// plateaus are sizes that links and tunnels really have, tried before all between them (RFC 1191 7.1, and what PPPoE, GRE,
+// IPsec and VXLAN leave of 1500).
+var plateaus = []int{9000, 4352, 1500, 1492, 1480, 1476, 1460, 1450, 1440, 1420, 1400, 1380, 1360, 1280, 1006, 576, 296}
+
+// NewMTUSearch is a search on one path. The error is that of NewPath.
+func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
+	p, err := NewPath(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	s := &MTUSearch{o: o, path: p, found: MTU{First: o.First}, ttl: 255}
+	s.size = p.packet(o.Path.Source, 0).HeaderLength() + mtuSmall
+	return s, nil
+}
+
+// Found is the result, once the run is over.
+func (s *MTUSearch) Found() MTU { return s.found }
+
+// Next implements Plan.
+func (s *MTUSearch) Next(time.Time) Move {
+	if s.flying || s.over {
+		return Move{}
+	}
+	probe := s.path.probe(s.ttl)
+	probe.DontFragment = true
+	if in := s.path.o.Session; in != nil {
+		in.repeat(&probe, s.size)
+	} else {
+		probe.Length = uint16(s.size)
+		probe.Seq -= uint32(probe.PayloadLength()) // a host that acknowledges the payload of a SYN is to be understood
+	}
+	s.flying = true
+	return Send(probe)
+}
+
+// Learn implements Plan.
+func (s *MTUSearch) Learn(_ time.Time, r Result) {
+	if !r.Fate.Outcome() || s.over {
+		return
+	}
+	s.flying = false
+	switch {
+	case r.Fate == Failed || r.Fate == Unknown:
+		s.over = true // this host can't tell
+	case s.placing:
+		s.place(r)
+	case r.Fate == Lost:
+		if s.tries++; s.tries >= mtuTries {
+			s.fail()
+		}
+	case r.FromTarget():
+		s.good = max(s.good, s.size)
+		s.step(0)
+	case tooBig(r.Reply):
+		s.found.From, s.found.TTL = r.Reply.From(), s.at(r.Reply.From())
+		s.bad, s.silent = s.size, false
+		s.step(int(r.Reply.MTU))
+	default:
+		s.over = true // something else ends the path
+	}
+}
+
+// tooBig reports whether a router says that a packet doesn't fit its link.
+func tooBig(r *packet.Reply) bool {
+	return r.Kind == packet.KindTooBig || r.Kind == packet.KindUnreachable && r.IP.Version == 4 && r.Code == 4
+}
+
+// at is the TTL of a hop; 0: not known.
+func (s *MTUSearch) at(a netip.Addr) int {
+	for i, h := range s.o.Hops {
+		if h == a {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// fail takes in that nobody answered to a size.
+func (s *MTUSearch) fail() {
+	if s.good == 0 {
+		s.over = true
+		return
+	}
+	s.bad, s.silent = s.size, true
+	s.step(0)
+}
+
+// step decides on the next size. said is what a router has called the most that its link takes; 0: nothing.
+func (s *MTUSearch) step(said int) {
+	s.tries = 0
+	if said > s.good && said < s.bad {
+		s.told = said
+	}
+	switch {
+	case s.bad == 0 && s.good < s.o.First:
+		s.size = s.o.First
+	case s.bad == 0, s.bad == s.good+1, s.good == s.told:
+		s.settle()
+	case s.told > s.good && s.told < s.bad:
+		s.size = s.told
+	default:
+		s.size = s.between()
+	}
+}
+
+// between is a size between good and bad: the middle one of the plateaus, or what proves that good is one, or the middle.
+func (s *MTUSearch) between() int {
+	var real []int
+	for _, p := range plateaus {
+		if p < s.bad && p > s.good {
+			real = append(real, p)
+		}
+	}
+	switch {
+	case len(real) > 0:
+		return real[len(real)/2]
+	case slices.Contains(plateaus, s.good):
+		return s.good + 1
+	}
+	return (s.good + s.bad) / 2
+}
+
+// settle takes the size for found. If what is larger vanishes without a word, it goes on to find where.
+func (s *MTUSearch) settle() {
+	s.found.Size, s.found.Narrow, s.over = s.good, s.bad > 0, true
+	if !s.found.Narrow || !s.silent {
+		return
+	}
+	s.found.BlackHole, s.found.From, s.found.TTL = true, netip.Addr{}, 0
+	s.placing, s.high, s.size = true, len(s.o.Hops)+1, s.bad
+	s.seek()
+}
+
+// seek asks the hop in the middle of those between low and high that are known to speak.
+func (s *MTUSearch) seek() {
+	var speak []int
+	for ttl := s.low + 1; ttl < s.high; ttl++ {
+		if s.o.Hops[ttl-1].IsValid() {
+			speak = append(speak, ttl)
+		}
+	}
+	if s.tries, s.over = 0, len(speak) == 0; !s.over {
+		s.ttl = speak[len(speak)/2]
+	}
+}
+
+// place takes in what a hop made of a large packet.
+func (s *MTUSearch) place(r Result) {
+	if r.Fate == Answered && r.Reply.Kind == packet.KindTimeExceeded {
+		s.low, s.found.TTL, s.found.From = s.ttl, s.ttl, r.Reply.From()
+		s.seek()
+		return
+	}
+	if s.tries++; s.tries >= mtuTries {
+		s.high = s.ttl
+		s.seek()
+	}
+}
