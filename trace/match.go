@@ -261,7 +261,8 @@ func (fl *flow) shortened(known *opening, late *flight, at time.Time, wait time.
 		return late == nil
 	}
 	last := fl.newest(at, byTarget)
-	return known == nil && (late == nil || at.Sub(late.sent) > 2*wait) && (last == nil || at.Sub(last.recv) > echoTime)
+	tooLate := min(2*wait, 4*fl.worst+2*echoTime) // far more than the target ever took
+	return known == nil && (late == nil || at.Sub(late.sent) > tooLate) && (last == nil || at.Sub(last.recv) > echoTime)
 }
 
 // answersAgain reports whether a SYN+ACK with a sequence number that the target has used before answers the probe f.

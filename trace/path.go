@@ -67,6 +67,7 @@ type hop struct {
 	silent   bool // one probe waited its whole time in vain
 	rtt      time.Duration
 	last     time.Time // when it was asked last
+	vain     int       // how often in vain, since it last answered
 }
 
 type ask struct {
@@ -498,6 +499,7 @@ func (p *Path) settle(now time.Time, r Result) {
 			h.asked--
 		}
 	case Lost:
+		h.vain++
 		h.silent = h.silent || now.Sub(a.sent) >= p.o.Wait
 	case Failed:
 		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
@@ -520,7 +522,7 @@ func (p *Path) hear(now time.Time, r Result) {
 		return // which hop it is from isn't sure
 	}
 	h := p.hop(ttl)
-	h.answered = true
+	h.answered, h.vain = true, 0
 	p.known = max(p.known, ttl)
 	h.rtt = max(h.rtt, rtt)
 	p.slowest = max(p.slowest, rtt)
@@ -576,6 +578,7 @@ func (p *Path) rest(now time.Time) {
 // repeat takes in a second answer. A SYN+ACK may come again by itself, or because the target takes our SYN for a
 // repetition of one before: then it was this SYN's answer.
 func (p *Path) repeat(now time.Time, r Result) {
+	p.suspect(r)
 	if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN) {
 		return
 	}

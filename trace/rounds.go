@@ -62,6 +62,9 @@ const (
 	// heldPause is how often plans that are held are asked whether they still are.
 	heldPause = 50 * time.Millisecond
 
+	// suspectAfter is how often in a row a router doesn't answer before it may have gone.
+	suspectAfter = 3
+
 	// keptIDs is how many IP IDs are kept from coming again, so that what is kept doesn't grow for long.
 	keptIDs = 1 << 12
 
@@ -191,6 +194,23 @@ func (p *Path) lengthen(r Result) {
 		h := p.hop(beyond)
 		h.asked = max(h.asked, p.hop(ttl).asked-1)
 		h.answered, h.silent, h.rtt = false, false, 0
+	}
+}
+
+// suspect takes in that the target answered once more. Where a router before it has fallen silent meanwhile, that may be
+// because the target has come to stand in its place; so every hop is asked alone until it is known again to be a router.
+func (p *Path) suspect(r Result) {
+	if !p.rounds.on() || !r.FromTarget() {
+		return
+	}
+	for ttl := p.o.FirstTTL; ttl <= p.spent; ttl++ {
+		if h := p.hop(ttl); h.answered && h.vain >= suspectAfter {
+			p.spent = p.o.FirstTTL - 1
+			for i := range p.hops {
+				p.hops[i].vain = 0
+			}
+			return
+		}
 	}
 }
 
