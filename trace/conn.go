@@ -47,6 +47,13 @@ func (a goAlarm) C() <-chan time.Time { return a.t.C }
 func (a goAlarm) Run()                {}
 func (a goAlarm) Stop()               { a.t.Stop() }
 
+// A Backlogger is a Conn that can tell whether packets have come in that were not received yet. No probe is given up,
+// withdrawn or passed over while there are: on a busy host the program is late, and not the answer. It is asked by the goroutine
+// that sends.
+type Backlogger interface {
+	Backlog() bool
+}
+
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
 type Plan interface {
 	// Next says what to do now. The engine asks again at once after every Move but a wait, and after a wait when its
@@ -76,6 +83,9 @@ const (
 	doWithdraw
 	doPass
 )
+
+// ends reports whether the move is a consequence of no answer's having come.
+func (m Move) ends() bool { return m.do == doGiveUp || m.do == doWithdraw || m.do == doPass }
 
 // Send asks the engine to send p now.
 func Send(p packet.Probe) Move { return Move{do: doSend, probe: p} }

@@ -69,7 +69,7 @@ func TestFind(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		enough := errors.New("enough")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, enough)
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, enough)
 		defer cancel()
 		found, err := trace.Find(ctx, connect(t, threeHops), threeHopsPath)
 		if !errors.Is(err, enough) {

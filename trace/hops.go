@@ -42,11 +42,10 @@ func (t *Trace) Add(r Result) {
 	h := &t.hops[ttl-t.first]
 	switch r.Fate {
 	case Answered, Lost, Failed:
-		i, _ := slices.BinarySearchFunc(h.Probes, r, func(a, b Result) int { return a.N - b.N })
 		if h.Probes == nil {
 			h.Probes = make([]Result, 0, t.queries)
 		}
-		h.Probes = slices.Insert(h.Probes, i, r)
+		h.Probes = inOrder(h.Probes, r)
 		if r.FromTarget() || r.Refused() {
 			t.last = min(t.last, ttl)
 		}
@@ -69,7 +68,11 @@ func (t *Trace) Last() int {
 	if !t.over {
 		return t.last
 	}
-	for ttl := t.last; ttl >= t.first; ttl-- {
+	last := t.last
+	if top := len(t.hops) - 1; last == t.hops[top].TTL && top > 0 && len(t.hops[top-1].Probes) == 0 {
+		last-- // only a scout has got there
+	}
+	for ttl := last; ttl >= t.first; ttl-- {
 		if len(t.hops[ttl-t.first].Probes) > 0 {
 			return ttl
 		}
@@ -79,11 +82,30 @@ func (t *Trace) Last() int {
 
 // Complete reports whether the hop will not change any more.
 func (t *Trace) Complete(ttl int) bool {
-	return t.over || len(t.hops[ttl-t.first].Probes) >= t.queries
+	return t.over || len(t.Hop(ttl).Probes) >= t.queries
 }
 
-// Hop is the hop at a TTL between the first and Last.
-func (t *Trace) Hop(ttl int) Hop { return t.hops[ttl-t.first] }
+// Hop is the hop at a TTL between the first and Last. That of the target has, where it was asked less often itself, the
+// target's answers to scouts too, whose TTL is the highest, behind its own.
+func (t *Trace) Hop(ttl int) Hop {
+	h := t.hops[ttl-t.first]
+	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {
+		return h
+	}
+	top := t.hops[len(t.hops)-1]
+	for i := 0; ttl < top.TTL && i < len(top.Probes) && len(h.Probes) < t.queries; i++ {
+		if top.Probes[i].FromTarget() {
+			h.Probes = append(slices.Clip(h.Probes), top.Probes[i])
+		}
+	}
+	return h
+}
+
+// inOrder inserts a result into those sorted by the order of sending.
+func inOrder(s []Result, r Result) []Result {
+	i, _ := slices.BinarySearchFunc(s, r, func(a, b Result) int { return a.N - b.N })
+	return slices.Insert(s, i, r)
+}
 
 // First is the first TTL probed.
 func (t *Trace) First() int { return t.first }

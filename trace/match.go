@@ -32,7 +32,20 @@ type flow struct {
 	worst    time.Duration
 	opened   [8]opening // newest last
 	nopened  int
+	bound    time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
+	doubts   []doubt
 }
+
+// doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at routers,
+// it is that one's.
+type doubt struct {
+	reply *packet.Reply
+	at    time.Time
+	among []*flight
+}
+
+// mostDoubts are remembered of a flow.
+const mostDoubts = 8
 
 // opening is an initial sequence number of the target, and when a SYN+ACK last brought it.
 type opening struct {
@@ -251,6 +264,9 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 		return match{IsLate, f, ByFlow}
 	}
+	if fl.haunted(only, at, m.o.Wait) {
+		return match{IsShared, only, ByFlow}
+	}
 	return match{Believed, only, ByFlow}
 }
 
@@ -291,9 +307,30 @@ func (fl *flow) rather(f *flight, at time.Time) *flight {
 		horizon = 2 * fl.worst
 	}
 	return fl.newest(at, func(g *flight) bool {
-		return g.sent.Before(f.sent) && g.probe.TTL > fl.spent && at.Sub(g.sent) <= horizon && (g.fate == Lost || fl.best > 0)
+		return g.sent.Before(f.sent) && g.probe.TTL > fl.spent && at.Sub(g.sent) <= horizon && (g.fate == Lost || g.fate == Unknown || fl.best > 0)
 	})
 }
+
+// haunted reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
+// target is would be told wrongly. A busy host is late by some hundredths of a second.
+func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
+	horizon := hauntFactor*max(fl.worst, fl.far) + hauntSlack
+	if fl.best == 0 {
+		if horizon = wait; fl.bound > 0 { // then nothing more is known of how far the target is
+			horizon = settled(fl.bound)
+		}
+	}
+	return fl.newest(at, func(g *flight) bool {
+		return (g.fate == Lost || fl.best == 0 && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
+			g.probe.TTL != f.probe.TTL && g.probe.TTL > fl.spent && at.Sub(g.sent) < horizon
+	}) != nil
+}
+
+// See haunted.
+const (
+	hauntFactor = 3
+	hauntSlack  = 100 * time.Millisecond
+)
 
 func (fl *flow) byTimestamp(ecr uint32) *flight {
 	for _, f := range fl.flights {
@@ -308,7 +345,7 @@ func (fl *flow) byTimestamp(ecr uint32) *flight {
 // and whether there are others.
 func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight, several bool) {
 	for _, f := range fl.flights {
-		if f.fate != Pending || f.passed || f.sent.After(at) || !can(f) {
+		if !f.candidate(at) || !can(f) {
 			continue
 		}
 		if lowest != nil {
@@ -319,6 +356,11 @@ func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight
 		}
 	}
 	return lowest, several
+}
+
+// candidate reports whether an answer that names only the flow may be this probe's.
+func (f *flight) candidate(at time.Time) bool {
+	return f.fate == Pending && !f.passed && !f.sent.After(at)
 }
 
 // newest is the probe of the flow that was sent last, of those that are so.
@@ -431,6 +473,7 @@ func (f *flight) verdict() Verdict {
 // settle takes note of a believed, late, shared or untold answer.
 func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
+	fl.doubt(got, r, at)
 	switch {
 	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
 		fl.open(&r.TCP, at)
@@ -465,6 +508,63 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	case IsLate:
 		got.flight.recv = at
 	}
+}
+
+// doubt remembers an answer that fits several probes, unless the target sends its answer again.
+func (fl *flow) doubt(got match, r *packet.Reply, at time.Time) {
+	if got.verdict == IsShared {
+		var bound time.Duration
+		for _, f := range fl.flights {
+			if f.candidate(at) && f.probe.TTL > fl.spent {
+				bound = max(bound, at.Sub(f.sent))
+			}
+		}
+		if fl.bound == 0 || bound < fl.bound {
+			fl.bound = bound
+		}
+	}
+	if got.verdict != IsShared || fl.opening(&r.TCP) != nil || len(fl.doubts) == mostDoubts {
+		return
+	}
+	d := doubt{reply: r.Clone(), at: at}
+	for _, f := range fl.flights {
+		switch {
+		case f.probe.TTL <= fl.spent || f.sent.After(at) || f.fate == Answered:
+		case f.shared || !f.candidate(at):
+			return // an answer before may be this one's, or this one that of a probe that nobody waits for
+		default:
+			d.among = append(d.among, f)
+		}
+	}
+	fl.doubts = append(fl.doubts, d)
+}
+
+// resolve finds a probe that turns out to be the only one that an answer in doubt can belong to; nil: none.
+func (m *matcher) resolve(fl *flow) (f *flight, r *packet.Reply, at time.Time) {
+	for i := 0; i < len(fl.doubts) && f == nil; i++ {
+		d := &fl.doubts[i]
+		open := true
+		d.among = slices.DeleteFunc(d.among, func(f *flight) bool {
+			if f.probe.TTL <= fl.spent {
+				return true
+			}
+			open = open && f.fate == Pending
+			return false
+		})
+		switch {
+		case open && len(d.among) > 1:
+			continue
+		case open && len(d.among) == 1:
+			f, r, at = d.among[0], d.reply, d.at
+		}
+		fl.doubts = slices.Delete(fl.doubts, i, i+1)
+		i--
+	}
+	if f == nil || fl.rather(f, at) != nil {
+		return nil, nil, time.Time{}
+	}
+	m.settle(match{Believed, f, ByFlow}, r, at)
+	return f, r, at
 }
 
 // open remembers the target's initial sequence number, where the segment brings one.

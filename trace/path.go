@@ -11,16 +11,20 @@ import (
 
 // Path is the plan that finds the way to one target.
 //
-// All hops are probed in passes (the first probe of every hop, then the second, and so on), so that no router gets a
-// burst. What is in flight is bounded by the window (PathOptions.Parallel), in which a probe that has waited for slow does
-// not count: silence must not fill it. How far it looks ahead is bounded by lookAhead, and an answer from the target, which
-// tells the distance, ends it.
+// All hops are probed in passes (the first probe of every hop, then the second, and so on), each router's probes apart
+// (restShare), so that no router gets a burst. What is in flight is bounded by the window (PathOptions.Parallel), in which
+// a probe that has waited for slow does not count: silence must not fill it.
+//
+// The first probe is a scout: it has the highest TTL, so it gets to the target if anything does. Its answer tells in one
+// round trip that the target answers, how long that takes, and by its own TTL about how far the target is (guess), so
+// that all hops up to there are asked at once, and none beyond. It counts as one of the target's probes. While there is
+// no answer, the hops ahead are asked only step by step (horizon).
 //
 // All probes are one flow, as alike as retransmissions, so that they take one path and no firewall minds them. The price
 // is that a TCP answer says that the target was reached, but not by which probe. So once the target is known to answer,
-// at most one probe is in flight that may reach it. Probes sent before that was known may all fit the first answer; then
-// the answer counts for none of them (Shared), they are given the time to be answered (settling), and the target is asked
-// anew, one probe after the other.
+// at most one probe is in flight that may reach it, but for those that by the guess don't. Where several may have been
+// answered all the same, the answer counts for none of them (Shared), they are given the time to be answered (settling),
+// and the target is asked anew, one probe after the other.
 //
 // Echo requests have none of that: each answer brings back the number of its probe.
 //
@@ -43,6 +47,16 @@ type Path struct {
 	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
 
+	scout   scout
+	second  bool // a second scout, by SparePort, is the next probe
+	scouts  int  // sent
+	guess   int  // by its answer: the TTL that gets to the target, and none below it does; 0: no guess
+	guessed bool
+	purge   bool // see sideBySide
+	step    int  // how much the guess goes up when it turns out too low
+	skew    int  // how much longer the way back is than the way out, by the furthest router that answered
+	credit  int  // answers of the target to the highest TTL
+
 	target struct {
 		answers bool
 		told    bool          // an answer was told to be that of one probe
@@ -51,6 +65,7 @@ type Path struct {
 		least   time.Duration // the shortest
 		ready   time.Time     // when the reset of the last answer is over
 		iss     uint32        // its last initial sequence number
+		repeats bool          // its last two answers had the same one
 		stingy  bool          // it answers a SYN once in stingyTime
 	}
 	rewritten int  // answers from which the network had taken what tells the probe
@@ -58,7 +73,9 @@ type Path struct {
 	untagged  bool // and nothing else tells whose an answer is
 	again     int  // see mostAgain
 	slowest   time.Duration
-	rounds    rounds // see Rounds
+	unsteady  time.Duration // by how much answers took longer than the quickest of their hop: the sum
+	repeated  int           // of how many, each hop's first not counted
+	rounds    rounds        // see Rounds
 }
 
 type hop struct {
@@ -66,14 +83,17 @@ type hop struct {
 	answered bool
 	silent   bool // one probe waited its whole time in vain
 	rtt      time.Duration
-	last     time.Time // when it was asked last
-	vain     int       // how often in vain, since it last answered
+	last     time.Time     // when it was asked last
+	best     time.Duration // the shortest
+	vain     int           // how often in vain, since it last answered
 }
 
 type ask struct {
 	key     packet.Key
 	ttl     int
 	sent    time.Time
+	scout   bool
+	spare   bool // a scout by SparePort
 	alone   bool // nothing else in flight may be answered alike
 	passed  bool // see Pass
 	doubted bool // an answer that came, and was not taken for its, may have been
@@ -81,23 +101,47 @@ type ask struct {
 
 // The constants of the strategy.
 const (
-	// slow is when a probe stops counting as in flight for the window.
+	// slow is when a probe stops counting as in flight for the window, at the latest; else when it has waited so long as
+	// would be enough at the end, see haste.
 	slow = 500 * time.Millisecond
 
-	// settleSlack is added to twice the target's round-trip time before a probe is held to be unanswered by it.
-	settleSlack = 20 * time.Millisecond
+	// settleFactor times the target's round-trip time, and settleSlack, is when a probe is held to be unanswered by it.
+	settleFactor = 2
+	settleSlack  = 20 * time.Millisecond
 
 	// doubtMargin is how long before the end of its wait a doubted probe is withdrawn.
 	doubtMargin = time.Millisecond
 
 	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by.
-	lookAhead = 8
+	// While the scout may still be answered it goes no further than firstAhead hops from the start, which is nearer than
+	// most targets are; then creepAhead hops beyond the last one known.
+	lookAhead  = 8
+	firstAhead = 6
+	creepAhead = 2
+
+	// scoutFactor times the slowest answer, and scoutSlack, is how long the scout's answer is waited for before hops
+	// beyond the first lookAhead are asked without it. Routers answer before the target does.
+	scoutFactor = 3
+	scoutSlack  = 50 * time.Millisecond
+
+	// A hop is asked again after a restShare of the longest round trip, but no sooner than leastRest and no later than
+	// mostRest.
+	restShare = 16
+	leastRest = 5 * time.Millisecond
+	mostRest  = 100 * time.Millisecond
+
+	// hasteFactor tenths of the round trip that hasteHops hops behind have shown, hasteSlack, and hasteJitter times what
+	// answers are late by on average is what a probe waits at least, see haste. (As a retransmission timer, RFC 6298 2.3.)
+	hasteFactor = 11
+	hasteSlack  = 5 * time.Millisecond
+	hasteJitter = 4
+	hasteHops   = 2
 
 	// resetTime and a resetShare of the round-trip time is what the target is left alone after an answer, so that our
 	// kernel's reset of what it opened gets there before the next SYN, which else would not be answered (a listening Linux
 	// answers a repeated SYN once in 500 ms).
 	resetTime  = 2 * time.Millisecond
-	resetShare = 8
+	resetShare = 16
 
 	// stingyTime is how often a listening Linux answers the same SYN where our resets don't reach it.
 	stingyTime = 510 * time.Millisecond
@@ -128,6 +172,9 @@ func NewPath(o PathOptions) (*Path, error) {
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.seq = p.rng.Uint32()
 	p.tag = 1 + p.rng.Uint32N(1<<31)
+	if o.Parallel >= lookAhead && len(o.Ports) == 0 && o.MaxTTL-o.FirstTTL >= lookAhead {
+		p.scout, p.second = scoutWanted, o.SparePort != 0 && o.Queries >= 3
+	}
 	if o.Flags.Has(packet.ACK) {
 		p.ack = p.rng.Uint32()
 	}
@@ -163,6 +210,21 @@ func (p *Path) Next(now time.Time) Move {
 	return p.sideBySide(now, when)
 }
 
+// overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
+func (p *Path) overdue(now time.Time) (when time.Time, move Move) {
+	if when = p.over(); !when.IsZero() && !now.Before(when) {
+		return when, p.conclude(p.pending[0])
+	}
+	for _, a := range p.pending {
+		due, move := p.deadline(a)
+		if !due.IsZero() && !now.Before(due) {
+			return due, move
+		}
+		when = sooner(when, due)
+	}
+	return when, Move{}
+}
+
 // oneByOne asks hop by hop, each probe after the outcome of the one before. when is as in sideBySide.
 func (p *Path) oneByOne(now, when time.Time) Move {
 	for ttl := p.o.FirstTTL; ttl <= p.limit && len(p.pending) == 0; ttl++ {
@@ -187,22 +249,45 @@ func (p *Path) notBefore(ttl int) time.Time {
 // sideBySide asks the hop that was asked least, the nearest first, as soon as the window, the spacing and what is in
 // flight allow it. when is when it wants to be asked again in any case.
 func (p *Path) sideBySide(now, when time.Time) Move {
+	switch {
+	case p.scout == scoutWanted:
+		return p.ask(p.o.MaxTTL, now)
+	case p.second:
+		if now.Before(p.soon) {
+			return WaitUntil(sooner(when, p.soon))
+		}
+		return p.ask(p.o.MaxTTL, now)
+	}
+	if p.purge {
+		// Those that were sent beside it, for they were thought not to get that far, would have its answer, if it is late.
+		for _, a := range p.pending {
+			if !a.passed && !a.spare && a.ttl > p.spent {
+				a.passed = true
+				return Pass(a.key)
+			}
+		}
+		p.purge = false
+	}
 	window := p.o.Parallel
 	var blocker *ask // what can't be told from another probe that may reach the target
 	for _, a := range p.pending {
-		if free := a.sent.Add(slow); now.Before(free) {
+		wait := slow
+		if t := p.haste(a); t > 0 {
+			wait = min(t, slow)
+		}
+		if free := a.sent.Add(wait); now.Before(free) {
 			window--
 			when = sooner(when, free)
-		} else {
+		} else if !a.scout {
 			p.known = max(p.known, a.ttl)
 		}
-		if blocker == nil && !a.passed && p.exclusive(a.ttl) {
+		if blocker == nil && !a.passed && !a.spare && p.exclusive(a.ttl) {
 			blocker = a
 		}
 	}
 	any, free, due := p.least(now)
 	when = sooner(when, due)
-	if p.target.vague && any > p.spent && p.hop(p.limit).asked < p.o.Queries && !now.Before(p.turn(p.limit)) {
+	if p.target.vague && any > p.spent && p.hop(p.limit).asked < p.wanted(p.limit) && !now.Before(p.turn(p.limit)) {
 		any = p.limit
 	}
 	if any == 0 || window <= 0 {
@@ -222,6 +307,9 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		ttl, when = free, sooner(when, settled)
 	} else if blocker != nil && p.exclusive(any) {
 		blocker.passed = true
+		if !p.hop(blocker.ttl).answered && p.guess > 0 {
+			p.guess, p.purge = 0, true // there is a silent hop where the target was thought to be
+		}
 		return Pass(blocker.key)
 	}
 	if ttl == 0 {
@@ -231,12 +319,15 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 }
 
 // least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none. Of
-// which nothing is known yet, no hop is asked twice, nor one beyond lookAhead. due is when the next has its turn that
-// waits for it.
+// which nothing is known yet, no hop is asked twice. due is when that may change by itself.
 func (p *Path) least(now time.Time) (any, free int, due time.Time) {
-	for ttl := p.o.FirstTTL; ttl <= min(p.limit, p.known+lookAhead); ttl++ {
-		asked := p.hop(ttl).asked
-		if asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl) {
+	last, due := p.horizon(now)
+	for ttl := p.o.FirstTTL; ttl <= min(p.limit, last); ttl++ {
+		asked, once := p.hop(ttl).asked, 0
+		if ttl == p.o.MaxTTL {
+			once = p.scouts
+		}
+		if asked >= p.wanted(ttl) || asked > once && ttl > p.known && !p.target.answers || p.abandoned(ttl) {
 			continue
 		}
 		if at := p.turn(ttl); now.Before(at) {
@@ -259,6 +350,18 @@ func (p *Path) before(a, b int) bool {
 		return p.hop(a).last.Before(p.hop(b).last)
 	}
 	return p.hop(a).asked < p.hop(b).asked
+}
+
+// turn is when a hop may be asked again.
+func (p *Path) turn(ttl int) time.Time {
+	switch h := p.hop(ttl); {
+	case p.rounds.on():
+		return p.roundTurn(ttl)
+	case h.asked == 0:
+		return time.Time{}
+	default:
+		return h.last.Add(min(max(p.slowest/restShare, leastRest), mostRest))
+	}
 }
 
 // deadline is when something has to be done about a probe, and what. Zero: never.
@@ -293,7 +396,7 @@ func (p *Path) wanting(a *ask) bool {
 		}
 	}
 	for ttl := p.spent + 1; ttl <= p.limit; ttl++ {
-		if p.hop(ttl).asked < p.o.Queries {
+		if p.hop(ttl).asked < p.wanted(ttl) {
 			return true
 		}
 	}
@@ -302,7 +405,7 @@ func (p *Path) wanting(a *ask) bool {
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
 func (p *Path) exclusive(ttl int) bool {
-	return p.single || p.target.answers && ttl > p.spent && !p.echo()
+	return p.single || p.target.answers && ttl > p.spent && ttl >= p.guess && !p.echo()
 }
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
@@ -312,15 +415,18 @@ func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
 func (p *Path) settling(ttl int) time.Duration {
 	var t time.Duration
 	switch {
-	case !p.target.answers: // it may be the target's, and that far
+	case !p.target.answers || p.single: // it may be the target's, and that far, or a router's that is slow
 		t = p.longest()
 	case ttl == p.limit && p.hop(ttl).answered || p.target.rtt == 0:
-		t = max(2*p.target.rtt+settleSlack, slow)
+		t = max(settled(p.target.rtt), slow)
 	default:
-		t = 2*p.target.rtt + settleSlack
+		t = settled(p.target.rtt)
 	}
 	return min(t, p.o.Wait)
 }
+
+// settled is when a probe to somebody that far away is held to be unanswered.
+func settled(rtt time.Duration) time.Duration { return settleFactor*rtt + settleSlack }
 
 // patience is how long a probe waits for its answer. With Patient, and one by one, that is Wait. Else:
 //
@@ -348,6 +454,77 @@ func (p *Path) patience(a *ask) time.Duration {
 	return min(max(patienceFactor*slowest, leastPatience), p.o.Wait)
 }
 
+// over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done; zero:
+// not yet, or not known.
+func (p *Path) over() time.Time {
+	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() {
+		return time.Time{}
+	}
+	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
+		if p.hop(ttl).asked < p.wanted(ttl) {
+			return time.Time{}
+		}
+	}
+	var end time.Time
+	for _, a := range p.pending {
+		t := p.haste(a)
+		if t == 0 || a.doubted || a.ttl > p.limit {
+			return time.Time{}
+		}
+		end = later(end, a.sent.Add(t))
+	}
+	return end
+}
+
+// conclude ends the wait for a probe when nothing else is left to be done. A target whose answers had all the same
+// sequence number may not have answered because it answers a SYN once in stingyTime.
+func (p *Path) conclude(a *ask) Move {
+	if p.target.repeats && !p.target.stingy && a.ttl > p.spent {
+		p.target.stingy, a.doubted = true, true
+		return Withdraw(a.key)
+	}
+	return GiveUp(a.key)
+}
+
+// haste is how long a probe waits at least where nothing but silence is left, 0 where that can't be told: its answer would
+// take about as long as one from there before, or as those from the next hops before and behind that answer.
+func (p *Path) haste(a *ask) time.Duration {
+	t := p.distance(a.ttl)
+	if t == 0 {
+		return 0
+	}
+	t = t*hasteFactor/10 + hasteSlack + hasteJitter*p.unsteady/time.Duration(max(p.repeated, 1))
+	if p.exclusive(a.ttl) {
+		t = max(t, p.settling(a.ttl))
+	}
+	return min(t, p.o.Wait)
+}
+
+// distance is about how long an answer from a hop takes, by itself and its neighbours; 0: nothing beyond has answered.
+func (p *Path) distance(ttl int) time.Duration {
+	if h := p.hop(ttl); h.answered {
+		return h.best
+	}
+	var t time.Duration
+	for i := ttl - 1; i >= p.o.FirstTTL && t == 0; i-- {
+		t = p.hop(i).best
+	}
+	n := 0
+	for i := ttl + 1; i <= p.limit && n < hasteHops; i++ {
+		if h := p.hop(i); h.answered {
+			t = max(t, h.best)
+			n++
+		}
+	}
+	switch {
+	case n < hasteHops && p.target.told:
+		t = max(t, p.target.least)
+	case n == 0:
+		return 0
+	}
+	return t
+}
+
 // longest is how long an answer may take, by all that was seen.
 func (p *Path) longest() time.Duration { return max(patienceFactor*p.slowest, leastPatience) }
 
@@ -367,11 +544,24 @@ func (p *Path) silent(ttl int) bool {
 // ask sends a probe.
 func (p *Path) ask(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
+	a := &ask{ttl: ttl, sent: now, alone: p.exclusive(ttl)}
+	switch {
+	case p.scout == scoutWanted:
+		a.scout, p.scout = true, scoutSent
+	case p.second:
+		a.scout, a.spare, p.second = true, true, false
+		probe.Src = withPort(probe.Src, p.o.SparePort)
+	default:
+		p.asked = max(p.asked, ttl)
+	}
+	if a.scout {
+		p.scouts++
+	}
+	a.key = probe.Key()
 	h := p.hop(ttl)
 	h.asked++
 	h.last = now
-	p.asked = max(p.asked, ttl)
-	p.pending = append(p.pending, &ask{key: probe.Key(), ttl: ttl, sent: now, alone: p.exclusive(ttl)})
+	p.pending = append(p.pending, a)
 	p.soon = now.Add(p.spacing(h))
 	if p.single {
 		return SendAlone(probe)
@@ -486,7 +676,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
 		t := now.Add(resetTime + r.RTT()/resetShare)
 		if r.Fate != Answered {
-			t = a.sent.Add(2*p.slowest + settleSlack)
+			t = a.sent.Add(settled(p.slowest))
 		}
 		p.soon = later(p.soon, t)
 	}
@@ -501,13 +691,28 @@ func (p *Path) settle(now time.Time, r Result) {
 	case Lost:
 		h.vain++
 		h.silent = h.silent || now.Sub(a.sent) >= p.o.Wait
+		if ttl == p.guess && !h.answered && h.asked >= p.wanted(ttl) {
+			p.guess = 0 // nothing is there; it may be farther
+		}
 	case Failed:
 		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
 	case Answered:
+		if r.FromTarget() && ttl == p.o.MaxTTL {
+			p.credit++
+		}
 		p.hear(now, r)
+		if r.FromTarget() && ttl < p.guess {
+			p.guess = 0 // it is nearer
+		}
 		if r.FromTarget() || r.Refused() {
 			p.limit = min(p.limit, ttl)
 			p.rounds.end = later(p.rounds.end, r.Sent)
+		}
+		if a.scout {
+			p.estimate(r.Reply, a.spare)
+		} else if r.Reply.Kind == packet.KindTimeExceeded && p.guess > 0 && ttl >= p.guess {
+			p.step *= 2
+			p.guess = ttl + p.step
 		}
 	}
 }
@@ -521,22 +726,40 @@ func (p *Path) hear(now time.Time, r Result) {
 	if r.Fate == Late && r.Evidence == ByFlow {
 		return // which hop it is from isn't sure
 	}
-	h := p.hop(ttl)
-	h.answered, h.vain = true, 0
-	p.known = max(p.known, ttl)
-	h.rtt = max(h.rtt, rtt)
 	p.slowest = max(p.slowest, rtt)
+	if ttl == p.o.MaxTTL && p.scouts > 0 && (r.Reply.Kind != packet.KindTimeExceeded || p.spare(r.Probe)) {
+		return // how far it got isn't told by its TTL, or it went another way
+	}
+	h := p.hop(ttl)
+	if h.answered {
+		p.unsteady += max(rtt, h.best) - min(rtt, h.best)
+		p.repeated++
+	}
+	if !h.answered || rtt < h.best {
+		h.best = rtt
+	}
+	h.answered, h.vain = true, 0
+	h.rtt = max(h.rtt, rtt)
+	if ttl > p.known {
+		p.known = ttl
+		if r.Reply.Kind == packet.KindTimeExceeded {
+			p.skew = backwards(r.Reply.IP.TTL) - ttl
+		}
+	}
 	switch {
 	case r.Reply.Kind == packet.KindTimeExceeded:
 		p.spent = max(p.spent, ttl)
 		p.lengthen(r)
+		for _, a := range p.pending {
+			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
+		}
 	case r.FromTarget():
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
 	}
 }
 
 func (p *Path) hearTarget(now time.Time, r Result) {
-	t, rtt := &p.target, r.RTT()
+	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
 	if r.Fate == Answered && !t.told {
 		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
 	}
@@ -546,10 +769,11 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 			case a.passed && tcp.Seq == t.iss:
 				// One number for all, and not all are answered: our resets don't get there.
 				t.stingy, a.doubted = true, true
-			case !a.passed && a.ttl == int(r.Probe.TTL) && r.Evidence == ByTag:
+			case !a.passed && r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && (ttl < p.guess || ttl == p.o.MaxTTL && !p.guessed)):
 				a.doubted = true // a SYN that repeats the one answered isn't answered
 			}
 		}
+		t.repeats = t.answers && t.iss == tcp.Seq
 		t.iss = tcp.Seq
 	}
 	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
@@ -557,9 +781,10 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	}
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
-	p.limit = min(p.limit, p.asked)
 	if r.Evidence == ByTag {
-		p.limit = min(p.limit, int(r.Probe.TTL)) // a late answer tells the distance too
+		p.limit = min(p.limit, ttl) // a late answer tells the distance too
+	} else if r.Fate == Late {
+		p.within(r)
 	}
 	p.rest(now)
 }
@@ -601,12 +826,12 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	for _, a := range p.pending {
 		age := now.Sub(a.sent)
-		if a.ttl > p.spent && !a.passed && a.key.Port == r.Probe.Src.Port() && age <= p.longest() {
+		if a.ttl > p.spent && !a.passed && a.key.Port == r.Probe.Src.Port() && (age <= p.longest() || a.scout) {
 			a.doubted = true
 			oldest, youngest = max(oldest, age), min(youngest, age)
 		}
 	}
-	p.limit = min(p.limit, p.asked)
+	p.within(r)
 	if !p.target.answers {
 		p.target.answers = true
 		p.target.rtt = oldest

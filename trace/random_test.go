@@ -110,6 +110,9 @@ func randomNetwork(seed uint64) *network {
 			o.Ports = append(o.Ports, 50000+uint16(i))
 		}
 	}
+	if one(2) {
+		o.SparePort = 60000
+	}
 	if one(10) {
 		for range 10 { // no room for timestamps
 			o.Options, _ = o.Options.With(packet.OptionNOP)

@@ -81,7 +81,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 	if o.Queries = count; count == 0 {
 		o.Queries = math.MaxInt
 	}
-	o.Ports = nil
+	o.Ports, o.SparePort = nil, 0
 	if o.Parallel == 0 {
 		o.Parallel = roundsParallel
 	}
@@ -90,6 +90,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 		return nil, err
 	}
 	p.rounds.every = interval
+	p.scout = scoutNone
 	return &Rounds{path: p}, nil
 }
 
@@ -122,9 +123,9 @@ func (r *Rounds) Next(now time.Time) Move {
 // Learn implements Plan.
 func (r *Rounds) Learn(now time.Time, res Result) { r.path.Learn(now, res) }
 
-// turn is when a hop may be asked again.
-func (p *Path) turn(ttl int) time.Time {
-	if !p.rounds.on() || p.hop(ttl).last.IsZero() {
+// roundTurn is when a hop may be asked again, round by round.
+func (p *Path) roundTurn(ttl int) time.Time {
+	if p.hop(ttl).last.IsZero() {
 		return time.Time{}
 	}
 	pause := p.rounds.every
@@ -225,18 +226,6 @@ func (p *Path) fade(now time.Time) {
 		p.target.told = false
 	}
 	p.rounds.fade = now.Add(fadeTime)
-}
-
-// overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
-func (p *Path) overdue(now time.Time) (when time.Time, move Move) {
-	for _, a := range p.pending {
-		due, move := p.deadline(a)
-		if !due.IsZero() && !now.Before(due) {
-			return due, move
-		}
-		when = sooner(when, due)
-	}
-	return when, Move{}
 }
 
 var _ Plan = (*Rounds)(nil)

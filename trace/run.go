@@ -53,6 +53,10 @@ const (
 	// How long an answered or lost probe is remembered, so that a late answer or a second one is known for what it is.
 	memory = time.Minute
 
+	// How long, and in which steps, a probe's end is put off for a backlog. A flood may keep one up for ever.
+	backlogLimit = 100 * time.Millisecond
+	backlogPause = time.Millisecond
+
 	// For a plan that asks to be woken in the past.
 	minPause = 100 * time.Microsecond
 
@@ -128,6 +132,8 @@ type engine struct {
 	expected    time.Time // by when the clock should have been read again
 	stalled     time.Time // when a stall was noticed
 	graceOver   time.Time
+	behind      time.Time // since when there is a backlog
+	held        Move      // what is put off for it
 	reply       packet.Reply
 	sight       sight
 }
@@ -259,7 +265,16 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		if now.Before(e.pause) {
 			return e.pause, nil
 		}
-		switch mv := e.plan.Next(now); mv.do {
+		mv := e.held
+		if mv.do == doWait {
+			mv = e.plan.Next(now)
+		}
+		if mv.ends() && e.backlog(now) {
+			e.held = mv
+			return now.Add(backlogPause), nil
+		}
+		e.held = Move{}
+		switch mv.do {
 		case doWait:
 			return mv.until, nil
 		case doSend:
@@ -275,6 +290,19 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		}
 	}
 	return time.Time{}, nil
+}
+
+// backlog reports whether packets wait to be received, which may be answers that came in time.
+func (e *engine) backlog(now time.Time) bool {
+	b, ok := e.conn.(Backlogger)
+	if !ok || !b.Backlog() {
+		e.behind = time.Time{}
+		return false
+	}
+	if e.behind.IsZero() {
+		e.behind = now
+	}
+	return now.Sub(e.behind) < backlogLimit
 }
 
 func (e *engine) send(p packet.Probe, alone bool) {
@@ -439,12 +467,17 @@ func (e *engine) receive(d delivery) {
 	}
 	e.heard = now
 	e.m.settle(got, r, d.at)
-	if fate == Answered {
-		e.close(now, f, res)
+	if fate != Answered {
+		e.plan.Learn(now, res)
+		e.emit(res)
 		return
 	}
-	e.plan.Learn(now, res)
-	e.emit(res)
+	e.close(now, f, res)
+	if f, r, at := e.m.resolve(f.flow); f != nil {
+		res := f.result(Answered)
+		res.Recv, res.Reply, res.Evidence = at, r, ByFlow
+		e.close(now, f, res)
+	}
 }
 
 func (e *engine) count(v Verdict) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -346,7 +347,7 @@ func TestManners(t *testing.T) {
 			t.Errorf("TTL %d twice within %v", sent.Probe.TTL, sent.At.Sub(before))
 		}
 		last[sent.Probe.TTL] = sent.At
-		if i > 0 && sent.At.Sub(o.sent[i-1].At) < time.Millisecond {
+		if i > 0 && sent.At.Sub(o.sent[i-1].At) < trace.DefaultSpacing {
 			t.Errorf("two probes within %v", sent.At.Sub(o.sent[i-1].At))
 		}
 		open = 0
@@ -935,7 +936,7 @@ func TestStopped(t *testing.T) {
 		t.Error("the probe that was due meanwhile is not unknown")
 	}
 	for i := 1; i < len(o.sent); i++ {
-		if d := o.sent[i].At.Sub(o.sent[i-1].At); d < time.Millisecond {
+		if d := o.sent[i].At.Sub(o.sent[i-1].At); d < trace.DefaultSpacing {
 			t.Errorf("two probes within %v", d)
 		}
 	}
@@ -1028,4 +1029,42 @@ func TestOptionsChecked(t *testing.T) {
 	if _, err := trace.NewPath(good); err != nil {
 		t.Error(err)
 	}
+}
+
+// behindConn has received everything only a while after it came in, as a program on a busy host has.
+type behindConn struct {
+	*sim.Conn
+	by time.Duration
+	mu sync.Mutex
+	in int // packets that came in and were not handed up yet
+}
+
+func (c *behindConn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	n, at, err := c.Conn.Recv(ctx, buf)
+	if err == nil {
+		c.count(1)
+		time.Sleep(c.by)
+		c.count(-1)
+	}
+	return n, at, err
+}
+
+func (c *behindConn) count(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in += n
+}
+
+func (c *behindConn) Backlog() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.in > 0
+}
+
+// TestBacklog: where the program is late in reading, and not the answers, none is given up.
+func TestBacklog(t *testing.T) {
+	s := newSetup(chain(false, 4, time.Millisecond))
+	s.path.MaxTTL = 3
+	s.conn = func(c *sim.Conn) trace.Conn { return &behindConn{Conn: c, by: 10 * time.Millisecond} }
+	s.trace(t).wantHops(t, 3, route(false, 3)...)
 }

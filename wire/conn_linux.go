@@ -471,6 +471,18 @@ func (in *incoming) watch(ctx context.Context, recv *os.File) (err error) {
 	return nil
 }
 
+// Backlog reports whether packets have come in that Recv has not read yet.
+func (c *Conn) Backlog() bool {
+	waiting := false
+	c.control("polling", nil, func(fd int) error { // an error: there is nothing to be read
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
+		waiting = n > 0 && fds[0].Revents&unix.POLLIN != 0
+		return err
+	})
+	return waiting
+}
+
 // Close frees the ports and closes the sockets.
 func (c *Conn) Close() error {
 	var errs []error

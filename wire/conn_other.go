@@ -32,6 +32,8 @@ func (*Conn) Recv(context.Context, []byte) (int, time.Time, error) {
 
 func (*Conn) Fault(packet.Probe) error { return nil }
 
+func (*Conn) Backlog() bool { return false }
+
 func (*Conn) Close() error { return nil }
 
 // Unprivileged is the way to the network of a user who may not open raw sockets, which this platform doesn't have yet.

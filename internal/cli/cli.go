@@ -328,8 +328,11 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 	}
 	p.path.Source = netip.AddrPortFrom(route.Source, ports[0])
 	p.shapeSYN(route)
-	if p.trackPort {
+	switch {
+	case p.trackPort:
 		p.path.Ports = ports
+	case len(ports) > 1:
+		p.path.SparePort = ports[1]
 	}
 	if p.plan, err = p.newPlan(); err != nil {
 		return err
@@ -371,11 +374,14 @@ func notOurs(a netip.Addr) error {
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
-// freePorts reserves source ports of the kernel's choice, or one.
+// freePorts reserves source ports of the kernel's choice: one for all probes and a spare one, or one for each.
 func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
-	wanted := 1
-	if p.trackPort {
+	wanted := 2
+	switch {
+	case p.trackPort:
 		wanted = min(maxPorts, p.path.Probes())
+	case p.path.Parallel == 1:
+		wanted = 1
 	}
 	var ports []uint16
 	for range wanted {

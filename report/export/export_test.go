@@ -72,7 +72,7 @@ func TestCSV(t *testing.T) {
 		t.Errorf("%d rows for %d results", len(rows), len(results))
 	}
 	for _, want := range []map[string]string{
-		{"ttl": "1", "n": "1", "fate": "answered", "address": "198.51.100.1", "name": "gw.example", "rtt_ms": "2.000000", "kind": "time_exceeded", "reply_ttl": "255", "quoted_ttl": "1", "icmp_type": "11", "icmp_code": "0", "evidence": "tag", "source_port": "41234"},
+		{"ttl": "1", "n": "2", "fate": "answered", "address": "198.51.100.1", "name": "gw.example", "rtt_ms": "2.000000", "kind": "time_exceeded", "reply_ttl": "255", "quoted_ttl": "1", "icmp_type": "11", "icmp_code": "0", "evidence": "tag", "source_port": "41234"},
 		{"ttl": "1", "fate": "duplicate", "address": "198.51.100.1"},
 		{"ttl": "2", "mpls": "16001/5/1 17/0/2", "address": "198.51.100.5"},
 		{"ttl": "3", "fate": "lost", "address": "", "rtt_ms": "", "kind": ""},
