@@ -237,12 +237,14 @@ func debian(t *testing.T) root {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	r := root{dir}
 	if *debianRoot != "" {
 		command(t, nil, "cp", "-a", *debianRoot+"/.", dir)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // for the ordinary user
+		t.Fatal(err)
+	}
+	if *debianRoot != "" {
 		return r
 	}
 	lab.NeedProgram(t, "dpkg-query", "tar")
