@@ -136,6 +136,40 @@ func BenchmarkRTT(b *testing.B) {
 	}
 }
 
+// Round-trip times without raw sockets beside those with them, on one path: the medians of a router, of an open and of a
+// closed port. The kernel tells when an answer came, and not when the SYN left, so they are a little longer.
+func BenchmarkUnprivilegedRTT(b *testing.B) {
+	ours := program(b)
+	p := lab.Chain(b, lab.ChainOptions{Hops: 4})
+	p.Target.Listen(b, 80)
+	time := regexp.MustCompile(`([0-9.]+) ms`)
+	median := func(args string) float64 {
+		var all []float64
+		for _, m := range time.FindAllStringSubmatch(run(b, p.Source, ours, strings.Fields(args)...).stdout, -1) {
+			ms, err := strconv.ParseFloat(m[1], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			all = append(all, ms*1000)
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	for _, what := range []struct{ name, args string }{
+		{"router", "-n -q 100 -f 2 -m 2 198.18.4.2 80"}, {"open", "-n -q 100 -f 4 198.18.4.2 80"},
+		{"closed", "-n -q 100 -f 4 198.18.4.2 81"}, {"IPv6", "-n -q 100 -f 4 2001:db8:4::2 80"},
+	} {
+		b.Run(what.name, func(b *testing.B) {
+			for b.Loop() {
+				raw, told := median(what.args), median("--unprivileged "+what.args)
+				b.ReportMetric(raw, "us-raw")
+				b.ReportMetric(told, "us-unprivileged")
+				b.ReportMetric(100, "us-promised-difference")
+			}
+		})
+	}
+}
+
 // capturedTimes are the round-trip times in microseconds of the probes in a capture file, in order of sending, once it
 // holds that many answers.
 func capturedTimes(b *testing.B, file string, n int) []float64 {

@@ -76,6 +76,9 @@ func (p *program) openSession(ctx context.Context, conn medium, from netip.Addr,
 	s, err := raw.OpenSession(ctx, wire.SessionOptions{
 		Source: netip.AddrPortFrom(from, 0), Target: p.path.Target, Interface: p.iface, TOS: uint8(p.path.TOS), Wait: sessionWait,
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil // interrupted: the trace says so
+	}
 	if err != nil {
 		fmt.Fprintf(p.stderr, "No connection to probe in (%s): %s\n", quoted(err.Error()), instead)
 		return nil
