@@ -24,6 +24,10 @@ type Options struct {
 	// for firewalls that randomise sequence numbers. Such answers are Unverified.
 	Loose bool
 
+	// Memory is how long an answered or lost probe is remembered, so that a late answer or a second one is known for what
+	// it is; a minute where it is 0.
+	Memory time.Duration
+
 	// Persist goes on however many probes in a row can't be sent: for traces that wait for a link to come back.
 	Persist bool
 
@@ -50,8 +54,7 @@ const (
 	stallGap   = 500 * time.Millisecond
 	stallGrace = 100 * time.Millisecond
 
-	// How long an answered or lost probe is remembered, so that a late answer or a second one is known for what it is.
-	memory = time.Minute
+	defaultMemory = time.Minute
 
 	// How long, and in which steps, a probe's end is put off for a backlog. A flood may keep one up for ever.
 	backlogLimit = 100 * time.Millisecond
@@ -86,6 +89,9 @@ func (e *SendError) Unwrap() error { return e.Err }
 func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
+	}
+	if o.Memory <= 0 {
+		o.Memory = defaultMemory
 	}
 	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), sight: sight{seed: maphash.MakeSeed()}}
 	receiving, stop := context.WithCancel(ctx)
@@ -379,7 +385,7 @@ func (e *engine) expire(now time.Time) (any bool) {
 		}
 		e.inFlight.pop()
 	}
-	for f := e.done.first(); f != nil && now.Sub(f.sent) > memory; f = e.done.first() {
+	for f := e.done.first(); f != nil && now.Sub(f.sent) > e.o.Memory; f = e.done.first() {
 		e.m.forget(f)
 		e.done.pop()
 	}

@@ -148,6 +148,7 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	}()
 	o := p.engine(conn)
 	o.Persist = true
+	o.Memory = max(liveMemory, 2*o.Wait)
 	counts, err := trace.Run(running, conn, p.plan, o, seen(screen.Add))
 	if errors.Is(err, errQuit) {
 		err = nil
@@ -159,6 +160,9 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	tally, start := screen.Tally()
 	return tally, start, counts, err
 }
+
+// liveMemory is how long a probe is remembered in a trace that sends many, for ever.
+const liveMemory = 15 * time.Second
 
 // livePercent is how much garbage there may be, as a share of what is in use, in a program that runs for days: half of
 // what the runtime allows by itself, for a collection every few seconds.
