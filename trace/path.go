@@ -99,7 +99,9 @@ type ask struct {
 	doubted bool // an answer that came, and was not taken for its, may have been
 }
 
-// The constants of the strategy.
+// The constants of the strategy. Times and numbers in their reasons are those of 200 paths of the simulated Internet
+// (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout 266 ms and 3 SYNs; with
+// two 169 ms and 3 SYNs.
 const (
 	// slow is when a probe stops counting as in flight for the window, at the latest; else when it has waited so long as
 	// would be enough at the end, see haste.
@@ -114,7 +116,8 @@ const (
 
 	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by.
 	// While the scout may still be answered it goes no further than firstAhead hops from the start, which is nearer than
-	// most targets are; then creepAhead hops beyond the last one known.
+	// most targets are (one more, or creeping on before there is an answer, costs 15 ms: the target gets SYNs that it can't
+	// tell apart); then creepAhead hops beyond the last one known.
 	lookAhead  = 8
 	firstAhead = 6
 	creepAhead = 2
@@ -130,9 +133,10 @@ const (
 	leastRest = 5 * time.Millisecond
 	mostRest  = 100 * time.Millisecond
 
-	// hasteFactor tenths of the round trip that hasteHops hops behind have shown, hasteSlack, and hasteJitter times what
-	// answers are late by on average is what a probe waits at least, see haste. (As a retransmission timer, RFC 6298 2.3.)
-	hasteFactor = 11
+	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter times what
+	// answers are late by on average (as a retransmission timer does, RFC 6298 2.3). Of 8001 answers that come within 3 s,
+	// this shows 7948 in a median time of 169 ms; 1.5 times as long and 20 ms would show 7970 in 196 ms, twice as long and
+	// 50 ms 7983 in 260 ms.
 	hasteSlack  = 5 * time.Millisecond
 	hasteJitter = 4
 	hasteHops   = 2
@@ -493,7 +497,7 @@ func (p *Path) haste(a *ask) time.Duration {
 	if t == 0 {
 		return 0
 	}
-	t = t*hasteFactor/10 + hasteSlack + hasteJitter*p.unsteady/time.Duration(max(p.repeated, 1))
+	t += hasteSlack + hasteJitter*p.unsteady/time.Duration(max(p.repeated, 1))
 	if p.exclusive(a.ttl) {
 		t = max(t, p.settling(a.ttl))
 	}
