@@ -131,7 +131,7 @@ func (d *drop) finding() Finding {
 		if p != d.echo && (before == 0 || n < before) || before == 0 {
 			before = n
 		}
-		weak = weak && p.answer == nil && p.lastRouter() <= d.last+1
+		weak = weak && !d.proves(p)
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s answered.", who, d.who(p, n)))
 		return true
 	}
@@ -195,6 +195,19 @@ func (d *drop) finding() Finding {
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it. Nothing from outside tells these apart.")
 	}
 	return x
+}
+
+// proves reports whether a trace of another kind shows enough of what is beyond the place: several routers, or the target
+// and one that always answers. One that doesn't may have left the others unanswered though they got there.
+func (d *drop) proves(p *path) bool {
+	routers, lost := 0, 0
+	for _, h := range p.hops {
+		if h.ttl > d.last && len(h.routers) > 0 {
+			routers++
+			lost += h.lost
+		}
+	}
+	return routers > 1 || routers == 1 && lost == 0 && p.answer != nil
 }
 
 // who is who answered a trace of another kind at a hop.
