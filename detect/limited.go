@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"strings"
+
+	"tcptraceroute/trace"
 )
 
 // limited finds hops that answered some probes and not others, though everything behind them got through: they limit
@@ -14,16 +16,16 @@ func limited(f *facts) []Finding {
 	fed := false
 	for i := len(f.hops) - 1; i >= 0; i-- {
 		h := &f.hops[i]
-		n := len(h.results)
+		n, gone := len(h.results), h.gone()
 		switch {
-		case n >= 2 && h.lost > 0 && len(h.routers) > 0 && behind > 0:
+		case n >= 2 && gone > 0 && len(h.routers) > 0 && behind > 0:
 			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
-			missing += h.lost
+			missing += gone
 			if first = h.ttl; last == 0 {
 				last = h.ttl
 			}
 			fed = true
-		case n >= 2 && h.lost == 0 && h.answered():
+		case n >= 2 && gone == 0 && h.answered():
 			behind++
 		}
 	}
@@ -41,6 +43,17 @@ func limited(f *facts) []Finding {
 		x.Evidence = append(x.Evidence, "With so few probes chance is not ruled out: a longer run (-q 10) tells.")
 	}
 	return []Finding{x}
+}
+
+// gone is how many probes were never answered, not even late.
+func (h *hop) gone() int {
+	n := h.lost
+	for _, r := range h.extra {
+		if r.Fate == trace.Late {
+			n--
+		}
+	}
+	return max(n, 0)
 }
 
 func answeredHops(n int) string {
