@@ -943,7 +943,8 @@ func beVictim() {
 			d.Fatalf("%v", err)
 		}
 		fmt.Printf("ready %d %d\n", c.Routers[0].ns.Fd(), cmd.Process.Pid)
-		select {}
+		time.Sleep(time.Hour)
+		runtime.KeepAlive(c) // what nobody refers to is closed by the garbage collector
 	})
 	fmt.Println(d.fatal, d.errors)
 }

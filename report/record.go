@@ -48,30 +48,44 @@ func (r *Record) Add(res trace.Result) {
 // Entries yields every TTL that was probed, in order.
 func (r *Record) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		last := 255
-		if end := r.End(); end != nil && end.Fate == trace.Answered {
-			last = int(end.Probe.TTL)
-		}
 		for ttl := range 256 {
-			e := r.entries[ttl]
-			if e == nil {
+			if r.entries[ttl] == nil {
 				continue
 			}
-			found := *e
-			found.Beyond = ttl > last
-			if !yield(found) {
+			if e := r.Entry(ttl); len(e.Probes)+len(e.Notices) > 0 && !yield(e) {
 				return
 			}
 		}
 	}
 }
 
-// Entry is all that came of one TTL.
+// Entry is all that came of one TTL. That of the target has the scouts that it answered, which the highest TTL then has
+// not (see trace.Trace.Hop).
 func (r *Record) Entry(ttl int) Entry {
-	if e := r.entries[ttl]; e != nil {
-		return *e
+	e := Entry{TTL: ttl}
+	if own := r.entries[ttl]; own != nil {
+		e = *own
 	}
-	return Entry{TTL: ttl}
+	end := r.End()
+	if end == nil || end.Fate != trace.Answered || ttl < int(end.Probe.TTL) {
+		return e
+	}
+	last := int(end.Probe.TTL)
+	var scouts []trace.Result
+	for _, p := range r.Hop(last).Probes {
+		if int(p.Probe.TTL) != last {
+			scouts = append(scouts, p)
+		}
+	}
+	if ttl == last {
+		e.Probes = slices.Concat(e.Probes, scouts)
+		return e
+	}
+	e.Beyond = true
+	e.Probes = slices.DeleteFunc(slices.Clone(e.Probes), func(p trace.Result) bool {
+		return slices.ContainsFunc(scouts, func(s trace.Result) bool { return s.N == p.N })
+	})
+	return e
 }
 
 // End is the target's answer, or the refusal, that the path ended with; nil where it came to no end.

@@ -19,7 +19,7 @@ type PathOptions struct {
 	FirstTTL int           // 1 to 255; default 1
 	MaxTTL   int           // FirstTTL to 255; default 30
 	Queries  int           // probes a hop, 1 or more; default 3
-	Parallel int           // how many probes may be in flight, 1 or more; default 48. 1: one after the other, hop by hop
+	Parallel int           // how many probes may be in flight, 1 or more; default 32. 1: one after the other, hop by hop
 	Wait     time.Duration // how long a probe may be answered, 1 s or more; default 3 s
 	Patient  bool          // every probe waits its whole Wait; else see patience
 	Spacing  time.Duration // least time between two probes of this path; default 0.5 ms
@@ -48,7 +48,7 @@ type PathOptions struct {
 const (
 	DefaultMaxTTL   = 30
 	DefaultQueries  = 3
-	DefaultParallel = 48
+	DefaultParallel = 32
 	DefaultSpacing  = 500 * time.Microsecond
 )
 

@@ -51,6 +51,7 @@ type unstamped struct {
 
 const (
 	receiveBuffer = 1 << 20
+	sendBuffer    = 1 << 20 // for probes that wait for a neighbour; the kernel gives less (net.core.wmem_max)
 
 	// How many probes without a stamp are remembered. A device that makes none at all fills it, at little cost.
 	maxUnstamped = 256
@@ -112,6 +113,7 @@ func openSender(family int, o Options) (int, error) {
 		}
 	}
 	set(level, recverr, 1)
+	set(unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_SOFTWARE|unix.SOF_TIMESTAMPING_TX_SOFTWARE|
 		unix.SOF_TIMESTAMPING_OPT_ID|unix.SOF_TIMESTAMPING_OPT_TSONLY)
 	if err != nil {

@@ -202,7 +202,7 @@ func (c *CSV) Finish() error {
 	}
 	for e := range c.rec.Entries() {
 		if e.TTL >= c.next {
-			c.rows(e.Probes)
+			c.rows(e.TTL, e.Probes)
 		}
 		c.notices(e)
 	}
@@ -221,7 +221,7 @@ func (c *CSV) flush() error {
 	}
 	for c.next <= c.rec.Last() && c.rec.Complete(c.next) {
 		e := c.rec.Entry(c.next)
-		c.rows(e.Probes)
+		c.rows(e.TTL, e.Probes)
 		c.notices(e)
 		c.next++
 	}
@@ -230,13 +230,14 @@ func (c *CSV) flush() error {
 }
 
 func (c *CSV) notices(e report.Entry) {
-	c.rows(e.Notices[c.told[e.TTL]:])
+	c.rows(e.TTL, e.Notices[c.told[e.TTL]:])
 	c.told[e.TTL] = len(e.Notices)
 }
 
-func (c *CSV) rows(results []trace.Result) {
+func (c *CSV) rows(ttl int, results []trace.Result) {
 	table := columns()
 	for r := range slices.Values(results) {
+		r.Probe.TTL = uint8(ttl) // of the hop where it is shown: a scout's is higher
 		row := make([]string, len(table))
 		for i, col := range table {
 			row[i] = col.value(c, &r)
