@@ -50,7 +50,7 @@ type unstamped struct {
 }
 
 const (
-	receiveBuffer = 1 << 20
+	receiveBuffer = 4 << 20 // for a flood of packets that the filter can't tell from answers
 	sendBuffer    = 1 << 20 // for probes that wait for a neighbour; the kernel gives less (net.core.wmem_max)
 
 	// How many probes without a stamp are remembered. A device that makes none at all fills it, at little cost.
@@ -143,7 +143,7 @@ func (c *Conn) openReceiver() error {
 		return opError("packet socket", nil, err)
 	}
 	err = errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer),
+		receiveSpace(fd),
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
 		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
 	)
@@ -158,6 +158,14 @@ func (c *Conn) openReceiver() error {
 	}
 	c.recv = os.NewFile(uintptr(fd), "packet socket")
 	return nil
+}
+
+// receiveSpace asks for receiveBuffer. Root gets it, others net.core.rmem_max (socket(7)).
+func receiveSpace(fd int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) == nil {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 }
 
 // spare is an error where n more descriptors can't be had; fd is any one.
