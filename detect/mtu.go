@@ -22,24 +22,41 @@ func narrowed(f *facts) []Finding {
 	if m == nil || !m.Narrow || m.Size == 0 {
 		return nil
 	}
-	where := "somewhere on the path"
+	if !m.BlackHole && f.refusal != nil && meaning(f.refusal.Reply) == tooBig {
+		return nil // the trace itself was told
+	}
+	where, who := "somewhere on the path", "a router"
 	after, before := m.TTL, m.TTL
 	if m.TTL > 0 {
-		where = "behind " + f.hopName(m.TTL)
+		where, who = fmt.Sprintf("behind hop %d (%v)", m.TTL, m.From), "it"
 		before++
 	}
 	x := Finding{
 		Code: MTULimit, Confidence: Certain, Weight: weightNotice, After: after, Before: before,
-		Title:    fmt.Sprintf("Packets of more than %d bytes don't fit %s, which is said", m.Size, where),
+		Title:    fmt.Sprintf("Packets of more than %d bytes don't fit %s, and %s says so", m.Size, where, who),
 		Evidence: []string{fmt.Sprintf("Packets of %d bytes got to the target, larger ones (%d were tried first) were answered by ICMP from %v.", m.Size, m.First, m.From)},
 		Advice:   "That is no fault as long as these ICMP messages get to both ends.",
 	}
 	if m.BlackHole {
 		x.Code, x.Confidence, x.Weight = MTUBlackHole, Likely, weightTrap
+		if m.TTL > 0 {
+			before = f.nextSpeaker(m.TTL)
+			x.Before = before
+		}
 		x.Title = fmt.Sprintf("Packets of more than %d bytes vanish %s, and nobody says so", m.Size, where)
 		x.Evidence = []string{fmt.Sprintf("Packets of %d bytes got to the target, larger ones (%d were tried first) were lost each time, without a word.", m.Size, m.First)}
 		x.Advice = fmt.Sprintf("Connections open, and hang when much is sent. Clamp the MSS to %d, or let ICMP \"fragmentation needed\" and \"packet too big\" through: ask %s. What else: a firewall that drops large segments.",
 			m.Size-int(mssOverhead(f.target.Addr().Is4())), f.owner(after, before))
 	}
 	return []Finding{x}
+}
+
+// nextSpeaker is the next hop behind one that has answered: a silent one doesn't tell what gets there.
+func (f *facts) nextSpeaker(ttl int) int {
+	for _, h := range f.hops {
+		if h.ttl > ttl && h.answered() {
+			return h.ttl
+		}
+	}
+	return ttl + 1
 }

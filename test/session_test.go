@@ -88,9 +88,21 @@ func TestMTU(t *testing.T) {
 		told := fmt.Sprintf("Path MTU 1413 bytes: hop 3 (%v) says that larger packets don't fit", v.of(p.Hop(3)))
 		says("--mtu", told)
 		says("--mtu --in-session", told)
+		explains := func(line, want, place string) {
+			t.Helper()
+			got := launch(t, p.Source, fmt.Sprintf("-n -w 1 -q 2 --explain --mtu %v", target)).outcome()
+			words := strings.Join(strings.Fields(got.stdout), " ")
+			if s := strings.Join(found(t, got), ", "); s != want || !strings.Contains(got.stdout, "\n"+line+"\n\n") || !strings.Contains(words, place) || got.code != 0 {
+				t.Errorf("%v\nfound %s\nwant %s, %q after the hops, %q", got, s, want, line, place)
+			}
+		}
+		hop3 := fmt.Sprintf("behind hop 3 (%v), and ", v.of(p.Hop(3)))
+		explains(told, "mtu-limit certain, port-open certain", "Packets of more than 1413 bytes don't fit "+hop3+"it says so")
 		t.Run("black hole", func(t *testing.T) {
 			p.Routers[2].Filter(t, "output", "icmp type destination-unreachable drop", "icmpv6 type packet-too-big drop")
-			says("--mtu", fmt.Sprintf("Path MTU 1413 bytes, a black hole: larger packets vanish behind hop 3 (%v), and nobody says so", v.of(p.Hop(3))))
+			hole := "Path MTU 1413 bytes, a black hole: larger packets vanish " + hop3 + "nobody says so"
+			says("--mtu", hole)
+			explains(hole, "mtu-black-hole likely, port-open certain", "Packets of more than 1413 bytes vanish "+hop3+"nobody says so")
 		})
 		t.Run("no connection", func(t *testing.T) {
 			got := launch(t, p.Source, fmt.Sprintf("-n -q 1 --mtu %v 81", target)).outcome()

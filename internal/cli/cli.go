@@ -544,6 +544,9 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	status.stop()
 	p.warn(&troubles, counts)
 	p.sayECN(folded)
+	if p.mtu && err == nil && folded.Reached() {
+		err = p.searchMTU(ctx, conn, known)
+	}
 	if p.explain && p.forPeople() {
 		if explaining && err == nil {
 			err = p.ask(ctx, conn, view())
@@ -551,9 +554,6 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		if werr := p.sayFindings(view()); err == nil {
 			err = werr
 		}
-	}
-	if p.mtu && err == nil && folded.Reached() {
-		err = p.searchMTU(ctx, conn, known)
 	}
 	if err := came(); err != nil {
 		return err

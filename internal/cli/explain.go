@@ -19,6 +19,7 @@ import (
 type explaining struct {
 	explain  bool
 	evidence *detect.Evidence // of the trace and those made besides; nil: none were made
+	pathMTU  *detect.PathMTU  // what --mtu found; nil: nothing that proves anything
 }
 
 func explainOptions() []option {
@@ -37,7 +38,7 @@ func (c *config) checkExplain() error {
 
 // ask makes the further traces that tell cases apart.
 func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
-	p.evidence = &detect.Evidence{View: v}
+	p.evidence = &detect.Evidence{View: v, MTU: p.pathMTU}
 	questions := detect.Questions(*p.evidence)
 	if len(questions) == 0 {
 		return nil
@@ -156,7 +157,7 @@ func (p *program) findings(v detect.View) []detect.Finding {
 	if p.evidence != nil {
 		return detect.Findings(*p.evidence)
 	}
-	return detect.Findings(detect.Evidence{View: v})
+	return detect.Findings(detect.Evidence{View: v, MTU: p.pathMTU})
 }
 
 // sayFindings prints them below the hops.

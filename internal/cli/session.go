@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"tcptraceroute/detect"
 	"tcptraceroute/packet"
 	"tcptraceroute/trace"
 	"tcptraceroute/wire"
@@ -163,8 +164,21 @@ func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace
 	if _, err := trace.Run(ctx, conn, plan, engine, func(trace.Result) {}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(p.stdout, mtuText(plan.Found(), s != nil))
-	return err
+	p.pathMTU = mtuEvidence(plan.Found(), s != nil)
+	if _, err := fmt.Fprintln(p.stdout, mtuText(plan.Found(), s != nil)); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}
+
+// mtuEvidence is the result for findings; nil: it proves nothing. Large SYNs that vanish outside of a session are no black
+// hole: firewalls drop SYNs with a payload.
+func mtuEvidence(m trace.MTU, session bool) *detect.PathMTU {
+	if m.Size == 0 || m.BlackHole && !session {
+		return nil
+	}
+	found := detect.PathMTU(m)
+	return &found
 }
 
 // mtuText is the result in words. Outside of a session silence to a large packet may have another reason.
