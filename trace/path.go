@@ -773,8 +773,8 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 			case a.passed && tcp.Seq == t.iss:
 				// One number for all, and not all are answered: our resets don't get there.
 				t.stingy, a.doubted = true, true
-			case !a.passed && r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && (ttl < p.guess || ttl == p.o.MaxTTL && !p.guessed)):
-				a.doubted = true // a SYN that repeats the one answered isn't answered
+			case p.swallowed(a, r):
+				a.doubted = true
 			}
 		}
 		t.repeats = t.answers && t.iss == tcp.Seq
@@ -791,6 +791,17 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 		p.within(r)
 	}
 	p.rest(now)
+}
+
+// swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was not
+// meant to be the first that got there, others that may have got there were sent beside it.
+func (p *Path) swallowed(a *ask, r Result) bool {
+	if a.passed || r.Evidence != ByTag || a.key.Port != r.Probe.Src.Port() {
+		return false
+	}
+	ttl := int(r.Probe.TTL)
+	early := ttl < p.guess || ttl == p.o.MaxTTL && !p.guessed
+	return a.ttl == ttl || early && a.ttl > p.spent
 }
 
 // rest leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
