@@ -198,7 +198,7 @@ func (d *drop) finding() Finding {
 }
 
 // proves reports whether a trace of another kind shows enough of what is beyond the place: several routers, or the target
-// and one that always answers. One that doesn't may have left the others unanswered though they got there.
+// and none but one that always answers. One that doesn't may have left the others unanswered though they got there.
 func (d *drop) proves(p *path) bool {
 	routers, lost := 0, 0
 	for _, h := range p.hops {
@@ -207,7 +207,7 @@ func (d *drop) proves(p *path) bool {
 			lost += h.lost
 		}
 	}
-	return routers > 1 || routers == 1 && lost == 0 && p.answer != nil
+	return routers > 1 || lost == 0 && p.answer != nil
 }
 
 // who is who answered a trace of another kind at a hop.

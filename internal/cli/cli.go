@@ -231,8 +231,9 @@ func (p *program) open() (medium, error) {
 	return p.openNetwork(o)
 }
 
-// userSpacing keeps users who are not root to 200 packets a second: the binary may lend them its privilege.
-const userSpacing = 5 * time.Millisecond
+// userSpacing keeps users who are not root to 200 packets a second, with a timer that is a little early too: the binary may
+// lend them its privilege.
+const userSpacing = 5100 * time.Microsecond
 
 // address finds the target and its port.
 func (p *program) address(ctx context.Context) error {
