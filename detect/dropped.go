@@ -182,6 +182,11 @@ func (d *drop) finding() Finding {
 		x.Title = fmt.Sprintf("The probes vanish behind %s", d.hopName(d.last))
 		x.Advice = "A firewall drops them, or the path is broken there. --explain sends a few probes of other kinds to tell these apart."
 	}
+	if odd := d.odd(); odd != "" && (x.Code == FilteredSYN || x.Code == FilteredTCP) {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("All these SYNs had %s, which most connections don't begin with: that alone may be what is dropped.", odd))
+		x.Advice = "Trace again by ordinary SYNs (--explain alone sends such), to see whether they pass. " + x.Advice
+	}
 	if nowhere && before == 0 {
 		x.Title = "Nobody answers at all, neither a router nor the target"
 		x.Advice = "Look near by first: does this host's own firewall drop the answers, does its router know the way back to this source address, and does anything else get out?"
@@ -225,4 +230,18 @@ func (d *drop) silentHops() (n int) {
 		}
 	}
 	return n
+}
+
+// odd is what sets the SYNs, of the trace and of those to tell cases apart, off from those of most connections; "": nothing.
+func (p *path) odd() string {
+	flags := p.options.Flags &^ packet.SYN
+	switch {
+	case !p.asks():
+		return ""
+	case flags != 0:
+		return fmt.Sprintf("the flags %v", flags)
+	case p.options.Options.Len() == 0:
+		return "no options"
+	}
+	return ""
 }

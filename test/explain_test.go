@@ -41,7 +41,7 @@ func TestExplain(t *testing.T) {
 			p.Target.Listen(t, port)
 		}
 		r2, r3 := p.Routers[1], p.Routers[2]
-		r2.Filter(t, "forward", "tcp dport 9001 drop", "tcp dport 9002 tcp flags & (syn|ack) == syn drop", "tcp dport 9003 reject with tcp reset",
+		r2.Filter(t, "forward", "tcp flags & (syn|ecn) == (syn|ecn) drop", "tcp dport 9001 drop", "tcp dport 9002 tcp flags & (syn|ack) == syn drop", "tcp dport 9003 reject with tcp reset",
 			"tcp dport 9005 reject with icmpx type admin-prohibited")
 		p.Target.Filter(t, "input", "tcp dport 9006 drop")
 		r3.Mangle(t, "tcp dport 9008 tcp flags syn tcp option maxseg size set 1200", "tcp dport 9009 tcp flags syn reset tcp option sack-perm")
@@ -56,6 +56,7 @@ func TestExplain(t *testing.T) {
 		}{
 			{port: 80, want: "port-open certain"},
 			{port: 9000, want: "port-closed certain"},
+			{port: 80, args: "-E", want: "filtered-syn possible", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9001, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9002, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9003, want: "reset-on-path certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3", a)},
@@ -64,8 +65,8 @@ func TestExplain(t *testing.T) {
 			{port: 9008, want: "mss-clamped certain, port-open certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b)},
 			{port: 9009, want: "options-removed certain, port-open certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b)},
 		} {
-			t.Run(fmt.Sprint(tt.port), func(t *testing.T) {
-				got := launch(t, p.Source, fmt.Sprintf("-n -w 1 -m 9 --explain %s %d", target, tt.port)).outcome()
+			t.Run(fmt.Sprint(tt.port, tt.args), func(t *testing.T) {
+				got := launch(t, p.Source, fmt.Sprintf("-n -w 1 -m 9 --explain %s %s %d", tt.args, target, tt.port)).outcome()
 				if s := strings.Join(found(t, got), ", "); s != tt.want || got.code != tt.code || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), tt.place) {
 					t.Errorf("%v\nfound %s\nwant %s, %s, exit code %d", got, s, tt.want, tt.place, tt.code)
 				}
