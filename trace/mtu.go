@@ -11,7 +11,7 @@ import (
 // MTU is what was found of the largest packet that gets to the target whole.
 type MTU struct {
 	Size      int        // of that packet; 0: not known, for not even small ones were answered
-	First     int        // the size that was tried first, the interface's
+	First     int        // the largest size that was to be tried: the interface's, MTUMost at the most
 	Narrow    bool       // larger ones don't pass
 	TTL       int        // of the hop behind which it is narrower; 0: not known
 	From      netip.Addr // that hop, which says so by ICMP, or behind which larger packets vanish
@@ -50,6 +50,9 @@ const (
 
 	// mtuSmall is the payload of the first probe.
 	mtuSmall = 8
+
+	// MTUMost is the largest packet that is tried: what IPv4's length field holds. A loopback interface takes more.
+	MTUMost = 65535
 )
 
 // plateaus are sizes that links and tunnels really have, tried before all between them (RFC 1191 7.1, and what PPPoE, GRE,
@@ -62,6 +65,7 @@ func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.First = min(o.First, MTUMost)
 	s := &MTUSearch{o: o, path: p, found: MTU{First: o.First}, ttl: 255}
 	s.size = p.packet(o.Path.Source, 0).HeaderLength() + mtuSmall
 	return s, nil

@@ -55,6 +55,7 @@ func TestMTUSearch(t *testing.T) {
 		probes int // at the most
 	}{
 		{"wide", narrow{hops: 6}, 1500, MTU{Size: 1500, First: 1500}, 2},
+		{"wider than IPv4's length field", narrow{hops: 6}, 65536, MTU{Size: 65535, First: 65535}, 2},
 		{"told", narrow{hops: 6, at: 3, mtu: 1413}, 1500,
 			MTU{Size: 1413, First: 1500, Narrow: true, TTL: 3, From: hopAddr(3)}, 3},
 		{"told without the size", narrow{hops: 6, at: 3, mtu: 1413, says: -1}, 1500,

@@ -193,6 +193,8 @@ func mtuText(m trace.MTU, session bool) string {
 	switch {
 	case m.Size == 0:
 		return "Path MTU not known: the target did not answer probes with a payload"
+	case !m.Narrow && m.Size == trace.MTUMost:
+		return fmt.Sprintf("Path MTU %d bytes at least: no larger packets were tried", m.Size)
 	case !m.Narrow:
 		return fmt.Sprintf("Path MTU %d bytes, as the interface's", m.Size)
 	case m.BlackHole && !session:
