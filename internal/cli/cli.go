@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -283,10 +284,36 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 		return netip.Addr{}, context.Cause(ctx)
 	case errors.Is(err, names.ErrFamily):
 		return netip.Addr{}, fmt.Errorf("Bad %s address: %s (it is not IPv%d)", what, host, family)
-	case err != nil || addrs[0] == limitedBroadcast:
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("Bad %s address: %s%s", what, host, whyBad(host, err))
+	case addrs[0] == limitedBroadcast:
 		return netip.Addr{}, fmt.Errorf("Bad %s address: %s", what, host)
+	case what == "destination" && addrs[0].Is6() && addrs[0].IsLinkLocalUnicast() && addrs[0].Zone() == "":
+		if p.iface == "" {
+			return netip.Addr{}, fmt.Errorf("Bad %s address: %s (a link-local address needs its interface: %[2]s%%eth0)", what, host)
+		}
+		return addrs[0].WithZone(p.iface), nil // -i says which
 	}
 	return addrs[0], nil
+}
+
+// whyBad says more of a host that can't be found, where more is known: "" otherwise.
+func whyBad(host string, err error) string {
+	dns, _ := errors.AsType[*net.DNSError](err)
+	alone, port, split := net.SplitHostPort(host)
+	switch {
+	case strings.Contains(host, "://"):
+		return " (a URL: give its host alone)"
+	case split == nil && alone != "":
+		return fmt.Sprintf(" (host and port are two arguments: %s %s)", alone, port)
+	case strings.HasPrefix(host, "["):
+		return " (give it without brackets)"
+	case dns != nil && dns.IsTimeout:
+		return " (no name server answered)"
+	case dns != nil && !dns.IsNotFound:
+		return " (the name servers could not tell)"
+	}
+	return ""
 }
 
 // oneTrack settles that probes with a given source port can't have ports of their own.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,8 +81,8 @@ func TestMistakes(t *testing.T) {
 		{args: "-l 1x host", stderr: "Numeric argument required for -l\n"},
 		{args: "-p \u0661 host", stderr: "Numeric argument required for -p\n"}, // a digit, but not of ASCII
 		{args: "-P x host", stderr: "Numeric argument required for -P\n"},
-		{args: "--parallel= host", stderr: "Numeric argument required for --parallel\n"},
-		{args: "--mark -1 host", stderr: "Numeric argument required for --mark\n"},
+		{args: "--parallel= host", stderr: "Argument of --parallel must be between 1 and 65535: \n"},
+		{args: "--mark -1 host", stderr: "Argument of --mark must be between 0 and 4294967295: -1\n"},
 
 		{args: "-p 65536 host", stderr: "Argument of -p must be between 0 and 65535: 65536\n"},
 		{args: "-P 70000 host", stderr: "Argument of -P must be between 0 and 65535: 70000\n"},
@@ -99,7 +101,7 @@ func TestMistakes(t *testing.T) {
 		{args: "--syn= host", stderr: "Argument of --syn must be bare or linux: \n"},
 		{args: "--syn Linux host", stderr: "Argument of --syn must be bare or linux: Linux\n"},
 		{args: "--syn \x1b host", stderr: "Argument of --syn must be bare or linux: \\x1b\n"},
-		{args: "--mss x host", stderr: "Numeric argument required for --mss\n"},
+		{args: "--mss x host", stderr: "Argument of --mss must be between 1 and 65535: x\n"},
 		{args: "--mss 0 host", stderr: "Argument of --mss must be between 1 and 65535: 0\n"},
 		{args: "--mss 65536 host", stderr: "Argument of --mss must be between 1 and 65535: 65536\n"},
 		{args: "--extensions=1 host", stderr: "Unknown command line argument: --extensions=1\n", usage: true},
@@ -456,5 +458,44 @@ func TestPrinterDoesNotBlock(t *testing.T) {
 	w.Close()
 	if got := <-text; err != nil || !strings.HasPrefix(got, " 1  *\n 2  *\n") || !strings.HasSuffix(got, "\n100  *\n") {
 		t.Errorf("error %v, text %q", err, got)
+	}
+}
+
+// A name that doesn't exist and one that nobody could look up are different troubles.
+func TestWhyBad(t *testing.T) {
+	for _, tt := range []struct {
+		host string
+		err  net.DNSError
+		want string
+	}{
+		{"a.example", net.DNSError{IsNotFound: true}, ""},
+		{"a.example", net.DNSError{IsTimeout: true, IsTemporary: true}, " (no name server answered)"},
+		{"a.example", net.DNSError{Err: "server misbehaving", IsTemporary: true}, " (the name servers could not tell)"},
+		{"a.example:443", net.DNSError{IsNotFound: true}, " (host and port are two arguments: a.example 443)"},
+		{":443", net.DNSError{IsNotFound: true}, ""},
+	} {
+		if got := whyBad(tt.host, fmt.Errorf("host: %w", &tt.err)); got != tt.want {
+			t.Errorf("%s, %+v: %q, want %q", tt.host, tt.err, got, tt.want)
+		}
+	}
+}
+
+// Every option that help shows has its place in docs/options.md.
+func TestOptionsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/options.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range options() {
+		if o.help == "" {
+			continue
+		}
+		documented := false
+		for _, name := range o.names() {
+			documented = documented || regexp.MustCompile(`(?m)^\| ([^|]* )?`+regexp.QuoteMeta(name)+`[ ,]`).Match(text)
+		}
+		if !documented {
+			t.Errorf("docs/options.md has no row for %v", o.names())
+		}
 	}
 }

@@ -126,9 +126,9 @@ func classicOptions() []option {
 // probingOptions are about what is sent and believed.
 func probingOptions() []option {
 	return []option{
-		{long: "parallel", arg: "probes", help: "probes in flight (32); 1: one after the other", set: number("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
+		{long: "parallel", arg: "probes", help: "probes in flight (32); 1: one after the other", set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
 		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
-		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", number("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
+		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", between("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
 	}
 }
 
@@ -183,20 +183,29 @@ func orInvalid(n int) int {
 	return n
 }
 
-// number takes a decimal number in a range, digits only.
+// number takes a decimal number in a range, digits only. What is no number is refused in the old program's words.
 func number(name string, low, high int, set func(*config, int)) func(*config, string) error {
 	return func(c *config, v string) error {
-		if v == "" || strings.Trim(v, "0123456789") != "" {
+		if !digits(v) {
 			return fmt.Errorf("Numeric argument required for %s", name)
 		}
+		return between(name, low, high, set)(c, v)
+	}
+}
+
+// between is the same for options that the old program doesn't have: whatever is wrong, it says what is allowed.
+func between(name string, low, high int, set func(*config, int)) func(*config, string) error {
+	return func(c *config, v string) error {
 		n, err := strconv.Atoi(v)
-		if err != nil || n < low || n > high {
+		if !digits(v) || err != nil || n < low || n > high {
 			return fmt.Errorf("Argument of %s must be between %d and %d: %s", name, low, high, quoted(v))
 		}
 		set(c, n)
 		return nil
 	}
 }
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // quoted makes what the user typed safe to print.
 func quoted(s string) string { return report.Printable(s) }

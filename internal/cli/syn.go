@@ -31,7 +31,7 @@ func synOptions() []option {
 			c.syn.shape = v
 			return nil
 		}},
-		{long: "mss", arg: "bytes", help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)", set: number("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
+		{long: "mss", arg: "bytes", help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)", set: between("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
 		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target made of it, as -E does with --explain", set: do(func(c *config) {
 			c.syn.accecn = true
 			c.path.Flags |= packet.AE | packet.CWR | packet.ECE

@@ -36,7 +36,7 @@ func watchOptions() []option {
 	return []option{
 		{long: "live", brief: "a screen", help: "a screen of rounds that goes on: loss, times, history and changes of each hop (--interval, -c)", set: do(func(c *config) { c.watch.live = true })},
 		{long: "report", brief: "mtr's table", help: "ask every hop once a round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
-		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: number("-c", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
+		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: between("-c", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
 		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): no hop is asked more often", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
 	}
 }
