@@ -126,11 +126,18 @@ func outcome(rec *report.Record) string {
 	case end.Fate != trace.Answered:
 		return report.State(end.Reply.TCP.Flags) + " at an unknown distance"
 	case end.Reply.Kind == packet.KindTCP:
-		return fmt.Sprintf("%s, %d hops away", report.State(end.Reply.TCP.Flags), end.Probe.TTL)
+		return report.State(end.Reply.TCP.Flags) + ", " + away(end.Probe.TTL)
 	case end.FromTarget():
-		return fmt.Sprintf("reached, %d hops away", end.Probe.TTL)
+		return "reached, " + away(end.Probe.TTL)
 	}
 	return fmt.Sprintf("refused (%s) at hop %d", report.Mark(end.Reply), end.Probe.TTL)
+}
+
+func away(hops uint8) string {
+	if hops == 1 {
+		return "1 hop away"
+	}
+	return fmt.Sprintf("%d hops away", hops)
 }
 
 // trim leaves a single silent column behind the last that answered: where nobody answers any more there is nothing to draw.
