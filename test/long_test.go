@@ -13,11 +13,14 @@ import (
 	"tcptraceroute/lab"
 )
 
-var longRun = flag.Duration("long", 10*time.Minute, "how long BenchmarkLiveForLong runs, two minutes or more")
+var longRun = flag.Duration("long", 0, "how long BenchmarkLiveForLong runs, two minutes or more; 0: it doesn't")
 
 // BenchmarkLiveForLong runs the screen for ten minutes, at ten rounds a second, and reports the program's memory after the
 // first minute and at the end, how much it had grown by then, and the share of a core that it took.
 func BenchmarkLiveForLong(b *testing.B) {
+	if *longRun == 0 {
+		b.Skip("only when asked for: -long 10m")
+	}
 	p := lab.Chain(b, lab.ChainOptions{Hops: 8, Silent: []int{4}})
 	p.Target.Listen(b, 80)
 	for b.Loop() {

@@ -93,11 +93,11 @@ func state(f packet.Flags) string {
 	return "other"
 }
 
-// hopsOf are all the hops; with their probes, or only their figures.
-func hopsOf(rec *report.Record, run *report.Run, whole bool) []hop {
-	hops := []hop{}
+// hopsOf are all the hops, and those that were probed behind the path's end; with their probes, or only their figures.
+func hopsOf(rec *report.Record, run *report.Run, whole bool) (hops, beyond []hop) {
+	hops = []hop{}
 	for e := range rec.Entries() {
-		h := hop{TTL: e.TTL, Beyond: e.Beyond, Responders: respondersOf(e.Probes, run)}
+		h := hop{TTL: e.TTL, Responders: respondersOf(e.Probes, run)}
 		for _, r := range e.Probes {
 			if !r.Sent.IsZero() {
 				h.Sent++
@@ -121,9 +121,13 @@ func hopsOf(rec *report.Record, run *report.Run, whole bool) []hop {
 				h.Notices = append(h.Notices, probeOf(r, run.Connections))
 			}
 		}
+		if e.Beyond {
+			beyond = append(beyond, h)
+			continue
+		}
 		hops = append(hops, h)
 	}
-	return hops
+	return hops, beyond
 }
 
 // respondersOf are those who answered, in order of the probes that they answered first.

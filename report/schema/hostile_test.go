@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,13 +95,14 @@ func TestInterrupted(t *testing.T) {
 			Outcome struct{ Reason string }
 			Totals  struct{ Probes, Answered, Lost, Failed, Unknown, Sent int }
 			Hops    []struct{ Probes []struct{ Fate string } }
+			Beyond  []struct{ Probes []struct{ Fate string } }
 		}
 		if err := json.Unmarshal(out, &doc); err != nil {
 			t.Fatal(err)
 		}
 		reasons[doc.Outcome.Reason] = true
 		n := 0
-		for _, h := range doc.Hops {
+		for _, h := range slices.Concat(doc.Hops, doc.Beyond) {
 			n += len(h.Probes)
 		}
 		if sum := doc.Totals; n != sum.Probes || sum.Probes != sum.Sent || sum.Answered+sum.Lost+sum.Failed+sum.Unknown != n {

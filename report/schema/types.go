@@ -14,6 +14,7 @@ type document struct {
 	Options  options   `json:"options"`
 	Outcome  outcome   `json:"outcome"`
 	Hops     []hop     `json:"hops"`
+	Beyond   []hop     `json:"beyond,omitempty"`  // probed behind the path's end
 	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
 	Totals   totals    `json:"totals"`
 }
@@ -39,6 +40,7 @@ type endLine struct {
 	Ended    string    `json:"ended"`
 	Outcome  outcome   `json:"outcome"`
 	Hops     []hop     `json:"hops"`
+	Beyond   []hop     `json:"beyond,omitempty"` // probed behind the path's end
 	Findings []finding `json:"findings,omitzero"`
 	Totals   totals    `json:"totals"`
 }
@@ -99,7 +101,6 @@ type outcome struct {
 
 type hop struct {
 	TTL        int         `json:"ttl"`
-	Beyond     bool        `json:"beyond,omitempty"`
 	Sent       int         `json:"sent"`
 	Answered   int         `json:"answered"`
 	Lost       int         `json:"lost"`

@@ -32,10 +32,11 @@ func (d *Document) Add(r trace.Result) error {
 func (d *Document) Finish() error {
 	d.rec.Finish()
 	e := d.run.Ending()
+	hops, beyond := hopsOf(d.rec, d.run, true)
 	return write(d.w, "  ", document{
 		Schema: ID, Program: programOf(d.run), Started: instant(d.run.Started), Ended: instant(e.Time),
 		Target: targetOf(d.run), Source: sourceOf(d.run), Options: optionsOf(d.run),
-		Outcome: outcomeOf(d.rec, e), Hops: hopsOf(d.rec, d.run, true), Findings: findingsOf(d.run), Totals: totalsOf(d.rec, e.Counts),
+		Outcome: outcomeOf(d.rec, e), Hops: hops, Beyond: beyond, Findings: findingsOf(d.run), Totals: totalsOf(d.rec, e.Counts),
 	})
 }
 
@@ -83,8 +84,9 @@ func (l *Lines) Finish() error {
 	}
 	l.rec.Finish()
 	e := l.run.Ending()
+	hops, beyond := hopsOf(l.rec, l.run, false)
 	return write(l.w, "", endLine{
-		Event: "end", Ended: instant(e.Time), Outcome: outcomeOf(l.rec, e), Hops: hopsOf(l.rec, l.run, false),
+		Event: "end", Ended: instant(e.Time), Outcome: outcomeOf(l.rec, e), Hops: hops, Beyond: beyond,
 		Findings: findingsOf(l.run), Totals: totalsOf(l.rec, e.Counts),
 	})
 }
