@@ -122,6 +122,7 @@ func TestEchoTrouble(t *testing.T) {
 // Against the truth, on paths of a simulated Internet with all its troubles: no answer is taken for a wrong probe's, and
 // what answers TCP probes on the way answers these.
 func TestEchoAcrossTheInternet(t *testing.T) {
+	t.Parallel()
 	const paths = 150
 	network := sim.Internet(7, paths, sim.InternetOptions{})
 	answered, replies := 0, 0

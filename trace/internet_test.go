@@ -110,6 +110,7 @@ func (v *verdict) compare(folded *trace.Trace, truth sim.Expected) {
 // SYNs as were asked for. How long it takes is printed, in time of the simulation: the constants of the strategy are chosen
 // by that (go test -v -run TestInternet ./trace).
 func TestInternet(t *testing.T) {
+	t.Parallel()
 	var all verdict
 	var took, relative []time.Duration
 	var syns []int

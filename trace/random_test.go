@@ -633,6 +633,7 @@ func (n *network) checkWhole(t *testing.T, o *outcome) {
 }
 
 func TestRandomNetworks(t *testing.T) {
+	t.Parallel()
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
 		n := randomNetwork(seed)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -150,6 +150,7 @@ func TestRoundsSpread(t *testing.T) {
 
 // TestRoundsSilentHopsBeforeTheTarget: hops that may be the target for all that is known don't keep it from its turn.
 func TestRoundsSilentHopsBeforeTheTarget(t *testing.T) {
+	t.Parallel()
 	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
 		p := chain(false, 9, 10*time.Millisecond)
 		for _, i := range []int{5, 6, 7} { // hops 6, 7, 8
@@ -174,6 +175,7 @@ func TestRoundsSilentHopsBeforeTheTarget(t *testing.T) {
 
 // TestRoundsFollowTheRoute: the path becomes longer, then shorter than before, and the tally follows.
 func TestRoundsFollowTheRoute(t *testing.T) {
+	t.Parallel()
 	bothFamilies(t, func(t *testing.T, v6 bool) {
 		for _, state := range []sim.State{sim.Open, sim.Closed} {
 			for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
@@ -206,6 +208,7 @@ func TestRoundsFollowTheRoute(t *testing.T) {
 
 // TestRoundsRouteBecomesFaster: the target's answers are believed though they come sooner than ever before.
 func TestRoundsRouteBecomesFaster(t *testing.T) {
+	t.Parallel()
 	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
 		p := chain(false, 6, 20*time.Millisecond)
 		p.Target.State = sim.Closed
@@ -300,6 +303,7 @@ func TestRoundsHeld(t *testing.T) {
 // TestRandomNetworksInRounds: whatever the network does, no answer is believed that isn't one, no hop is asked too often,
 // and the rounds come to their end.
 func TestRandomNetworksInRounds(t *testing.T) {
+	t.Parallel()
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds)/3; seed++ {
 		n := randomNetwork(seed)
 		n.interval = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}[seed%3]
@@ -367,16 +371,16 @@ func TestRoundsForDays(t *testing.T) {
 				return
 			}
 			switch at := time.Since(start); {
-			case at > 4*24*time.Hour:
+			case at > 3*24*time.Hour:
 				cancel()
 			case early == 0 && at > 4*time.Hour:
 				early = heap()
 			}
 		})
 		if now := heap(); now > early+256<<10 {
-			t.Errorf("the heap was %d KiB after four hours and is %d KiB after four days", early>>10, now>>10)
+			t.Errorf("the heap was %d KiB after four hours and is %d KiB after three days", early>>10, now>>10)
 		}
-		if h := tally.Hop(2); h.Sent() < 17000 || h.Loss() < 0.28 || h.Loss() > 0.32 {
+		if h := tally.Hop(2); h.Sent() < 12700 || h.Loss() < 0.28 || h.Loss() > 0.32 {
 			t.Errorf("hop 2: %d sent, loss %v", h.Sent(), h.Loss())
 		}
 		runtime.KeepAlive(tally)

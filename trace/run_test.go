@@ -216,6 +216,7 @@ func TestCleanPath(t *testing.T) {
 
 // However far the target is and whatever the window, its own probes are told apart and its distance is right.
 func TestDistances(t *testing.T) {
+	t.Parallel()
 	for _, distance := range []int{1, 2, 5, 15, 16, 17, 30} {
 		for _, delay := range []time.Duration{10 * time.Microsecond, time.Millisecond, 20 * time.Millisecond} {
 			for _, window := range []int{1, 2, 16, 100} {
@@ -237,6 +238,7 @@ func TestDistances(t *testing.T) {
 // The behaviour of a listening Linux in SYN_RECV, with a round trip much longer than the spacing of the probes: in all of
 // 100 seeds the state, the distance and every answer are right, and no probe too many is called lost.
 func TestParallelProbesAtAListeningTarget(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(100) {
 		p := chain(seed%2 == 1, 10, 10*time.Millisecond)
 		p.Target.Jitter = time.Duration(seed%5) * time.Millisecond
@@ -449,6 +451,7 @@ func TestALateAnswerIsSaid(t *testing.T) {
 
 // Loss, duplicates, reordering and jitter: whatever answers at least once is shown where it is, and nothing else.
 func TestTrouble(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(60) {
 		for _, state := range []sim.State{sim.Open, sim.Closed} {
 			v6 := seed%2 == 1
@@ -484,6 +487,7 @@ func TestTrouble(t *testing.T) {
 
 // Loss is counted as it is: over 1000 probes it lies within the 99.9 % interval of the binomial distribution.
 func TestLossIsExact(t *testing.T) {
+	t.Parallel()
 	for _, loss := range []float64{0, 0.1, 0.3, 0.5} {
 		p := chain(false, 3, time.Millisecond)
 		p.Routers[1].Silent = loss
@@ -592,6 +596,7 @@ func TestWrongQuotes(t *testing.T) {
 // Ten thousand packets that nobody asked for change nothing: random bytes, genuine answers with a bit turned or cut
 // short, and forged ones with random numbers.
 func TestForgeries(t *testing.T) {
+	t.Parallel()
 	bothFamilies(t, func(t *testing.T, v6 bool) {
 		p := chain(v6, 9, 4*time.Millisecond)
 		p.Routers[4].Silent = 1
