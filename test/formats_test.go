@@ -5,9 +5,9 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -248,47 +248,28 @@ func ownersCalled(t *testing.T, h *lab.Host, name string) {
 	t.Helper()
 	h.SetFile(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n")
 	h.SetFile(t, "/etc/nsswitch.conf", "hosts: files dns\n")
-	var conn net.PacketConn
-	h.Do(t, func() {
-		var err error
-		if conn, err = net.ListenPacket("udp4", "127.0.0.1:53"); err != nil {
-			t.Fatal(err)
+	serveDNS(t, h, func(query []byte) ([]byte, error) {
+		var m dnsmessage.Message
+		if err := m.Unpack(query); err != nil {
+			return nil, err
 		}
-	})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			q := m.Questions[0]
-			m.Response, m.Additionals = true, nil
-			text := "64500 | 198.18.0.0/15 | CH | test | 2020-01-01"
-			if strings.HasPrefix(q.Name.String(), "AS") {
-				text = "64500 | CH | test | 2020-01-01 | " + name
-			}
-			if q.Type == dnsmessage.TypeTXT {
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 1}, Body: &dnsmessage.TXTResource{TXT: []string{text}},
-				}}
-			} else {
-				m.RCode = dnsmessage.RCodeNameError
-			}
-			if b, err := m.Pack(); err == nil {
-				conn.WriteTo(b, from)
-			}
+		if len(m.Questions) != 1 {
+			return nil, errors.New("not one question")
 		}
-	}()
-	t.Cleanup(func() {
-		conn.Close()
-		<-done
+		q := m.Questions[0]
+		m.Response, m.Additionals = true, nil
+		text := "64500 | 198.18.0.0/15 | CH | test | 2020-01-01"
+		if strings.HasPrefix(q.Name.String(), "AS") {
+			text = "64500 | CH | test | 2020-01-01 | " + name
+		}
+		if q.Type == dnsmessage.TypeTXT {
+			m.Answers = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 1}, Body: &dnsmessage.TXTResource{TXT: []string{text}},
+			}}
+		} else {
+			m.RCode = dnsmessage.RCodeNameError
+		}
+		return m.Pack()
 	})
 }
 

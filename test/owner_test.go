@@ -193,42 +193,20 @@ func (s *nameServer) names() []string {
 
 func serveTXT(t *testing.T, h *lab.Host, records map[string]string) *nameServer {
 	t.Helper()
-	var c net.PacketConn
-	var err error
-	h.Do(t, func() { c, err = net.ListenPacket("udp", "127.0.0.1:53") })
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := new(nameServer)
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		c.Close()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		buf := make([]byte, 2048)
-		for {
-			n, from, err := c.ReadFrom(buf)
-			if err != nil {
-				return // closed
-			}
-			if reply := s.reply(buf[:n], records); reply != nil {
-				c.WriteTo(reply, from)
-			}
-		}
-	})
+	serveDNS(t, h, func(query []byte) ([]byte, error) { return s.reply(query, records) })
 	return s
 }
 
-func (s *nameServer) reply(query []byte, records map[string]string) []byte {
+func (s *nameServer) reply(query []byte, records map[string]string) ([]byte, error) {
 	var p dnsmessage.Parser
 	h, err := p.Start(query)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	q, err := p.Question()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	s.mu.Lock()
 	s.asked = append(s.asked, q.Type.String()+" "+q.Name.String())
@@ -244,11 +222,7 @@ func (s *nameServer) reply(query []byte, records map[string]string) []byte {
 			Body:   &dnsmessage.TXTResource{TXT: []string{record}},
 		}}
 	}
-	b, err := m.Pack()
-	if err != nil {
-		return nil
-	}
-	return b
+	return m.Pack()
 }
 
 // Owners come from the DNS where the user says so, of public addresses only, and hostile records come out harmless.

@@ -115,6 +115,12 @@ func lookedUp(t testing.TB, h *lab.Host) {
 	h.SetFile(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n")
 	h.SetFile(t, "/etc/nsswitch.conf", "hosts: files dns\n")
 	h.SetFile(t, "/etc/hosts", "")
+	serveDNS(t, h, answerQuery)
+}
+
+// serveDNS answers questions to the DNS inside a host, on 127.0.0.1, but for those whose answer is an error, until t ends.
+func serveDNS(t testing.TB, h *lab.Host, answer func(query []byte) ([]byte, error)) {
+	t.Helper()
 	var conn net.PacketConn
 	h.Do(t, func() {
 		var err error
@@ -131,8 +137,8 @@ func lookedUp(t testing.TB, h *lab.Host) {
 			if err != nil {
 				return
 			}
-			if answer, err := answerQuery(buf[:n]); err == nil {
-				conn.WriteTo(answer, from)
+			if b, err := answer(buf[:n]); err == nil {
+				conn.WriteTo(b, from)
 			}
 		}
 	}()

@@ -47,15 +47,14 @@ type Path struct {
 	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
 
-	scout   scout
-	second  bool // a second scout, by SparePort, is the next probe
-	scouts  int  // sent
-	guess   int  // by its answer: the TTL that gets to the target, and none below it does; 0: no guess
-	guessed bool
-	purge   bool // see sideBySide
-	step    int  // how much the guess goes up when it turns out too low
-	skew    int  // how much longer the way back is than the way out, by the furthest router that answered
-	credit  int  // answers of the target to the highest TTL
+	scout  scout
+	second bool // a second scout, by SparePort, is the next probe
+	scouts int  // sent
+	guess  int  // by its answer: the TTL that gets to the target, and none below it does; 0: no guess
+	purge  bool // see sideBySide
+	step   int  // how much the guess goes up when it turns out too low; 0: there was none yet
+	skew   int  // how much longer the way back is than the way out, by the furthest router that answered
+	credit int  // answers of the target to the highest TTL
 
 	target struct {
 		answers bool
@@ -800,7 +799,7 @@ func (p *Path) swallowed(a *ask, r Result) bool {
 		return false
 	}
 	ttl := int(r.Probe.TTL)
-	early := ttl < p.guess || ttl == p.o.MaxTTL && !p.guessed
+	early := ttl < p.guess || ttl == p.o.MaxTTL && p.step == 0
 	return a.ttl == ttl || early && a.ttl > p.spent
 }
 

@@ -55,7 +55,7 @@ func (p *Path) estimate(r *packet.Reply, spare bool) {
 	if !spare {
 		p.scout = scoutOver
 	}
-	if p.guess > 0 || p.guessed {
+	if p.step > 0 {
 		return // one of them is enough
 	}
 	ttl := backwards(r.IP.TTL) - p.skew
@@ -66,7 +66,7 @@ func (p *Path) estimate(r *packet.Reply, spare bool) {
 	default:
 		ttl++ // the router that refuses it answers lower ones too
 	}
-	p.guess, p.step, p.guessed = max(ttl, p.spent+1), 1, true
+	p.guess, p.step = max(ttl, p.spent+1), 1
 }
 
 // backwards is how many hops an answer has come, by what is left of its TTL.
