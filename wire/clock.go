@@ -9,10 +9,10 @@ import "time"
 // been set, and how far a stamp may lie outside the interval that it must fall into.
 const maxSlip = 5 * time.Millisecond
 
-// How close two readings of the clocks must be, and after how many that are not the last one has to do.
+// How much later the monotonic clock may seem to have been read than before, and how often it is tried again.
 const (
-	steadyGap      = 10 * time.Microsecond
-	steadyReadings = 5
+	readingGap   = time.Microsecond
+	readingTries = 5
 )
 
 // instant is one moment by both clocks.
@@ -24,47 +24,50 @@ type instant struct {
 // clock turns kernel stamps into times with a monotonic reading.
 type clock struct {
 	base   time.Time
-	offset int64         // wall clock less monotonic, at the last look
+	offset int64         // see look
 	set    time.Duration // when the wall clock was last seen to have been set; stamps from before mean nothing
 	now    func() instant
 }
 
 func newClock() *clock {
 	base := time.Now()
-	c := &clock{base: base}
+	c := &clock{base: base, offset: base.UnixNano()}
 	c.now = func() instant {
-		t := steady(time.Now)
+		t := time.Now()
 		return instant{wall: t.UnixNano(), mono: t.Sub(base)}
 	}
-	c.offset = base.UnixNano()
 	return c
 }
 
-// steady reads the time until two readings follow each other closely, and returns the second. One reading is of two clocks,
-// first the wall clock, then the monotonic one: where the program was interrupted in between, they don't belong together, and
-// a packet would seem to have left after its answer came in.
-func steady(read func() time.Time) time.Time {
-	last := read()
-	for range steadyReadings {
-		t := read()
-		if t.Sub(last) < steadyGap {
-			return t
-		}
-		last = t
-	}
-	return last
-}
-
 // look reads both clocks, and notices when the wall clock was set.
+//
+// A reading is of the wall clock first and then of the monotonic one. Where the program was interrupted in between, they
+// don't belong together, and a packet would seem to have left after its answer came in: such a reading makes the offset
+// less. But nothing changes it unless somebody sets the wall clock (one that is slewed takes the other along), so what
+// counts is the highest of several readings, and the one before unless they all are far from it.
 func (c *clock) look() instant {
 	i := c.now()
-	offset := i.wall - int64(i.mono)
-	if d := offset - c.offset; d > int64(maxSlip) || d < -int64(maxSlip) {
+	for range readingTries {
+		if i.offset() >= c.offset-int64(readingGap) {
+			break
+		}
+		if again := c.now(); again.offset() > i.offset() {
+			i = again
+		}
+	}
+	d := i.offset() - c.offset
+	if d > int64(maxSlip) || d < -int64(maxSlip) {
 		c.set = i.mono
 	}
-	c.offset = offset
+	if d > 0 || d < -int64(readingGap) {
+		c.offset = i.offset()
+	}
+	i.wall = int64(i.mono) + c.offset
 	return i
 }
+
+// offset is by how much the wall clock is ahead of the monotonic one.
+func (i instant) offset() int64 { return i.wall - int64(i.mono) }
 
 // time is an instant as a Go time; its wall part is that of the monotonic clock.
 func (c *clock) time(mono time.Duration) time.Time { return c.base.Add(mono) }

@@ -84,3 +84,47 @@ func TestClockRecovers(t *testing.T) {
 		t.Errorf("RTT %v, want 1ms", got)
 	}
 }
+
+// TestInterruptedReading takes the processor away between the readings of the two clocks, for less than an answer takes and
+// for much more: a stamp is worth as much as before.
+func TestInterruptedReading(t *testing.T) {
+	const tick = 100 * time.Nanosecond // until the next reading
+	for _, tt := range []struct {
+		name  string
+		gaps  []time.Duration // of the readings that follow
+		wrong time.Duration
+	}{
+		{"never", nil, 0},
+		{"for as long as a router next door takes", []time.Duration{6 * time.Microsecond}, 0},
+		{"hardly", []time.Duration{readingGap}, 0},
+		{"twice", []time.Duration{time.Millisecond, 6 * time.Microsecond}, 0},
+		{"all but the last time", []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond, time.Millisecond, time.Second}, 0},
+		{"each time, by less and less", []time.Duration{7000, 6000, 5000, 4000, 3000, 2000}, 2 * time.Microsecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, at := fakeClock()
+			gaps := []time.Duration(nil)
+			c.now = func() instant {
+				read := *at
+				if len(gaps) > 0 {
+					at.pass(gaps[0])
+					read.mono, gaps = at.mono, gaps[1:]
+				}
+				at.pass(tick)
+				return read
+			}
+			before := c.look()
+			stamp := *at
+			gaps = tt.gaps
+			if wrong := c.sent(before, c.look(), stamp.wall).Sub(c.time(stamp.mono)); wrong != tt.wrong {
+				t.Errorf("the stamp is %v late, want %v", wrong, tt.wrong)
+			}
+			if len(gaps) > 0 {
+				t.Errorf("%d readings too few", len(gaps))
+			}
+			if stamp := *at; !c.received(c.look(), stamp.wall).Equal(c.time(stamp.mono)) {
+				t.Error("the next stamp is wrong")
+			}
+		})
+	}
+}
