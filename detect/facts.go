@@ -60,7 +60,7 @@ func newPath(v *View) *path {
 			p.add(h)
 		}
 	}
-	if u := v.Trace.Unplaced(); u != nil && p.answer == nil {
+	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && !v.Trace.Scout(*u) {
 		p.answer = u
 	}
 	return p

@@ -52,7 +52,7 @@ func Questions(e Evidence) []Question {
 			return
 		}
 		o := e.Options
-		o.Ports, o.SparePort, o.Queries, o.Wait, o.Patient, o.Length = nil, 0, questionQueries, f.questionWait(), false, 0
+		o.Ports, o.SparePorts, o.Queries, o.Wait, o.Patient, o.Length = nil, nil, questionQueries, f.questionWait(), false, 0
 		o.FirstTTL = max(f.first(), from)
 		switch a {
 		case AskFlow:

@@ -261,7 +261,8 @@ func (s *scenario) evidence(t *testing.T, seed uint64, spoil func([]byte) []byte
 		}
 		r := &run{tb: t, conn: c, explain: true, path: trace.PathOptions{
 			Target: netip.AddrPortFrom(target, 443), Source: source, Options: linuxSYN(t),
-			Rand: rand.New(rand.NewPCG(seed, 1)),
+			SparePorts: []uint16{40001, 40002, 40003, 40004},
+			Rand:       rand.New(rand.NewPCG(seed, 1)),
 		}}
 		if spoil != nil {
 			r.conn = &spoiler{c, spoil}

@@ -13,6 +13,7 @@ import (
 type Record struct {
 	*trace.Trace
 	entries map[int]*Entry
+	scouts  *Entry // by ports of their own; nil: none
 }
 
 // Entry is all that came of one TTL.
@@ -33,7 +34,13 @@ func (r *Record) Add(res trace.Result) {
 	r.Trace.Add(res)
 	ttl := int(res.Probe.TTL)
 	e := r.entries[ttl]
-	if e == nil {
+	switch {
+	case r.Scout(res):
+		if r.scouts == nil {
+			r.scouts = &Entry{TTL: ttl, Beyond: true}
+		}
+		e = r.scouts
+	case e == nil:
 		e = &Entry{TTL: ttl}
 		r.entries[ttl] = e
 	}
@@ -45,7 +52,7 @@ func (r *Record) Add(res trace.Result) {
 	e.Probes = slices.Insert(e.Probes, i, res)
 }
 
-// Entries yields every TTL that was probed, in order.
+// Entries yields every TTL that was probed, in order, and last the scouts that no hop shows, with the highest TTL.
 func (r *Record) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for ttl := range 256 {
@@ -56,11 +63,17 @@ func (r *Record) Entries() iter.Seq[Entry] {
 				return
 			}
 		}
+		if r.scouts == nil {
+			return
+		}
+		e := *r.scouts
+		if e.Probes = r.unplaced(e.Probes); len(e.Probes)+len(e.Notices) > 0 {
+			yield(e)
+		}
 	}
 }
 
-// Entry is all that came of one TTL. That of the target has the scouts that it answered, which the highest TTL then has
-// not (see trace.Trace.Hop).
+// Entry is all that came of one TTL. That of the target has the scouts that it answered (see trace.Trace.Hop).
 func (r *Record) Entry(ttl int) Entry {
 	e := Entry{TTL: ttl}
 	if own := r.entries[ttl]; own != nil {
@@ -70,22 +83,36 @@ func (r *Record) Entry(ttl int) Entry {
 	if end == nil || end.Fate != trace.Answered || ttl < int(end.Probe.TTL) {
 		return e
 	}
+	if ttl == int(end.Probe.TTL) {
+		e.Probes = slices.Concat(e.Probes, r.placed())
+		return e
+	}
+	e.Beyond, e.Probes = true, r.unplaced(e.Probes)
+	return e
+}
+
+// placed are the scouts that the target's hop shows.
+func (r *Record) placed() (scouts []trace.Result) {
+	end := r.End()
+	if end == nil || end.Fate != trace.Answered || r.Scout(*end) {
+		return nil
+	}
 	last := int(end.Probe.TTL)
-	var scouts []trace.Result
+	own := r.entries[last]
 	for _, p := range r.Hop(last).Probes {
-		if int(p.Probe.TTL) != last {
+		if own == nil || !slices.ContainsFunc(own.Probes, func(o trace.Result) bool { return o.N == p.N }) {
 			scouts = append(scouts, p)
 		}
 	}
-	if ttl == last {
-		e.Probes = slices.Concat(e.Probes, scouts)
-		return e
-	}
-	e.Beyond = true
-	e.Probes = slices.DeleteFunc(slices.Clone(e.Probes), func(p trace.Result) bool {
-		return slices.ContainsFunc(scouts, func(s trace.Result) bool { return s.N == p.N })
+	return scouts
+}
+
+// unplaced are those of some results that the target's hop doesn't show.
+func (r *Record) unplaced(results []trace.Result) []trace.Result {
+	placed := r.placed()
+	return slices.DeleteFunc(slices.Clone(results), func(p trace.Result) bool {
+		return slices.ContainsFunc(placed, func(s trace.Result) bool { return s.N == p.N })
 	})
-	return e
 }
 
 // End is the target's answer, or the refusal, that the path ended with; nil where it came to no end.

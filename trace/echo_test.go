@@ -107,7 +107,9 @@ func TestEchoTrouble(t *testing.T) {
 		p.Routers[i].Link.Duplicate = 1
 		p.Routers[i].Link.Jitter = 30 * time.Millisecond
 	}
-	o := echo(p).trace(t)
+	s := echo(p)
+	s.path.Patient = true
+	o := s.trace(t)
 	o.wantHops(t, 3, route(false, 8)...)
 	if o.counts.Duplicates == 0 {
 		t.Error("no duplicates counted")

@@ -11,6 +11,8 @@ type Trace struct {
 	first, last int // TTLs
 	queries     int
 	hops        []Hop
+	options     PathOptions
+	scouts      []Result // the outcomes of those by SparePorts
 	shared      *Result
 	over        bool
 }
@@ -25,7 +27,7 @@ type Hop struct {
 // NewTrace begins a trace of the path that o describes.
 func NewTrace(o PathOptions) *Trace {
 	o = o.withDefaults()
-	t := &Trace{first: o.FirstTTL, last: o.MaxTTL, queries: o.Queries}
+	t := &Trace{first: o.FirstTTL, last: o.MaxTTL, queries: o.Queries, options: o}
 	t.hops = make([]Hop, o.MaxTTL-o.FirstTTL+1)
 	for i := range t.hops {
 		t.hops[i].TTL = o.FirstTTL + i
@@ -40,6 +42,12 @@ func (t *Trace) Add(r Result) {
 		return
 	}
 	h := &t.hops[ttl-t.first]
+	if t.Scout(r) {
+		if r.Fate.Outcome() {
+			t.scouts = inOrder(t.scouts, r)
+		}
+		return
+	}
 	switch r.Fate {
 	case Answered, Lost, Failed:
 		if h.Probes == nil {
@@ -58,6 +66,10 @@ func (t *Trace) Add(r Result) {
 		}
 	}
 }
+
+// Scout reports whether a result is of a scout by one of SparePorts: it belongs to no hop unless the target has answered it,
+// see Hop.
+func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
 
 // Finish says that no more results come: every hop is as complete as it gets.
 func (t *Trace) Finish() { t.over = true }
@@ -86,16 +98,19 @@ func (t *Trace) Complete(ttl int) bool {
 }
 
 // Hop is the hop at a TTL between the first and Last. That of the target has, where it was asked less often itself, the
-// target's answers to scouts too, whose TTL is the highest, behind its own.
+// target's answers to scouts too, behind its own: their TTL is the highest.
 func (t *Trace) Hop(ttl int) Hop {
 	h := t.hops[ttl-t.first]
 	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {
 		return h
 	}
-	top := t.hops[len(t.hops)-1]
-	for i := 0; ttl < top.TTL && i < len(top.Probes) && len(h.Probes) < t.queries; i++ {
-		if top.Probes[i].FromTarget() {
-			h.Probes = append(slices.Clip(h.Probes), top.Probes[i])
+	scouts := t.scouts
+	if top := t.hops[len(t.hops)-1]; ttl < top.TTL {
+		scouts = slices.Concat(top.Probes, scouts)
+	}
+	for i := 0; i < len(scouts) && len(h.Probes) < t.queries; i++ {
+		if scouts[i].FromTarget() {
+			h.Probes = append(slices.Clip(h.Probes), scouts[i])
 		}
 	}
 	return h
@@ -115,21 +130,19 @@ func (t *Trace) Reached() bool {
 	if t.shared != nil {
 		return true
 	}
-	for i := range t.hops {
-		for _, r := range t.hops[i].Probes {
-			if r.FromTarget() || r.Refused() {
-				return true
-			}
-		}
-	}
-	return false
+	ended := func(r Result) bool { return r.FromTarget() || r.Refused() }
+	return slices.ContainsFunc(t.scouts, ended) || slices.ContainsFunc(t.hops, func(h Hop) bool { return slices.ContainsFunc(h.Probes, ended) })
 }
 
-// Unplaced is the target's answer that no hop shows, because which probe it answered could not be told; nil where there
-// is none.
+// Unplaced is the target's answer that no hop shows, because how far it is could not be told; nil where there is none.
 func (t *Trace) Unplaced() *Result {
-	if t.shared == nil || t.answered(packet.KindTCP) {
+	if t.answered(packet.KindTCP) || t.answered(packet.KindEcho) {
 		return nil
+	}
+	if i := slices.IndexFunc(t.scouts, Result.FromTarget); i >= 0 && t.shared == nil {
+		answer := t.scouts[i]
+		answer.Fate = Shared // how far it got isn't known
+		return &answer
 	}
 	return t.shared
 }

@@ -41,9 +41,9 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path) (v verdict) {
 		c := sim.NewConn(m)
 		defer c.Close()
 		o := trace.PathOptions{
-			Target:    netip.AddrPortFrom(p.Target.Addr, sim.InternetPort),
-			Source:    netip.AddrPortFrom(sim.InternetHosts4.Addr().Next(), 40000),
-			SparePort: 40001, Patient: *internetPatient, Rand: rand.New(rand.NewPCG(seed, 9)),
+			Target:     netip.AddrPortFrom(p.Target.Addr, sim.InternetPort),
+			Source:     netip.AddrPortFrom(sim.InternetHosts4.Addr().Next(), 40000),
+			SparePorts: []uint16{40001, 40002, 40003, 40004}, Patient: *internetPatient, Rand: rand.New(rand.NewPCG(seed, 9)),
 		}
 		if p.Target.Addr.Is6() {
 			o.Source = netip.AddrPortFrom(sim.InternetHosts6.Addr().Next(), 40000)
@@ -60,7 +60,8 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path) (v verdict) {
 		v.took = time.Since(start)
 		folded.Finish()
 		v.probes, v.syns = len(c.Sent()), c.Truth(0).Target.SYN
-		b, err := c.Sent()[0].Probe.AppendBinary(nil)
+		i := slices.IndexFunc(c.Sent(), func(s sim.Sent) bool { return s.Probe.Src == o.Source })
+		b, err := c.Sent()[i].Probe.AppendBinary(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,12 +28,18 @@ type flow struct {
 	trusted  bool          // see SendAlone
 	scrubbed bool          // tags come back that were never sent
 	far      time.Duration // the longest that a router's answer took
-	best     time.Duration // the shortest and the longest that the target's took
-	worst    time.Duration
-	opened   [8]opening // newest last
-	nopened  int
-	bound    time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
-	doubts   []doubt
+	near     time.Duration // the shortest that those of the router at spent took
+	*distance
+	opened  [8]opening // newest last
+	nopened int
+	bound   time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
+	doubts  []doubt
+}
+
+// distance is how far a target is, as all flows to it have seen.
+type distance struct {
+	best, worst time.Duration // the shortest and the longest that an answer took
+	flows       int
 }
 
 // doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at routers,
@@ -88,6 +94,7 @@ type matcher struct {
 	flows   map[flowID]*flow
 	ports   map[uint16][]*flow
 	flights map[packet.Key]*flight
+	targets map[netip.AddrPort]*distance
 }
 
 func newMatcher(o *Options) *matcher {
@@ -96,6 +103,7 @@ func newMatcher(o *Options) *matcher {
 		flows:   make(map[flowID]*flow),
 		ports:   make(map[uint16][]*flow),
 		flights: make(map[packet.Key]*flight),
+		targets: make(map[netip.AddrPort]*distance),
 	}
 }
 
@@ -105,7 +113,11 @@ func (m *matcher) add(p packet.Probe, n int, sent time.Time) *flight {
 	id := flowID{k.Port, k.Seq}
 	fl := m.flows[id]
 	if fl == nil {
-		fl = &flow{src: p.Src, dst: p.Dst, label: p.FlowLabel, first: p}
+		if m.targets[p.Dst] == nil {
+			m.targets[p.Dst] = new(distance)
+		}
+		fl = &flow{src: p.Src, dst: p.Dst, label: p.FlowLabel, first: p, distance: m.targets[p.Dst]}
+		fl.distance.flows++
 		m.flows[id] = fl
 		m.ports[k.Port] = append(m.ports[k.Port], fl)
 	}
@@ -135,6 +147,9 @@ func (m *matcher) forget(f *flight) {
 		return
 	}
 	delete(m.flows, flowID{f.key.Port, f.key.Seq})
+	if fl.distance.flows--; fl.distance.flows == 0 {
+		delete(m.targets, fl.dst)
+	}
 	rest := slices.DeleteFunc(m.ports[f.key.Port], func(g *flow) bool { return g == fl })
 	if len(rest) == 0 {
 		delete(m.ports, f.key.Port)
@@ -234,6 +249,11 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 	}
 	only, several := fl.candidates(at, func(f *flight) bool { return f.probe.TTL > fl.spent })
+	if several {
+		if f := fl.inTime(at); f != nil {
+			only, several = f, false
+		}
+	}
 	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && f.probe.TTL > fl.spent })
 	if only == nil && fl.shortened(known, late, at, m.o.Wait) {
 		only, _ = fl.candidates(at, anyFlight) // the route has become shorter meanwhile: who knows since which of them
@@ -258,6 +278,14 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	case several || only.shared:
 		return match{IsShared, only, ByFlow}
 	}
+	switch f, told := fl.overtaken(only, at); {
+	case !told:
+		return match{IsShared, only, ByFlow}
+	case f != nil && f.fate == Pending && f.probe.TTL == only.probe.TTL && fl.quiet(at):
+		return match{Believed, f, ByFlow}
+	case f != nil:
+		return match{IsLate, f, ByFlow}
+	}
 	if f := fl.rather(only, at); f != nil {
 		if f.byTarget {
 			return match{IsDuplicate, f, ByFlow}
@@ -276,9 +304,14 @@ func (fl *flow) shortened(known *opening, late *flight, at time.Time, wait time.
 	if fl.best == 0 {
 		return late == nil
 	}
-	last := fl.newest(at, byTarget)
 	tooLate := min(2*wait, 4*fl.worst+2*echoTime) // far more than the target ever took
-	return known == nil && (late == nil || at.Sub(late.sent) > tooLate) && (last == nil || at.Sub(last.recv) > echoTime)
+	return known == nil && (late == nil || at.Sub(late.sent) > tooLate) && fl.quiet(at)
+}
+
+// quiet reports whether no answer of the target came so lately that this may be its copy.
+func (fl *flow) quiet(at time.Time) bool {
+	last := fl.newest(at, byTarget)
+	return last == nil || at.Sub(last.recv) > echoTime
 }
 
 // answersAgain reports whether a SYN+ACK with a sequence number that the target has used before answers the probe f.
@@ -309,6 +342,45 @@ func (fl *flow) rather(f *flight, at time.Time) *flight {
 	return fl.newest(at, func(g *flight) bool {
 		return g.sent.Before(f.sent) && g.probe.TTL > fl.spent && at.Sub(g.sent) <= horizon && (g.fate == Lost || g.fate == Unknown || fl.best > 0)
 	})
+}
+
+// inTime finds the one of several probes that an answer of the target comes in time for, where the others have lower TTLs and
+// were sent so long after it that the answer would come sooner than ever before; nil: there is none. If it answers one of
+// those all the same, the probe that is found has got to the target too, and before.
+func (fl *flow) inTime(at time.Time) *flight {
+	if fl.best == 0 {
+		return nil
+	}
+	usual := tooSoon + fl.worst - fl.best
+	f, more := fl.candidates(at, func(f *flight) bool { return f.probe.TTL > fl.spent && at.Sub(f.sent) >= fl.best-usual })
+	if f == nil || more || at.Sub(f.sent) > fl.worst+usual {
+		return nil
+	}
+	if g, _ := fl.candidates(at, func(g *flight) bool {
+		return g.probe.TTL > fl.spent && g != f && (g.probe.TTL > f.probe.TTL || g.sent.Before(f.sent))
+	}); g != nil {
+		return nil
+	}
+	return f
+}
+
+// overtaken finds the probe before f that an answer may be for though the plan doesn't wait for that any more: it has sent f
+// so early that f's answer was not due before the end of the other's time. It is that one's where f's would be faster than
+// ever; where answers come at uneven times, so that this may be, that can't be told.
+func (fl *flow) overtaken(f *flight, at time.Time) (g *flight, told bool) {
+	soonest := fl.best
+	if fl.near > 0 {
+		soonest = min(soonest, fl.near)
+	}
+	under := soonest - at.Sub(f.sent) // how much faster
+	if fl.best == 0 || under <= rttNoise {
+		return nil, true
+	}
+	g = fl.newest(at, func(g *flight) bool {
+		return (g.passed || g.fate == Unknown) && g.recv.IsZero() && g.probe.TTL > fl.spent && g.sent.Before(f.sent) &&
+			at.Sub(g.sent) <= settled(fl.best)
+	})
+	return g, g == nil || fl.tooFast(f, at) || under > max(rttNoise+fl.worst-fl.best, soonest/3)
 }
 
 // haunted reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
@@ -442,6 +514,9 @@ const (
 	// echoTime is how long after an answer copies of it may still come that the network made.
 	echoTime = 50 * time.Millisecond
 
+	// tooSoon is by how much more than the times known differ an answer is told to be none to a probe, see inTime.
+	tooSoon = 2500 * time.Microsecond
+
 	// rttNoise is how much faster than ever before an answer may be for no reason.
 	rttNoise = 5 * time.Millisecond
 )
@@ -493,8 +568,14 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 		fl.scrubbed = fl.scrubbed || got.evidence == ByFlow
 	case got.verdict == Believed || got.verdict == IsLate:
 		fl.far = max(fl.far, rtt)
-		if r.Kind == packet.KindTimeExceeded {
-			fl.spent = max(fl.spent, got.flight.probe.TTL)
+		if r.Kind != packet.KindTimeExceeded {
+			break
+		}
+		switch ttl := got.flight.probe.TTL; {
+		case ttl > fl.spent:
+			fl.spent, fl.near = ttl, rtt
+		case ttl == fl.spent:
+			fl.near = min(fl.near, rtt)
 		}
 	}
 	if got.evidence == ByFlow && (got.verdict == IsShared || got.verdict == TagRewritten) {

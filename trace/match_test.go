@@ -382,6 +382,79 @@ func TestWhichProbe(t *testing.T) {
 	})
 }
 
+// Of several probes that an answer of the target fits, it is that of the only one that it is in time for.
+func TestInTime(t *testing.T) {
+	const ms = time.Millisecond
+	f := families[0]
+	answer := parsed(t, f.answer(t, func(*packet.Segment) {}))
+	for _, tt := range []struct {
+		name        string
+		best, worst time.Duration // by another flow
+		sent        []time.Duration
+		at          time.Duration
+		of          int // from 1; 0: nobody's for sure
+	}{
+		{"the others were sent after it", 50 * ms, 51 * ms, []time.Duration{0, 4 * ms, 7 * ms}, 50 * ms, 1},
+		{"not long enough after it", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms}, 50 * ms, 0},
+		{"not long enough where times differ", 50 * ms, 54 * ms, []time.Duration{0, 5 * ms}, 50 * ms, 0},
+		{"it is late", 50 * ms, 51 * ms, []time.Duration{0, 20 * ms}, 65 * ms, 0},
+		{"one sent long ago may be meant", 97 * ms, 98 * ms, []time.Duration{0, 87 * ms}, 181 * ms, 0},
+		{"one sent long ago may be meant too", 97 * ms, 98 * ms, []time.Duration{0, 87 * ms}, 184 * ms, 0},
+		{"nothing is known", 0, 0, []time.Duration{0, 40 * ms}, 50 * ms, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMatcher(&Options{Wait: 3 * time.Second})
+			var flights []*flight
+			for i, sent := range tt.sent {
+				flights = append(flights, m.add(f.probe(uint8(12-i), 100+uint32(i)), i+1, sentAt.Add(sent)))
+			}
+			flights[0].flow.best, flights[0].flow.worst = tt.best, tt.worst
+			switch got := m.judge(answer, sentAt.Add(tt.at)); {
+			case tt.of == 0 && got.verdict != IsShared:
+				t.Errorf("%v of probe %d", got.verdict, got.flight.n)
+			case tt.of > 0 && (got.verdict != Believed || got.flight != flights[tt.of-1]):
+				t.Errorf("%v of probe %d, not %d", got.verdict, got.flight.n, tt.of)
+			}
+		})
+	}
+}
+
+// A probe that was sent before the one before it had its time: the answer is that one's whose time is like the times known,
+// and nobody's where both may be.
+func TestOvertaken(t *testing.T) {
+	const ms = time.Millisecond
+	f := families[0]
+	answer := parsed(t, f.answer(t, func(s *packet.Segment) { s.Flags = packet.RST | packet.ACK }))
+	for _, tt := range []struct {
+		name        string
+		best, worst time.Duration // by another flow
+		ttl         uint8         // of the first probe; the second has 12
+		second, at  time.Duration // after the first
+		want        Verdict
+		of          int // 1 or 2
+	}{
+		{"in time for the second", 72 * ms, 72 * ms, 12, 92 * ms, 164 * ms, Believed, 2},
+		{"a little early for it", 72 * ms, 72 * ms, 12, 92 * ms, 160 * ms, Believed, 2},
+		{"far too early", 72 * ms, 72 * ms, 12, 92 * ms, 112 * ms, Believed, 1},
+		{"the first had another TTL", 72 * ms, 72 * ms, 11, 92 * ms, 112 * ms, IsLate, 1},
+		{"early, but the first had its time", 99 * ms, 122 * ms, 12, 166 * ms, 258 * ms, Believed, 2},
+		{"as fast as never before", 100 * ms, 100 * ms, 12, 70 * ms, 130 * ms, Believed, 1},
+		{"as fast as the known times may by chance not be", 100 * ms, 100 * ms, 12, 70 * ms, 140 * ms, IsShared, 2},
+		{"as fast as may be", 100 * ms, 130 * ms, 12, 70 * ms, 140 * ms, IsShared, 2},
+		{"the first had its time", 72 * ms, 72 * ms, 12, 164 * ms, 210 * ms, Believed, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, flights := newFlow(f, Options{Wait: 3 * time.Second}, tt.ttl)
+			flights[0].passed = true
+			flights = append(flights, m.add(f.probe(12, 7000), 2, sentAt.Add(tt.second)))
+			flights[0].flow.best, flights[0].flow.worst = tt.best, tt.worst
+			if got := m.judge(answer, sentAt.Add(tt.at)); got.verdict != tt.want || got.flight != flights[tt.of-1] {
+				t.Errorf("%v of probe %d, want %v of probe %d", got.verdict, got.flight.n, tt.want, tt.of)
+			}
+		})
+	}
+}
+
 // Where the network rewrites the IP ID, an error names only the flow; it counts once the plan sends one probe at a time.
 func TestRewrittenTag(t *testing.T) {
 	for _, f := range families {
@@ -435,8 +508,8 @@ func TestForget(t *testing.T) {
 		m.forget(f)
 		m.forget(f) // twice does no harm
 	}
-	if len(m.flows)+len(m.ports)+len(m.flights) != 0 {
-		t.Errorf("left over: %d flows, %d ports, %d probes", len(m.flows), len(m.ports), len(m.flights))
+	if len(m.flows)+len(m.ports)+len(m.flights)+len(m.targets) != 0 {
+		t.Errorf("left over: %d flows, %d ports, %d probes, %d targets", len(m.flows), len(m.ports), len(m.flights), len(m.targets))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tcptraceroute/packet"
@@ -19,10 +20,10 @@ type PathOptions struct {
 	FirstTTL int           // 1 to 255; default 1
 	MaxTTL   int           // FirstTTL to 255; default 30
 	Queries  int           // probes a hop, 1 or more; default 3
-	Parallel int           // how many probes may be in flight, 1 or more; default 32. 1: one after the other, hop by hop
+	Parallel int           // how many probes may be in flight, 1 or more; default 48. 1: one after the other, hop by hop
 	Wait     time.Duration // how long a probe may be answered, 1 s or more; default 3 s
 	Patient  bool          // every probe waits its whole Wait; else see patience
-	Spacing  time.Duration // least time between two probes of this path; default 0.5 ms
+	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the target's
 	// port mean nothing.
@@ -33,7 +34,7 @@ type PathOptions struct {
 	DontFragment bool
 	Window       uint16         // of TCP; IPv6 packets that have no room for timestamps have their tag there
 	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
-	SparePort    uint16         // a second source port: the target is asked twice at once, where Queries is 3 or more. 0: none
+	SparePorts   []uint16       // source ports for the scouts (see Path), of which there is one, or two where Queries is 3 or more. None: the Source's
 	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 
 	// Session is the open connection, between Source and Target, that the probes are sent inside of; nil: there is none. Flags,
@@ -48,8 +49,8 @@ type PathOptions struct {
 const (
 	DefaultMaxTTL   = 30
 	DefaultQueries  = 3
-	DefaultParallel = 32
-	DefaultSpacing  = 500 * time.Microsecond
+	DefaultParallel = 48
+	DefaultSpacing  = 250 * time.Microsecond
 )
 
 // Probes is how many probes a path takes at the most, those not counted that are sent past the target.
@@ -139,3 +140,8 @@ func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
 
 // Effective is what the options come to: the defaults in the place of zeros.
 func (o PathOptions) Effective() PathOptions { return o.withDefaults() }
+
+// scout reports whether a probe is a scout by one of SparePorts.
+func (o *PathOptions) scout(p packet.Probe) bool {
+	return len(o.SparePorts) > 0 && slices.Contains(o.SparePorts, p.Src.Port())
+}

@@ -15,16 +15,18 @@ import (
 // (restShare), so that no router gets a burst. What is in flight is bounded by the window (PathOptions.Parallel), in which
 // a probe that has waited for slow does not count: silence must not fill it.
 //
-// The first probe is a scout: it has the highest TTL, so it gets to the target if anything does. Its answer tells in one
-// round trip that the target answers, how long that takes, and by its own TTL about how far the target is (guess), so
-// that all hops up to there are asked at once, and none beyond. It counts as one of the target's probes. While there is
-// no answer, the hops ahead are asked only step by step (horizon).
+// The first probes are scouts: they have the highest TTL, so they get to the target if anything does. An answer to them
+// tells in one round trip that the target answers, how long that takes, and by its own TTL about how far the target is
+// (guess), so that all hops up to there are asked at once, and none beyond. Until then only the first hops are asked
+// (horizon). So a trace takes two round trips, and the pauses between its passes.
 //
-// All probes are one flow, as alike as retransmissions, so that they take one path and no firewall minds them. The price
-// is that a TCP answer says that the target was reached, but not by which probe. So once the target is known to answer,
-// at most one probe is in flight that may reach it, but for those that by the guess don't. Where several may have been
-// answered all the same, the answer counts for none of them (Shared), they are given the time to be answered (settling),
-// and the target is asked anew, one probe after the other.
+// All probes but the scouts are one flow, as alike as retransmissions, so that they take one path and no firewall minds
+// them. The price is that a TCP answer says that the target was reached, but not by which probe. So once the target is
+// known to answer, at most one probe is in flight that may reach it, but for those that by the guess don't. Where several
+// may have been answered all the same, the answer counts for none of them (Shared), they are given the time to be answered
+// (settling), and the target is asked anew, where it is thought to be, with nothing beside it that it may answer (rival).
+// The next of two that can't be told apart leaves as soon as its answer can't come before the other's (overtaking), and the
+// hop right before the target so long after it that an answer to the one is none to the other (close).
 //
 // Echo requests have none of that: each answer brings back the number of its probe.
 //
@@ -47,26 +49,13 @@ type Path struct {
 	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
 
-	scout  scout
-	second bool // a second scout, by SparePort, is the next probe
-	scouts int  // sent
-	guess  int  // by its answer: the TTL that gets to the target, and none below it does; 0: no guess
-	purge  bool // see sideBySide
-	step   int  // how much the guess goes up when it turns out too low; 0: there was none yet
-	skew   int  // how much longer the way back is than the way out, by the furthest router that answered
-	credit int  // answers of the target to the highest TTL
+	scouting
+	mixed    bool // the target has answered one of several probes, and none that was told since
+	wary     bool // that has happened, so those that may get to the target and those before it are not in flight together
+	confused bool // two probes to one hop were confused, so each has its whole time before the next (see overtaking)
+	purge    bool // see sideBySide
 
-	target struct {
-		answers bool
-		told    bool          // an answer was told to be that of one probe
-		vague   bool          // rtt may be far too long, see share
-		rtt     time.Duration // the longest seen; as long as no probe could be told, an upper bound
-		least   time.Duration // the shortest
-		ready   time.Time     // when the reset of the last answer is over
-		iss     uint32        // its last initial sequence number
-		repeats bool          // its last two answers had the same one
-		stingy  bool          // it answers a SYN once in stingyTime
-	}
+	target    target
 	rewritten int  // answers from which the network had taken what tells the probe
 	single    bool // so only one probe of the flow may be in flight
 	untagged  bool // and nothing else tells whose an answer is
@@ -75,6 +64,20 @@ type Path struct {
 	unsteady  time.Duration // by how much answers took longer than the quickest of their hop: the sum
 	repeated  int           // of how many, each hop's first not counted
 	rounds    rounds        // see Rounds
+}
+
+// target is what is known of the target's answers.
+type target struct {
+	answers bool
+	told    bool          // an answer was told to be that of one probe
+	vague   bool          // rtt may be far too long, see share
+	rtt     time.Duration // the longest seen; as long as no probe could be told, an upper bound
+	least   time.Duration // the shortest
+	heard   time.Time     // when a probe of the path's own flow was answered last
+	ready   time.Time     // when the reset of the last answer is over
+	iss     uint32        // its last initial sequence number
+	repeats bool          // its last two answers had the same one
+	stingy  bool          // it answers a SYN once in stingyTime
 }
 
 type hop struct {
@@ -91,16 +94,20 @@ type ask struct {
 	key     packet.Key
 	ttl     int
 	sent    time.Time
-	scout   bool
-	spare   bool // a scout by SparePort
-	alone   bool // nothing else in flight may be answered alike
-	passed  bool // see Pass
-	doubted bool // an answer that came, and was not taken for its, may have been
+	scout   bool      // it has the highest TTL
+	spare   bool      // a scout by one of SparePorts
+	alone   bool      // nothing else in flight may be answered alike
+	passed  bool      // see Pass
+	again   bool      // two probes or more have gone to this hop before
+	missing bool      // a scout that should have been answered by now
+	doubted bool      // an answer that came, and was not taken for its, may have been
+	until   time.Time // it is not withdrawn before
+	under   bool      // it may have got no answer because one was sent further before it
 }
 
 // The constants of the strategy. Times and numbers in their reasons are those of 200 paths of the simulated Internet
-// (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout 266 ms and 3 SYNs; with
-// two 169 ms and 3 SYNs.
+// (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout on the path's own flow
+// 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost ones replaced, 149 ms.
 const (
 	// slow is when a probe stops counting as in flight for the window, at the latest; else when it has waited so long as
 	// would be enough at the end, see haste.
@@ -114,11 +121,11 @@ const (
 	doubtMargin = time.Millisecond
 
 	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by.
-	// While the scout may still be answered it goes no further than firstAhead hops from the start, which is nearer than
-	// most targets are (one more, or creeping on before there is an answer, costs 15 ms: the target gets SYNs that it can't
-	// tell apart); then creepAhead hops beyond the last one known.
+	// While a scout may still be answered it goes no further than firstAhead hops from the start, which is nearer than
+	// most targets are (6 costs some ms; with 12 one target in twenty gets 8 SYNs, and it is no faster); then creepAhead
+	// hops beyond the last one known.
 	lookAhead  = 8
-	firstAhead = 6
+	firstAhead = 8
 	creepAhead = 2
 
 	// scoutFactor times the slowest answer, and scoutSlack, is how long the scout's answer is waited for before hops
@@ -128,17 +135,27 @@ const (
 
 	// A hop is asked again after a restShare of the longest round trip, but no sooner than leastRest and no later than
 	// mostRest.
-	restShare = 16
-	leastRest = 5 * time.Millisecond
+	restShare = 32
+	leastRest = 2500 * time.Microsecond
 	mostRest  = 100 * time.Millisecond
 
+	// The hop before the target is asked so long after it, see close, and again after closeRest. Where it is silent, as one
+	// in eight is, that saves a round trip or two.
+	apart     = 4 * time.Millisecond
+	closeRest = 2 * time.Millisecond
+
 	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter times what
-	// answers are late by on average (as a retransmission timer does, RFC 6298 2.3). Of 8001 answers that come within 3 s,
-	// this shows 7948 in a median time of 169 ms; 1.5 times as long and 20 ms would show 7970 in 196 ms, twice as long and
-	// 50 ms 7983 in 260 ms.
-	hasteSlack  = 5 * time.Millisecond
-	hasteJitter = 4
-	hasteHops   = 2
+	// answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and hasteUnknown times that for a hop that
+	// has not answered at all. Of 7999 answers that come within 3 s,
+	// this shows 7942 in a median time of 149 ms; 1.5 times as long and 20 ms would show 7965 in 181 ms, twice as long and
+	// 50 ms 7973 in 233 ms.
+	hasteSlack   = 4 * time.Millisecond
+	hasteJitter  = 4
+	hasteUnknown = 4
+	hasteHops    = 2
+
+	// leastHaste is the least of that: next door, where it costs nobody time, a busy host is late by some milliseconds.
+	leastHaste = 15 * time.Millisecond
 
 	// resetTime and a resetShare of the round-trip time is what the target is left alone after an answer, so that our
 	// kernel's reset of what it opened gets there before the next SYN, which else would not be answered (a listening Linux
@@ -176,7 +193,7 @@ func NewPath(o PathOptions) (*Path, error) {
 	p.seq = p.rng.Uint32()
 	p.tag = 1 + p.rng.Uint32N(1<<31)
 	if o.Parallel >= lookAhead && len(o.Ports) == 0 && o.MaxTTL-o.FirstTTL >= lookAhead {
-		p.scout, p.second = scoutWanted, o.SparePort != 0 && o.Queries >= 3
+		p.scouting = newScouting(o)
 	}
 	if o.Flags.Has(packet.ACK) {
 		p.ack = p.rng.Uint32()
@@ -243,23 +260,25 @@ func (p *Path) oneByOne(now, when time.Time) Move {
 
 // notBefore is when a hop may be asked.
 func (p *Path) notBefore(ttl int) time.Time {
-	if p.exclusive(ttl) {
+	if p.exclusive(ttl) || p.delicate(ttl) {
 		return later(p.soon, p.target.ready)
 	}
 	return p.soon
 }
 
-// sideBySide asks the hop that was asked least, the nearest first, as soon as the window, the spacing and what is in
-// flight allow it. when is when it wants to be asked again in any case.
+// sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight allow
+// it. when is when it wants to be asked again in any case.
 func (p *Path) sideBySide(now, when time.Time) Move {
-	switch {
-	case p.scout == scoutWanted:
+	if p.own == scoutWanted {
 		return p.ask(p.o.MaxTTL, now)
-	case p.second:
-		if now.Before(p.soon) {
-			return WaitUntil(sooner(when, p.soon))
-		}
-		return p.ask(p.o.MaxTTL, now)
+	}
+	switch wanted, at := p.scoutDue(now); {
+	case !wanted:
+		when = sooner(when, at)
+	case now.Before(p.soon):
+		return WaitUntil(sooner(when, p.soon))
+	default:
+		return p.sendScout(now)
 	}
 	if p.purge {
 		// Those that were sent beside it, for they were thought not to get that far, would have its answer, if it is late.
@@ -272,7 +291,6 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		p.purge = false
 	}
 	window := p.o.Parallel
-	var blocker *ask // what can't be told from another probe that may reach the target
 	for _, a := range p.pending {
 		wait := slow
 		if t := p.haste(a); t > 0 {
@@ -284,14 +302,23 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		} else if !a.scout {
 			p.known = max(p.known, a.ttl)
 		}
-		if blocker == nil && !a.passed && !a.spare && p.exclusive(a.ttl) {
-			blocker = a
-		}
 	}
 	any, free, due := p.least(now)
 	when = sooner(when, due)
-	if p.target.vague && any > p.spent && p.hop(p.limit).asked < p.wanted(p.limit) && !now.Before(p.turn(p.limit)) {
+	may := func(ttl int) bool {
+		return any > p.spent && ttl > p.spent && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
+	}
+	switch {
+	case p.mixed && p.guess > 0 && may(p.guess):
+		any = p.guess // before others that may be the target, which is most likely there
+	case p.target.vague && may(p.limit):
 		any = p.limit
+	}
+	if ttl := p.begun(any); ttl != 0 {
+		if at := p.turn(ttl); now.Before(at) {
+			return WaitUntil(sooner(when, at))
+		}
+		any = ttl
 	}
 	if any == 0 || window <= 0 {
 		return WaitUntil(when)
@@ -300,17 +327,21 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		return WaitUntil(sooner(when, p.soon))
 	}
 	ttl, settled := any, p.notBefore(any)
-	if blocker != nil && p.exclusive(any) {
+	blocker := p.rival(any)
+	if blocker != nil {
 		if p.untagged {
 			return WaitUntil(when) // its answer would be taken for the next one's
 		}
-		settled = later(settled, blocker.sent.Add(p.settling(blocker.ttl)))
+		settled = later(settled, blocker.sent.Add(p.overtaking(blocker)))
 	}
 	if now.Before(settled) {
 		ttl, when = free, sooner(when, settled)
-	} else if blocker != nil && p.exclusive(any) {
+	} else if blocker != nil {
+		if blocker.doubted {
+			return Withdraw(blocker.key)
+		}
 		blocker.passed = true
-		if !p.hop(blocker.ttl).answered && p.guess > 0 {
+		if h := p.hop(blocker.ttl); !h.answered && p.guess > 0 && blocker.ttl == p.guess && h.asked > 1 {
 			p.guess, p.purge = 0, true // there is a silent hop where the target was thought to be
 		}
 		return Pass(blocker.key)
@@ -327,10 +358,10 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 	last, due := p.horizon(now)
 	for ttl := p.o.FirstTTL; ttl <= min(p.limit, last); ttl++ {
 		asked, once := p.hop(ttl).asked, 0
-		if ttl == p.o.MaxTTL {
-			once = p.scouts
+		if ttl == p.o.MaxTTL && p.own != scoutNone {
+			once = 1
 		}
-		if asked >= p.wanted(ttl) || asked > once && ttl > p.known && !p.target.answers || p.abandoned(ttl) {
+		if asked >= p.wanted(ttl) || asked > once && ttl > p.known && !p.target.answers && p.guess == 0 || p.abandoned(ttl) {
 			continue
 		}
 		if at := p.turn(ttl); now.Before(at) {
@@ -340,19 +371,24 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 		if any == 0 || p.before(ttl, any) {
 			any = ttl
 		}
-		if !p.exclusive(ttl) && (free == 0 || p.before(ttl, free)) {
+		if !p.exclusive(ttl) && !p.delicate(ttl) && (free == 0 || p.before(ttl, free)) {
 			free = ttl
 		}
 	}
 	return any, free, due
 }
 
-// before reports whether hop a is asked before hop b, of two that may be asked now.
+// before reports whether hop a is asked before hop b, of two that may be asked now and a is the farther: the one that was asked
+// least.
 func (p *Path) before(a, b int) bool {
 	if p.rounds.on() {
 		return p.hop(a).last.Before(p.hop(b).last)
 	}
-	return p.hop(a).asked < p.hop(b).asked
+	x, y := p.hop(a).asked, p.hop(b).asked
+	if x == y && p.guess > 0 && p.distant() {
+		return true // the farthest first, which takes longest
+	}
+	return x < y
 }
 
 // turn is when a hop may be asked again.
@@ -360,25 +396,44 @@ func (p *Path) turn(ttl int) time.Time {
 	switch h := p.hop(ttl); {
 	case p.rounds.on():
 		return p.roundTurn(ttl)
+	case p.close(ttl) && h.asked == 0:
+		return p.hop(p.guess).last.Add(apart)
 	case h.asked == 0:
 		return time.Time{}
+	case p.close(ttl):
+		return h.last.Add(closeRest)
 	default:
 		return h.last.Add(min(max(p.slowest/restShare, leastRest), mostRest))
 	}
 }
 
+// close reports whether a hop is the one before the target, by the guess, and nothing is known of it. It is asked so long
+// after the target that the target's answer can't be taken for one to it, unless that is there before.
+func (p *Path) close(ttl int) bool {
+	return ttl == p.guess-1 && p.distant() && p.hop(p.guess).asked > 0 && !p.hop(ttl).answered
+}
+
+// distant reports whether the target is so far away that the order matters in which hops are asked, which else is that of
+// their distance: then a nearer hop has answered before the target does.
+func (p *Path) distant() bool { return p.target.told && p.target.least > 2*apart && !p.wary }
+
 // deadline is when something has to be done about a probe, and what. Zero: never.
 func (p *Path) deadline(a *ask) (time.Time, Move) {
 	switch {
+	case a.spare && a.ttl > p.limit && p.target.told && p.credit+p.hop(p.limit).asked < p.o.Queries:
+		return time.Time{}, Move{} // it counts where the target turned out to be
 	case a.ttl > p.limit && !p.wanting(a):
 		return a.sent, Withdraw(a.key) // nothing depends on it any more
+	case a.under:
+		return a.sent.Add(p.target.least + p.slack()), Withdraw(a.key) // a router would have answered by then
 	case a.doubted, a.ttl > p.limit:
 		// It may have been answered, so it is not lost; it is asked anew when its answer can't come any more. So long one
 		// beyond the target keeps others from being sent.
-		t := p.settling(a.ttl)
+		t := p.overtaking(a)
 		if p.rewritten > 0 {
 			t = p.longest() // answers from far behind may be on their way that could be taken for others'
 		}
+		t = max(t, a.until.Sub(a.sent))
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	if t := p.patience(a); t < p.o.Wait {
@@ -408,7 +463,7 @@ func (p *Path) wanting(a *ask) bool {
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
 func (p *Path) exclusive(ttl int) bool {
-	return p.single || p.target.answers && ttl > p.spent && ttl >= p.guess && !p.echo()
+	return p.single || p.target.answers && ttl > p.spent && (ttl >= p.guess || p.mixed) && !p.echo()
 }
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
@@ -426,6 +481,49 @@ func (p *Path) settling(ttl int) time.Duration {
 		t = settled(p.target.rtt)
 	}
 	return min(t, p.o.Wait)
+}
+
+// rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of probes to
+// one hop before the guess it doesn't matter which is answered: the target would be there.
+func (p *Path) rival(ttl int) *ask {
+	exclusive := p.exclusive(ttl)
+	if !exclusive && !p.delicate(ttl) {
+		return nil
+	}
+	for _, a := range p.pending {
+		if !a.passed && !a.spare && (exclusive || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
+			return a
+		}
+	}
+	return nil
+}
+
+// begun is another hop than this one that is asked with care, if there is one with probes in flight and more to come: one
+// after the other takes less time than in turn. 0: none.
+func (p *Path) begun(any int) int {
+	if any == 0 || !p.delicate(any) {
+		return 0
+	}
+	for _, a := range p.pending {
+		if ttl := a.ttl; ttl != any && ttl < p.guess && !a.passed && !a.spare && p.delicate(ttl) && p.hop(ttl).asked < p.wanted(ttl) {
+			return ttl
+		}
+	}
+	return 0
+}
+
+// delicate reports whether a hop before the guess may be the target for all that is known, and is asked with care because
+// the target has answered one of several probes before.
+func (p *Path) delicate(ttl int) bool { return p.wary && ttl > p.spent }
+
+// overtaking is how long a probe keeps another from being sent that could not be told from it: where it is known how long
+// the target's answers take at least, the other one's comes no sooner.
+func (p *Path) overtaking(a *ask) time.Duration {
+	t := p.settling(a.ttl)
+	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() {
+		return t
+	}
+	return max(t-p.target.least, min(p.target.least+p.slack(), t))
 }
 
 // settled is when a probe to somebody that far away is held to be unanswered.
@@ -471,7 +569,7 @@ func (p *Path) over() time.Time {
 	var end time.Time
 	for _, a := range p.pending {
 		t := p.haste(a)
-		if t == 0 || a.doubted || a.ttl > p.limit {
+		if t == 0 || a.doubted || a.ttl > p.limit && !a.spare {
 			return time.Time{}
 		}
 		end = later(end, a.sent.Add(t))
@@ -493,15 +591,27 @@ func (p *Path) conclude(a *ask) Move {
 // take about as long as one from there before, or as those from the next hops before and behind that answer.
 func (p *Path) haste(a *ask) time.Duration {
 	t := p.distance(a.ttl)
+	if a.spare {
+		t = p.target.least
+	}
 	if t == 0 {
 		return 0
 	}
-	t += hasteSlack + hasteJitter*p.unsteady/time.Duration(max(p.repeated, 1))
-	if p.exclusive(a.ttl) {
+	t += p.slack()
+	if !a.spare && !a.again && !p.hop(a.ttl).answered {
+		t += hasteUnknown * p.jitter()
+	}
+	if p.exclusive(a.ttl) && !a.spare && !a.sent.Before(p.target.heard) {
 		t = max(t, p.settling(a.ttl))
 	}
-	return min(t, p.o.Wait)
+	return min(max(t, leastHaste), p.o.Wait)
 }
+
+// slack is how much longer than others an answer may take.
+func (p *Path) slack() time.Duration { return hasteSlack + hasteJitter*p.jitter() }
+
+// jitter is by how much answers were late on average.
+func (p *Path) jitter() time.Duration { return p.unsteady / time.Duration(max(p.repeated, 1)) }
 
 // distance is about how long an answer from a hop takes, by itself and its neighbours; 0: nothing beyond has answered.
 func (p *Path) distance(ttl int) time.Duration {
@@ -548,24 +658,23 @@ func (p *Path) silent(ttl int) bool {
 func (p *Path) ask(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
 	a := &ask{ttl: ttl, sent: now, alone: p.exclusive(ttl)}
-	switch {
-	case p.scout == scoutWanted:
-		a.scout, p.scout = true, scoutSent
-	case p.second:
-		a.scout, a.spare, p.second = true, true, false
-		probe.Src = withPort(probe.Src, p.o.SparePort)
-	default:
+	if p.own == scoutWanted {
+		a.scout, p.own = true, scoutSent
+	} else {
 		p.asked = max(p.asked, ttl)
 	}
-	if a.scout {
-		p.scouts++
-	}
-	a.key = probe.Key()
 	h := p.hop(ttl)
+	a.again = h.asked > 1
 	h.asked++
 	h.last = now
-	p.pending = append(p.pending, a)
 	p.soon = now.Add(p.spacing(h))
+	return p.send(probe, a)
+}
+
+// send puts a probe on its way.
+func (p *Path) send(probe packet.Probe, a *ask) Move {
+	a.key = probe.Key()
+	p.pending = append(p.pending, a)
 	if p.single {
 		return SendAlone(probe)
 	}
@@ -675,6 +784,10 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 	a := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
+	if a.spare {
+		p.scouted(now, r)
+		return
+	}
 	if p.untagged {
 		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
 		t := now.Add(resetTime + r.RTT()/resetShare)
@@ -700,22 +813,26 @@ func (p *Path) settle(now time.Time, r Result) {
 	case Failed:
 		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
 	case Answered:
-		if r.FromTarget() && ttl == p.o.MaxTTL {
+		if r.FromTarget() && a.scout {
 			p.credit++
 		}
 		p.hear(now, r)
-		if r.FromTarget() && ttl < p.guess {
-			p.guess = 0 // it is nearer
+		if r.FromTarget() {
+			p.mixed, p.target.heard = false, now
+			if ttl != p.guess {
+				p.guess = p.nearest(ttl)
+			}
 		}
 		if r.FromTarget() || r.Refused() {
 			p.limit = min(p.limit, ttl)
 			p.rounds.end = later(p.rounds.end, r.Sent)
 		}
 		if a.scout {
-			p.estimate(r.Reply, a.spare)
+			p.own = scoutOver
+			p.estimate(r.Reply)
 		} else if r.Reply.Kind == packet.KindTimeExceeded && p.guess > 0 && ttl >= p.guess {
+			p.guess = max(ttl+p.step, p.back-p.skew)
 			p.step *= 2
-			p.guess = ttl + p.step
 		}
 	}
 }
@@ -730,7 +847,7 @@ func (p *Path) hear(now time.Time, r Result) {
 		return // which hop it is from isn't sure
 	}
 	p.slowest = max(p.slowest, rtt)
-	if ttl == p.o.MaxTTL && p.scouts > 0 && (r.Reply.Kind != packet.KindTimeExceeded || p.spare(r.Probe)) {
+	if p.spare(r.Probe) || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
 		return // how far it got isn't told by its TTL, or it went another way
 	}
 	h := p.hop(ttl)
@@ -755,6 +872,7 @@ func (p *Path) hear(now time.Time, r Result) {
 		p.lengthen(r)
 		for _, a := range p.pending {
 			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
+			a.under = a.under && a.doubted
 		}
 	case r.FromTarget():
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
@@ -774,6 +892,9 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 				t.stingy, a.doubted = true, true
 			case p.swallowed(a, r):
 				a.doubted = true
+				if a.ttl < ttl {
+					a.under, p.wary = true, true
+				}
 			}
 		}
 		t.repeats = t.answers && t.iss == tcp.Seq
@@ -789,18 +910,24 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	} else if r.Fate == Late {
 		p.within(r)
 	}
-	p.rest(now)
+	if !p.spare(r.Probe) {
+		p.rest(now)
+	}
 }
 
 // swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was not
-// meant to be the first that got there, others that may have got there were sent beside it.
+// meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may be asked
+// after it.
 func (p *Path) swallowed(a *ask, r Result) bool {
-	if a.passed || r.Evidence != ByTag || a.key.Port != r.Probe.Src.Port() {
+	if a.passed || a.key.Port != r.Probe.Src.Port() {
 		return false
 	}
 	ttl := int(r.Probe.TTL)
+	if p.spent < a.ttl && a.ttl < ttl && !a.sent.Before(r.Sent) && a.sent.Before(r.Recv) && r.Fate == Answered {
+		return true
+	}
 	early := ttl < p.guess || ttl == p.o.MaxTTL && p.step == 0
-	return a.ttl == ttl || early && a.ttl > p.spent
+	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && early)
 }
 
 // rest leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
@@ -838,12 +965,18 @@ func (p *Path) share(now time.Time, r Result) {
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
 		p.target.iss = tcp.Seq
 	}
+	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
 	for _, a := range p.pending {
 		age := now.Sub(a.sent)
-		if a.ttl > p.spent && !a.passed && a.key.Port == r.Probe.Src.Port() && (age <= p.longest() || a.scout) {
-			a.doubted = true
+		if a.ttl > p.spent && (!a.passed || age < p.settling(a.ttl)) && a.key.Port == r.Probe.Src.Port() && (age <= p.longest() || a.scout) {
+			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
 			oldest, youngest = max(oldest, age), min(youngest, age)
+			other = other || one != 0 && a.ttl != one || a.scout
+			one = a.ttl
 		}
+	}
+	if !p.spare(r.Probe) {
+		p.mixed, p.wary = true, true
 	}
 	p.within(r)
 	if !p.target.answers {
@@ -854,6 +987,13 @@ func (p *Path) share(now time.Time, r Result) {
 		p.target.vague = oldest > slow && youngest < oldest/2
 	}
 	p.rest(now)
+	if one == 0 || other {
+		return
+	}
+	p.confused = p.confused || youngest < oldest // it was asked again too soon
+	if delicate && oldest >= p.target.least-rttNoise {
+		p.limit, p.guess = min(p.limit, one), one
+	}
 }
 
 // mistrust takes in that an answer was not taken for any probe's, because the network rewrites what would tell. All that

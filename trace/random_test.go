@@ -89,6 +89,8 @@ func randomNetwork(seed uint64) *network {
 	p.Target.Delay = upTo(scale)
 	p.Target.State = sim.State(pick(int(sim.Open), int(sim.Open), int(sim.Closed), int(sim.Closed), int(sim.Filtered)))
 
+	p.Target.TTL = uint8(pick(0, 0, 0, 0, 0, 0, 32, 58, 60, 62, 63, 65, 66, 67, 69, 128, 255)) // from which the guess is made
+
 	s := newSetup(p)
 	n := &network{scenario: s.scenario, path: s.path, places: make(map[uint16][]place), ended: make(map[int]time.Time)}
 	n.scenario.Seed = seed
@@ -111,7 +113,7 @@ func randomNetwork(seed uint64) *network {
 		}
 	}
 	if one(2) {
-		o.SparePort = 60000
+		o.SparePorts = []uint16{60000, 60001}[:1+rng.IntN(2)]
 	}
 	if one(10) {
 		for range 10 { // no room for timestamps

@@ -81,7 +81,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 	if o.Queries = count; count == 0 {
 		o.Queries = math.MaxInt
 	}
-	o.Ports, o.SparePort = nil, 0
+	o.Ports, o.SparePorts = nil, nil
 	if o.Parallel == 0 {
 		o.Parallel = roundsParallel
 	}
@@ -90,7 +90,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 		return nil, err
 	}
 	p.rounds.every = interval
-	p.scout = scoutNone
+	p.own = scoutNone
 	return &Rounds{path: p}, nil
 }
 

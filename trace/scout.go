@@ -7,7 +7,13 @@ import (
 	"tcptraceroute/packet"
 )
 
-// scout is how far the scout has got.
+// Scouts are probes with the highest TTL: they get to the target if anything does, and its answer tells how far it is. They go
+// by ports of their own (SparePorts), so that the path's own flow is free of answers that fit several probes, and belong to no
+// hop until the target has answered them: then they count at the hop that it turns out to be, as some of its probes.
+//
+// Where there are no such ports, there is one scout, on the path's own flow.
+
+// scout is how far the one on the path's own flow has got.
 type scout uint8
 
 const (
@@ -17,23 +23,121 @@ const (
 	scoutOver                // it was answered, or that can't be told
 )
 
+// scouting is what a plan has its scouts for, and knows by them.
+type scouting struct {
+	own    scout
+	aim    int      // how many answers to others are of use
+	ports  []uint16 // of those that may still be sent
+	tried  int      // how many were sent
+	credit int      // answers of the target to any
+	guess  int      // the TTL that gets to the target, and none below it does; 0: no guess
+	step   int      // how much the guess goes up when it turns out too low; 0: there was none yet
+	back   int      // how many hops the answer that it is from has come
+	skew   int      // how much longer the way back is than the way out, by the furthest router that answered
+}
+
+// scouts is how many scouts are sent at once, where a hop is asked that often or more: the second is there for the first to
+// be lost. MostScouts is how many are sent when more are lost; no more of SparePorts are used.
+const (
+	scouts     = 2
+	MostScouts = 4
+)
+
+func newScouting(o PathOptions) scouting {
+	n := len(o.SparePorts)
+	if n == 0 {
+		return scouting{own: scoutWanted}
+	}
+	return scouting{aim: min(scouts, max(o.Queries-1, 1)), ports: o.SparePorts[:min(n, MostScouts)]}
+}
+
+// scoutDue reports whether a scout is to be sent now: the first ones, and others in the place of those that have gone missing
+// when another is answered. again is when that may change by itself.
+func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
+	switch {
+	case len(p.ports) == 0:
+		return false, again
+	case p.tried < p.aim:
+		return true, again
+	case !p.target.answers:
+		return false, again
+	}
+	n := p.credit
+	for _, a := range p.pending {
+		if !a.spare || a.missing {
+			continue
+		}
+		if at := a.sent.Add(p.haste(a)); now.Before(at) {
+			again = sooner(again, at)
+			n++
+		} else {
+			a.missing = true
+		}
+	}
+	return n < p.aim, again
+}
+
+// sendScout sends one by a port of its own.
+func (p *Path) sendScout(now time.Time) Move {
+	probe := p.probe(p.o.MaxTTL)
+	probe.Src, p.ports = withPort(probe.Src, p.ports[0]), p.ports[1:]
+	p.tried++
+	p.soon = now.Add(p.o.Spacing)
+	return p.send(probe, &ask{ttl: p.o.MaxTTL, sent: now, scout: true, spare: true})
+}
+
+// scouted takes in what became of such a scout.
+func (p *Path) scouted(now time.Time, r Result) {
+	if r.Fate != Answered {
+		return
+	}
+	if r.FromTarget() {
+		p.credit++
+	}
+	p.hear(now, r)
+	p.estimate(r.Reply)
+}
+
+// spare reports whether a probe is a scout by a port of its own.
+func (p *Path) spare(probe packet.Probe) bool { return p.o.scout(probe) }
+
 // wanted is how many probes a hop is asked: what scouts are answered counts at the hop that the target turns out to be.
 func (p *Path) wanted(ttl int) int {
-	if ttl != p.limit || ttl == p.o.MaxTTL || p.scouts == 0 {
+	if ttl != p.limit || ttl == p.o.MaxTTL || p.tried == 0 && p.own == scoutNone {
 		return p.o.Queries
 	}
 	n := p.o.Queries - p.credit
+	if h := p.hop(ttl); !h.answered {
+		n += h.vain // without an answer of its own it is not known to be the target's
+	}
 	for _, a := range p.pending {
-		if a.scout {
+		switch {
+		case a.scout && !a.missing:
 			n--
+		case a.ttl == ttl && a.passed && !p.hop(ttl).answered:
+			n++ // hardly answered any more
 		}
 	}
-	return max(n, 1)
+	return min(max(n, 1), p.o.Queries)
+}
+
+// nearest is the guess when the target has answered a probe with a TTL that was not the guess: this one, where probes to the
+// hops between it and the last known router were lost, else 0, for it may be nearer. In rounds the way may change.
+func (p *Path) nearest(ttl int) int {
+	if p.rounds.on() {
+		return 0
+	}
+	for i := p.spent + 1; i < ttl; i++ {
+		if p.hop(i).vain == 0 {
+			return 0
+		}
+	}
+	return ttl
 }
 
 // horizon is the last TTL that may be asked now, and when that changes by itself.
 func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
-	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout && !a.spare })
+	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout })
 	switch {
 	case p.guess > 0:
 		return p.guess, until
@@ -51,22 +155,15 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 
 // estimate tells from the scout's answer how far it got. How far an answer has come, its own TTL tells, as hosts and
 // routers start with 64, 128 or 255; the way back is as much longer than the way out as it is for the routers before.
-func (p *Path) estimate(r *packet.Reply, spare bool) {
-	if !spare {
-		p.scout = scoutOver
-	}
-	if p.step > 0 {
+func (p *Path) estimate(r *packet.Reply) {
+	if p.step > 0 || r.Kind == packet.KindTimeExceeded {
 		return // one of them is enough
 	}
-	ttl := backwards(r.IP.TTL) - p.skew
-	switch r.Kind {
-	case packet.KindTimeExceeded:
-		return
-	case packet.KindTCP, packet.KindEcho:
-	default:
-		ttl++ // the router that refuses it answers lower ones too
+	p.back = backwards(r.IP.TTL)
+	if r.Kind != packet.KindTCP && r.Kind != packet.KindEcho {
+		p.back++ // the router that refuses it answers lower ones too
 	}
-	p.guess, p.step = max(ttl, p.spent+1), 1
+	p.guess, p.step = max(p.back-p.skew, p.spent+1), 1
 }
 
 // backwards is how many hops an answer has come, by what is left of its TTL.
@@ -80,23 +177,24 @@ func backwards(ttl uint8) int {
 }
 
 // within takes in that the target has answered a probe of which the TTL can't be told: none beyond those asked, but for
-// the scout.
+// a scout.
 func (p *Path) within(r Result) {
 	switch {
 	case p.spare(r.Probe):
-		p.estimate(r.Reply, true)
+		p.estimate(r.Reply)
 		return
-	case p.scout == scoutSent:
-		p.estimate(r.Reply, false)
+	case p.own == scoutSent:
+		p.own = scoutOver
+		p.estimate(r.Reply)
 		return
 	}
-	p.guess = 0                                 // it was wrong, or came too late
-	if p.scout == scoutNone || r.Fate == Late { // else the scout may have been answered once more
+	if len(p.o.SparePorts) > 0 {
+		p.estimate(r.Reply) // no scout has come back
+	}
+	if p.guess <= p.spent || p.guess > p.asked {
+		p.guess = 0 // it was wrong, or came too late
+	}
+	if p.own == scoutNone || r.Fate == Late { // else the scout may have been answered once more
 		p.limit = min(p.limit, p.asked)
 	}
-}
-
-// spare reports whether a probe is of the spare flow, which is a single scout.
-func (p *Path) spare(probe packet.Probe) bool {
-	return p.o.SparePort != 0 && probe.Src.Port() == p.o.SparePort
 }

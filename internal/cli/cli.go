@@ -356,11 +356,10 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 	}
 	p.path.Source = netip.AddrPortFrom(route.Source, ports[0])
 	p.shapeSYN(route)
-	switch {
-	case p.trackPort:
+	if p.trackPort {
 		p.path.Ports = ports
-	case len(ports) > 1:
-		p.path.SparePort = ports[1]
+	} else {
+		p.path.SparePorts = ports[1:]
 	}
 	if p.plan, err = p.newPlan(); err != nil {
 		return err
@@ -402,9 +401,9 @@ func notOurs(a netip.Addr) error {
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
-// freePorts reserves source ports of the kernel's choice: one for all probes and a spare one, or one for each.
+// freePorts reserves source ports of the kernel's choice: one for all probes and spare ones for scouts, or one for each.
 func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
-	wanted := 2
+	wanted := 1 + trace.MostScouts
 	switch {
 	case p.trackPort:
 		wanted = min(maxPorts, p.path.Probes())
@@ -587,7 +586,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		return err
 	}
 	if u := folded.Unplaced(); u != nil {
-		fmt.Fprintf(p.stderr, "%s answered [%s], but which probe it answered could not be told\n", u.Reply.From(), report.State(u.Reply.TCP.Flags))
+		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(), report.State(u.Reply.TCP.Flags))
 	}
 	return nil
 }

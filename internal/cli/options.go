@@ -126,7 +126,7 @@ func classicOptions() []option {
 // probingOptions are about what is sent and believed.
 func probingOptions() []option {
 	return []option{
-		{long: "parallel", arg: "probes", help: "probes in flight (32); 1: one after the other", set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
+		{long: "parallel", arg: "probes", help: "probes in flight (48); 1: one after the other", set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
 		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
 		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", between("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
 	}

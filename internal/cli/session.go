@@ -89,7 +89,7 @@ func (p *program) openSession(ctx context.Context, conn medium, from netip.Addr,
 
 // inside makes path options those of probes inside a session.
 func inside(o trace.PathOptions, s *wire.Session) trace.PathOptions {
-	o.Source, o.SparePort = s.Source(), 0
+	o.Source, o.SparePorts = s.Source(), nil
 	o.Session = &trace.Session{Next: s.Next, Ack: s.Ack, Timestamps: s.Timestamps, TSval: s.TSval, TSecr: s.TSecr}
 	return o
 }

@@ -25,7 +25,7 @@ complete -c tcptraceroute -l no-dnat-strict -d 'believe no answer about a transl
 complete -c tcptraceroute -l track-port -d 'a new source port for each probe'
 complete -c tcptraceroute -l track-id -d 'one source port for all probes (the default)'
 complete -c tcptraceroute -s d -d 'say on stderr what is sent and received, and why a packet was ignored'
-complete -c tcptraceroute -l parallel -x -d 'probes in flight (32); 1: one after the other'
+complete -c tcptraceroute -l parallel -x -d 'probes in flight (48); 1: one after the other'
 complete -c tcptraceroute -l loose -d 'believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it'
 complete -c tcptraceroute -l mark -x -d 'firewall mark of the probes, for policy routing'
 complete -c tcptraceroute -l syn -x -a 'bare linux' -d 'bare: a SYN without options, as the old program sends it (the default); linux: the SYN that this host\'s own connections begin with, for firewalls that look at it'

@@ -29,7 +29,7 @@ func TestTrace(t *testing.T) {
 	var want []pcapng.Packet
 	unwanted := 0
 	s := scene.Scene{
-		Network: "seed 9\nrouter 198.51.100.1 delay=1ms dup=1\nrouter 198.51.100.2 late=1/1005ms\nrouter *\nrouter 198.51.100.4 spoof=1ms/9ms\ntarget 203.0.113.9 open",
+		Network: "seed 9\nrouter 198.51.100.1 delay=1ms dup=1\nrouter 198.51.100.2 late=1/1001ms\nrouter *\nrouter 198.51.100.4 spoof=1ms/9ms\ntarget 203.0.113.9 open",
 		Path:    trace.PathOptions{Wait: time.Second, Patient: true, Length: 41},
 	}
 	s.Options.Observe = func(e trace.Event) {
@@ -77,7 +77,7 @@ func TestTrace(t *testing.T) {
 	for _, c := range []string{
 		"probe 1, TTL 30\n", "probe 2, TTL 1\n", "answers probe 2, TTL 1, after 2.000 ms: time exceeded\n",
 		"duplicate: answers probe 2, TTL 1, after 2.000 ms: time exceeded\n",
-		"late: answers probe 3, TTL 2, after 1007.000 ms: time exceeded\n", ": SYN|ACK\n",
+		"late: answers probe 3, TTL 2, after 1003.000 ms: time exceeded\n", ": SYN|ACK\n",
 	} {
 		if !strings.Contains(comments.String(), c) {
 			t.Errorf("no %q in\n%s", c, &comments)
