@@ -13,7 +13,7 @@ import (
 type Record struct {
 	*trace.Trace
 	entries map[int]*Entry
-	scouts  *Entry // by ports of their own; nil: none
+	scouts  []*Entry // by ports of their own, by TTL
 }
 
 // Entry is all that came of one TTL.
@@ -21,7 +21,7 @@ type Entry struct {
 	TTL     int
 	Probes  []trace.Result // the outcomes, in order of sending
 	Notices []trace.Result // about probes that have their outcome already, or none for sure; in order of coming
-	Beyond  bool           // behind the answer that the path ended with
+	Beyond  bool           // it is of no hop: behind the answer that the path ended with, or of scouts
 }
 
 // NewRecord begins a record that folds the results into t too.
@@ -36,10 +36,11 @@ func (r *Record) Add(res trace.Result) {
 	e := r.entries[ttl]
 	switch {
 	case r.Scout(res):
-		if r.scouts == nil {
-			r.scouts = &Entry{TTL: ttl, Beyond: true}
+		i, found := slices.BinarySearchFunc(r.scouts, ttl, func(e *Entry, ttl int) int { return e.TTL - ttl })
+		if !found {
+			r.scouts = slices.Insert(r.scouts, i, &Entry{TTL: ttl, Beyond: true})
 		}
-		e = r.scouts
+		e = r.scouts[i]
 	case e == nil:
 		e = &Entry{TTL: ttl}
 		r.entries[ttl] = e
@@ -52,7 +53,7 @@ func (r *Record) Add(res trace.Result) {
 	e.Probes = slices.Insert(e.Probes, i, res)
 }
 
-// Entries yields every TTL that was probed, in order, and last the scouts that no hop shows, with the highest TTL.
+// Entries yields every TTL that was probed, in order, and last those of the scouts that no hop shows.
 func (r *Record) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for ttl := range 256 {
@@ -63,12 +64,11 @@ func (r *Record) Entries() iter.Seq[Entry] {
 				return
 			}
 		}
-		if r.scouts == nil {
-			return
-		}
-		e := *r.scouts
-		if e.Probes = r.unplaced(e.Probes); len(e.Probes)+len(e.Notices) > 0 {
-			yield(e)
+		for _, s := range r.scouts {
+			e := *s
+			if e.Probes = r.unplaced(e.Probes); len(e.Probes)+len(e.Notices) > 0 && !yield(e) {
+				return
+			}
 		}
 	}
 }

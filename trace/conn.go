@@ -67,11 +67,12 @@ type Plan interface {
 // A Move is one decision of a plan. The zero Move waits until something is learned; a plan that has nothing in flight
 // and makes it has come to its end.
 type Move struct {
-	do    verb
-	probe packet.Probe
-	key   packet.Key
-	until time.Time
-	alone bool // see SendAlone
+	do      verb
+	probe   packet.Probe
+	key     packet.Key
+	until   time.Time
+	alone   bool // see SendAlone
+	vouched bool // see SendVouched
 }
 
 type verb uint8
@@ -93,6 +94,11 @@ func Send(p packet.Probe) Move { return Move{do: doSend, probe: p} }
 // SendAlone is Send where the network rewrites what tells the probes of a flow apart. From now on an ICMP error that names
 // the flow and no probe counts for the only probe it can be meant for. The plan sees to it that there is only one.
 func SendAlone(p packet.Probe) Move { return Move{do: doSend, probe: p, alone: true} }
+
+// SendVouched is Send of a probe that may be answered by the target, after others of the flow with lower TTLs: of those the plan
+// has made sure in another way that the target doesn't answer them. So an answer that comes later than any before for them, and in
+// time for this one, is this one's.
+func SendVouched(p packet.Probe) Move { return Move{do: doSend, probe: p, vouched: true} }
 
 // WaitUntil asks to be asked again at t, or when something is learned.
 func WaitUntil(t time.Time) Move { return Move{do: doWait, until: t} }

@@ -80,6 +80,7 @@ type flight struct {
 	sent     time.Time
 	fate     Fate
 	passed   bool
+	vouched  bool      // see SendVouched
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
 	recv     time.Time // of its answer, late or not
 	byTarget bool      // it was answered, and by the target
@@ -344,24 +345,36 @@ func (fl *flow) rather(f *flight, at time.Time) *flight {
 	})
 }
 
-// inTime finds the one of several probes that an answer of the target comes in time for, where the others have lower TTLs and
-// were sent so long after it that the answer would come sooner than ever before; nil: there is none. If it answers one of
-// those all the same, the probe that is found has got to the target too, and before.
-func (fl *flow) inTime(at time.Time) *flight {
+// inTime finds the only one of several probes that an answer of the target comes in time for, where the others have lower TTLs
+// and were sent so long before or after it that the answer would come later or sooner than ever before; nil: there is none. If
+// it answers one that was sent after it all the same, the probe that is found has got to the target too, and before. Those that
+// were sent before are of no matter if the plan vouches for that.
+func (fl *flow) inTime(at time.Time) (in *flight) {
 	if fl.best == 0 {
 		return nil
 	}
-	usual := tooSoon + fl.worst - fl.best
-	f, more := fl.candidates(at, func(f *flight) bool { return f.probe.TTL > fl.spent && at.Sub(f.sent) >= fl.best-usual })
-	if f == nil || more || at.Sub(f.sent) > fl.worst+usual {
+	spread := fl.worst - fl.best
+	others := uint8(0) // the highest TTL of theirs
+	for _, f := range slices.Backward(fl.flights) {
+		if !f.candidate(at) || f.probe.TTL <= fl.spent {
+			continue
+		}
+		age := at.Sub(f.sent)
+		switch {
+		case in != nil && (!in.vouched || age <= fl.worst+spread+tooLate):
+			return nil
+		case in == nil && age > fl.worst+spread+tooSoon:
+			return nil
+		case in == nil && age >= fl.best-spread-tooSoon:
+			in = f
+		default:
+			others = max(others, f.probe.TTL)
+		}
+	}
+	if in != nil && others >= in.probe.TTL {
 		return nil
 	}
-	if g, _ := fl.candidates(at, func(g *flight) bool {
-		return g.probe.TTL > fl.spent && g != f && (g.probe.TTL > f.probe.TTL || g.sent.Before(f.sent))
-	}); g != nil {
-		return nil
-	}
-	return f
+	return in
 }
 
 // overtaken finds the probe before f that an answer may be for though the plan doesn't wait for that any more: it has sent f
@@ -516,6 +529,9 @@ const (
 
 	// tooSoon is by how much more than the times known differ an answer is told to be none to a probe, see inTime.
 	tooSoon = 2500 * time.Microsecond
+
+	// tooLate is the same for one that would be later.
+	tooLate = time.Millisecond
 
 	// rttNoise is how much faster than ever before an answer may be for no reason.
 	rttNoise = 5 * time.Millisecond

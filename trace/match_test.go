@@ -392,22 +392,33 @@ func TestInTime(t *testing.T) {
 		best, worst time.Duration // by another flow
 		sent        []time.Duration
 		at          time.Duration
-		of          int // from 1; 0: nobody's for sure
+		of          int  // from 1; 0: nobody's for sure
+		vouched     bool // the last, which then has the highest TTL
 	}{
-		{"the others were sent after it", 50 * ms, 51 * ms, []time.Duration{0, 4 * ms, 7 * ms}, 50 * ms, 1},
-		{"not long enough after it", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms}, 50 * ms, 0},
-		{"not long enough where times differ", 50 * ms, 54 * ms, []time.Duration{0, 5 * ms}, 50 * ms, 0},
-		{"it is late", 50 * ms, 51 * ms, []time.Duration{0, 20 * ms}, 65 * ms, 0},
-		{"one sent long ago may be meant", 97 * ms, 98 * ms, []time.Duration{0, 87 * ms}, 181 * ms, 0},
-		{"one sent long ago may be meant too", 97 * ms, 98 * ms, []time.Duration{0, 87 * ms}, 184 * ms, 0},
-		{"nothing is known", 0, 0, []time.Duration{0, 40 * ms}, 50 * ms, 0},
+		{"the others were sent after it", 50 * ms, 51 * ms, []time.Duration{0, 4 * ms, 7 * ms}, 50 * ms, 1, false},
+		{"not long enough after it", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms}, 50 * ms, 0, false},
+		{"not long enough where times differ", 50 * ms, 54 * ms, []time.Duration{0, 5 * ms}, 50 * ms, 0, false},
+		{"it is late", 50 * ms, 51 * ms, []time.Duration{0, 20 * ms}, 65 * ms, 0, false},
+		{"one sent long ago may be meant", 97 * ms, 98 * ms, []time.Duration{0, 87 * ms}, 181 * ms, 0, false},
+		{"one sent long ago may be meant too", 97 * ms, 98 * ms, []time.Duration{0, 87 * ms}, 184 * ms, 0, false},
+		{"nothing is known", 0, 0, []time.Duration{0, 40 * ms}, 50 * ms, 0, false},
+		{"those before it don't get there", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms, 6 * ms}, 56 * ms, 3, true},
+		{"it comes early", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms, 6 * ms}, 56*ms - ms/2, 3, true},
+		{"it may be the one's before it", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms, 6 * ms}, 53 * ms, 0, true},
+		{"it is the one's before it", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms, 6 * ms}, 50 * ms, 0, true},
+		{"it comes too late for all", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms, 6 * ms}, 61 * ms, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMatcher(&Options{Wait: 3 * time.Second})
 			var flights []*flight
 			for i, sent := range tt.sent {
-				flights = append(flights, m.add(f.probe(uint8(12-i), 100+uint32(i)), i+1, sentAt.Add(sent)))
+				ttl := 12 - i
+				if tt.vouched && i == len(tt.sent)-1 {
+					ttl = 13
+				}
+				flights = append(flights, m.add(f.probe(uint8(ttl), 100+uint32(i)), i+1, sentAt.Add(sent)))
 			}
+			flights[len(flights)-1].vouched = tt.vouched
 			flights[0].flow.best, flights[0].flow.worst = tt.best, tt.worst
 			switch got := m.judge(answer, sentAt.Add(tt.at)); {
 			case tt.of == 0 && got.verdict != IsShared:

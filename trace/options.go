@@ -34,7 +34,7 @@ type PathOptions struct {
 	DontFragment bool
 	Window       uint16         // of TCP; IPv6 packets that have no room for timestamps have their tag there
 	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
-	SparePorts   []uint16       // source ports for the scouts (see Path), of which there is one, or two where Queries is 3 or more. None: the Source's
+	SparePorts   []uint16       // source ports for scouts and the witness (see Path), of which MostScouts are used at the most. None: one scout, by the Source's
 	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 
 	// Session is the open connection, between Source and Target, that the probes are sent inside of; nil: there is none. Flags,

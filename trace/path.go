@@ -26,7 +26,7 @@ import (
 // may have been answered all the same, the answer counts for none of them (Shared), they are given the time to be answered
 // (settling), and the target is asked anew, where it is thought to be, with nothing beside it that it may answer (rival).
 // The next of two that can't be told apart leaves as soon as its answer can't come before the other's (overtaking), and the
-// hop right before the target so long after it that an answer to the one is none to the other (close).
+// target so long after the hop right before it that an answer to the one is none to the other (close).
 //
 // Echo requests have none of that: each answer brings back the number of its probe.
 //
@@ -78,6 +78,7 @@ type target struct {
 	iss     uint32        // its last initial sequence number
 	repeats bool          // its last two answers had the same one
 	stingy  bool          // it answers a SYN once in stingyTime
+	tags    bool          // its answers tell which probe they are to
 }
 
 type hop struct {
@@ -107,7 +108,8 @@ type ask struct {
 
 // The constants of the strategy. Times and numbers in their reasons are those of 200 paths of the simulated Internet
 // (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout on the path's own flow
-// 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost ones replaced, 149 ms.
+// 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost ones replaced, 149 ms; with the hop
+// before the target asked before it, and a witness, 139 ms.
 const (
 	// slow is when a probe stops counting as in flight for the window, at the latest; else when it has waited so long as
 	// would be enough at the end, see haste.
@@ -139,20 +141,21 @@ const (
 	leastRest = 2500 * time.Microsecond
 	mostRest  = 100 * time.Millisecond
 
-	// The hop before the target is asked so long after it, see close, and again after closeRest. Where it is silent, as one
-	// in eight is, that saves a round trip or two.
-	apart     = 4 * time.Millisecond
-	closeRest = 2 * time.Millisecond
+	// apart is how long after the hop before it the target is asked, see close: long enough that their answers aren't confused
+	// where times differ by a millisecond or so. 3 ms would save none. Without close the median is 8 % longer, for a silent hop
+	// before the target costs a round trip and a half, and one in eight is.
+	apart = 4 * time.Millisecond
 
 	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter times what
 	// answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and hasteUnknown times that for a hop that
-	// has not answered at all. Of 7999 answers that come within 3 s,
-	// this shows 7942 in a median time of 149 ms; 1.5 times as long and 20 ms would show 7965 in 181 ms, twice as long and
-	// 50 ms 7973 in 233 ms.
+	// has not answered at all. One that is later counts as mostLate: a router that is slow by itself says little of the others.
+	// Of 8004 answers that come within 3 s, this shows 7954 in a median time of 139 ms; 1.5 times as long and 20 ms would show
+	// 7973 in 165 ms, twice as long and 50 ms 7980 in 211 ms.
 	hasteSlack   = 4 * time.Millisecond
 	hasteJitter  = 4
 	hasteUnknown = 4
 	hasteHops    = 2
+	mostLate     = 5 * time.Millisecond
 
 	// leastHaste is the least of that: next door, where it costs nobody time, a busy host is late by some milliseconds.
 	leastHaste = 15 * time.Millisecond
@@ -280,6 +283,12 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	default:
 		return p.sendScout(now)
 	}
+	if p.witnessDue() {
+		if now.Before(p.soon) {
+			return WaitUntil(sooner(when, p.soon))
+		}
+		return p.sendWitness(now)
+	}
 	if p.purge {
 		// Those that were sent beside it, for they were thought not to get that far, would have its answer, if it is late.
 		for _, a := range p.pending {
@@ -299,7 +308,7 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		if free := a.sent.Add(wait); now.Before(free) {
 			window--
 			when = sooner(when, free)
-		} else if !a.scout {
+		} else if !a.scout && !a.spare {
 			p.known = max(p.known, a.ttl)
 		}
 	}
@@ -381,8 +390,13 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 // before reports whether hop a is asked before hop b, of two that may be asked now and a is the farther: the one that was asked
 // least.
 func (p *Path) before(a, b int) bool {
-	if p.rounds.on() {
+	switch {
+	case p.rounds.on():
 		return p.hop(a).last.Before(p.hop(b).last)
+	case p.close(a):
+		return true
+	case p.close(b):
+		return false
 	}
 	x, y := p.hop(a).asked, p.hop(b).asked
 	if x == y && p.guess > 0 && p.distant() {
@@ -396,21 +410,30 @@ func (p *Path) turn(ttl int) time.Time {
 	switch h := p.hop(ttl); {
 	case p.rounds.on():
 		return p.roundTurn(ttl)
-	case p.close(ttl) && h.asked == 0:
-		return p.hop(p.guess).last.Add(apart)
+	case ttl == p.guess && p.close(ttl-1):
+		before := p.hop(ttl - 1)
+		at := before.last.Add(p.apart())
+		if left := p.wanted(ttl-1) - before.asked; left > 0 {
+			at = later(p.soon, at).Add(time.Duration(left) * p.rest())
+		}
+		return at
 	case h.asked == 0:
 		return time.Time{}
-	case p.close(ttl):
-		return h.last.Add(closeRest)
 	default:
-		return h.last.Add(min(max(p.slowest/restShare, leastRest), mostRest))
+		return h.last.Add(p.rest())
 	}
 }
 
-// close reports whether a hop is the one before the target, by the guess, and nothing is known of it. It is asked so long
-// after the target that the target's answer can't be taken for one to it, unless that is there before.
+// rest is how long a hop is left alone after it was asked.
+func (p *Path) rest() time.Duration { return min(max(p.slowest/restShare, leastRest), mostRest) }
+
+// close reports whether a hop is the one right before the target, by the guess, and nothing is known of it: it may be silent, or
+// be the target. So the target is asked after it, so long that an answer to the one is none to the other (apart): were it the
+// target, it would answer the first. Such an answer, if it is late, looks like one to the second; but then the target answers the
+// witness too (witnessDue).
 func (p *Path) close(ttl int) bool {
-	return ttl == p.guess-1 && p.distant() && p.hop(p.guess).asked > 0 && !p.hop(ttl).answered
+	return ttl == p.guess-1 && p.guess <= p.limit && p.spent < ttl && p.distant() && !p.hop(ttl).answered && p.hop(p.guess).asked == 0 &&
+		(p.vouched >= ttl || len(p.ports) > 0) && !p.echo() && !p.rounds.on()
 }
 
 // distant reports whether the target is so far away that the order matters in which hops are asked, which else is that of
@@ -566,8 +589,11 @@ func (p *Path) over() time.Time {
 			return time.Time{}
 		}
 	}
-	var end time.Time
+	end := p.pending[0].sent
 	for _, a := range p.pending {
+		if p.needless(a) {
+			continue
+		}
 		t := p.haste(a)
 		if t == 0 || a.doubted || a.ttl > p.limit && !a.spare {
 			return time.Time{}
@@ -580,6 +606,9 @@ func (p *Path) over() time.Time {
 // conclude ends the wait for a probe when nothing else is left to be done. A target whose answers had all the same
 // sequence number may not have answered because it answers a SYN once in stingyTime.
 func (p *Path) conclude(a *ask) Move {
+	if p.needless(a) {
+		return Withdraw(a.key)
+	}
 	if p.target.repeats && !p.target.stingy && a.ttl > p.spent {
 		p.target.stingy, a.doubted = true, true
 		return Withdraw(a.key)
@@ -594,6 +623,9 @@ func (p *Path) haste(a *ask) time.Duration {
 	if a.spare {
 		t = p.target.least
 	}
+	if a.witness() && t > 0 {
+		t += 2 * (p.target.rtt - p.target.least) // it is what tells the distance
+	}
 	if t == 0 {
 		return 0
 	}
@@ -601,7 +633,7 @@ func (p *Path) haste(a *ask) time.Duration {
 	if !a.spare && !a.again && !p.hop(a.ttl).answered {
 		t += hasteUnknown * p.jitter()
 	}
-	if p.exclusive(a.ttl) && !a.spare && !a.sent.Before(p.target.heard) {
+	if (p.exclusive(a.ttl) || p.delicate(a.ttl)) && !a.spare && !a.sent.Before(p.target.heard) {
 		t = max(t, p.settling(a.ttl))
 	}
 	return min(max(t, leastHaste), p.o.Wait)
@@ -675,8 +707,11 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 func (p *Path) send(probe packet.Probe, a *ask) Move {
 	a.key = probe.Key()
 	p.pending = append(p.pending, a)
-	if p.single {
+	switch {
+	case p.single:
 		return SendAlone(probe)
+	case !a.spare && a.ttl == p.guess && p.vouched == a.ttl-1: // see close
+		return SendVouched(probe)
 	}
 	return Send(probe)
 }
@@ -852,7 +887,7 @@ func (p *Path) hear(now time.Time, r Result) {
 	}
 	h := p.hop(ttl)
 	if h.answered {
-		p.unsteady += max(rtt, h.best) - min(rtt, h.best)
+		p.unsteady += min(max(rtt, h.best)-min(rtt, h.best), mostLate)
 		p.repeated++
 	}
 	if !h.answered || rtt < h.best {
@@ -903,6 +938,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
 		rtt = t.rtt // it may be another's, of long ago
 	}
+	t.tags = r.Evidence == ByTag
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
 	if r.Evidence == ByTag {
@@ -911,7 +947,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 		p.within(r)
 	}
 	if !p.spare(r.Probe) {
-		p.rest(now)
+		p.leave(now)
 	}
 }
 
@@ -923,15 +959,15 @@ func (p *Path) swallowed(a *ask, r Result) bool {
 		return false
 	}
 	ttl := int(r.Probe.TTL)
-	if p.spent < a.ttl && a.ttl < ttl && !a.sent.Before(r.Sent) && a.sent.Before(r.Recv) && r.Fate == Answered {
-		return true
+	if p.spent < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Fate == Answered {
+		return !a.sent.Before(r.Sent) || a.ttl > p.vouched // else it would have been answered itself, and so would the witness
 	}
 	early := ttl < p.guess || ttl == p.o.MaxTTL && p.step == 0
 	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && early)
 }
 
-// rest leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
-func (p *Path) rest(now time.Time) {
+// leave leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
+func (p *Path) leave(now time.Time) {
 	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
 	if p.target.told {
 		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
@@ -948,9 +984,14 @@ func (p *Path) repeat(now time.Time, r Result) {
 	if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN) {
 		return
 	}
+	first := !p.wary
 	for _, a := range p.pending {
-		if p.exclusive(a.ttl) && !a.passed {
+		switch {
+		case a.passed:
+		case p.exclusive(a.ttl):
 			a.doubted = true
+		case first && !a.spare && a.ttl > p.spent && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
+			a.doubted, a.under, p.wary = true, true, true
 		}
 	}
 }
@@ -986,7 +1027,7 @@ func (p *Path) share(now time.Time, r Result) {
 		// in doubt is asked.
 		p.target.vague = oldest > slow && youngest < oldest/2
 	}
-	p.rest(now)
+	p.leave(now)
 	if one == 0 || other {
 		return
 	}

@@ -91,6 +91,10 @@ func randomNetwork(seed uint64) *network {
 
 	p.Target.TTL = uint8(pick(0, 0, 0, 0, 0, 0, 32, 58, 60, 62, 63, 65, 66, 67, 69, 128, 255)) // from which the guess is made
 
+	if int(p.Target.TTL) <= len(p.Routers) {
+		p.Target.TTL = 0 // else its answers don't get here
+	}
+
 	s := newSetup(p)
 	n := &network{scenario: s.scenario, path: s.path, places: make(map[uint16][]place), ended: make(map[int]time.Time)}
 	n.scenario.Seed = seed
@@ -113,7 +117,7 @@ func randomNetwork(seed uint64) *network {
 		}
 	}
 	if one(2) {
-		o.SparePorts = []uint16{60000, 60001}[:1+rng.IntN(2)]
+		o.SparePorts = []uint16{60000, 60001, 60002, 60003}[:1+rng.IntN(4)]
 	}
 	if one(10) {
 		for range 10 { // no room for timestamps

@@ -284,7 +284,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		case doWait:
 			return mv.until, nil
 		case doSend:
-			e.send(mv.probe, mv.alone)
+			e.send(mv)
 		case doGiveUp:
 			e.end(mv.key, Lost)
 		case doWithdraw:
@@ -311,7 +311,8 @@ func (e *engine) backlog(now time.Time) bool {
 	return now.Sub(e.behind) < backlogLimit
 }
 
-func (e *engine) send(p packet.Probe, alone bool) {
+func (e *engine) send(mv Move) {
+	p := mv.probe
 	e.sentN++
 	sent, err := e.conn.Send(p)
 	now := time.Now()
@@ -330,7 +331,8 @@ func (e *engine) send(p packet.Probe, alone bool) {
 		e.failures = 0
 	}
 	f := e.m.add(p, e.sentN, sent)
-	f.flow.trusted = f.flow.trusted || alone
+	f.flow.trusted = f.flow.trusted || mv.alone
+	f.vouched = mv.vouched
 	e.inFlight.push(f)
 	e.pending++
 }

@@ -7,11 +7,14 @@ import (
 	"tcptraceroute/packet"
 )
 
-// Scouts are probes with the highest TTL: they get to the target if anything does, and its answer tells how far it is. They go
-// by ports of their own (SparePorts), so that the path's own flow is free of answers that fit several probes, and belong to no
-// hop until the target has answered them: then they count at the hop that it turns out to be, as some of its probes.
+// Scouts and the witness go by ports of their own (SparePorts), so that the path's own flow is free of answers that fit several
+// probes, and belong to no hop until the target has answered them: then they count at the hop that it turns out to be, as some of
+// its probes.
 //
-// Where there are no such ports, there is one scout, on the path's own flow.
+// Scouts are probes with the highest TTL: they get to the target if anything does, and its answer tells how far it is.
+// The witness goes to the hop that is thought to be right before the target, and is thought to get no answer from it (close).
+//
+// Where there are no such ports, there is one scout, on the path's own flow, and no witness.
 
 // scout is how far the one on the path's own flow has got.
 type scout uint8
@@ -25,19 +28,20 @@ const (
 
 // scouting is what a plan has its scouts for, and knows by them.
 type scouting struct {
-	own    scout
-	aim    int      // how many answers to others are of use
-	ports  []uint16 // of those that may still be sent
-	tried  int      // how many were sent
-	credit int      // answers of the target to any
-	guess  int      // the TTL that gets to the target, and none below it does; 0: no guess
-	step   int      // how much the guess goes up when it turns out too low; 0: there was none yet
-	back   int      // how many hops the answer that it is from has come
-	skew   int      // how much longer the way back is than the way out, by the furthest router that answered
+	own     scout
+	aim     int      // how many answers to others are of use
+	ports   []uint16 // of those that may still be sent
+	tried   int      // how many were sent
+	credit  int      // answers of the target to any
+	guess   int      // the TTL that gets to the target, and none below it does; 0: no guess
+	step    int      // how much the guess goes up when it turns out too low; 0: there was none yet
+	back    int      // how many hops the answer that it is from has come
+	skew    int      // how much longer the way back is than the way out, by the furthest router that answered
+	vouched int      // up to this TTL a probe by another port did not get to the target; see witnessDue
 }
 
 // scouts is how many scouts are sent at once, where a hop is asked that often or more: the second is there for the first to
-// be lost. MostScouts is how many are sent when more are lost; no more of SparePorts are used.
+// be lost. MostScouts is how many are sent when more are lost, the witness counted in: no more of SparePorts are used.
 const (
 	scouts     = 2
 	MostScouts = 4
@@ -64,10 +68,10 @@ func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
 	}
 	n := p.credit
 	for _, a := range p.pending {
-		if !a.spare || a.missing {
+		if !a.spare || a.witness() || a.missing {
 			continue
 		}
-		if at := a.sent.Add(p.haste(a)); now.Before(at) {
+		if at := a.sent.Add(p.target.least + hasteSlack); now.Before(at) {
 			again = sooner(again, at)
 			n++
 		} else {
@@ -79,11 +83,42 @@ func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
 
 // sendScout sends one by a port of its own.
 func (p *Path) sendScout(now time.Time) Move {
-	probe := p.probe(p.o.MaxTTL)
-	probe.Src, p.ports = withPort(probe.Src, p.ports[0]), p.ports[1:]
 	p.tried++
+	return p.sendSpare(p.o.MaxTTL, true, now)
+}
+
+func (p *Path) sendSpare(ttl int, scout bool, now time.Time) Move {
+	probe := p.probe(ttl)
+	probe.Src, p.ports = withPort(probe.Src, p.ports[0]), p.ports[1:]
 	p.soon = now.Add(p.o.Spacing)
-	return p.send(probe, &ask{ttl: p.o.MaxTTL, sent: now, scout: true, spare: true})
+	return p.send(probe, &ask{ttl: ttl, sent: now, scout: scout, spare: true})
+}
+
+// witnessDue reports whether the witness is to be sent: a probe by another port to the hop before the target, see close. If that
+// is the target, it answers this one too. It comes after the hop's own, for a router that limits its ICMP.
+func (p *Path) witnessDue() bool {
+	ttl := p.guess - 1
+	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && p.vouched < ttl && p.close(ttl) && p.hop(ttl).asked >= p.wanted(ttl)
+}
+
+// sendWitness sends it.
+func (p *Path) sendWitness(now time.Time) Move {
+	p.vouched = p.guess - 1
+	return p.sendSpare(p.vouched, false, now)
+}
+
+// witness reports whether this is the witness.
+func (a *ask) witness() bool { return a.spare && !a.scout }
+
+// needless reports whether this is a witness that nothing depends on any more: the hop itself has answered.
+func (p *Path) needless(a *ask) bool { return a.witness() && a.ttl <= p.spent }
+
+// apart is how long after the hop before it the target is asked.
+func (p *Path) apart() time.Duration {
+	if p.target.tags {
+		return 0
+	}
+	return apart
 }
 
 // scouted takes in what became of such a scout.
@@ -95,7 +130,26 @@ func (p *Path) scouted(now time.Time, r Result) {
 		p.credit++
 	}
 	p.hear(now, r)
+	if ttl := int(r.Probe.TTL); ttl < p.o.MaxTTL {
+		if r.FromTarget() {
+			p.contradict(ttl)
+		}
+		return
+	}
 	p.estimate(r.Reply)
+}
+
+// contradict takes in that the target has answered the witness: so it may be the hop that this went to.
+func (p *Path) contradict(ttl int) {
+	p.vouched, p.wary = 0, true
+	if ttl > p.spent {
+		p.guess = ttl
+	}
+	for _, a := range p.pending {
+		if !a.spare && a.ttl > p.spent && a.ttl <= ttl {
+			a.doubted, a.under = true, true
+		}
+	}
 }
 
 // spare reports whether a probe is a scout by a port of its own.

@@ -132,7 +132,8 @@ func TestLostOnTheWay(t *testing.T) {
 	}
 }
 
-// A silent router right before the target: its probes and the target's can't be told apart, so they are asked apart.
+// A silent router right before the target: its probes and the target's can't be told apart, so they are asked apart, and that
+// costs no round trip.
 func TestSilentBeforeTheTarget(t *testing.T) {
 	const n, delay = 12, 3 * time.Millisecond
 	bothFamilies(t, func(t *testing.T, v6 bool) {
@@ -140,8 +141,87 @@ func TestSilentBeforeTheTarget(t *testing.T) {
 		p.Routers[n-2].Silent = 1
 		o := withScouts(newSetup(p)).trace(t)
 		o.wantHops(t, 3, route(v6, n, n-1)...)
-		if most := trips(5, 2*n*delay) + 50*time.Millisecond; o.took > most {
+		if most := trips(2, 2*n*delay) + 50*time.Millisecond; o.took > most {
 			t.Errorf("took %v, at most %v", o.took, most)
+		}
+	})
+}
+
+// The witness goes once, to the hop before the target, behind that hop's own probes and before the target's; it belongs to no hop.
+func TestWitness(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		const n = 12
+		o := withScouts(newSetup(chain(v6, n, 3*time.Millisecond))).trace(t)
+		o.wantHops(t, 3, route(v6, n)...)
+		var order []string
+		for _, s := range o.sent {
+			switch p := s.Probe; {
+			case !own(p) && p.TTL < 30:
+				order = append(order, "witness")
+				if p.TTL != n-1 {
+					t.Errorf("it has TTL %d", p.TTL)
+				}
+			case own(p) && p.TTL == n-1:
+				order = append(order, "before")
+			case own(p) && p.TTL == n:
+				order = append(order, "target")
+			}
+		}
+		if want := []string{"before", "before", "before", "witness", "target"}; !slices.Equal(order, want) {
+			t.Errorf("%v, want %v", order, want)
+		}
+		for ttl := 1; ttl < n; ttl++ {
+			for _, r := range o.trace.Hop(ttl).Probes {
+				if !own(r.Probe) {
+					t.Errorf("hop %d has a probe by port %d", ttl, r.Probe.Src.Port())
+				}
+			}
+		}
+	})
+}
+
+// The target may be one hop nearer than was guessed, or some, and its answers late by more than the probes to it and to the hop
+// that is thought to be before it are apart. It is shown where it is.
+func TestGuessTooHighAndLate(t *testing.T) {
+	t.Parallel()
+	const runs, n = 6, 12
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, state := range []sim.State{sim.Open, sim.Closed} {
+			for wrong := range 4 {
+				for _, jitter := range []time.Duration{1, 2, 4, 6, 8, 12, 20} {
+					for _, silent := range []int{0, n - 2, n - 1} {
+						for seed := range uint64(runs) {
+							p := chain(v6, n, 3*time.Millisecond)
+							if silent > 0 {
+								p.Routers[silent-1].Silent = 1
+							}
+							p.Target.State, p.Target.TTL = state, uint8(64-wrong)
+							p.Target.Jitter = jitter * time.Millisecond
+							s := withScouts(newSetup(p))
+							s.scenario.Seed = seed + 1
+							if o := s.trace(t); o.trace.Last() != n {
+								t.Errorf("%v, guess wrong by %d, jitter %d ms, silent %d, seed %d: %d hops", state, wrong, jitter, silent, seed, o.trace.Last())
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// The guess may be beyond the last TTL that may be asked.
+func TestGuessBeyondTheLast(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		const n = 12
+		for wrong := range 4 {
+			for last := n; last <= n+3; last++ {
+				p := chain(v6, n, 3*time.Millisecond)
+				p.Target.TTL = uint8(64 - wrong)
+				s := withScouts(newSetup(p))
+				s.path.MaxTTL = last
+				s.trace(t).wantHops(t, 3, route(v6, n)...)
+			}
 		}
 	})
 }
