@@ -67,7 +67,7 @@ func (t *Trace) Add(r Result) {
 	}
 }
 
-// Scout reports whether a result is of a scout by one of SparePorts: it belongs to no hop unless the target has answered it,
+// Scout reports whether a result is of a scout by one of SparePorts, or of the witness (see Path): it belongs to no hop unless the target has answered it,
 // see Hop.
 func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
 
@@ -98,7 +98,7 @@ func (t *Trace) Complete(ttl int) bool {
 }
 
 // Hop is the hop at a TTL between the first and Last. That of the target has, where it was asked less often itself, the
-// target's answers to scouts too, behind its own: their TTL is the highest.
+// target's answers to scouts too, behind its own: they have other TTLs.
 func (t *Trace) Hop(ttl int) Hop {
 	h := t.hops[ttl-t.first]
 	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {

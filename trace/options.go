@@ -141,7 +141,7 @@ func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
 // Effective is what the options come to: the defaults in the place of zeros.
 func (o PathOptions) Effective() PathOptions { return o.withDefaults() }
 
-// scout reports whether a probe is a scout by one of SparePorts.
+// scout reports whether a probe goes by one of SparePorts: a scout, or the witness.
 func (o *PathOptions) scout(p packet.Probe) bool {
-	return len(o.SparePorts) > 0 && slices.Contains(o.SparePorts, p.Src.Port())
+	return slices.Contains(o.SparePorts, p.Src.Port())
 }

@@ -96,7 +96,7 @@ type ask struct {
 	ttl     int
 	sent    time.Time
 	scout   bool      // it has the highest TTL
-	spare   bool      // a scout by one of SparePorts
+	spare   bool      // it goes by one of SparePorts: a scout, or the witness
 	alone   bool      // nothing else in flight may be answered alike
 	passed  bool      // see Pass
 	again   bool      // two probes or more have gone to this hop before
@@ -275,17 +275,16 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	if p.own == scoutWanted {
 		return p.ask(p.o.MaxTTL, now)
 	}
-	switch wanted, at := p.scoutDue(now); {
-	case !wanted:
+	scout, at := p.scoutDue(now)
+	if !scout {
 		when = sooner(when, at)
-	case now.Before(p.soon):
-		return WaitUntil(sooner(when, p.soon))
-	default:
-		return p.sendScout(now)
 	}
-	if p.witnessDue() {
-		if now.Before(p.soon) {
+	if scout || p.witnessDue() {
+		switch {
+		case now.Before(p.soon):
 			return WaitUntil(sooner(when, p.soon))
+		case scout:
+			return p.sendScout(now)
 		}
 		return p.sendWitness(now)
 	}
@@ -928,7 +927,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 			case p.swallowed(a, r):
 				a.doubted = true
 				if a.ttl < ttl {
-					a.under, p.wary = true, true
+					p.undercut(a)
 				}
 			}
 		}
@@ -966,6 +965,9 @@ func (p *Path) swallowed(a *ask, r Result) bool {
 	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && early)
 }
 
+// undercut takes in that a probe may have got no answer because one was sent further before it.
+func (p *Path) undercut(a *ask) { a.doubted, a.under, p.wary = true, true, true }
+
 // leave leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
 func (p *Path) leave(now time.Time) {
 	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
@@ -991,7 +993,7 @@ func (p *Path) repeat(now time.Time, r Result) {
 		case p.exclusive(a.ttl):
 			a.doubted = true
 		case first && !a.spare && a.ttl > p.spent && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
-			a.doubted, a.under, p.wary = true, true, true
+			p.undercut(a)
 		}
 	}
 }

@@ -84,14 +84,14 @@ func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
 // sendScout sends one by a port of its own.
 func (p *Path) sendScout(now time.Time) Move {
 	p.tried++
-	return p.sendSpare(p.o.MaxTTL, true, now)
+	return p.sendSpare(p.o.MaxTTL, now)
 }
 
-func (p *Path) sendSpare(ttl int, scout bool, now time.Time) Move {
+func (p *Path) sendSpare(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
 	probe.Src, p.ports = withPort(probe.Src, p.ports[0]), p.ports[1:]
 	p.soon = now.Add(p.o.Spacing)
-	return p.send(probe, &ask{ttl: ttl, sent: now, scout: scout, spare: true})
+	return p.send(probe, &ask{ttl: ttl, sent: now, scout: ttl == p.o.MaxTTL, spare: true})
 }
 
 // witnessDue reports whether the witness is to be sent: a probe by another port to the hop before the target, see close. If that
@@ -104,7 +104,7 @@ func (p *Path) witnessDue() bool {
 // sendWitness sends it.
 func (p *Path) sendWitness(now time.Time) Move {
 	p.vouched = p.guess - 1
-	return p.sendSpare(p.vouched, false, now)
+	return p.sendSpare(p.vouched, now)
 }
 
 // witness reports whether this is the witness.
@@ -121,7 +121,7 @@ func (p *Path) apart() time.Duration {
 	return apart
 }
 
-// scouted takes in what became of such a scout.
+// scouted takes in what became of a scout by a port of its own, or of the witness.
 func (p *Path) scouted(now time.Time, r Result) {
 	if r.Fate != Answered {
 		return
@@ -147,12 +147,12 @@ func (p *Path) contradict(ttl int) {
 	}
 	for _, a := range p.pending {
 		if !a.spare && a.ttl > p.spent && a.ttl <= ttl {
-			a.doubted, a.under = true, true
+			p.undercut(a)
 		}
 	}
 }
 
-// spare reports whether a probe is a scout by a port of its own.
+// spare reports whether a probe is a scout by a port of its own, or the witness.
 func (p *Path) spare(probe packet.Probe) bool { return p.o.scout(probe) }
 
 // wanted is how many probes a hop is asked: what scouts are answered counts at the hop that the target turns out to be.
