@@ -1004,6 +1004,8 @@ func TestOrdinaryUser(t *testing.T) {
 	cmd.Dir = "/"
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "CI=") || strings.HasPrefix(s, "HOME=") }), "TMPDIR=/tmp")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // its end would be taken for ours
+	defer runtime.UnlockOSThread()
 	out, err := cmd.CombinedOutput()
 	if bytes.Contains(out, []byte("may not make network namespaces")) {
 		lacking(t, "user namespaces are forbidden here")
