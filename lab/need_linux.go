@@ -85,8 +85,12 @@ func runInside() (code int, done bool) {
 }
 
 // lacking skips the test, loudly; with CI=true in the environment it fails it: a test that never runs protects nothing.
+// With -short it skips silently.
 func lacking(t testing.TB, what string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("lab: " + what)
+	}
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("lab: %s (CI=true: tests must not be skipped)", what)
 	}
@@ -95,9 +99,17 @@ func lacking(t testing.TB, what string) {
 	t.Skip("lab: " + what)
 }
 
-// Need skips the test where no lab can be made.
+func notShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("lab: -short runs what needs neither root nor other programs")
+	}
+}
+
+// Need skips the test where no lab can be made, and with -short: what is tested in seconds needs no lab.
 func Need(t testing.TB) {
 	t.Helper()
+	notShort(t)
 	NeedProgram(t, "ip", "nft")
 	ns, err := newNamespace()
 	if errors.Is(err, unix.EPERM) {
@@ -112,6 +124,7 @@ func Need(t testing.TB) {
 // NeedRoot skips the test unless it runs as the machine's real root: root of a user namespace has no second user.
 func NeedRoot(t testing.TB) {
 	t.Helper()
+	notShort(t)
 	ids, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		t.Fatalf("lab: %v", err)
@@ -124,6 +137,7 @@ func NeedRoot(t testing.TB) {
 // NeedTUN skips the test where /dev/net/tun may not be opened.
 func NeedTUN(t testing.TB) {
 	t.Helper()
+	notShort(t)
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	if err != nil {
 		lacking(t, fmt.Sprintf("needs a TUN device: %v", err))
