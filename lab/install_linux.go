@@ -13,7 +13,8 @@ import (
 )
 
 // Install copies a program to where every user may run it, until t ends, and returns the copy's path. It belongs to root with
-// the given mode (0o755, 0o4755 for setuid) and file capabilities (unix.CAP_NET_RAW: permitted and effective).
+// the given mode (0o755, 0o4755 for setuid) and file capabilities (unix.CAP_NET_RAW), permitted and not effective,
+// as the packages give them.
 func Install(t testing.TB, program string, mode os.FileMode, capabilities ...int) string {
 	t.Helper()
 	dir, err := publicDir()
@@ -53,8 +54,8 @@ func install(from, to string, mode os.FileMode, capabilities []int) error {
 		set |= 1 << c
 	}
 	// struct vfs_cap_data of linux/capability.h: permitted and inheritable, in two halves.
-	const revision2, effective = 0x02000000, 0x000001
-	attr := binary.LittleEndian.AppendUint32(nil, revision2|effective)
+	const revision2 = 0x02000000
+	attr := binary.LittleEndian.AppendUint32(nil, revision2)
 	for range 2 {
 		attr = binary.LittleEndian.AppendUint32(attr, uint32(set))
 		attr = binary.LittleEndian.AppendUint32(attr, 0)

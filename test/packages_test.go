@@ -155,7 +155,7 @@ func TestPackages(t *testing.T) {
 		for _, name := range []string{"usr/sbin/setcap", "sbin/setcap"} {
 			os.Remove(filepath.Join(root.dir, name))
 		}
-		if said := root.run(t, "dpkg", "-i", "/new.deb"); !strings.Contains(said, "To change that later: setcap cap_net_raw+ep /usr/bin/tcptraceroute.ng\n") {
+		if said := root.run(t, "dpkg", "-i", "/new.deb"); !strings.Contains(said, "To change that later: setcap cap_net_raw+p /usr/bin/tcptraceroute.ng\n") {
 			t.Errorf("dpkg says %q", said)
 		}
 		if got := root.run(t, "tcptraceroute", "--version"); !strings.Contains(got, "tcptraceroute 0.0.1\n") {
@@ -325,7 +325,7 @@ func (r root) works(t *testing.T, p *lab.Path, program string) {
 	if got := r.program(t); got != program {
 		t.Errorf("tcptraceroute is %s", got)
 	}
-	if got := strings.TrimSpace(r.run(t, "getcap", program)); got != program+" cap_net_raw=ep" {
+	if got := strings.TrimSpace(r.run(t, "getcap", program)); got != program+" cap_net_raw=p" {
 		t.Errorf("capabilities: %s", got)
 	}
 	if info, err := os.Stat(filepath.Join(r.dir, program)); err != nil || info.Mode() != 0o755 {

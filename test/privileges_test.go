@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -351,7 +352,7 @@ func TestNoPrivilege(t *testing.T) {
 	path := plain.place(t, program(t))
 	capture := p.Source.Interfaces[0].Capture(t)
 	for args, want := range map[string]string{
-		"-n --mark 7":  "--mark needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute\n",
+		"-n --mark 7":  "--mark needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute\n",
 		"-n -q1 -p 80": "Sorry, must be root to use -p 80\n",
 	} {
 		if o := plain.run(t, p.Source, path, append(strings.Fields(args), p.Target.V4().String())...); o != (outcome{"", want, 1}) {
@@ -365,6 +366,64 @@ func TestNoPrivilege(t *testing.T) {
 		if o := plain.run(t, p.Source, path, "-n", target); o.code != 0 || !strings.HasPrefix(o.stderr, byConnections) {
 			t.Errorf("%s: %v", target, o)
 		}
+	}
+}
+
+// Wherever the program is started it traces: by raw sockets if the capability can be had, else by connections. A file
+// whose capability is effective isn't even started where the bounding set lacks it, as in a container without capabilities.
+func TestEveryWayToACapability(t *testing.T) {
+	lab.NeedProgram(t, "setpriv", "setcap")
+	p := privilegesLab(t)
+	ours := program(t)
+	installed := make(map[string]string)
+	for _, capability := range []string{"p", "ep", "i", "none"} {
+		installed[capability] = lab.Install(t, ours, 0o755)
+		if capability == "none" {
+			continue
+		}
+		if out, err := exec.Command("setcap", "cap_net_raw+"+capability, installed[capability]).CombinedOutput(); err != nil {
+			t.Fatalf("setcap: %v %s", err, out)
+		}
+	}
+	const user = "setpriv --reuid=65534 --regid=65534 --clear-groups "
+	const bounded = "--inh-caps=-all --bounding-set=-net_raw "
+	for _, tt := range []struct {
+		name, caller, file string
+		raw                bool
+	}{
+		{"a user", user, "p", true},
+		{"a user, effective too", user, "ep", true},
+		{"a user whose shell has the capability", user + "--inh-caps=+net_raw --ambient-caps=+net_raw", "none", true},
+		{"a user whose shell has the capability, file too", user + "--inh-caps=+net_raw --ambient-caps=+net_raw", "p", true},
+		{"a user who may inherit it", user + "--inh-caps=+net_raw", "i", true},
+		{"a user who may not", user + "--inh-caps=-all", "i", false},
+		{"a user, bounded", user + bounded, "p", false},
+		{"a user, bounded, with no new privileges", user + bounded + "--no-new-privs", "p", false},
+		// It takes a second execve: setpriv itself still has the capability.
+		{"a user with no new privileges", user + "--no-new-privs sh -c", "p", false},
+		{"root", "setpriv", "p", true},
+		{"root, bounded", "setpriv " + bounded, "p", false},
+		{"root, bounded, no capability at all", "setpriv --inh-caps=-all --bounding-set=-all", "p", false},
+		{"root, bounded, without a capability of the file", "setpriv --inh-caps=-all --bounding-set=-all", "none", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := strings.Fields(tt.caller)
+			for _, target := range []netip.Addr{p.Target.V4(), p.Target.V6()} {
+				command := []string{installed[tt.file], "-nq1", target.String()}
+				if args[len(args)-1] == "-c" {
+					command = []string{strings.Join(command, " ")}
+				}
+				o := run(t, p.Source, args[0], append(args[1:], command...)...)
+				if raw := !strings.HasPrefix(o.stderr, byConnections); o.code != 0 || raw != tt.raw || !strings.Contains(o.stdout, " 3  "+target.String()+" [open]") {
+					t.Errorf("raw sockets %v, want %v\n%v", raw, tt.raw, o)
+				}
+			}
+		})
+	}
+	// What it is there for: this one can't be started.
+	args := strings.Fields(user + bounded)
+	if o := run(t, p.Source, args[0], append(args[1:], installed["ep"], "-v")...); o.code != 127 && o.code != 126 {
+		t.Errorf("with an effective capability of the file: %v", o)
 	}
 }
 
@@ -603,7 +662,7 @@ func TestNothingIsReadWithPrivileges(t *testing.T) {
 			}
 			calls := straceCalls(string(text))
 			first := slices.IndexFunc(calls, func(c call) bool {
-				return slices.Contains([]string{"setgroups", "setresgid", "setresuid", "capset"}, c.name)
+				return !c.raises() && slices.Contains([]string{"setgroups", "setresgid", "setresuid", "capset"}, c.name)
 			})
 			last := slices.IndexFunc(calls, func(c call) bool { return c.name == "seccomp" })
 			if first < 0 || last < first {
@@ -624,6 +683,11 @@ func TestNothingIsReadWithPrivileges(t *testing.T) {
 
 // call is one system call in strace's log: where it was interrupted, its beginning.
 type call struct{ name, rest string }
+
+// raises reports whether the call makes a permitted capability effective.
+func (c call) raises() bool {
+	return c.name == "capset" && strings.Contains(c.rest, "{effective=1<<CAP_NET_RAW,")
+}
 
 type calls []call
 

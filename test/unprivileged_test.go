@@ -138,7 +138,7 @@ func TestUnprivilegedOdd(t *testing.T) {
 		case "--syn":
 			option = args
 		}
-		want := option + " needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute\n"
+		want := option + " needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute\n"
 		if got := noRights(t, p.Source, path, args+" 198.18.3.2"); got != (outcome{"", want, 1}) {
 			t.Errorf("%s: %v\nwant %q", args, got, want)
 		}

@@ -58,11 +58,15 @@ const (
 )
 
 // Open opens the sockets. This, and nothing after it, needs CAP_NET_RAW (and CAP_NET_ADMIN for a mark, where the kernel
-// is older than 5.17). Nothing is received before a port is reserved. The error has ErrPrivilege in its chain where that
-// is the reason.
+// is older than 5.17). A capability that is only permitted is made effective, in all threads, until [Drop]. Nothing is
+// received before a port is reserved. The error has ErrPrivilege in its chain where that is the reason.
 func Open(o Options) (*Conn, error) {
 	c := &Conn{send4: -1, send6: -1, clock: newClock()}
+	raised := raise()
 	err := c.open(o)
+	if err != nil && raised != nil {
+		err = fmt.Errorf("%w (%w)", err, raised)
+	}
 	if err != nil {
 		c.Close()
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {

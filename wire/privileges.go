@@ -16,7 +16,8 @@ type Identity struct {
 	// is then to be judged by the caller's rights, which the kernel no longer does.
 	Elevated bool
 
-	// NetRaw and NetAdmin: the capabilities CAP_NET_RAW and CAP_NET_ADMIN are effective. SO_MARK needs either of them
+	// NetRaw and NetAdmin: the capabilities CAP_NET_RAW and CAP_NET_ADMIN are effective, or permitted, which [Open] makes
+	// effective. SO_MARK needs either of them
 	// (only the latter does before Linux 5.17). Inside a user namespace they may still not be good for the network
 	// namespace, so that only opening a socket tells.
 	NetRaw, NetAdmin bool

@@ -26,10 +26,32 @@ func Caller() Identity {
 	}
 	// Without an answer there is no capability to speak of.
 	if caps, err := capabilities(); err == nil {
-		id.NetRaw = caps[0].Effective&(1<<unix.CAP_NET_RAW) != 0
-		id.NetAdmin = caps[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
+		id.NetRaw = caps[0].Permitted&(1<<unix.CAP_NET_RAW) != 0
+		id.NetAdmin = caps[0].Permitted&(1<<unix.CAP_NET_ADMIN) != 0
 	}
 	return id
+}
+
+// openingCapabilities are what [Open] can make use of: raw and packet sockets, a mark before Linux 5.17, a low source port.
+const openingCapabilities = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE
+
+// raise makes those effective that are permitted. A program file should have its capability permitted and no more
+// (cap_net_raw+p): where the file makes it effective too and the bounding set lacks it, as in a container without
+// capabilities, execve(2) refuses to start the program at all.
+func raise() error {
+	caps, err := capabilities()
+	if err != nil {
+		return opError("capget", nil, err)
+	}
+	missing := caps[0].Permitted & openingCapabilities &^ caps[0].Effective
+	if missing == 0 {
+		return nil
+	}
+	caps[0].Effective |= missing
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
+		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0)
+	return allThreadsError("capset", errno)
 }
 
 // Drop gives up every privilege for good, in all threads. It is to be called once, when everything that needs a

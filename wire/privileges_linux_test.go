@@ -122,7 +122,10 @@ func (h *helper) run(command, argument string) (any, error) {
 		h.startThreads(n)
 		return "", nil
 	case "open":
-		var err error
+		err := raise()
+		if err != nil {
+			return "", err
+		}
 		h.raw, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 		return "", err
 	case "drop":
@@ -553,6 +556,7 @@ type installation struct {
 	owner, group int
 	mode         uint32 // with unix.S_ISUID, unix.S_ISGID
 	netRaw       bool   // cap_net_raw=ep
+	permitted    bool   // cap_net_raw=p
 }
 
 // installed is where, in the test's own mounts: every caller may go there, and it isn't mounted nosuid.
@@ -573,10 +577,13 @@ func (i installation) write(t *testing.T) {
 	if err := unix.Chmod(installed, 0o755|i.mode); err != nil { // after chown, which clears these bits
 		t.Fatal(err)
 	}
-	if i.netRaw {
+	if i.netRaw || i.permitted {
 		// struct vfs_cap_data, linux/capability.h: revision 2, effective; permitted and inheritable, lower and upper half
 		caps := make([]byte, 20)
-		binary.LittleEndian.PutUint32(caps, 0x02000001)
+		binary.LittleEndian.PutUint32(caps, 0x02000000)
+		if i.netRaw {
+			caps[0] |= 1
+		}
 		binary.LittleEndian.PutUint32(caps[4:], 1<<unix.CAP_NET_RAW)
 		if err := unix.Setxattr(installed, "security.capability", caps, 0); err != nil {
 			t.Fatal(err)
@@ -780,6 +787,7 @@ func TestDrop(t *testing.T) {
 
 		before Identity          // as the helper sees it, and
 		status map[string]string // as the kernel does, before
+		raised map[string]string // as it does when the sockets are open
 		shadow bool              // could it read /etc/shadow?
 		groups string            // afterwards
 	}{
@@ -796,6 +804,15 @@ func TestDrop(t *testing.T) {
 			attr:    syscall.SysProcAttr{Credential: user},
 			before:  Identity{RealUID: nobody, EffectiveUID: nobody, RealGID: nobody, EffectiveGID: nobody, Elevated: true, NetRaw: true},
 			status:  map[string]string{"CapEff": "0000000000002000"},
+			groups:  "4242",
+		},
+		{
+			name:    "file capability, permitted and not effective",
+			install: installation{permitted: true},
+			attr:    syscall.SysProcAttr{Credential: user},
+			before:  Identity{RealUID: nobody, EffectiveUID: nobody, RealGID: nobody, EffectiveGID: nobody, Elevated: true, NetRaw: true},
+			status:  map[string]string{"CapEff": noCapabilities, "CapPrm": "0000000000002000"},
+			raised:  map[string]string{"CapEff": "0000000000002000", "CapPrm": "0000000000002000"},
 			groups:  "4242",
 		},
 		{
@@ -863,13 +880,14 @@ func TestDrop(t *testing.T) {
 			if s := r.says("read /etc/shadow"); (s == "") != tt.shadow {
 				t.Fatalf("before: reading /etc/shadow: %q", s)
 			}
-			if s := r.says("open"); (s == "") != tt.before.NetRaw {
-				t.Fatalf("before: opening a raw socket: %q", s)
-			}
 			r.must("threads 8")
 			if len(r.threads()) < 9 {
 				t.Fatal("there are no threads to reach")
 			}
+			if s := r.says("open"); (s == "") != tt.before.NetRaw {
+				t.Fatalf("before: opening a raw socket: %q", s)
+			}
+			r.checkThreads(tt.raised)
 
 			complete := r.drop()
 			want := droppedStatus(id.RealUID, id.RealGID, tt.groups)

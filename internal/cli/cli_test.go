@@ -350,7 +350,7 @@ func TestSocketError(t *testing.T) {
 		err    error
 		want   string
 	}{
-		{config{}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute"},
+		{config{}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"},
 		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.ENODEV), noDevice},
 		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
 		{config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},

@@ -71,7 +71,7 @@ func (c *config) needsRaw() string {
 	return ""
 }
 
-const howToRaw = "run it with sudo, or once: sudo setcap cap_net_raw+ep tcptraceroute"
+const howToRaw = "run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"
 
 // openNetwork opens raw sockets where that is allowed and wanted, and else does without.
 func (p *program) openNetwork(o wire.Options) (medium, error) {
