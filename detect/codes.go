@@ -40,6 +40,7 @@ const (
 	OptionsRemoved  Code = "options-removed"
 	SeqRewritten    Code = "seq-rewritten"
 	IPIDRewritten   Code = "ip-id-rewritten"
+	LabelRewritten  Code = "label-rewritten"
 	DSCPChanged     Code = "dscp-changed"
 	ECNErased       Code = "ecn-erased"
 	HeaderRewritten Code = "header-rewritten"
@@ -57,7 +58,8 @@ func Codes() []Code {
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway,
 		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
-		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, DSCPChanged, ECNErased, HeaderRewritten,
+		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
+		HeaderRewritten,
 		LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
 	}
 }

@@ -71,7 +71,8 @@ func FuzzFindings(f *testing.F) {
 				t.Errorf("%+v", x)
 			}
 			switch x.Code {
-			case detect.DNAT, detect.SNAT, detect.MSSClamped, detect.OptionsRemoved, detect.DSCPChanged, detect.ECNErased, detect.HeaderRewritten, detect.IPIDRewritten:
+			case detect.DNAT, detect.SNAT, detect.MSSClamped, detect.OptionsRemoved, detect.DSCPChanged, detect.ECNErased, detect.HeaderRewritten, detect.IPIDRewritten,
+				detect.LabelRewritten:
 				if x.Confidence == detect.Certain {
 					t.Errorf("certain by one router alone: %+v", x)
 				}

@@ -20,6 +20,7 @@ func headers(f *facts) []Finding {
 	add(f.unmarked())
 	add(f.noECN())
 	add(f.scrubbed())
+	add(f.relabelled())
 	add(f.hidden())
 	add(f.elsewise())
 	return all
@@ -116,6 +117,20 @@ func (f *facts) scrubbed() *Finding {
 	return &x
 }
 
+// relabelled is an IPv6 flow label that is another.
+func (f *facts) relabelled() *Finding {
+	w := f.rewritten(packet.FieldFlowLabel, func(c packet.Change) bool { return c.Field == packet.FieldFlowLabel })
+	if w == nil {
+		return nil
+	}
+	x := f.rewriteFinding(w, LabelRewritten, weightNotice, "The IPv6 flow label is rewritten")
+	x.Advice = "Harmless. A firewall that normalises traffic does that; a NAT64 makes new packets, without labels. Routers that choose among equal ways by the label may take one way for all packets from there on."
+	if w.Seen == 0 {
+		x.Title = "The IPv6 flow label is erased " + f.between(w.after, w.before)
+	}
+	return &x
+}
+
 // hidden is a checksum that fits neither what was sent nor what was quoted.
 func (f *facts) hidden() *Finding {
 	w := f.rewritten(packet.FieldChecksum, func(c packet.Change) bool { return c.Field == packet.FieldChecksum })
@@ -132,7 +147,7 @@ func (f *facts) hidden() *Finding {
 func (f *facts) elsewise() *Finding {
 	var first *rewrite
 	for _, field := range []packet.Field{
-		packet.FieldDontFragment, packet.FieldFlowLabel, packet.FieldAck, packet.FieldFlags, packet.FieldWindow, packet.FieldUrgent, packet.FieldOption,
+		packet.FieldDontFragment, packet.FieldAck, packet.FieldFlags, packet.FieldWindow, packet.FieldUrgent, packet.FieldOption,
 	} {
 		w := f.rewritten(field, func(c packet.Change) bool { return other(c, field) })
 		if w != nil && (first == nil || w.before < first.before) {
@@ -156,7 +171,7 @@ func (f *facts) elsewise() *Finding {
 // other reports whether a change is of that field, and none that has a finding of its own.
 func other(c packet.Change, field packet.Field) bool {
 	switch c.Field {
-	case packet.FieldDontFragment, packet.FieldFlowLabel, packet.FieldAck, packet.FieldWindow, packet.FieldUrgent:
+	case packet.FieldDontFragment, packet.FieldAck, packet.FieldWindow, packet.FieldUrgent:
 		return c.Field == field
 	case packet.FieldFlags:
 		return c.Field == field && packet.Flags(c.Sent^c.Seen)&^(packet.ECE|packet.CWR|packet.AE) != 0

@@ -31,9 +31,5 @@ func sequence(f *facts) []Finding {
 		Evidence: []string{fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number of any probe.", f.counts.NearMisses)},
 		Advice:   "A firewall randomises them (then --loose shows the hops behind it), or somebody forges answers.",
 	}
-	if f.target.Addr().Is6() {
-		x.Title = "TCP sequence numbers or flow labels seem to be rewritten on the path"
-		x.Evidence[0] = fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number and flow label of any probe.", f.counts.NearMisses)
-	}
 	return []Finding{x}
 }

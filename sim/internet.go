@@ -111,7 +111,10 @@ var natKinds = []struct {
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT.Dst = netip.AddrPortFrom(p.addr(), InternetPort) }}, // the same, a port is given
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT = NAT{Dst: netip.AddrPortFrom(p.addr(), 0), RawQuote: true} }},
 	{0.6, 1, func(r *Router, p *internetPath) { r.NAT = NAT{Dst: netip.AddrPortFrom(p.addr(), 0), HideHops: true} }}, // Linux
-	{0, 0.5, func(r *Router, p *internetPath) { r.RandomID = true; r.NAT.Src = netip.AddrPortFrom(p.addr(), 2048) }},
+	{0, 0.5, func(r *Router, p *internetPath) {
+		r.RandomID, r.Set.FlowLabel = true, new(uint32)
+		r.NAT.Src = netip.AddrPortFrom(p.addr(), 2048)
+	}},
 }
 
 // firewallKinds. Those that let InternetPort pass are for other probes.

@@ -3,8 +3,8 @@ package trace
 import "tcptraceroute/packet"
 
 // The matcher's part for echo requests. What authenticates an answer is the secret in their data; where a router quotes
-// less, the checksum, which holds half of it, and the IP ID (IPv4) or the flow label (IPv6). Which probe it is tells the
-// ICMP sequence number, always.
+// less, the checksum, which holds half of it, and the IP ID (IPv4) or the flow label (IPv6): the checksum alone would be too
+// easy to guess. Which probe it is tells the ICMP sequence number, always.
 
 // judgeEcho decides on an echo reply, which brings all data back.
 func (m *matcher) judgeEcho(r *packet.Reply) match {
@@ -47,11 +47,12 @@ func (m *matcher) judgeQuotedEcho(r *packet.Reply) match {
 
 // quotedBy reports whether a quoted echo request proves that its sender has seen this one.
 func (f *flight) quotedBy(q *packet.Quote) bool {
-	if q.IP.Version == 6 && q.IP.FlowLabel != f.flow.label {
-		return false
-	}
 	if secret, ok := q.Echo.Secret(); ok {
 		return secret == f.probe.Seq
 	}
-	return q.Echo.ChecksumField == packet.EchoChecksum(f.probe.Seq) && (q.IP.Version == 6 || q.IP.ID == f.probe.ID)
+	tagged := q.IP.ID == f.probe.ID
+	if q.IP.Version == 6 {
+		tagged = q.IP.FlowLabel == f.probe.FlowLabel
+	}
+	return tagged && q.Echo.ChecksumField == packet.EchoChecksum(f.probe.Seq)
 }

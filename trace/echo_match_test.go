@@ -41,7 +41,7 @@ func TestEveryBitOfAnEchoCounts(t *testing.T) {
 			if f.src.Addr().Is4() {
 				parts = append(parts, part{"IP ID in a short quote", short, len(short) - 8 - 20 + 4, 2})
 			} else {
-				parts = append(parts, part{"flow label in a quote", whole, at - 40 + 2, 2})
+				parts = append(parts, part{"flow label in a short quote", short, len(short) - 8 - 40 + 2, 2})
 			}
 			for _, tt := range parts {
 				for bit := range 8 * tt.len {

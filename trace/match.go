@@ -21,7 +21,6 @@ type flowID struct {
 // flow is all that the matcher knows of one flow.
 type flow struct {
 	src, dst netip.AddrPort
-	label    uint32
 	first    packet.Probe  // what all its probes have in common
 	flights  []*flight     // those that may still be answered, in order of sending
 	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
@@ -117,7 +116,7 @@ func (m *matcher) add(p packet.Probe, n int, sent time.Time) *flight {
 		if m.targets[p.Dst] == nil {
 			m.targets[p.Dst] = new(distance)
 		}
-		fl = &flow{src: p.Src, dst: p.Dst, label: p.FlowLabel, first: p, distance: m.targets[p.Dst]}
+		fl = &flow{src: p.Src, dst: p.Dst, first: p, distance: m.targets[p.Dst]}
 		fl.distance.flows++
 		m.flows[id] = fl
 		m.ports[k.Port] = append(m.ports[k.Port], fl)
@@ -462,7 +461,9 @@ func anyFlight(*flight) bool { return true }
 
 func byTarget(f *flight) bool { return f.byTarget }
 
-// judgeICMP decides on an ICMP error by the packet it quotes.
+// judgeICMP decides on an ICMP error by the packet it quotes. Its sequence number has to be the flow's, and its tag names the
+// probe. The IPv6 flow label proves nothing and refuses nothing: a NAT64 sets it to 0 (RFC 7915 5.1), and whoever has guessed
+// the sequence number would need the tag too, which has more bits.
 func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	q := &r.Quote
 	if q.IP.Protocol != protocolTCP || !q.TCP.HasSeq() {
@@ -486,10 +487,6 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 					return match{Believed, f, Unverified}
 				}
 			}
-			verdict = NearMiss
-			continue
-		}
-		if r.IP.Version == 6 && q.IP.FlowLabel != fl.label {
 			verdict = NearMiss
 			continue
 		}

@@ -116,7 +116,7 @@ var quoted4 = []field{
 }
 
 var quoted6 = []field{
-	{"flow label", 1, 20, 4}, {"source", 8, 128, 0}, {"destination", 24, 128, 0}, {"source port", 40, 16, 0},
+	{"source", 8, 128, 0}, {"destination", 24, 128, 0}, {"source port", 40, 16, 0},
 	{"destination port", 42, 16, 0}, {"sequence number", 44, 32, 0}, {"TSval", 62, 32, 0},
 }
 
@@ -152,6 +152,64 @@ func TestEveryBitOfTheQuoteCounts(t *testing.T) {
 				t.Errorf("only %d bits flipped", flipped)
 			}
 		})
+	}
+}
+
+// The IPv6 flow label is no proof, for a NAT64 sets it to 0: any other is believed where sequence number and tag are right. It
+// is no help to a forger either: with any bit of those wrong nothing is believed, whether the label is right or not.
+func TestFlowLabel(t *testing.T) {
+	f := families[1]
+	full, _ := packet.Options{}.WithMSS(1440)
+	for range 9 { // no room for timestamps: the tag is in the window
+		full, _ = full.WithSACKPermitted()
+		full, _ = full.With(packet.OptionNOP)
+	}
+	for _, tt := range []struct {
+		name  string
+		edit  func(*packet.Probe)
+		proof []field
+	}{
+		{"timestamps", func(*packet.Probe) {}, []field{{"sequence number", 44, 32, 0}, {"TSval", 62, 32, 0}}},
+		{"window", func(p *packet.Probe) { p.Options, p.Window = full, 100 }, []field{{"sequence number", 44, 32, 0}, {"window", 54, 16, 0}}},
+	} {
+		p := f.probe(3, 100)
+		tt.edit(&p)
+		m := newMatcher(&Options{Wait: time.Second})
+		fl := m.add(p, 1, sentAt)
+		for _, label := range []uint32{p.FlowLabel, 0, 1, 0xfffff} {
+			q := p
+			q.FlowLabel = label
+			quote := binary(t, q)
+			if got := judge(m, parsed(t, f.timeExceeded(t, quote))); got != (match{Believed, fl, ByTag}) {
+				t.Errorf("%s: label %#x: %v", tt.name, label, got.verdict)
+			}
+			for _, fd := range tt.proof {
+				for bit := range fd.bits {
+					bad := append([]byte(nil), quote...)
+					bad[fd.byte+bit/8] ^= 0x80 >> (bit % 8)
+					if got := judge(m, parsed(t, f.timeExceeded(t, bad))); got.verdict == Believed {
+						t.Errorf("%s: label %#x: %s, bit %d flipped: believed", tt.name, label, fd.name, bit)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Where the label is another and so little is quoted that it holds no tag, as a NAT64 makes of the 8 bytes of an IPv4 router,
+// an answer counts as where an IP ID was rewritten: for the only probe in flight.
+func TestFlowLabelWithoutTag(t *testing.T) {
+	f := families[1]
+	p := f.probe(5, 100)
+	p.FlowLabel = 0
+	r := parsed(t, f.timeExceeded(t, binary(t, p)[:48]))
+	m, flights := newFlow(f, Options{}, 5)
+	if got := judge(m, r); got != (match{TagRewritten, flights[0], ByFlow}) {
+		t.Errorf("side by side: %v", got.verdict)
+	}
+	flights[0].flow.trusted = true
+	if got := judge(m, r); got != (match{Believed, flights[0], ByFlow}) {
+		t.Errorf("alone: %v", got.verdict)
 	}
 }
 
@@ -529,7 +587,12 @@ var randomReplies = flag.Int("random", 1_000_000, "how many random answers to fo
 // Nobody who can't see the probes forges an answer: addresses and ports right, numbers random. The command in the
 // README's table of proofs runs it with -random 1000000000.
 func TestRandomForgeries(t *testing.T) {
-	f := families[0]
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) { forge(t, f, *randomReplies/len(families)) })
+	}
+}
+
+func forge(t *testing.T, f family, n int) {
 	ttls := make([]uint8, 90)
 	for i := range ttls {
 		ttls[i] = uint8(i/3 + 1)
@@ -539,17 +602,21 @@ func TestRandomForgeries(t *testing.T) {
 	te := parsed(t, f.timeExceeded(t, binary(t, flights[0].probe)))
 	tcp := parsed(t, f.answer(t, func(*packet.Segment) {}))
 	at := sentAt.Add(time.Millisecond)
-	for i := range *randomReplies {
+	for i := range n {
 		x := rng.Uint64()
 		r := te
-		if x>>63 == 0 {
-			te.Quote.TCP.Seq, te.Quote.IP.ID = uint32(x), uint16(x>>32)
-		} else {
+		switch {
+		case x>>63 != 0:
 			r = tcp
 			tcp.TCP.Ack, tcp.TCP.Seq = uint32(x), uint32(x>>8)
 			tcp.TCP.Flags = packet.Flags(x >> 40 & 0xff)
+		case f.src.Addr().Is4():
+			te.Quote.TCP.Seq, te.Quote.IP.ID = uint32(x), uint16(x>>32)
+		default: // the label is known, and nobody looks at it
+			te.Quote.TCP.Seq = uint32(x)
+			te.Quote.TCP.Options, _ = packet.Options{}.WithTimestamps(uint32(x>>31), 0)
 		}
-		// Every fourth thousand million of a right sequence number is chance, and counts only with a right IP ID.
+		// Every fourth thousand million of a right sequence number is chance, and counts only with a right tag.
 		if got := m.judge(r, at); got.verdict == Believed {
 			t.Fatalf("forgery %d was believed: %s", i, fmt.Sprint(r))
 		}

@@ -41,7 +41,11 @@ type PathOptions struct {
 	// Window and Options are then those of its segments.
 	Session *Session
 
-	// Rand is where sequence number, IP IDs and flow label come from; nil: the system's randomness. Tests hand in their own.
+	// LabelSeed makes the IPv6 flow labels, together with the source port: traces with the same seed have the same label for
+	// the same port. 0: random.
+	LabelSeed uint64
+
+	// Rand is where sequence number, IP IDs and flow labels come from; nil: the system's randomness. Tests hand in their own.
 	Rand *rand.Rand
 }
 

@@ -36,7 +36,7 @@ type Path struct {
 	rng *rand.Rand
 
 	seq, ack uint32
-	label    uint32          // IPv6
+	labels   uint64          // IPv6: what flow labels are made of; 0: all are 0
 	tag      uint32          // of the last probe, growing as a real TSval does
 	ids      map[uint16]bool // IP IDs (IPv4) and echo sequence numbers taken
 	sent     int
@@ -205,7 +205,9 @@ func NewPath(o PathOptions) (*Path, error) {
 		p.seq, p.ack, p.tag = in.Next, in.Ack, in.TSval
 	}
 	if o.Source.Addr().Is6() && o.Session == nil { // whose own label is 0
-		p.label = 1 + p.rng.Uint32N(1<<20-1)
+		if p.labels = o.LabelSeed; p.labels == 0 {
+			p.labels = p.rng.Uint64()
+		}
 	}
 	p.ids = make(map[uint16]bool)
 	return p, nil
@@ -740,13 +742,13 @@ func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 	if p.echo() {
 		return packet.Probe{
 			Protocol: packet.ProtoEcho, Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
-			Seq: p.seq, FlowLabel: p.label, Length: uint16(p.o.Length),
+			Seq: p.seq, FlowLabel: p.flowLabel(src.Port()), Length: uint16(p.o.Length),
 		}
 	}
 	probe := packet.Probe{
 		Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
 		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags, Window: p.o.Window,
-		Options: p.o.Options, FlowLabel: p.label, Length: uint16(p.o.Length),
+		Options: p.o.Options, FlowLabel: p.flowLabel(src.Port()), Length: uint16(p.o.Length),
 	}
 	if !stamp(&probe.Options, tag) && src.Addr().Is6() {
 		if o, err := probe.Options.WithTimestamps(tag, 0); err == nil {
@@ -759,6 +761,28 @@ func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
 		p.o.Session.repeat(&probe, 0)
 	}
 	return probe
+}
+
+// flowLabel is the IPv6 flow label of the flow from a source port. Each flow has its own, as a kernel's connections have:
+// a router that chooses the way by the label must not take two flows for one (RFC 6437 3).
+func (p *Path) flowLabel(port uint16) uint32 {
+	if p.labels == 0 {
+		return 0
+	}
+	const most = 1<<20 - 1
+	return 1 + uint32(scramble(p.labels+uint64(port))%most)
+}
+
+// scramble is a number that looks random, and is another for each x (the finalizer of SplitMix64).
+func scramble(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// by gives a probe the source port, and so the flow, that it goes by.
+func (p *Path) by(probe *packet.Probe, port uint16) {
+	probe.Src, probe.FlowLabel = withPort(probe.Src, port), p.flowLabel(port)
 }
 
 // stamp writes TSval, and reports whether there is an option that it belongs into.

@@ -216,12 +216,13 @@ func (n *network) addTrouble(rng *rand.Rand) {
 		n.trouble("distance %d from packet %d on", length+1, c.Packet)
 		n.noisy = true
 	case 12:
-		router.RandomID = true
-		n.trouble("IP ID rewritten at hop %d", at+1)
+		router.RandomID, router.Set.FlowLabel = true, new(uint32)
+		n.trouble("IP ID rewritten, flow label erased at hop %d", at+1)
 		n.scrubbed = true
 	case 13:
-		router.Set.ID = new(uint16(rng.Uint32()))
-		n.trouble("IP ID constant from hop %d on", at+1)
+		x := rng.Uint32()
+		router.Set.ID, router.Set.FlowLabel = new(uint16(x)), new(x&0xfffff)
+		n.trouble("IP ID and flow label constant from hop %d on", at+1)
 		n.scrubbed = true
 	case 14:
 		router.RandomISN = true

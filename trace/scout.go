@@ -89,7 +89,8 @@ func (p *Path) sendScout(now time.Time) Move {
 
 func (p *Path) sendSpare(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
-	probe.Src, p.ports = withPort(probe.Src, p.ports[0]), p.ports[1:]
+	p.by(&probe, p.ports[0])
+	p.ports = p.ports[1:]
 	p.soon = now.Add(p.o.Spacing)
 	return p.send(probe, &ask{ttl: ttl, sent: now, scout: ttl == p.o.MaxTTL, spare: true})
 }

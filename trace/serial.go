@@ -130,7 +130,7 @@ func (s *Serial) ask(ttl int, now time.Time) Move {
 	port := s.free[0]
 	s.free = s.free[1:]
 	probe := s.path.probe(ttl)
-	probe.Src = withPort(probe.Src, port)
+	s.path.by(&probe, port)
 	s.pending = append(s.pending, serialProbe{probe.Key(), ttl, now, s.patience(ttl)})
 	s.hop(ttl).asked++
 	s.begun = true

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
@@ -354,7 +355,7 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 			return err
 		}
 	}
-	p.path.Source = netip.AddrPortFrom(route.Source, ports[0])
+	p.path.Source, p.path.LabelSeed = netip.AddrPortFrom(route.Source, ports[0]), rand.Uint64()
 	p.shapeSYN(route)
 	if p.trackPort {
 		p.path.Ports = ports
