@@ -157,6 +157,14 @@ func (c *Conn) poll(buf []byte) (n int, due, wait time.Duration, err error) {
 	return 0, 0, never, errNothing
 }
 
+// Waiting reports whether a packet has arrived that Recv has not returned yet.
+func (c *Conn) Waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.model.run(time.Since(c.start))
+	return c.model.ready.head != nil
+}
+
 // Sent returns all calls of Send so far, those that failed too.
 func (c *Conn) Sent() []Sent {
 	c.mu.Lock()

@@ -47,11 +47,18 @@ func (a goAlarm) C() <-chan time.Time { return a.t.C }
 func (a goAlarm) Run()                {}
 func (a goAlarm) Stop()               { a.t.Stop() }
 
-// A Backlogger is a Conn that can tell whether packets have come in that were not received yet. No probe is given up,
-// withdrawn or passed over while there are: on a busy host the program is late, and not the answer. It is asked by the goroutine
-// that sends.
+// A Backlogger is a Conn that can tell whether packets have come in that Recv has not returned yet. No probe is given up,
+// withdrawn or passed over before everything was read that came in by then: on a busy host the program is late, and not the
+// answer. It is asked by the goroutine that sends.
 type Backlogger interface {
 	Backlog() bool
+}
+
+// A LossCounter is a Conn that knows how many packets, of those that may be answers, this host has lost since the Conn was
+// opened because they were not read in time. A probe that was in flight then is not Lost but Unknown. It is asked by the
+// goroutine that sends.
+type LossCounter interface {
+	LostHere() int
 }
 
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.

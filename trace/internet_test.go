@@ -31,8 +31,8 @@ type verdict struct {
 	ends             bool // something at the end answers
 }
 
-// traceInternet traces one path in virtual time.
-func traceInternet(t *testing.T, seed uint64, p sim.Path) (v verdict) {
+// traceInternet traces one path in virtual time. over, where it is set, is what the connection goes through.
+func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) trace.Conn) (v verdict) {
 	synctest.Test(t, func(t *testing.T) {
 		m, err := sim.New(sim.Scenario{Seed: seed, Paths: []sim.Path{p}})
 		if err != nil {
@@ -54,7 +54,11 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path) (v verdict) {
 		}
 		folded := trace.NewTrace(o)
 		start := time.Now()
-		if _, err := trace.Run(t.Context(), c, plan, trace.Options{}, folded.Add); err != nil {
+		var conn trace.Conn = c
+		if over != nil {
+			conn = over(c)
+		}
+		if _, err := trace.Run(t.Context(), conn, plan, trace.Options{}, folded.Add); err != nil {
 			t.Fatal(err)
 		}
 		v.took = time.Since(start)
@@ -116,7 +120,7 @@ func TestInternet(t *testing.T) {
 	var took, relative []time.Duration
 	var syns []int
 	for i, p := range sim.Internet(*internetSeed, *internetPaths, sim.InternetOptions{}).Paths {
-		v := traceInternet(t, *internetSeed+uint64(i), p)
+		v := traceInternet(t, *internetSeed+uint64(i), p, nil)
 		for _, w := range v.wrong {
 			t.Errorf("path %d: %s", i, w)
 		}

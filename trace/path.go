@@ -89,6 +89,7 @@ type hop struct {
 	last     time.Time     // when it was asked last
 	best     time.Duration // the shortest
 	vain     int           // how often in vain, since it last answered
+	unseen   int           // how often this host could not see whether it answered
 }
 
 type ask struct {
@@ -859,7 +860,10 @@ func (p *Path) settle(now time.Time, r Result) {
 		if a.alone && a.doubted {
 			p.again++
 		}
-		if p.again <= mostAgain {
+		if !a.doubted && ttl <= p.limit {
+			h.unseen++ // this host was stopped, or has lost answers, and may go on doing so
+		}
+		if p.again <= mostAgain && h.unseen <= p.o.Queries {
 			h.asked--
 		}
 	case Lost:

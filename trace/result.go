@@ -94,6 +94,7 @@ type Counts struct {
 	BadChecksum int // fitting answers whose checksum was wrong
 	Unrelated   int // everything else that was no answer of ours
 	Malformed   int // packets that could not be read
+	LostHere    int // packets that this host lost because they were not read in time, see LossCounter
 }
 
 // NearMissAlarm is how many near misses make it likely that somebody forges answers, or that a device on the path

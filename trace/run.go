@@ -56,10 +56,6 @@ const (
 
 	defaultMemory = time.Minute
 
-	// How long, and in which steps, a probe's end is put off for a backlog. A flood may keep one up for ever.
-	backlogLimit = 100 * time.Millisecond
-	backlogPause = time.Millisecond
-
 	// For a plan that asks to be woken in the past.
 	minPause = 100 * time.Microsecond
 
@@ -104,6 +100,7 @@ func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)
 	alarm.Stop()
 	stop()
 	wg.Wait()
+	e.countLosses(time.Now())
 	return e.counts, err
 }
 
@@ -138,8 +135,9 @@ type engine struct {
 	expected    time.Time // by when the clock should have been read again
 	stalled     time.Time // when a stall was noticed
 	graceOver   time.Time
-	behind      time.Time // since when there is a backlog
-	held        Move      // what is put off for it
+	reading     reading
+	held        Move      // what is put off until everything was read that came in before it was decided
+	decided     time.Time // when that was
 	reply       packet.Reply
 	sight       sight
 }
@@ -201,16 +199,18 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 			e.abandon(now)
 			return err
 		}
-		if e.expire(now) {
+		if e.expire(now, in) {
 			continue
 		}
 		if e.pending == 0 && wake.IsZero() && ctx.Err() == nil {
 			return nil
 		}
 		if f := e.inFlight.first(); f != nil {
-			if due := later(f.sent.Add(e.o.Wait), e.graceOver); wake.IsZero() || due.Before(wake) {
-				wake = due
+			due := later(f.sent.Add(e.o.Wait), e.graceOver)
+			if !now.Before(due) {
+				due = now.Add(backlogPause) // what came in before is not read yet
 			}
+			wake = sooner(wake, due)
 		}
 		now = e.tick()
 		pause := time.Hour
@@ -271,11 +271,14 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		if now.Before(e.pause) {
 			return e.pause, nil
 		}
+		if e.catchingUp(now, in) {
+			return now.Add(backlogPause), nil
+		}
 		mv := e.held
 		if mv.do == doWait {
-			mv = e.plan.Next(now)
+			mv, e.decided = e.plan.Next(now), now
 		}
-		if mv.ends() && e.backlog(now) {
+		if mv.ends() && !e.readUpTo(e.decided, in) {
 			e.held = mv
 			return now.Add(backlogPause), nil
 		}
@@ -296,19 +299,6 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		}
 	}
 	return time.Time{}, nil
-}
-
-// backlog reports whether packets wait to be received, which may be answers that came in time.
-func (e *engine) backlog(now time.Time) bool {
-	b, ok := e.conn.(Backlogger)
-	if !ok || !b.Backlog() {
-		e.behind = time.Time{}
-		return false
-	}
-	if e.behind.IsZero() {
-		e.behind = now
-	}
-	return now.Sub(e.behind) < backlogLimit
 }
 
 func (e *engine) send(mv Move) {
@@ -375,11 +365,11 @@ func (e *engine) finish(now time.Time, r Result) {
 
 // expire ends the wait for the probes that have waited their time, and forgets those that are long over. It reports
 // whether there were any of the first.
-func (e *engine) expire(now time.Time) (any bool) {
+func (e *engine) expire(now time.Time, in *inbox) (any bool) {
 	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
 		if f.fate == Pending {
 			due := f.sent.Add(e.o.Wait)
-			if now.Before(due) || now.Before(e.graceOver) {
+			if now.Before(due) || now.Before(e.graceOver) || !e.readUpTo(due, in) {
 				break
 			}
 			e.close(now, f, e.verdictOnSilence(f, due))
@@ -395,7 +385,8 @@ func (e *engine) expire(now time.Time) (any bool) {
 }
 
 func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
-	if f.sent.Before(e.stalled) && due.Before(e.stalled) {
+	e.countLosses(time.Now())
+	if f.sent.Before(e.stalled) && due.Before(e.stalled) || f.sent.Before(e.reading.lost) {
 		return f.result(Unknown)
 	}
 	r := f.result(Lost)
@@ -431,22 +422,18 @@ func (e *engine) undelivered(f *flight) Result {
 
 // receive decides what a packet is and tells whom it concerns.
 func (e *engine) receive(d delivery) {
+	now := time.Now()
+	e.reading.read(now, d.at)
 	if e.sight.again(d) {
 		return
 	}
-	now := time.Now()
 	r := &e.reply
 	if err := packet.Parse(d.buf[:d.n], r); err != nil {
 		e.counts.Malformed++
 		e.observe(Event{Time: d.at, Packet: d.buf[:d.n], Verdict: Malformed, Err: err})
 		return
 	}
-	got := e.m.judge(r, d.at)
-	if late, ok := e.conn.(Restamper); ok && got.flight != nil {
-		if sent, ok := late.Restamp(got.flight.key); ok {
-			got.flight.sent = sent
-		}
-	}
+	got := e.judge(r, d.at)
 	if got.verdict == Believed && d.at.Sub(got.flight.sent) > e.o.Wait {
 		got.verdict = IsLate
 	}
@@ -486,6 +473,30 @@ func (e *engine) receive(d delivery) {
 		res.Recv, res.Reply, res.Evidence = at, r, ByFlow
 		e.close(now, f, res)
 	}
+}
+
+// judge decides what a received packet is, by the best that is known of when the probe left. A probe that is answered by its
+// tag can't have left after that, however late the kernel says it did.
+func (e *engine) judge(r *packet.Reply, at time.Time) match {
+	got := e.m.judge(r, at)
+	conn, ok := e.conn.(Restamper)
+	if !ok || got.flight == nil {
+		return got
+	}
+	sent, ok := conn.Restamp(got.flight.key)
+	if !ok {
+		return got
+	}
+	f := got.flight
+	f.sent = sent
+	if !at.Before(sent) {
+		return got
+	}
+	if again := e.m.judge(r, at); got.evidence == ByFlow && again.flight != f {
+		return again // it left too late to be the one
+	}
+	f.sent = at
+	return got
 }
 
 func (e *engine) count(v Verdict) {

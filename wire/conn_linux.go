@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,7 @@ type Conn struct {
 	sent4     uint32 // packets sent by each family's socket: the kernel counts along (SOF_TIMESTAMPING_OPT_ID), see stamps
 	sent6     uint32
 	unstamped []unstamped
+	lost      int // see LostHere
 }
 
 // unstamped is a probe whose stamp was not there when Send returned: it waits in a queue, or for a neighbour to resolve.
@@ -408,6 +410,7 @@ func (c *Conn) stamps(fd int, now *unstamped) {
 // Recv implements the receiving half of a trace's connection. It may be called again after its ctx has ended.
 func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	in := &c.in
+	in.taking.Store(false)
 	if err := in.watch(ctx, c.recv); err != nil {
 		return 0, time.Time{}, opError("receiving", nil, err)
 	}
@@ -454,6 +457,7 @@ type incoming struct {
 	oob     [256]byte
 	n, oobn int
 	err     error
+	taking  atomic.Bool // a packet may be out of the socket, and not yet with him who called Recv
 
 	watched bool
 	done    <-chan struct{} // of the context whose end wakes the reader
@@ -467,8 +471,13 @@ func (in *incoming) watch(ctx context.Context, recv *os.File) (err error) {
 			return err
 		}
 		in.read = func(fd uintptr) bool {
+			in.taking.Store(true)
 			in.n, in.oobn, in.err = receiveFrom(int(fd), in.buf, in.oob[:], 0)
-			return in.err != unix.EAGAIN && in.err != unix.EINTR
+			if in.err == unix.EAGAIN || in.err == unix.EINTR {
+				in.taking.Store(false)
+				return false
+			}
+			return true
 		}
 	}
 	if in.watched && in.done == ctx.Done() {
@@ -485,7 +494,8 @@ func (in *incoming) watch(ctx context.Context, recv *os.File) (err error) {
 	return nil
 }
 
-// Backlog reports whether packets have come in that Recv has not read yet.
+// Backlog reports whether packets have come in that Recv has not returned yet, or has returned last: it may be on the way
+// still to where it is read.
 func (c *Conn) Backlog() bool {
 	waiting := false
 	c.control("polling", nil, func(fd int) error { // an error: there is nothing to be read
@@ -494,7 +504,20 @@ func (c *Conn) Backlog() bool {
 		waiting = n > 0 && fds[0].Revents&unix.POLLIN != 0
 		return err
 	})
-	return waiting
+	return waiting || c.in.taking.Load() // in this order: a packet is taken for sure before it is missing in the socket
+}
+
+// LostHere is how many packets the kernel has thrown away since Open because the socket was full. It must not be called by
+// two goroutines at once.
+func (c *Conn) LostHere() int {
+	c.control("counting", nil, func(fd int) error { // an error: none are known
+		s, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS) // those since the last time
+		if err == nil {
+			c.lost += int(s.Drops)
+		}
+		return err
+	})
+	return c.lost
 }
 
 // Close frees the ports and closes the sockets.

@@ -505,6 +505,47 @@ func TestRestamp(t *testing.T) {
 	})
 }
 
+// What the kernel throws away because nobody reads is counted, once, and while something waits there is a backlog.
+func TestLostHere(t *testing.T) {
+	h := lab.Chain(t, lab.ChainOptions{Hops: 1}).Source
+	open(t, h, Options{}, func(c *Conn) {
+		local := netip.MustParseAddr("127.0.0.1")
+		n, err := c.Reserve(port(local, 0))
+		if err != nil {
+			t.Error(err)
+		}
+		if c.Backlog() || c.LostHere() != 0 {
+			t.Error("a backlog, or a loss, before anything was sent")
+		}
+		sent := 0
+		for lost := 0; lost == 0 && sent < 100_000; lost = c.LostHere() {
+			for range 500 {
+				p := packet.Probe{Src: port(local, n), Dst: port(local, 9), TTL: 1, ID: uint16(1 + sent%60000), Seq: 99, Flags: packet.SYN}
+				if _, err := c.Send(p); err != nil {
+					t.Error(err)
+				}
+				sent++
+			}
+		}
+		lost := c.LostHere()
+		if lost == 0 || lost > 2*sent {
+			t.Errorf("%d lost of %d", lost, sent)
+		}
+		if again := c.LostHere(); again != lost {
+			t.Errorf("%d lost, and then %d", lost, again)
+		}
+		buf := make([]byte, 2048)
+		for c.Backlog() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_, _, err := c.Recv(ctx, buf)
+			cancel()
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // Receiving ends with its context, and can go on with another.
 func TestRecvEnds(t *testing.T) {
 	p := lab.Chain(t, lab.ChainOptions{Hops: 1})

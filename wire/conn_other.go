@@ -34,6 +34,9 @@ func (*Conn) Fault(packet.Probe) error { return nil }
 
 func (*Conn) Backlog() bool { return false }
 
+// LostHere knows of none.
+func (*Conn) LostHere() int { return 0 }
+
 func (*Conn) Close() error { return nil }
 
 // Unprivileged is the way to the network of a user who may not open raw sockets, which this platform doesn't have yet.

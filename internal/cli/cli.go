@@ -615,6 +615,9 @@ func newAlarm() trace.Alarm {
 // warn says what was not as it should be.
 func (p *program) warn(t *troubles, counts trace.Counts) {
 	t.print(p.stderr)
+	if counts.LostHere > 0 {
+		fmt.Fprintf(p.stderr, "Warning: packets lost on this host, which was too busy to read them: %d. Probes in flight then are not counted as lost\n", counts.LostHere)
+	}
 	if counts.BadChecksum > 0 {
 		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
 	}

@@ -405,6 +405,21 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
+// Answers that this host has lost are told of.
+func TestWarnLostHere(t *testing.T) {
+	var b bytes.Buffer
+	p := program{stderr: &b}
+	p.warn(new(troubles), trace.Counts{LostHere: 3})
+	const want = "Warning: packets lost on this host, which was too busy to read them: 3. Probes in flight then are not counted as lost\n"
+	if b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+	b.Reset()
+	if p.warn(new(troubles), trace.Counts{}); b.Len() > 0 {
+		t.Errorf("%q without a loss", b.String())
+	}
+}
+
 // Every packet and what became of it, one line each.
 func TestDebug(t *testing.T) {
 	probe := packet.Probe{

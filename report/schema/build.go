@@ -169,7 +169,7 @@ func findingsOf(run *report.Run) []finding {
 func totalsOf(rec *report.Record, c trace.Counts) totals {
 	t := totals{
 		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, NearMisses: c.NearMisses, BadChecksums: c.BadChecksum,
-		Unrelated: c.Unrelated, Malformed: c.Malformed,
+		Unrelated: c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere,
 	}
 	for e := range rec.Entries() {
 		for _, r := range e.Probes {

@@ -288,4 +288,5 @@ type totals struct {
 	BadChecksums int `json:"bad_checksums"`
 	Unrelated    int `json:"unrelated"`
 	Malformed    int `json:"malformed"`
+	LostHere     int `json:"lost_here"`
 }
