@@ -244,6 +244,7 @@ func TestLiveEnds(t *testing.T) {
 	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 	p.Target.Listen(t, 80)
 	p.Hop(2).Drop(t, "tcp dport 81")
+	p.Source.Run(t, "nft", "table inet forbid { chain out { type filter hook output priority 0; tcp dport 82 drop; }; }")
 	to := "-n --interval 0.05 --live " + p.Target.V4().String()
 	const env = "LC_ALL=C.UTF-8 TERM=xterm-256color"
 	for _, tt := range []struct {
@@ -257,11 +258,12 @@ func TestLiveEnds(t *testing.T) {
 		{"SIGINT", to, func(x *pane) { x.signal(unix.SIGINT) }, 130, 3},
 		{"SIGTERM", to, func(x *pane) { x.signal(unix.SIGTERM) }, 143, 3},
 		{"not reached", to + " 81", func(x *pane) { x.keys("q") }, 1, 3},
+		{"nothing sent", to + " 82", func(x *pane) { x.keys("q") }, 2, 1},
 		{"rounds are over", to + " -c 40", func(x *pane) {}, 0, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := inTerminal(t, p.Source, 80, 24, env, tt.args)
-			x.await(`round \d\d`)
+			x.await(`round \d\d|!!!`) // the latter of probes that can't be sent
 			tt.end(x)
 			x.ended(tt.code, tt.hops)
 		})

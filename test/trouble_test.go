@@ -171,7 +171,7 @@ func TestTroubleFromTheStart(t *testing.T) {
 				givenUp(t, got, x, scouts)
 				return
 			}
-			if want := fmt.Sprintf("connect: %s\n", strings.ToUpper(x.text[:1])+x.text[1:]); got != (outcome{"", want, 1}) {
+			if want := fmt.Sprintf("connect: %s\n", strings.ToUpper(x.text[:1])+x.text[1:]); got != (outcome{"", want, 2}) {
 				t.Errorf("%v\nwant %q", got, want)
 			}
 		}
@@ -225,6 +225,48 @@ func TestTroubleThatPasses(t *testing.T) {
 	})
 }
 
+// TestNothingSent has trouble that stays, and traces that end before 20 probes have failed: the exit code and the JSON say all
+// the same that nothing was sent, and not that nobody answered.
+func TestNothingSent(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	p.Target.Listen(t, 80)
+	troubles[slices.IndexFunc(troubles, func(x trouble) bool { return x.name == "firewall" })].make(t, p, ip4)
+	for _, v := range []family{ip4, ip6} {
+		for _, args := range []string{"-m 3", "-m 1 -q 1", "-m 1 -q 1 --parallel 1", "-m 2 --track-port", "-m 3 --explain", "-m 3 --report -c 2 --interval 0.1", "-m 3 --mtu"} {
+			got := run(t, p.Source, program(t), strings.Fields(fmt.Sprintf("-n -w 1 %s %v", args, v.of(p.Target)))...)
+			told := regexp.MustCompile(`\n(\d+ probes in a row|1 probe) could not be sent: sending: operation not permitted\n$`).MatchString(got.stderr)
+			if got.code != 2 || !told || strings.Contains(got.stdout, "*") {
+				t.Errorf("IPv%d %s: %v", v, args, got)
+			}
+		}
+		for _, args := range []string{"--json", "--json --explain", "--jsonl"} {
+			got := run(t, p.Source, program(t), strings.Fields(fmt.Sprintf("-n -w 1 -m 3 %s %v", args, v.of(p.Target)))...)
+			for _, want := range []string{`"reached": *false`, `"state": *"not_sent"`, `"reason": *"not_sent"`, `"exit_code": *2`} {
+				if got.code != 2 || !regexp.MustCompile(want).MatchString(got.stdout) {
+					t.Errorf("IPv%d %s: no %s in %v", v, args, want, got)
+				}
+			}
+			if strings.Contains(args, "--explain") && strings.Contains(got.stdout, `"confidence"`) {
+				t.Errorf("IPv%d: nothing was sent, and there are findings\n%s", v, got.stdout)
+			}
+		}
+	}
+}
+
+// TestNothingSentByConnections is the same for who may not open raw sockets: the next hop doesn't answer.
+func TestNothingSentByConnections(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	for _, v := range []family{ip4, ip6} {
+		v.ip(t, p.Source, "route replace default via "+pick(v, "198.18.1.77", "2001:db8:1::77"))
+		got := noRights(t, p.Source, program(t), fmt.Sprintf("-n -w 1 -m 2 -q 1 --json %v", v.of(p.Target)))
+		if got.code != 2 || !strings.Contains(got.stdout, `"state": "not_sent"`) {
+			t.Errorf("IPv%d: %v", v, got)
+		}
+	}
+}
+
 // TestIPv6SourceRemoved takes the source's address away in mid-trace: the kernel lets a raw socket go on with it, so the
 // probes leave and are answered, and that is what must be shown.
 func TestIPv6SourceRemoved(t *testing.T) {
@@ -260,18 +302,14 @@ func TestNextHopSilent(t *testing.T) {
 	s.finish(t)
 }
 
-// nextHopSilent checks that no probe got beyond a next hop that doesn't answer, and that a trace with 20 of them was given up.
+// nextHopSilent checks that no probe got beyond a next hop that doesn't answer, and that this is said to be this host's trouble.
 // So many of them belong to no hop that is shown.
 func nextHopSilent(t *testing.T, got outcome, who string, hidden int) {
 	t.Helper()
 	failed := strings.Count(got.stdout, "<EHOSTUNREACH>") + hidden
 	text := fmt.Sprintf("next hop %s on eth0 does not answer (no ARP or neighbour discovery reply)", who)
-	tail, code := "Destination not reached\n", 1
-	if failed >= 20 {
-		tail, code = fmt.Sprintf("%d probes in a row could not be sent: %s\n", failed, text), 2
-	}
-	tail = fmt.Sprintf(" hops max\n<EHOSTUNREACH>: %d probes not sent: %s\n%s", failed, text, tail)
-	if failed == 0 || !strings.HasSuffix(got.stderr, tail) || strings.Contains(got.stdout, "*") || got.code != code {
+	tail := fmt.Sprintf(" hops max\n<EHOSTUNREACH>: %d probes not sent: %s\n%[1]d probes in a row could not be sent: %[2]s\n", failed, text)
+	if failed == 0 || !strings.HasSuffix(got.stderr, tail) || strings.Contains(got.stdout, "*") || got.code != 2 {
 		t.Errorf("%v\nwant stderr to end with %q", got, tail)
 	}
 }

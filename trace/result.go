@@ -95,7 +95,13 @@ type Counts struct {
 	Unrelated   int // everything else that was no answer of ours
 	Malformed   int // packets that could not be read
 	LostHere    int // packets that this host lost because they were not read in time, see LossCounter
+	Failed      int // probes that could not be sent, or not over the first link
+
+	left int // answers and lost probes: they show that probes left this host
 }
+
+// NothingSent reports whether probes failed and nothing shows that any other left this host.
+func (c Counts) NothingSent() bool { return c.Failed > 0 && c.left == 0 }
 
 // NearMissAlarm is how many near misses make it likely that somebody forges answers, or that a device on the path
 // rewrites sequence numbers; a single one may be a stray packet.

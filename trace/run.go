@@ -67,13 +67,16 @@ const (
 // unreachable in its own name.
 var ErrNextHop = errors.New("next hop unreachable")
 
-// A SendError ends a run after many probes in a row failed in the same way.
+// A SendError ends a run after many probes in a row failed in the same way, or in which every probe failed.
 type SendError struct {
 	Probes int
 	Err    error
 }
 
 func (e *SendError) Error() string {
+	if e.Probes == 1 {
+		return fmt.Sprintf("1 probe could not be sent: %v", e.Err)
+	}
 	return fmt.Sprintf("%d probes in a row could not be sent: %v", e.Probes, e.Err)
 }
 
@@ -203,6 +206,9 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 			continue
 		}
 		if e.pending == 0 && wake.IsZero() && ctx.Err() == nil {
+			if e.counts.NothingSent() {
+				return &SendError{e.counts.Failed, e.failed}
+			}
 			return nil
 		}
 		if f := e.inFlight.first(); f != nil {
@@ -350,6 +356,12 @@ func (e *engine) close(now time.Time, f *flight, r Result) {
 
 // finish tells everybody an outcome.
 func (e *engine) finish(now time.Time, r Result) {
+	switch r.Fate {
+	case Answered, Lost:
+		e.counts.left++
+	case Failed:
+		e.counts.Failed++
+	}
 	switch {
 	case r.Fate == Failed:
 		if e.failures == 0 || e.failed.Error() != r.Err.Error() {
@@ -463,6 +475,7 @@ func (e *engine) receive(d delivery) {
 	e.heard = now
 	e.m.settle(got, r, d.at)
 	if fate != Answered {
+		e.counts.left++
 		e.plan.Learn(now, res)
 		e.emit(res)
 		return

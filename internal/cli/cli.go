@@ -32,8 +32,8 @@ var Version = "0.1.0-dev"
 // Exit codes.
 const (
 	exitReached    = 0
-	exitNotReached = 1 // or the command line was wrong, or nothing could be sent
-	exitLocal      = 2 // the trace was given up because this host could not send
+	exitNotReached = 1 // or the command line was wrong
+	exitLocal      = 2 // this host could send nothing, or nothing more
 	exitSignal     = 128
 )
 
@@ -94,7 +94,7 @@ func exitCode(err error) int {
 		return exitReached
 	case errors.As(err, &interrupted):
 		return interrupted.ExitCode()
-	case errors.As(err, new(*trace.SendError)):
+	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*routeError)):
 		return exitLocal
 	}
 	return exitNotReached
@@ -328,8 +328,11 @@ func (p *program) oneTrack() {
 // reserve finds the way out, and takes the source ports.
 func (p *program) reserve(ctx context.Context, conn medium) error {
 	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENODEV): // a zone that the user gave
 		return fmt.Errorf("connect: %s", capital(reason(err)))
+	case err != nil:
+		return &routeError{reason(err)}
 	}
 	if route.Elsewhere != "" {
 		fmt.Fprintf(p.stderr, "Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
@@ -377,6 +380,11 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 	fmt.Fprintf(p.stderr, "%s for outgoing packets\n", quoted(device))
 	return nil
 }
+
+// A routeError says that the kernel has no way to the target: nothing can be sent.
+type routeError struct{ err error }
+
+func (e *routeError) Error() string { return "connect: " + capital(e.err) }
 
 // ownSource refuses, to users who are not root, a source address that their own connections couldn't have: the program may
 // have been lent its privilege, and with it the kernel takes any.
@@ -628,7 +636,7 @@ func (p *program) warn(t *troubles, counts trace.Counts) {
 
 // troubles collects the probes that failed on this host, to say in words what their marks mean.
 type troubles struct {
-	errs   []error
+	errs   []error // each text once
 	counts map[string]int
 }
 

@@ -374,6 +374,8 @@ func TestExitCodes(t *testing.T) {
 		{nil, 0, ""},
 		{errNotReached, 1, "Destination not reached\n"},
 		{errors.New("a\x1b[2J\nb"), 1, `a\x1b[2J\nb` + "\n"},
+		{&routeError{syscall.EINVAL}, 2, "connect: Invalid argument\n"},
+		{&trace.SendError{Probes: 1, Err: syscall.EPERM}, 2, "1 probe could not be sent: operation not permitted\n"},
 		{&trace.SendError{Probes: 20, Err: syscall.EPERM}, 2, "20 probes in a row could not be sent: operation not permitted\n"},
 		{fmt.Errorf("so: %w", &Interrupted{syscall.SIGINT}), 130, "Interrupted\n"},
 		{&Interrupted{syscall.SIGTERM}, 143, "Interrupted\n"},

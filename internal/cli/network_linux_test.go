@@ -106,7 +106,10 @@ func TestRefusals(t *testing.T) {
 	t.Run("no route", func(t *testing.T) {
 		p.Source.IP(t, "route del default")
 		t.Cleanup(func() { p.Source.Default(t, p.Links[0].A) })
-		refuses("-n -f0 --track-port -p7777 198.18.4.2", "connect: Network is unreachable\n")
+		got, want := invokeIn(t.Context(), t, p.Source, "-n -f0 --track-port -p7777 198.18.4.2"), "connect: Network is unreachable\n"
+		if got != (result{stderr: want, code: 2}) {
+			t.Errorf("%+v, want %q and exit code 2", got, want)
+		}
 	})
 }
 
@@ -173,7 +176,7 @@ func TestNotSent(t *testing.T) {
 	got := invokeIn(t.Context(), t, p.Source, "-n -q1 -m1 198.18.4.2 25")
 	want := result{" 1  <EPERM>\n", "Selected device eth0, address 198.18.1.1, port PORT for outgoing packets\n" +
 		"Tracing the path to 198.18.4.2 on TCP port 25 (smtp), 1 hops max\n" +
-		"<EPERM>: 1 probe not sent: sending: operation not permitted\nDestination not reached\n", 1}
+		"<EPERM>: 1 probe not sent: sending: operation not permitted\n1 probe could not be sent: sending: operation not permitted\n", 2}
 	if got != want {
 		t.Errorf("%+v\nwant\n%+v", got, want)
 	}

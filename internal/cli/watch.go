@@ -117,6 +117,8 @@ func (p *program) watched(ctx context.Context, conn medium) error {
 	switch {
 	case err != nil:
 		return err
+	case counts.NothingSent(): // which the user has seen for as long as he liked
+		return &trace.SendError{Probes: counts.Failed, Err: troubles.errs[len(troubles.errs)-1]}
 	case !tally.Reached():
 		return errNotReached
 	}

@@ -66,6 +66,9 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 	}
 	end := rec.End()
 	if end == nil {
+		if e.Counts.NothingSent() {
+			o.State = "not_sent"
+		}
 		return o
 	}
 	o.Address = end.Reply.From().String()

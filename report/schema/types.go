@@ -89,7 +89,7 @@ type options struct {
 
 type outcome struct {
 	Reached  bool   `json:"reached"`
-	State    string `json:"state"` // open, closed, other, echo, refused, no_answer
+	State    string `json:"state"` // open, closed, other, echo, refused, no_answer, not_sent
 	TTL      int    `json:"ttl,omitempty"`
 	Address  string `json:"address,omitempty"`
 	Mark     string `json:"mark,omitempty"` // of a refusal, the classic one
