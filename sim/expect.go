@@ -90,7 +90,7 @@ func (w *walk) walk(r *route) (h ExpectedHop, end bool) {
 		w.hide = w.hide || n.NAT.HideHops
 		t := transit{b: w.b}
 		who := []*member{}
-		if n.PerPacket {
+		if n.PerPacket || n.InTurn {
 			for i := range n.members {
 				who = append(who, &n.members[i])
 			}

@@ -67,7 +67,7 @@ type Answers struct {
 // Router is one hop of a path, or several routers side by side.
 //
 // What a packet meets, in this order: its TTL ends here (time exceeded); Rules;
-// Tracking and NAT; Set and RandomID; the link to the next node.
+// Limits; Tracking and NAT; Set and RandomID; the link to the next node.
 type Router struct {
 	// Addrs holds the router's address; several are that many routers, one of which
 	// is taken by a hash over addresses and ports, or for each packet at random.
@@ -75,6 +75,7 @@ type Router struct {
 	// None: a router that can't answer.
 	Addrs     []netip.Addr
 	PerPacket bool
+	InTurn    bool // PerPacket, not at random: each packet takes the next one
 	// Hidden routers leave the TTL alone, out and back, as inside an MPLS tunnel that doesn't propagate it: no hops.
 	Hidden bool
 
@@ -82,12 +83,19 @@ type Router struct {
 	Back Link // of the way back: Delay and Jitter are added to those of Link, the rest stands alone
 	Answers
 	Rules []Rule
-	NAT   NAT
+	Limits
+	NAT NAT
 	Tracking
 	Set      Rewrite // changes packets that are forwarded
 	Mangle           // and their TCP headers
 	RandomID bool    // gives packets that are forwarded another IP ID (IPv4)
 	Spoof    Spoof
+}
+
+// Limits are what a router forwards at the most; it drops the rest without a word.
+type Limits struct {
+	SYNs    Rate // SYNs without ACK
+	Packets Rate // all packets: a policer
 }
 
 // node is the state of a Router.
@@ -99,8 +107,10 @@ type node struct {
 	members      []member
 	lost         int
 	flows        flows
-	stateless    bool // it knows no connections, and has no rules
-	changes      bool // what it forwards, by Set or RandomID
+	syns, all    bucket // of Limits
+	turn         uint64 // how many packets have come, where they go in turn
+	stateless    bool   // what becomes of a packet doesn't depend on those before, and it has no rules
+	changes      bool   // what it forwards, by Set or RandomID
 }
 
 // member is one of the routers side by side.
@@ -137,7 +147,8 @@ func newNode(r *Router, salt, branch uint64) *node {
 	case n.ttl == 0:
 		n.ttl = routerTTL
 	}
-	n.stateless = len(r.Rules) == 0 && r.Tracking == Tracking{} && r.NAT == NAT{}
+	n.stateless = len(r.Rules) == 0 && r.Tracking == Tracking{} && r.NAT == NAT{} && r.Limits == Limits{} && !r.InTurn
+	n.syns.left, n.all.left = r.SYNs.depth(), r.Packets.depth()
 	n.changes = r.RandomID || r.Set != Rewrite{} || !r.Mangle.none()
 	n.members = make([]member, max(1, len(r.Addrs)))
 	for i, a := range r.Addrs {
@@ -154,6 +165,9 @@ func (n *node) pick(t *transit) *member {
 	width := uint64(len(n.members))
 	if width == 1 {
 		return &n.members[0]
+	}
+	if n.InTurn {
+		return &n.members[n.turn%width]
 	}
 	if n.PerPacket {
 		return &n.members[mix(t.id^n.branch)%width]
@@ -190,7 +204,7 @@ func (m *Model) atRouter(t *transit) {
 		who.Answered += m.sendAccept(t, n)
 		return
 	}
-	if !n.track(t.b) {
+	if !n.within(t.b, m.now) || !n.track(t.b) {
 		who.Dropped++
 		m.free.push(t)
 		return
@@ -201,6 +215,7 @@ func (m *Model) atRouter(t *transit) {
 // visit takes down that a packet comes to a router.
 func (m *Model) visit(t *transit, n *node, at time.Duration) *member {
 	who := n.pick(t)
+	n.turn++
 	who.Arrived++
 	if tcpFlags(t.b).Has(packet.RST) {
 		who.Resets++
@@ -209,6 +224,15 @@ func (m *Model) visit(t *transit, n *node, at time.Duration) *member {
 		m.Watch(Arrival{At: at, Path: t.route.path.index, Hop: t.hop + 1, Addr: who.Addr, Packet: t.b})
 	}
 	return who
+}
+
+// within takes a packet to be forwarded off the limits, and reports false where it
+// is above one of them.
+func (n *node) within(b []byte, now time.Duration) bool {
+	if n.SYNs.Every > 0 && opens(b) && !n.syns.take(n.SYNs, now) {
+		return false
+	}
+	return n.Packets.Every == 0 || n.all.take(n.Packets, now)
 }
 
 // passes tells whether the router only passes a packet on, whenever that may be.

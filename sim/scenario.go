@@ -60,6 +60,9 @@ func (p *Path) validate() error {
 	if !p.Target.Addr.IsValid() || badAddr(p.Target.Addr, v4) {
 		return errors.New("not an address of a target")
 	}
+	if d := p.Target.Pause; d < 0 || d > time.Hour {
+		return errors.New("pause out of range")
+	}
 	if err := errors.Join(p.Target.Link.validate(), p.Target.Back.validate(), validateRules(p.Target.Rules)); err != nil {
 		return err
 	}
@@ -107,7 +110,7 @@ func (r *Router) validate(v4 bool) error {
 		return err
 	}
 	switch {
-	case r.Rate.bad() || r.SourceRate.bad():
+	case r.Rate.bad() || r.SourceRate.bad() || r.SYNs.bad() || r.Packets.bad():
 		return errors.New("rate out of range")
 	case r.Detour < 0 || r.Detour > 254:
 		return errors.New("detour out of range")

@@ -25,6 +25,7 @@ type Target struct {
 	// told otherwise.
 	NoECN, NoOptions bool
 	NoEcho           bool // it answers no echo request
+	Defence
 }
 
 // State says how a port behaves.
@@ -44,11 +45,12 @@ type target struct {
 	ttl      uint8
 	firewall *node // answers for its Rules
 	conns    map[tuple]*conn
+	clients  map[tuple]*client // of its Defence
 	truth    TargetTruth
 }
 
 func newTarget(spec *Target, salt uint64) *target {
-	g := &target{Target: spec, salt: mix(salt ^ 4), ttl: spec.TTL, conns: map[tuple]*conn{}}
+	g := &target{Target: spec, salt: mix(salt ^ 4), ttl: spec.TTL, conns: map[tuple]*conn{}, clients: map[tuple]*client{}}
 	if g.ttl == 0 {
 		g.ttl = hostTTL
 	}
@@ -120,6 +122,7 @@ func (m *Model) answerTCP(t *transit, g *target) {
 	c := g.conns[name]
 	switch {
 	case state == Filtered:
+	case !g.admit(m, t):
 	case state == Closed:
 		m.refuseAt(t, g)
 	case c != nil:
@@ -131,6 +134,8 @@ func (m *Model) answerTCP(t *transit, g *target) {
 		c.receive(m, t, state)
 	case tcp.Flags.Has(packet.ACK):
 		m.refuseAt(t, g)
+	case tcp.Flags&(packet.SYN|packet.RST|packet.FIN) == packet.SYN && (g.Cookies || g.Changing):
+		m.answerByCookie(t, g, name)
 	case tcp.Flags&(packet.SYN|packet.RST|packet.FIN) == packet.SYN:
 		c = g.newConn(t, name)
 		c.agree(&m.reply)

@@ -40,10 +40,14 @@ import (
 //
 //	pass drop reset accept reject=CODE pass=WHAT drop=WHAT reset=WHAT accept=WHAT reject=CODE:WHAT
 //
+// Limits, of routers: one packet each D, N at once:
+//
+//	syn-limit=D/N packet-limit=D/N
+//
 // Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
 // ttl or label; ADDRPORT an address, a port (:80), or both:
 //
-//	per-packet hidden set-FIELD=VALUE random-id
+//	per-packet in-turn hidden set-FIELD=VALUE random-id
 //	set-mss=N (or less) set-window=N no-option=KIND,... clear-flags=N
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote hide-hops
 //	stateful one-isn random-isn
@@ -53,6 +57,10 @@ import (
 //
 //	open closed filtered challenge open=N,... closed=N,... filtered=N,... challenge=N,...
 //	real no-ecn no-options no-echo
+//
+// and what protects them ([Defence]):
+//
+//	by-source drop-first pause=D pause-always bad-ack cookies changing-cookies
 //
 // [Scenario.String] writes this form. Errors wrap [ErrScenario].
 func Parse(text string) (Scenario, error) {

@@ -26,7 +26,7 @@ type Member struct {
 	Arrived  int // packets that got there
 	Resets   int // of these: TCP resets, as the host's kernel sends them
 	Expired  int // whose TTL ended there
-	Dropped  int // by its rules or its connection table
+	Dropped  int // by its rules, its limits or its connection table
 	Answered int // ICMP errors and resets it sent
 	Limited  int // errors it did not send for its rate limit
 }
@@ -82,7 +82,7 @@ func (m *Model) Route(b []byte) ([]netip.Addr, error) {
 	var hops []netip.Addr
 	for _, n := range p.routeAt(m.now).nodes {
 		addr := netip.Addr{}
-		if !n.PerPacket || len(n.members) == 1 {
+		if !n.PerPacket && !n.InTurn || len(n.members) == 1 {
 			addr = n.pick(&t).Addr
 		}
 		if !n.Hidden {

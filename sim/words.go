@@ -310,6 +310,7 @@ func (r Rule) String() string {
 var routerWords = slices.Concat(
 	[]word[Router]{
 		flag("per-packet", func(r *Router) *bool { return &r.PerPacket }),
+		flag("in-turn", func(r *Router) *bool { return &r.InTurn }),
 		flag("hidden", func(r *Router) *bool { return &r.Hidden }),
 	},
 	linkWords("", func(r *Router) *Link { return &r.Link }),
@@ -379,6 +380,10 @@ var routerWords = slices.Concat(
 		count("ext-cut", func(r *Router) *int { return &r.Extensions.Cut }),
 	},
 	ruleWords(func(r *Router) *[]Rule { return &r.Rules }),
+	[]word[Router]{
+		rate("syn-limit", func(r *Router) *Rate { return &r.SYNs }),
+		rate("packet-limit", func(r *Router) *Rate { return &r.Packets }),
+	},
 	rewriteWords("set-", func(r *Router) *Rewrite { return &r.Set }),
 	[]word[Router]{
 		number("set-mss", 16, func(r *Router) *uint16 { return &r.Mangle.MSS }),
@@ -423,6 +428,13 @@ var targetWords = slices.Concat(
 		flag("no-ecn", func(t *Target) *bool { return &t.NoECN }),
 		flag("no-options", func(t *Target) *bool { return &t.NoOptions }),
 		flag("no-echo", func(t *Target) *bool { return &t.NoEcho }),
+		flag("by-source", func(t *Target) *bool { return &t.BySource }),
+		flag("drop-first", func(t *Target) *bool { return &t.DropFirst }),
+		duration("pause", func(t *Target) *time.Duration { return &t.Pause }),
+		flag("pause-always", func(t *Target) *bool { return &t.Always }),
+		flag("bad-ack", func(t *Target) *bool { return &t.BadACK }),
+		flag("cookies", func(t *Target) *bool { return &t.Cookies }),
+		flag("changing-cookies", func(t *Target) *bool { return &t.Changing }),
 	},
 	ruleWords(func(t *Target) *[]Rule { return &t.Rules }),
 )
