@@ -83,6 +83,7 @@ type flight struct {
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
 	recv     time.Time // of its answer, late or not
 	byTarget bool      // it was answered, and by the target
+	notices  *notices  // nil: none yet
 }
 
 func (f *flight) result(fate Fate) Result {
@@ -95,6 +96,7 @@ type matcher struct {
 	ports   map[uint16][]*flow
 	flights map[packet.Key]*flight
 	targets map[netip.AddrPort]*distance
+	noticed int // notices of these flights that were handed on
 }
 
 func newMatcher(o *Options) *matcher {
@@ -136,6 +138,9 @@ func (m *matcher) forget(f *flight) {
 		return
 	}
 	delete(m.flights, f.key)
+	if f.notices != nil {
+		m.noticed -= f.notices.all
+	}
 	fl := f.flow
 	if i := slices.Index(fl.flights, f); i == 0 { // mostly it is the oldest, of thousands where rounds go on
 		fl.flights[0] = nil

@@ -17,6 +17,7 @@ const (
 	Failed               // it never left, or never left the first link: Err says why. A local matter, not the network's loss
 	Unknown              // whether it was answered can't be told (withdrawn, interrupted, the program was stopped): not loss
 
+	// Notices. Of one probe only the first few are told, see Counts.Repeats.
 	Late      // Reply answers a probe that was lost or withdrawn before
 	Duplicate // Reply answers a probe that was answered before
 	Shared    // Reply is the target's and fits several probes, of which Probe is the one with the lowest TTL
@@ -90,6 +91,7 @@ type Counts struct {
 	Sent        int // probes that left
 	Late        int // answers after the wait
 	Duplicates  int // second and further answers to one probe
+	Repeats     int // notices beyond the first few of a probe, which are handed to nobody; the late and second ones count there too
 	NearMisses  int // right addresses and ports, wrong sequence or acknowledgement number: forged, or rewritten on the way
 	BadChecksum int // fitting answers whose checksum was wrong
 	Unrelated   int // everything else that was no answer of ours
@@ -141,6 +143,7 @@ type Event struct {
 	Reply   *packet.Reply
 	Packet  []byte // received, from its IP header on
 	Verdict Verdict
+	Repeat  bool  // one of the many answers to one probe that no Result tells of (Counts.Repeats)
 	Err     error // sending failed, or the packet could not be read
 }
 

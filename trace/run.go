@@ -454,16 +454,13 @@ func (e *engine) receive(d delivery) {
 	if f := got.flight; f != nil {
 		ev.Probe, ev.N, ev.Sent = &f.probe, f.n, f.sent
 	}
-	e.observe(ev)
-	fate := got.verdict.fate()
-	if fate == Pending || got.flight == nil {
-		return
+	fate, f := got.verdict.fate(), got.flight
+	if ev.Repeat = f != nil && fate > Unknown && e.m.repeats(f, fate, r, got.evidence); ev.Repeat {
+		e.counts.Repeats++
 	}
-	f := got.flight
-	res := f.result(fate)
-	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
-	if _, ok := e.conn.(Voucher); ok {
-		res.Reply.Quote, res.Evidence = packet.Quote{}, ByKernel
+	e.observe(ev)
+	if fate == Pending || f == nil {
+		return
 	}
 	if r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
 		// Our own kernel speaks: the neighbour didn't resolve. A local matter, not a hop.
@@ -474,6 +471,14 @@ func (e *engine) receive(d delivery) {
 	}
 	e.heard = now
 	e.m.settle(got, r, d.at)
+	if ev.Repeat {
+		return
+	}
+	res := f.result(fate)
+	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
+	if _, ok := e.conn.(Voucher); ok {
+		res.Reply.Quote, res.Evidence = packet.Quote{}, ByKernel
+	}
 	if fate != Answered {
 		e.counts.left++
 		e.plan.Learn(now, res)

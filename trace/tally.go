@@ -28,7 +28,7 @@ type HopTally struct {
 	Failed   int // those that never left this host: no loss
 	Unknown  int // those of which it can't be told: no loss
 
-	Late, Duplicates int // answers after the wait, second answers
+	Late, Duplicates int // answers after the wait, second answers; of each probe the first few
 
 	Last, Best, Worst time.Duration // round-trip times
 	mean, squares     float64       // Welford's, in ns

@@ -9,13 +9,25 @@ import (
 	"tcptraceroute/trace"
 )
 
+// mostIgnored is how many packets of a verdict are shown that were no answers: a flood shall fill nobody's disk.
+const mostIgnored = 200
+
 // debug writes a line for each packet sent and received; of a connection only what is known of it.
 func debug(w io.Writer, connecting bool) func(trace.Event) {
 	probeText, replyText := probeText, replyText
 	if connecting {
 		probeText, replyText = connectionText, toldText
 	}
+	ignored := make(map[trace.Verdict]int)
 	return func(e trace.Event) {
+		if received := e.Packet != nil; received && e.Verdict != trace.Believed {
+			if ignored[e.Verdict]++; ignored[e.Verdict] > mostIgnored {
+				if ignored[e.Verdict] == mostIgnored+1 {
+					fmt.Fprintf(w, "debug: ignored: %s: more of these are not shown\n", e.Verdict)
+				}
+				return
+			}
+		}
 		switch {
 		case e.Reply == nil && e.Probe != nil && e.Err != nil:
 			fmt.Fprintf(w, "debug: not sent: ttl %d %s: %s\n", e.Probe.TTL, probeText(e.Probe), quoted(e.Err.Error()))

@@ -129,10 +129,10 @@ func (c *Writer) flush() error {
 }
 
 // Of is the packet of an event, as it was on the wire: a probe that was sent, or a packet that answers one. ok is false for
-// all else: what this host could not send, and what has nothing to do with us or was not believed. It keeps nothing of
-// the event.
+// all else: what this host could not send, what has nothing to do with us or was not believed, and what answers a probe once
+// more that was answered many times. It keeps nothing of the event.
 func Of(e trace.Event) (p Packet, ok bool) {
-	if e.Probe == nil || e.Err != nil {
+	if e.Probe == nil || e.Err != nil || e.Repeat || e.Reply != nil && !e.Verdict.Authentic() {
 		return Packet{}, false
 	}
 	p = Packet{At: e.Time, Comment: comment(&e)}
@@ -142,7 +142,7 @@ func Of(e trace.Event) (p Packet, ok bool) {
 		return p, err == nil
 	}
 	p.Data = append(p.Data, e.Packet...)
-	return p, e.Verdict.Authentic()
+	return p, true
 }
 
 // comment says what a packet was to the trace.

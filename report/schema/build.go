@@ -171,7 +171,7 @@ func findingsOf(run *report.Run) []finding {
 
 func totalsOf(rec *report.Record, c trace.Counts) totals {
 	t := totals{
-		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, NearMisses: c.NearMisses, BadChecksums: c.BadChecksum,
+		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, Repeats: c.Repeats, NearMisses: c.NearMisses, BadChecksums: c.BadChecksum,
 		Unrelated: c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere,
 	}
 	for e := range rec.Entries() {

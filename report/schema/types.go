@@ -284,6 +284,7 @@ type totals struct {
 	Sent         int `json:"sent"`
 	Late         int `json:"late"`
 	Duplicates   int `json:"duplicates"`
+	Repeats      int `json:"repeats"`
 	NearMisses   int `json:"near_misses"`
 	BadChecksums int `json:"bad_checksums"`
 	Unrelated    int `json:"unrelated"`
