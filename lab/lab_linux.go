@@ -290,3 +290,19 @@ func (h *Host) limited() (int64, error) {
 	c, err := h.counters()
 	return c["IcmpOutRateLimitGlobal"] + c["IcmpOutRateLimitHost"] + c["Icmp6OutRateLimitHost"], err
 }
+
+// DefaultLimits gives the host the limits on ICMP that the kernel has by itself, until t ends: of errors to one destination,
+// six at once and then one in a second.
+func (h *Host) DefaultLimits(t testing.TB) {
+	t.Helper()
+	h.lab.AllowRateLimits()
+	for _, s := range []struct{ key, value string }{
+		{"net.ipv4.icmp_ratelimit", "1000"},
+		{"net.ipv4.icmp_ratemask", "6168"},
+		{"net.ipv4.icmp_msgs_per_sec", "1000"},
+		{"net.ipv4.icmp_msgs_burst", "50"},
+		{"net.ipv6.icmp.ratelimit", "1000"},
+	} {
+		h.Sysctl(t, s.key, s.value)
+	}
+}

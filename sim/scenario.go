@@ -118,6 +118,8 @@ func (r *Router) validate(v4 bool) error {
 		return errors.New("slow out of range")
 	case r.Quote < QuoteMinimum || r.Quote > 0xffff:
 		return errors.New("quote out of range")
+	case r.Unresolved < 0 || r.Unresolved > time.Hour:
+		return errors.New("unresolved out of range")
 	case r.Spoof.Every < 0 || r.Spoof.For < 0:
 		return errors.New("spoof out of range")
 	case x.Cut < 0 || x.Cut > 0xffff:

@@ -50,7 +50,7 @@ import (
 //	per-packet in-turn hidden set-FIELD=VALUE random-id
 //	set-mss=N (or less) set-window=N no-option=KIND,... clear-flags=N
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote hide-hops
-//	stateful one-isn random-isn
+//	stateful one-isn random-isn unresolved=D
 //	spoof=D/D (one each, for)
 //
 // Of targets, the state of all ports and that of some:

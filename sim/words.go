@@ -400,6 +400,7 @@ var routerWords = slices.Concat(
 		flag("stateful", func(r *Router) *bool { return &r.Stateful }),
 		flag("one-isn", func(r *Router) *bool { return &r.OneISN }),
 		flag("random-isn", func(r *Router) *bool { return &r.RandomISN }),
+		duration("unresolved", func(r *Router) *time.Duration { return &r.Unresolved }),
 		value("spoof", func(r *Router) *Spoof { return &r.Spoof },
 			func(s string) (sp Spoof, err error) {
 				every, total, _ := strings.Cut(s, "/")

@@ -90,6 +90,7 @@ const (
 	doGiveUp
 	doWithdraw
 	doPass
+	doExtend
 )
 
 // ends reports whether the move is a consequence of no answer's having come.
@@ -101,6 +102,9 @@ func Send(p packet.Probe) Move { return Move{do: doSend, probe: p} }
 // SendAlone is Send where the network rewrites what tells the probes of a flow apart. From now on an ICMP error that names
 // the flow and no probe counts for the only probe it can be meant for. The plan sees to it that there is only one.
 func SendAlone(p packet.Probe) Move { return Move{do: doSend, probe: p, alone: true} }
+
+// Extend lets a probe wait longer than Options.Wait, until t: an answer that comes until then is in time.
+func Extend(k packet.Key, t time.Time) Move { return Move{do: doExtend, key: k, until: t} }
 
 // SendVouched is Send of a probe that may be answered by the target, after others of the flow with lower TTLs: of those the plan
 // has made sure in another way that the target doesn't answer them. So an answer that comes later than any before for them, and in

@@ -58,6 +58,10 @@ func (t *Trace) Add(r Result) {
 			t.last = min(t.last, ttl)
 		}
 	case Late, Duplicate:
+		if r.Fate == Late && r.Refused() && h.refuse(r) {
+			t.last = min(t.last, ttl)
+			return
+		}
 		h.Extra = append(h.Extra, r)
 	case Shared:
 		if t.shared == nil {
@@ -65,6 +69,21 @@ func (t *Trace) Add(r Result) {
 			t.shared = &shared
 		}
 	}
+}
+
+// refuse puts a refusal that came late in the place of the silence that it ends, if nobody else has answered at the hop: it is
+// why nothing is heard from here on. It reports whether it did.
+func (h *Hop) refuse(r Result) bool {
+	if slices.ContainsFunc(h.Probes, func(p Result) bool { return p.Fate == Answered && !p.Refused() }) {
+		return false
+	}
+	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Fate == Lost })
+	if i < 0 {
+		return false
+	}
+	r.Fate = Answered
+	h.Probes[i] = r
+	return true
 }
 
 // Scout reports whether a result is of a scout by one of SparePorts, or of the witness (see Path): it belongs to no hop unless the target has answered it,

@@ -80,6 +80,7 @@ type flight struct {
 	fate     Fate
 	passed   bool
 	vouched  bool      // see SendVouched
+	until    time.Time // it waits so long, see Extend; zero: as long as others
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
 	recv     time.Time // of its answer, late or not
 	byTarget bool      // it was answered, and by the target

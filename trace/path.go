@@ -49,6 +49,8 @@ type Path struct {
 	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
 
+	lingering time.Time // when the wait for a probe was extended last
+
 	scouting
 	mixed    bool // the target has answered one of several probes, and none that was told since
 	wary     bool // that has happened, so those that may get to the target and those before it are not in flight together
@@ -86,6 +88,7 @@ type hop struct {
 	answered bool
 	silent   bool // one probe waited its whole time in vain
 	rtt      time.Duration
+	first    time.Time     // when it was asked first
 	last     time.Time     // when it was asked last
 	best     time.Duration // the shortest
 	vain     int           // how often in vain, since it last answered
@@ -104,6 +107,7 @@ type ask struct {
 	missing bool      // a scout that should have been answered by now
 	doubted bool      // an answer that came, and was not taken for its, may have been
 	until   time.Time // it is not withdrawn before
+	lingers bool      // see linger
 	under   bool      // it may have got no answer because one was sent further before it
 }
 
@@ -244,6 +248,9 @@ func (p *Path) overdue(now time.Time) (when time.Time, move Move) {
 	for _, a := range p.pending {
 		due, move := p.deadline(a)
 		if !due.IsZero() && !now.Before(due) {
+			if move.do == doExtend {
+				p.linger(now, a.key)
+			}
 			return due, move
 		}
 		when = sooner(when, due)
@@ -461,10 +468,7 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 		t = max(t, a.until.Sub(a.sent))
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
-	if t := p.patience(a); t < p.o.Wait {
-		return a.sent.Add(t), GiveUp(a.key)
-	}
-	return time.Time{}, Move{} // that it has waited its whole time, the engine knows by itself
+	return p.ending(a)
 }
 
 // wanting reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
@@ -586,10 +590,8 @@ func (p *Path) over() time.Time {
 	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() {
 		return time.Time{}
 	}
-	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
-		if p.hop(ttl).asked < p.wanted(ttl) {
-			return time.Time{}
-		}
+	if p.unasked() {
+		return time.Time{}
 	}
 	end := p.pending[0].sent
 	for _, a := range p.pending {
@@ -601,6 +603,9 @@ func (p *Path) over() time.Time {
 			return time.Time{}
 		}
 		end = later(end, a.sent.Add(t))
+		if a.lingers {
+			end = later(end, p.resolved(a))
+		}
 	}
 	return end
 }
@@ -701,6 +706,9 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 	a.again = h.asked > 1
 	h.asked++
 	h.last = now
+	if h.first.IsZero() {
+		h.first = now
+	}
 	p.soon = now.Add(p.spacing(h))
 	return p.send(probe, a)
 }
@@ -901,7 +909,7 @@ func (p *Path) settle(now time.Time, r Result) {
 
 // hear takes in what an answer says of the path and of the times.
 func (p *Path) hear(now time.Time, r Result) {
-	ttl, rtt := int(r.Probe.TTL), r.RTT()
+	ttl, rtt := int(r.Probe.TTL), p.roundTrip(r)
 	if r.FromTarget() {
 		p.hearTarget(now, r)
 	}
@@ -938,6 +946,9 @@ func (p *Path) hear(now time.Time, r Result) {
 		}
 	case r.FromTarget():
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
+	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
+		p.limit = min(p.limit, ttl)
+		p.rounds.end = later(p.rounds.end, r.Sent)
 	}
 }
 

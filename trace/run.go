@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,8 +127,9 @@ type engine struct {
 	sentN  int
 	heard  time.Time // when something was last believed
 
-	inFlight queue // in order of sending: the wait is the same for all
-	done     queue // those with an outcome, to be forgotten
+	inFlight queue     // in order of sending: the wait is the same for all
+	extended []*flight // those that wait longer, see Extend
+	done     queue     // those with an outcome, to be forgotten
 	pending  int
 
 	failed      error // the last send error, and how many like it in a row
@@ -211,13 +213,7 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 			}
 			return nil
 		}
-		if f := e.inFlight.first(); f != nil {
-			due := later(f.sent.Add(e.o.Wait), e.graceOver)
-			if !now.Before(due) {
-				due = now.Add(backlogPause) // what came in before is not read yet
-			}
-			wake = sooner(wake, due)
-		}
+		wake = sooner(wake, e.nextEnd(now))
 		now = e.tick()
 		pause := time.Hour
 		if !wake.IsZero() {
@@ -238,6 +234,23 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// nextEnd is when the wait for a probe ends; zero: never.
+func (e *engine) nextEnd(now time.Time) (due time.Time) {
+	if f := e.inFlight.first(); f != nil {
+		due = f.sent.Add(e.o.Wait)
+	}
+	for _, f := range e.extended {
+		due = sooner(due, f.until)
+	}
+	if due.IsZero() {
+		return due
+	}
+	if due = later(due, e.graceOver); !now.Before(due) {
+		due = now.Add(backlogPause) // what came in before is not read yet
+	}
+	return due
 }
 
 // tick reads the clock, and notices when the program was stopped since it was last read.
@@ -301,6 +314,10 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		case doPass:
 			if f := e.m.flights[mv.key]; f != nil {
 				f.passed = true
+			}
+		case doExtend:
+			if f := e.m.flights[mv.key]; f != nil {
+				f.until = mv.until
 			}
 		}
 	}
@@ -384,15 +401,32 @@ func (e *engine) expire(now time.Time, in *inbox) (any bool) {
 			if now.Before(due) || now.Before(e.graceOver) || !e.readUpTo(due, in) {
 				break
 			}
-			e.close(now, f, e.verdictOnSilence(f, due))
-			any = true
+			if f.until.After(due) {
+				e.extended = append(e.extended, f)
+			} else {
+				e.close(now, f, e.verdictOnSilence(f, due))
+				any = true
+			}
 		}
 		e.inFlight.pop()
 	}
+	any = e.expireExtended(now, in) || any
 	for f := e.done.first(); f != nil && now.Sub(f.sent) > e.o.Memory; f = e.done.first() {
 		e.m.forget(f)
 		e.done.pop()
 	}
+	return any
+}
+
+// expireExtended is expire for the probes that wait longer than others.
+func (e *engine) expireExtended(now time.Time, in *inbox) (any bool) {
+	e.extended = slices.DeleteFunc(e.extended, func(f *flight) bool {
+		if f.fate == Pending && !now.Before(later(f.until, e.graceOver)) && e.readUpTo(f.until, in) {
+			e.close(now, f, e.verdictOnSilence(f, f.until))
+			any = true
+		}
+		return f.fate != Pending
+	})
 	return any
 }
 
@@ -412,6 +446,11 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 
 // abandon ends the run: what is in flight stays unknown.
 func (e *engine) abandon(now time.Time) {
+	for _, f := range e.extended {
+		if f.fate == Pending {
+			e.close(now, f, f.result(Unknown))
+		}
+	}
 	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
 		if f.fate == Pending {
 			e.close(now, f, f.result(Unknown))
@@ -446,7 +485,7 @@ func (e *engine) receive(d delivery) {
 		return
 	}
 	got := e.judge(r, d.at)
-	if got.verdict == Believed && d.at.Sub(got.flight.sent) > e.o.Wait {
+	if f := got.flight; got.verdict == Believed && d.at.Sub(f.sent) > e.o.Wait && d.at.After(f.until) {
 		got.verdict = IsLate
 	}
 	e.count(got.verdict)

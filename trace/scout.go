@@ -28,16 +28,17 @@ const (
 
 // scouting is what a plan has its scouts for, and knows by them.
 type scouting struct {
-	own     scout
-	aim     int      // how many answers to others are of use
-	ports   []uint16 // of those that may still be sent
-	tried   int      // how many were sent
-	credit  int      // answers of the target to any
-	guess   int      // the TTL that gets to the target, and none below it does; 0: no guess
-	step    int      // how much the guess goes up when it turns out too low; 0: there was none yet
-	back    int      // how many hops the answer that it is from has come
-	skew    int      // how much longer the way back is than the way out, by the furthest router that answered
-	vouched int      // up to this TTL a probe by another port did not get to the target; see witnessDue
+	own        scout
+	aim        int       // how many answers to others are of use
+	ports      []uint16  // of those that may still be sent
+	tried      int       // how many were sent
+	credit     int       // answers of the target to any
+	guess      int       // the TTL that gets to the target, and none below it does; 0: no guess
+	step       int       // how much the guess goes up when it turns out too low; 0: there was none yet
+	back       int       // how many hops the answer that it is from has come
+	skew       int       // how much longer the way back is than the way out, by the furthest router that answered
+	firstScout time.Time // when the first was sent by a port of its own
+	vouched    int       // up to this TTL a probe by another port did not get to the target; see witnessDue
 }
 
 // scouts is how many scouts are sent at once, where a hop is asked that often or more: the second is there for the first to
@@ -92,6 +93,9 @@ func (p *Path) sendSpare(ttl int, now time.Time) Move {
 	p.by(&probe, p.ports[0])
 	p.ports = p.ports[1:]
 	p.soon = now.Add(p.o.Spacing)
+	if p.firstScout.IsZero() {
+		p.firstScout = now
+	}
 	return p.send(probe, &ask{ttl: ttl, sent: now, scout: ttl == p.o.MaxTTL, spare: true})
 }
 
@@ -192,7 +196,7 @@ func (p *Path) nearest(ttl int) int {
 
 // horizon is the last TTL that may be asked now, and when that changes by itself.
 func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
-	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout })
+	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout && !a.lingers })
 	switch {
 	case p.guess > 0:
 		return p.guess, until
