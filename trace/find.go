@@ -19,7 +19,7 @@ func Find(ctx context.Context, conn Conn, o PathOptions) (*Trace, error) {
 		return nil, err
 	}
 	found := NewTrace(o)
-	run := Options{Wait: o.Wait}
+	run := Options{Wait: o.RunWait()}
 	if f, ok := conn.(interface{ Fault(packet.Probe) error }); ok {
 		run.Fault = f.Fault
 	}

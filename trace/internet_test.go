@@ -18,6 +18,7 @@ import (
 var (
 	internetPaths   = flag.Int("paths", 200, "how many paths of the simulated Internet to trace")
 	internetSeed    = flag.Uint64("internet", 1, "the seed of the simulated Internet")
+	internetWait    = flag.Duration("wait", 0, "how long a probe may be answered; 0: the default")
 	internetPatient = flag.Bool("patient", false, "every probe waits its whole time")
 )
 
@@ -43,7 +44,7 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) t
 		o := trace.PathOptions{
 			Target:     netip.AddrPortFrom(p.Target.Addr, sim.InternetPort),
 			Source:     netip.AddrPortFrom(sim.InternetHosts4.Addr().Next(), 40000),
-			SparePorts: []uint16{40001, 40002, 40003, 40004}, Patient: *internetPatient, Rand: rand.New(rand.NewPCG(seed, 9)),
+			SparePorts: []uint16{40001, 40002, 40003, 40004}, Wait: *internetWait, Patient: *internetPatient, Rand: rand.New(rand.NewPCG(seed, 9)),
 		}
 		if p.Target.Addr.Is6() {
 			o.Source = netip.AddrPortFrom(sim.InternetHosts6.Addr().Next(), 40000)
@@ -58,7 +59,7 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) t
 		if over != nil {
 			conn = over(c)
 		}
-		if _, err := trace.Run(t.Context(), conn, plan, trace.Options{}, folded.Add); err != nil {
+		if _, err := trace.Run(t.Context(), conn, plan, trace.Options{Wait: o.RunWait()}, folded.Add); err != nil {
 			t.Fatal(err)
 		}
 		v.took = time.Since(start)

@@ -21,7 +21,7 @@ type PathOptions struct {
 	MaxTTL   int           // FirstTTL to 255; default 30
 	Queries  int           // probes a hop, 1 or more; default 3
 	Parallel int           // how many probes may be in flight, 1 or more; default 48. 1: one after the other, hop by hop
-	Wait     time.Duration // how long a probe may be answered, 1 s or more; default 3 s
+	Wait     time.Duration // how long a probe may be answered, LeastWait or more; default 3 s
 	Patient  bool          // every probe waits its whole Wait; else see patience
 	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
@@ -56,6 +56,18 @@ const (
 	DefaultParallel = 48
 	DefaultSpacing  = 250 * time.Microsecond
 )
+
+// LeastWait is the least that Wait may be.
+const LeastWait = 500 * time.Millisecond
+
+// RunWait is how long the engine has to wait in a run of this path, its [Options.Wait]. A Wait of less than a second ends
+// a probe sooner, but an answer that is later than that would be taken for another probe's if the probe were forgotten.
+func (o PathOptions) RunWait() time.Duration {
+	if o.Wait == 0 {
+		return defaultWait
+	}
+	return max(o.Wait, time.Second)
+}
 
 // Probes is how many probes a path takes at the most, those not counted that are sent past the target.
 func (o PathOptions) Probes() int {
@@ -111,7 +123,7 @@ func (o PathOptions) Validate() error {
 		return fmt.Errorf("Minimum TTL (%d) must be less than maximum TTL (%d)", d.FirstTTL, d.MaxTTL)
 	case d.Queries < 1:
 		return errors.New("Number of queries must be at least 1")
-	case d.Wait < time.Second:
+	case d.Wait < LeastWait:
 		return errors.New("Timeout must be at least 1")
 	case d.Parallel < 1:
 		return errors.New("Number of parallel probes must be at least 1")

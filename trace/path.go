@@ -32,8 +32,9 @@ import (
 //
 // With Parallel 1 everything is asked one after the other, hop by hop, each probe waiting its whole time: the old way.
 type Path struct {
-	o   PathOptions
-	rng *rand.Rand
+	o     PathOptions
+	whole time.Duration // how long a probe waits at the most; o.Wait is how long its answer is told from others'
+	rng   *rand.Rand
 
 	seq, ack uint32
 	labels   uint64          // IPv6: what flow labels are made of; 0: all are 0
@@ -196,7 +197,8 @@ func NewPath(o PathOptions) (*Path, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	p := &Path{o: o, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
+	p := &Path{o: o, whole: o.Wait, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
+	p.o.Wait = o.RunWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.seq = p.rng.Uint32()
 	p.tag = 1 + p.rng.Uint32N(1<<31)
@@ -310,9 +312,9 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	}
 	window := p.o.Parallel
 	for _, a := range p.pending {
-		wait := slow
+		wait := min(slow, p.whole/2) // before it is lost
 		if t := p.haste(a); t > 0 {
-			wait = min(t, slow)
+			wait = min(t, wait)
 		}
 		if free := a.sent.Add(wait); now.Before(free) {
 			window--
@@ -566,7 +568,7 @@ func settled(rtt time.Duration) time.Duration { return settleFactor*rtt + settle
 //     its whole time in vain, it waits leastPatience: the silence was given its chance once.
 func (p *Path) patience(a *ask) time.Duration {
 	if p.o.Patient || p.o.Parallel == 1 {
-		return p.o.Wait
+		return p.most()
 	}
 	var slowest time.Duration
 	last := a.ttl // that answered, from this hop on
@@ -576,12 +578,21 @@ func (p *Path) patience(a *ask) time.Duration {
 		}
 	}
 	if last == a.ttl && !p.silent(a.ttl) {
-		return p.o.Wait
+		return p.most()
 	}
 	if last == a.ttl {
-		return min(p.longest(), p.o.Wait)
+		return min(p.longest(), p.most())
 	}
-	return min(max(patienceFactor*slowest, leastPatience), p.o.Wait)
+	return min(max(patienceFactor*slowest, leastPatience), p.most())
+}
+
+// most is how long a probe waits at the most. Where probes can't be told apart for certain, a late answer would be taken for
+// another probe's: there a wait of less than a second is not for the user to choose.
+func (p *Path) most() time.Duration {
+	if p.rewritten > 0 || p.untagged || p.single || p.confused || p.wary {
+		return p.o.Wait
+	}
+	return p.whole
 }
 
 // over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done; zero:
@@ -876,7 +887,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		}
 	case Lost:
 		h.vain++
-		h.silent = h.silent || now.Sub(a.sent) >= p.o.Wait
+		h.silent = h.silent || now.Sub(a.sent) >= p.whole
 		if ttl == p.guess && !h.answered && h.asked >= p.wanted(ttl) {
 			p.guess = 0 // nothing is there; it may be farther
 		}

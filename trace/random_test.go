@@ -348,10 +348,7 @@ var (
 
 // limit is how long a trace may take: that of one probe after the other, all in vain, and some of them anew.
 func (n *network) limit() time.Duration {
-	wait := n.path.Wait
-	if wait == 0 {
-		wait = 3 * time.Second
-	}
+	wait := n.path.RunWait()
 	for hop := range len(n.path0().Routers) + 1 {
 		wait = max(wait, 2*n.round(hop+1).most+20*time.Millisecond)
 	}
@@ -386,7 +383,7 @@ func (n *network) trace(t *testing.T) *outcome {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.run.Wait = n.path.Wait
+		n.run.Wait = n.path.RunWait()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		over := time.AfterFunc(n.limit(), func() { cancel(errEndless) })
@@ -657,6 +654,23 @@ func TestRandomNetworks(t *testing.T) {
 					t.Errorf("the same network again: %s, and before: %s", got, want)
 				}
 			}
+			if t.Failed() {
+				n.dump(t, o)
+				t.Errorf("%v", n)
+			}
+		})
+	}
+}
+
+// Waits of less than a second end probes sooner, and show nothing that is wrong.
+func TestRandomNetworksShortWait(t *testing.T) {
+	t.Parallel()
+	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
+		n := randomNetwork(seed)
+		n.path.Wait, n.path.Patient = trace.LeastWait+time.Duration(seed%5)*100*time.Millisecond, true
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			o := n.trace(t)
+			n.check(t, o)
 			if t.Failed() {
 				n.dump(t, o)
 				t.Errorf("%v", n)

@@ -15,7 +15,8 @@ import (
 // MaxTTL: most targets answer it. Without that a target behind a long link would answer the probe before the one that is in
 // flight, for which a kernel sends its SYN again at once.
 type Serial struct {
-	path    *Path // makes the probes
+	path    *Path         // makes the probes
+	whole   time.Duration // how long a probe waits at the most
 	o       PathOptions
 	hops    []serialHop
 	pending []serialProbe
@@ -70,6 +71,7 @@ func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 	}
 	s := &Serial{path: p, o: p.o, limit: p.o.MaxTTL, known: p.o.FirstTTL - 1}
 	s.o.Wait = min(s.o.Wait, most)
+	s.whole = min(p.whole, most)
 	s.hops = make([]serialHop, p.o.MaxTTL-p.o.FirstTTL+1)
 	s.free = append(s.free, o.Ports...)
 	if len(s.free) == 0 {
@@ -160,7 +162,7 @@ func (s *Serial) patience(ttl int) time.Duration {
 	case s.o.Patient,
 		!s.heard && h.asked == 0 && (ttl == s.o.FirstTTL || ttl == s.o.MaxTTL),
 		s.heard && h.rtt == 0 && h.asked == 1 && (beyond != 0 || ttl <= max(before, s.o.FirstTTL-1)+fullWaits):
-		return s.o.Wait
+		return s.whole
 	case h.rtt > 0:
 		wait = max(againFactor*h.rtt, leastAgain)
 	case near == 0:
@@ -168,7 +170,7 @@ func (s *Serial) patience(ttl int) time.Duration {
 	default:
 		wait = max(near+near/2+quickMargin, leastQuick)
 	}
-	return min(wait, s.o.Wait)
+	return min(wait, s.whole)
 }
 
 // nearest is the hop that has answered and is nearest to ttl in a direction; 0: none.

@@ -95,7 +95,7 @@ func (p *Path) linger(now time.Time, key packet.Key) {
 		if a.key == key {
 			a.lingers, p.lingering = true, now
 			h := p.hop(a.ttl)
-			h.silent = h.silent || !a.spare && now.Sub(a.sent) >= p.o.Wait-lingerMargin
+			h.silent = h.silent || !a.spare && now.Sub(a.sent) >= p.whole-lingerMargin
 		}
 	}
 }
