@@ -198,6 +198,8 @@ func (p *path) kind() string {
 	switch {
 	case p.options.Protocol == packet.ProtoEcho:
 		return "ICMP echo requests"
+	case p.options.Session != nil:
+		return "segments of a connection"
 	case p.asks():
 		return "SYNs"
 	}
@@ -205,7 +207,9 @@ func (p *path) kind() string {
 }
 
 // asks reports whether the probes ask for a connection.
-func (p *path) asks() bool { return p.options.Flags&(packet.SYN|packet.ACK) != packet.ACK }
+func (p *path) asks() bool {
+	return p.options.Session == nil && p.options.Flags&(packet.SYN|packet.ACK) != packet.ACK
+}
 
 // witness is a trace of another kind.
 type witness struct {

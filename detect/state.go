@@ -30,6 +30,9 @@ func state(f *facts) []Finding {
 		} else {
 			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall may reset in the target's name.")
 		}
+	case f.answer.Connected():
+		x.Code = PortOpen
+		x.Title = fmt.Sprintf("Port %d is open: the target accepted the connection that the probes were sent in", port)
 	case flags.Has(packet.SYN | packet.ACK):
 		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
 	default:

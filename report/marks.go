@@ -41,7 +41,7 @@ func State(f packet.Flags) string {
 // StateOf is what a target's answer says of the port. Inside a session the bare ACK of a repeated segment says that the
 // connection is open.
 func StateOf(r trace.Result) string {
-	if r.Probe.Flags == packet.ACK|packet.PSH && r.Reply.TCP.Flags&^packet.ECE == packet.ACK {
+	if r.Connected() {
 		return "open"
 	}
 	return State(r.Reply.TCP.Flags)

@@ -53,16 +53,23 @@ func (r *Record) Add(res trace.Result) {
 	e.Probes = slices.Insert(e.Probes, i, res)
 }
 
-// Entries yields every TTL that was probed, in order, and last those of the scouts that no hop shows.
+// Entries yields every TTL that was probed, in order, and last those of the scouts and strays that no hop shows.
 func (r *Record) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		var strays Entry
 		for ttl := range 256 {
 			if r.entries[ttl] == nil {
 				continue
 			}
+			if far := r.Strays(ttl); len(far) > 0 {
+				strays = Entry{TTL: ttl, Probes: far, Beyond: true}
+			}
 			if e := r.Entry(ttl); len(e.Probes)+len(e.Notices) > 0 && !yield(e) {
 				return
 			}
+		}
+		if len(strays.Probes) > 0 && !yield(strays) {
+			return
 		}
 		for _, s := range r.scouts {
 			e := *s
@@ -79,6 +86,7 @@ func (r *Record) Entry(ttl int) Entry {
 	if own := r.entries[ttl]; own != nil {
 		e = *own
 	}
+	e.Probes = without(e.Probes, r.Strays(ttl))
 	end := r.End()
 	if end == nil || end.Fate != trace.Answered || ttl < int(end.Probe.TTL) {
 		return e
@@ -109,9 +117,16 @@ func (r *Record) placed() (scouts []trace.Result) {
 
 // unplaced are those of some results that the target's hop doesn't show.
 func (r *Record) unplaced(results []trace.Result) []trace.Result {
-	placed := r.placed()
+	return without(results, r.placed())
+}
+
+// without are some results without others.
+func without(results, others []trace.Result) []trace.Result {
+	if len(others) == 0 {
+		return results
+	}
 	return slices.DeleteFunc(slices.Clone(results), func(p trace.Result) bool {
-		return slices.ContainsFunc(placed, func(s trace.Result) bool { return s.N == p.N })
+		return slices.ContainsFunc(others, func(s trace.Result) bool { return s.N == p.N })
 	})
 }
 

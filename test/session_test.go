@@ -1,9 +1,13 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"tcptraceroute/lab"
 )
@@ -128,4 +132,204 @@ func TestSessionRefusals(t *testing.T) {
 			t.Errorf("%s: %v\nwant %q", args, got, want)
 		}
 	}
+}
+
+// serve has a program listen on a port and do something with each connection.
+func serve(t *testing.T, h *lab.Host, port uint16, do func(c *net.TCPConn)) {
+	t.Helper()
+	l := h.Listen(t, port)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			do(c.(*net.TCPConn))
+		}
+	}()
+}
+
+// What programs and networks do to a connection as soon as it is open.
+const (
+	portKept = 80 + iota
+	portClosed
+	portReset
+	portBanner
+	portLater
+	portHalf
+	portBannerReset
+	portUnread  // a firewall swallows what is sent in the connection
+	portRefused // a firewall resets it then
+	portUnended // the ACK that ends the handshake is lost
+	portEnd
+)
+
+// fickle has the target's programs and the router in front of it do so.
+func fickle(t *testing.T, p *lab.Path) {
+	t.Helper()
+	reset := func(c *net.TCPConn) {
+		c.SetLinger(0)
+		c.Close()
+	}
+	for port, do := range map[uint16]func(c *net.TCPConn){
+		portKept:   func(*net.TCPConn) {},
+		portClosed: func(c *net.TCPConn) { c.Close() },
+		portReset:  reset,
+		portBanner: func(c *net.TCPConn) {
+			c.Write([]byte("421 too many connections\r\n"))
+			c.Close()
+		},
+		portLater: func(c *net.TCPConn) {
+			time.AfterFunc(300*time.Millisecond, func() { c.Close() })
+		},
+		portHalf: func(c *net.TCPConn) { c.CloseWrite() },
+		portBannerReset: func(c *net.TCPConn) {
+			c.Write([]byte("421 go away\r\n"))
+			reset(c)
+		},
+		portUnread:  func(*net.TCPConn) {},
+		portRefused: func(*net.TCPConn) {},
+		portUnended: func(*net.TCPConn) {},
+	} {
+		serve(t, p.Target, port, do)
+	}
+	const hasData = "tcp flags & (syn|ack|psh) == ack|psh"
+	p.Target.Filter(t, "input", fmt.Sprintf("tcp dport %d %s drop", portUnread, hasData),
+		fmt.Sprintf("tcp dport %d %s reject with tcp reset", portRefused, hasData),
+		fmt.Sprintf("tcp dport %d tcp flags & (syn|ack|psh|fin|rst) == ack drop", portUnended))
+}
+
+// leftConnection is the line that says why the trace goes on by SYNs.
+var leftConnection = regexp.MustCompile(`(?m)^(?:No connection to probe|The connection can't be probed) in \((.*)\): probing by SYNs.*\n`)
+
+// TestInSessionFickle: whatever becomes of the connection, the hops are those of a trace by SYNs, and so is the port's state.
+// Where the routers limit their answers as Linux does by default, too.
+func TestInSessionFickle(t *testing.T) {
+	why := map[int]string{
+		portReset: "reset", portBannerReset: "reset", portRefused: "reset", portUnread: "the target does not answer in it",
+	}
+	families(t, func(t *testing.T, v family) {
+		for hops, first := range map[int]int{1: portClosed, 3: portReset, 7: portBanner} {
+			t.Run(fmt.Sprintf("%d hops", hops), func(t *testing.T) {
+				t.Parallel()
+				p := lab.Chain(t, lab.ChainOptions{Hops: hops})
+				fickle(t, p)
+				target := v.of(p.Target)
+				want := routers(p, v, hops-1, 3) + hop(hops, fmt.Sprintf("%v [open]", target), 3, "")
+				check := func(port int) {
+					t.Helper()
+					got := launch(t, p.Source, fmt.Sprintf("-n --in-session %v %d", target, port)).outcome()
+					rest := leftConnection.ReplaceAllString(got.stderr, "")
+					said := leftConnection.FindStringSubmatch(got.stderr)
+					left := "" // a reset may come too late to be seen
+					if said != nil {
+						left = said[1]
+					}
+					early := left == "" && port != portUnread && port != portRefused
+					if masked(got.stdout) != want || strings.Count(rest, "\n") != 2 || got.code != 0 ||
+						!early && (why[port] == "" || !strings.HasPrefix(left, why[port])) {
+						t.Errorf("port %d: %v\nwant\n%sleft for %q", port, got, lines(want), why[port])
+					}
+				}
+				t.Run("routers limit their answers", func(t *testing.T) {
+					p.AllowRateLimits()
+					for _, r := range p.Routers {
+						r.Sysctl(t, "net.ipv4.icmp_ratelimit", "1000")
+						r.Sysctl(t, "net.ipv4.icmp_ratemask", "6168")
+						r.Sysctl(t, "net.ipv6.icmp.ratelimit", "1000")
+					}
+					check(first)
+				})
+				for port := portKept; port < portEnd; port++ {
+					check(port)
+				}
+				peer := run(t, p.Source, "traceroute", "-T", "-n", "-p", fmt.Sprint(portClosed), "-m", "12", target.String())
+				rows := strings.Split(strings.TrimSpace(peer.stdout), "\n")
+				if last := strings.Fields(rows[len(rows)-1]); len(rows) != hops+1 || last[1] != target.String() {
+					t.Errorf("traceroute -T: %v", peer)
+				}
+			})
+		}
+	})
+}
+
+// TestInSessionFormats: programs read the same state as people.
+func TestInSessionFormats(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+		fickle(t, p)
+		target := v.of(p.Target)
+		for _, port := range []int{portKept, portClosed, portReset} {
+			var doc struct {
+				Outcome struct {
+					State string
+					TTL   int
+				}
+				Hops []struct {
+					Probes []struct {
+						Reply struct{ TCP *struct{ State string } }
+					}
+				}
+				Findings []struct{ Code, Title string }
+			}
+			got := launch(t, p.Source, fmt.Sprintf("-n --in-session --json %v %d", target, port)).outcome()
+			if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
+				t.Fatalf("%v: %v", err, got)
+			}
+			if doc.Outcome.State != "open" || doc.Outcome.TTL != 3 || len(doc.Hops) != 3 {
+				t.Errorf("port %d: state %q at TTL %d, %d hops", port, doc.Outcome.State, doc.Outcome.TTL, len(doc.Hops))
+			}
+			for _, probe := range doc.Hops[len(doc.Hops)-1].Probes {
+				if probe.Reply.TCP == nil || probe.Reply.TCP.State != "open" {
+					t.Errorf("port %d: %v", port, probe.Reply.TCP)
+				}
+			}
+			if len(doc.Findings) != 1 || doc.Findings[0].Code != "port-open" || port == portKept && strings.Contains(doc.Findings[0].Title, "SYN") {
+				t.Errorf("port %d: %v", port, doc.Findings)
+			}
+			for format, open := range map[string]*regexp.Regexp{
+				"csv": regexp.MustCompile(`(?m)^3,.*,open,`), "dot": regexp.MustCompile(`open`), "mermaid": regexp.MustCompile(`open`), "svg": regexp.MustCompile(`open`),
+			} {
+				got := launch(t, p.Source, fmt.Sprintf("-n --in-session --format %s %v %d", format, target, port)).outcome()
+				if !open.MatchString(got.stdout) || strings.Contains(got.stdout, "unknown, ACK") || got.code != 0 {
+					t.Errorf("port %d, %s: %v", port, format, got)
+				}
+			}
+		}
+	})
+}
+
+// TestMTUFickle: no MTU is wrong, whatever becomes of the connection.
+func TestMTUFickle(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+		fickle(t, p)
+		serve(t, p.Target, 90, func(c *net.TCPConn) { // in the midst of the search
+			time.AfterFunc(700*time.Millisecond, func() {
+				c.SetLinger(0)
+				c.Close()
+			})
+		})
+		p.Routers[1].IP(t, "link set eth1 mtu 1413")
+		p.Routers[2].IP(t, "link set eth0 mtu 1413")
+		p.Routers[1].Filter(t, "output", "icmp type destination-unreachable drop", "icmpv6 type packet-too-big drop")
+		hole := fmt.Sprintf("Path MTU 1413 bytes, a black hole: larger packets vanish behind hop 2 (%v), and nobody says so\n", v.of(p.Hop(2)))
+		const least = "Path MTU 1413 bytes at least: larger SYNs are not answered, which may have another reason\n"
+		var all sideBySide
+		for port := portKept; port <= 90; port++ {
+			for _, args := range []string{"--mtu", "--mtu --in-session"} {
+				all.begin(t, fmt.Sprintf("%d %s", port, args), func(t *testing.T) func(t *testing.T) {
+					l := launch(t, p.Source, fmt.Sprintf("-n -q 1 %s %v %d", args, v.of(p.Target), port))
+					return func(t *testing.T) {
+						got := l.outcome()
+						if line := got.stdout[strings.LastIndex(strings.TrimSuffix(got.stdout, "\n"), "\n")+1:]; line != hole && line != least || got.code != 0 {
+							t.Errorf("%v\nwant %q or %q", got, hole, least)
+						}
+					}
+				})
+			}
+		}
+		all.finish(t)
+	})
 }

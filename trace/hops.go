@@ -104,7 +104,7 @@ func (t *Trace) Last() int {
 		last-- // only a scout has got there
 	}
 	for ttl := last; ttl >= t.first; ttl-- {
-		if len(t.hops[ttl-t.first].Probes) > 0 {
+		if len(t.own(ttl)) > 0 {
 			return ttl
 		}
 	}
@@ -120,6 +120,7 @@ func (t *Trace) Complete(ttl int) bool {
 // target's answers to scouts too, behind its own: they have other TTLs.
 func (t *Trace) Hop(ttl int) Hop {
 	h := t.hops[ttl-t.first]
+	h.Probes = t.own(ttl)
 	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {
 		return h
 	}
@@ -133,6 +134,40 @@ func (t *Trace) Hop(ttl int) Hop {
 		}
 	}
 	return h
+}
+
+// own are the outcomes of a hop's own probes: strays are left out.
+func (t *Trace) own(ttl int) []Result {
+	probes := t.hops[ttl-t.first].Probes
+	if len(t.Strays(ttl)) == 0 {
+		return probes
+	}
+	return slices.DeleteFunc(slices.Clone(probes), Result.FromTarget)
+}
+
+// Strays are the target's answers to probes with the highest TTL that were sent before anything was known of the hops in
+// front, where nothing else says that the target is there. They belong to no hop: the probes went as far as the target, how
+// far that is they don't tell. At other TTLs there are none.
+func (t *Trace) Strays(ttl int) (strays []Result) {
+	top := len(t.hops) - 1
+	if ttl != t.hops[top].TTL || t.last < ttl || top == 0 {
+		return nil
+	}
+	before := t.hops[top-1].Probes
+	router := func(r Result) bool { return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded }
+	if slices.ContainsFunc(before, router) {
+		return nil
+	}
+	for _, r := range t.hops[top].Probes {
+		switch {
+		case !r.FromTarget():
+		case len(before) > 0 && r.N > before[0].N, r.Reply.IP.TTL != 0 && backwards(r.Reply.IP.TTL) >= ttl:
+			return nil
+		default:
+			strays = append(strays, r)
+		}
+	}
+	return strays
 }
 
 // inOrder inserts a result into those sorted by the order of sending.
@@ -158,8 +193,9 @@ func (t *Trace) Unplaced() *Result {
 	if t.answered(packet.KindTCP) || t.answered(packet.KindEcho) {
 		return nil
 	}
-	if i := slices.IndexFunc(t.scouts, Result.FromTarget); i >= 0 && t.shared == nil {
-		answer := t.scouts[i]
+	far := slices.Concat(t.Strays(t.hops[len(t.hops)-1].TTL), t.scouts)
+	if i := slices.IndexFunc(far, Result.FromTarget); i >= 0 && t.shared == nil {
+		answer := far[i]
 		answer.Fate = Shared // how far it got isn't known
 		return &answer
 	}
@@ -168,7 +204,7 @@ func (t *Trace) Unplaced() *Result {
 
 func (t *Trace) answered(k packet.Kind) bool {
 	for i := range t.hops {
-		for _, r := range t.hops[i].Probes {
+		for _, r := range t.own(t.hops[i].TTL) {
 			if r.Reply != nil && r.Reply.Kind == k {
 				return true
 			}

@@ -26,7 +26,8 @@ type MTUOptions struct {
 }
 
 // MTUSearch is the plan that finds the path's MTU (RFC 1191, RFC 8201), and where nobody tells it, by itself (RFC 4821).
-// One probe is in flight at a time. First a small one is sent, so that silence to a large one means something.
+// One probe is in flight at a time. First a small one is sent, so that silence to a large one means something; and before
+// silence counts at the end, the size found is asked once more, for the connection may be gone by then.
 type MTUSearch struct {
 	o     MTUOptions
 	path  *Path
@@ -40,13 +41,18 @@ type MTUSearch struct {
 	over      bool
 	silent    bool // bad is one to which nobody answered
 	told      int  // what a router has called the most that its link takes
+	again     bool // the size found is asked once more
 	placing   bool // the black hole is looked for
 	low, high int  // TTLs then: the highest that answers large packets, the lowest that doesn't
+	ready     time.Time
 }
 
 const (
 	// mtuTries is how often a size is tried before silence counts.
 	mtuTries = 2
+
+	// confirmTries is how often the size found is asked for again, until there is an answer.
+	confirmTries = 4
 
 	// mtuSmall is the payload of the first probe.
 	mtuSmall = 8
@@ -75,9 +81,12 @@ func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
 func (s *MTUSearch) Found() MTU { return s.found }
 
 // Next implements Plan.
-func (s *MTUSearch) Next(time.Time) Move {
+func (s *MTUSearch) Next(now time.Time) Move {
 	if s.flying || s.over {
 		return Move{}
+	}
+	if now.Before(s.ready) {
+		return WaitUntil(s.ready)
 	}
 	probe := s.path.probe(s.ttl)
 	probe.DontFragment = true
@@ -92,14 +101,20 @@ func (s *MTUSearch) Next(time.Time) Move {
 }
 
 // Learn implements Plan.
-func (s *MTUSearch) Learn(_ time.Time, r Result) {
+func (s *MTUSearch) Learn(now time.Time, r Result) {
 	if !r.Fate.Outcome() || s.over {
 		return
 	}
 	s.flying = false
+	if s.path.o.Session != nil && (r.Fate == Lost || unnamed(r)) {
+		// Such answers may be limited, and a late one would be taken for the next probe's.
+		s.ready = now.Add(stingyTime)
+	}
 	switch {
 	case r.Fate == Failed || r.Fate == Unknown:
 		s.over = true // this host can't tell
+	case s.again:
+		s.confirm(r)
 	case s.placing:
 		s.place(r)
 	case r.Fate == Lost:
@@ -116,6 +131,15 @@ func (s *MTUSearch) Learn(_ time.Time, r Result) {
 	default:
 		s.over = true // something else ends the path
 	}
+}
+
+// unnamed reports whether a target's answer doesn't name what was repeated (RFC 2883).
+func unnamed(r Result) bool {
+	if !r.FromTarget() {
+		return false
+	}
+	_, n, _ := r.Reply.TCP.Options.SACK()
+	return n == 0
 }
 
 // tooBig reports whether a router says that a packet doesn't fit its link.
@@ -178,12 +202,29 @@ func (s *MTUSearch) between() int {
 	return (s.good + s.bad) / 2
 }
 
-// settle takes the size for found. If what is larger vanishes without a word, it goes on to find where.
+// settle takes the size for found. If what is larger vanishes without a word, it asks that size once more.
 func (s *MTUSearch) settle() {
-	s.found.Size, s.found.Narrow, s.over = s.good, s.bad > 0, true
-	if !s.found.Narrow || !s.silent {
+	if s.bad > 0 && s.silent {
+		s.again, s.size = true, s.good
 		return
 	}
+	s.found.Size, s.found.Narrow, s.over = s.good, s.bad > 0, true
+}
+
+// confirm takes in what became of a packet of the size found. If it still passes, larger ones vanish, and the search goes on
+// to find where. Else silence has had another reason, and nothing is known.
+func (s *MTUSearch) confirm(r Result) {
+	switch {
+	case r.FromTarget():
+	case r.Fate == Lost && s.tries+1 < confirmTries:
+		s.tries++
+		return
+	default:
+		s.found, s.over = MTU{First: s.o.First}, true
+		return
+	}
+	s.again = false
+	s.found.Size, s.found.Narrow = s.good, true
 	s.found.BlackHole, s.found.From, s.found.TTL = true, netip.Addr{}, 0
 	s.placing, s.high, s.size = true, len(s.o.Hops)+1, s.bad
 	s.seek()

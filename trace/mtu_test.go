@@ -10,18 +10,23 @@ import (
 
 // narrow is a path for one search: what its hops do with packets larger than what their links take.
 type narrow struct {
-	hops   int  // the target's TTL
-	at     int  // the hop whose link is narrow; 0: none
-	mtu    int  // of it
-	silent bool // it says nothing
-	says   int  // what it says the MTU is; 0: the truth, -1: nothing, as routers before RFC 1191
-	deaf   bool // the target answers nothing
+	hops   int           // the target's TTL
+	at     int           // the hop whose link is narrow; 0: none
+	mtu    int           // of it
+	silent bool          // it says nothing
+	says   int           // what it says the MTU is; 0: the truth, -1: nothing, as routers before RFC 1191
+	deaf   bool          // the target answers nothing
+	dies   int           // it answers no more after so many answers; 0: it goes on
+	limits time.Duration // it answers once in so long
+
+	answers int
+	last    time.Time
 }
 
 func hopAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n), 2}) }
 
 // answer is what becomes of a probe.
-func (n narrow) answer(p packet.Probe) Result {
+func (n *narrow) answer(p packet.Probe, now time.Time) Result {
 	r := Result{Probe: p, Fate: Answered, Reply: &packet.Reply{}}
 	size, from := int(p.Length), hopAddr(min(int(p.TTL), n.hops))
 	switch {
@@ -36,9 +41,11 @@ func (n narrow) answer(p packet.Probe) Result {
 		}
 	case int(p.TTL) < n.hops:
 		r.Reply.Kind = packet.KindTimeExceeded
-	case n.deaf:
+	case n.deaf, n.dies > 0 && n.answers >= n.dies, !n.last.IsZero() && now.Sub(n.last) < n.limits:
 		return Result{Probe: p, Fate: Lost}
 	default:
+		n.answers++
+		n.last = now
 		r.Reply.Kind = packet.KindTCP
 	}
 	r.Reply.IP.Src, r.Reply.IP.Version = from, 4
@@ -69,6 +76,12 @@ func TestMTUSearch(t *testing.T) {
 		{"black hole at the first hop", narrow{hops: 6, at: 1, mtu: 1280, silent: true}, 9000,
 			MTU{Size: 1280, First: 9000, Narrow: true, TTL: 1, From: hopAddr(1), BlackHole: true}, 24},
 		{"silent target", narrow{hops: 6, deaf: true}, 1500, MTU{First: 1500}, 2},
+		{"silent from the second on", narrow{hops: 6, dies: 1}, 1500, MTU{First: 1500}, 40},
+		{"silent in the midst of it", narrow{hops: 6, at: 3, mtu: 1413, silent: true, dies: 3}, 1500, MTU{First: 1500}, 40},
+		{"silent at the end", narrow{hops: 6, at: 3, mtu: 1413, silent: true, dies: 5}, 1500, MTU{First: 1500}, 40},
+		{"limited answers", narrow{hops: 6, limits: 500 * time.Millisecond}, 1500, MTU{Size: 1500, First: 1500}, 3},
+		{"black hole and limited answers", narrow{hops: 6, at: 3, mtu: 1413, silent: true, limits: 500 * time.Millisecond}, 1500,
+			MTU{Size: 1413, First: 1500, Narrow: true, TTL: 3, From: hopAddr(3), BlackHole: true}, 32},
 	} {
 		o := MTUOptions{First: tt.first, Path: PathOptions{
 			Target: netip.AddrPortFrom(hopAddr(tt.path.hops), 80), Source: netip.MustParseAddrPort("198.18.0.1:40000"),
@@ -82,11 +95,16 @@ func TestMTUSearch(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := 0
-		for now := time.Now(); ; n++ {
+		for now := time.Now(); ; now = now.Add(time.Millisecond) {
 			mv := s.Next(now)
-			if mv.do == doWait {
+			if mv.do == doWait && mv.until.IsZero() {
 				break
 			}
+			if mv.do == doWait {
+				now = mv.until
+				continue
+			}
+			n++
 			p := mv.probe
 			if !p.DontFragment || p.Seq+uint32(p.PayloadLength()) != 5000 || p.PayloadLength() < 1 {
 				t.Fatalf("%s: %+v", tt.name, p)
@@ -94,7 +112,7 @@ func TestMTUSearch(t *testing.T) {
 			if again := s.Next(now); again.do != doWait {
 				t.Fatalf("%s: two probes in flight", tt.name)
 			}
-			s.Learn(now, tt.path.answer(p))
+			s.Learn(now, tt.path.answer(p, now))
 		}
 		if n > tt.probes {
 			t.Errorf("%s: %d probes, want %d at the most", tt.name, n, tt.probes)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,11 +19,11 @@ type Session struct {
 	SessionState
 	src, dst netip.AddrPort
 	fd       int
-	last     atomic.Uint32 // sequence number of the last probe
-	names    bool          // the target names what was repeated; only Recv looks at it
+	filter   *SessionFilter
+	ttl      uint8 // of the target's answer to the SYN
 }
 
-// SessionState is how the connection stands. Nothing is ever sent in it, so it stays so.
+// SessionState is how the connection stands. We never send anything in it, so it stays so on our side.
 type SessionState struct {
 	Next         uint32 // the sequence number that would be sent next
 	Ack          uint32 // the target's, that is expected next
@@ -33,7 +32,7 @@ type SessionState struct {
 	SACK         bool
 }
 
-// A SessionError says why there is no connection.
+// A SessionError says why there is no connection, or no longer.
 type SessionError struct {
 	From netip.Addr // who said so
 	Why  string
@@ -65,6 +64,7 @@ func (c *Conn) OpenSession(ctx context.Context, o SessionOptions) (*Session, err
 		return nil, opError("port of", o.Source.Addr(), err)
 	}
 	s := &Session{Conn: c, fd: fd, src: netip.AddrPortFrom(o.Source.Addr().WithZone(""), port), dst: o.Target}
+	s.filter = NewSessionFilter(s.src, s.dst, 0, 0)
 	err = s.connect(ctx, o)
 	if err != nil {
 		unix.Close(fd)
@@ -120,10 +120,11 @@ func (s *Session) begin(ctx context.Context) error {
 		}
 		q := &r.Quote.TCP
 		switch {
-		case s.ours(&r) && r.TCP.Flags.Has(packet.RST):
+		case s.filter.Ours(&r) && r.TCP.Flags.Has(packet.RST):
 			return &SessionError{r.From(), "refused"}
-		case s.ours(&r) && r.TCP.Flags.Has(packet.SYN|packet.ACK):
-			s.SessionState = answered(&r.TCP)
+		case s.filter.Ours(&r) && r.TCP.Flags.Has(packet.SYN|packet.ACK):
+			s.SessionState, s.ttl = answered(&r.TCP), r.IP.TTL
+			s.filter = NewSessionFilter(s.src, s.dst, s.Next, s.Ack)
 			return nil
 		case r.Kind != packet.KindTCP && r.Kind != packet.KindOther && q.SrcPort == s.src.Port() && q.DstPort == s.dst.Port():
 			return &SessionError{r.From(), fmt.Sprintf("%v (code %d)", r.Kind, r.Code)}
@@ -152,7 +153,7 @@ func (s *Session) established(ctx context.Context) error {
 		case err != nil:
 			return opError("connection", nil, err)
 		case info.State == tcpClose:
-			return &SessionError{Why: "closed at once"}
+			return &SessionError{s.dst.Addr().WithZone(""), "reset"}
 		case info.State != tcpSynSent && info.State != tcpSynRecv:
 			return nil
 		case ctx.Err() != nil:
@@ -166,43 +167,32 @@ func (s *Session) established(ctx context.Context) error {
 	}
 }
 
-// ours reports whether this is a segment of the connection from the target.
-func (s *Session) ours(r *packet.Reply) bool {
-	return r.Kind == packet.KindTCP && r.From() == s.dst.Addr().WithZone("") && r.TCP.SrcPort == s.dst.Port() && r.TCP.DstPort == s.src.Port()
-}
-
-// Recv is that of [Conn.Recv], without what the target sends of its own accord.
+// Recv is that of [Conn.Recv], without what the target sends of its own accord. When the connection is reset, the error is a
+// [SessionError]: what is sent in it from then on would be answered by resets.
 func (s *Session) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	for {
 		n, at, err := s.Conn.Recv(ctx, buf)
-		if err != nil || s.answers(buf[:n]) {
+		if err != nil {
 			return n, at, err
+		}
+		switch s.filter.Judge(buf[:n]) {
+		case SessionAnswer:
+			return n, at, nil
+		case SessionReset:
+			return 0, time.Time{}, &SessionError{s.dst.Addr().WithZone(""), "reset"}
 		}
 	}
 }
 
-// answers reports whether a packet can answer a segment that repeats what is acknowledged: all but the target's segments
-// that are neither a reset nor a duplicate ACK. A target that names what was repeated (RFC 2883) must name what was sent last.
-func (s *Session) answers(b []byte) bool {
-	var r packet.Reply
-	if packet.Parse(b, &r) != nil || !s.ours(&r) || r.TCP.Flags.Has(packet.RST) {
-		return true
-	}
-	if r.TCP.Flags&(packet.SYN|packet.FIN|packet.ACK) != packet.ACK || len(r.TCP.Payload) > 0 || r.TCP.Ack != s.Next {
-		return false
-	}
-	blocks, n, _ := r.TCP.Options.SACK()
-	if n == 0 {
-		return !s.names
-	}
-	named := blocks[0].Right == s.Next && blocks[0].Left == s.last.Load()
-	s.names = s.names || named
-	return named
-}
+// Closed reports whether the target has closed its side of the connection. It must not be called beside Recv.
+func (s *Session) Closed() bool { return s.filter.Closed() }
+
+// TTL is the TTL of the target's answer to the SYN.
+func (s *Session) TTL() uint8 { return s.ttl }
 
 // Send is that of [Conn.Send].
 func (s *Session) Send(p packet.Probe) (sent time.Time, err error) {
-	s.last.Store(p.Seq)
+	s.filter.Sent(p)
 	return s.Conn.Send(p)
 }
 

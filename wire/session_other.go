@@ -46,4 +46,10 @@ func (*Conn) OpenSession(context.Context, SessionOptions) (*Session, error) {
 // Source is the address and port that the connection is from.
 func (*Session) Source() netip.AddrPort { return netip.AddrPort{} }
 
+// Closed reports whether the target has closed its side of the connection.
+func (*Session) Closed() bool { return false }
+
+// TTL is the TTL of the target's answer to the SYN.
+func (*Session) TTL() uint8 { return 0 }
+
 func (*Session) Close() error { return nil }

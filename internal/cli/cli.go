@@ -538,10 +538,13 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	if p.watch.on() {
 		return p.watched(ctx, conn)
 	}
+	kept, err := p.traceInside(ctx, conn)
+	if err != nil {
+		return err
+	}
 	folded := trace.NewTrace(p.path) // the report's
 	known := trace.NewTrace(p.path)  // ours
 	var counts trace.Counts
-	var err error
 	// came is what came of the run; it is asked when the report has all results.
 	came := func() error {
 		if err == nil && !folded.Reached() {
@@ -556,7 +559,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	defer stop(nil)
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
-	counts, err = trace.Run(running, p.through(conn), p.plan, p.engine(conn), func(r trace.Result) {
+	seen := func(r trace.Result) {
 		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
 			p.lookUp(r.Reply.From())
 		}
@@ -566,7 +569,15 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 			awaited.add(r)
 		}
 		w.add(r)
-	})
+	}
+	if kept != nil {
+		for _, r := range kept.results {
+			seen(r)
+		}
+		counts, err = kept.counts, kept.err
+	} else {
+		counts, err = trace.Run(running, conn, p.plan, p.engine(conn), seen)
+	}
 	// Programs get the findings with the trace; people can read the hops meanwhile.
 	known.Finish()
 	view := func() detect.View { return detect.View{Trace: known, Options: p.path, Counts: counts} }
@@ -595,7 +606,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		return err
 	}
 	if u := folded.Unplaced(); u != nil {
-		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(), report.State(u.Reply.TCP.Flags))
+		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(), report.StateOf(*u))
 	}
 	return nil
 }

@@ -107,19 +107,73 @@ func (p *program) enterSession(ctx context.Context, conn medium, from netip.Addr
 	return p.path.Source.Port(), true
 }
 
-// through is what the trace goes through.
-func (p *program) through(conn medium) medium {
-	if p.session != nil {
-		return p.session
-	}
-	return conn
-}
-
 // leaveSession closes the connection, where there is one.
 func (p *program) leaveSession() {
 	if p.session != nil {
 		p.session.Close()
+		p.session = nil
 	}
+}
+
+// sessionRun is what came of a trace inside a connection.
+type sessionRun struct {
+	results []trace.Result
+	counts  trace.Counts
+	err     error
+}
+
+// traceInside traces inside the connection, where there is one. Nothing is shown before the end, because until then the
+// connection may turn out to be of no use: the result is then nil, and the trace begins anew, by SYNs.
+func (p *program) traceInside(ctx context.Context, conn medium) (*sessionRun, error) {
+	if p.session == nil {
+		return nil, nil
+	}
+	awaited, seen := newAwaited(p.path), trace.NewTrace(p.path)
+	status := p.showStatus(awaited.say)
+	run := new(sessionRun)
+	run.counts, run.err = trace.Run(ctx, p.session, p.plan, p.engine(conn), func(r trace.Result) {
+		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
+			p.lookUp(r.Reply.From())
+		}
+		awaited.add(r)
+		seen.Add(r)
+		run.results = append(run.results, r)
+	})
+	status.stop()
+	seen.Finish()
+	why := lostSession(run.err)
+	if run.err == nil {
+		why = trace.CheckSession(seen, p.session.Closed(), p.session.TTL())
+	}
+	if why == nil {
+		return run, nil
+	}
+	if err := p.goBySYNs(conn); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(p.stderr, "The connection can't be probed in (%s): probing by SYNs from port %d\n", quoted(why.Error()), p.path.Source.Port())
+	return nil, nil
+}
+
+// lostSession is why there is no connection any more; nil: that is not what ended the run.
+func lostSession(err error) error {
+	if lost, ok := errors.AsType[*wire.SessionError](err); ok {
+		return lost
+	}
+	return nil
+}
+
+// goBySYNs leaves the connection, and makes the plan one of SYNs.
+func (p *program) goBySYNs(conn medium) error {
+	p.leaveSession()
+	ports, err := p.freePorts(conn, p.own)
+	if err != nil {
+		return err
+	}
+	p.path.Session = nil
+	p.path.Source, p.path.SparePorts = netip.AddrPortFrom(p.path.Source.Addr(), ports[0]), ports[1:]
+	p.plan, err = p.newPlan()
+	return err
 }
 
 const (
@@ -129,20 +183,12 @@ const (
 	mtuMostWait  = 3 * time.Second
 )
 
+// mtuBySYNs is how the MTU is measured where there is no connection.
+const mtuBySYNs = "measuring the MTU by SYNs with a payload, which may not pass"
+
 // searchMTU finds the path's MTU and prints it.
 func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace) error {
 	o := trace.MTUOptions{Path: p.path, First: p.linkMTU}
-	s := p.session
-	if s == nil {
-		s = p.openSession(ctx, conn, p.own, "measuring the MTU by SYNs with a payload, which may not pass")
-		if s != nil {
-			defer s.Close()
-			o.Path = inside(o.Path, s)
-		}
-	}
-	if s != nil {
-		conn = s
-	}
 	wait := mtuLeastWait
 	for ttl := 1; ttl <= known.Last(); ttl++ {
 		var who netip.Addr
@@ -155,20 +201,58 @@ func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace
 		}
 		o.Hops = append(o.Hops, who)
 	}
-	plan, err := trace.NewMTUSearch(o)
+	wait = min(wait, mtuMostWait)
+	if p.session == nil {
+		p.session = p.openSession(ctx, conn, p.own, mtuBySYNs)
+	}
+	found, err := p.mtuInside(ctx, conn, o, wait)
+	session := p.session != nil
+	if err == nil && !session {
+		o.Path = p.path
+		found, err = p.measureMTU(ctx, conn, o, wait)
+	}
 	if err != nil {
 		return err
 	}
-	engine := p.engine(conn)
-	engine.Wait = min(wait, mtuMostWait)
-	if _, err := trace.Run(ctx, conn, plan, engine, func(trace.Result) {}); err != nil {
-		return err
-	}
-	p.pathMTU = mtuEvidence(plan.Found(), s != nil)
-	if _, err := fmt.Fprintln(p.stdout, mtuText(plan.Found(), s != nil)); err != nil {
+	p.pathMTU = mtuEvidence(found, session)
+	if _, err := fmt.Fprintln(p.stdout, mtuText(found, session)); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil
+}
+
+// mtuInside measures the MTU inside the connection, where there is one. If the connection turns out to be of no use, it is
+// left, and there is no result.
+func (p *program) mtuInside(ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration) (none trace.MTU, err error) {
+	if p.session == nil {
+		return none, nil
+	}
+	o.Path = inside(o.Path, p.session)
+	found, err := p.measureMTU(ctx, p.session, o, wait)
+	why := lostSession(err)
+	if err == nil && found.Size == 0 {
+		why = trace.ErrSessionSilent
+	}
+	if why == nil {
+		return found, err
+	}
+	if err := p.goBySYNs(conn); err != nil {
+		return none, err
+	}
+	fmt.Fprintf(p.stderr, "The connection can't be probed in (%s): %s\n", quoted(why.Error()), mtuBySYNs)
+	return none, nil
+}
+
+// measureMTU carries the search out.
+func (p *program) measureMTU(ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration) (trace.MTU, error) {
+	plan, err := trace.NewMTUSearch(o)
+	if err != nil {
+		return trace.MTU{}, err
+	}
+	engine := p.engine(conn)
+	engine.Wait = wait
+	_, err = trace.Run(ctx, conn, plan, engine, func(trace.Result) {})
+	return plan.Found(), err
 }
 
 // mtuEvidence is the result for findings; nil: it proves nothing. Large SYNs that vanish outside of a session are no black

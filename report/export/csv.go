@@ -59,12 +59,12 @@ func columns() []column {
 			return strconv.FormatFloat(float64(r.RTT())/1e6, 'f', 6, 64)
 		}},
 		ofReply("kind", func(_ *CSV, a *packet.Reply) string { return strings.ReplaceAll(a.Kind.String(), " ", "_") }),
-		ofReply("state", func(_ *CSV, a *packet.Reply) string {
-			if a.Kind != packet.KindTCP {
+		{"state", func(_ *CSV, r *trace.Result) string {
+			if r.Reply == nil || r.Reply.Kind != packet.KindTCP {
 				return ""
 			}
-			return report.State(a.TCP.Flags)
-		}),
+			return report.StateOf(*r)
+		}},
 		ofReply("mark", func(_ *CSV, a *packet.Reply) string { return report.Mark(a) }),
 		ofReply("icmp_type", icmpOnly(func(a *packet.Reply) string { return decimal(a.Type) })),
 		ofReply("icmp_code", icmpOnly(func(a *packet.Reply) string { return decimal(a.Code) })),

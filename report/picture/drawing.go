@@ -124,9 +124,9 @@ func outcome(rec *report.Record) string {
 	case end == nil:
 		return "not reached"
 	case end.Fate != trace.Answered:
-		return report.State(end.Reply.TCP.Flags) + " at an unknown distance"
+		return report.StateOf(*end) + " at an unknown distance"
 	case end.Reply.Kind == packet.KindTCP:
-		return report.State(end.Reply.TCP.Flags) + ", " + away(end.Probe.TTL)
+		return report.StateOf(*end) + ", " + away(end.Probe.TTL)
 	case end.FromTarget():
 		return "reached, " + away(end.Probe.TTL)
 	}
@@ -193,11 +193,11 @@ func nodeOf(r *trace.Result, run *report.Run) node {
 	}
 	switch {
 	case r.Reply.Kind == packet.KindTCP:
-		n.state = report.State(r.Reply.TCP.Flags)
+		n.state = report.StateOf(*r)
 		switch {
 		case r.Reply.TCP.Flags.Has(packet.RST):
 			n.kind = closed
-		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK):
+		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK), r.Connected():
 			n.kind = open
 		default:
 			n.kind = other

@@ -78,7 +78,7 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 	o.State, o.Mark = "refused", report.Mark(end.Reply)
 	switch end.Reply.Kind {
 	case packet.KindTCP:
-		o.State = state(end.Reply.TCP.Flags)
+		o.State = state(end)
 	case packet.KindEcho:
 		o.State = "echo"
 	}
@@ -86,11 +86,12 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 }
 
 // state is what the target's answer says of the port.
-func state(f packet.Flags) string {
+func state(r *trace.Result) string {
+	f := r.Reply.TCP.Flags
 	switch {
 	case f.Has(packet.RST):
 		return "closed"
-	case f.Has(packet.SYN | packet.ACK):
+	case f.Has(packet.SYN | packet.ACK), r.Connected():
 		return "open"
 	}
 	return "other"
@@ -255,7 +256,7 @@ func replyOf(r trace.Result) *reply {
 	case packet.KindTCP:
 		t := &a.TCP
 		j.TCP = &tcp{
-			State: state(t.Flags), SourcePort: t.SrcPort, Flags: flags(t.Flags),
+			State: state(&r), SourcePort: t.SrcPort, Flags: flags(t.Flags),
 			Sequence: only(seen, t.Seq), Ack: only(seen, t.Ack), Window: only(seen, t.Window),
 		}
 		if seen {
