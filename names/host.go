@@ -23,8 +23,16 @@ func (f Family) has(a netip.Addr) bool {
 	return f == Any || (f == IPv4) == a.Is4()
 }
 
-// ErrFamily tells that an address is not of the family asked for.
-var ErrFamily = errors.New("address of the other family")
+var (
+	// ErrFamily tells that an address is not of the family asked for.
+	ErrFamily = errors.New("address of the other family")
+	// ErrNoName tells that a name server says that there is no such name.
+	ErrNoName = errors.New("the DNS has no such name")
+	// ErrNoAddress tells that the name is there, but has no address of the family asked for.
+	ErrNoAddress = errors.New("the name has no such address")
+	// ErrNoServer tells that no name server has answered.
+	ErrNoServer = errors.New("no name server answered")
+)
 
 // Host returns the addresses of a host, at least one, in the order of the
 // system's resolver: those of the family asked for; for [Any] the IPv4 addresses
@@ -37,7 +45,9 @@ var ErrFamily = errors.New("address of the other family")
 //
 // The error wraps [ErrFamily] for an address of the other family, the cause of
 // ctx where that ended the look-up, else what package net returned, a
-// [*net.DNSError] or [*net.AddrError]. Nothing is left running when Host returns.
+// [*net.DNSError] or [*net.AddrError], and with it [ErrNoName], [ErrNoAddress] or
+// [ErrNoServer] if the DNS was asked and that is what came of it. Nothing is left
+// running when Host returns.
 func (r *Resolver) Host(ctx context.Context, name string, family Family) ([]netip.Addr, error) {
 	addrs, err := r.host(ctx, name, family)
 	if err != nil {
@@ -53,20 +63,35 @@ func (r *Resolver) host(ctx context.Context, name string, family Family) ([]neti
 		}
 		return []netip.Addr{a}, nil
 	}
+	h := new(heard)
+	addrs, err := r.lookupFamily(ctx, h, name, family)
+	return addrs, h.explain(err)
+}
+
+func (r *Resolver) lookupFamily(ctx context.Context, h *heard, name string, family Family) ([]netip.Addr, error) {
 	switch family {
 	case IPv4:
-		return r.system.lookupNetIP(ctx, "ip4", name)
+		return r.system.lookupNetIP(ctx, h, "ip4", name)
 	case IPv6:
-		return r.system.lookupNetIP(ctx, "ip6", name)
-	default:
-		// One after the other: a host with IPv4, the usual case, is not held up
-		// by a server that doesn't answer the other question.
-		addrs, err := r.system.lookupNetIP(ctx, "ip4", name)
-		if err == nil || unanswered(err) {
-			return addrs, err
-		}
-		return r.system.lookupNetIP(ctx, "ip6", name)
+		return r.system.lookupNetIP(ctx, h, "ip6", name)
 	}
+	// One after the other: a host with IPv4, the usual case, is not held up by a
+	// server that doesn't answer the other question.
+	addrs, err4 := r.system.lookupNetIP(ctx, h, "ip4", name)
+	if err4 == nil || unanswered(err4) {
+		return addrs, err4
+	}
+	addrs, err := r.system.lookupNetIP(ctx, h, "ip6", name)
+	if err != nil && notFound(err) && !notFound(err4) {
+		err = err4 // that there is no IPv6 address is not all that went wrong
+	}
+	return addrs, err
+}
+
+// notFound reports whether a look-up ended with the answer that there is nothing.
+func notFound(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound
 }
 
 // unanswered reports whether a look-up ended in silence, so that the next would.

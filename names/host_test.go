@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -262,4 +263,102 @@ func FuzzAton(f *testing.F) {
 			t.Errorf("aton(%q) = %v, netip says %v", s, got, a)
 		}
 	})
+}
+
+// A name that doesn't exist, one without addresses, and servers that don't answer, or can't, are told apart, over UDP and
+// over TCP, which a truncated reply leads to.
+func TestHostReasons(t *testing.T) {
+	s := newNameServer(t, func(id uint16, q dnsmessage.Question, tcp bool) []byte {
+		h := dnsmessage.Header{}
+		name, stream := strings.CutPrefix(q.Name.String(), "tcp-")
+		if stream && !tcp {
+			h.Truncated = true
+			return reply(id, q, h)
+		}
+		switch name {
+		case "no.test.":
+			h.RCode = dnsmessage.RCodeNameError
+		case "broken.test.", "half.test.":
+			h.RCode = dnsmessage.RCodeServerFailure
+			if name == "half.test." && q.Type == dnsmessage.TypeAAAA {
+				h.RCode = dnsmessage.RCodeSuccess
+			}
+		case "four.test.":
+			if q.Type == dnsmessage.TypeA {
+				return reply(id, q, h, rr{198, 18, 0, 4})
+			}
+		}
+		return reply(id, q, h)
+	})
+	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close() // who sends there is refused
+	var down net.Dialer
+	reasons := []error{ErrNoName, ErrNoAddress, ErrNoServer, syscall.ECONNREFUSED, syscall.ENETUNREACH}
+	for _, tt := range []struct {
+		name   string
+		family Family
+		dial   func(ctx context.Context, network, address string) (net.Conn, error)
+		want   []error // of reasons
+	}{
+		{"no.test.", Any, s.dial, []error{ErrNoName}},
+		{"no.test.", IPv4, s.dial, []error{ErrNoName}},
+		{"no.test.", IPv6, s.dial, []error{ErrNoName}},
+		{"tcp-no.test.", IPv4, s.dial, []error{ErrNoName}},
+		{"empty.test.", Any, s.dial, []error{ErrNoAddress}},
+		{"empty.test.", IPv4, s.dial, []error{ErrNoAddress}},
+		{"tcp-empty.test.", Any, s.dial, []error{ErrNoAddress}},
+		{"four.test.", IPv6, s.dial, []error{ErrNoAddress}},
+		{"broken.test.", Any, s.dial, nil},
+		{"half.test.", Any, s.dial, nil}, // that there is an IPv4 address can't be ruled out
+		{"not a name", Any, s.dial, nil},
+		{"nobody.test.", Any, func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return down.DialContext(ctx, network, closed.LocalAddr().String())
+		}, []error{ErrNoServer, syscall.ECONNREFUSED}},
+		{"nobody.test.", Any, func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "udp", Err: syscall.ENETUNREACH}
+		}, []error{ErrNoServer, syscall.ENETUNREACH}},
+	} {
+		r := New(Options{Dial: tt.dial})
+		addrs, err := r.Host(t.Context(), tt.name, tt.family)
+		r.Close()
+		if addrs != nil || err == nil {
+			t.Errorf("Host(%q, %d) = %v, %v", tt.name, tt.family, addrs, err)
+		}
+		for _, reason := range reasons {
+			if got, want := errors.Is(err, reason), slices.Contains(tt.want, reason); got != want {
+				t.Errorf("Host(%q, %d): %v; is %q: %v", tt.name, tt.family, err, reason, got)
+			}
+		}
+	}
+}
+
+// What is typed in other letters is looked up as the DNS has it.
+func TestASCII(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{ // "": an error
+		{"www.example", "www.example"},
+		{"WWW.Example_1", "WWW.Example_1"},
+		{"\x1b[31m", "\x1b[31m"}, // for the resolver to refuse
+		{"bücher.example", "xn--bcher-kva.example"},
+		{"BÜCHER.Example", "xn--bcher-kva.example"},
+		{"faß.example", "xn--fa-hia.example"},
+		{"a_ü.example", "xn--a_-yka.example"},
+		{"例え.テスト", "xn--r8jz45g.xn--zckzah"},
+		{"ＷＷＷ.example", "www.example"},
+		{"１９２.0.2.1", "192.0.2.1"},
+		{"www。example", "www.example"},
+		{"exa\u200bmple.test", "example.test"},
+		{"exa\u00admple.test", "example.test"},
+		{"\u202eelpmaxe.test", ""},
+		{"\xff.example", ""},
+		{"ü-.example", ""},
+		{"xn--ü.example", ""},
+	} {
+		got, err := ASCII(tt.in)
+		if got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("ASCII(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
+		}
+	}
 }

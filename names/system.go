@@ -13,19 +13,19 @@ type system struct {
 }
 
 func (s system) lookupAddr(ctx context.Context, addr string) ([]string, error) {
-	return s.resolver(ctx).LookupAddr(ctx, addr)
+	return s.resolver(ctx, nil).LookupAddr(ctx, addr)
 }
 
 func (s system) lookupTXT(ctx context.Context, name string) ([]string, error) {
-	return s.resolver(ctx).LookupTXT(ctx, name)
+	return s.resolver(ctx, nil).LookupTXT(ctx, name)
 }
 
 // lookupNetIP is net.Resolver.LookupNetIP, but nothing of it is left running
 // when it returns: net's own look-up goes on in a goroutine if its context ends
 // early, so it gets one that doesn't, and fails for want of connections instead.
-// No address is IPv4-mapped.
-func (s system) lookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	addrs, err := s.resolver(ctx).LookupNetIP(context.WithoutCancel(ctx), network, host)
+// No address is IPv4-mapped. What the servers say is noted in h.
+func (s system) lookupNetIP(ctx context.Context, h *heard, network, host string) ([]netip.Addr, error) {
+	addrs, err := s.resolver(ctx, h).LookupNetIP(context.WithoutCancel(ctx), network, host)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -38,7 +38,8 @@ func (s system) lookupNetIP(ctx context.Context, network, host string) ([]netip.
 // resolver returns a resolver whose connections live no longer than ctx. By
 // itself net.Resolver looks at the context only between two exchanges, and waits
 // out the time limit of resolv.conf, 5 s by default, for a server that is silent.
-func (s system) resolver(ctx context.Context) *net.Resolver {
+// h hears what comes; nil: nobody listens.
+func (s system) resolver(ctx context.Context, h *heard) *net.Resolver {
 	return &net.Resolver{
 		PreferGo: true,
 		Dial: func(exchange context.Context, network, address string) (net.Conn, error) {
@@ -50,9 +51,10 @@ func (s system) resolver(ctx context.Context) *net.Resolver {
 			}
 			c, err := s.dial(dialing, network, address)
 			if err != nil {
+				h.failed(err)
 				return nil, err
 			}
-			return closeWhenDone(ctx, c), nil
+			return closeWhenDone(ctx, h.listen(c)), nil
 		},
 	}
 }
