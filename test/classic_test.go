@@ -162,7 +162,7 @@ func TestClassicSetUserID(t *testing.T) {
 		t.Run(list, func(t *testing.T) {
 			ran++
 			of := func(name string) outcome {
-				return letter(ownTexts(kernelPort(times(finish(t, func(ctx context.Context) *lab.Cmd {
+				return letter(oneLine(kernelPort(times(finish(t, func(ctx context.Context) *lab.Cmd {
 					return p.Source.Command(ctx, name, arguments(list)...).As(65534, 65534)
 				})))))
 			}
@@ -314,6 +314,29 @@ func ownTexts(o outcome) outcome {
 	return o
 }
 
+var (
+	ownAdvice = regexp.MustCompile(`( \(.*\))?; see tcptraceroute --help\n\z`)
+	noForm    = regexp.MustCompile(`\A(host missing: .*|Too many arguments, .*)\n\z`)
+)
+
+// oneLine masks what is meant to differ where the form of the command line is wrong: the old program prints the version on
+// standard output and the usage on standard error, ours one line with advice. What is wrong, and the exit code, is compared.
+func oneLine(o outcome) outcome {
+	o = ownTexts(o)
+	o.stdout = strings.TrimPrefix(o.stdout, "VERSION\n")
+	o.stderr = strings.TrimSuffix(o.stderr, "USAGE\n")
+	o.stderr = noForm.ReplaceAllString(ownAdvice.ReplaceAllString(o.stderr, "\n"), "")
+	return o
+}
+
+var ownWarning = regexp.MustCompile(`(?m)^Warning: (-[pP] \d+ is the source port|no interface of this host has|the source address .* is this host's).*\n`)
+
+// ownWarnings masks lines in which ours says more than the old program.
+func ownWarnings(o outcome) outcome {
+	o.stderr = ownWarning.ReplaceAllString(o.stderr, "")
+	return o
+}
+
 var debugLine = regexp.MustCompile(`(?m)^(debug: .*|\t\t.*)\n`)
 
 // debugMessages masks the debug messages, each program's own, and what -d does to the peer's standard output: a line end and
@@ -448,6 +471,8 @@ var scenes = append(codeScenes(), []scene{
 		"--help extra",
 		"-nh -Z",
 		"-h -q x",
+	}},
+	{name: "mistakes in the form of the command line", mask: oneLine, lists: []string{
 		"-n",
 		"198.18.4.2 25 40 4",
 		"-Z",
@@ -466,7 +491,7 @@ var scenes = append(codeScenes(), []scene{
 		"--queries 1 198.18.4.2",
 		"--track -f4 198.18.4.2",
 	}},
-	{name: "usage after debugging messages", mask: func(o outcome) outcome { return debugMessages(ownTexts(o)) }, shows: "USAGE", lists: []string{"-dZ"}},
+	{name: "a mistake after debugging messages", mask: func(o outcome) outcome { return debugMessages(oneLine(o)) }, lists: []string{"-dZ"}},
 	{name: "version", mask: ownTexts, shows: "VERSION", lists: []string{
 		"-v",
 		"--version",
@@ -485,8 +510,6 @@ var scenes = append(codeScenes(), []scene{
 		"-f -2 198.18.4.2",
 		"-f -- 198.18.4.2",
 		"-m +2 198.18.4.2",
-		"-w 2.5 198.18.4.2",
-		"-t 0x10 198.18.4.2",
 		"-l 1x 198.18.4.2",
 		"-p x 198.18.4.2",
 		"-P x 198.18.4.2",
@@ -585,7 +608,7 @@ var scenes = append(codeScenes(), []scene{
 		"-n -q1 198.18.4.2", "-f0 198.18.4.2", "-p7777 198.18.4.2", "--track-port -p5000 198.18.4.2",
 	}},
 
-	{name: "source", lists: []string{
+	{name: "source", mask: ownWarnings, lists: []string{
 		"-n -q1 -f4 -i eth0 198.18.4.2",
 		"-n -q1 -f4 -s 198.18.1.1 198.18.4.2",
 		"-n -q1 -f4 -s me.example 198.18.4.2",
@@ -602,7 +625,7 @@ var scenes = append(codeScenes(), []scene{
 		"-n -q1 -f4 -P65535 198.18.4.2",
 		"-n -q1 -f4 -P0 198.18.4.2",
 	}},
-	{name: "source port in use", lists: []string{
+	{name: "source port in use", mask: ownWarnings, lists: []string{
 		"-n -q1 -f4 -p7777 198.18.4.2",
 		"-n -q1 -f4 -P7777 198.18.4.2",
 		"-n -q1 -f4 -p7778 198.18.4.2",
@@ -618,7 +641,7 @@ var scenes = append(codeScenes(), []scene{
 		"--track-port -p7777 -q0 198.18.4.2",
 		"--track-port -p7777 -l10 198.18.4.2",
 	}},
-	{name: "which probe", lists: []string{
+	{name: "which probe", mask: ownWarnings, lists: []string{
 		"-n -q2 --track-id 198.18.4.2 25",
 		"-n -q1 --track-ipid -f4 198.18.4.2",
 		"-n -q2 --track-port 198.18.4.2 25",
@@ -648,8 +671,6 @@ var scenes = append(codeScenes(), []scene{
 		"-n -q1 -f4 198.18.4.2 25 60",
 		"-n -q1 -f4 198.18.4.2 25 39",
 		"-n -q1 -f4 198.18.4.2 25 0",
-		"-n -q1 -f4 198.18.4.2 25 x",
-		"-n -q1 -f4 198.18.4.2 25 60x",
 		"-n -q1 -f4 198.18.4.2 25 ''",
 		"-n -q1 -f4 -l50 198.18.4.2 25 60",
 		"-n -q1 -f4 198.18.4.2 25 60 -l50",

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -29,10 +30,8 @@ func (o *option) names() []string {
 	return all
 }
 
-// usageError asks for the usage: help was wanted (no text), or the command line's form is wrong.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
+// errHelp ends a command line that asks for the short help.
+var errHelp = errors.New("help")
 
 // parse reads arguments in order by getopt's rules: short options cluster, a value may be glued or separate, options and
 // operands mix, "--" ends the options. The first mistake ends it, and so do help and version.
@@ -47,8 +46,10 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 			name, value, glued := strings.Cut(arg[2:], "=")
 			o := find(table, func(o *option) bool { return o.long != "" && o.long == name })
 			switch {
-			case o == nil || glued && o.arg == "" && (o.word == "" || o.word != value):
-				return nil, unknown(arg)
+			case o == nil:
+				return nil, unknown(table, arg, "")
+			case glued && o.arg == "" && (o.word == "" || o.word != value):
+				return nil, unknown(table, arg, takesNone(o))
 			case o.arg != "" && !glued:
 				if len(args) == 0 {
 					return nil, fmt.Errorf("Argument required for --%s", o.long)
@@ -64,6 +65,9 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 			if args, err = cluster(table, arg[1:], args, c); err != nil {
 				return nil, err
 			}
+			if strings.HasSuffix(arg, "N") && len(args) > 0 && digits(args[0]) {
+				c.afterN = args[0]
+			}
 		default:
 			operands = append(operands, arg)
 		}
@@ -74,11 +78,12 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 // cluster reads short options that share one dash. What the last of them takes may stand in args, of which the rest is
 // returned.
 func cluster(table []option, letters string, args []string, c *config) (rest []string, err error) {
+	whole := letters
 	for letters != "" && !c.help && !c.version {
 		letter := letters[0]
 		o := find(table, func(o *option) bool { return o.short == letter })
 		if o == nil {
-			return nil, unknown("-" + letters[:1])
+			return nil, unknownLetter(table, whole, letters)
 		}
 		letters = letters[1:]
 		value := ""
@@ -99,8 +104,24 @@ func cluster(table []option, letters string, args []string, c *config) (rest []s
 	return args, nil
 }
 
-func unknown(arg string) error {
-	return &usageError{"Unknown command line argument: " + quoted(arg)}
+// takesNone says that an option was given a value that it doesn't take.
+func takesNone(o *option) string {
+	if o.word != "" {
+		return fmt.Sprintf("--%s takes no value but %s", o.long, o.word)
+	}
+	return fmt.Sprintf("--%s takes no value", o.long)
+}
+
+// unknownLetter is the error for the first of rest, which is the end of the letters that follow a dash.
+func unknownLetter(table []option, letters, rest string) error {
+	why := ""
+	switch long := find(table, func(o *option) bool { return o.help != "" && o.long == letters }); {
+	case len(letters) > 1 && long != nil:
+		why = "did you mean --" + letters + "?"
+	case digits(rest[:1]) && strings.HasSuffix(strings.TrimSuffix(letters, rest), "N"):
+		why = afterN
+	}
+	return unknown(table, "-"+rest[:1], why)
 }
 
 func find(table []option, is func(*option) bool) *option {

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,7 +67,16 @@ type program struct {
 	own     netip.Addr             // their source address, on this host
 	linkMTU int                    // of that interface
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
-	capture capture
+
+	onTerminal bool // both are terminals, whatever these can do
+	capture    capture
+}
+
+// pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
+func (p *program) pointToExplain() {
+	if p.onTerminal && p.forPeople() && !p.explain && !p.watch.on() && !p.inSession {
+		fmt.Fprintln(p.stderr, "To find out why, and where: the same with --explain")
+	}
 }
 
 // errNotReached ends a trace whose target gave no answer.
@@ -73,15 +84,17 @@ var errNotReached = errors.New("Destination not reached")
 
 // code says on stderr what went wrong, and is the exit code for it.
 func (p *program) code(err error) int {
-	var usage *usageError
 	switch {
 	case err == nil:
 	case errors.As(err, new(*Interrupted)):
 		fmt.Fprintln(p.stderr, "Interrupted")
-	case errors.As(err, &usage):
-		p.usage(usage.text)
+	case err == errHelp:
+		p.usage()
 	default:
 		fmt.Fprintln(p.stderr, quoted(err.Error()))
+	}
+	if err == errNotReached {
+		p.pointToExplain()
 	}
 	return exitCode(err)
 }
@@ -100,11 +113,8 @@ func exitCode(err error) int {
 	return exitNotReached
 }
 
-// usage prints what the old program prints for a mistake and for -h: the version on stdout, the rest on stderr.
-func (p *program) usage(mistake string) {
-	if mistake != "" {
-		fmt.Fprintln(p.stderr, mistake)
-	}
+// usage prints what the old program prints for -h: the version on stdout, the rest on stderr.
+func (p *program) usage() {
 	fmt.Fprint(p.stdout, versionText())
 	fmt.Fprint(p.stderr, usageText(groups()))
 }
@@ -115,6 +125,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	p.lent = who.SetID() && !p.root
 	p.elevated = who.Elevated && !p.root
 	p.width.out, p.width.err = width(p.stdout), width(p.stderr)
+	p.onTerminal = isTerminal(p.stdout) && isTerminal(p.stderr)
 	operands, err := parse(options(), args, &p.config)
 	switch {
 	case err != nil:
@@ -123,7 +134,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 		_, err := fmt.Fprint(p.stdout, helpText(groups()))
 		return err
 	case p.help:
-		return &usageError{}
+		return errHelp
 	case p.version:
 		_, err := fmt.Fprint(p.stdout, versionText())
 		return err
@@ -201,23 +212,37 @@ func (p *program) files() (all []string) {
 }
 
 // operands reads host, port and length.
-func (p *program) operands(operands []string) error {
-	if len(operands) < 1 || len(operands) > 3 {
-		return &usageError{}
+func (p *program) operands(operands []string) (err error) {
+	switch {
+	case len(operands) == 0:
+		return errors.New("host missing: tcptraceroute [options] host [port]; see tcptraceroute --help")
+	case len(operands) > 3:
+		return fmt.Errorf("Too many arguments, the first is %s: after host, port and packet length there is none; see tcptraceroute --help", quoted(operands[3]))
 	}
-	p.host = operands[0]
+	if p.host, p.service, err = splitHost(operands[0]); err != nil {
+		return err
+	}
+	p.serviceSet = p.service != ""
 	if len(operands) > 1 {
-		p.service, p.serviceSet = operands[1], true
-	}
-	if len(operands) > 2 {
-		// The old program reads this one with atoi(3): what doesn't begin with a number is 0, the default.
-		length := operands[2]
-		length = length[:len(length)-len(strings.TrimLeft(length, "0123456789"))]
-		if length == "" {
-			length = "0"
+		port := strings.TrimSpace(operands[1])
+		if p.serviceSet && port != p.service {
+			return fmt.Errorf("Two ports for the target: %s by %s, and %s by the argument after it: leave one out", p.service, p.host, port)
 		}
-		return number("the packet length", 0, 65535, func(c *config, n int) { c.path.Length = n })(&p.config, length)
+		p.service, p.serviceSet = port, true
 	}
+	if len(operands) > 2 && operands[2] != "" { // scripts leave it empty for the default
+		return p.lengthOperand(strings.TrimSpace(operands[2]))
+	}
+	return nil
+}
+
+// lengthOperand reads the third operand. The old program takes what is no number for 0.
+func (p *program) lengthOperand(v string) error {
+	n, err := strconv.Atoi(v)
+	if !digits(v) || err != nil || n > math.MaxUint16 {
+		return fmt.Errorf("The third argument is the packet length, and must be between 0 and %d: %s", math.MaxUint16, given(v))
+	}
+	p.path.Length = n
 	return nil
 }
 
@@ -246,11 +271,12 @@ func (p *program) address(ctx context.Context) error {
 			return err
 		}
 	}
-	target, err := p.lookup(ctx, p.host, p.family, "destination")
+	targets, err := p.lookup(ctx, p.host, p.family, "destination")
 	if err != nil {
 		return err
 	}
-	p.path.Target = netip.AddrPortFrom(target, port)
+	target := targets[0]
+	p.path.Target, p.others = netip.AddrPortFrom(target, port), targets[1:]
 	if !p.sourceSet {
 		return nil
 	}
@@ -258,9 +284,12 @@ func (p *program) address(ctx context.Context) error {
 	if target.Is4() {
 		family = names.IPv4
 	}
-	from, err := p.lookup(ctx, p.source, family, "source")
-	p.path.Source = netip.AddrPortFrom(from, 0)
-	return err
+	from, err := p.lookup(ctx, strings.TrimSpace(p.source), family, "source")
+	if err != nil {
+		return err
+	}
+	p.path.Source = netip.AddrPortFrom(from[0], 0)
+	return nil
 }
 
 // portNumber reads a TCP port, by number or by name.
@@ -269,50 +298,74 @@ func (p *program) portNumber(s string) (uint16, error) {
 		return uint16(n), nil
 	}
 	n, err := p.ports.Port(s)
-	if err != nil {
-		return 0, fmt.Errorf("Unknown port: %s", s)
+	switch {
+	case err == nil:
+		return n, nil
+	case digits(s):
+		return 0, fmt.Errorf("Unknown port: %s (a port is a number from 0 to %d)", s, math.MaxUint16)
+	case p.afterN != "" && p.afterN == p.host:
+		return 0, fmt.Errorf("Unknown port: %s (%s is taken for the host: %s)", s, p.host, afterN)
 	}
-	return n, nil
+	return 0, fmt.Errorf("Unknown port: %s", s)
 }
 
 // limitedBroadcast is nobody's address (RFC 919).
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-func (p *program) lookup(ctx context.Context, host string, family names.Family, what string) (netip.Addr, error) {
-	addrs, err := p.resolve.Host(ctx, host, family)
+// lookup finds the addresses of a host, each once. Of a destination the first is good.
+func (p *program) lookup(ctx context.Context, host string, family names.Family, what string) ([]netip.Addr, error) {
+	ascii, err := asciiHost(host, what)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := p.resolve.Host(ctx, ascii, family)
 	switch {
 	case ctx.Err() != nil:
-		return netip.Addr{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	case errors.Is(err, names.ErrFamily):
-		return netip.Addr{}, fmt.Errorf("Bad %s address: %s (it is not IPv%d)", what, host, family)
+		return nil, fmt.Errorf("Bad %s address: %s (it is not IPv%d)", what, host, family)
 	case err != nil:
-		return netip.Addr{}, fmt.Errorf("Bad %s address: %s%s", what, host, whyBad(host, err))
+		return nil, fmt.Errorf("Bad %s address: %s%s", what, host, whyBad(host, family, err))
 	case addrs[0] == limitedBroadcast:
-		return netip.Addr{}, fmt.Errorf("Bad %s address: %s", what, host)
+		return nil, fmt.Errorf("Bad %s address: %s", what, host)
 	case what == "destination" && addrs[0].Is6() && addrs[0].IsLinkLocalUnicast() && addrs[0].Zone() == "":
 		if p.iface == "" {
-			return netip.Addr{}, fmt.Errorf("Bad %s address: %s (a link-local address needs its interface: %[2]s%%eth0)", what, host)
+			return nil, fmt.Errorf("Bad %s address: %s (a link-local address needs its interface: %[2]s%%eth0)", what, host)
 		}
-		return addrs[0].WithZone(p.iface), nil // -i says which
+		addrs[0] = addrs[0].WithZone(p.iface) // -i says which
 	}
-	return addrs[0], nil
+	var distinct []netip.Addr
+	for _, a := range addrs {
+		if !slices.Contains(distinct, a) {
+			distinct = append(distinct, a)
+		}
+	}
+	return distinct, nil
 }
 
 // whyBad says more of a host that can't be found, where more is known: "" otherwise.
-func whyBad(host string, err error) string {
+func whyBad(host string, family names.Family, err error) string {
 	dns, _ := errors.AsType[*net.DNSError](err)
-	alone, port, split := net.SplitHostPort(host)
+	errno, _ := errors.AsType[syscall.Errno](err)
 	switch {
-	case strings.Contains(host, "://"):
-		return " (a URL: give its host alone)"
-	case split == nil && alone != "":
-		return fmt.Sprintf(" (host and port are two arguments: %s %s)", alone, port)
-	case strings.HasPrefix(host, "["):
-		return " (give it without brackets)"
-	case dns != nil && dns.IsTimeout:
+	case errors.Is(err, names.ErrNoName):
+		return " (the DNS has no such name: NXDOMAIN)"
+	case errors.Is(err, names.ErrNoAddress) && family == names.Any:
+		return " (the name is in the DNS, but has no address: neither A nor AAAA)"
+	case errors.Is(err, names.ErrNoAddress):
+		return fmt.Sprintf(" (the name is in the DNS, but has no IPv%d address)", family)
+	case errors.Is(err, names.ErrNoServer) && errno != 0:
+		return fmt.Sprintf(" (no name server could be reached: %v)", errno)
+	case errors.Is(err, names.ErrNoServer):
 		return " (no name server answered)"
+	case dns != nil && dns.IsTimeout:
+		return " (a name server did not answer)"
 	case dns != nil && !dns.IsNotFound:
 		return " (the name servers could not tell)"
+	case strings.Contains(host, "/"):
+		return " (give the host alone, or a whole URL)"
+	case strings.Contains(host, "@"):
+		return " (give the host alone, without a user's name)"
 	}
 	return ""
 }
@@ -373,6 +426,8 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
 	p.sayHow()
+	p.saySourcePort()
+	p.sayNoAnswer(conn, route)
 	device := fmt.Sprintf("Selected device %s, address %s", route.Interface, route.Source)
 	if !p.trackPort {
 		device += fmt.Sprintf(", port %d", ports[0])
@@ -392,15 +447,57 @@ func (p *program) ownSource(conn medium, out wire.Route) error {
 	if p.root || !p.sourceSet {
 		return nil
 	}
-	// Multicast and broadcast addresses can be bound to (ip(7)), so binding proves nothing.
-	to, err := conn.Route(netip.AddrPortFrom(out.Source, 0), netip.AddrPort{})
 	switch {
-	case err == nil && to.Local && (out.Local || !out.Source.IsLoopback()):
+	case p.answerable(conn, out):
 		return nil
 	case p.iface != "": // a socket bound to an interface knows its addresses only
 		return fmt.Errorf("Bad source address: %s is not an address of %s", out.Source, p.iface)
 	}
 	return notOurs(out.Source)
+}
+
+// answerable reports whether answers to what leaves this way get back here by its source address.
+func (p *program) answerable(conn medium, out wire.Route) bool {
+	// Multicast and broadcast addresses can be bound to (ip(7)), so binding proves nothing.
+	to, err := conn.Route(netip.AddrPortFrom(out.Source, 0), netip.AddrPort{})
+	return err == nil && to.Local && (out.Local || !out.Source.IsLoopback())
+}
+
+// saySourcePort says what -p is, where somebody may have meant the target's port.
+func (p *program) saySourcePort() {
+	if !p.portSet || p.serviceSet {
+		return
+	}
+	by := "-p"
+	if p.anyPort {
+		by = "-P"
+	}
+	fmt.Fprintf(p.stderr, "Warning: %s %d is the source port; the target's port is %d. For the target's port %[2]d: tcptraceroute HOST %[2]d\n",
+		by, p.port, p.path.Target.Port())
+}
+
+// sayNoAnswer warns before a trace that can't be answered.
+func (p *program) sayNoAnswer(conn medium, out wire.Route) {
+	switch own, err := net.InterfaceAddrs(); {
+	case p.iface == "lo" && !out.Local:
+		fmt.Fprintf(p.stderr, "Warning: -i lo leads to this host only, and %v is not one of its addresses: no answer will come\n", p.path.Target.Addr())
+	case !p.sourceSet || err != nil || p.answerable(conn, out):
+	case out.Source.IsLoopback():
+		fmt.Fprintf(p.stderr, "Warning: the source address %v is this host's to itself: no other host can answer it\n", out.Source)
+	case !slices.ContainsFunc(own, func(a net.Addr) bool { return isAddr(a, out.Source) }):
+		// Of a socket that is bound to an interface only the addresses of that are answerable; others may be all the same.
+		fmt.Fprintf(p.stderr, "Warning: no interface of this host has the source address %v: the answers will go elsewhere\n", out.Source)
+	}
+}
+
+// isAddr reports whether an interface's address is this one.
+func isAddr(a net.Addr, want netip.Addr) bool {
+	n, ok := a.(*net.IPNet)
+	if !ok {
+		return false
+	}
+	ip, ok := netip.AddrFromSlice(n.IP)
+	return ok && ip.Unmap() == want
 }
 
 func notOurs(a netip.Addr) error {
@@ -512,8 +609,8 @@ func capital(err error) string {
 func (p *program) target(port string) string {
 	address := p.path.Target.Addr().String()
 	text := address
-	if p.host != address {
-		text = fmt.Sprintf("%s (%s)", p.host, address)
+	if name, err := names.ASCII(p.host); err == nil && name != address {
+		text = fmt.Sprintf("%s (%s)", name, address)
 	}
 	text += port + strconv.Itoa(int(p.path.Target.Port()))
 	if s := p.ports.Service(p.path.Target.Port()); s != "" {
@@ -522,8 +619,27 @@ func (p *program) target(port string) string {
 	return text
 }
 
+// sayOthers says which address was taken of a name that has more than one.
+func (p *program) sayOthers() {
+	if len(p.others) == 0 {
+		return
+	}
+	const most = 4 // to be named
+	var others []string
+	for _, a := range p.others[:min(len(p.others), most)] {
+		others = append(others, a.String())
+	}
+	if more := len(p.others) - most; more > 0 {
+		others = append(others, fmt.Sprintf("and %d more", more))
+	}
+	name, _ := names.ASCII(p.host) // it has been looked up
+	fmt.Fprintf(p.stderr, "%s has %d addresses: tracing to %v, not %s\n",
+		quoted(name), 1+len(p.others), p.path.Target.Addr(), strings.Join(others, ", "))
+}
+
 // announce says what is traced.
 func (p *program) announce() {
+	p.sayOthers()
 	text := "Tracing the path to " + p.target(" on TCP port ")
 	text += fmt.Sprintf(", %d hops max", p.plan.Last())
 	if n := p.plan.Length(p.path.Length); n > p.plan.Length(0) {

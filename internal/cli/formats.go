@@ -92,7 +92,7 @@ func formatOption(format, option string) func(*config, string) error {
 // setFormat chooses a format. There can be only one.
 func (c *formatConfig) setFormat(name, by string) error {
 	if !slices.ContainsFunc(formats, func(f format) bool { return f.name == name }) {
-		return fmt.Errorf("Argument of --format must be %s: %s", oneFormat(), quoted(name))
+		return fmt.Errorf("Argument of --format must be %s: %s", oneFormat(), given(name))
 	}
 	if c.format != "" && c.format != name {
 		return fmt.Errorf("Only one format at a time: %s and %s", c.formatBy, by)

@@ -64,16 +64,21 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, tt := range []struct{ args, want string }{
 		{"-n 198.18.4.2 nosuch", "Unknown port: nosuch\n"},
-		{"-n 198.18.4.2 65536", "Unknown port: 65536\n"},
+		{"-n 198.18.4.2 65536", "Unknown port: 65536 (a port is a number from 0 to 65535)\n"},
+		{"-n 198.18.4.2:65536", "Unknown port: 65536 (a port is a number from 0 to 65535)\n"},
+		{"-n gopher0://198.18.4.2/", "Unknown port: gopher0\n"},
+		{"-n -N 16 198.18.4.2", "Unknown port: 198.18.4.2 (16 is taken for the host: " + afterN + ")\n"},
+		{"-n -N 16 198.18.4.2 25", "Unknown port: 198.18.4.2 (16 is taken for the host: " + afterN + ")\n"},
+		{"-n b\xffcher", "Bad destination address: b\\xffcher (not UTF-8)\n"},
+		{"-n \u202eb.example", "Bad destination address: \\u202eb.example (no name of the DNS: idna: disallowed rune U+202E)\n"},
+		{"-n -s b\xffcher 198.18.4.2", "Bad source address: b\\xffcher (not UTF-8)\n"},
+		{"-n 198.18.4.0/24", "Bad destination address: 198.18.4.0/24 (give the host alone, or a whole URL)\n"},
+		{"-n me@no..host", "Bad destination address: me@no..host (give the host alone, without a user's name)\n"},
 		{"-n 198.18.4.2 \x1b", `Unknown port: \x1b` + "\n"},
 		{"-n no..host nosuch", "Unknown port: nosuch\n"},
 		{"-n no..host", "Bad destination address: no..host\n"},
-		{"-n 198.18.4.2:25", "Bad destination address: 198.18.4.2:25 (host and port are two arguments: 198.18.4.2 25)\n"},
-		{"-n [2001:db8:4::2]", "Bad destination address: [2001:db8:4::2] (give it without brackets)\n"},
-		{"-n http://198.18.4.2/", "Bad destination address: http://198.18.4.2/ (a URL: give its host alone)\n"},
 		{"-n fe80::1", "Bad destination address: fe80::1 (a link-local address needs its interface: fe80::1%eth0)\n"},
 		{"-n 255.255.255.255", "Bad destination address: 255.255.255.255\n"},
-		{"-n [2001:db8:4::2]:25", "Bad destination address: [2001:db8:4::2]:25 (host and port are two arguments: 2001:db8:4::2 25)\n"},
 		{"-n -6 198.18.4.2", "Bad destination address: 198.18.4.2 (it is not IPv6)\n"},
 		{"-n -4 2001:db8:4::2", "Bad destination address: 2001:db8:4::2 (it is not IPv4)\n"},
 		{"-n -s no..host 198.18.4.2", "Bad source address: no..host\n"},
@@ -134,7 +139,7 @@ func TestTrace(t *testing.T) {
 			"Selected device eth0, address 198.18.1.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
 		{"-n -q2 -f4 -l10 -p77 198.18.4.2", result{
 			" 4  198.18.4.2 [closed]  0.000 ms  0.000 ms\n",
-			"Warning: Increasing packet length to 40 bytes\nSelected device eth0, address 198.18.1.1, port 77 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 30 hops max\n", 0}},
+			"Warning: Increasing packet length to 40 bytes\nWarning: -p 77 is the source port; the target's port is 80. For the target's port 77: tcptraceroute HOST 77\nSelected device eth0, address 198.18.1.1, port 77 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 30 hops max\n", 0}},
 		{"-n -q1 -f4 -P7777 198.18.4.2 25 100", result{
 			" 4  198.18.4.2 [open]  0.000 ms\n",
 			"Selected device eth0, address 198.18.1.1, port 7777 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 25 (smtp), 30 hops max, 100 byte packets\n", 0}},
@@ -143,7 +148,38 @@ func TestTrace(t *testing.T) {
 			"Selected device eth0, address 198.18.1.1 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 30 hops max\n", 0}},
 		{"-n -q1 -w1 -m1 -s 198.18.1.77 198.18.4.2", result{
 			" 1  *\n",
-			"Selected device eth0, address 198.18.1.77, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+			"Warning: no interface of this host has the source address 198.18.1.77: the answers will go elsewhere\nSelected device eth0, address 198.18.1.77, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+		{"-n -q1 -f4 198.18.4.2:25", result{
+			" 4  198.18.4.2 [open]  0.000 ms\n",
+			"Selected device eth0, address 198.18.1.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 25 (smtp), 30 hops max\n", 0}},
+		{"-n -q1 -f4 [2001:db8:4::2]:25", result{
+			" 4  2001:db8:4::2 [open]  0.000 ms\n",
+			"Selected device eth0, address 2001:db8:1::1, port PORT for outgoing packets\nTracing the path to 2001:db8:4::2 on TCP port 25 (smtp), 30 hops max\n", 0}},
+		{"-n -q1 -f4 [2001:db8:4::2]", result{
+			" 4  2001:db8:4::2 [closed]  0.000 ms\n",
+			"Selected device eth0, address 2001:db8:1::1, port PORT for outgoing packets\nTracing the path to 2001:db8:4::2 on TCP port 80 (http), 30 hops max\n", 0}},
+		{"-n -q1 -f4 https://me:secret@198.18.4.2/path", result{
+			" 4  198.18.4.2 [closed]  0.000 ms\n",
+			"Selected device eth0, address 198.18.1.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 443 (https), 30 hops max\n", 0}},
+		{"-n -q1 -f4 -P4433 http://198.18.4.2", result{ // the URL tells the target's port
+			" 4  198.18.4.2 [closed]  0.000 ms\n",
+			"Selected device eth0, address 198.18.1.1, port 4433 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 30 hops max\n", 0}},
+		{"-n -q1 -f4 -P443 198.18.4.2", result{
+			" 4  198.18.4.2 [closed]  0.000 ms\n",
+			"Warning: -P 443 is the source port; the target's port is 80. For the target's port 443: tcptraceroute HOST 443\nSelected device eth0, address 198.18.1.1, port 443 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 30 hops max\n", 0}},
+		{"-n -q1 -w0.5 -m1 -i lo 198.18.4.2", result{
+			" 1  *\n",
+			"Warning: -i lo leads to this host only, and 198.18.4.2 is not one of its addresses: no answer will come\nSelected device lo, address 198.18.1.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+		{"-n -i lo 2001:db8:4::2", result{"", "connect: Network is unreachable\n", 2}},
+		{"-n -q1 -w0.5 -m1 -s 127.0.0.1 198.18.4.2", result{
+			" 1  *\n",
+			"Warning: the source address 127.0.0.1 is this host's to itself: no other host can answer it\nSelected device eth0, address 127.0.0.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+		{"-n -q1 -w0.5 -m1 -s 2001:db8:1::77 2001:db8:4::2", result{
+			" 1  *\n",
+			"Warning: no interface of this host has the source address 2001:db8:1::77: the answers will go elsewhere\nSelected device eth0, address 2001:db8:1::77, port PORT for outgoing packets\nTracing the path to 2001:db8:4::2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+		{"-n -q1 -i lo -s 127.0.0.2 127.0.0.1 7777", result{
+			" 1  127.0.0.1 [open]  0.000 ms\n",
+			"Selected device lo, address 127.0.0.2, port PORT for outgoing packets\nTracing the path to 127.0.0.1 on TCP port 7777, 30 hops max\n", 0}},
 		{"-n -q1 127.0.0.1 7777", result{
 			" 1  127.0.0.1 [open]  0.000 ms\n",
 			"Selected device lo, address 127.0.0.1, port PORT for outgoing packets\nTracing the path to 127.0.0.1 on TCP port 7777, 30 hops max\n", 0}},

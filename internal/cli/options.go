@@ -3,10 +3,10 @@ package cli
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"tcptraceroute/names"
 	"tcptraceroute/packet"
@@ -51,9 +51,11 @@ type config struct {
 	unprivilegedConfig
 	sessionConfig
 
-	host       string
-	service    string // of the port operand, where serviceSet
+	host       string       // as typed, without a port
+	others     []netip.Addr // that the host has beside the target's
+	service    string       // the target's port, where serviceSet
 	serviceSet bool
+	afterN     string // the digits that follow -N as an argument of their own
 }
 
 // group is a part of the option table with a heading of its own in the help.
@@ -94,13 +96,11 @@ func classicOptions() []option {
 		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)", set: number("-f", 0, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
 		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)", set: number("-m", 0, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
 		{short: 'q', arg: "queries", brief: "probes a hop (3)", help: "probes a hop (3)", set: number("-q", 0, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
-		{short: 'w', arg: "wait", brief: "seconds (3 or less)", help: "seconds to wait for each probe (3, or less where hops beyond have answered)", set: number("-w", 0, maxWait, func(c *config, n int) {
-			c.path.Wait, c.path.Patient = time.Duration(orInvalid(n))*time.Second, true
-		})},
+		{short: 'w', arg: "wait", brief: "seconds (3 or less)", help: "seconds to wait for each probe, 0.5 to 86400, fractions allowed (3, or less where hops beyond have answered)", set: setWait},
 		{short: 'S', brief: "set SYN (default)", help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
 		{short: 'A', brief: "set ACK", help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
 		{short: 'E', brief: "ECN SYN", help: "an ECN SYN: set ECE and CWR", set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
-		{short: 't', arg: "tos", brief: "TOS byte (0)", help: "IP TOS byte, 0 to 255 (0)", set: number("-t", 0, 255, func(c *config, n int) { c.path.TOS = n })},
+		{short: 't', arg: "tos", brief: "TOS byte (0)", help: "IP TOS byte: 0 to 255, 0x0 to 0xff, or the name of a DSCP such as ef, cs1 or af41 (0)", set: setTOS},
 		{short: 'F', brief: "don't fragment", help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
 		{short: 'l', arg: "length", brief: "of the packet", help: "length of the whole packet, up to 65535 (the least)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
 		{short: 'p', arg: "source port", brief: "refused if in use", help: "local TCP port, 0 to 65535; refused if it is in use", set: rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
@@ -128,7 +128,7 @@ func probingOptions() []option {
 	return []option{
 		{long: "parallel", arg: "probes", help: "probes in flight (48); 1: one after the other", set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
 		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
-		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing", set: ownRight("--mark", between("--mark", 0, math.MaxUint32, func(c *config, n int) { c.mark = uint32(n) }))},
+		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing: 0 to 4294967295, or hexadecimal, 0x...", set: ownRight("--mark", setMark)},
 	}
 }
 
@@ -198,7 +198,7 @@ func between(name string, low, high int, set func(*config, int)) func(*config, s
 	return func(c *config, v string) error {
 		n, err := strconv.Atoi(v)
 		if !digits(v) || err != nil || n < low || n > high {
-			return fmt.Errorf("Argument of %s must be between %d and %d: %s", name, low, high, quoted(v))
+			return fmt.Errorf("Argument of %s must be between %d and %d: %s", name, low, high, given(v))
 		}
 		set(c, n)
 		return nil
@@ -206,6 +206,14 @@ func between(name string, low, high int, set func(*config, int)) func(*config, s
 }
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// given is a wrong value, safe to print, that can be seen even if it is empty.
+func given(v string) string {
+	if v == "" {
+		return `""`
+	}
+	return quoted(v)
+}
 
 // quoted makes what the user typed safe to print.
 func quoted(s string) string { return report.Printable(s) }

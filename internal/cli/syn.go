@@ -26,7 +26,7 @@ func synOptions() []option {
 	return []option{
 		{long: "syn", arg: "bare|linux", help: "bare: a SYN without options, as the old program sends it (the default); linux: the SYN that this host's own connections begin with, for firewalls that look at it", set: func(c *config, v string) error {
 			if v != shapeBare && v != shapeLinux {
-				return fmt.Errorf("Argument of --syn must be bare or linux: %s", quoted(v))
+				return fmt.Errorf("Argument of --syn must be bare or linux: %s", given(v))
 			}
 			c.syn.shape = v
 			return nil

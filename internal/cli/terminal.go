@@ -20,7 +20,7 @@ func terminalOptions() []option {
 	return []option{
 		{long: "color", arg: strings.Join(whens, "|"), help: "colours in the text: where it goes to a terminal (auto), always or never", set: func(c *config, v string) error {
 			if !slices.Contains(whens, v) {
-				return fmt.Errorf("Argument of --color must be auto, always or never: %s", quoted(v))
+				return fmt.Errorf("Argument of --color must be auto, always or never: %s", given(v))
 			}
 			c.terminal.color = v
 			return nil
@@ -35,6 +35,12 @@ func width(w io.Writer) int {
 		return 0
 	}
 	return terminalWidth(f)
+}
+
+// isTerminal reports whether w is a terminal, however little it can do.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && terminalWidth(f) > 0
 }
 
 // colored reports whether the text is to have colours. NO_COLOR is that of no-color.org: what is asked for on the command

@@ -115,12 +115,12 @@ func (p *program) newPlan() (plan, error) {
 	return trace.NewPath(p.path)
 }
 
-// wait is how long a probe may be answered; 0: as the engine has it.
+// wait is how long the engine waits for an answer.
 func (p *program) wait() time.Duration {
 	if p.connecting {
 		return wire.ConnectWait
 	}
-	return p.path.Wait
+	return p.path.RunWait()
 }
 
 // sayHow says that the trace is one without privileges.

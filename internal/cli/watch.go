@@ -10,6 +10,7 @@ import (
 	"os"
 	runtimedebug "runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"tcptraceroute/detect"
@@ -36,7 +37,7 @@ func watchOptions() []option {
 	return []option{
 		{long: "live", brief: "a screen", help: "a screen of rounds that goes on: loss, times, history and changes of each hop (--interval, -c)", set: do(func(c *config) { c.watch.live = true })},
 		{long: "report", brief: "mtr's table", help: "ask every hop once a round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
-		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: between("-c", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
+		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: between("-c, --count", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
 		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): no hop is asked more often", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
 	}
 }
@@ -45,11 +46,12 @@ func watchOptions() []option {
 func seconds(name string, low, high time.Duration, set func(*config, time.Duration)) func(*config, string) error {
 	return func(c *config, v string) error {
 		s, err := strconv.ParseFloat(v, 64)
-		if d := time.Duration(s * float64(time.Second)); err == nil && s <= high.Seconds() && d >= low {
+		plain := strings.Trim(v, "0123456789.") == ""
+		if d := time.Duration(s * float64(time.Second)); err == nil && plain && s <= high.Seconds() && d >= low {
 			set(c, d)
 			return nil
 		}
-		return fmt.Errorf("Argument of %s must be between %v and %v seconds: %s", name, low.Seconds(), high.Seconds(), quoted(v))
+		return fmt.Errorf("Argument of %s must be between %v and %v seconds: %s", name, low.Seconds(), high.Seconds(), given(v))
 	}
 }
 

@@ -11,8 +11,8 @@ func TestWatchMistakes(t *testing.T) {
 	for _, tt := range []struct{ args, stderr string }{
 		{"-c 3 host", "-c needs --report or --live\n"},
 		{"--interval 1 host", "--interval needs --report or --live\n"},
-		{"--report -c 0 host", "Argument of -c must be between 1 and 2147483647: 0\n"},
-		{"--report -c x host", "Argument of -c must be between 1 and 2147483647: x\n"},
+		{"--report -c 0 host", "Argument of -c, --count must be between 1 and 2147483647: 0\n"},
+		{"--report -c x host", "Argument of -c, --count must be between 1 and 2147483647: x\n"},
 		{"--report --interval 0.009 host", "Argument of --interval must be between 0.01 and 3600 seconds: 0.009\n"},
 		{"--report --interval 3601 host", "Argument of --interval must be between 0.01 and 3600 seconds: 3601\n"},
 		{"--report --interval NaN host", "Argument of --interval must be between 0.01 and 3600 seconds: NaN\n"},

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"tcptraceroute/trace"
+)
+
+// What options take that is more than a decimal number.
+
+// setWait takes seconds. Whole ones are refused as ever: a 0 by PathOptions, in the old program's words and order.
+func setWait(c *config, v string) error {
+	const name = "-w"
+	whole := number(name, 0, maxWait, func(c *config, n int) {
+		c.path.Wait, c.path.Patient = time.Duration(orInvalid(n))*time.Second, true
+	})
+	before, after, fraction := strings.Cut(v, ".")
+	if !fraction || !digits(before+after) {
+		return whole(c, v)
+	}
+	return seconds(name, trace.LeastWait, maxWait*time.Second, func(c *config, d time.Duration) {
+		c.path.Wait, c.path.Patient = d, true
+	})(c, v)
+}
+
+// setTOS takes the TOS byte, or the name of a DSCP, which is its upper six bits (RFC 2474).
+func setTOS(c *config, v string) error {
+	n, err := strconv.ParseUint(v, 10, 64)
+	if hex, ok := hexadecimal(v); ok {
+		n, err = strconv.ParseUint(hex, 16, 64)
+	} else if dscp, ok := dscps()[strings.ToLower(v)]; ok {
+		n, err = uint64(dscp)<<2, nil
+	} else if digits(v) && err != nil {
+		n, err = math.MaxUint64, nil // too large for any
+	}
+	if err != nil || n > 255 {
+		return fmt.Errorf("Argument of -t must be between 0 and 255, or the name of a DSCP (ef, cs0 to cs7, af11 to af43, le, va): %s", given(v))
+	}
+	c.path.TOS = int(n)
+	return nil
+}
+
+// dscps are the names of the differentiated services codepoints.
+func dscps() map[string]int {
+	all := map[string]int{
+		"be": 0, "df": 0, // best effort, default
+		"le": 1,  // lower effort, RFC 8622
+		"va": 44, // voice admit, RFC 5865
+		"ef": 46, // expedited forwarding, RFC 3246
+	}
+	for class := range 8 {
+		all[fmt.Sprintf("cs%d", class)] = class << 3 // RFC 2474
+	}
+	for class := 1; class <= 4; class++ {
+		for drop := 1; drop <= 3; drop++ {
+			all[fmt.Sprintf("af%d%d", class, drop)] = class<<3 | drop<<1 // RFC 2597
+		}
+	}
+	return all
+}
+
+// setMark takes a mark as ip-rule(8) and nft(8) write it.
+func setMark(c *config, v string) error {
+	n, err := strconv.ParseUint(v, 10, 32)
+	if hex, ok := hexadecimal(v); ok {
+		n, err = strconv.ParseUint(hex, 16, 32)
+	}
+	if err != nil {
+		return fmt.Errorf("Argument of --mark must be between 0 and %d, or hexadecimal, 0x0 to 0xffffffff: %s", uint32(math.MaxUint32), given(v))
+	}
+	c.mark = uint32(n)
+	return nil
+}
+
+// hexadecimal cuts the prefix off a hexadecimal number.
+func hexadecimal(v string) (digits string, ok bool) {
+	if digits, ok = strings.CutPrefix(v, "0x"); !ok {
+		digits, ok = strings.CutPrefix(v, "0X")
+	}
+	return digits, ok
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// odd are values that are wrong for most options.
+var odd = []string{
+	"", " ", "x", "-1", "-0.5", "0", "+1", "1.5", "0x", "0x1g", "1e9", "NaN", "Inf", "1,5", "1 2", "5 ", "\u0661", "\xff", "\x1b[31m", "a\nb",
+	"999999999999999999999999", "-999999999999999999999999", strings.Repeat("9", 400), strings.Repeat("x", 400), "all", "--json",
+}
+
+// free are the options whose value may be anything: it is judged where it is used.
+var free = []string{"-i", "-s", "--mmdb", "--pcap"}
+
+// oldWords are what the old program says of a number that is none, without the value.
+var oldWords = regexp.MustCompile(`^Numeric argument required for -[a-zA-Z]\n$`)
+
+// Every option with every kind of wrong value, and without one: it is taken, or one line on standard error names the option
+// and the value, says what is allowed, and can't hurt a terminal. Standard output is empty, whatever the format.
+func TestWrongValues(t *testing.T) {
+	for _, o := range options() {
+		for _, name := range o.names() {
+			for _, format := range [][]string{nil, {"--json"}, {"--jsonl"}, {"--csv"}} {
+				if format != nil && (o.long == "format" || o.arg == "") {
+					continue
+				}
+				for _, v := range odd {
+					if o.arg != "" {
+						o.checkWrong(t, name, v, append(slices.Clone(format), name, v))
+					}
+					if strings.HasPrefix(name, "--") {
+						o.checkWrong(t, name, v, append(slices.Clone(format), name+"="+v))
+					}
+				}
+				if o.arg != "" {
+					o.checkMissing(t, name, append(slices.Clone(format), name))
+				}
+			}
+		}
+	}
+}
+
+// checkMissing runs a command line that ends with an option that wants a value.
+func (o *option) checkMissing(t *testing.T, name string, args []string) {
+	t.Helper()
+	stdout, stderr, code := invoke(args...)
+	if want := "Argument required for " + name + "\n"; stdout != "" || stderr != want || code != 1 {
+		t.Errorf("%q: %q, %q, %d", args, stdout, stderr, code)
+	}
+}
+
+// checkWrong runs a command line without a host, so that a value that is taken is seen by what is missed then.
+func (o *option) checkWrong(t *testing.T, name, v string, args []string) {
+	t.Helper()
+	c := new(config)
+	if _, err := parse(options(), args, c); c.help || c.version || err == nil && (o.arg == "" || slices.Contains(free, name)) {
+		return
+	} else if err == nil {
+		for _, allowed := range append(o.choices(), "0", "1.5") {
+			if v == allowed {
+				return
+			}
+		}
+		t.Errorf("%q is taken", args)
+		return
+	}
+	stdout, stderr, code := invoke(args...)
+	value := strings.TrimSuffix(quoted(v), " ")
+	switch {
+	case stdout != "" || code != 1:
+		t.Errorf("%q: stdout %q, exit code %d", args, stdout, code)
+	case strings.Count(stderr, "\n") != 1 || len(stderr) > 700 || strings.ContainsAny(stderr, "\x1b\xff"):
+		t.Errorf("%q: no line: %q", args, stderr)
+	case oldWords.MatchString(stderr):
+		if !strings.Contains(stderr, name) {
+			t.Errorf("%q: another option's line: %q", args, stderr)
+		}
+	case !strings.Contains(stderr, name) || !strings.Contains(stderr, value):
+		t.Errorf("%q: neither option nor value in %q", args, stderr)
+	}
+}
+
+// What is typed by habit has an answer that names an option of ours, if it names any.
+func TestHabits(t *testing.T) {
+	own := regexp.MustCompile(`(?:^|[\s(])(--?[a-zA-Z][a-z-]*)`)
+	theirs := regexp.MustCompile(`(?:mtr|traceroute)'s (-[A-Za-z])`)
+	for habit, advice := range habits {
+		letter := strings.TrimPrefix(habit, "-")
+		for _, o := range options() {
+			if slices.Contains(o.names(), habit) {
+				t.Errorf("%s is an option of ours", habit)
+			}
+		}
+		text := theirs.ReplaceAllString(advice, "")
+		for _, m := range own.FindAllStringSubmatch(text, -1) {
+			known := m[1] == "-"+letter
+			for _, o := range options() {
+				known = known || slices.Contains(o.names(), m[1])
+			}
+			if !known {
+				t.Errorf("%s: there is no %s: %s", habit, m[1], advice)
+			}
+		}
+		if len(fmt.Sprintf("Unknown command line argument: %s (%s); see tcptraceroute --help", habit, advice)) > 240 {
+			t.Errorf("%s: too long: %s", habit, advice)
+		}
+	}
+}
