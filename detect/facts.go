@@ -37,6 +37,8 @@ type path struct {
 	hops    []hop         // those that were asked, in order
 	answer  *trace.Result // the target's first; nil: it never answered
 	refusal *trace.Result // the first ICMP error that ended the path; nil: none
+
+	refusedAt int // the hop that shows it
 }
 
 // hop is what came of the probes with one TTL.
@@ -80,7 +82,7 @@ func (p *path) add(h trace.Hop) {
 			}
 		case r.Refused():
 			if p.refusal == nil {
-				p.refusal = r
+				p.refusal, p.refusedAt = r, h.TTL
 			}
 		}
 	}

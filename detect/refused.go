@@ -53,14 +53,14 @@ func refused(f *facts) []Finding {
 	}
 	r := f.refusal.Reply
 	from := r.From()
-	ttl := int(f.refusal.Probe.TTL)
+	ttl := f.refusedAt
 	after, before := f.seat(ttl)
 	at := fmt.Sprint(after)
 	if after != before {
 		at = fmt.Sprintf("%d to %d", after, before)
 	}
 	x := Finding{Confidence: Certain, Weight: weightFatal, After: after, Before: before}
-	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, ttl, refusalText(r)))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, f.refusal.Probe.TTL, refusalText(r)))
 	port := f.target.Port()
 	router := fmt.Sprintf("the router %v, hop %s,", from, at)
 	switch meaning(r) {

@@ -87,11 +87,11 @@ func (r *Record) Entry(ttl int) Entry {
 		e = *own
 	}
 	e.Probes = without(e.Probes, r.Strays(ttl))
-	end := r.End()
-	if end == nil || end.Fate != trace.Answered || ttl < int(end.Probe.TTL) {
+	end, at := r.end()
+	if end == nil || end.Fate != trace.Answered || ttl < at {
 		return e
 	}
-	if ttl == int(end.Probe.TTL) {
+	if ttl == at {
 		e.Probes = slices.Concat(e.Probes, r.placed())
 		return e
 	}
@@ -99,13 +99,12 @@ func (r *Record) Entry(ttl int) Entry {
 	return e
 }
 
-// placed are the scouts that the target's hop shows.
+// placed are the probes with other TTLs that the last hop shows.
 func (r *Record) placed() (scouts []trace.Result) {
-	end := r.End()
-	if end == nil || end.Fate != trace.Answered || r.Scout(*end) {
+	end, last := r.end()
+	if end == nil || end.Fate != trace.Answered {
 		return nil
 	}
-	last := int(end.Probe.TTL)
 	own := r.entries[last]
 	for _, p := range r.Hop(last).Probes {
 		if own == nil || !slices.ContainsFunc(own.Probes, func(o trace.Result) bool { return o.N == p.N }) {
@@ -132,12 +131,23 @@ func without(results, others []trace.Result) []trace.Result {
 
 // End is the target's answer, or the refusal, that the path ended with; nil where it came to no end.
 func (r *Record) End() *trace.Result {
+	end, _ := r.end()
+	return end
+}
+
+// EndTTL is the hop that shows End, which may be nearer than its probe's TTL says; 0: none does.
+func (r *Record) EndTTL() int {
+	_, ttl := r.end()
+	return ttl
+}
+
+func (r *Record) end() (end *trace.Result, hop int) {
 	for ttl := r.First(); ttl <= r.Last(); ttl++ {
 		for _, res := range r.Hop(ttl).Probes {
 			if res.FromTarget() || res.Refused() {
-				return &res
+				return &res, ttl
 			}
 		}
 	}
-	return r.Unplaced()
+	return r.Unplaced(), 0
 }

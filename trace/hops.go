@@ -13,6 +13,9 @@ type Trace struct {
 	hops        []Hop
 	options     PathOptions
 	scouts      []Result // the outcomes of those by SparePorts
+	target      int      // the lowest TTL that the target answered at; else the highest that may be probed
+	refusals    refusals
+	elsewhere   refusals // of scouts
 	shared      *Result
 	over        bool
 }
@@ -27,7 +30,7 @@ type Hop struct {
 // NewTrace begins a trace of the path that o describes.
 func NewTrace(o PathOptions) *Trace {
 	o = o.withDefaults()
-	t := &Trace{first: o.FirstTTL, last: o.MaxTTL, queries: o.Queries, options: o}
+	t := &Trace{first: o.FirstTTL, last: o.MaxTTL, target: o.MaxTTL, queries: o.Queries, options: o}
 	t.hops = make([]Hop, o.MaxTTL-o.FirstTTL+1)
 	for i := range t.hops {
 		t.hops[i].TTL = o.FirstTTL + i
@@ -46,6 +49,9 @@ func (t *Trace) Add(r Result) {
 		if r.Fate.Outcome() {
 			t.scouts = inOrder(t.scouts, r)
 		}
+		if r.Fate == Answered {
+			t.elsewhere.add(r)
+		}
 		return
 	}
 	switch r.Fate {
@@ -54,12 +60,12 @@ func (t *Trace) Add(r Result) {
 			h.Probes = make([]Result, 0, t.queries)
 		}
 		h.Probes = inOrder(h.Probes, r)
-		if r.FromTarget() || r.Refused() {
-			t.last = min(t.last, ttl)
+		if r.Fate == Answered {
+			t.place(r)
 		}
 	case Late, Duplicate:
 		if r.Fate == Late && r.Refused() && h.refuse(r) {
-			t.last = min(t.last, ttl)
+			t.place(r)
 			return
 		}
 		h.Extra = append(h.Extra, r)
@@ -86,12 +92,31 @@ func (h *Hop) refuse(r Result) bool {
 	return true
 }
 
+// place takes in what an answer says of where the path ends.
+func (t *Trace) place(r Result) {
+	if r.FromTarget() {
+		t.target = min(t.target, int(r.Probe.TTL))
+	}
+	t.refusals.add(r)
+	t.last = t.target
+	if end := t.refusals.end(); end > 0 {
+		t.last = max(min(t.last, end), t.first)
+	}
+}
+
 // Scout reports whether a result is of a scout by one of SparePorts, or of the witness (see Path): it belongs to no hop unless the target has answered it,
 // see Hop.
 func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
 
 // Finish says that no more results come: every hop is as complete as it gets.
-func (t *Trace) Finish() { t.over = true }
+func (t *Trace) Finish() {
+	t.over = true
+	if f := &t.elsewhere; t.refusals.nearest == 0 && t.last == t.options.MaxTTL && f.end() > t.refusals.router && f.end() >= t.first {
+		// All that the path's own flow was refused is missing.
+		t.refusals = *f
+		t.last = min(t.last, f.end())
+	}
+}
 
 // Last is the last TTL that belongs to the path as far as is known now: the target's, that of a refusal, else the
 // highest that may be probed; once the trace is over, no further than anything was probed.
@@ -113,14 +138,27 @@ func (t *Trace) Last() int {
 
 // Complete reports whether the hop will not change any more.
 func (t *Trace) Complete(ttl int) bool {
-	return t.over || len(t.Hop(ttl).Probes) >= t.queries
+	return t.over || len(t.Hop(ttl).Probes) >= t.queries && !t.disputed(ttl)
 }
 
+// disputed reports whether a hop, whose own probes nobody answered, may turn out to be the one that refuses: scouts were refused
+// there.
+func (t *Trace) disputed(ttl int) bool {
+	end := t.elsewhere.end()
+	return end > 0 && ttl >= end && t.refusals.nearest == 0 && !slices.ContainsFunc(t.hops[ttl-t.first].Probes, answered)
+}
+
+func answered(r Result) bool { return r.Fate == Answered }
+
 // Hop is the hop at a TTL between the first and Last. That of the target has, where it was asked less often itself, the
-// target's answers to scouts too, behind its own: they have other TTLs.
+// target's answers to scouts too, behind its own: they have other TTLs. That of a refusal has all that were refused there,
+// whatever their TTLs, before its own that nobody answered.
 func (t *Trace) Hop(ttl int) Hop {
 	h := t.hops[ttl-t.first]
 	h.Probes = t.own(ttl)
+	if ttl == t.last && ttl == t.refusals.end() && !slices.ContainsFunc(h.Probes, Result.FromTarget) {
+		return t.refusal(h)
+	}
 	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {
 		return h
 	}
@@ -168,6 +206,27 @@ func (t *Trace) Strays(ttl int) (strays []Result) {
 		}
 	}
 	return strays
+}
+
+// refusal is the hop that refuses the flow, with the refusals of others that were refused there.
+func (t *Trace) refusal(h Hop) Hop {
+	silent := func(r Result) bool { return !answered(r) }
+	probes := slices.DeleteFunc(slices.Clone(h.Probes), silent)
+	for _, beyond := range t.hops[h.TTL-t.first+1:] {
+		for _, r := range beyond.Probes {
+			if t.refusals.at(r, true) {
+				probes = append(probes, r)
+			}
+		}
+	}
+	for _, r := range t.scouts {
+		if t.refusals.at(r, false) {
+			probes = append(probes, r)
+		}
+	}
+	probes = append(probes, slices.DeleteFunc(slices.Clone(h.Probes), answered)...)
+	h.Probes = probes[:min(len(probes), t.queries)]
+	return h
 }
 
 // inOrder inserts a result into those sorted by the order of sending.

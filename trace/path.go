@@ -59,10 +59,12 @@ type Path struct {
 	purge    bool // see sideBySide
 
 	target    target
-	rewritten int  // answers from which the network had taken what tells the probe
-	single    bool // so only one probe of the flow may be in flight
-	untagged  bool // and nothing else tells whose an answer is
-	again     int  // see mostAgain
+	refusals  refusals
+	refused   []Result // all of them, those of scouts too
+	rewritten int      // answers from which the network had taken what tells the probe
+	single    bool     // so only one probe of the flow may be in flight
+	untagged  bool     // and nothing else tells whose an answer is
+	again     int      // see mostAgain
 	slowest   time.Duration
 	unsteady  time.Duration // by how much answers took longer than the quickest of their hop: the sum
 	repeated  int           // of how many, each hop's first not counted
@@ -897,6 +899,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		if r.FromTarget() && a.scout {
 			p.credit++
 		}
+		p.refuse(r)
 		p.hear(now, r)
 		if r.FromTarget() {
 			p.mixed, p.target.heard = false, now
@@ -904,13 +907,15 @@ func (p *Path) settle(now time.Time, r Result) {
 				p.guess = p.nearest(ttl)
 			}
 		}
-		if r.FromTarget() || r.Refused() {
+		if r.FromTarget() {
 			p.limit = min(p.limit, ttl)
+		}
+		if r.FromTarget() || r.Refused() {
 			p.rounds.end = later(p.rounds.end, r.Sent)
 		}
 		if a.scout {
 			p.own = scoutOver
-			p.estimate(r.Reply)
+			p.estimate(r)
 		} else if r.Reply.Kind == packet.KindTimeExceeded && p.guess > 0 && ttl >= p.guess {
 			p.guess = max(ttl+p.step, p.back-p.skew)
 			p.step *= 2
@@ -918,9 +923,36 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 }
 
+// refuse takes in where the path's own flow is refused, if it is. A router that answers where the quotes said that this is
+// proves them wrong.
+func (p *Path) refuse(r Result) {
+	before := p.refusals.end()
+	p.refusals.add(r)
+	switch end := max(p.refusals.end(), p.o.FirstTTL); {
+	case p.refusals.nearest == 0:
+	case p.limit == before && end > before:
+		p.limit = end
+	default:
+		p.limit = min(p.limit, end)
+	}
+}
+
+// refusedBeyond is how many probes with other TTLs were refused by the hop that refuses the path's own flow: they count there.
+func (p *Path) refusedBeyond() (n int) {
+	for _, r := range p.refused {
+		if spare := p.spare(r.Probe); (spare || int(r.Probe.TTL) != p.limit) && p.refusals.at(r, !spare) {
+			n++
+		}
+	}
+	return n
+}
+
 // hear takes in what an answer says of the path and of the times.
 func (p *Path) hear(now time.Time, r Result) {
 	ttl, rtt := int(r.Probe.TTL), p.roundTrip(r)
+	if r.Refused() && !p.rounds.on() && r.Fate == Answered {
+		p.refused = append(p.refused, r)
+	}
 	if r.FromTarget() {
 		p.hearTarget(now, r)
 	}
@@ -930,6 +962,9 @@ func (p *Path) hear(now time.Time, r Result) {
 	p.slowest = max(p.slowest, rtt)
 	if p.spare(r.Probe) || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
 		return // how far it got isn't told by its TTL, or it went another way
+	}
+	if r.Refused() && p.refusals.at(r, true) {
+		ttl = p.limit
 	}
 	h := p.hop(ttl)
 	if h.answered {
@@ -958,7 +993,7 @@ func (p *Path) hear(now time.Time, r Result) {
 	case r.FromTarget():
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
 	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
-		p.limit = min(p.limit, ttl)
+		p.refuse(r)
 		p.rounds.end = later(p.rounds.end, r.Sent)
 	}
 }

@@ -190,7 +190,7 @@ func (p *Path) lengthen(r Result) {
 	if !p.rounds.on() || ttl < p.limit || p.limit == p.o.MaxTTL || !r.Sent.After(p.rounds.end) {
 		return
 	}
-	p.limit, p.rounds.end = p.o.MaxTTL, time.Time{}
+	p.limit, p.rounds.end, p.refusals = p.o.MaxTTL, time.Time{}, refusals{}
 	for beyond := ttl + 1; beyond <= p.limit; beyond++ {
 		h := p.hop(beyond)
 		h.asked = max(h.asked, p.hop(ttl).asked-1)

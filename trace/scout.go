@@ -141,7 +141,7 @@ func (p *Path) scouted(now time.Time, r Result) {
 		}
 		return
 	}
-	p.estimate(r.Reply)
+	p.estimate(r)
 }
 
 // contradict takes in that the target has answered the witness: so it may be the hop that this went to.
@@ -162,7 +162,13 @@ func (p *Path) spare(probe packet.Probe) bool { return p.o.scout(probe) }
 
 // wanted is how many probes a hop is asked: what scouts are answered counts at the hop that the target turns out to be.
 func (p *Path) wanted(ttl int) int {
-	if ttl != p.limit || ttl == p.o.MaxTTL || p.tried == 0 && p.own == scoutNone {
+	if ttl != p.limit || ttl == p.o.MaxTTL {
+		return p.o.Queries
+	}
+	if ttl == p.refusals.end() {
+		return min(max(p.o.Queries-p.refusedBeyond(), 1), p.o.Queries)
+	}
+	if p.tried == 0 && p.own == scoutNone {
 		return p.o.Queries
 	}
 	n := p.o.Queries - p.credit
@@ -213,14 +219,17 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 }
 
 // estimate tells from the scout's answer how far it got. How far an answer has come, its own TTL tells, as hosts and
-// routers start with 64, 128 or 255; the way back is as much longer than the way out as it is for the routers before.
-func (p *Path) estimate(r *packet.Reply) {
-	if p.step > 0 || r.Kind == packet.KindTimeExceeded {
+// routers start with 64, 128 or 255; a refusal tells it by its quote; the way back is as much longer than the way out as it is for the routers before.
+func (p *Path) estimate(r Result) {
+	if p.step > 0 || r.Reply.Kind == packet.KindTimeExceeded {
 		return // one of them is enough
 	}
-	p.back = backwards(r.IP.TTL)
-	if r.Kind != packet.KindTCP && r.Kind != packet.KindEcho {
+	p.back = backwards(r.Reply.IP.TTL)
+	if !r.FromTarget() {
 		p.back++ // the router that refuses it answers lower ones too
+	}
+	if quoted := r.quotedHop(); r.Refused() && quoted > p.spent {
+		p.back = quoted + p.skew
 	}
 	p.guess, p.step = max(p.back-p.skew, p.spent+1), 1
 }
@@ -240,15 +249,15 @@ func backwards(ttl uint8) int {
 func (p *Path) within(r Result) {
 	switch {
 	case p.spare(r.Probe):
-		p.estimate(r.Reply)
+		p.estimate(r)
 		return
 	case p.own == scoutSent:
 		p.own = scoutOver
-		p.estimate(r.Reply)
+		p.estimate(r)
 		return
 	}
 	if len(p.o.SparePorts) > 0 {
-		p.estimate(r.Reply) // no scout has come back
+		p.estimate(r) // no scout has come back
 	}
 	if p.guess <= p.spent || p.guess > p.asked {
 		p.guess = 0 // it was wrong, or came too late

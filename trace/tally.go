@@ -16,6 +16,7 @@ type Tally struct {
 	answered int       // the last TTL that answered
 	asked    int       // the highest TTL with an outcome
 	reached  bool
+	refusals refusals
 	newest   time.Time // when the newest probe of all was sent
 }
 
@@ -131,6 +132,12 @@ func (t *Tally) Add(r Result) {
 		return
 	}
 	h := t.Hop(ttl)
+	if r.Fate == Answered {
+		t.place(r)
+		if t.refusals.at(r, true) && t.Hop(max(t.refusals.end(), t.first)).Received == 0 {
+			h = t.Hop(max(t.refusals.end(), t.first)) // its own has no answer yet
+		}
+	}
 	if r.Fate.Outcome() {
 		t.asked = max(t.asked, ttl)
 		sent := later(r.Sent, r.Tried)
@@ -139,7 +146,6 @@ func (t *Tally) Add(r Result) {
 	}
 	switch r.Fate {
 	case Answered:
-		t.place(r)
 		h.answer(r)
 	case Lost:
 		h.Lost++
@@ -160,17 +166,24 @@ func (t *Tally) Add(r Result) {
 // place takes in what an answer says of where the path ends. A router that answers there moves the end out again, unless
 // its probe was sent before the one that told.
 func (t *Tally) place(r Result) {
-	ttl := int(r.Probe.TTL)
+	ttl, before := int(r.Probe.TTL), t.refusals.end()
+	t.refusals.add(r)
+	refused := max(t.refusals.end(), t.first)
 	switch {
 	case r.FromTarget() || r.Refused():
 		t.reached = true
+		if r.Refused() {
+			ttl = refused
+		}
 		if t.end == 0 || ttl <= t.end {
 			t.end = ttl
 		}
 		t.told = later(t.told, r.Sent)
 	case t.end > 0 && ttl >= t.end && r.Sent.After(t.told):
-		t.end = 0
+		t.end, t.refusals = 0, refusals{}
 		t.answered = ttl
+	case t.end > 0 && t.end == before && refused > before:
+		t.end = refused // the quotes were wrong
 	}
 	if t.end == 0 || ttl <= t.end {
 		t.answered = max(t.answered, ttl)

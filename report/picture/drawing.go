@@ -126,14 +126,14 @@ func outcome(rec *report.Record) string {
 	case end.Fate != trace.Answered:
 		return report.StateOf(*end) + " at an unknown distance"
 	case end.Reply.Kind == packet.KindTCP:
-		return report.StateOf(*end) + ", " + away(end.Probe.TTL)
+		return report.StateOf(*end) + ", " + away(rec.EndTTL())
 	case end.FromTarget():
-		return "reached, " + away(end.Probe.TTL)
+		return "reached, " + away(rec.EndTTL())
 	}
-	return fmt.Sprintf("refused (%s) at hop %d", report.Mark(end.Reply), end.Probe.TTL)
+	return fmt.Sprintf("refused (%s) at hop %d", report.Mark(end.Reply), rec.EndTTL())
 }
 
-func away(hops uint8) string {
+func away(hops int) string {
 	if hops == 1 {
 		return "1 hop away"
 	}

@@ -73,7 +73,7 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 	}
 	o.Address = end.Reply.From().String()
 	if end.Fate == trace.Answered { // else which probe it answers, and so the distance, isn't known
-		o.TTL = int(end.Probe.TTL)
+		o.TTL = rec.EndTTL()
 	}
 	o.State, o.Mark = "refused", report.Mark(end.Reply)
 	switch end.Reply.Kind {
