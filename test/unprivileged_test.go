@@ -19,7 +19,7 @@ func noRights(t testing.TB, h *lab.Host, path, args string) outcome {
 	})
 }
 
-const byConnections = "Tracing without raw sockets: by connections, one probe at a time, answered within 850ms\n"
+const byConnections = "Tracing without raw sockets: by connections, one probe at a time, waiting up to 850 ms for each answer\n"
 
 // TestUnprivileged traces as an ordinary user and as root: hops, states and codes are the same, each probe is one SYN, and no
 // connection ever comes to the target's program.

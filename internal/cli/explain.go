@@ -24,7 +24,7 @@ type explaining struct {
 
 func explainOptions() []option {
 	return []option{
-		{long: "explain", brief: "who did it, and how", help: "say in plain words, after the trace, what happened to the probes, who did it, and how sure that is; sends some probes of other kinds to find out, and says on stderr how many at the most", set: do(func(c *config) { c.explain = true })},
+		{long: "explain", brief: "why it fails, where", help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other kinds to find out, and first prints the maximum on stderr", set: do(func(c *config) { c.explain = true })},
 	}
 }
 

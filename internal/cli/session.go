@@ -22,7 +22,7 @@ type sessionConfig struct {
 
 func sessionOptions() []option {
 	return []option{
-		{long: "in-session", help: "open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; by SYNs, with a word of why, where there is none to be had", set: do(func(c *config) { c.inSession = true })},
+		{long: "in-session", help: "open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; falls back to SYNs, and says why, if no connection can be opened", set: do(func(c *config) { c.inSession = true })},
 		{long: "mtu", help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it says so or swallows larger ones; measured inside a connection", set: do(func(c *config) { c.mtu = true })},
 	}
 }

@@ -33,7 +33,7 @@ func showOptions() []option {
 			c.show.databases = append(c.show.databases, v)
 			return nil
 		}},
-		{long: "as-dns", help: "ask the DNS who owns public addresses that no MMDB file knows (Team Cymru's zones, which so learn them); implies -a", set: do(func(c *config) { c.show.owners, c.show.asDNS = true, true })},
+		{long: "as-dns", help: "ask the DNS who owns public addresses that no MMDB file knows (Team Cymru, who thereby see the addresses that you trace); implies -a", set: do(func(c *config) { c.show.owners, c.show.asDNS = true, true })},
 	}
 }
 

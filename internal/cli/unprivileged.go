@@ -132,5 +132,5 @@ func (p *program) sayHow() {
 	if p.trackPort {
 		how = "each from a port of its own"
 	}
-	fmt.Fprintf(p.stderr, "Tracing without raw sockets: by connections, %s, answered within %v\n", how, wire.ConnectWait)
+	fmt.Fprintf(p.stderr, "Tracing without raw sockets: by connections, %s, waiting up to %d ms for each answer\n", how, wire.ConnectWait.Milliseconds())
 }

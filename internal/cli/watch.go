@@ -35,10 +35,10 @@ type watching struct {
 // watchOptions are about tracing that goes on.
 func watchOptions() []option {
 	return []option{
-		{long: "live", brief: "a screen", help: "a screen of rounds that goes on: loss, times, history and changes of each hop (--interval, -c)", set: do(func(c *config) { c.watch.live = true })},
-		{long: "report", brief: "mtr's table", help: "ask every hop once a round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
+		{long: "live", brief: "live view, like mtr", help: "live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)", set: do(func(c *config) { c.watch.live = true })},
+		{long: "report", brief: "mtr's table", help: "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
 		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: between("-c, --count", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
-		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): no hop is asked more often", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
+		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
 	}
 }
 
@@ -72,13 +72,13 @@ func (w *watching) check(c *config) error {
 	case w.live && w.report:
 		return errors.New("--live doesn't go with --report: it prints the table when it ends")
 	case w.on() && c.path.Queries != 0:
-		return fmt.Errorf("-q doesn't go with %s: -c says how many rounds there are, with one probe a hop each", by)
+		return fmt.Errorf("-q doesn't go with %s: -c says how many rounds there are, with one probe per hop each", by)
 	case w.on() && c.format != "" && c.format != formats[0].name:
 		return fmt.Errorf("%s doesn't go with %s, which has a format of its own", c.formatBy, by)
 	case w.on() && c.trackPort:
 		return fmt.Errorf("--track-port doesn't go with %s: its rounds are one flow", by)
 	case w.live && c.debug:
-		return errors.New("-d doesn't go with --live, whose screen its lines would spoil")
+		return errors.New("-d can't be used with --live: its output would corrupt the screen")
 	}
 	return nil
 }

@@ -19,12 +19,12 @@ func TestWatchMistakes(t *testing.T) {
 		{"--report --interval 1s host", "Argument of --interval must be between 0.01 and 3600 seconds: 1s\n"},
 		{"--report --interval=-1 host", "Argument of --interval must be between 0.01 and 3600 seconds: -1\n"},
 		{"--report --interval 1e300 host", "Argument of --interval must be between 0.01 and 3600 seconds: 1e300\n"},
-		{"--report -q 3 host", "-q doesn't go with --report: -c says how many rounds there are, with one probe a hop each\n"},
+		{"--report -q 3 host", "-q doesn't go with --report: -c says how many rounds there are, with one probe per hop each\n"},
 		{"--report --track-port host", "--track-port doesn't go with --report: its rounds are one flow\n"},
 		{"--report --json host", "--json doesn't go with --report, which has a format of its own\n"},
 		{"--live --report host", "--live doesn't go with --report: it prints the table when it ends\n"},
-		{"--live -d host", "-d doesn't go with --live, whose screen its lines would spoil\n"},
-		{"--live -q 3 host", "-q doesn't go with --live: -c says how many rounds there are, with one probe a hop each\n"},
+		{"--live -d host", "-d can't be used with --live: its output would corrupt the screen\n"},
+		{"--live -q 3 host", "-q doesn't go with --live: -c says how many rounds there are, with one probe per hop each\n"},
 		{"--live host", "--live needs a terminal: use --report -c 10 instead\n"},
 	} {
 		stdout, stderr, code := invoke(strings.Fields(tt.args)...)

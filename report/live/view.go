@@ -796,9 +796,9 @@ func (v *view) detail(t *trace.Tally, h *trace.HopTally) []string {
 	text := fmt.Sprintf("%d sent, %d answered, %d lost (%s)", h.Sent(), h.Received, h.Lost, percent(h.Loss()))
 	switch t.LossKind(h.TTL) {
 	case trace.Harmless:
-		text += ": limits its answers, hops behind it have no such loss"
+		text += ": limits its answers, later hops don't show this loss"
 	case trace.Carried:
-		text += ": hops behind it have it too, so packets are lost here or before"
+		text += ": later hops show it too, so packets are lost here or before"
 	case trace.AtEnd:
 		text += ": packets are lost, or their answers"
 	}
@@ -864,8 +864,8 @@ func (v *view) helpLines() []string {
 		{"l", "logarithmic axis of the whiskers, or not"},
 		{"? h", "this, or no more"},
 		{"", ""},
-		{"~ 40%", "the hop only limits its answers: hops behind it have less loss"},
-		{"! 40%", "packets are lost: hops behind it have it too, or it is the last"},
+		{"~ 40%", "the hop only limits its answers: later hops have less loss"},
+		{"! 40%", "packets are lost: later hops have it too, or it is the last"},
 		{"Jttr", "how far the last two times are apart"},
 		{string(v.g.lost) + " " + string(v.g.local) + " " + string(v.g.dot), "lost; not sent by this host; can't be told"},
 	} {
