@@ -329,7 +329,7 @@ func oneLine(o outcome) outcome {
 	return o
 }
 
-var ownWarning = regexp.MustCompile(`(?m)^Warning: (-[pP] \d+ is the source port|no interface of this host has|the source address .* is this host's).*\n`)
+var ownWarning = regexp.MustCompile(`(?m)^Warning: (-[pP] \d+ is the source port|no interface of this host has|the source address .*: a loopback address).*\n`)
 
 // ownWarnings masks lines in which ours says more than the old program.
 func ownWarnings(o outcome) outcome {

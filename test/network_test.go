@@ -71,7 +71,7 @@ func TestLinkLocal(t *testing.T) {
 			leftAlone(t, p.Routers[0])
 		})
 	}
-	if got, want := launch(t, p.Source, "-n "+who+"%nosuch").outcome(), (outcome{"", "connect: No such device\n", 1}); got != want {
+	if got, want := launch(t, p.Source, "-n "+who+"%nosuch").outcome(), (outcome{"", "connect: No such device: nosuch\n", 1}); got != want {
 		t.Errorf("%v\nwant %v", got, want)
 	}
 }

@@ -353,7 +353,7 @@ func TestNoPrivilege(t *testing.T) {
 	capture := p.Source.Interfaces[0].Capture(t)
 	for args, want := range map[string]string{
 		"-n --mark 7":  "--mark needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute\n",
-		"-n -q1 -p 80": "Sorry, must be root to use -p 80\n",
+		"-n -q1 -p 80": "Sorry, must be root to use -p 80 (it is the source port; for the target's port: tcptraceroute HOST 80)\n",
 	} {
 		if o := plain.run(t, p.Source, path, append(strings.Fields(args), p.Target.V4().String())...); o != (outcome{"", want, 1}) {
 			t.Errorf("%q: %v", args, o)
@@ -443,7 +443,8 @@ func TestCallersLimits(t *testing.T) {
 		sorryp  = "Sorry, must be root to use -p\n"
 		sorryP  = "Sorry, must be root to use -P\n"
 		mark    = "Sorry, must be root to use --mark\n"
-		lowPort = "Sorry, must be root to use -p 80\n"
+		lowPort = "Sorry, must be root to use -p 80 (it is the source port; for the target's port: tcptraceroute HOST 80)\n"
+		loop    = "Bad source address: %s (a loopback address, which no other host can answer)\n"
 	)
 	for _, tt := range []struct {
 		in   install
@@ -461,8 +462,8 @@ func TestCallersLimits(t *testing.T) {
 		{in: fileCap, args: "-s 224.0.0.1 " + target, want: notOurs("224.0.0.1")},
 		{in: fileCap, args: "-s 198.18.1.255 " + target, want: notOurs("198.18.1.255")},
 		{in: fileCap, args: "-s ff02::1 " + target6, want: notOurs("ff02::1")},
-		{in: fileCap, args: "-s 127.0.0.1 " + target, want: notOurs("127.0.0.1")},
-		{in: fileCap, args: "-s ::1 " + target6, want: notOurs("::1")},
+		{in: fileCap, args: "-s 127.0.0.1 " + target, want: fmt.Sprintf(loop, "127.0.0.1")},
+		{in: fileCap, args: "-s ::1 " + target6, want: fmt.Sprintf(loop, "::1")},
 		{in: fileCap, args: "-s 198.18.9.9 -i eth0 -p 5000 " + target, want: "Bad source address: 198.18.9.9 is not an address of eth0\n"},
 		{in: fileCap, args: "-p 80 " + target, want: lowPort},
 		{in: fileCap, args: "-p 7777 " + target, want: inUse},

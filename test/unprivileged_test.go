@@ -122,7 +122,9 @@ func TestUnprivilegedOdd(t *testing.T) {
 		{"198.18.50.1", "connect: No route to host\n"},
 		{"198.18.50.2", "connect: Permission denied\n"},
 		{"2001:db8:50::1", "connect: No route to host\n"},
-		{"-p 80 198.18.3.2", "Sorry, must be root to use -p 80\n"},
+		{"-p 80 198.18.3.2", "Sorry, must be root to use -p 80 (it is the source port; for the target's port: tcptraceroute HOST 80)\n"},
+		{"-p 80 198.18.3.2:443", "Sorry, must be root to use -p 80\n"},
+		{"-P 4433 198.18.3.2", "-P needs raw sockets (it is the source port; for the target's port: tcptraceroute HOST 4433), and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute\n"},
 		{"-s 198.18.1.99 198.18.3.2", "Bad source address: 198.18.1.99 is not an address of this host\n"},
 		{"-i eth9 198.18.3.2", "error opening device eth9: eth9: No such device exists (No such device exists)\n"},
 	} {
@@ -143,7 +145,7 @@ func TestUnprivilegedOdd(t *testing.T) {
 			option = args
 		}
 		want := option + " needs raw sockets, and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute\n"
-		if got := noRights(t, p.Source, path, args+" 198.18.3.2"); got != (outcome{"", want, 1}) {
+		if got := noRights(t, p.Source, path, args+" 198.18.3.2 25"); got != (outcome{"", want, 1}) {
 			t.Errorf("%s: %v\nwant %q", args, got, want)
 		}
 		want = option + " needs raw sockets, which --unprivileged does without\n"

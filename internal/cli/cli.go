@@ -223,6 +223,9 @@ func (p *program) operands(operands []string) (err error) {
 		return err
 	}
 	p.serviceSet = p.service != ""
+	if len(operands) > 1 && p.afterN != "" && p.afterN == p.host && len(p.afterN) <= 3 && !digits(operands[1]) {
+		return fmt.Errorf("The host would be %s, and the port %s: %s", p.host, quoted(operands[1]), afterN)
+	}
 	if len(operands) > 1 {
 		port := strings.TrimSpace(operands[1])
 		if p.serviceSet && port != p.service {
@@ -303,8 +306,6 @@ func (p *program) portNumber(s string) (uint16, error) {
 		return n, nil
 	case digits(s):
 		return 0, fmt.Errorf("Unknown port: %s (a port is a number from 0 to %d)", s, math.MaxUint16)
-	case p.afterN != "" && p.afterN == p.host:
-		return 0, fmt.Errorf("Unknown port: %s (%s is taken for the host: %s)", s, p.host, afterN)
 	}
 	return 0, fmt.Errorf("Unknown port: %s", s)
 }
@@ -383,7 +384,7 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
 	switch {
 	case errors.Is(err, syscall.ENODEV): // a zone that the user gave
-		return fmt.Errorf("connect: %s", capital(reason(err)))
+		return fmt.Errorf("connect: %s: %s", capital(reason(err)), p.path.Target.Addr().Zone())
 	case err != nil:
 		return &routeError{reason(err)}
 	}
@@ -450,6 +451,8 @@ func (p *program) ownSource(conn medium, out wire.Route) error {
 	switch {
 	case p.answerable(conn, out):
 		return nil
+	case out.Source.IsLoopback():
+		return fmt.Errorf("Bad source address: %s (%s)", out.Source, onlyItself)
 	case p.iface != "": // a socket bound to an interface knows its addresses only
 		return fmt.Errorf("Bad source address: %s is not an address of %s", out.Source, p.iface)
 	}
@@ -476,6 +479,14 @@ func (p *program) saySourcePort() {
 		by, p.port, p.path.Target.Port())
 }
 
+// orTarget says, behind the refusal of a source port, how to give the target's port, which may have been meant.
+func (p *program) orTarget() string {
+	if p.serviceSet {
+		return ""
+	}
+	return fmt.Sprintf(" (it is the source port; for the target's port: tcptraceroute HOST %d)", p.port)
+}
+
 // sayNoAnswer warns before a trace that can't be answered.
 func (p *program) sayNoAnswer(conn medium, out wire.Route) {
 	switch own, err := net.InterfaceAddrs(); {
@@ -483,12 +494,15 @@ func (p *program) sayNoAnswer(conn medium, out wire.Route) {
 		fmt.Fprintf(p.stderr, "Warning: -i lo leads to this host only, and %v is not one of its addresses: no answer will come\n", p.path.Target.Addr())
 	case !p.sourceSet || err != nil || p.answerable(conn, out):
 	case out.Source.IsLoopback():
-		fmt.Fprintf(p.stderr, "Warning: the source address %v is this host's to itself: no other host can answer it\n", out.Source)
+		fmt.Fprintf(p.stderr, "Warning: the source address %v: %s\n", out.Source, onlyItself)
 	case !slices.ContainsFunc(own, func(a net.Addr) bool { return isAddr(a, out.Source) }):
 		// Of a socket that is bound to an interface only the addresses of that are answerable; others may be all the same.
 		fmt.Fprintf(p.stderr, "Warning: no interface of this host has the source address %v: the answers will go elsewhere\n", out.Source)
 	}
 }
+
+// onlyItself is what is wrong with a loopback address as the source of packets that leave the host.
+const onlyItself = "a loopback address, which no other host can answer"
 
 // isAddr reports whether an interface's address is this one.
 func isAddr(a net.Addr, want netip.Addr) bool {
@@ -575,7 +589,7 @@ var errPortInUse = errors.New("Sorry, requested local port is already in use.  U
 func (p *program) socketError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024: // CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
-		return fmt.Errorf("Sorry, must be root to use -p %d", p.port)
+		return fmt.Errorf("Sorry, must be root to use -p %d%s", p.port, p.orTarget())
 	case errors.Is(err, wire.ErrPrivilege):
 		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: " + howToRaw)
 	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EINVAL)):

@@ -642,3 +642,19 @@ func TestOptionsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// How long a probe by a connection waits is said as it is.
+func TestSayHow(t *testing.T) {
+	for _, tt := range []struct {
+		wait time.Duration
+		want string
+	}{{0, "850 ms"}, {500 * time.Millisecond, "500 ms"}, {5 * time.Second, "850 ms"}} {
+		var stderr bytes.Buffer
+		p := program{stderr: &stderr}
+		p.connecting, p.path.Wait = true, tt.wait
+		p.sayHow()
+		if want := "Tracing without raw sockets: by connections, one probe at a time, waiting up to " + tt.want + " for each answer\n"; stderr.String() != want {
+			t.Errorf("-w %v: %q, want %q", tt.wait, &stderr, want)
+		}
+	}
+}

@@ -67,8 +67,8 @@ func TestRefusals(t *testing.T) {
 		{"-n 198.18.4.2 65536", "Unknown port: 65536 (a port is a number from 0 to 65535)\n"},
 		{"-n 198.18.4.2:65536", "Unknown port: 65536 (a port is a number from 0 to 65535)\n"},
 		{"-n gopher0://198.18.4.2/", "Unknown port: gopher0\n"},
-		{"-n -N 16 198.18.4.2", "Unknown port: 198.18.4.2 (16 is taken for the host: " + afterN + ")\n"},
-		{"-n -N 16 198.18.4.2 25", "Unknown port: 198.18.4.2 (16 is taken for the host: " + afterN + ")\n"},
+		{"-n -N 16 198.18.4.2", "The host would be 16, and the port 198.18.4.2: " + afterN + "\n"},
+		{"-n -N 16 http 25", "The host would be 16, and the port http: " + afterN + "\n"},
 		{"-n b\xffcher", "Bad destination address: b\\xffcher (not UTF-8)\n"},
 		{"-n \u202eb.example", "Bad destination address: \\u202eb.example (no name of the DNS: idna: disallowed rune U+202E)\n"},
 		{"-n -s b\xffcher 198.18.4.2", "Bad source address: b\\xffcher (not UTF-8)\n"},
@@ -173,7 +173,7 @@ func TestTrace(t *testing.T) {
 		{"-n -i lo 2001:db8:4::2", result{"", "connect: Network is unreachable\n", 2}},
 		{"-n -q1 -w0.5 -m1 -s 127.0.0.1 198.18.4.2", result{
 			" 1  *\n",
-			"Warning: the source address 127.0.0.1 is this host's to itself: no other host can answer it\nSelected device eth0, address 127.0.0.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+			"Warning: the source address 127.0.0.1: a loopback address, which no other host can answer\nSelected device eth0, address 127.0.0.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
 		{"-n -q1 -w0.5 -m1 -s 2001:db8:1::77 2001:db8:4::2", result{
 			" 1  *\n",
 			"Warning: no interface of this host has the source address 2001:db8:1::77: the answers will go elsewhere\nSelected device eth0, address 2001:db8:1::77, port PORT for outgoing packets\nTracing the path to 2001:db8:4::2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},

@@ -92,6 +92,8 @@ func (p *program) openNetwork(o wire.Options) (medium, error) {
 	}
 	if name := p.needsRaw(); name != "" && p.unprivileged {
 		return nil, fmt.Errorf("%s needs raw sockets, which --unprivileged does without", name)
+	} else if name == "-P" && !p.serviceSet {
+		return nil, fmt.Errorf("-P needs raw sockets%s, and they need root or the capability CAP_NET_RAW: %s", p.orTarget(), howToRaw)
 	} else if name != "" {
 		return nil, fmt.Errorf("%s needs raw sockets, and they need root or the capability CAP_NET_RAW: %s", name, howToRaw)
 	}
@@ -132,5 +134,9 @@ func (p *program) sayHow() {
 	if p.trackPort {
 		how = "each from a port of its own"
 	}
-	fmt.Fprintf(p.stderr, "Tracing without raw sockets: by connections, %s, waiting up to %d ms for each answer\n", how, wire.ConnectWait.Milliseconds())
+	wait := wire.ConnectWait
+	if p.path.Wait > 0 {
+		wait = min(wait, p.path.Wait)
+	}
+	fmt.Fprintf(p.stderr, "Tracing without raw sockets: by connections, %s, waiting up to %d ms for each answer\n", how, wait.Milliseconds())
 }
