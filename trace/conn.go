@@ -80,6 +80,7 @@ type Move struct {
 	until   time.Time
 	alone   bool // see SendAlone
 	vouched bool // see SendVouched
+	aside   bool // see SendAside
 }
 
 type verb uint8
@@ -110,6 +111,10 @@ func Extend(k packet.Key, t time.Time) Move { return Move{do: doExtend, key: k, 
 // has made sure in another way that the target doesn't answer them. So an answer that comes later than any before for them, and in
 // time for this one, is this one's.
 func SendVouched(p packet.Probe) Move { return Move{do: doSend, probe: p, vouched: true} }
+
+// SendAside is Send of a probe that the target doesn't answer, as far as the plan knows: an answer of the target is another
+// probe's. An answer that names the probe itself still counts for it.
+func SendAside(p packet.Probe) Move { return Move{do: doSend, probe: p, aside: true} }
 
 // WaitUntil asks to be asked again at t, or when something is learned.
 func WaitUntil(t time.Time) Move { return Move{do: doWait, until: t} }

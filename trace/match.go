@@ -80,6 +80,7 @@ type flight struct {
 	fate     Fate
 	passed   bool
 	vouched  bool      // see SendVouched
+	aside    bool      // see SendAside
 	until    time.Time // it waits so long, see Extend; zero: as long as others
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
 	recv     time.Time // of its answer, late or not
@@ -254,13 +255,13 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 			return match{f.verdict(), f, ByTag}
 		}
 	}
-	only, several := fl.candidates(at, func(f *flight) bool { return f.probe.TTL > fl.spent })
+	only, several := fl.candidates(at, func(f *flight) bool { return fl.beyond(f) })
 	if several {
 		if f := fl.inTime(at); f != nil {
 			only, several = f, false
 		}
 	}
-	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && f.probe.TTL > fl.spent })
+	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && fl.beyond(f) })
 	if only == nil && fl.shortened(known, late, at, m.o.Wait) {
 		only, _ = fl.candidates(at, anyFlight) // the route has become shorter meanwhile: who knows since which of them
 		several = true
@@ -346,7 +347,7 @@ func (fl *flow) rather(f *flight, at time.Time) *flight {
 		horizon = 2 * fl.worst
 	}
 	return fl.newest(at, func(g *flight) bool {
-		return g.sent.Before(f.sent) && g.probe.TTL > fl.spent && at.Sub(g.sent) <= horizon && (g.fate == Lost || g.fate == Unknown || fl.best > 0)
+		return g.sent.Before(f.sent) && fl.beyond(g) && at.Sub(g.sent) <= horizon && (g.fate == Lost || g.fate == Unknown || fl.best > 0)
 	})
 }
 
@@ -361,7 +362,7 @@ func (fl *flow) inTime(at time.Time) (in *flight) {
 	spread := fl.worst - fl.best
 	others := uint8(0) // the highest TTL of theirs
 	for _, f := range slices.Backward(fl.flights) {
-		if !f.candidate(at) || f.probe.TTL <= fl.spent {
+		if !f.candidate(at) || !fl.beyond(f) {
 			continue
 		}
 		age := at.Sub(f.sent)
@@ -395,7 +396,7 @@ func (fl *flow) overtaken(f *flight, at time.Time) (g *flight, told bool) {
 		return nil, true
 	}
 	g = fl.newest(at, func(g *flight) bool {
-		return (g.passed || g.fate == Unknown) && g.recv.IsZero() && g.probe.TTL > fl.spent && g.sent.Before(f.sent) &&
+		return (g.passed || g.fate == Unknown) && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) &&
 			at.Sub(g.sent) <= settled(fl.best)
 	})
 	return g, g == nil || fl.tooFast(f, at) || under > max(rttNoise+fl.worst-fl.best, soonest/3)
@@ -412,7 +413,7 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
 	}
 	return fl.newest(at, func(g *flight) bool {
 		return (g.fate == Lost || fl.best == 0 && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
-			g.probe.TTL != f.probe.TTL && g.probe.TTL > fl.spent && at.Sub(g.sent) < horizon
+			g.probe.TTL != f.probe.TTL && fl.beyond(g) && at.Sub(g.sent) < horizon
 	}) != nil
 }
 
@@ -447,6 +448,9 @@ func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight
 	}
 	return lowest, several
 }
+
+// beyond reports whether a probe may have got as far as the target.
+func (fl *flow) beyond(f *flight) bool { return f.probe.TTL > fl.spent && !f.aside }
 
 // candidate reports whether an answer that names only the flow may be this probe's.
 func (f *flight) candidate(at time.Time) bool {
@@ -615,7 +619,7 @@ func (fl *flow) doubt(got match, r *packet.Reply, at time.Time) {
 	if got.verdict == IsShared {
 		var bound time.Duration
 		for _, f := range fl.flights {
-			if f.candidate(at) && f.probe.TTL > fl.spent {
+			if f.candidate(at) && fl.beyond(f) {
 				bound = max(bound, at.Sub(f.sent))
 			}
 		}
@@ -629,7 +633,7 @@ func (fl *flow) doubt(got match, r *packet.Reply, at time.Time) {
 	d := doubt{reply: r.Clone(), at: at}
 	for _, f := range fl.flights {
 		switch {
-		case f.probe.TTL <= fl.spent || f.sent.After(at) || f.fate == Answered:
+		case !fl.beyond(f) || f.sent.After(at) || f.fate == Answered:
 		case f.shared || !f.candidate(at):
 			return // an answer before may be this one's, or this one that of a probe that nobody waits for
 		default:

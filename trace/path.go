@@ -93,6 +93,7 @@ type hop struct {
 	rtt      time.Duration
 	first    time.Time     // when it was asked first
 	last     time.Time     // when it was asked last
+	lone     time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
 	best     time.Duration // the shortest
 	vain     int           // how often in vain, since it last answered
 	unseen   int           // how often this host could not see whether it answered
@@ -106,6 +107,7 @@ type ask struct {
 	spare   bool      // it goes by one of SparePorts: a scout, or the witness
 	alone   bool      // nothing else in flight may be answered alike
 	passed  bool      // see Pass
+	aside   bool      // see SendAside; it is passed, too
 	again   bool      // two probes or more have gone to this hop before
 	missing bool      // a scout that should have been answered by now
 	doubted bool      // an answer that came, and was not taken for its, may have been
@@ -238,7 +240,7 @@ func (p *Path) Next(now time.Time) Move {
 	if move.do != doWait {
 		return move
 	}
-	if p.o.Parallel == 1 && !p.rounds.on() {
+	if p.o.Parallel == 1 {
 		return p.oneByOne(now, when)
 	}
 	return p.sideBySide(now, when)
@@ -312,19 +314,8 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 		}
 		p.purge = false
 	}
-	window := p.o.Parallel
-	for _, a := range p.pending {
-		wait := min(slow, p.whole/2) // before it is lost
-		if t := p.haste(a); t > 0 {
-			wait = min(t, wait)
-		}
-		if free := a.sent.Add(wait); now.Before(free) {
-			window--
-			when = sooner(when, free)
-		} else if !a.scout && !a.spare {
-			p.known = max(p.known, a.ttl)
-		}
-	}
+	window, due := p.window(now)
+	when = sooner(when, due)
 	any, free, due := p.least(now)
 	when = sooner(when, due)
 	may := func(ttl int) bool {
@@ -374,6 +365,25 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	return p.ask(ttl, now)
 }
 
+// window is how many probes more may be in flight, and when there may be another. It takes note of those that have waited for
+// slow: they don't count, and silence is what is known of their hops.
+func (p *Path) window(now time.Time) (left int, more time.Time) {
+	left = p.o.Parallel
+	for _, a := range p.pending {
+		wait := min(slow, p.whole/2) // before it is lost
+		if t := p.haste(a); t > 0 {
+			wait = min(t, wait)
+		}
+		if free := a.sent.Add(wait); now.Before(free) {
+			left--
+			more = sooner(more, free)
+		} else if !a.scout && !a.spare {
+			p.known = max(p.known, a.ttl)
+		}
+	}
+	return left, more
+}
+
 // least finds the hop to ask next, and the next among those that any number of probes may be in flight to. 0: none. Of
 // which nothing is known yet, no hop is asked twice. due is when that may change by itself.
 func (p *Path) least(now time.Time) (any, free int, due time.Time) {
@@ -383,7 +393,7 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 		if ttl == p.o.MaxTTL && p.own != scoutNone {
 			once = 1
 		}
-		if asked >= p.wanted(ttl) || asked > once && ttl > p.known && !p.target.answers && p.guess == 0 || p.abandoned(ttl) {
+		if asked >= p.wanted(ttl) || asked > once && ttl > p.known && !p.target.answers && p.guess == 0 {
 			continue
 		}
 		if at := p.turn(ttl); now.Before(at) {
@@ -404,8 +414,6 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 // least.
 func (p *Path) before(a, b int) bool {
 	switch {
-	case p.rounds.on():
-		return p.hop(a).last.Before(p.hop(b).last)
 	case p.close(a):
 		return true
 	case p.close(b):
@@ -421,8 +429,6 @@ func (p *Path) before(a, b int) bool {
 // turn is when a hop may be asked again.
 func (p *Path) turn(ttl int) time.Time {
 	switch h := p.hop(ttl); {
-	case p.rounds.on():
-		return p.roundTurn(ttl)
 	case ttl == p.guess && p.close(ttl-1):
 		before := p.hop(ttl - 1)
 		at := before.last.Add(p.apart())
@@ -446,7 +452,7 @@ func (p *Path) rest() time.Duration { return min(max(p.slowest/restShare, leastR
 // witness too (witnessDue).
 func (p *Path) close(ttl int) bool {
 	return ttl == p.guess-1 && p.guess <= p.limit && p.spent < ttl && p.distant() && !p.hop(ttl).answered && p.hop(p.guess).asked == 0 &&
-		(p.vouched >= ttl || len(p.ports) > 0) && !p.echo() && !p.rounds.on()
+		(p.vouched >= ttl || len(p.ports) > 0) && !p.echo()
 }
 
 // distant reports whether the target is so far away that the order matters in which hops are asked, which else is that of
@@ -496,7 +502,7 @@ func (p *Path) wanting(a *ask) bool {
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
 func (p *Path) exclusive(ttl int) bool {
-	return p.single || p.target.answers && ttl > p.spent && (ttl >= p.guess || p.mixed) && !p.echo()
+	return p.single || p.target.answers && ttl > p.spent && (ttl >= p.guess || p.mixed || p.rounds.on()) && !p.echo()
 }
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
@@ -710,6 +716,9 @@ func (p *Path) silent(ttl int) bool {
 func (p *Path) ask(ttl int, now time.Time) Move {
 	probe := p.probe(ttl)
 	a := &ask{ttl: ttl, sent: now, alone: p.exclusive(ttl)}
+	if p.rounds.aside {
+		a.alone, a.passed, a.aside = false, true, true
+	}
 	if p.own == scoutWanted {
 		a.scout, p.own = true, scoutSent
 	} else {
@@ -733,6 +742,8 @@ func (p *Path) send(probe packet.Probe, a *ask) Move {
 	switch {
 	case p.single:
 		return SendAlone(probe)
+	case a.aside:
+		return SendAside(probe)
 	case !a.spare && a.ttl == p.guess && p.vouched == a.ttl-1: // see close
 		return SendVouched(probe)
 	}
@@ -1006,6 +1017,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
 		for _, a := range p.pending {
 			switch {
+			case a.aside:
 			case a.passed && tcp.Seq == t.iss:
 				// One number for all, and not all are answered: our resets don't get there.
 				t.stingy, a.doubted = true, true
@@ -1096,7 +1108,7 @@ func (p *Path) share(now time.Time, r Result) {
 	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
 	for _, a := range p.pending {
 		age := now.Sub(a.sent)
-		if a.ttl > p.spent && (!a.passed || age < p.settling(a.ttl)) && a.key.Port == r.Probe.Src.Port() && (age <= p.longest() || a.scout) {
+		if a.ttl > p.spent && !a.aside && (!a.passed || age < p.settling(a.ttl)) && a.key.Port == r.Probe.Src.Port() && (age <= p.longest() || a.scout) {
 			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
 			oldest, youngest = max(oldest, age), min(youngest, age)
 			other = other || one != 0 && a.ttl != one || a.scout

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"tcptraceroute/packet"
 )
 
 // Rounds is the plan that watches the way to one target: round by round it asks every hop once, until it has done so
@@ -12,14 +14,21 @@ import (
 //
 // It is a Path whose hops are not asked as soon as possible but when they have their turn: an interval after they were
 // asked last, and never sooner, whatever was late or skipped. Within an interval the probes are spread evenly, so that
-// nobody gets a burst. Among the hops that may be asked, the one goes first that has waited longest; a target that can't
-// be asked while another probe may be taken for its is so never kept from its turn by hops that don't answer, and those
-// (quiet) are asked less often where that takes much of its time.
+// nobody gets a burst. Among the hops that may be asked, the one goes first that has waited longest (round).
+//
+// Which probe the target has answered can't always be told. So a probe that may get as far waits until others of that kind
+// are answered, or until their answers are overdue (clear). No hop waits longer than that: what a single trace infers from
+// answers, to be quick, has no say here. Hops before the target that have never answered (quiet) don't wait for the target,
+// nor it for them: their probes are sent aside, as ones that it doesn't answer. Now and then one of them is asked alone, for
+// the way may have become shorter.
 //
 // The first round is asked as quickly as a Path is, to learn the distance. Later the way may become longer or shorter: a
 // router that answers where the target, or a refusal, was, moves the end out again, and an answer from the target moves it
 // in. Where there is no end, because nothing answers beyond some hop, a round goes only silentTail hops further; the rest
 // is tried again every deepTime.
+//
+// Rounds that have an end are over when each hop was asked so often, and at the latest when as many intervals have passed and
+// the time that a probe waits.
 //
 // What was learned of round-trip times fades (fadeTime), since a plan that lives for days must not be ruled by its worst
 // second.
@@ -32,7 +41,11 @@ type Rounds struct {
 type rounds struct {
 	every time.Duration // between two probes of a hop
 	fade  time.Time     // when what was learned fades again
-	end   time.Time     // when the probe was sent that told the limit
+	end   time.Time     // when the probe was sent that told the limit; zero: the end is not known
+	lost  time.Time     // when it was known last, or the target was heard first
+	over  time.Time     // when nothing is sent any more; zero: never
+	held  time.Time     // since when the plan is held; zero: it isn't
+	aside bool          // the next probe is sent aside
 }
 
 func (r *rounds) on() bool { return r.every > 0 }
@@ -52,9 +65,12 @@ const (
 	deepTime = 30 * time.Second
 
 	// quietAfter is how often a hop is asked in vain before it is quiet, and one in quietShare of the time is what the
-	// target waits for each of those.
+	// target waits for all of those.
 	quietAfter = 3
 	quietShare = 20
+
+	// muteShare: one in so much of the time is what the others wait for all hops that are mute.
+	muteShare = 4
 
 	// fadeTime is how long a round-trip time rules unhalved.
 	fadeTime = 30 * time.Second
@@ -110,32 +126,207 @@ func (r *Rounds) Next(now time.Time) Move {
 	if !now.Before(p.rounds.fade) {
 		p.fade(now)
 	}
-	if r.held.Load() {
-		due, move := p.overdue(now)
-		if move.do != doWait {
-			return move
-		}
-		return WaitUntil(sooner(due, now.Add(heldPause)))
+	when, move := p.overdue(now)
+	if move.do != doWait {
+		return move
 	}
-	return p.Next(now)
+	if r.held.Load() {
+		if p.rounds.held.IsZero() {
+			p.rounds.held = now
+		}
+		return WaitUntil(sooner(when, now.Add(heldPause)))
+	}
+	p.resume(now)
+	return p.round(now, when)
+}
+
+// resume takes in that the plan isn't held, or no longer: what it was held for doesn't count.
+func (p *Path) resume(now time.Time) {
+	r := &p.rounds
+	switch {
+	case r.over.IsZero() && p.o.Queries != math.MaxInt:
+		round := r.every
+		if n := len(p.hops); p.o.Parallel < n { // a round takes longer
+			round = max(round, p.whole*time.Duration(n)/time.Duration(p.o.Parallel))
+		}
+		r.over = now.Add(time.Duration(p.o.Queries)*round + p.whole)
+	case !r.held.IsZero() && !r.over.IsZero():
+		r.over = r.over.Add(now.Sub(r.held))
+	}
+	r.held = time.Time{}
 }
 
 // Learn implements Plan.
-func (r *Rounds) Learn(now time.Time, res Result) { r.path.Learn(now, res) }
+func (r *Rounds) Learn(now time.Time, res Result) {
+	r.path.unclaimed(res)
+	r.path.Learn(now, res)
+}
+
+// unclaimed takes in an answer of the target that is no copy, and that no probe is known to have got: the target may have
+// answered one that was sent aside, so each quiet hop is asked alone before that is done again.
+func (p *Path) unclaimed(r Result) {
+	if !r.FromTarget() || r.Fate.Outcome() {
+		return
+	}
+	copied := r.Recv.Sub(p.target.heard) <= echoTime || r.Reply.TCP.Flags.Has(packet.SYN) && r.Reply.TCP.Seq == p.target.iss
+	if r.Fate != Shared && copied {
+		return
+	}
+	if p.rounds.end.IsZero() && p.rounds.lost.IsZero() {
+		p.rounds.lost = r.Recv
+	}
+	for i := range p.hops {
+		p.hops[i].lone = time.Time{}
+	}
+}
+
+// round asks the hop that has waited longest for its turn, of those that may be asked. when is when the plan wants to be
+// asked again in any case.
+func (p *Path) round(now, when time.Time) Move {
+	if over := p.rounds.over; !over.IsZero() && !now.Before(over) {
+		return WaitUntil(when)
+	}
+	window, more := p.window(now)
+	when = sooner(when, more)
+	best, aside := 0, false
+	for ttl := p.o.FirstTTL; ttl <= min(p.limit, p.known+lookAhead); ttl++ {
+		if p.resting(ttl) {
+			continue
+		}
+		at, beside := p.may(now, ttl)
+		if now.Before(at) {
+			when = sooner(when, at)
+		} else if best == 0 || p.waits(ttl, best) || ttl == p.limit && p.target.vague {
+			best, aside = ttl, beside
+		}
+	}
+	if best == 0 || window <= 0 {
+		return WaitUntil(when)
+	}
+	if now.Before(p.soon) {
+		return WaitUntil(sooner(when, p.soon))
+	}
+	if !aside && p.exclusive(best) {
+		if blocker := p.unanswered(); blocker != nil {
+			if blocker.doubted {
+				return Withdraw(blocker.key)
+			}
+			blocker.passed = true
+			return Pass(blocker.key)
+		}
+		p.hop(best).lone = now
+	}
+	p.rounds.aside = aside
+	return p.ask(best, now)
+}
+
+// resting reports whether a hop is not to be asked at all for now: it was asked often enough, or nothing is known of it yet.
+func (p *Path) resting(ttl int) bool {
+	asked := p.hop(ttl).asked
+	return asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl)
+}
+
+// may is when a hop may be asked, and whether its probe is then sent aside.
+func (p *Path) may(now time.Time, ttl int) (at time.Time, aside bool) {
+	at = p.roundTurn(ttl)
+	if !p.exclusive(ttl) {
+		return at, false
+	}
+	if !p.quiet(ttl) || p.single {
+		return later(at, p.clear(ttl)), false
+	}
+	clear, lone := p.clear(ttl), p.hop(ttl).lone
+	if lone.IsZero() || !now.Before(p.loneTurn(ttl)) && clear.Before(at.Add(p.rounds.every/2)) {
+		return later(at, clear), false
+	}
+	return at, true
+}
+
+// loneTurn is when a quiet hop is to be asked alone again.
+func (p *Path) loneTurn(ttl int) time.Time {
+	n := 0
+	for i := p.spent + 1; i < p.limit; i++ {
+		if p.quiet(i) {
+			n++
+		}
+	}
+	return p.hop(ttl).lone.Add(time.Duration(n*quietShare) * p.settling(ttl))
+}
+
+// waits reports whether hop a goes before hop b, of two that may be asked now, a being the farther: it has waited longer.
+// What a round doesn't go to comes last. When it is known that the target answers, and not where, the hops that were not
+// asked since are asked from the nearest on. Before them, where it may take far less time than seems so, the target's time is
+// measured by one that certainly gets there (round).
+func (p *Path) waits(a, b int) bool {
+	since := func(ttl int) time.Time {
+		h := p.hop(ttl)
+		if p.target.answers && p.rounds.end.IsZero() && !h.last.After(p.rounds.lost) {
+			return time.Time{}
+		}
+		return h.last
+	}
+	return !p.deep(a) && since(a).Before(since(b))
+}
+
+// clear is from when on a probe that the target may answer can be told from others in flight. Of two to one hop, or where
+// the one before went to a nearer hop, it matters little which one is answered, so that they wait no longer than an
+// interval, or than an answer takes that is no later than others. Else the hop would be wrong that the target stands at.
+func (p *Path) clear(ttl int) time.Time {
+	at := p.target.ready
+	for _, a := range p.pending {
+		switch {
+		case a.aside || !p.exclusive(a.ttl):
+		case p.untagged:
+			at = later(at, a.sent.Add(p.o.Wait)) // its answer would be taken for the next one's
+		case p.single || a.ttl > ttl:
+			at = later(at, a.sent.Add(p.settling(a.ttl)))
+		case !a.passed:
+			wait := p.settling(a.ttl)
+			if p.target.told {
+				wait = min(wait, max(settled(p.target.least), p.rounds.every))
+			}
+			at = later(at, a.sent.Add(wait))
+		}
+	}
+	return at
+}
+
+// unanswered is a probe in flight whose answer may still be the target's; nil: there is none.
+func (p *Path) unanswered() *ask {
+	for _, a := range p.pending {
+		if !a.passed && p.exclusive(a.ttl) {
+			return a
+		}
+	}
+	return nil
+}
 
 // roundTurn is when a hop may be asked again, round by round.
 func (p *Path) roundTurn(ttl int) time.Time {
-	if p.hop(ttl).last.IsZero() {
+	h := p.hop(ttl)
+	if h.last.IsZero() {
 		return time.Time{}
 	}
 	pause := p.rounds.every
 	switch {
 	case p.deep(ttl):
 		pause = max(pause, deepTime)
-	case p.quiet(ttl):
-		pause = max(pause, quietShare*p.settling(ttl))
+	case p.mute(ttl):
+		n := 0
+		for i := p.o.FirstTTL; i <= p.limit; i++ {
+			if p.mute(i) && !p.deep(i) {
+				n++
+			}
+		}
+		pause = max(pause, time.Duration(n*muteShare)*p.settling(ttl))
 	}
-	return p.hop(ttl).last.Add(pause)
+	return h.last.Add(pause)
+}
+
+// mute reports whether a hop doesn't answer, where only one probe may be in flight: all others wait for it in vain.
+func (p *Path) mute(ttl int) bool {
+	h := p.hop(ttl)
+	return p.single && h.asked > 0 && (!h.answered || h.vain >= suspectAfter)
 }
 
 // deep reports whether a hop is so far beyond the last that answered that a round doesn't go there.
@@ -143,8 +334,7 @@ func (p *Path) deep(ttl int) bool {
 	return p.limit == p.o.MaxTTL && p.rounds.end.IsZero() && ttl > p.answered()+silentTail
 }
 
-// quiet reports whether a hop before the target has never answered, and keeps the target from being asked whenever it is
-// asked.
+// quiet reports whether a hop before the target has never answered, and may be the target for all that is known of it.
 func (p *Path) quiet(ttl int) bool {
 	h := p.hop(ttl)
 	return !h.answered && h.asked >= quietAfter && ttl < p.limit && !p.rounds.end.IsZero() && p.exclusive(ttl)
@@ -163,7 +353,7 @@ func (p *Path) answered() int {
 // abandoned reports whether a hop is not to be asked again though it was not asked often enough: rounds that have an end
 // don't wait for what is deep, nor, once the target is done, for what is quiet.
 func (p *Path) abandoned(ttl int) bool {
-	if !p.rounds.on() || p.o.Queries == math.MaxInt || p.hop(ttl).asked == 0 {
+	if p.o.Queries == math.MaxInt || p.hop(ttl).asked == 0 {
 		return false
 	}
 	return p.deep(ttl) || p.hop(p.limit).asked >= p.o.Queries && p.quiet(ttl)
@@ -190,6 +380,7 @@ func (p *Path) lengthen(r Result) {
 	if !p.rounds.on() || ttl < p.limit || p.limit == p.o.MaxTTL || !r.Sent.After(p.rounds.end) {
 		return
 	}
+	p.rounds.lost = r.Recv
 	p.limit, p.rounds.end, p.refusals = p.o.MaxTTL, time.Time{}, refusals{}
 	for beyond := ttl + 1; beyond <= p.limit; beyond++ {
 		h := p.hop(beyond)

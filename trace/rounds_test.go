@@ -335,8 +335,8 @@ func TestRandomNetworksInRounds(t *testing.T) {
 					if ttl < end && (n.path0().Routers[ttl-1].Silent == 1 || !n.sees(ttl-1)) || ttl == end && !who[0].IsValid() {
 						want = 0
 					}
-					if answered[ttl] != want {
-						t.Errorf("hop %d answered %d times, want %d", ttl, answered[ttl], want)
+					if got := answered[ttl]; got > want || got < want && n.fits() {
+						t.Errorf("hop %d answered %d times, want %d", ttl, got, want)
 					}
 				}
 			}
@@ -349,6 +349,16 @@ func TestRandomNetworksInRounds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fits reports whether the rounds leave the time for each hop to be asked once in each: they end in any case, and the target
+// is asked anew only when it has answered.
+func (n *network) fits() bool {
+	end, _ := n.end()
+	far := n.round(min(end, len(n.path0().Routers)+1))
+	turn := max(n.interval, far.most+far.most/16+(far.most-far.least)+10*time.Millisecond)
+	found := 6*far.most + 100*time.Millisecond
+	return !n.run.Loose && found+time.Duration(n.path.Queries)*turn < time.Duration(n.path.Queries)*n.interval+n.path.RunWait()
 }
 
 // TestRoundsForDays: memory doesn't grow.

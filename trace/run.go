@@ -345,7 +345,7 @@ func (e *engine) send(mv Move) {
 	}
 	f := e.m.add(p, e.sentN, sent)
 	f.flow.trusted = f.flow.trusted || mv.alone
-	f.vouched = mv.vouched
+	f.vouched, f.aside = mv.vouched, mv.aside
 	e.inFlight.push(f)
 	e.pending++
 }
