@@ -198,6 +198,7 @@ func (d *drop) finding() Finding {
 	if x.Before == d.farthest() && x.Code != BrokenBranch && before > 0 {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it. Nothing from outside tells these apart.")
+		x.Advice = "Check the target's own firewall or security group first. " + x.Advice
 	}
 	return x
 }
