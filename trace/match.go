@@ -33,6 +33,7 @@ type flow struct {
 	nopened int
 	bound   time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
 	doubts  []doubt
+	blurred []time.Time // when the last answers came that fitted several probes
 }
 
 // distance is how far a target is, as all flows to it have seen.
@@ -326,13 +327,13 @@ func (fl *flow) quiet(at time.Time) bool {
 // way. But a target that answers by SYN cookies has one number for equal SYNs, and so has one that our reset doesn't
 // reach, each time that it answers a repeated SYN. Both have never used another.
 func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
-	return fl.nopened == 1 && f.sent.After(known.last) && at.Sub(known.last) < leastRetransmit && !fl.tooFast(f, at)
+	return fl.nopened == 1 && f.sent.After(known.last) && at.Sub(known.last) < leastRetransmit && at.Sub(f.sent) >= fl.best-repeatNoise
 }
 
 // tooFast reports whether the target has never been nearly as fast as it would be if it had answered f.
 func (fl *flow) tooFast(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
-	return age < fl.best/2 && fl.best-age > rttNoise
+	return age < fl.best/2 && fl.best-age > repeatNoise
 }
 
 // rather finds the probe before f that an answer fits better, though nobody waits for that any more; nil where it is f's.
@@ -387,19 +388,19 @@ func (fl *flow) inTime(at time.Time) (in *flight) {
 // so early that f's answer was not due before the end of the other's time. It is that one's where f's would be faster than
 // ever; where answers come at uneven times, so that this may be, that can't be told.
 func (fl *flow) overtaken(f *flight, at time.Time) (g *flight, told bool) {
+	age := at.Sub(f.sent)
+	if fl.best == 0 || fl.best-age <= min(rttNoise, max(repeatNoise, fl.best/8)) {
+		return nil, true
+	}
 	soonest := fl.best
 	if fl.near > 0 {
 		soonest = min(soonest, fl.near)
-	}
-	under := soonest - at.Sub(f.sent) // how much faster
-	if fl.best == 0 || under <= rttNoise {
-		return nil, true
 	}
 	g = fl.newest(at, func(g *flight) bool {
 		return (g.passed || g.fate == Unknown) && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) &&
 			at.Sub(g.sent) <= settled(fl.best)
 	})
-	return g, g == nil || fl.tooFast(f, at) || under > max(rttNoise+fl.worst-fl.best, soonest/3)
+	return g, g == nil || fl.tooFast(f, at) || soonest-age > max(rttNoise+fl.worst-fl.best, soonest/3)
 }
 
 // haunted reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
@@ -411,10 +412,21 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
 			horizon = settled(fl.bound)
 		}
 	}
-	return fl.newest(at, func(g *flight) bool {
-		return (g.fate == Lost || fl.best == 0 && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
-			g.probe.TTL != f.probe.TTL && fl.beyond(g) && at.Sub(g.sent) < horizon
-	}) != nil
+	same := 0 // of f's TTL: which of them is answered tells how long it took
+	other := fl.newest(at, func(g *flight) bool {
+		may := (g.fate == Lost || fl.best == 0 && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
+			fl.beyond(g) && g != f && at.Sub(g.sent) < horizon
+		if may && fl.best == 0 && (g.fate != Lost || g.shared) && g.probe.TTL == f.probe.TTL {
+			same++
+		}
+		return may && g.probe.TTL != f.probe.TTL
+	})
+	for i := range fl.blurred {
+		if at.Sub(fl.blurred[i]) < horizon {
+			same-- // has been answered, by this one
+		}
+	}
+	return other != nil || same > 0
 }
 
 // See haunted.
@@ -540,8 +552,9 @@ const (
 	// tooLate is the same for one that would be later.
 	tooLate = time.Millisecond
 
-	// rttNoise is how much faster than ever before an answer may be for no reason.
-	rttNoise = 5 * time.Millisecond
+	// rttNoise is how much faster than ever before an answer may be for no reason; repeatNoise, where it may well be another's.
+	rttNoise    = 5 * time.Millisecond
+	repeatNoise = time.Millisecond
 )
 
 // addressed reports whether the quoted packet's addresses and ports can be those of the flow. NAT on the way may have
@@ -571,7 +584,7 @@ func (f *flight) verdict() Verdict {
 // settle takes note of a believed, late, shared or untold answer.
 func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
-	fl.doubt(got, r, at)
+	fl.doubt(got, r, at, m.o.Wait)
 	switch {
 	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
 		fl.open(&r.TCP, at)
@@ -615,17 +628,21 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 }
 
 // doubt remembers an answer that fits several probes, unless the target sends its answer again.
-func (fl *flow) doubt(got match, r *packet.Reply, at time.Time) {
+func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Duration) {
 	if got.verdict == IsShared {
 		var bound time.Duration
-		for _, f := range fl.flights {
-			if f.candidate(at) && fl.beyond(f) {
-				bound = max(bound, at.Sub(f.sent))
+		for _, f := range fl.flights { // those too that nobody waits for any more
+			if age := at.Sub(f.sent); f.recv.IsZero() && fl.beyond(f) && age >= 0 && age <= wait {
+				bound = max(bound, age)
 			}
 		}
 		if fl.bound == 0 || bound < fl.bound {
 			fl.bound = bound
 		}
+		if len(fl.blurred) == mostDoubts {
+			fl.blurred = slices.Delete(fl.blurred, 0, 1)
+		}
+		fl.blurred = append(fl.blurred, at)
 	}
 	if got.verdict != IsShared || fl.opening(&r.TCP) != nil || len(fl.doubts) == mostDoubts {
 		return

@@ -53,10 +53,11 @@ type Path struct {
 	lingering time.Time // when the wait for a probe was extended last
 
 	scouting
-	mixed    bool // the target has answered one of several probes, and none that was told since
-	wary     bool // that has happened, so those that may get to the target and those before it are not in flight together
-	confused bool // two probes to one hop were confused, so each has its whole time before the next (see overtaking)
-	purge    bool // see sideBySide
+	mixed    bool      // the target has answered one of several probes, and none that was told since
+	wary     bool      // that has happened, so those that may get to the target and those before it are not in flight together
+	confused bool      // two probes to one hop were confused, so each has its whole time before the next (see overtaking)
+	purge    bool      // see sideBySide
+	gone     time.Time // when the oldest was sent of those that were withdrawn, and may be answered still
 
 	target    target
 	refusals  refusals
@@ -513,7 +514,7 @@ func (p *Path) settling(ttl int) time.Duration {
 	var t time.Duration
 	switch {
 	case !p.target.answers || p.single: // it may be the target's, and that far, or a router's that is slow
-		t = p.longest()
+		t = max(p.longest(), settled(p.target.rtt))
 	case ttl == p.limit && p.hop(ttl).answered || p.target.rtt == 0:
 		t = max(settled(p.target.rtt), slow)
 	default:
@@ -889,6 +890,9 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 	switch r.Fate {
 	case Unknown:
+		if p.gone.IsZero() || now.Sub(p.gone) > p.o.Wait {
+			p.gone = a.sent
+		}
 		if a.alone && a.doubted {
 			p.again++
 		}
@@ -1097,7 +1101,7 @@ func (p *Path) repeat(now time.Time, r Result) {
 
 // share takes in that the target has answered one of several probes.
 func (p *Path) share(now time.Time, r Result) {
-	if ttl := int(r.Probe.TTL); ttl <= p.spent {
+	if ttl := int(r.Probe.TTL); ttl <= p.spent && len(p.o.Ports) == 0 { // else it is another flow that ends there
 		p.spent = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
 	}
 	var oldest time.Duration
@@ -1121,6 +1125,9 @@ func (p *Path) share(now time.Time, r Result) {
 	p.within(r)
 	if !p.target.answers {
 		p.target.answers = true
+		if age := now.Sub(p.gone); age < p.o.Wait {
+			oldest = max(oldest, age) // one that was withdrawn may be answered
+		}
 		p.target.rtt = oldest
 		// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop
 		// in doubt is asked.

@@ -519,13 +519,16 @@ func (n *network) resets() bool {
 // seen, and a few that are asked anew. And that the plan is asked no more often than there is a reason for.
 func (n *network) checkEffort(t *testing.T, o *outcome) {
 	t.Helper()
-	if most := 4*(len(o.sent)+len(o.results)) + 100; n.nexts > most {
+	if most := 4*(len(o.sent)+len(o.results)) + 200; n.nexts > most {
 		t.Errorf("the plan was asked %d times, at most %d", n.nexts, most)
 	}
 	p := n.path0()
 	spare := max(n.path.Parallel, 8) + 8
 	if n.scrubbed || n.run.Loose {
 		spare *= 2
+	}
+	if n.scenario.NoHostRST {
+		spare += n.path.Probes() / 3 // a SYN+ACK that comes again makes all that nobody answers doubtful, once
 	}
 	if most := n.path.Probes() + 3*spare; len(o.sent) > most {
 		t.Errorf("%d probes, at most %d in any case", len(o.sent), most)
@@ -636,9 +639,23 @@ func (n *network) checkWhole(t *testing.T, o *outcome) {
 	}
 }
 
+// failed are seeds of networks that were traced wrongly once.
+var failed = []uint64{
+	20038162, 70012545, 9004085, // an answer too fast for the probe that was the only one left to take it
+	20010202, 70006720, // the same, where a nearer router's time seemed to allow it
+	20013105,           // answers that come when their probes are given up, one after the other
+	20021532,           // a SYN+ACK that is sent again to the first probe doesn't tell that the target is near
+	20016424,           // probes by many ports: one flow's routers say nothing of another's
+	20011164, 70015479, // more probes and questions than were allowed
+}
+
 func TestRandomNetworks(t *testing.T) {
 	t.Parallel()
+	all := slices.Clone(failed)
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
+		all = append(all, seed)
+	}
+	for _, seed := range all {
 		n := randomNetwork(seed)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			repeat := seed%10 == 0 // equal seeds, equal runs

@@ -262,7 +262,7 @@ func (p *Path) within(r Result) {
 	if p.guess <= p.spent || p.guess > p.asked {
 		p.guess = 0 // it was wrong, or came too late
 	}
-	if p.own == scoutNone || r.Fate == Late { // else the scout may have been answered once more
+	if p.own == scoutNone || r.Fate == Late && int(r.Probe.TTL) < p.o.MaxTTL { // else the scout may have been answered once more
 		p.limit = min(p.limit, p.asked)
 	}
 }
