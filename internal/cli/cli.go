@@ -601,7 +601,11 @@ func (p *program) socketError(err error) error {
 }
 
 func (p *program) noDevice() error {
-	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)", p.iface)
+	hint := ""
+	if _, err := strconv.ParseFloat(p.iface, 64); err == nil {
+		hint = "; the seconds of a round are set by --interval" // as mtr's -i does
+	}
+	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", p.iface, hint)
 }
 
 // reason is the innermost error: what the system said.

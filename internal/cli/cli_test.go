@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -147,9 +148,9 @@ func TestMistakes(t *testing.T) {
 		{args: "-P 70000 host", stderr: "Argument of -P must be between 0 and 65535: 70000\n"},
 		{args: "-t 256 host", stderr: "Argument of -t must be between 0 and 255, or the name of a DSCP (ef, cs0 to cs7, af11 to af43, le, va): 256\n"},
 		{args: "-l 65536 host", stderr: "Argument of -l must be between 0 and 65535: 65536\n"},
-		{args: "-q 2147483648 host", stderr: "Argument of -q must be between 0 and 2147483647: 2147483648\n"},
-		{args: "-f 99999999999999999999 host", stderr: "Argument of -f must be between 0 and 2147483647: 99999999999999999999\n"},
-		{args: "-w 86401 host", stderr: "Argument of -w must be between 0 and 86400: 86401\n"},
+		{args: "-q 2147483648 host", stderr: "Argument of -q must be between 1 and 2147483647: 2147483648\n"},
+		{args: "-w 86401 host", stderr: "Argument of -w must be between 0.5 and 86400 seconds: 86401\n"},
+		{args: "-w 99999999999999999999 host", stderr: "Argument of -w must be between 0.5 and 86400 seconds: 99999999999999999999\n"},
 		{args: "--parallel 0 host", stderr: "Argument of --parallel must be between 1 and 65535: 0\n"},
 		{args: "--mark 4294967296 host", stderr: "Argument of --mark must be between 0 and 4294967295, or hexadecimal, 0x0 to 0xffffffff: 4294967296\n"},
 
@@ -378,6 +379,8 @@ func TestOptions(t *testing.T) {
 		{"--mark 0x10 a", []string{"a"}, func(c *config) { c.mark = 16 }},
 		{"--mark=0XfFffFfff a", []string{"a"}, func(c *config) { c.mark = 4294967295 }},
 		{"-N 16 host a", []string{"16", "host", "a"}, func(c *config) { c.names, c.afterN = names.All, "16" }},
+		{"-f 99999999999999999999 -m999 a", []string{"a"}, func(c *config) { c.path.FirstTTL, c.path.MaxTTL = math.MaxInt, 999 }},
+		{"-q 00 -w00 a", []string{"a"}, func(c *config) { c.path.Queries, c.path.Wait, c.path.Patient = -1, -time.Second, true }},
 		{"-w5 a", []string{"a"}, func(c *config) { c.path.Wait, c.path.Patient = 5*time.Second, true }},
 		{"-f0 -m0 -w0 a", []string{"a"}, func(c *config) {
 			c.path.FirstTTL, c.path.MaxTTL, c.path.Wait, c.path.Patient = -1, -1, -time.Second, true

@@ -95,6 +95,8 @@ func TestRefusals(t *testing.T) {
 		{"-n -m0 -f300 198.18.4.2", "TTL must be greater than 0\n"},
 		{"-n -f256 -q0 198.18.4.2", "TTL must be less than 256\n"},
 		{"-n -m256 198.18.4.2", "TTL must be less than 256\n"},
+		{"-n -m 99999999999999999999 198.18.4.2", "TTL must be less than 256\n"},
+		{"-n -i 0.5 198.18.4.2", strings.ReplaceAll(strings.TrimSuffix(noDevice, "\n"), "eth7", "0.5") + "; the seconds of a round are set by --interval\n"},
 		{"-n -f5 -m3 -q0 198.18.4.2", "Minimum TTL (5) must be less than maximum TTL (3)\n"},
 		{"-n --track-port -f5 -m3 198.18.4.2", "Minimum TTL (5) must be less than maximum TTL (3)\n"},
 		{"-n -w0 -q0 198.18.4.2", "Number of queries must be at least 1\n"},

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -93,9 +92,9 @@ func classicOptions() []option {
 		{short: 'n', brief: "addresses only", help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
 		{short: 'N', brief: "names of all hops", help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
 		{short: 'i', arg: "interface", brief: "send by this one", help: "send by this interface", set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
-		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)", set: number("-f", 0, math.MaxInt32, func(c *config, n int) { c.path.FirstTTL = orInvalid(n) })},
-		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)", set: number("-m", 0, math.MaxInt32, func(c *config, n int) { c.path.MaxTTL = orInvalid(n) })},
-		{short: 'q', arg: "queries", brief: "probes per hop (3)", help: "probes per hop, 1 or more (3)", set: number("-q", 0, math.MaxInt32, func(c *config, n int) { c.path.Queries = orInvalid(n) })},
+		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)", set: ttl("-f", func(c *config, n int) { c.path.FirstTTL = n })},
+		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)", set: ttl("-m", func(c *config, n int) { c.path.MaxTTL = n })},
+		{short: 'q', arg: "queries", brief: "probes per hop (3)", help: "probes per hop, 1 or more (3)", set: setQueries},
 		{short: 'w', arg: "wait", brief: "seconds (3 or less)", help: "seconds to wait for each probe, 0.5 to 86400, fractions allowed (3, or less where hops beyond have answered)", set: setWait},
 		{short: 'S', brief: "set SYN (default)", help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
 		{short: 'A', brief: "set ACK", help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
@@ -187,11 +186,13 @@ func orInvalid(n int) int {
 func number(name string, low, high int, set func(*config, int)) func(*config, string) error {
 	return func(c *config, v string) error {
 		if !digits(v) {
-			return fmt.Errorf("Numeric argument required for %s", name)
+			return notNumeric(name)
 		}
 		return between(name, low, high, set)(c, v)
 	}
 }
+
+func notNumeric(name string) error { return fmt.Errorf("Numeric argument required for %s", name) }
 
 // between is the same for options that the old program doesn't have: whatever is wrong, it says what is allowed.
 func between(name string, low, high int, set func(*config, int)) func(*config, string) error {

@@ -12,19 +12,45 @@ import (
 
 // What options take that is more than a decimal number.
 
-// setWait takes seconds. Whole ones are refused as ever: a 0 by PathOptions, in the old program's words and order.
-func setWait(c *config, v string) error {
-	const name = "-w"
-	whole := number(name, 0, maxWait, func(c *config, n int) {
-		c.path.Wait, c.path.Patient = time.Duration(orInvalid(n))*time.Second, true
-	})
-	before, after, fraction := strings.Cut(v, ".")
-	if !fraction || !digits(before+after) {
-		return whole(c, v)
+// A 0, and a TTL that is too large, are refused by PathOptions, in the old program's words and order.
+
+// ttl takes a TTL.
+func ttl(name string, set func(c *config, ttl int)) func(*config, string) error {
+	return func(c *config, v string) error {
+		if !digits(v) {
+			return notNumeric(name)
+		}
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			n = math.MaxInt // too large for any
+		}
+		set(c, orInvalid(n))
+		return nil
 	}
-	return seconds(name, trace.LeastWait, maxWait*time.Second, func(c *config, d time.Duration) {
-		c.path.Wait, c.path.Patient = d, true
-	})(c, v)
+}
+
+// setQueries takes the number of probes per hop.
+func setQueries(c *config, v string) error {
+	set := func(c *config, n int) { c.path.Queries = n }
+	if strings.Trim(v, "0") == "" && v != "" {
+		set(c, orInvalid(0))
+		return nil
+	}
+	return number("-q", 1, math.MaxInt32, set)(c, v)
+}
+
+// setWait takes seconds.
+func setWait(c *config, v string) error {
+	before, after, _ := strings.Cut(v, ".")
+	set := func(c *config, d time.Duration) { c.path.Wait, c.path.Patient = d, true }
+	switch {
+	case !digits(before + after):
+		return notNumeric("-w")
+	case strings.Trim(v, "0") == "":
+		set(c, -time.Second)
+		return nil
+	}
+	return seconds("-w", trace.LeastWait, maxWait*time.Second, set)(c, v)
 }
 
 // setTOS takes the TOS byte, or the name of a DSCP, which is its upper six bits (RFC 2474).

@@ -17,6 +17,9 @@ var odd = []string{
 // free are the options whose value may be anything: it is judged where it is used.
 var free = []string{"-i", "-s", "--mmdb", "--pcap"}
 
+// ttls are refused by PathOptions.
+var ttls = []string{"-f", "-m"}
+
 // oldWords are what the old program says of a number that is none, without the value.
 var oldWords = regexp.MustCompile(`^Numeric argument required for -[a-zA-Z]\n$`)
 
@@ -61,10 +64,9 @@ func (o *option) checkWrong(t *testing.T, name, v string, args []string) {
 	if _, err := parse(options(), args, c); c.help || c.version || err == nil && (o.arg == "" || slices.Contains(free, name)) {
 		return
 	} else if err == nil {
-		for _, allowed := range append(o.choices(), "0", "1.5") {
-			if v == allowed {
-				return
-			}
+		allowed := append(o.choices(), "0", "1.5")
+		if slices.Contains(allowed, v) || slices.Contains(ttls, name) && digits(v) { // refused with the target
+			return
 		}
 		t.Errorf("%q is taken", args)
 		return
