@@ -74,6 +74,9 @@ type Options struct {
 	// Dial connects the system's resolver to a name server: network is "udp" or
 	// "tcp". nil: a [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Guard, where it is set, is deferred in every goroutine of the Resolver: it may
+	// put something right before a panic ends the program.
+	Guard func()
 }
 
 // Resolver finds the names of addresses in the background, and the addresses of
@@ -88,6 +91,7 @@ type Resolver struct {
 	as        asNames
 	system    system
 	workers   int
+	guard     func()
 
 	ctx    context.Context // of every look-up in the background
 	cancel context.CancelFunc
@@ -132,6 +136,7 @@ func New(o Options) *Resolver {
 		txt:       o.LookupTXT,
 		system:    system{dial: o.Dial},
 		workers:   o.Workers,
+		guard:     o.Guard,
 		entries:   make(map[subject]*entry),
 		budget:    budget{left: o.Budget},
 	}
@@ -191,6 +196,9 @@ func (r *Resolver) allows(s subject) bool {
 
 // work looks up what is queued, and ends when nothing is.
 func (r *Resolver) work() {
+	if r.guard != nil {
+		defer r.guard()
+	}
 	for e := r.next(); e != nil; e = r.next() {
 		if e.ask == askOwner {
 			e.owner = r.ownerByDNS(r.ctx, e.addr)

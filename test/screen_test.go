@@ -25,21 +25,26 @@ type pane struct {
 // inTerminal starts the program in a terminal of this size. The shell around it says afterwards what it left behind.
 func inTerminal(t testing.TB, h *lab.Host, width, height int, env, args string) *pane {
 	t.Helper()
+	return newPane(t, h, width, height, fmt.Sprintf(`stty -g >DIR/before
+env -u NO_COLOR %[1]s sh -c 'echo $$ >DIR/pid; exec %[2]s %[3]s 2>DIR/stderr'
+code=$?
+stty -g >DIR/after
+cmp DIR/before DIR/after && echo "the same terminal"
+echo "exit code $code"
+exec cat
+`, env, program(t), args))
+}
+
+// newPane runs a shell script in a terminal of this size. DIR in it is a directory of its own.
+func newPane(t testing.TB, h *lab.Host, width, height int, script string) *pane {
+	t.Helper()
 	lab.NeedProgram(t, "tmux")
 	dir, err := os.MkdirTemp("", "screen") // short: the path of a socket is no longer than 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	x := &pane{t: t, host: h, dir: dir, socket: filepath.Join(dir, "tmux")}
-	script := fmt.Sprintf(`PS1=
-stty -g >%[1]s/before
-env -u NO_COLOR %[2]s sh -c 'echo $$ >%[1]s/pid; exec %[3]s %[4]s 2>%[1]s/stderr'
-code=$?
-stty -g >%[1]s/after
-cmp %[1]s/before %[1]s/after && echo "the same terminal"
-echo "exit code $code"
-exec cat
-`, dir, env, program(t), args)
+	script = "PS1=\n" + strings.ReplaceAll(script, "DIR", dir)
 	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +83,11 @@ func (x *pane) await(expression string) string {
 	x.t.Helper()
 	re := regexp.MustCompile(expression)
 	var seen string
+	defer func() {
+		if x.t.Failed() {
+			x.t.Logf("%s", x.colored())
+		}
+	}()
 	eventually(x.t, expression, func() bool {
 		seen = x.screen()
 		return re.MatchString(seen)
@@ -135,7 +145,7 @@ func (x *pane) signal(s unix.Signal) {
 	}
 }
 
-// ended waits for the program's end, and checks what it has left behind: the terminal as it was, and the table.
+// ended waits for the program's end, and checks what it has left behind: the terminal as it was, and the table (hops is 0: none).
 func (x *pane) ended(code, hops int) {
 	x.t.Helper()
 	seen := x.await(`exit code \d+`)
@@ -143,7 +153,7 @@ func (x *pane) ended(code, hops int) {
 	if !strings.Contains(seen, "the same terminal") || !strings.Contains(seen, fmt.Sprintf("exit code %d\n", code)) {
 		x.t.Errorf("%s\n%s\nwant exit code %d", seen, stderr, code)
 	}
-	if n := strings.Count(seen, ".|-- "); n != hops || !strings.Contains(seen, "Loss%   Snt") {
+	if n := strings.Count(seen, ".|-- "); n != hops || strings.Contains(seen, "Loss%   Snt") != (hops > 0) {
 		x.t.Errorf("%s\nthe table has %d hops, want %d", seen, n, hops)
 	}
 	if s := x.state("#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag}"); s != "0 1 0 0" {
@@ -257,6 +267,9 @@ func TestLiveEnds(t *testing.T) {
 		{"Ctrl-C", to, func(x *pane) { x.keys("C-c") }, 0, 3},
 		{"SIGINT", to, func(x *pane) { x.signal(unix.SIGINT) }, 130, 3},
 		{"SIGTERM", to, func(x *pane) { x.signal(unix.SIGTERM) }, 143, 3},
+		{"SIGHUP", to, func(x *pane) { x.signal(unix.SIGHUP) }, 129, 3},
+		{"SIGQUIT", to, func(x *pane) { x.signal(unix.SIGQUIT) }, 2, 0},
+		{"SIGABRT", to, func(x *pane) { x.signal(unix.SIGABRT) }, 2, 0},
 		{"not reached", to + " 81", func(x *pane) { x.keys("q") }, 1, 3},
 		{"nothing sent", to + " 82", func(x *pane) { x.keys("q") }, 2, 1},
 		{"rounds are over", to + " -c 40", func(x *pane) {}, 0, 3},

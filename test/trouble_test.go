@@ -546,34 +546,6 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestInterruptedTwice sends a second signal while the first one can't be obeyed, for nobody reads what has to be printed.
-func TestInterruptedTwice(t *testing.T) {
-	t.Parallel()
-	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	size, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := prepare(t, p.Source, program(t), fmt.Sprintf("-n -q 1000 --parallel 1 %v", p.Target.V4()))
-	l.Stdout = w
-	l.begin(t)
-	w.Close()
-	eventually(t, "a full pipe", func() bool {
-		n, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)
-		return err == nil && n == size
-	})
-	l.signal(t, unix.SIGINT)
-	l.signal(t, unix.SIGTERM)
-	if got := l.outcome(); got.code != 128+int(unix.SIGTERM) {
-		t.Errorf("%v\nwant the exit code of the second signal", got)
-	}
-}
-
 // TestNobodyReads closes the other end of standard output after the first hop. The trace, which would take half a minute,
 // ends at the next hop, and nothing is said.
 func TestNobodyReads(t *testing.T) {

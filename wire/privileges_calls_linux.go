@@ -63,7 +63,10 @@ func conditionalCalls(pid int) []conditional {
 
 		// Signals to nobody else.
 		{unix.SYS_TGKILL, self},
-		{unix.SYS_KILL, self},
+		{unix.SYS_KILL, [][]argument{
+			{{0, all, []uint32{uint32(pid)}}},
+			{{0, all, []uint32{0}}, {1, all, []uint32{uint32(unix.SIGTSTP)}}}, // Ctrl-Z stops the whole job
+		}},
 
 		// The runtime names its memory.
 		{unix.SYS_PRCTL, [][]argument{{{0, all, []uint32{unix.PR_SET_VMA}}}}},

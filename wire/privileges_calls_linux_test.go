@@ -94,6 +94,8 @@ func TestCallFilterArguments(t *testing.T) {
 		{"signal to oneself", unix.SYS_KILL, []uint64{testPID, uint64(unix.SIGTERM)}, allowCall},
 		{"signal to another", unix.SYS_KILL, []uint64{testPID + 1, 0}, notPermitted},
 		{"signal to the group", unix.SYS_KILL, []uint64{0, uint64(unix.SIGTERM)}, notPermitted},
+		{"stop of the job", unix.SYS_KILL, []uint64{0, uint64(unix.SIGTSTP)}, allowCall},
+		{"stop of another", unix.SYS_KILL, []uint64{testPID + 1, uint64(unix.SIGTSTP)}, notPermitted},
 		{"signal to all", unix.SYS_KILL, []uint64{minusOne, uint64(unix.SIGTERM)}, notPermitted},
 
 		{"name memory", unix.SYS_PRCTL, []uint64{unix.PR_SET_VMA}, allowCall},

@@ -57,6 +57,7 @@ func (p *program) openCapture() error {
 		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
 	}
 	p.capture.file, p.capture.out = f, f
+	p.rescue.writes(f)
 	return nil
 }
 

@@ -70,6 +70,7 @@ type program struct {
 
 	onTerminal bool // both are terminals, whatever these can do
 	capture    capture
+	rescue     *rescue // nil: nothing ends the program but its context
 }
 
 // pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
@@ -185,7 +186,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS})
+	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS, Guard: p.rescue.guard})
 	defer p.resolve.Close()
 	if err := p.address(ctx); err != nil {
 		return err
@@ -669,6 +670,7 @@ func (p *program) announce() {
 // trace carries the trace out and prints it.
 func (p *program) trace(ctx context.Context, conn medium) error {
 	p.announce()
+	p.rescue.begin()
 	if p.watch.on() {
 		return p.watched(ctx, conn)
 	}

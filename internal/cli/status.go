@@ -23,6 +23,7 @@ type status struct {
 	begun   time.Time
 
 	mu      sync.Mutex
+	whole   func() // called when nothing of it is left; nil: nobody wants to know
 	drawn   string
 	midline bool // out is in the middle of a line
 }
@@ -79,7 +80,13 @@ func (s *status) stop() {
 	close(s.done)
 	<-s.ended
 	s.draw("")
+	if s.whole != nil {
+		s.whole()
+	}
 }
+
+// wipe clears the line that the cursor is in.
+const wipe = "\r\x1b[K"
 
 // draw puts text in the line's place, as much as fits: a full line would wrap, and could not be wiped.
 func (s *status) draw(text string) {
@@ -88,7 +95,7 @@ func (s *status) draw(text string) {
 		return
 	}
 	s.drawn = text
-	io.WriteString(s.line, "\r\x1b[K"+text) // a terminal that is gone is told of by out
+	io.WriteString(s.line, wipe+text) // a terminal that is gone is told of by out
 }
 
 // awaited is what a trace still waits for.

@@ -62,6 +62,11 @@ func (p *program) showStatus(say func(sofar time.Duration) string) *status {
 		return nil
 	}
 	s := startStatus(p.stderr, p.stdout, p.width.err, say)
+	s.whole = p.rescue.changes(func() {
+		if f, ok := p.stderr.(*os.File); ok && writable(f) {
+			io.WriteString(f, wipe)
+		}
+	})
 	p.stdout = s
 	return s
 }

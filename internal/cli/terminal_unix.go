@@ -4,6 +4,8 @@ package cli
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,4 +26,25 @@ func terminalWidth(f *os.File) int {
 		}
 	})
 	return n
+}
+
+// writable reports whether a write to f would not wait for a reader. What is wrong with f a write will tell.
+func writable(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return true
+	}
+	ready := true
+	raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		n, err := unix.Poll(fds, 0)
+		ready = err != nil || n > 0
+	})
+	return ready
+}
+
+// dieBy ends the process by a signal that was caught.
+func dieBy(s syscall.Signal) {
+	signal.Reset(s)
+	syscall.Kill(syscall.Getpid(), s)
 }

@@ -72,7 +72,7 @@ func helpText(table []group) string {
 		b.WriteString("\n")
 	}
 	b.WriteString(`Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
-2 this host could not send, 130 and 143 interrupted.
+2 this host could not send, 129, 130 and 143 a signal ended it.
 `)
 	return b.String()
 }

@@ -19,6 +19,7 @@ import (
 	"tcptraceroute/report"
 	"tcptraceroute/report/live"
 	"tcptraceroute/trace"
+	"tcptraceroute/wire"
 )
 
 // watching is what is asked for that goes round by round.
@@ -141,11 +142,25 @@ func (p *program) rounds(ctx context.Context, conn medium, seen seeing) (*trace.
 // live goes its rounds on a screen, until the user or a signal ends it.
 func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
 	runtimedebug.SetGCPercent(livePercent)
-	screen := live.New(p.screen(ctx))
+	options := p.screen(ctx)
+	var job *jobs
+	options.Suspend = func() { job.stop() }
+	screen := live.New(options)
+	job = watchJobs(screen.Again)
+	defer job.end()
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	shown := make(chan error, 1)
+	mode := live.Mode(os.Stdin)
+	defer p.rescue.changes(func() {
+		mode()
+		if f, ok := p.stdout.(*os.File); ok && writable(f) {
+			io.WriteString(f, live.Leave)
+		}
+	})()
+	defer p.rescue.guard()
 	go func() {
+		defer p.rescue.guard()
 		err := screen.Run(ctx, os.Stdin, p.stdout, os.Getenv("TERM"))
 		stop(errQuit)
 		shown <- err
@@ -153,6 +168,9 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	o := p.engine(conn)
 	o.Persist = true
 	o.Memory = max(liveMemory, 2*o.Wait)
+	if raw, ok := conn.(*wire.Conn); ok {
+		conn = guarded{raw, p.rescue}
+	}
 	counts, err := trace.Run(running, conn, p.plan, o, seen(screen.Add))
 	if errors.Is(err, errQuit) {
 		err = nil
@@ -163,6 +181,18 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	}
 	tally, start := screen.Tally()
 	return tally, start, counts, err
+}
+
+// guarded is a connection that is read by a goroutine which leaves a whole terminal.
+type guarded struct {
+	*wire.Conn
+	rescue *rescue
+}
+
+// Recv implements trace.Conn.
+func (g guarded) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	defer g.rescue.guard()
+	return g.Conn.Recv(ctx, buf)
 }
 
 // liveMemory is how long a probe is remembered in a trace that sends many, for ever.

@@ -76,11 +76,44 @@ func (s *Screen) Run(ctx context.Context, in io.Reader, out io.Writer, terminalN
 	// To a terminal that is far away the library puts no questions, of what it can do beyond what is needed here. Else who
 	// quits at once would get the answers typed into his shell.
 	environment := []string{"TERM=" + terminalName, "SSH_TTY=unknown"}
-	p := tea.NewProgram(newModel(s), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
+	m := newModel(s)
+	p := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
 		tea.WithEnvironment(environment), tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond))
+	m.terminal = p
+	m.in, _ = in.(term.File)
 	defer context.AfterFunc(ctx, p.Quit)()
+	s.mu.Lock()
+	s.again = func() { p.Send(continued{}) }
+	s.mu.Unlock()
 	_, err := p.Run()
 	return err
+}
+
+// Again draws the screen anew on a terminal that somebody else has had meanwhile, since the program was stopped from outside.
+func (s *Screen) Again() {
+	s.mu.Lock()
+	again := s.again
+	s.mu.Unlock()
+	if again != nil {
+		again()
+	}
+}
+
+// Leave is what makes a terminal show again what it showed before Run, for who ends the program while Run still runs.
+const Leave = "\x1b[>4m\x1b[<1u\x1b[m\x1b[?1049l\x1b[?25h"
+
+// Mode remembers the mode of a terminal, and returns what restores it: to be called before Run, and for who ends the program
+// while Run still runs.
+func Mode(in any) (restore func()) {
+	file, ok := in.(term.File)
+	if !ok {
+		return func() {}
+	}
+	state, err := term.GetState(file.Fd())
+	if err != nil {
+		return func() {}
+	}
+	return func() { term.Restore(file.Fd(), state) } // an error: there is no terminal any more
 }
 
 // Finish ends Run: no more results come.
@@ -97,7 +130,19 @@ type model struct {
 	looked time.Time // when the findings were made
 	shown  string
 	dirty  bool // something but the figures has changed
+
+	terminal releaser  // nil: there is none
+	in       term.File // the same, where keys come from
 }
+
+// releaser gives the terminal back for a while.
+type releaser interface {
+	ReleaseTerminal() error
+	RestoreTerminal() error
+}
+
+// continued says that the program was stopped from outside, and the terminal may be in any mode.
+type continued struct{}
 
 type tick time.Time
 
@@ -131,13 +176,40 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, tea.Quit
 		}
 		return m, wait()
+	case continued:
+		m.dirty = true
+		return m, m.again()
 	case tea.KeyPressMsg:
 		m.dirty = true
+		if msg.String() == "ctrl+z" { // in raw mode the terminal leaves that to us
+			return m, m.suspend()
+		}
 		if m.key(msg.String()) {
 			return m, tea.Quit
 		}
 	}
 	return m, nil
+}
+
+// suspend stops the program until the user continues it. Meanwhile the terminal is as it was before Run.
+func (m *model) suspend() tea.Cmd {
+	if m.terminal == nil || m.s.o.Suspend == nil {
+		return nil
+	}
+	m.terminal.ReleaseTerminal() // an error: what is wrong with the terminal is told when it is taken again
+	m.s.o.Suspend()
+	if err := m.terminal.RestoreTerminal(); err != nil {
+		return tea.Quit
+	}
+	return tea.ClearScreen
+}
+
+// again takes the terminal again that somebody else has had, and draws the screen anew.
+func (m *model) again() tea.Cmd {
+	if m.in != nil {
+		term.MakeRaw(m.in.Fd()) // an error: there is no terminal any more
+	}
+	return tea.ClearScreen
 }
 
 func (s *Screen) finished() bool {

@@ -10,7 +10,7 @@ import (
 	"tcptraceroute/trace"
 )
 
-// Options say what is watched, and whom the screen asks. None of the functions may block for long.
+// Options say what is watched, and whom the screen asks. None of the functions may block for long, but for Suspend.
 type Options struct {
 	Path     trace.PathOptions
 	Target   string        // as it is called: "www.example.com (203.0.113.5) port 443 (https)"
@@ -20,6 +20,7 @@ type Options struct {
 	Owner    func(netip.Addr) (report.Owner, bool) // nil: nobody knows
 	Findings func(*trace.Trace) []detect.Finding   // what the last answers say; nil: nobody looks
 	Hold     func(bool)                            // stops the rounds, or lets them go on; nil: they can't be stopped
+	Suspend  func()                                // stops the program until its user continues it; may block; nil: Ctrl-Z does nothing
 
 	UTF8      bool // the terminal shows more than ASCII
 	Colors    Colors
@@ -36,6 +37,7 @@ type Screen struct {
 	began   time.Time // when the figures began
 	changed bool      // since it was drawn last
 	over    bool      // no more results come
+	again   func()    // draws everything anew; nil: Run has not begun
 }
 
 // looksAt is how many of a hop's last probes findings are made from.

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"tcptraceroute/wire"
+)
+
+// Main is Run for a whole process: its standard output and error, and the signals that end it.
+func Main(args []string) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	r := &rescue{outputs: []*os.File{os.Stdout, os.Stderr}}
+	signals := make(chan os.Signal, 4)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGABRT} {
+		if !signal.Ignored(s) { // as nohup(1) has it
+			signal.Notify(signals, s)
+		}
+	}
+	go r.listen(signals, cancel)
+	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: wire.Drop, rescue: r}
+	return p.code(p.run(ctx, args))
+}
+
+const (
+	// blockedAfter is how long after a signal the program may go on by itself: it prints what it knows.
+	blockedAfter = 150 * time.Millisecond
+
+	// lastResort is when it ends although nothing seems to block it: that takes a machine that is very busy.
+	lastResort = 5 * time.Second
+)
+
+// rescue ends the program wherever it may be blocked, and leaves the terminal whole. A nil one does nothing: the program is
+// then part of another.
+type rescue struct {
+	mu       sync.Mutex
+	outputs  []*os.File // that the program may wait for
+	begun    bool       // from now on it ends by itself when the context does, and has something to print
+	terminal func()     // makes the terminal whole; nil: it is
+}
+
+// listen handles signals.
+func (r *rescue) listen(signals <-chan os.Signal, cancel func(error)) {
+	var first *Interrupted
+	for s := range signals {
+		number := s.(syscall.Signal)
+		switch {
+		case number == syscall.SIGQUIT || number == syscall.SIGABRT:
+			r.makeWhole()
+			dieBy(number) // the runtime then says what every goroutine was doing
+		case first != nil:
+			r.exit(&Interrupted{number}) // the second time at once
+		default:
+			first = &Interrupted{number}
+			cancel(first)
+			go r.expire(first)
+		}
+	}
+}
+
+// expire ends the program if it can't end by itself.
+func (r *rescue) expire(by *Interrupted) {
+	time.Sleep(blockedAfter)
+	for end := time.Now().Add(lastResort); !r.blocked() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.exit(by)
+}
+
+// blocked reports whether nothing more may be expected of the program: it has not even begun, or its reader doesn't read.
+func (r *rescue) blocked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.outputs {
+		if !writable(f) {
+			return true
+		}
+	}
+	return !r.begun
+}
+
+func (r *rescue) exit(by *Interrupted) {
+	r.makeWhole()
+	if writable(os.Stderr) {
+		fmt.Fprintln(os.Stderr, "Interrupted")
+	}
+	os.Exit(by.ExitCode())
+}
+
+// begin says that the program now has something to print, and does that when the context ends.
+func (r *rescue) begin() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun = true
+}
+
+// writes says that the program writes to a file.
+func (r *rescue) writes(f *os.File) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outputs = append(r.outputs, f)
+}
+
+// changes says that the terminal is other than it was, and how it becomes whole. It returns what to call when it is.
+func (r *rescue) changes(whole func()) (done func()) {
+	if r == nil {
+		return func() {}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.terminal = whole
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.terminal = nil
+	}
+}
+
+// makeWhole makes the terminal what it was.
+func (r *rescue) makeWhole() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.terminal != nil {
+		r.terminal()
+	}
+}
+
+// guard is to be deferred in goroutines: a panic then leaves a whole terminal.
+func (r *rescue) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if r != nil {
+		r.makeWhole()
+	}
+	panic(v)
+}
