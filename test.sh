@@ -32,6 +32,7 @@ done <<-'END'
 	nft nftables
 	ping iputils-ping
 	ps procps
+	qemu-arm qemu-user
 	rpm rpm
 	strace strace
 	tayga tayga

@@ -129,10 +129,16 @@ func timestamp(oob []byte) (time.Time, error) {
 		return time.Time{}, err
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) == 16 {
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_TIMESTAMPNS {
+			continue
+		}
+		switch len(m.Data) { // of a struct timespec, as wide as the machine's words
+		case 16:
 			return time.Unix(
 				int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])),
 			), nil
+		case 8:
+			return time.Unix(int64(binary.NativeEndian.Uint32(m.Data)), int64(binary.NativeEndian.Uint32(m.Data[4:]))), nil
 		}
 	}
 	return time.Time{}, errors.New("a packet without a timestamp")

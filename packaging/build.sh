@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds all that is released: Debian and RPM packages and static tarballs, for amd64 and arm64, and their SHA-256 sums.
+# Builds all that is released: Debian and RPM packages and static tarballs, for amd64, arm64 and armhf, and their SHA-256
+# sums. armhf runs from ARMv6 with floating point on, as Raspberry Pi OS does.
 #
 #	packaging/build.sh VERSION OUTDIR [ARCH...]
 #
@@ -19,13 +20,17 @@ nfpm() { go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0 "$@"; }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-[ $# -gt 0 ] || set -- amd64 arm64
-for ARCH; do
-	export ARCH BUILD=$work/$ARCH
-	name=tcptraceroute-$version-linux-$ARCH
+[ $# -gt 0 ] || set -- amd64 arm64 armhf
+for arch; do
+	goarch=$arch ARCH=$arch # ARCH: as nfpm calls it
+	if [ "$arch" = armhf ]; then
+		goarch=arm ARCH=arm6
+	fi
+	export ARCH BUILD=$work/$arch
+	name=tcptraceroute-$version-linux-$arch
 	mkdir -p "$BUILD/$name/completions"
 	# Without cgo: privileges can only be given up in all threads then. The table of symbols is of no use to users.
-	CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false \
+	CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOAMD64=v1 GOARM64=v8.0 GOARM=6 go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -buildid= -X tcptraceroute/internal/cli.Version=$version" -o "$BUILD/tcptraceroute" ./cmd/tcptraceroute
 	gzip -9nc tcptraceroute.1 >"$BUILD/tcptraceroute.1.gz"
 

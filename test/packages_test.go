@@ -40,13 +40,13 @@ func command(t *testing.T, prepare func(*exec.Cmd), name string, args ...string)
 	return string(out)
 }
 
-// packages builds the packages for this machine from the source in a directory. It returns the names of the files.
-func packages(t *testing.T, source, out, umask string) (deb, rpm, tarball string) {
+// packages builds the packages for a machine from the source in a directory. It returns the names of the files.
+func packages(t *testing.T, source, out, umask, arch string) (deb, rpm, tarball string) {
 	t.Helper()
 	lab.NeedProgram(t, "bash", "xz", "sha256sum")
 	command(t, func(cmd *exec.Cmd) {
 		cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000")
-	}, "sh", "-c", `umask "$1"; exec "$2" 0.0.1 "$3" "$4"`, "-", umask, filepath.Join(source, "packaging/build.sh"), out, runtime.GOARCH)
+	}, "sh", "-c", `umask "$1"; exec "$2" 0.0.1 "$3" "$4"`, "-", umask, filepath.Join(source, "packaging/build.sh"), out, arch)
 	one := func(pattern string) string {
 		found, _ := filepath.Glob(filepath.Join(out, pattern))
 		if len(found) != 1 {
@@ -94,9 +94,9 @@ func TestPackages(t *testing.T) {
 	lab.NeedRoot(t)
 	lab.NeedProgram(t, "rpm", "dpkg-deb")
 	first, second, tree := t.TempDir(), t.TempDir(), t.TempDir()
-	deb, rpm, tarball := packages(t, "..", first, "022")
+	deb, rpm, tarball := packages(t, "..", first, "022", runtime.GOARCH)
 	copyTree(t, "..", tree)
-	packages(t, tree, second, "077")
+	packages(t, tree, second, "077", runtime.GOARCH)
 	if one, two := snapshot(t, first), snapshot(t, second); !maps.Equal(one, two) {
 		t.Errorf("two builds differ:\n%v\n%v", one, two)
 	}
@@ -178,6 +178,27 @@ func TestPackages(t *testing.T) {
 		root.unchanged(t, before)
 	})
 	t.Run("image", func(t *testing.T) { image(t, p, deb) })
+}
+
+// The packages for ARM with 32 bits: what each says that it is for, and that the program runs on such a processor.
+func TestPackagesARM(t *testing.T) {
+	lab.NeedProgram(t, "rpm", "dpkg-deb", "qemu-arm")
+	dir := t.TempDir()
+	deb, rpm, tarball := packages(t, "..", dir, "022", "armhf")
+	for _, tt := range []struct{ got, want string }{
+		{command(t, nil, "dpkg-deb", "-f", deb, "Architecture"), "armhf"},
+		{command(t, nil, "rpm", "-qp", "--qf", "%{ARCH}", rpm), "armv6hl"},
+	} {
+		if got := strings.TrimSpace(tt.got); got != tt.want {
+			t.Errorf("a package for %q, want %q", got, tt.want)
+		}
+	}
+	command(t, nil, "tar", "-xzf", tarball, "-C", dir)
+	program := filepath.Join(dir, "tcptraceroute-0.0.1-linux-armhf", "tcptraceroute")
+	// ARM1176 is the processor of the first Raspberry Pi: ARMv6.
+	if got := command(t, nil, "qemu-arm", "-cpu", "arm1176", program, "--version"); !strings.Contains(got, "tcptraceroute 0.0.1\n") {
+		t.Errorf("version %q", got)
+	}
 }
 
 // snapshot is what a directory holds: names, kinds, modes, where links lead, what is in files and which capabilities they

@@ -63,7 +63,7 @@ func timespec(b []byte) int64 {
 	case strconv.IntSize == 64 && len(b) >= 16:
 		return int64(binary.NativeEndian.Uint64(b))*1e9 + int64(binary.NativeEndian.Uint64(b[8:]))
 	case strconv.IntSize == 32 && len(b) >= 8:
-		sec, nsec := int32(binary.NativeEndian.Uint32(b)), int32(binary.NativeEndian.Uint32(b[4:]))
+		sec, nsec := binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:]) // without a sign it lasts until 2106
 		return int64(sec)*1e9 + int64(nsec)
 	}
 	return 0

@@ -276,7 +276,7 @@ func regain() map[string]string {
 	try("ptrace", unix.SYS_PTRACE, unix.PTRACE_ATTACH, uintptr(unix.Getpid()))
 	try("be dumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
 	try("kill init", unix.SYS_KILL, 1, 0)
-	try("executable memory", unix.SYS_MMAP, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_ANON|unix.MAP_PRIVATE)
+	try("executable memory", sysMmap, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_ANON|unix.MAP_PRIVATE)
 	try("type into the terminal", unix.SYS_IOCTL, 0, unix.TIOCSTI, at)
 	try("io_uring", unix.SYS_IO_URING_SETUP, 1, at)
 	try("seccomp", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, at)

@@ -2,10 +2,10 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -197,9 +197,9 @@ func TestSharedPort(t *testing.T) {
 // control makes a control message.
 func control(level, kind int, data []byte) []byte {
 	b := make([]byte, unix.CmsgSpace(len(data)))
-	binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(len(data))))
-	binary.NativeEndian.PutUint32(b[8:], uint32(level))
-	binary.NativeEndian.PutUint32(b[12:], uint32(kind))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0])) // its length is as wide as the machine's words
+	h.SetLen(unix.CmsgLen(len(data)))
+	h.Level, h.Type = int32(level), int32(kind)
 	copy(b[unix.CmsgLen(0):], data)
 	return b
 }
