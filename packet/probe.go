@@ -56,6 +56,14 @@ func tag(v4 bool, id uint16, o *Options, window uint16) uint32 {
 	return uint32(window)
 }
 
+// IPProtocol is the number of what the probe is in its IP header.
+func (p *Probe) IPProtocol() int {
+	if p.Protocol == ProtoEcho {
+		return int(icmpProtocol(p.Src.Addr().Is4()))
+	}
+	return protocolTCP
+}
+
 // HeaderLength is the number of bytes of the IP and TCP headers; of an echo
 // request those of the ICMP header, and what its data begin with, count as such.
 func (p Probe) HeaderLength() int {

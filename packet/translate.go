@@ -14,7 +14,7 @@ type Ends struct{ Src, Dst netip.AddrPort }
 // packets were made with, and those that they left with.
 type Translation struct {
 	Protocol   Protocol
-	Made, Left Ends  // addresses without a zone
+	Made, Left Ends // addresses without a zone
 }
 
 // Undo gives an answer to the packets that left the ends that they were made
@@ -144,7 +144,9 @@ const (
 
 func (e *editor) word(at int) uint16 { return binary.BigEndian.Uint16(e.b[at:]) }
 
-func (e *editor) setWord(at int, v uint16, sums ...int) { e.set(at, []byte{byte(v >> 8), byte(v)}, sums...) }
+func (e *editor) setWord(at int, v uint16, sums ...int) {
+	e.set(at, []byte{byte(v >> 8), byte(v)}, sums...)
+}
 
 // set writes an even number of bytes, which these checksums cover.
 func (e *editor) set(at int, with []byte, sums ...int) {

@@ -7,7 +7,9 @@ import (
 	"testing"
 )
 
-func ends(src, dst string) Ends { return Ends{netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst)} }
+func ends(src, dst string) Ends {
+	return Ends{netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst)}
+}
 
 // A host's NAT has changed everything that it can change.
 var translations = []Translation{

@@ -429,6 +429,8 @@ func TestUplinks(t *testing.T) {
 		v.ip(t, f.source, "rule add ipproto tcp sport 4444 lookup 7")
 		byA := hop(1, v.of(f.a), 3, "") + hop(2, v.at(f.c.Interfaces[0]), 3, "") + hop(3, fmt.Sprintf("%v [open]", v.of(f.target)), 3, "")
 		byB := hop(1, v.of(f.b), 3, "") + hop(2, v.at(f.c.Interfaces[1]), 3, "") + hop(3, fmt.Sprintf("%v [open]", v.of(f.target)), 3, "")
+		v.ip(t, f.source, "rule add ipproto tcp sport 4443 lookup 8") // whose way raw packets can't be made to go
+		v.ip(t, f.source, fmt.Sprintf("route add default via %v dev eth1 table 8", pick(v, "198.18.2.3", "2001:db8:2::3")))
 		const warning = "Warning: a routing rule that looks at ports sends such connections by eth1; the probes go by eth0\n"
 		for _, tt := range []struct {
 			args, first, device string
@@ -444,20 +446,24 @@ func TestUplinks(t *testing.T) {
 			{"-s " + v.at(second).String(), "", "eth0", v.at(second), ""}, // comes back by b, so c is seen elsewhere
 			{"-i eth1 -s " + v.at(second).String(), "", "eth1", v.at(second), byB},
 			{"-p 4445", "", "eth0", v.at(first), byA},
-			{"-p 4444", warning, "eth0", v.at(first), byA}, // a raw socket's packets have no ports for a rule to see
+			{"-p 4444", "", "eth1", v.at(second), byB},
+			{"-p 4443 -l 100", warning, "eth0", v.at(first), byA}, // a raw socket's packets have no ports for a rule to see
 			{"-p 4444 --mark 7", "", "eth1", v.at(second), byB},
 		} {
 			t.Run(tt.args, func(t *testing.T) {
 				got := launch(t, f.source, fmt.Sprintf("-n %s %v", tt.args, v.of(f.target))).outcome()
-				if want := fmt.Sprintf("%sSelected device %s, address %v, port ", tt.first, tt.device, tt.source); !strings.HasPrefix(got.stderr, want) {
-					t.Errorf("%v\nwant stderr to begin with %q", got, want)
+				want := fmt.Sprintf("Selected device %s, address %v, port ", tt.device, tt.source)
+				if !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, warning) != (tt.first != "") {
+					t.Errorf("%v\nwant %q in stderr, and %q", got, want, tt.first)
 				}
 				if tt.stdout == "" {
 					tt.stdout = hop(1, v.of(f.a), 3, "") + hop(2, v.at(f.c.Interfaces[pick(v, 1, 0)]), 3, "") +
 						hop(3, fmt.Sprintf("%v [open]", v.of(f.target)), 3, "")
 				}
 				got.expect(t, tt.stdout, "", 0)
-				leftAlone(t, f.target)
+				if tt.first == "" { // else our kernel's reset goes where the probes should have gone
+					leftAlone(t, f.target)
+				}
 			})
 		}
 	})

@@ -24,18 +24,23 @@ import (
 // families. Send and Recv may be called side by side; everything else before.
 type Conn struct {
 	send4, send6 int
-	recv         *os.File
+	ears         []*ear
+	recv         *os.File // of the ears, see listen
+	recvFD       int
+	without      []error
+	flows        flows
 	in           incoming
 	route        *router
 	clock        *clock
 	mu           sync.Mutex // of the clock, which both directions look at
 
-	ports    []uint16
 	reserved []int // bound sockets that keep the ports ours
 
 	out       []byte
-	lastDst   netip.Addr
-	lastTo    unix.Sockaddr
+	last      *way // of the last probe
+	lastKey   wayKey
+	ways      map[wayKey]*way
+	noProto   bool   // the kernel doesn't take the protocol of a raw packet for its route
 	sent4     uint32 // packets sent by each family's socket: the kernel counts along (SOF_TIMESTAMPING_OPT_ID), see stamps
 	sent6     uint32
 	unstamped []unstamped
@@ -63,7 +68,7 @@ const (
 // is older than 5.17). A capability that is only permitted is made effective, in all threads, until [Drop]. Nothing is
 // received before a port is reserved. The error has ErrPrivilege in its chain where that is the reason.
 func Open(o Options) (*Conn, error) {
-	c := &Conn{send4: -1, send6: -1, clock: newClock()}
+	c := &Conn{send4: -1, send6: -1, clock: newClock(), ways: make(map[wayKey]*way), flows: flows{mark: o.Mark}}
 	raised := raise()
 	err := c.open(o)
 	if err != nil && raised != nil {
@@ -71,7 +76,7 @@ func Open(o Options) (*Conn, error) {
 	}
 	if err != nil {
 		c.Close()
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		if refused(err) {
 			return nil, fmt.Errorf("%w (%w)", ErrPrivilege, err)
 		}
 		return nil, err
@@ -80,26 +85,39 @@ func Open(o Options) (*Conn, error) {
 }
 
 func (c *Conn) open(o Options) (err error) {
-	if c.send4, err = openSender(unix.AF_INET, o); err != nil {
+	// A host, or a sandbox, may not have one of the families; who asks for it then is told when it sends.
+	if c.send4, err = openSender(unix.AF_INET, o); err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
 		return err
 	}
-	// A host may have no IPv6 at all; who asks for it then is told when it sends.
-	if c.send6, err = openSender(unix.AF_INET6, o); errors.Is(err, unix.EAFNOSUPPORT) {
-		err = nil
+	var err6 error
+	if c.send6, err6 = openSender(unix.AF_INET6, o); err6 != nil && (err != nil || !errors.Is(err6, unix.EAFNOSUPPORT)) {
+		return err6
 	}
-	if err != nil {
-		return err
-	}
-	if err := c.openReceiver(); err != nil {
+	if err := c.openEars(o); err != nil {
 		return err
 	}
 	if c.route, err = newRouter(o); err != nil {
 		return err
 	}
+	if c.route.without != nil {
+		c.without = append(c.without, c.route.without)
+	}
 	if o.Port != 0 {
 		return c.reserveAny(o.Port)
 	}
 	return nil
+}
+
+// Without is what the kernel has refused, and this Conn does without: ErrNoPacketSocket, so that what the host's own firewall drops
+// isn't heard, nor known how probes leave; ErrNoNetlink, so that routes aren't known but for their source address.
+func (c *Conn) Without() []error { return c.without }
+
+// bare takes the operation off a system's error.
+func bare(err error) error {
+	if e := unix.Errno(0); errors.As(err, &e) {
+		return e
+	}
+	return err
 }
 
 // openSender opens a raw socket that takes whole packets: raw(7), IPPROTO_RAW implies that the header is included.
@@ -109,9 +127,9 @@ func openSender(family int, o Options) (int, error) {
 		return -1, opError("raw socket", nil, err)
 	}
 	// Without IP_RECVERR a full queue swallows packets and the send "succeeds" (ip(7)).
-	level, recverr := unix.SOL_IP, unix.IP_RECVERR
+	level, recverr, discover, probing := unix.SOL_IP, unix.IP_RECVERR, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE
 	if family == unix.AF_INET6 {
-		level, recverr = unix.SOL_IPV6, unix.IPV6_RECVERR
+		level, recverr, discover, probing = unix.SOL_IPV6, unix.IPV6_RECVERR, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE
 	}
 	set := func(level, name, value int) {
 		if err == nil {
@@ -119,6 +137,10 @@ func openSender(family int, o Options) (int, error) {
 		}
 	}
 	set(level, recverr, 1)
+	set(level, discover, probing) // a probe that is larger than what the kernel has learned of the path leaves all the same
+	if family == unix.AF_INET6 {
+		set(level, unix.IPV6_FREEBIND, 1) // or routes of a source that isn't ours couldn't be asked for, see way
+	}
 	set(unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_SOFTWARE|unix.SOF_TIMESTAMPING_TX_SOFTWARE|
 		unix.SOF_TIMESTAMPING_OPT_ID|unix.SOF_TIMESTAMPING_OPT_TSONLY)
@@ -141,29 +163,32 @@ func openSender(family int, o Options) (int, error) {
 	return fd, nil
 }
 
-// openReceiver opens a packet socket in cooked mode, which is without link headers on every kind of link (packet(7)). With
-// protocol 0 it receives nothing until it is bound.
-func (c *Conn) openReceiver() error {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return opError("packet socket", nil, err)
+// openEars opens what answers are heard by. Where packet sockets are refused raw sockets have to do.
+func (c *Conn) openEars(o Options) error {
+	e, err := openPacketEar()
+	switch {
+	case err == nil:
+		c.ears = []*ear{e}
+		if o.Sessions { // what opens a connection can't be followed, so it is heard behind the host's NAT
+			more, err := rawEars(rawTCP...)
+			if err != nil && !refused(err) {
+				return err
+			}
+			for _, e := range more {
+				e.openings = true
+			}
+			c.ears = append(c.ears, more...)
+		}
+	case refused(err):
+		c.without = append(c.without, fmt.Errorf("%w: %w", ErrNoPacketSocket, bare(err)))
+		if c.ears, err = rawEars(append(rawTCP, rawICMP...)...); err != nil {
+			return err
+		}
+	default:
+		return err
 	}
-	err = errors.Join(
-		receiveSpace(fd),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
-		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
-	)
-	if err != nil {
-		unix.Close(fd)
-		return opError("packet socket", nil, err)
-	}
-	// Go's poller takes two descriptors of its own here, and ends the program where there are none.
-	if err := spare(fd, 2); err != nil {
-		unix.Close(fd)
-		return opError("packet socket", nil, err)
-	}
-	c.recv = os.NewFile(uintptr(fd), "packet socket")
-	return nil
+	c.recv, c.recvFD, err = listen(c.ears)
+	return err
 }
 
 // receiveSpace asks for receiveBuffer. Root gets it, others net.core.rmem_max (socket(7)).
@@ -188,10 +213,10 @@ func spare(fd, n int) error {
 }
 
 // Reserve takes a source port for probes from src, and keeps it from all other programs until Close; port 0 lets the
-// kernel choose. What comes in for it is received from now on. The error has syscall.EADDRINUSE in its chain where
+// kernel choose. What comes in for it is received from the first Send on. The error has syscall.EADDRINUSE in its chain where
 // somebody else has the port, EADDRNOTAVAIL where src is not an address of this host.
 func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
-	for _, p := range c.ports {
+	for _, p := range c.flows.ports {
 		if src.Port() != 0 && p == src.Port() {
 			return p, nil // by Open
 		}
@@ -270,20 +295,13 @@ func bind(a netip.AddrPort, shared bool) (fd int, port uint16, err error) {
 	return fd, port, nil
 }
 
-// Use receives answers to a source port without reserving it, for a user who wants a port that is in use.
+// Use receives answers to a source port, from the first Send on, without reserving it, for a user who wants a port that is in use.
 func (c *Conn) Use(port uint16) error {
-	first := len(c.ports) == 0
-	c.ports = append(c.ports, port)
-	code, err := filter(c.ports)
-	if err != nil {
-		return opError("filter for port", port, err)
-	}
-	return c.control("filter for port", port, func(fd int) error {
-		if err := attach(fd, code); err != nil || !first {
-			return err
-		}
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)})
-	})
+	c.flows.mu.Lock()
+	defer c.flows.mu.Unlock()
+	c.flows.ports = append(c.flows.ports, port)
+	c.flows.changed = true
+	return nil
 }
 
 func attach(fd int, code []bpf.RawInstruction) error {
@@ -321,12 +339,27 @@ func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 	if p.Dst.Addr().Is6() {
 		fd, count = c.send6, &c.sent6
 	}
-	to, err := c.address(p.Dst.Addr())
+	if fd < 0 {
+		return time.Time{}, opError("sending", nil, unix.EAFNOSUPPORT)
+	}
+	w, err := c.way(&p)
 	if err != nil {
 		return time.Time{}, err
 	}
+	c.flows.follow(&p, w.index, w.iface)
+	if err := c.listen(); err != nil {
+		return time.Time{}, err
+	}
 	before := c.look()
-	if err := sendTo(fd, c.out, to); err != nil {
+	err = sendTo(fd, c.out, w.to, w.control)
+	if err == unix.EINVAL && !c.noProto { // before Linux 6.4
+		c.noProto, c.last, c.ways = true, nil, make(map[wayKey]*way)
+		if w, err = c.way(&p); err == nil {
+			err = sendTo(fd, c.out, w.to, w.control)
+		}
+		c.noProto = err == nil
+	}
+	if err != nil {
 		return time.Time{}, opError("sending", nil, err)
 	}
 	u := unstamped{key: p.Key(), fd: fd, id: *count, called: before}
@@ -356,18 +389,6 @@ func (c *Conn) Restamp(k packet.Key) (sent time.Time, ok bool) {
 	return c.clock.sent(u.called, c.look(), u.stamp), true
 }
 
-// address is where the kernel is to send. The one of the last probe is kept, for a zone is looked up.
-func (c *Conn) address(a netip.Addr) (unix.Sockaddr, error) {
-	if c.lastTo != nil && a == c.lastDst {
-		return c.lastTo, nil
-	}
-	to, err := sockaddr(a, 0) // IPv6: a port would be taken for a protocol (ipv6(7))
-	if err == nil {
-		c.lastDst, c.lastTo = a, to
-	}
-	return to, err
-}
-
 func (c *Conn) look() instant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -380,7 +401,7 @@ func (c *Conn) look() instant {
 func (c *Conn) stamps(fd int, now *unstamped) {
 	var oob [256]byte
 	for {
-		_, n, err := receiveFrom(fd, nil, oob[:], unix.MSG_ERRQUEUE)
+		_, n, err := receiveFrom(fd, nil, oob[:], nil, unix.MSG_ERRQUEUE)
 		if err == unix.EINTR {
 			continue
 		}
@@ -411,7 +432,7 @@ func (c *Conn) stamps(fd int, now *unstamped) {
 func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	in := &c.in
 	in.taking.Store(false)
-	if err := in.watch(ctx, c.recv); err != nil {
+	if err := in.watch(ctx, c.recv, c.ears); err != nil {
 		return 0, time.Time{}, opError("receiving", nil, err)
 	}
 	for {
@@ -437,12 +458,19 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 		case in.err != nil:
 			return 0, time.Time{}, opError("receiving", nil, in.err)
 		}
-		stamp, unfinished := parseReceived(in.oob[:in.oobn])
-		if unfinished {
-			packet.CompleteTCPChecksum(buf[:in.n])
+		b := buf[:in.n]
+		if in.outgoing {
+			c.departed(b, in.heard)
+			continue
+		}
+		if in.unfinished {
+			packet.CompleteTCPChecksum(b)
+		}
+		if !in.behind {
+			c.flows.undo(b)
 		}
 		c.mu.Lock()
-		at := c.clock.received(c.clock.look(), stamp)
+		at := c.clock.received(c.clock.look(), in.stamp)
 		c.mu.Unlock()
 		return in.n, at, nil
 	}
@@ -453,11 +481,11 @@ type incoming struct {
 	raw  syscall.RawConn
 	read func(fd uintptr) bool
 
-	buf     []byte // what read fills
-	oob     [256]byte
-	n, oobn int
-	err     error
-	taking  atomic.Bool // a packet may be out of the socket, and not yet with him who called Recv
+	buf []byte // what read fills
+	oob [256]byte
+	heard
+	err    error
+	taking atomic.Bool // a packet may be out of the socket, and not yet with him who called Recv
 
 	watched bool
 	done    <-chan struct{} // of the context whose end wakes the reader
@@ -465,14 +493,19 @@ type incoming struct {
 }
 
 // watch lets the end of ctx wake the reader of recv, by a deadline in the past.
-func (in *incoming) watch(ctx context.Context, recv *os.File) (err error) {
+func (in *incoming) watch(ctx context.Context, recv *os.File, ears []*ear) (err error) {
 	if in.raw == nil {
 		if in.raw, err = recv.SyscallConn(); err != nil {
 			return err
 		}
-		in.read = func(fd uintptr) bool {
+		in.read = func(uintptr) bool {
 			in.taking.Store(true)
-			in.n, in.oobn, in.err = receiveFrom(int(fd), in.buf, in.oob[:], 0)
+			for _, e := range ears {
+				in.heard, in.err = e.read(in.buf, in.oob[:])
+				if in.err != unix.EAGAIN {
+					break
+				}
+			}
 			if in.err == unix.EAGAIN || in.err == unix.EINTR {
 				in.taking.Store(false)
 				return false
@@ -507,17 +540,18 @@ func (c *Conn) Backlog() bool {
 	return waiting || c.in.taking.Load() // in this order: a packet is taken for sure before it is missing in the socket
 }
 
-// LostHere is how many packets the kernel has thrown away since Open because the socket was full. It must not be called by
+// LostHere is how many packets the kernel has thrown away since Open because a socket was full. It must not be called by
 // two goroutines at once.
 func (c *Conn) LostHere() int {
-	c.control("counting", nil, func(fd int) error { // an error: none are known
-		s, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS) // those since the last time
-		if err == nil {
+	sum := 0
+	for _, e := range c.ears {
+		if e.kind != packetEar {
+			sum += e.dropped()
+		} else if s, err := unix.GetsockoptTpacketStats(e.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil { // those since the last time
 			c.lost += int(s.Drops)
 		}
-		return err
-	})
-	return c.lost
+	}
+	return sum + c.lost
 }
 
 // Close frees the ports and closes the sockets.
@@ -528,11 +562,19 @@ func (c *Conn) Close() error {
 			errs = append(errs, unix.Close(fd))
 		}
 	}
-	if c.recv != nil {
-		last := ring{-1, -1}
-		errs = append(errs, c.control("closing", nil, func(fd int) error { last = newRing(fd); return nil }), c.recv.Close())
-		last.close()
+	last := ring{-1, -1}
+	for _, e := range c.ears {
+		if e.kind == packetEar {
+			last = newRing(e.fd)
+		}
+		if c.recv == nil || e.fd != c.recvFD { // the file closes its own
+			errs = append(errs, unix.Close(e.fd))
+		}
 	}
+	if c.recv != nil {
+		errs = append(errs, c.recv.Close())
+	}
+	last.close()
 	if c.route != nil {
 		errs = append(errs, c.route.Close())
 	}

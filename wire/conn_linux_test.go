@@ -169,6 +169,28 @@ func TestFilter(t *testing.T) {
 					b, _ := packet.AppendEchoReply(nil, ping(id), 9, 0)
 					return b
 				}
+				// What this host's NAT has given another port is known by its numbers.
+				syn := packet.Probe{Src: port(us, ports[0]), Dst: port(them, 80), TTL: 1, Seq: 0x11223344, Flags: packet.SYN, Length: 100}
+				ack := packet.Probe{Src: port(us, ports[0]), Dst: port(them, 80), TTL: 1, Seq: 0x21223344, Ack: 0x31223344, Flags: packet.ACK}
+				request := packet.Probe{Protocol: packet.ProtoEcho, Src: port(us, ports[0]), Dst: port(them, 0), TTL: 1, Seq: 0x41223344}
+				answer := func(s packet.Segment) []byte {
+					s.Src, s.Dst, s.TTL = port(them, 80), port(us, 40999), 9
+					b, _ := packet.AppendTCP(nil, &s)
+					return b
+				}
+				translated := func(p packet.Probe, seq uint32) []byte {
+					p.Src, p.Seq, p.Length = port(us, 40999), seq, 0
+					b, _ := p.AppendBinary(nil)
+					return b
+				}
+				translatedPong := func(seq uint32) []byte {
+					b, _ := packet.AppendEchoReply(nil, translated(request, seq), 9, 0)
+					return b
+				}
+				header := 20
+				if v6 {
+					header = 40
+				}
 				notRequest := ping(ports[0])
 				notRequest[len(notRequest)-14]++ // its type
 				udp := probe(ports[0])
@@ -198,6 +220,18 @@ func TestFilter(t *testing.T) {
 					{"time exceeded about an echo request", icmp(te, ping(ports[0])), true},
 					{"unreachable about our last echo request", icmp(unreachable, ping(last)), true},
 					{"time exceeded about another ICMP message", icmp(te, notRequest), false},
+					{"another number acknowledged", answer(packet.Segment{Flags: packet.SYN | packet.ACK, Ack: syn.Seq}), false},
+					{"our SYN acknowledged", answer(packet.Segment{Flags: packet.SYN | packet.ACK, Ack: syn.Seq + 1}), true},
+					{"our SYN's payload acknowledged", answer(packet.Segment{Flags: packet.RST | packet.ACK, Ack: syn.NextSeq()}), true},
+					{"our ACK reset", answer(packet.Segment{Flags: packet.RST, Seq: ack.Ack}), true},
+					{"another ACK reset", answer(packet.Segment{Flags: packet.RST, Seq: ack.Ack + 1}), false},
+					{"time exceeded about another number", icmp(te, translated(syn, syn.Seq+1)), false},
+					{"time exceeded about our number", icmp(te, translated(syn, syn.Seq)), true},
+					{"an echo reply with our number", translatedPong(request.Seq), true},
+					{"an echo reply with another number", translatedPong(request.Seq + 1), false},
+					{"time exceeded about our echo request", icmp(te, translated(request, request.Seq)), true},
+					{"time exceeded about an echo request with another number", icmp(te, translated(request, request.Seq+1)), false},
+					{"time exceeded about the beginning of an echo request", icmp(te, translated(request, request.Seq)[:header+8]), false},
 					{"the end", tcp(ports[0]), true},
 				}
 				if !v6 {
@@ -214,6 +248,13 @@ func TestFilter(t *testing.T) {
 							t.Error(err)
 							return
 						}
+					}
+					for _, p := range []packet.Probe{syn, ack, request} {
+						c.flows.follow(&p, 0, "")
+					}
+					if err := c.listen(); err != nil {
+						t.Error(err)
+						return
 					}
 					want := 0
 					for _, pk := range packets {
@@ -243,7 +284,7 @@ func TestFilter(t *testing.T) {
 							return string(x.bytes[len(x.bytes)-20:]) == string(buf[n-20:n]) && len(x.bytes) == n && !slices.Contains(got, x.name)
 						})
 						if i < 0 || !packets[i].pass {
-							t.Errorf("unwanted: % x", buf[:n])
+							t.Errorf("after %q unwanted: % x", got, buf[:n])
 							return
 						}
 						got = append(got, packets[i].name)
@@ -550,7 +591,7 @@ func TestLostHere(t *testing.T) {
 func TestRecvEnds(t *testing.T) {
 	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
 	open(t, p.Source, Options{}, func(c *Conn) {
-		if err := c.Use(41000); err != nil {
+		if err := errors.Join(c.Use(41000), c.listen()); err != nil {
 			t.Error(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -34,6 +34,12 @@ func (*Conn) Fault(packet.Probe) error { return nil }
 
 func (*Conn) Backlog() bool { return false }
 
+// Without is nothing.
+func (*Conn) Without() []error { return nil }
+
+// Departures knows of none.
+func (*Conn) Departures() []Departure { return nil }
+
 // LostHere knows of none.
 func (*Conn) LostHere() int { return 0 }
 

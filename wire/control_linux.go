@@ -26,18 +26,48 @@ func messages(oob []byte, each func(level, kind int32, data []byte)) {
 	}
 }
 
-// parseReceived reads what came with a received packet: the kernel's time in ns since 1970 (0: none), and whether the
-// segment's checksum was left for a device to fill in that it never passed.
-func parseReceived(oob []byte) (stamp int64, unfinished bool) {
+// parseReceived reads what came with a received packet: the kernel's time in ns since 1970 (0: none), whether the
+// segment's checksum was left for a device to fill in that it never passed, and the mark.
+func parseReceived(oob []byte) (h heard) {
 	messages(oob, func(level, kind int32, data []byte) {
 		switch {
 		case level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPNS:
-			stamp = timespec(data)
+			h.stamp = timespec(data)
+		case level == unix.SOL_SOCKET && kind == unix.SO_MARK && len(data) >= 4:
+			h.mark = binary.NativeEndian.Uint32(data)
 		case level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA && len(data) >= 4:
-			unfinished = binary.NativeEndian.Uint32(data)&statusChecksumNotReady != 0
+			h.unfinished = binary.NativeEndian.Uint32(data)&statusChecksumNotReady != 0
 		}
 	})
-	return stamp, unfinished
+	return h
+}
+
+// ipv6FlowInfo is IPV6_FLOWINFO of linux/in6.h.
+const ipv6FlowInfo = 11
+
+// header6 is what comes with a packet from a raw IPv6 socket, of the header that the kernel has taken off (ipv6(7)).
+type header6 struct {
+	dst   [16]byte
+	hops  uint8
+	class uint8
+	label uint32
+}
+
+func parseHeader6(oob []byte) (h header6) {
+	messages(oob, func(level, kind int32, data []byte) {
+		switch {
+		case level != unix.SOL_IPV6:
+		case kind == unix.IPV6_PKTINFO && len(data) >= len(h.dst):
+			copy(h.dst[:], data)
+		case kind == unix.IPV6_HOPLIMIT:
+			h.hops = small(data)
+		case kind == unix.IPV6_TCLASS:
+			h.class = small(data)
+		case kind == ipv6FlowInfo && len(data) >= 4:
+			h.label = binary.BigEndian.Uint32(data) & 0xfffff
+		}
+	})
+	return h
 }
 
 // parseStamp reads a transmit time from the error queue, and the number of the packet that it is of. ok is false where

@@ -1,21 +1,26 @@
 package wire
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"slices"
+	"strconv"
 
 	"golang.org/x/net/bpf"
 )
 
-// What the kernel filters, so that neither a busy server's traffic nor a flood reaches the program: only packets to this
-// host, and of them TCP segments to one of our ports, echo replies with one as their identifier, and ICMP errors that quote
-// a TCP segment or an echo request from one. The filter runs on packets from their IP header on.
+// What the kernel filters, so that neither a busy server's traffic nor a flood reaches the program: of packets to this host only
+// TCP segments, echo replies and ICMP errors that name one of our ports, or bring back the number of a flow of ours, which NAT of
+// this host may have given another port; of packets that leave only probes that are not as they were meant. The filter runs on
+// packets from their IP header on.
 
 // maxListed is how many ports are compared one by one, of a program of 4096 instructions at the most (BPF_MAXINSNS); more
 // are compared as the range that holds them.
 const maxListed = 256
 
 const (
-	packetHost = 0 // PACKET_HOST, packet(7)
+	packetHost     = 0 // PACKET_HOST, packet(7)
+	packetOutgoing = 4 // PACKET_OUTGOING
 
 	etherIPv4 = 0x0800
 	etherIPv6 = 0x86dd
@@ -27,30 +32,90 @@ const (
 	wholePacket = 0x40000
 )
 
-// filter is the program for these ports. Without any it lets nothing through.
-func filter(ports []uint16) ([]bpf.RawInstruction, error) {
-	if len(ports) == 0 {
+// wanted is what a filter lets through.
+type wanted struct {
+	ports []uint16
+	// Numbers that answers bring back: in TCP segments as acknowledgement number, in resets that answer an ACK as sequence number, in
+	// quoted segments as sequence number, in echo messages as the first of the data.
+	acknowledged, reset, quoted, echoed []uint32
+	leaving                             []leaving
+}
+
+// leaving is how probes should leave that have one of these sequence numbers, or echo data that begin so.
+type leaving struct {
+	echo     bool
+	src, dst netip.Addr
+	port     uint16 // of dst; of no meaning for echo
+	indexes  []int  // of interfaces; none: not known
+	mark     uint32
+	seqs     []uint32
+}
+
+// Scratch memory of the filter, for what is compared after the port.
+const (
+	slotNumber = iota
+	slotReset
+)
+
+// filter is the program. Without any ports it lets nothing through.
+func filter(w *wanted) ([]bpf.RawInstruction, error) {
+	if w == nil || len(w.ports) == 0 {
 		return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
 	}
 	var p program
 	p.add(bpf.LoadExtension{Num: bpf.ExtType})
+	p.when(packetOutgoing, "leaving")
 	p.unless(packetHost, drop)
 	p.add(bpf.LoadExtension{Num: bpf.ExtProto})
 	p.when(etherIPv6, "v6")
 	p.unless(etherIPv4, drop)
+	p.answers4()
+	p.label("v6") // headers that follow the fixed one are rare, and left to the decoder
+	p.add(bpf.LoadAbsolute{Off: 6, Size: 1})
+	p.when(protoICMPv6, "icmp6")
+	p.extension()
+	p.unless(protoTCP, drop)
+	p.jump("tcp6")
+	p.answers6(header6Length)
+	p.tails(w)
+	p.label("leaving")
+	p.leaving(w)
+	p.end()
+	return p.assemble()
+}
 
-	// IPv4. Only a first fragment has ports.
+// transportFilter is the program for raw IPv6 sockets, which have packets without their IPv6 header.
+func transportFilter(w *wanted, protocol int) ([]bpf.RawInstruction, error) {
+	if len(w.ports) == 0 {
+		return filter(nil)
+	}
+	var p program
+	if protocol == protoTCP {
+		p.jump("tcp6")
+	} else {
+		p.jump("icmp6")
+	}
+	p.answers6(0)
+	p.tails(w)
+	p.end()
+	return p.assemble()
+}
+
+// answers4 picks what is compared out of an IPv4 packet. Only a first fragment has ports.
+func (p *program) answers4() {
 	p.add(bpf.LoadAbsolute{Off: 6, Size: 2}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x1fff})
 	p.unless(0, drop)
 	p.add(bpf.LoadMemShift{Off: 0}, bpf.LoadAbsolute{Off: 9, Size: 1})
 	p.when(protoICMP, "icmp")
 	p.unless(protoTCP, drop)
+	p.keepIndirect(8, slotNumber)
+	p.keepIndirect(4, slotReset)
 	p.add(bpf.LoadIndirect{Off: 2, Size: 2})
-	p.jump("ports")
+	p.jump("segment")
 
 	p.label("icmp") // X: length of the outer header; the quoted header begins at X+8
 	p.add(bpf.LoadIndirect{Off: 0, Size: 1})
-	p.when(0, "id")
+	p.when(0, "reply")
 	p.when(3, "quote")
 	p.when(11, "quote")
 	p.unless(12, drop)
@@ -59,57 +124,191 @@ func filter(ports []uint16) ([]bpf.RawInstruction, error) {
 	p.when(protoICMP, "quoted echo")
 	p.unless(protoTCP, drop)
 	p.inQuote()
+	p.keepIndirect(8+4, slotNumber)
 	p.add(bpf.LoadIndirect{Off: 8, Size: 2})
-	p.jump("ports")
+	p.jump("quoted")
 	p.label("quoted echo")
 	p.inQuote()
 	p.add(bpf.LoadIndirect{Off: 8, Size: 1})
 	p.unless(8, drop)
-	p.add(bpf.LoadIndirect{Off: 8 + 4, Size: 2})
-	p.jump("ports")
-	p.label("id")
-	p.add(bpf.LoadIndirect{Off: 4, Size: 2})
-	p.jump("ports")
+	p.echo(8)
+	p.label("reply")
+	p.echo(0)
+}
 
-	// IPv6. Headers that follow the fixed one are rare, and left to the decoder.
-	p.label("v6")
-	p.add(bpf.LoadAbsolute{Off: 6, Size: 1})
-	p.when(protoICMPv6, "icmp6")
-	p.extension()
-	p.unless(protoTCP, drop)
-	p.add(bpf.LoadAbsolute{Off: 40 + 2, Size: 2})
-	p.jump("ports")
+const header6Length = 40
+
+// answers6 does the same for what follows an IPv6 header that is so long.
+func (p *program) answers6(header uint32) {
+	p.label("tcp6")
+	p.keepAbsolute(header+8, slotNumber)
+	p.keepAbsolute(header+4, slotReset)
+	p.add(bpf.LoadAbsolute{Off: header + 2, Size: 2})
+	p.jump("segment")
 
 	p.label("icmp6")
-	p.add(bpf.LoadAbsolute{Off: 40, Size: 1})
-	p.when(129, "id6")
+	p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: header}, bpf.LoadAbsolute{Off: header, Size: 1})
+	p.when(129, "reply6")
 	for t := range uint32(3) {
 		p.when(1+t, "quote6")
 	}
 	p.unless(4, drop)
 	p.label("quote6")
-	p.add(bpf.LoadAbsolute{Off: 48 + 6, Size: 1})
+	p.add(bpf.LoadAbsolute{Off: header + 8 + 6, Size: 1})
 	p.extension()
 	p.when(protoICMPv6, "quoted echo6")
 	p.unless(protoTCP, drop)
-	p.add(bpf.LoadAbsolute{Off: 48 + 40, Size: 2})
-	p.jump("ports")
+	p.keepAbsolute(header+8+header6Length+4, slotNumber)
+	p.add(bpf.LoadAbsolute{Off: header + 8 + header6Length, Size: 2})
+	p.jump("quoted")
 	p.label("quoted echo6")
-	p.add(bpf.LoadAbsolute{Off: 48 + 40, Size: 1})
+	p.add(bpf.LoadAbsolute{Off: header + 8 + header6Length, Size: 1})
 	p.unless(128, drop)
-	p.add(bpf.LoadAbsolute{Off: 48 + 40 + 4, Size: 2})
-	p.jump("ports")
-	p.label("id6")
-	p.add(bpf.LoadAbsolute{Off: 40 + 4, Size: 2})
+	p.echo(8 + header6Length)
+	p.label("reply6")
+	p.echo(0)
+}
 
-	p.label("ports")
-	p.ports(ports)
+// keepIndirect and keepAbsolute keep a 32-bit number for later.
+func (p *program) keepIndirect(off uint32, slot int) {
+	p.add(bpf.LoadIndirect{Off: off, Size: 4}, bpf.StoreScratch{Src: bpf.RegA, N: slot})
+}
 
+func (p *program) keepAbsolute(off uint32, slot int) {
+	p.add(bpf.LoadAbsolute{Off: off, Size: 4}, bpf.StoreScratch{Src: bpf.RegA, N: slot})
+}
+
+// echo picks what is compared out of an echo message that begins at X+off. A quoted one may end before its data, and to read
+// beyond the end of a packet would end the filter.
+func (p *program) echo(off uint32) {
+	p.add(
+		bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
+		bpf.StoreScratch{Src: bpf.RegA, N: slotNumber},
+		bpf.LoadExtension{Num: bpf.ExtLen},
+		bpf.ALUOpX{Op: bpf.ALUOpSub},
+		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: off + 12, SkipTrue: 2},
+	)
+	p.keepIndirect(off+8, slotNumber)
+	p.add(bpf.LoadIndirect{Off: off + 4, Size: 2})
+	p.jump("echo")
+}
+
+// tails compare the port in the accumulator, and then what was kept.
+func (p *program) tails(w *wanted) {
+	p.label("segment")
+	p.ports(w.ports)
+	p.add(bpf.LoadScratch{Dst: bpf.RegA, N: slotNumber})
+	p.numbers(w.acknowledged, keep)
+	p.add(bpf.LoadScratch{Dst: bpf.RegA, N: slotReset})
+	p.numbers(w.reset, keep)
+	p.jump(drop)
+	for _, tail := range []struct {
+		label   string
+		numbers []uint32
+	}{{"quoted", w.quoted}, {"echo", w.echoed}} {
+		p.label(tail.label)
+		p.ports(w.ports)
+		p.add(bpf.LoadScratch{Dst: bpf.RegA, N: slotNumber})
+		p.numbers(tail.numbers, keep)
+		p.jump(drop)
+	}
+}
+
+// numbers jumps to l if the accumulator is one of them.
+func (p *program) numbers(all []uint32, l string) {
+	for _, n := range all {
+		p.when(n, l)
+	}
+}
+
+// leaving drops what leaves, but for probes that are not as they were meant.
+func (p *program) leaving(w *wanted) {
+	at := func(i int) string { return "leaving " + strconv.Itoa(i) }
+	flows := func(v4, echo bool) {
+		for i, l := range w.leaving {
+			if l.src.Is4() == v4 && l.echo == echo {
+				p.numbers(l.seqs, at(i))
+			}
+		}
+		p.jump(drop)
+	}
+	p.add(bpf.LoadExtension{Num: bpf.ExtProto})
+	p.when(etherIPv6, "leaving v6")
+	p.unless(etherIPv4, drop)
+	p.add(bpf.LoadAbsolute{Off: 6, Size: 2}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x1fff})
+	p.unless(0, drop)
+	p.add(bpf.LoadMemShift{Off: 0}, bpf.LoadAbsolute{Off: 9, Size: 1})
+	p.when(protoICMP, "leaving echo")
+	p.unless(protoTCP, drop)
+	p.add(bpf.LoadIndirect{Off: 4, Size: 4})
+	flows(true, false)
+	p.label("leaving echo")
+	p.add(bpf.LoadIndirect{Off: 0, Size: 1})
+	p.unless(8, drop)
+	p.add(bpf.LoadIndirect{Off: 8, Size: 4})
+	flows(true, true)
+	p.label("leaving v6")
+	p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: header6Length}, bpf.LoadAbsolute{Off: 6, Size: 1})
+	p.when(protoICMPv6, "leaving echo6")
+	p.unless(protoTCP, drop)
+	p.add(bpf.LoadIndirect{Off: 4, Size: 4})
+	flows(false, false)
+	p.label("leaving echo6")
+	p.add(bpf.LoadIndirect{Off: 0, Size: 1})
+	p.unless(128, drop)
+	p.add(bpf.LoadIndirect{Off: 8, Size: 4})
+	flows(false, true)
+	for i := range w.leaving {
+		p.label(at(i))
+		p.meant(&w.leaving[i])
+	}
+	p.label("our port")
+	p.portsTo(w.ports, drop)
+	p.jump(keep)
+}
+
+// meant keeps a probe that leaves in another way than it should. X is where its TCP or ICMP header begins.
+func (p *program) meant(l *leaving) {
+	at := uint32(8)
+	if l.src.Is4() {
+		at = 12
+	}
+	for _, a := range []netip.Addr{l.src, l.dst} {
+		for b := a.AsSlice(); len(b) > 0; b = b[4:] {
+			p.add(bpf.LoadAbsolute{Off: at, Size: 4})
+			p.unless(binary.BigEndian.Uint32(b), keep)
+			at += 4
+		}
+	}
+	p.add(bpf.LoadExtension{Num: extMark})
+	p.unless(l.mark, keep)
+	if len(l.indexes) > 0 {
+		p.add(bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
+		for _, index := range l.indexes[:len(l.indexes)-1] {
+			p.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(index), SkipTrue: 1}, bpf.LoadConstant{Dst: bpf.RegA, Val: uint32(l.indexes[len(l.indexes)-1])})
+		}
+		p.unless(uint32(l.indexes[len(l.indexes)-1]), keep)
+	}
+	port := uint32(0)
+	if l.echo {
+		port = 4 // its identifier
+	} else {
+		p.add(bpf.LoadIndirect{Off: 2, Size: 2})
+		p.unless(uint32(l.port), keep)
+	}
+	p.add(bpf.LoadIndirect{Off: port, Size: 2})
+	p.jump("our port")
+}
+
+// extMark is SKF_AD_MARK of linux/filter.h.
+const extMark = 20
+
+// end is where all jumps lead in the end.
+func (p *program) end() {
 	p.label(keep)
 	p.add(bpf.RetConstant{Val: wholePacket})
 	p.label(drop)
 	p.add(bpf.RetConstant{Val: 0})
-	return p.assemble()
 }
 
 const (
@@ -171,20 +370,22 @@ func (p *program) extension() {
 	}
 }
 
-// ports ends the program: it keeps the packet if the accumulator is one of the ports.
-func (p *program) ports(ports []uint16) {
+// ports keeps the packet if the accumulator is one of the ports.
+func (p *program) ports(ports []uint16) { p.portsTo(ports, keep) }
+
+// portsTo jumps to l if the accumulator is one of the ports.
+func (p *program) portsTo(ports []uint16, l string) {
 	if len(ports) <= maxListed {
 		for _, port := range ports {
-			p.when(uint32(port), keep)
+			p.when(uint32(port), l)
 		}
-		p.jump(drop)
 		return
 	}
-	p.add(bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: uint32(slices.Min(ports)), SkipTrue: 1})
-	p.jump(drop)
-	p.add(bpf.JumpIf{Cond: bpf.JumpLessOrEqual, Val: uint32(slices.Max(ports)), SkipTrue: 1})
-	p.jump(drop)
-	p.jump(keep)
+	p.add(
+		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: uint32(slices.Min(ports)), SkipTrue: 2},
+		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(slices.Max(ports)), SkipTrue: 1},
+	)
+	p.jump(l)
 }
 
 func (p *program) assemble() ([]bpf.RawInstruction, error) {

@@ -12,6 +12,9 @@ func interfaceIndex(name string) (int, error) {
 		return n, nil
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == unix.EAFNOSUPPORT { // any family does
+		fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	}
 	if err != nil {
 		return 0, opError("interface", name, err)
 	}

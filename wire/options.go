@@ -11,22 +11,30 @@ import (
 type Options struct {
 	Interface string // send by this interface only; "": where the route says
 	Mark      uint32 // SO_MARK of all probes, for policy routing; 0: none
+	TOS       uint8  // that routes are asked for with, for rules that look at it
+	Sessions  bool   // OpenSession will be called
 	Port      uint16 // a source port that an ordinary user may not bind, to be reserved at once; 0: none
 }
 
-// Route is what the kernel would do with a flow.
+// Route is what the kernel would do with a connection.
 type Route struct {
 	Source    netip.Addr // the source address, without a zone
-	Interface string
+	Interface string     // "": not known, where netlink is refused
 	Gateway   netip.Addr // the next hop where it is not the target itself
 	MTU       int        // of the interface; 0: not known
 	MSS       int        // what a connection of the kernel's would tell the other side
 	Local     bool       // the target is one of our own addresses
-	Elsewhere string     // the interface by which rules that look at ports would send a connection; "": the same
+	Elsewhere string     // where probes can't go the way of a connection, since rules look at ports: its interface; else ""
 }
 
 // ErrUnsupported says that on this platform the program has no way to the network yet.
 var ErrUnsupported = errors.New("sending TCP probes is not supported on this platform yet; it is on Linux")
+
+// What the kernel, or a sandbox, may refuse without ending a trace: see [Conn.Without].
+var (
+	ErrNoPacketSocket = errors.New("no packet socket")
+	ErrNoNetlink      = errors.New("no netlink")
+)
 
 // ErrPrivilege is in the chain of Open's error where the caller may not open raw sockets.
 var ErrPrivilege = errors.New("raw sockets need root or the capability CAP_NET_RAW")

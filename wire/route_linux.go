@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,27 +17,43 @@ import (
 
 // router asks the kernel what it would do with a flow (rtnetlink(7)).
 type router struct {
-	conn  *netlink.Conn
-	mark  uint32
-	bound int // interface index that all probes are sent by; 0: none
+	conn    *netlink.Conn // nil where netlink is refused: see sockets
+	without error         // why
+	mark    uint32
+	tos     uint8
+	bound   int // interface index that all probes are sent by; 0: none
+	iface   string
+	names   map[int]string // of interfaces, as far as somebody has asked; not to be used by several goroutines
+	sockets *sockets       // where there is no conn
 }
 
 func newRouter(o Options) (*router, error) {
+	r := &router{mark: o.Mark, tos: o.TOS, iface: o.Interface, names: make(map[int]string)}
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
-	if err != nil {
+	switch {
+	case err == nil:
+		r.conn = conn
+	case refused(err):
+		r.without = fmt.Errorf("%w: %w", ErrNoNetlink, bare(err))
+		r.sockets = newSockets()
+	default:
 		return nil, opError("netlink", nil, err)
 	}
-	r := &router{conn: conn, mark: o.Mark}
 	if o.Interface != "" {
 		if r.bound, err = interfaceIndex(o.Interface); err != nil {
-			conn.Close()
+			r.Close()
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-func (r *router) Close() error { return r.conn.Close() }
+func (r *router) Close() error {
+	if r.conn == nil {
+		return nil
+	}
+	return r.conn.Close()
+}
 
 // hop is the kernel's answer.
 type hop struct {
@@ -46,64 +63,77 @@ type hop struct {
 	mtu, advmss     int // of the route itself, where it has them
 }
 
-// Route tells what the kernel does with probes to dst, from src where its address is given. A raw socket's packets are
-// routed without their ports, so rules that look at ports don't apply to them; where those would send a TCP connection
-// with these ports by another interface, Route.Elsewhere says so. The error is the kernel's: ENETUNREACH, EHOSTUNREACH,
-// EACCES, EINVAL.
+// Route tells what the kernel does with a connection to dst, from src where its address or port is given, and with the mark and
+// TOS of Options. Probes go the same way. Where they can't, because a raw socket's packets are routed without their ports, the rest
+// of Route is about the probes, and Route.Elsewhere names the connection's interface. The error is the kernel's: ENETUNREACH,
+// EHOSTUNREACH, EACCES, EINVAL.
 func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
-	return c.route.describe(dst, src, false)
+	return c.route.describe(dst, src, true)
 }
 
-// describe is Route for raw packets, or for connections, which are routed by their ports too.
-func (r *router) describe(dst, src netip.AddrPort, ports bool) (Route, error) {
-	given := src.Addr().IsValid() && !src.Addr().IsUnspecified()
-	h, err := r.lookup(dst, src, ports)
-	if err != nil && given {
-		// The source is not an address of this host. The packets go where the others go.
-		h, err = r.lookup(dst, netip.AddrPort{}, ports)
+// describe is Route for raw packets, or for connections.
+func (r *router) describe(dst, src netip.AddrPort, raw bool) (Route, error) {
+	if r.conn == nil {
+		route, err := r.sockets.route(r, dst, src)
+		if err != nil {
+			return Route{}, opError("route to", dst.Addr(), err)
+		}
+		return route, nil
 	}
+	choice, err := r.choose(flow{dst: dst, src: src, tos: r.tos})
 	if err != nil {
 		return Route{}, opError("route to", dst.Addr(), err)
 	}
+	h := choice.connection
+	elsewhere := raw && !choice.follows
+	if elsewhere && choice.raw.index != 0 {
+		h = choice.raw
+	}
 	out := Route{Source: h.source.WithZone(""), Gateway: h.gateway, Local: h.local}
-	if given {
+	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
 		out.Source = src.Addr().WithZone("")
 	}
 	if out.Interface, out.MTU, err = r.link(h.index); err != nil {
 		return Route{}, err
 	}
+	r.names[h.index] = out.Interface
 	out.MSS = h.mss(out.MTU, dst.Addr().Is6())
-	if exact, err := r.lookup(dst, src, true); err == nil && exact.index != h.index {
-		if out.Elsewhere, _, err = r.link(exact.index); err != nil {
+	if elsewhere {
+		if out.Elsewhere, _, err = r.link(choice.connection.index); err != nil {
 			return Route{}, err
 		}
 	}
 	return out, nil
 }
 
-// lookup asks for one flow: as a TCP connection with its ports, or as a raw socket's packets.
-func (r *router) lookup(dst, src netip.AddrPort, ports bool) (hop, error) {
-	h, err := r.ask(dst, src, ports)
-	if err == nil && r.bound != 0 && h.index != r.bound && !h.local && src.Addr().IsValid() {
+// lookup asks for one flow: as a connection with its ports, or as a raw socket's packets.
+func (r *router) lookup(f flow, ports bool) (hop, error) {
+	h, err := r.askBy(f, ports, r.bound)
+	if err == nil && r.bound != 0 && h.index != r.bound && !h.local && f.src.Addr().IsValid() {
 		// Of a flow with a source IPv6 takes the interface for a wish; the sockets are bound to it.
-		h, err = r.ask(dst, netip.AddrPortFrom(netip.Addr{}, src.Port()), ports)
+		f.src = netip.AddrPortFrom(netip.Addr{}, f.src.Port())
+		h, err = r.askBy(f, ports, r.bound)
 	}
 	return h, err
 }
 
-func (r *router) ask(dst, src netip.AddrPort, ports bool) (hop, error) {
+// askBy asks for a flow by an interface; 0: by any.
+func (r *router) askBy(f flow, ports bool, oif int) (hop, error) {
+	if r.conn == nil {
+		return hop{}, r.without
+	}
+	dst, src := f.dst, f.src
 	family, bits := byte(unix.AF_INET), byte(32)
 	if dst.Addr().Is6() {
 		family, bits = unix.AF_INET6, 128
 	}
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(unix.RTA_DST, dst.Addr().AsSlice())
-	header := unix.RtMsg{Family: family, Dst_len: bits, Flags: 0}
+	header := unix.RtMsg{Family: family, Dst_len: bits, Tos: f.tos &^ ecnBits}
 	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
 		header.Src_len = bits
 		ae.Bytes(unix.RTA_SRC, src.Addr().AsSlice())
 	}
-	oif := r.bound
 	if zone := dst.Addr().Zone(); zone != "" {
 		index, err := interfaceIndex(zone)
 		if err != nil {
@@ -118,8 +148,9 @@ func (r *router) ask(dst, src netip.AddrPort, ports bool) (hop, error) {
 		ae.Uint32(unix.RTA_MARK, r.mark)
 	}
 	ae.Uint32(unix.RTA_UID, uint32(os.Geteuid()))
-	if ports {
-		ae.Uint8(unix.RTA_IP_PROTO, unix.IPPROTO_TCP)
+	proto := cmp.Or(f.proto, unix.IPPROTO_TCP)
+	ae.Uint8(unix.RTA_IP_PROTO, uint8(proto))
+	if ports && proto == unix.IPPROTO_TCP {
 		ae.Bytes(unix.RTA_DPORT, []byte{byte(dst.Port() >> 8), byte(dst.Port())})
 		if src.Port() != 0 {
 			ae.Bytes(unix.RTA_SPORT, []byte{byte(src.Port() >> 8), byte(src.Port())})
@@ -145,6 +176,9 @@ func (r *router) ask(dst, src netip.AddrPort, ports bool) (hop, error) {
 	}
 	return parseRoute(answers[0].Data)
 }
+
+// ecnBits of the TOS mean nothing to routes.
+const ecnBits = 3
 
 func parseRoute(b []byte) (hop, error) {
 	h := hop{local: b[7] == unix.RTN_LOCAL}
@@ -207,6 +241,9 @@ func errno(err error) error {
 
 // link is the name and MTU of an interface.
 func (r *router) link(index int) (name string, mtu int, err error) {
+	if r.conn == nil {
+		return "", 0, r.without
+	}
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
 	answers, err := r.conn.Execute(netlink.Message{
@@ -249,10 +286,21 @@ func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
 
 // Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not resolve;
 // nil where it knows of nothing.
-func (c *Conn) Fault(p packet.Probe) error { return c.route.fault(p) }
+func (c *Conn) Fault(p packet.Probe) error {
+	if c.flows.elsewhere(&p) {
+		return nil // what is known of the route that was meant says nothing
+	}
+	return c.route.fault(p)
+}
 
 func (r *router) fault(p packet.Probe) error {
-	h, err := r.lookup(p.Dst, netip.AddrPort{}, false)
+	if r.conn == nil {
+		return nil
+	}
+	h, err := r.lookup(flow{dst: p.Dst, src: p.Src, tos: p.TOS, proto: p.IPProtocol()}, true)
+	if err != nil {
+		h, err = r.lookup(flow{dst: p.Dst, tos: p.TOS, proto: p.IPProtocol()}, true)
+	}
 	if err != nil {
 		return opError("route to", p.Dst.Addr(), err)
 	}
@@ -294,4 +342,84 @@ func (r *router) unresolved(a netip.Addr, index int) bool {
 	}
 	state := binary.NativeEndian.Uint16(answers[0].Data[8:])
 	return state&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0
+}
+
+// under reports whether what leaves by the first interface goes through the second one in turn: a bond, a bridge, a VLAN, and what
+// it is made of; or the other way round, as with a VRF.
+func (r *router) under(over, below int) bool {
+	if r.conn == nil {
+		return false
+	}
+	answers, err := r.conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, unix.SizeofIfInfomsg),
+	})
+	if err != nil {
+		return false
+	}
+	beneath := make(map[int][]int)
+	for _, a := range answers {
+		if len(a.Data) < unix.SizeofIfInfomsg {
+			continue
+		}
+		index := int(binary.NativeEndian.Uint32(a.Data[4:]))
+		master, lower := stacked(a.Data[unix.SizeofIfInfomsg:])
+		if master != 0 {
+			beneath[master] = append(beneath[master], index)
+		}
+		if lower != 0 {
+			beneath[index] = append(beneath[index], lower)
+		}
+	}
+	return reaches(beneath, over, below) || reaches(beneath, below, over)
+}
+
+// stacked reads the interface that one belongs to, and the one that it stands on; 0: none. The other end of a pair is none, nor is
+// what stands in another namespace.
+func stacked(attributes []byte) (master, lower int) {
+	ad, err := netlink.NewAttributeDecoder(attributes)
+	if err != nil {
+		return 0, 0
+	}
+	pair := false
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.IFLA_MASTER:
+			master = int(ad.Uint32())
+		case unix.IFLA_LINK:
+			lower = int(ad.Uint32())
+		case unix.IFLA_LINK_NETNSID:
+			pair = true
+		case unix.IFLA_LINKINFO:
+			ad.Nested(func(info *netlink.AttributeDecoder) error {
+				for info.Next() {
+					if info.Type() == unix.IFLA_INFO_KIND {
+						pair = pair || info.String() == "veth"
+					}
+				}
+				return nil
+			})
+		}
+	}
+	if pair {
+		lower = 0
+	}
+	return master, lower
+}
+
+// reaches reports whether one can go down from an interface to another.
+func reaches(beneath map[int][]int, from, to int) bool {
+	seen := map[int]bool{from: true}
+	for todo := []int{from}; len(todo) > 0; todo = todo[1:] {
+		for _, next := range beneath[todo[0]] {
+			if next == to {
+				return true
+			}
+			if !seen[next] {
+				seen[next] = true
+				todo = append(todo, next)
+			}
+		}
+	}
+	return false
 }

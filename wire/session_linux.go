@@ -91,7 +91,12 @@ func (s *Session) connect(ctx context.Context, o SessionOptions) error {
 		err = unix.BindToDevice(s.fd, o.Interface)
 	}
 	if err == nil {
-		err = s.Use(s.src.Port())
+		err = errors.Join(s.Use(s.src.Port()), s.setOpening(true))
+	}
+	if s.Conn.flows.mark != 0 && err == nil {
+		if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_MARK, int(s.Conn.flows.mark)) != nil {
+			return &SessionError{Why: "a connection can't be marked without privileges"}
+		}
 	}
 	to, aerr := sockaddr(o.Target.Addr(), o.Target.Port())
 	if err = errors.Join(err, aerr); err != nil {
@@ -103,7 +108,21 @@ func (s *Session) connect(ctx context.Context, o SessionOptions) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	// What was heard behind the host's NAT goes on being heard there: the connection's own segments aren't followed.
+	if !s.in.behind {
+		if err := s.setOpening(false); err != nil {
+			return err
+		}
+	}
 	return s.established(ctx)
+}
+
+// setOpening lets those ears hear that are there for connections, or no longer.
+func (s *Session) setOpening(now bool) error {
+	s.flows.mu.Lock()
+	s.flows.opening, s.flows.changed = now, true
+	s.flows.mu.Unlock()
+	return s.listen()
 }
 
 // begin waits for the target's answer, which says all that there is to know of the connection.

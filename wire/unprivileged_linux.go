@@ -87,9 +87,17 @@ func (c *Unprivileged) open(o Options) (err error) {
 	return err
 }
 
+// Without is that of [Conn.Without].
+func (c *Unprivileged) Without() []error {
+	if c.route == nil || c.route.without == nil {
+		return nil
+	}
+	return []error{c.route.without}
+}
+
 // Route is that of [Conn.Route], for connections: rules that look at ports apply.
 func (c *Unprivileged) Route(dst, src netip.AddrPort) (Route, error) {
-	return c.route.describe(dst, src, true)
+	return c.route.describe(dst, src, false)
 }
 
 // Fault is that of [Conn.Fault].

@@ -63,7 +63,8 @@ type program struct {
 	ports   *names.Services
 	resolve *names.Resolver
 	plan    plan
-	out     string                 // the interface that the probes leave by
+	route   wire.Route             // of the probes
+	out     string                 // the interface that the probes leave by; "": not known
 	own     netip.Addr             // their source address, on this host
 	linkMTU int                    // of that interface
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
@@ -157,7 +158,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	conn, openErr := p.open()
 	if conn != nil {
-		defer conn.Close()
+		defer func() { conn.Close() }() // the one that there is in the end, see wayOut
 	}
 	// What the user wants written is opened by his own rights: all that root has, or those that are left of a program's.
 	var captureErr error
@@ -196,6 +197,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 			p.oneTrack()
 		}
 		return openErr
+	}
+	if conn, err = p.wayOut(conn); err != nil {
+		return err
 	}
 	if err := p.reserve(ctx, conn); err != nil {
 		return err
@@ -255,11 +259,16 @@ func (p *program) open() (medium, error) {
 	if p.ifaceSet && p.iface == "" {
 		return nil, p.noDevice()
 	}
-	o := wire.Options{Interface: p.iface, Mark: p.mark}
+	return p.openNetwork(p.wireOptions())
+}
+
+// wireOptions is what the sockets have to be told.
+func (p *program) wireOptions() wire.Options {
+	o := wire.Options{Interface: p.iface, Mark: p.mark, TOS: uint8(p.path.TOS), Sessions: p.inSession || p.mtu}
 	if p.portSet && p.port < 1024 && !p.anyPort {
 		o.Port = uint16(p.port)
 	}
-	return p.openNetwork(o)
+	return o
 }
 
 // userSpacing keeps users who are not root to 200 packets a second, with a timer that is a little early too: the binary may
@@ -380,19 +389,44 @@ func (p *program) oneTrack() {
 	}
 }
 
-// reserve finds the way out, and takes the source ports.
-func (p *program) reserve(ctx context.Context, conn medium) error {
-	route, err := conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
+// findRoute asks what the kernel does with a connection like the probes.
+func (p *program) findRoute(conn medium) (err error) {
+	p.route, err = conn.Route(p.path.Target, netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port)))
 	switch {
 	case errors.Is(err, syscall.ENODEV): // a zone that the user gave
 		return fmt.Errorf("connect: %s: %s", capital(reason(err)), p.path.Target.Addr().Zone())
 	case err != nil:
 		return &routeError{reason(err)}
+	case !p.route.Source.IsValid() || p.route.Source.IsUnspecified():
+		return &routeError{fmt.Errorf("%s has no address to send from", quoted(p.route.Interface))}
 	}
-	if route.Elsewhere != "" {
+	return nil
+}
+
+// wayOut finds the way out, and the network that goes it: raw packets don't follow routing rules that look at ports, and
+// connections do.
+func (p *program) wayOut(conn medium) (medium, error) {
+	if err := p.findRoute(conn); err != nil || p.route.Elsewhere == "" {
+		return conn, err
+	}
+	o := p.wireOptions()
+	if p.needsRaw() != "" || o.Port != 0 {
 		fmt.Fprintf(p.stderr, "Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
-			quoted(route.Elsewhere), quoted(route.Interface))
+			quoted(p.route.Elsewhere), quoted(p.route.Interface))
+		return conn, nil
 	}
+	by, err := wire.OpenUnprivileged(o)
+	if err != nil {
+		return conn, p.socketError(err)
+	}
+	p.connecting, p.why = true, ", for a routing rule looks at ports"
+	conn.Close()
+	return by, p.findRoute(by)
+}
+
+// reserve takes the source ports.
+func (p *program) reserve(ctx context.Context, conn medium) (err error) {
+	route := p.route
 	if err := p.ownSource(conn, route); err != nil {
 		return err
 	}
@@ -414,6 +448,9 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 		}
 	}
 	p.path.Source, p.path.LabelSeed = netip.AddrPortFrom(route.Source, ports[0]), rand.Uint64()
+	if again, err := conn.Route(p.path.Target, p.path.Source); err == nil && !p.trackPort { // now that the port is known
+		route = again
+	}
 	p.shapeSYN(route)
 	if p.trackPort {
 		p.path.Ports = ports
@@ -427,10 +464,13 @@ func (p *program) reserve(ctx context.Context, conn medium) error {
 	if least := p.plan.Length(0); p.path.Length != 0 && p.path.Length < least {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", least)
 	}
-	p.sayHow()
+	p.sayHow(conn)
 	p.saySourcePort()
 	p.sayNoAnswer(conn, route)
 	device := fmt.Sprintf("Selected device %s, address %s", route.Interface, route.Source)
+	if route.Interface == "" {
+		device = fmt.Sprintf("Selected address %s", route.Source)
+	}
 	if !p.trackPort {
 		device += fmt.Sprintf(", port %d", ports[0])
 	}
@@ -534,6 +574,9 @@ func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
 	var ports []uint16
 	for range wanted {
 		port, err := p.freePort(conn, from)
+		if err != nil && len(ports) > 0 && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
+			break // there are no more
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -726,6 +769,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	}
 	status.stop()
 	p.warn(&troubles, counts)
+	p.sayDepartures(conn)
 	p.sayECN(folded)
 	if p.mtu && err == nil && folded.Reached() {
 		err = p.searchMTU(ctx, conn, known)
@@ -765,6 +809,21 @@ func newAlarm() trace.Alarm {
 		return a
 	}
 	return nil // then it is Go's timer
+}
+
+// sayDepartures says, once, that this host changes probes on their way out.
+func (p *program) sayDepartures(conn medium) {
+	raw, ok := conn.(interface{ Departures() []wire.Departure })
+	if !ok || p.departureSaid {
+		return
+	}
+	all := raw.Departures()
+	if len(all) == 0 {
+		return
+	}
+	i := slices.IndexFunc(all, func(d wire.Departure) bool { return d.Meant.Src == p.path.Source })
+	fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", quoted(all[max(i, 0)].String()))
+	p.departureSaid = true
 }
 
 // warn says what was not as it should be.

@@ -655,7 +655,7 @@ func TestSayHow(t *testing.T) {
 		var stderr bytes.Buffer
 		p := program{stderr: &stderr}
 		p.connecting, p.path.Wait = true, tt.wait
-		p.sayHow()
+		p.sayHow(new(wire.Unprivileged))
 		if want := "Tracing without raw sockets: by connections, one probe at a time, waiting up to " + tt.want + " for each answer\n"; stderr.String() != want {
 			t.Errorf("-w %v: %q, want %q", tt.wait, &stderr, want)
 		}

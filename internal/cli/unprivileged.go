@@ -18,6 +18,7 @@ type medium interface {
 	Reserve(netip.AddrPort) (uint16, error)
 	Use(port uint16) error
 	Fault(packet.Probe) error
+	Without() []error
 	Close() error
 }
 
@@ -30,8 +31,10 @@ type plan interface {
 
 // unprivilegedConfig is what the command line asks for in this matter.
 type unprivilegedConfig struct {
-	unprivileged bool // don't even try to open raw sockets
-	connecting   bool // the trace goes by connections
+	unprivileged  bool   // don't even try to open raw sockets
+	connecting    bool   // the trace goes by connections
+	why           string // it does so although raw sockets are there
+	departureSaid bool   // see sayDepartures
 }
 
 func unprivilegedOptions() []option {
@@ -125,8 +128,16 @@ func (p *program) wait() time.Duration {
 	return p.path.RunWait()
 }
 
-// sayHow says that the trace is one without privileges.
-func (p *program) sayHow() {
+// sayHow says what the trace does without: privileges, or what the kernel refuses.
+func (p *program) sayHow(conn medium) {
+	for _, err := range conn.Without() {
+		switch {
+		case errors.Is(err, wire.ErrNoPacketSocket):
+			fmt.Fprintf(p.stderr, "Tracing without packet sockets (%v): answers are heard by raw sockets, behind this host's firewall\n", reason(err))
+		case errors.Is(err, wire.ErrNoNetlink):
+			fmt.Fprintf(p.stderr, "Tracing without netlink (%v): the source address is that of a connected socket, the device the one that has it\n", reason(err))
+		}
+	}
 	if !p.connecting {
 		return
 	}
@@ -138,5 +149,5 @@ func (p *program) sayHow() {
 	if p.path.Wait > 0 {
 		wait = min(wait, p.path.Wait)
 	}
-	fmt.Fprintf(p.stderr, "Tracing without raw sockets: by connections, %s, waiting up to %d ms for each answer\n", how, wait.Milliseconds())
+	fmt.Fprintf(p.stderr, "Tracing without raw sockets%s: by connections, %s, waiting up to %d ms for each answer\n", p.why, how, wait.Milliseconds())
 }

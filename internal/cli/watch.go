@@ -117,6 +117,7 @@ func (p *program) watched(ctx context.Context, conn medium) error {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	p.warn(&troubles, counts)
+	p.sayDepartures(conn)
 	switch {
 	case err != nil:
 		return err

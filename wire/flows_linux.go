@@ -1,0 +1,329 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"tcptraceroute/packet"
+)
+
+// This file follows probes out of the host. NAT, marks and routing by marks come after the send: where they are at work, a
+// probe leaves with other addresses, other ports or by another interface than it was made with, and what comes back to the
+// packet socket bears those. The packet socket hears copies of what leaves as well; a filter in the kernel lets only those
+// through that are not as they were meant. So it costs nothing where they are.
+
+const (
+	// How many flows are followed. The filter knows each by its sequence number, which no NAT changes.
+	maxFollowed = 64
+
+	// How many probes are remembered, to know the one that left in another shape.
+	maxRemembered = 256
+
+	// How many translations are remembered. A connection's end makes room for another one of the same flow.
+	maxTranslations = 256
+
+	// How many departures are told of.
+	maxDepartures = 16
+)
+
+// flows is what is known of the probes that were sent. Send and Recv both look at it.
+type flows struct {
+	mu         sync.Mutex
+	changed    bool // since the filters were made
+	bound      bool // the packet socket is
+	opening    bool // a connection is being opened, or is translated: its segments are heard behind the translation
+	ports      []uint16
+	followed   []followed
+	remembered []remembered // a ring
+	next       int          // in remembered
+	mark       uint32       // of all probes
+	below      []int        // interfaces that what is meant for another one goes through
+
+	translations []packet.Translation // newest last
+	departures   []Departure
+}
+
+// followed is a flow that the filter knows.
+type followed struct {
+	protocol packet.Protocol
+	src, dst netip.AddrPort // without zones
+	index    int            // the interface that it should leave by; 0: not known
+	seq, ack uint32
+	last     uint32 // what a host acknowledges that takes all of the probe: Probe.NextSeq
+	flags    packet.Flags
+}
+
+// remembered is a probe that was sent.
+type remembered struct {
+	followed
+	tag   uint32
+	ttl   uint8
+	iface string
+}
+
+// follow remembers a probe that is about to be sent.
+func (f *flows) follow(p *packet.Probe, index int, iface string) {
+	src, dst := netip.AddrPortFrom(p.Src.Addr().WithZone(""), p.Src.Port()), netip.AddrPortFrom(p.Dst.Addr().WithZone(""), p.Dst.Port())
+	if p.Protocol == packet.ProtoEcho {
+		dst = netip.AddrPortFrom(dst.Addr(), 0)
+	}
+	flow := followed{p.Protocol, src, dst, index, p.Seq, p.Ack, p.NextSeq(), p.Flags}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := remembered{flow, p.Key().Tag, p.TTL, iface}
+	if len(f.remembered) < maxRemembered {
+		f.remembered = append(f.remembered, r)
+	} else {
+		f.remembered[f.next] = r
+		f.next = (f.next + 1) % maxRemembered
+	}
+	flow.src = netip.AddrPortFrom(src.Addr(), 0) // filters know all ports
+	if slices.Contains(f.followed, flow) {
+		return
+	}
+	if len(f.followed) == maxFollowed {
+		if len(f.translations) == 0 {
+			return // nothing is translated here
+		}
+		f.followed = slices.Delete(f.followed, 0, 1)
+	}
+	f.followed, f.changed = append(f.followed, flow), true
+}
+
+// copied is a copy of a packet that left.
+type copied struct {
+	followed
+	tag   uint32
+	ttl   uint8
+	mark  uint32
+	index int
+}
+
+// read reads a copy. ok is false where it is none of a probe.
+func (c *copied) read(b []byte) (ok bool) {
+	var r packet.Reply
+	if packet.Parse(b, &r) != nil || r.IP.FragmentOffset != 0 {
+		return false
+	}
+	c.ttl = r.IP.TTL
+	if r.Kind == packet.KindTCP {
+		c.protocol, c.seq, c.flags = packet.ProtoTCP, r.TCP.Seq, r.TCP.Flags
+		c.src, c.dst = netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort)
+		// The tag is that of Probe.Key.
+		c.tag = uint32(r.IP.ID)
+		if r.IP.Version == 6 {
+			c.tag = uint32(r.TCP.Window)
+			if val, _, ok := r.TCP.Options.Timestamps(); ok {
+				c.tag = val
+			}
+		}
+		return true
+	}
+	body := b[min(r.IP.HeaderLength, len(b)):]
+	if len(body) < 12 || !(r.IP.Version == 4 && body[0] == packet.ICMPv4EchoRequest || r.IP.Version == 6 && body[0] == packet.ICMPv6EchoRequest) {
+		return false
+	}
+	c.protocol, c.seq, c.tag = packet.ProtoEcho, binary.BigEndian.Uint32(body[8:]), uint32(binary.BigEndian.Uint16(body[6:]))
+	c.src, c.dst = netip.AddrPortFrom(r.IP.Src, binary.BigEndian.Uint16(body[4:])), netip.AddrPortFrom(r.IP.Dst, 0)
+	return true
+}
+
+// probe finds the probe that left as c; nil: it is none of ours.
+func (f *flows) probe(c *copied) *remembered {
+	var found *remembered
+	for i := range f.remembered {
+		r := &f.remembered[(f.next+len(f.remembered)-1-i)%len(f.remembered)] // the newest first
+		if r.protocol != c.protocol || r.seq != c.seq || r.flags != c.flags || r.src.Addr().Is4() != c.src.Addr().Is4() {
+			continue
+		}
+		if r.tag == c.tag {
+			return r
+		}
+		if found == nil {
+			found = r
+		}
+	}
+	return found
+}
+
+// left takes note of a copy that is not as it was meant. name is the name of an interface, and under reports whether what leaves
+// by the first interface goes through the second one in turn.
+func (f *flows) left(b []byte, index int, mark uint32, name func(int) string, under func(over, below int) bool) {
+	c := copied{mark: mark, index: index}
+	if !c.read(b) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.probe(&c)
+	if p == nil {
+		return
+	}
+	through := slices.Contains(f.below, index) || p.index == 0 || index == p.index
+	if !through && under(p.index, index) {
+		f.below, through, f.changed = append(f.below, index), true, true
+	}
+	meant, left := packet.Ends{Src: p.src, Dst: p.dst}, packet.Ends{Src: c.src, Dst: c.dst}
+	if meant != left {
+		f.translate(packet.Translation{Protocol: c.protocol, Made: meant, Left: left})
+	}
+	if meant == left && through && mark == f.mark || len(f.departures) == maxDepartures {
+		return
+	}
+	if slices.ContainsFunc(f.departures, func(d Departure) bool { return d.Meant == meant }) {
+		return
+	}
+	d := Departure{Meant: meant, Left: left, MeantInterface: p.iface, Interface: p.iface, MeantMark: f.mark, Mark: mark}
+	if !through {
+		d.Interface = name(index)
+	}
+	f.departures = append(f.departures, d)
+}
+
+// translate remembers a translation.
+func (f *flows) translate(t packet.Translation) {
+	if slices.Contains(f.translations, t) {
+		return
+	}
+	if len(f.translations) == maxTranslations {
+		f.translations = slices.Delete(f.translations, 0, maxTranslations/2)
+	}
+	f.translations = append(f.translations, t)
+}
+
+// undo takes back what this host's NAT did to the flow that a packet answers.
+func (f *flows) undo(b []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range slices.Backward(f.translations) {
+		if f.opening && t.Protocol == packet.ProtoTCP && isTCP(b) {
+			continue
+		}
+		if t.Undo(b) {
+			return
+		}
+	}
+}
+
+// isTCP reports whether a packet is a TCP segment; IPv6 extension headers are rare.
+func isTCP(b []byte) bool {
+	return len(b) > 9 && (b[0]>>4 == 4 && b[9] == protoTCP || b[0]>>4 == 6 && b[6] == protoTCP)
+}
+
+// Departures tells how probes have left that did not leave as they were meant, once for each flow, in the order in which that was
+// seen. There are none where the kernel refuses packet sockets. It may be called at any time.
+func (c *Conn) Departures() []Departure {
+	c.flows.mu.Lock()
+	defer c.flows.mu.Unlock()
+	return slices.Clone(c.flows.departures)
+}
+
+// elsewhere reports whether the probes of p's flow have left for another destination, or by another interface, than was meant.
+func (f *flows) elsewhere(p *packet.Probe) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.departures, func(d Departure) bool {
+		return d.Meant.Src == p.Src && (d.Left.Dst != d.Meant.Dst || d.Interface != d.MeantInterface)
+	})
+}
+
+// departed takes note of a copy of a packet that left.
+func (c *Conn) departed(b []byte, h heard) {
+	c.flows.left(b, h.index, h.mark, func(index int) string {
+		name, _, err := c.route.link(index)
+		if err != nil {
+			return "another interface"
+		}
+		return name
+	}, c.route.under)
+}
+
+// listen lets the ears hear answers to the flows as they are now. To make a filter takes a tenth of a millisecond.
+func (c *Conn) listen() error {
+	c.flows.mu.Lock()
+	defer c.flows.mu.Unlock()
+	if !c.flows.changed {
+		return nil
+	}
+	for _, e := range c.ears {
+		if err := e.attach(&c.flows); err != nil {
+			return opError("filter", nil, err)
+		}
+		if e.kind != packetEar || c.flows.bound {
+			continue
+		}
+		if err := unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)}); err != nil {
+			return opError("packet socket", nil, err)
+		}
+		c.flows.bound = true
+	}
+	c.flows.changed = false
+	return nil
+}
+
+// cmsg appends a control message.
+func cmsg(b []byte, level, kind int32, data []byte) []byte {
+	at := len(b)
+	b = append(b, make([]byte, unix.CmsgSpace(len(data)))...)
+	word := unix.CmsgLen(0) - 8 // cmsg_len is as wide as the machine's words
+	if word == 8 {
+		binary.NativeEndian.PutUint64(b[at:], uint64(unix.CmsgLen(len(data))))
+	} else {
+		binary.NativeEndian.PutUint32(b[at:], uint32(unix.CmsgLen(len(data))))
+	}
+	binary.NativeEndian.PutUint32(b[at+word:], uint32(level))
+	binary.NativeEndian.PutUint32(b[at+word+4:], uint32(kind))
+	copy(b[at+unix.CmsgLen(0):], data)
+	return b
+}
+
+// wanted is what filters let through for these flows.
+func (f *flows) wanted() *wanted {
+	w := &wanted{ports: f.ports}
+	add := func(to *[]uint32, n uint32) {
+		if !slices.Contains(*to, n) {
+			*to = append(*to, n)
+		}
+	}
+	for i := range f.followed {
+		flow := &f.followed[i]
+		if flow.protocol == packet.ProtoEcho {
+			add(&w.echoed, flow.seq)
+		} else {
+			add(&w.quoted, flow.seq)
+			add(&w.acknowledged, flow.last)
+			if flow.flags.Has(packet.ACK) {
+				add(&w.reset, flow.ack)
+			} else {
+				add(&w.acknowledged, flow.seq+1) // of a SYN without its payload
+			}
+		}
+		w.leave(flow, f)
+	}
+	return w
+}
+
+// leave adds how the probes of a flow should leave.
+func (w *wanted) leave(flow *followed, f *flows) {
+	l := leaving{
+		echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), dst: flow.dst.Addr(), port: flow.dst.Port(), mark: f.mark,
+	}
+	index := flow.index
+	for i := range w.leaving {
+		o := &w.leaving[i]
+		if o.echo == l.echo && o.src == l.src && o.dst == l.dst && o.port == l.port && (index == 0 && len(o.indexes) == 0 || len(o.indexes) > 0 && o.indexes[0] == index) {
+			if !slices.Contains(o.seqs, flow.seq) {
+				o.seqs = append(o.seqs, flow.seq)
+			}
+			return
+		}
+	}
+	if l.seqs = []uint32{flow.seq}; index != 0 {
+		l.indexes = append([]int{index}, f.below...)
+	}
+	w.leaving = append(w.leaving, l)
+}
