@@ -38,9 +38,6 @@ func NewTrace(o PathOptions) *Trace {
 	return t
 }
 
-// usualQueries is for how many probes a hop has room from the beginning. Whoever asks for billions has hardly memory for them.
-const usualQueries = 100
-
 // Add takes a result in.
 func (t *Trace) Add(r Result) {
 	ttl := int(r.Probe.TTL)
@@ -60,7 +57,7 @@ func (t *Trace) Add(r Result) {
 	switch r.Fate {
 	case Answered, Lost, Failed:
 		if h.Probes == nil {
-			h.Probes = make([]Result, 0, min(t.queries, usualQueries))
+			h.Probes = make([]Result, 0, t.queries)
 		}
 		h.Probes = inOrder(h.Probes, r)
 		if r.Fate == Answered {
@@ -110,6 +107,9 @@ func (t *Trace) place(r Result) {
 // Scout reports whether a result is of a scout by one of SparePorts, or of the witness (see Path): it belongs to no hop unless the target has answered it,
 // see Hop.
 func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
+
+// Scouts are the outcomes of the probes by SparePorts, in order of sending.
+func (t *Trace) Scouts() []Result { return slices.Clip(t.scouts) }
 
 // Finish says that no more results come: every hop is as complete as it gets.
 func (t *Trace) Finish() {
