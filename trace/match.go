@@ -39,6 +39,7 @@ type flow struct {
 // distance is how far a target is, as all flows to it have seen.
 type distance struct {
 	best, worst time.Duration // the shortest and the longest that an answer took
+	lag         time.Duration // how long after the youngest probe the last answer came that fitted several; 0: there was none
 	flows       int
 }
 
@@ -300,7 +301,7 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 		return match{IsLate, f, ByFlow}
 	}
-	if fl.haunted(only, at, m.o.Wait) {
+	if fl.haunted(only, at, m.o.Wait) && !fl.lags(only, at) {
 		return match{IsShared, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -427,6 +428,20 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
 		}
 	}
 	return other != nil || same > 0
+}
+
+// lags reports whether an answer that may be that of an older probe, for all that is known of the times, came as long after the
+// youngest one as the answer before. Answers to older probes would keep the distances of those.
+func (fl *flow) lags(f *flight, at time.Time) bool {
+	age := at.Sub(f.sent)
+	return fl.best == 0 && fl.lag > 0 && max(age, fl.lag)-min(age, fl.lag) <= max(repeatNoise, fl.lag/8)
+}
+
+// lagged takes in that an answer fits several probes.
+func (fl *flow) lagged(at time.Time) {
+	if f := fl.newest(at, func(f *flight) bool { return f.candidate(at) && fl.beyond(f) }); f != nil {
+		fl.lag = at.Sub(f.sent)
+	}
 }
 
 // See haunted.
@@ -630,6 +645,7 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 // doubt remembers an answer that fits several probes, unless the target sends its answer again.
 func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Duration) {
 	if got.verdict == IsShared {
+		fl.lagged(at)
 		var bound time.Duration
 		for _, f := range fl.flights { // those too that nobody waits for any more
 			if age := at.Sub(f.sent); f.recv.IsZero() && fl.beyond(f) && age >= 0 && age <= wait {

@@ -70,6 +70,7 @@ type Path struct {
 	unsteady  time.Duration // by how much answers took longer than the quickest of their hop: the sum
 	repeated  int           // of how many, each hop's first not counted
 	rounds    rounds        // see Rounds
+	slow      slowing       // see suspicious
 }
 
 // target is what is known of the target's answers.
@@ -97,6 +98,9 @@ type hop struct {
 	lone     time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
 	best     time.Duration // the shortest
 	vain     int           // how often in vain, since it last answered
+	byTarget bool          // the target has answered here
+	suspect  bool          // see suspicious
+	slowly   int           // how often it was asked slowly
 	unseen   int           // how often this host could not see whether it answered
 }
 
@@ -114,6 +118,8 @@ type ask struct {
 	doubted bool      // an answer that came, and was not taken for its, may have been
 	until   time.Time // it is not withdrawn before
 	lingers bool      // see linger
+	n       int       // in slowing.log
+	anew    bool      // it is sent once more, see slowing
 	under   bool      // it may have got no answer because one was sent further before it
 }
 
@@ -244,13 +250,19 @@ func (p *Path) Next(now time.Time) Move {
 	if p.o.Parallel == 1 {
 		return p.oneByOne(now, when)
 	}
+	if p.slow.active {
+		return p.slowly(now, when)
+	}
 	return p.sideBySide(now, when)
 }
 
 // overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
 func (p *Path) overdue(now time.Time) (when time.Time, move Move) {
 	if when = p.over(); !when.IsZero() && !now.Before(when) {
-		return when, p.conclude(p.pending[0])
+		if !p.suspicious() {
+			return when, p.conclude(p.pending[0])
+		}
+		p.slowDown(now)
 	}
 	for _, a := range p.pending {
 		due, move := p.deadline(a)
@@ -317,6 +329,11 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	}
 	window, due := p.window(now)
 	when = sooner(when, due)
+	move, at := p.knock(now)
+	if move.do != doWait {
+		return move
+	}
+	when = sooner(when, at)
 	any, free, due := p.least(now)
 	when = sooner(when, due)
 	may := func(ttl int) bool {
@@ -371,7 +388,7 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 func (p *Path) window(now time.Time) (left int, more time.Time) {
 	left = p.o.Parallel
 	for _, a := range p.pending {
-		wait := min(slow, p.whole/2) // before it is lost
+		wait := min(p.inFlightTime(), p.whole/2) // before it is lost
 		if t := p.haste(a); t > 0 {
 			wait = min(t, wait)
 		}
@@ -379,7 +396,7 @@ func (p *Path) window(now time.Time) (left int, more time.Time) {
 			left--
 			more = sooner(more, free)
 		} else if !a.scout && !a.spare {
-			p.known = max(p.known, a.ttl)
+			p.silence(a)
 		}
 	}
 	return left, more
@@ -463,7 +480,7 @@ func (p *Path) distant() bool { return p.target.told && p.target.least > 2*apart
 // deadline is when something has to be done about a probe, and what. Zero: never.
 func (p *Path) deadline(a *ask) (time.Time, Move) {
 	switch {
-	case a.spare && a.ttl > p.limit && p.target.told && p.credit+p.hop(p.limit).asked < p.o.Queries:
+	case a.spare && a.ttl > p.limit && p.target.told && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
 		return time.Time{}, Move{} // it counts where the target turned out to be
 	case a.ttl > p.limit && !p.wanting(a):
 		return a.sent, Withdraw(a.key) // nothing depends on it any more
@@ -478,6 +495,13 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 		}
 		t = max(t, a.until.Sub(a.sent))
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
+	}
+	switch {
+	case p.slow.active && !p.hop(a.ttl).shown():
+		a.anew = true
+		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
+	case !a.lingers && p.kept(a):
+		return time.Time{}, Move{}
 	}
 	return p.ending(a)
 }
@@ -589,6 +613,9 @@ func (p *Path) patience(a *ask) time.Duration {
 	if last == a.ttl && !p.silent(a.ttl) {
 		return p.most()
 	}
+	if last == a.ttl && p.slow.over {
+		return min(max(patienceFactor*p.slowest, silentPatience), p.most())
+	}
 	if last == a.ttl {
 		return min(p.longest(), p.most())
 	}
@@ -607,7 +634,7 @@ func (p *Path) most() time.Duration {
 // over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done; zero:
 // not yet, or not known.
 func (p *Path) over() time.Time {
-	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() {
+	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() || p.slow.active {
 		return time.Time{}
 	}
 	if p.unasked() {
@@ -727,6 +754,7 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 	}
 	h := p.hop(ttl)
 	a.again = h.asked > 1
+	p.slow.note(a)
 	h.asked++
 	h.last = now
 	if h.first.IsZero() {
@@ -739,6 +767,9 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 // send puts a probe on its way.
 func (p *Path) send(probe packet.Probe, a *ask) Move {
 	a.key = probe.Key()
+	if a.ttl > p.spent {
+		p.slow.quiet = a.sent
+	}
 	p.pending = append(p.pending, a)
 	switch {
 	case p.single:
@@ -888,10 +919,16 @@ func (p *Path) settle(now time.Time, r Result) {
 		}
 		p.soon = later(p.soon, t)
 	}
+	p.slow.log[a.n].fate = r.Fate
+	p.slowed(a, r.Fate == Answered)
 	switch r.Fate {
 	case Unknown:
 		if p.gone.IsZero() || now.Sub(p.gone) > p.o.Wait {
 			p.gone = a.sent
+		}
+		if a.anew {
+			h.asked--
+			break
 		}
 		if a.alone && a.doubted {
 			p.again++
@@ -915,6 +952,7 @@ func (p *Path) settle(now time.Time, r Result) {
 			p.credit++
 		}
 		p.refuse(r)
+		h.byTarget = h.byTarget || r.FromTarget() || r.Refused()
 		p.hear(now, r)
 		if r.FromTarget() {
 			p.mixed, p.target.heard = false, now
@@ -992,7 +1030,7 @@ func (p *Path) hear(now time.Time, r Result) {
 	h.answered, h.vain = true, 0
 	h.rtt = max(h.rtt, rtt)
 	if ttl > p.known {
-		p.known = ttl
+		p.known, p.slow.held = ttl, false
 		if r.Reply.Kind == packet.KindTimeExceeded {
 			p.skew = backwards(r.Reply.IP.TTL) - ttl
 		}

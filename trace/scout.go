@@ -60,7 +60,7 @@ func newScouting(o PathOptions) scouting {
 // when another is answered. again is when that may change by itself.
 func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
 	switch {
-	case len(p.ports) == 0:
+	case len(p.ports) == 0 || p.slow.knocks > 0: // new ports would be new to a target that knows its clients
 		return false, again
 	case p.tried < p.aim:
 		return true, again
@@ -89,9 +89,15 @@ func (p *Path) sendScout(now time.Time) Move {
 }
 
 func (p *Path) sendSpare(ttl int, now time.Time) Move {
-	probe := p.probe(ttl)
-	p.by(&probe, p.ports[0])
+	port := p.ports[0]
 	p.ports = p.ports[1:]
+	return p.sendBy(port, ttl, now)
+}
+
+// sendBy sends a scout, or the witness, by a port.
+func (p *Path) sendBy(port uint16, ttl int, now time.Time) Move {
+	probe := p.probe(ttl)
+	p.by(&probe, port)
 	p.soon = now.Add(p.o.Spacing)
 	if p.firstScout.IsZero() {
 		p.firstScout = now
@@ -206,7 +212,7 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	switch {
 	case p.guess > 0:
 		return p.guess, until
-	case i >= 0 && !p.target.answers:
+	case i >= 0 && !p.target.answers && p.slow.knocks == 0:
 		sent := p.pending[i].sent
 		if until = sent.Add(scoutFactor*p.slowest + scoutSlack); now.Before(until) {
 			return p.o.FirstTTL - 1 + firstAhead, until
@@ -214,6 +220,9 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 		if until = sent.Add(slow); now.Before(until) {
 			return p.known + creepAhead, until
 		}
+	}
+	if p.hold(now) {
+		return p.known, time.Time{}
 	}
 	return p.known + lookAhead, time.Time{}
 }

@@ -1,0 +1,379 @@
+package trace
+
+import (
+	"slices"
+	"time"
+
+	"tcptraceroute/packet"
+)
+
+// Some routers forward only so many SYNs a second and drop the rest. To probes that are sent side by side that looks as if
+// nothing answered beyond the router. So before a plan takes silence for the truth, it looks whether the path is alive all the
+// same (suspicious): then it asks the hops that are in doubt once more, slowly and one after the other. A path that shows no
+// such signs is asked no probe more, and takes no longer.
+
+// The constants of asking slowly.
+const (
+	// slowPause is the time between two probes: a little more than a limit of 5 a second, the strictest that is usual, takes.
+	slowPause = 210 * time.Millisecond
+
+	// slowTries is how often a hop is asked slowly before its silence is believed.
+	slowTries = 2
+
+	// slowVain is how many probes in a row are sent in vain before all is believed, where the target has its hop.
+	slowVain = 3
+
+	// slowTime is how long hops are asked slowly, at the most.
+	slowTime = 6500 * time.Millisecond
+
+	// knockPause is how long the target is left alone before a silent path is asked again. Some targets drop the first SYN of
+	// a client and take its repetition for real only if it comes no sooner than a kernel's would.
+	knockPause = 1550 * time.Millisecond
+
+	// heldAfter is how many hops beyond the last known one must be silent for the rest to be held back before they have been
+	// silent for slow.
+	heldAfter = 3
+
+	// silentPatience is the least that a probe waits that is sent after a silent path was asked slowly in vain, see patience.
+	silentPatience = 700 * time.Millisecond
+
+	// slowRun is how many probes that were sent one after the other, to as many hops, must be lost for that to be no
+	// coincidence.
+	slowRun = 4
+
+	// mostSilent is how many hops in a row must be silent to raise doubts, or one less right before the target; slowChecks is
+	// how many probes it takes to believe it.
+	mostSilent = 4
+	slowChecks = 2
+)
+
+// slowing is what a plan knows of a limit.
+type slowing struct {
+	log    []sentTo // the path's own probes, in the order of sending
+	active bool     // hops are asked slowly now
+	done   bool     // they were
+	check  bool     // nothing tells of a limit but a long silence
+	began  time.Time
+	last   time.Time // when a probe was sent slowly
+	pause  time.Duration
+	vain   int  // how many in a row were not answered
+	asked  *ask // the one in flight
+
+	held   bool      // see hold
+	knocks int       // how many were sent to a silent path
+	over   bool      // they were not answered
+	quiet  time.Time // when a probe was sent that may have got to the target
+}
+
+// sentTo is one probe of the log.
+type sentTo struct {
+	ttl  int
+	fate Fate
+}
+
+// note writes a probe into the log.
+func (s *slowing) note(a *ask) {
+	a.n = len(s.log)
+	s.log = append(s.log, sentTo{ttl: a.ttl})
+}
+
+// suspicious marks the hops whose silence may be that of a limit before them, and reports whether there are any.
+func (p *Path) suspicious() (any bool) {
+	s := &p.slow
+	if !p.mayBeLimited() {
+		return false
+	}
+	for _, a := range p.pending {
+		if !a.spare && (a.passed || a.doubted) {
+			s.log[a.n].fate = Unknown // it may have been answered
+		}
+	}
+	last, unplaced := p.lastAnswered()
+	from, silence := p.lostBeyond(), p.longSilence(last)
+	s.check = !unplaced && from > p.limit
+	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ { // what is lost before the first hop no router has dropped
+		h := p.hop(ttl)
+		h.suspect = !h.shown() &&
+			(ttl > from || unplaced && ttl > last || s.check && ttl > silence && ttl < last)
+		any = any || h.suspect
+	}
+	return any
+}
+
+// mayBeLimited reports whether hops may still be asked slowly. With Parallel 1 they are anyway.
+func (p *Path) mayBeLimited() bool {
+	return !p.slow.done && p.o.Parallel > 1 && !p.rounds.on() && !p.echo() && p.rewritten == 0
+}
+
+// longSilence finds the last hop before more silent ones than usual, or before those where the target should have answered by its
+// own account; beyond the path: there are none.
+func (p *Path) longSilence(last int) int {
+	silent := 0
+	for ttl := p.o.FirstTTL; ttl <= last; ttl++ {
+		switch near := ttl == last; {
+		case !p.hop(ttl).shown():
+			silent++
+		case silent >= mostSilent || near && (silent >= mostSilent-1 || silent > 0 && p.back > 0 && p.back-p.skew < ttl):
+			return ttl - silent - 1
+		default:
+			silent = 0
+		}
+	}
+	return p.o.MaxTTL + 1
+}
+
+// lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer others; beyond
+// the path: there is none.
+func (p *Path) lostBeyond() int {
+	for from := p.o.FirstTTL; from < p.limit; from++ {
+		if p.limited(from) {
+			return from
+		}
+	}
+	return p.o.MaxTTL + 1
+}
+
+// limited reports whether there may be a limit beyond a hop: no probe got through for a while, or only every other one, or the
+// target has missed one and nothing is known of the hop before it.
+func (p *Path) limited(from int) bool {
+	run, hops := make(map[int]bool), make(map[int]bool) // that a probe was lost to: in a row, at all
+	lost, answered := 0, 0
+	for _, l := range p.slow.log {
+		h := p.hop(l.ttl)
+		if l.ttl <= from || l.ttl > p.limit || !h.shown() {
+			continue
+		}
+		switch l.fate {
+		case Answered:
+			clear(run)
+			answered++
+		case Lost, Pending:
+			run[l.ttl], hops[l.ttl] = true, true
+			lost++
+			if len(run) >= slowRun || h.byTarget && !p.hop(max(l.ttl-1, p.o.FirstTTL)).shown() {
+				return true
+			}
+		}
+	}
+	return len(hops) > 1 && lost >= answered
+}
+
+// slowDown begins to ask slowly.
+func (p *Path) slowDown(now time.Time) {
+	p.slow.active, p.slow.began, p.slow.pause = true, now, slowPause
+	p.slow.last = now
+}
+
+// slowly asks the hops in doubt one after the other.
+func (p *Path) slowly(now, when time.Time) Move {
+	if move := p.settleEarlier(); move.do != doWait {
+		return move
+	}
+	s := &p.slow
+	if a := s.asked; a != nil {
+		end := a.sent.Add(p.slowWait(a))
+		if now.Before(end) {
+			return WaitUntil(sooner(when, end))
+		}
+		if p.hop(a.ttl).slowly < p.slowTries(a.ttl) && a.ttl <= p.limit {
+			a.anew = true
+			return Withdraw(a.key)
+		}
+		return GiveUp(a.key)
+	}
+	ttl := p.inDoubt()
+	if ttl == 0 || now.Sub(s.began) > slowTime {
+		s.active, s.done = false, true
+		return p.Next(now)
+	}
+	if at := later(later(p.soon, p.target.ready), s.last.Add(s.pause)); now.Before(at) {
+		return WaitUntil(sooner(when, at))
+	}
+	if move, any := p.takeBack(ttl); any {
+		return move
+	}
+	move := p.ask(ttl, now)
+	s.asked, s.last = p.pending[len(p.pending)-1], now
+	p.hop(ttl).slowly++
+	return move
+}
+
+// settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the hop has answered.
+func (p *Path) settleEarlier() Move {
+	for _, a := range p.pending {
+		switch {
+		case a == p.slow.asked || a.spare || a.ttl > p.limit:
+		case p.hop(a.ttl).shown() && !p.o.Patient:
+			return p.conclude(a)
+		case !a.passed:
+			a.passed = true
+			return Pass(a.key)
+		}
+	}
+	return Move{}
+}
+
+// takeBack ends the wait for a probe that was sent to a hop before, so that another one takes its place.
+func (p *Path) takeBack(ttl int) (Move, bool) {
+	for _, a := range slices.Backward(p.pending) {
+		if a.ttl == ttl && !a.spare && p.hop(ttl).asked >= p.o.Queries {
+			a.anew = true
+			return Withdraw(a.key), true
+		}
+	}
+	return Move{}, false
+}
+
+// kept reports whether this is the last probe to a silent hop that can still be taken back. It waits for the end, when it is
+// known whether the hop is in doubt.
+func (p *Path) kept(a *ask) bool {
+	if p.hop(a.ttl).shown() || a.spare || p.haste(a) == 0 || !p.mayBeLimited() {
+		return false
+	}
+	return !slices.ContainsFunc(p.pending, func(b *ask) bool { return b != a && b.ttl == a.ttl && !b.spare })
+}
+
+// inDoubt is the next hop to ask slowly, the one that was asked least so; 0: none. Where the target has answered, but not by a hop's
+// probe, it is most likely no farther than its answers say.
+func (p *Path) inDoubt() (next int) {
+	s := &p.slow
+	last, unplaced := p.lastAnswered()
+	if !unplaced && s.vain >= slowVain || s.check && s.vain >= slowChecks {
+		return 0
+	}
+	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
+		h := p.hop(ttl)
+		if !h.suspect || h.shown() || h.slowly >= p.slowTries(ttl) {
+			continue
+		}
+		if unplaced && ttl > max(p.back-p.skew, last+1) && next > 0 {
+			break
+		}
+		if next == 0 || h.slowly < p.hop(next).slowly || s.check && h.slowly == p.hop(next).slowly {
+			next = ttl
+		}
+	}
+	return next
+}
+
+// slowTries is how often a hop is asked slowly before its silence is believed: once more where the target may be.
+func (p *Path) slowTries(ttl int) int {
+	if _, unplaced := p.lastAnswered(); unplaced || ttl == p.limit-1 && !p.slow.check {
+		return slowTries + 1
+	}
+	return slowTries
+}
+
+// lastAnswered is the last hop that has answered, and whether the target has, but none of the hops is known to be it.
+func (p *Path) lastAnswered() (ttl int, unplaced bool) {
+	for ttl = p.limit; ttl >= p.o.FirstTTL && !p.hop(ttl).shown(); {
+		ttl--
+	}
+	return ttl, p.target.answers && (ttl < p.o.FirstTTL || !p.hop(ttl).byTarget)
+}
+
+// slowWait is how long a probe that was sent slowly is waited for.
+func (p *Path) slowWait(a *ask) time.Duration {
+	if t := p.haste(a); t > 0 {
+		return t
+	}
+	return min(max(settled(p.slowest), slow), p.o.Wait)
+}
+
+// slowed takes in what became of a probe that was sent slowly.
+func (p *Path) slowed(a *ask, answered bool) {
+	s := &p.slow
+	if a != s.asked {
+		return
+	}
+	s.asked = nil
+	if !answered {
+		if s.vain++; s.vain > 1 {
+			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
+		}
+		return
+	}
+	s.vain, s.pause, s.check = 0, slowPause, false
+	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ { // there is a limit: who knows what else it has dropped
+		p.hop(ttl).suspect = !p.hop(ttl).shown()
+	}
+}
+
+// hold reports whether the rest of the probes is held back: nothing has come from the target, nor from beyond some hop. That may be
+// a limit, or a target that defends itself (knock).
+func (p *Path) hold(now time.Time) bool {
+	if !p.holds() || p.slow.held {
+		return p.holds()
+	}
+	enough := min(scoutFactor*p.slowest+scoutSlack, slow)
+	silent := make(map[int]bool)
+	for _, a := range p.pending {
+		if age := now.Sub(a.sent); !a.spare && !a.scout && a.ttl > p.known && age >= enough {
+			silent[a.ttl] = true
+			p.slow.held = p.slow.held || age >= slow || len(silent) >= heldAfter
+		}
+	}
+	return p.slow.held
+}
+
+// silence takes in that a probe has not been answered for so long that others are sent without it.
+func (p *Path) silence(a *ask) {
+	if !p.holds() {
+		p.known = max(p.known, a.ttl)
+	}
+}
+
+// holds reports whether probes may be held back: where scouts would have told that the target answers.
+func (p *Path) holds() bool {
+	return (p.tried > 0 || p.own != scoutNone) && !p.slow.over && !p.target.answers && p.mayBeLimited() && p.o.Flags.Has(packet.SYN) && p.o.Session == nil
+}
+
+// knock asks a path that is silent beyond some hop twice more, before the rest of the probes is sent into the silence: the target,
+// by a scout's port once more, and the next hop. Nothing depends on the time that this takes, for the first probes into the
+// silence wait longer. at is when the next is due.
+func (p *Path) knock(now time.Time) (move Move, at time.Time) {
+	s := &p.slow
+	if !p.hold(now) {
+		return Move{}, at
+	}
+	if at = s.quiet.Add(knockPause); s.knocks > 0 {
+		at = s.last.Add(max(slowPause, p.inFlightTime()))
+	}
+	switch {
+	case now.Before(at):
+		return Move{}, at
+	case s.knocks > 0:
+		next := min(p.known+1, p.limit)
+		s.over, p.known = true, p.limit
+		if p.hop(next).asked >= p.o.Queries {
+			return Move{}, time.Time{}
+		}
+		move = p.ask(next, now)
+	default:
+		if p.tried == 0 {
+			if p.hop(p.o.MaxTTL).asked < p.o.Queries {
+				move = p.ask(p.o.MaxTTL, now)
+			}
+			break
+		}
+		port := p.o.SparePorts[0]
+		if i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout && a.key.Port == port }); i >= 0 {
+			return Withdraw(p.pending[i].key), at // or an answer might be that of either
+		}
+		move = p.sendBy(port, p.o.MaxTTL, now)
+	}
+	s.knocks++
+	s.last = now
+	return move, at
+}
+
+// inFlightTime is how long a probe counts as in flight that is not answered.
+func (p *Path) inFlightTime() time.Duration {
+	if !p.slow.over && p.slow.knocks == 0 {
+		return slow
+	}
+	return min(scoutFactor*p.slowest+scoutSlack, slow)
+}
+
+// shown reports whether the hop has an answer to show. That of a target at the highest TTL tells nothing else of the hop, see hear.
+func (h *hop) shown() bool { return h.answered || h.byTarget }

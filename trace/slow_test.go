@@ -1,0 +1,130 @@
+package trace_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+)
+
+// shown is what a hop shows of its probes: who answered, each once.
+func (o *outcome) shown(ttl int) (who []string) {
+	for _, s := range o.hop(ttl) {
+		if s != "*" && !slices.Contains(who, s) {
+			who = append(who, s)
+		}
+	}
+	return who
+}
+
+// wantPath checks that every hop shows who stands there (nobody: not), and none anybody else, and that the target's row
+// tells the state of its port.
+func (o *outcome) wantPath(t *testing.T, p sim.Path, silent ...int) {
+	t.Helper()
+	end := len(p.Routers) + 1
+	if o.err != nil || o.trace.Last() != end {
+		t.Errorf("the last hop is %d, want %d (%v)", o.trace.Last(), end, o.err)
+	}
+	for ttl := 1; ttl <= o.trace.Last(); ttl++ {
+		var want []string
+		switch {
+		case ttl == end:
+			want = []string{p.Target.Addr.String()}
+		case ttl < end && !slices.Contains(silent, ttl):
+			want = []string{p.Routers[ttl-1].Addrs[0].String()}
+		}
+		if n := len(o.trace.Hop(ttl).Probes); n != 3 {
+			t.Errorf("hop %d: %d probes", ttl, n)
+		}
+		if got := o.shown(ttl); !slices.Equal(got, want) {
+			t.Errorf("hop %d shows %v, want %v", ttl, o.hop(ttl), want)
+		}
+	}
+	if end > o.trace.Last() {
+		return
+	}
+	for _, r := range o.trace.Hop(end).Probes {
+		if r.FromTarget() && r.Reply.TCP.Flags.Has(packet.RST) != (p.Target.State == sim.Closed) {
+			t.Errorf("flags %v of a port that is %v", r.Reply.TCP.Flags, p.Target.State)
+		}
+	}
+}
+
+// A router that forwards only so many SYNs: every hop is shown all the same, and soon.
+func TestSYNLimits(t *testing.T) {
+	t.Parallel()
+	for _, distance := range []int{7, 8, 14, 24} {
+		for _, rate := range []int{5, 10, 20, 50} {
+			for _, burst := range []int{1, 2, 3, 5, 10} {
+				for at := 1; at < min(distance, 8); at++ {
+					for _, delay := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {
+						for i, state := range []sim.State{sim.Open, sim.Closed} {
+							v6 := (i+at+rate+burst)%2 == 0
+							name := fmt.Sprintf("distance=%d/rate=%d/burst=%d/hop=%d/delay=%v/v6=%v/state=%d", distance, rate, burst, at, delay, v6, state)
+							t.Run(name, func(t *testing.T) {
+								p := chain(v6, distance, delay)
+								p.Target.State = state
+								p.Routers[at-1].SYNs = sim.Rate{Every: time.Second / time.Duration(rate), Burst: burst}
+								o := withScouts(newSetup(p)).trace(t)
+								o.wantPath(t, p)
+								t.Logf("took %v, %d SYNs at the target, %d probes", o.took, o.truth.Target.SYN, len(o.sent))
+								if o.took > 8*time.Second {
+									t.Errorf("took %v", o.took)
+								}
+								if most := 6; o.truth.Target.SYN > most {
+									t.Errorf("%d SYNs at the target, at most %d", o.truth.Target.SYN, most)
+								}
+							})
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// defences are what stands before targets on the Internet.
+var defences = []struct {
+	name string
+	sim.Defence
+}{
+	{"first SYN of a flow", sim.Defence{DropFirst: true}},
+	{"first SYN of a source", sim.Defence{DropFirst: true, BySource: true}},
+	{"one cookie", sim.Defence{Cookies: true}},
+	{"changing cookies", sim.Defence{Changing: true}},
+	{"first SYN and cookies", sim.Defence{DropFirst: true, Changing: true}},
+	{"repeats after 1.5 s", sim.Defence{DropFirst: true, Pause: 1500 * time.Millisecond}},
+	{"repeats of a source after 1.5 s", sim.Defence{DropFirst: true, Pause: 1500 * time.Millisecond, BySource: true}},
+	{"one SYN in 1.5 s", sim.Defence{Pause: 1500 * time.Millisecond, Always: true}},
+	{"one SYN in 1.5 s but the first", sim.Defence{DropFirst: true, Pause: 1500 * time.Millisecond, Always: true}},
+	{"wrong acknowledgement", sim.Defence{BadACK: true, BySource: true}},
+	{"wrong acknowledgement of a flow", sim.Defence{BadACK: true}},
+}
+
+func TestDefendedTargets(t *testing.T) {
+	t.Parallel()
+	for _, d := range defences {
+		for _, distance := range []int{2, 4, 7, 14, 24} {
+			for _, delay := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {
+				for _, v6 := range []bool{false, true} {
+					for _, state := range []sim.State{sim.Open, sim.Closed} {
+						name := fmt.Sprintf("%s/distance=%d/delay=%v/v6=%v/state=%d", d.name, distance, delay, v6, state)
+						t.Run(name, func(t *testing.T) {
+							p := chain(v6, distance, delay)
+							p.Target.State, p.Target.Defence = state, d.Defence
+							o := withScouts(newSetup(p)).trace(t)
+							o.wantPath(t, p)
+							t.Logf("took %v, %d SYNs at the target, %d probes", o.took, o.truth.Target.SYN, len(o.sent))
+							if o.took > 5*time.Second {
+								t.Errorf("took %v", o.took)
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+}
