@@ -31,7 +31,7 @@ func (f *facts) perPacket() *Finding {
 			continue
 		}
 		x := Finding{
-			Code: LoadBalancer, Confidence: Possible, Weight: weightNotice, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
+			Code: LoadBalancer, Confidence: Possible, Weight: weightDetail, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
 			Evidence: []string{fmt.Sprintf("Hop %d is %s for the same flow.", h.ttl, list(h.sure))},
 		}
 		if len(f.options.Ports) > 0 {
@@ -87,7 +87,7 @@ func (f *facts) perFlow() *Finding {
 			continue
 		}
 		x := Finding{
-			Code: LoadBalancer, Confidence: Likely, Weight: weightNotice, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
+			Code: LoadBalancer, Confidence: Likely, Weight: weightDetail, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
 			Title:    fmt.Sprintf("A load balancer spreads connections behind %s", f.hopName(h.ttl-1)),
 			Evidence: []string{fmt.Sprintf("Hop %d is %v for one source port, and %v for another.", h.ttl, a, b)},
 			Advice:   "Connections take different ways, each always the same. If some are slow or fail, trace more of them: --track-port.",

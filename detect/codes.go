@@ -12,6 +12,7 @@ const (
 	ResetOnPath  Code = "reset-on-path"
 	TCPProxy     Code = "tcp-proxy"
 	LocalGateway Code = "local-gateway"
+	Forwarded    Code = "forwarded-port"
 
 	// Where the probes end without a word.
 	FilteredPort Code = "filtered-port"
@@ -21,6 +22,9 @@ const (
 	PathEnds     Code = "path-ends"
 	Filtered     Code = "filtered"
 	BrokenBranch Code = "broken-branch"
+	OtherWay     Code = "other-way"
+	SizeFilter   Code = "size-filter"
+	MarkDropped  Code = "mark-dropped"
 	HopLimit     Code = "hop-limit"
 
 	// Where somebody says no.
@@ -37,6 +41,7 @@ const (
 	SNAT            Code = "snat"
 	HiddenRewrite   Code = "hidden-rewrite"
 	MSSClamped      Code = "mss-clamped"
+	MSSRaised       Code = "mss-raised"
 	OptionsRemoved  Code = "options-removed"
 	SeqRewritten    Code = "seq-rewritten"
 	IPIDRewritten   Code = "ip-id-rewritten"
@@ -55,10 +60,10 @@ const (
 // Codes are all there are.
 func Codes() []Code {
 	return []Code{
-		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway,
-		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, HopLimit,
+		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway, Forwarded,
+		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
-		DNAT, SNAT, HiddenRewrite, MSSClamped, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
+		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,
 		LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
 	}

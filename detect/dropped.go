@@ -2,6 +2,9 @@ package detect
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"tcptraceroute/packet"
 	"tcptraceroute/trace"
@@ -13,14 +16,41 @@ const enoughSilence = 3
 // dropped finds where probes end without a word: firewalls that drop, and paths that are dead. What kind of probes gets
 // farther than that tells what is dropped, and the first hop that such probes are answered from tells where.
 func dropped(f *facts) []Finding {
-	if f.answer != nil || f.refusal != nil || !f.complete || len(f.hops) == 0 || f.cycle() > 0 {
+	if !f.vanish() || !f.complete || len(f.hops) == 0 || f.cycle() > 0 {
 		return nil
 	}
-	last := f.lastRouter()
-	if more := f.sameFate(); more > last {
-		last = more
+	if d := newDrop(f); d != nil {
+		return []Finding{d.finding()}
 	}
-	silent, failed := 0, 0
+	d, silent, failed := dropOf(f)
+	if silent >= enoughSilence || silent == 0 && failed > 0 || len(f.hops) == failed || f.hops[len(f.hops)-1].ttl < f.maxTTL() {
+		return nil // this host could not send, which is no finding about the path; or the trace is not over
+	}
+	return []Finding{d.limit(silent)}
+}
+
+// drop is what is known of a place where probes vanish.
+type drop struct {
+	*facts
+	mine class      // that of the trace's own probes
+	last int        // the hop that they get to for sure
+	seen []sighting // what became of others
+}
+
+// newDrop is the place where the trace's probes vanish; nil: they don't.
+func newDrop(f *facts) *drop {
+	d, silent, failed := dropOf(f)
+	if silent < enoughSilence || len(f.hops) == failed || !f.vanish() {
+		return nil
+	}
+	d.mine = d.classOf(f.path)
+	d.seen = d.sightings()
+	return d
+}
+
+// dropOf finds the last hop that probes get to, how many hops beyond are silent, and how many probes this host could not send.
+func dropOf(f *facts) (d *drop, silent, failed int) {
+	last := max(f.lastRouter(), f.sameFate())
 	for _, h := range f.hops {
 		if h.ttl > last && h.lost > 0 {
 			silent++
@@ -31,16 +61,7 @@ func dropped(f *facts) []Finding {
 			}
 		}
 	}
-	d := &drop{facts: f, last: last}
-	switch {
-	case silent == 0 && failed > 0 || len(f.hops) == failed:
-		return nil // this host could not send; that is no finding about the path
-	case silent < enoughSilence && f.hops[len(f.hops)-1].ttl >= f.maxTTL():
-		return []Finding{d.limit(silent)}
-	case silent < enoughSilence:
-		return nil
-	}
-	return []Finding{d.finding()}
+	return &drop{facts: f, last: last}, silent, failed
 }
 
 // sameFate is how far a second trace of the same kind came that vanished too, but got a few hops farther: routers there
@@ -61,12 +82,6 @@ func (p *path) maxTTL() int {
 		return trace.DefaultMaxTTL
 	}
 	return p.options.MaxTTL
-}
-
-// drop is what is known of a place where probes vanish.
-type drop struct {
-	*facts
-	last int // the hop that they get to for sure
 }
 
 // limit is the finding where the trace just ended too early.
@@ -95,112 +110,302 @@ func (d *drop) reach(p *path) int {
 			return h.ttl
 		}
 	}
-	if n := p.distance(); n > d.last && n == d.farthest() {
+	if n := p.distance(); n > d.last && n >= d.farthest() {
 		return n
 	}
 	return 0
 }
 
-// finding decides what is dropped.
+// finding says why the probes vanish, and where.
 func (d *drop) finding() Finding {
-	x := Finding{Weight: weightFatal, Confidence: Certain, After: d.last, Before: d.last + 1}
-	port := d.target.Port()
-	kind := d.kind()
-	what := kind
-	if d.options.Protocol == packet.ProtoTCP {
-		what = fmt.Sprintf("%s to port %d", kind, port)
-	}
-	nowhere := d.last < d.first() // not even the first hop answered
-	if nowhere {
-		x.Evidence = append(x.Evidence, fmt.Sprintf("%s were not answered by anybody, at %s.", what, times(d.silentHops(), "hop", "hops")))
-	} else {
-		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got to %s, and no farther: %s behind it were silent.", what, d.hopName(d.last), times(d.silentHops(), "hop", "hops")))
-	}
-
-	before, weak := 0, true // weak: only one router more has answered, which may not have answered the others by chance
-	passed := func(p *path, who string) bool {
-		n := d.reach(p)
-		if n == 0 {
-			if p != nil {
-				x.Evidence = append(x.Evidence, fmt.Sprintf("%s got no farther either.", who))
-			}
-			return false
-		}
-		// Where TCP gets by, it tells the place: errors about TCP do come back from there. Those about ICMP may come from
-		// behind a NAT that hides the others.
-		if p != d.echo && (before == 0 || n < before) || before == 0 {
-			before = n
-		}
-		weak = weak && !d.proves(p)
-		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s answered.", who, d.who(p, n)))
-		return true
-	}
-	flow := passed(d.flow, fmt.Sprintf("The same %s from another source port", kind))
-	other := d.port != nil && passed(d.port, fmt.Sprintf("%s to port %d", kind, d.port.target.Port()))
-	ack := passed(d.ack, fmt.Sprintf("ACKs to port %d", port))
-	syn := passed(d.syn, fmt.Sprintf("SYNs to port %d", port))
-	echo := passed(d.echo, "ICMP echo requests")
-	if before > 0 {
+	x := Finding{Weight: weightFatal, After: d.last, Before: d.last + 1}
+	x.Evidence = append(x.Evidence, d.silenceText())
+	x.Evidence = append(x.Evidence, d.seenTexts()...)
+	if before := d.next(); before > 0 {
 		x.Before = before
 	}
-	place := d.between(x.After, x.Before)
-	whom := d.owner(x.After, x.Before)
-	switch {
-	case flow:
-		x.Code, x.Confidence, x.Weight = BrokenBranch, Likely, weightFatal
-		x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", port, place)
-		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, if it is always the same source ports; or it was broken for a moment. Ask %s.", whom)
-	case syn:
-		x.Code, x.Weight = FilteredACK, weightNotice
-		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s, where SYNs pass", place)
-		x.Advice = "A firewall that keeps track of connections is there. Connections are not harmed: trace without -A."
-	case other:
-		x.Code = FilteredPort
-		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
-		x.Advice = fmt.Sprintf("A firewall there lets port %d pass and drops port %d. Ask %s.", d.port.target.Port(), port, whom)
-		if ack {
-			x.Advice = fmt.Sprintf("A packet filter there drops new connections to port %d. Ask %s.", port, whom)
-		}
-	case ack:
-		x.Code = FilteredSYN
-		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
-		x.Advice = fmt.Sprintf("A packet filter there lets packets of established connections pass, and drops what opens one. Ask %s.", whom)
-	case echo && !d.asks() && d.syn == nil:
+	left := d.left()
+	switch passing := d.passing(); {
+	case len(passing) > 0:
+		d.brokenBranch(&x, passing)
+	case d.otherWay(&x):
+	case len(d.seen) == 0:
 		x.Code, x.Confidence = Filtered, Possible
-		x.Title = fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
-		x.Advice = "A firewall that keeps track of connections drops ACKs without one, or one drops all TCP: trace without -A."
-	case echo:
-		x.Code, x.Confidence = FilteredTCP, Likely
-		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
-		x.Advice = fmt.Sprintf("A firewall there drops TCP to this target, or all of it but some ports that were not tried. Ask %s.", whom)
-	case d.echo != nil || d.port != nil || d.ack != nil || d.syn != nil:
-		x.Code, x.Confidence = PathEnds, Possible
-		x.Title = fmt.Sprintf("Nothing gets farther than %s", d.hopName(d.last))
-		x.Advice = fmt.Sprintf("Either a firewall behind it drops everything to this target, or the path is broken there, or the target is down: these look the same from here. Ask %s.", d.owner(d.last, d.last))
+		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
+		x.Advice = "A firewall drops them, or the path is broken there, or the answers are lost on the way back. --explain sends a few probes of other kinds to tell these apart."
+	case len(left) == 0 || slices.ContainsFunc(left, func(c cause) bool { return c.code == PathEnds || c.code == BrokenBranch && len(left) == 1 }):
+		d.deadEnd(&x)
 	default:
-		x.Code, x.Confidence = Filtered, Possible
-		x.Title = fmt.Sprintf("The probes vanish behind %s", d.hopName(d.last))
-		x.Advice = "A firewall drops them, or the path is broken there. --explain sends a few probes of other kinds to tell these apart."
+		d.filter(&x, left)
 	}
-	if odd := d.odd(); odd != "" && (x.Code == FilteredSYN || x.Code == FilteredTCP) {
-		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, fmt.Sprintf("All these SYNs had %s, which most connections don't begin with: that alone may be what is dropped.", odd))
-		x.Advice = "Trace again by ordinary SYNs (--explain alone sends such), to see whether they pass. " + x.Advice
-	}
-	if nowhere && before == 0 {
+	if d.nowhere() && d.next() == 0 && x.Code == PathEnds {
 		x.Title = "Nobody answers at all, neither a router nor the target"
 		x.Advice = "Look near by first: does this host's own firewall drop the answers, does its router know the way back to this source address, and does anything else get out?"
 	}
-	if weak && before > 0 && x.Confidence == Certain {
-		x.Confidence = Likely
+	return x
+}
+
+// nowhere reports whether not even the first hop answered.
+func (d *drop) nowhere() bool { return d.last < d.first() }
+
+// what is what the trace sends.
+func (d *drop) what() string {
+	if d.options.Protocol != packet.ProtoTCP {
+		return d.kind()
+	}
+	return fmt.Sprintf("%s to port %d", d.kind(), d.target.Port())
+}
+
+func (d *drop) silenceText() string {
+	if d.nowhere() {
+		return fmt.Sprintf("%s were not answered by anybody, at %s.", d.what(), times(d.silentHops(), "hop", "hops"))
+	}
+	return fmt.Sprintf("%s got to %s, and no farther: %s beyond it were silent.", d.what(), d.hopName(d.last), times(d.silentHops(), "hop", "hops"))
+}
+
+// seenTexts is what became of other probes, in words: a sentence for each kind, and one for all other source ports.
+func (d *drop) seenTexts() (all []string) {
+	witnesses := d.witnesses()
+	for i := range witnesses {
+		s := &d.seen[i]
+		switch {
+		case s.fate == passes:
+			all = append(all, fmt.Sprintf("%s got farther: %s answered.", s.what, d.who(witnesses[i].path, s.at)))
+		case s.fate == vanishes:
+			all = append(all, fmt.Sprintf("%s got no farther either.", s.what))
+		case witnesses[i].answer != nil:
+			all = append(all, fmt.Sprintf("%s were answered from nearer: %s", s.what, d.answerText(witnesses[i].path)))
+			continue
+		default:
+			continue
+		}
+		if s.way == otherWay {
+			all = append(all, fmt.Sprintf("But they went another way: hop %d was %v for them.", d.last, s.via))
+		}
+	}
+	for _, own := range []bool{true, false} {
+		got, lost := 0, 0
+		for _, s := range d.seen[len(witnesses):] {
+			if s.port == own {
+				got += when(s.fate == passes, 1, 0)
+				lost += when(s.fate == vanishes, 1, 0)
+			}
+		}
+		port := d.target.Port()
+		if !own && d.port != nil {
+			port = d.port.target.Port()
+		}
+		if got+lost > 0 {
+			how := fmt.Sprintf("%d got farther, %d did not", got, lost)
+			switch {
+			case got == 0:
+				how = "none got farther"
+			case lost == 0:
+				how = "all got farther"
+			}
+			all = append(all, fmt.Sprintf("%s to port %d from %s: %s.", d.kind(), port, times(got+lost, "more source port", "more source ports"), how))
+		}
+	}
+	return all
+}
+
+// next is the first hop beyond the place that anything was answered from; 0: nothing was. Where TCP gets by, it tells the place:
+// errors about TCP do come back from there, and those about ICMP may come from behind a NAT that hides the others.
+func (d *drop) next() (before int) {
+	tcp := false
+	for _, s := range d.seen {
+		if s.fate != passes || s.way == otherWay || s.at == 0 {
+			continue
+		}
+		if before == 0 || !s.echo && (!tcp || s.at < before) || s.echo && !tcp && s.at < before {
+			before = s.at
+		}
+		tcp = tcp || !s.echo
+	}
+	return before
+}
+
+// passing are the flows of the very same kind that get farther.
+func (d *drop) passing() (all []sighting) {
+	same := d.mine
+	same.flow = false
+	for _, s := range d.seen {
+		if s.class == same && s.fate == passes {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// brokenBranch is that some flows vanish and others pass.
+func (d *drop) brokenBranch(x *Finding, passing []sighting) {
+	x.Code, x.Confidence = BrokenBranch, Likely
+	same := d.mine
+	same.flow = false
+	// gone: flows that came by the same router and vanished, the trace's own is one; apart, beside: those that pass, by another
+	// router and by the same.
+	gone, apart, beside, filtered := 1, 0, 0, false
+	for _, s := range d.seen {
+		gone += when(s.way == sameWay && s.fate == vanishes && !s.flow, 1, 0)
+		filtered = filtered || s.way == sameWay && s.fate == passes && !s.echo && s.class != same
+	}
+	var others []string
+	for _, s := range passing {
+		apart += when(s.way == otherWay, 1, 0)
+		beside += when(s.way == sameWay, 1, 0)
+		if s.way == otherWay && !slices.Contains(others, s.via.String()) {
+			others = append(others, s.via.String())
+		}
+	}
+	place, whom := d.between(x.After, x.Before), d.owner(x.After, x.Before)
+	if apart > 0 && beside == 0 {
+		x.Before = x.After + 1
+		place, whom = "beyond "+d.hopName(d.last), d.owner(d.last, d.last)
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Those that pass go by %s instead.", strings.Join(others, " and ")))
+		if gone >= 2 && apart >= 2 && !filtered {
+			x.Confidence = Certain
+		}
+	}
+	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", d.target.Port(), place)
+	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or a filter there drops by source port. Ask %s. To see which source ports are hit: --track-port.", whom)
+	if filtered {
+		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or drops this port. Ask %s.", whom)
+	}
+}
+
+// otherWay reports whether it is the way that this port takes which is dead, and says so: all flows to this port came by one
+// router, and all to another port by others.
+func (d *drop) otherWay(x *Finding) bool {
+	mine, theirs := 1, 0
+	var via netip.Addr
+	for _, s := range d.seen {
+		switch {
+		case s.echo || s.way == unknownWay || s.flow:
+		case s.port && s.way == otherWay || !s.port && s.way == sameWay:
+			return false
+		case s.port:
+			mine++
+		case s.fate == passes:
+			theirs, via = theirs+1, s.via
+		}
+	}
+	if theirs == 0 || mine < 2 {
+		return false
+	}
+	x.Code, x.Confidence, x.Before = OtherWay, when(mine+theirs > provenFlows, Certain, Likely), x.After+1
+	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(), d.port.target.Port(), d.hopName(d.last))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("All of %s to port %d came by %v, and all of %s to port %d by %v.",
+		times(mine, "flow", "flows"), d.target.Port(), d.router(d.last), times(theirs, "flow", "flows"), d.port.target.Port(), via))
+	x.Advice = fmt.Sprintf("A router chooses the way by port, and that way is dead or filtered. Ask %s.", d.owner(d.last, d.last))
+	if x.Confidence < Certain {
+		x.Advice += " (Or one member of a load-balanced group is broken, and it is by chance that all of these went by it.)"
+	}
+	return true
+}
+
+// deadEnd is that nothing gets farther, as far as is known.
+func (d *drop) deadEnd(x *Finding) {
+	x.Code, x.Confidence = PathEnds, Possible
+	x.Title = fmt.Sprintf("Nothing gets farther than %s", d.hopName(d.last))
+	if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == passes }) {
+		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
+	}
+	x.Advice = fmt.Sprintf("A firewall there drops everything to this target, or the path is broken there, or the target is down, or the answers are lost on the way back: these look the same from here. Ask %s.", d.owner(d.last, d.last))
+	if d.alive() {
+		x.Advice = fmt.Sprintf("The target is alive, for it has answered other probes. A firewall drops these, or the path that they take is broken, or the answers are lost on the way back. Ask %s.", d.owner(d.last, d.last))
+	}
+}
+
+// alive reports whether anything was answered in the target's name.
+func (f *facts) alive() bool {
+	return slices.ContainsFunc(f.more, func(p *path) bool { return p.answer != nil })
+}
+
+// filter is that a class of probes vanishes, and others pass.
+func (d *drop) filter(x *Finding, left []cause) {
+	lead := left[0]
+	d.filterText(x, lead.code)
+	x.Confidence = Certain
+	if lead.code == FilteredTCP {
+		x.Confidence = Likely // other ports may pass
+	}
+	for _, c := range left[1:] {
+		n := d.coincidences(lead)
+		switch {
+		case c.code != BrokenBranch:
+			x.Confidence = min(x.Confidence, Likely)
+		case n < provenFlows:
+			x.Confidence = min(x.Confidence, Likely)
+			x.Evidence = append(x.Evidence, fmt.Sprintf("If a member of a load-balanced group were dead instead, %s would have fared so by chance.", times(n, "flow", "flows")))
+		}
+	}
+	known, strong := false, false
+	for _, s := range d.seen {
+		if s.fate == passes && s.way != otherWay {
+			known = known || s.way == sameWay
+			strong = strong || !s.weak
+		}
+	}
+	if !known {
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d did not answer them.", d.last))
+	}
+	if !strong {
+		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by chance.")
 	}
-	if x.Before == d.farthest() && x.Code != BrokenBranch && before > 0 {
+	if x.Before >= d.farthest() && d.farthest() > 0 {
 		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it. Nothing from outside tells these apart.")
+		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
 		x.Advice = "Check the target's own firewall or security group first. " + x.Advice
 	}
-	return x
+}
+
+// filterText says what is dropped.
+func (d *drop) filterText(x *Finding, code Code) {
+	port := d.target.Port()
+	place, whom := d.between(x.After, x.Before), d.owner(x.After, x.Before)
+	x.Code = code
+	switch code {
+	case SizeFilter:
+		x.Title = fmt.Sprintf("Packets of %d bytes vanish %s, and shorter ones pass", d.options.Length, place)
+		x.Advice = fmt.Sprintf("A filter there drops SYNs with a payload, which ordinary connections don't send; or a link takes only smaller packets, and nobody says so (an MTU black hole: --mtu tells). Ask %s.", whom)
+	case MarkDropped:
+		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s, and unmarked ones pass", d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place)
+		x.Advice = fmt.Sprintf("A firewall or a policy drops by the TOS byte (traffic class). Trace without -t to see the way of ordinary packets, or ask %s.", whom)
+	case filteredOptions:
+		x.Code = FilteredSYN
+		with := "their TCP options"
+		if odd := d.odd(); odd != "" {
+			with = odd
+		}
+		x.Title = fmt.Sprintf("SYNs with %s are silently dropped %s, and other SYNs pass", with, place)
+		x.Advice = fmt.Sprintf("A packet filter there looks at the options of SYNs. Ask %s.", whom)
+		if d.odd() != "" {
+			x.Advice = fmt.Sprintf("Ordinary connections pass: most of them don't begin so. A packet filter drops what is unusual. Ask %s.", whom)
+			x.Weight = weightNotice
+		}
+	case FilteredACK:
+		x.Weight = weightNotice
+		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s, where SYNs pass", place)
+		x.Advice = "A firewall that keeps track of connections is there. Connections are not harmed: trace without -A."
+	case FilteredPort:
+		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
+		x.Advice = fmt.Sprintf("A firewall there lets port %d pass and drops port %d. Ask %s.", d.port.target.Port(), port, whom)
+		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.port && !s.syn && !s.echo && s.fate == passes }) {
+			x.Advice = fmt.Sprintf("A packet filter there drops new connections to port %d. Ask %s.", port, whom)
+		}
+	case FilteredSYN:
+		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
+		x.Advice = fmt.Sprintf("A packet filter there lets packets of established connections pass, and drops what opens one. Ask %s.", whom)
+	case FilteredTCP:
+		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
+		x.Advice = fmt.Sprintf("A firewall there drops TCP to this target, or all of it but some ports that were not tried. Ask %s.", whom)
+		if !d.asks() && d.syn == nil {
+			x.Code, x.Title = Filtered, fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
+			x.Advice = "A firewall that keeps track of connections drops ACKs without one, or one drops all TCP: trace without -A."
+		}
+	}
 }
 
 // proves reports whether a trace of another kind shows enough of what is beyond the place: several routers, or the target

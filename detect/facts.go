@@ -11,34 +11,62 @@ import (
 
 // facts are the evidence in the form that findings are made from.
 type facts struct {
-	*path                            // the trace itself
-	echo, ack, syn, port, flow *path // nil: there was none
-	loose                      *path
-	counts                     trace.Counts
-	mtu                        *PathMTU
-	complete                   bool // the trace came to its end: silence means something
+	*path         // the trace itself
+	more  []*path // the further traces, in the order in which they were asked
+	// The first of more of each kind; nil: there was none.
+	echo, ack, syn, port, flow, loose, short, plain, bare *path
+
+	counts   trace.Counts
+	mtu      *PathMTU
+	complete bool // the trace came to its end: silence means something
 }
 
 func read(e *Evidence) *facts {
-	f := &facts{
-		path: newPath(&e.View), echo: newPath(e.Echo), ack: newPath(e.ACK), syn: newPath(e.SYN), port: newPath(e.Port), flow: newPath(e.Flow),
-		loose: newPath(e.Loose), counts: e.Counts, mtu: e.MTU, complete: true,
+	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, complete: true}
+	for i := range e.Further {
+		if p := newPath(&e.Further[i].View); p != nil {
+			p.question = &e.Further[i].Question
+			f.more = append(f.more, p)
+		}
 	}
+	f.flow, f.port, f.ack, f.syn = f.ask(AskFlow), f.ask(AskPort), f.ask(AskACK), f.ask(AskSYN)
+	f.echo, f.loose = f.ask(AskEcho), f.ask(AskLoose)
+	f.short, f.plain, f.bare = f.ask(AskShort), f.ask(AskUnmarked), f.ask(AskOptions)
 	for ttl := e.Trace.First(); ttl <= e.Trace.Last(); ttl++ {
 		f.complete = f.complete && e.Trace.Complete(ttl)
 	}
 	return f
 }
 
+// asked are the further traces of a kind.
+func (f *facts) asked(a Ask) (all []*path) {
+	for _, p := range f.more {
+		if p.question.Ask == a {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// ask is the first further trace of a kind; nil: there was none.
+func (f *facts) ask(a Ask) *path {
+	if all := f.asked(a); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
 // path is one trace.
 type path struct {
-	options trace.PathOptions
-	target  netip.AddrPort
-	hops    []hop         // those that were asked, in order
-	answer  *trace.Result // the target's first; nil: it never answered
-	refusal *trace.Result // the first ICMP error that ended the path; nil: none
+	options  trace.PathOptions
+	question *Question // that it answers; nil: it is the trace itself
+	target   netip.AddrPort
+	hops     []hop          // those that were asked, in order
+	answer   *trace.Result  // the target's first; nil: it never answered
+	refusal  *trace.Result  // the first ICMP error that ended the path; nil: none
+	scouts   []trace.Result // what came of distance probes that belong to no hop
 
-	refusedAt int // the hop that shows it
+	refusedAt int // the hop that shows the refusal
 }
 
 // hop is what came of the probes with one TTL.
@@ -62,6 +90,7 @@ func newPath(v *View) *path {
 			p.add(h)
 		}
 	}
+	p.scouts = v.Trace.Scouts()
 	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && !v.Trace.Scout(*u) {
 		p.answer = u
 	}

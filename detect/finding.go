@@ -46,18 +46,17 @@ type Finding struct {
 type Evidence struct {
 	View // the trace itself
 
-	// Further traces of the same path, to tell cases apart; nil where there was none.
-	Echo *View // with ICMP echo requests
-	ACK  *View // with ACK segments in place of SYNs
-	SYN  *View // with SYNs in place of ACKs
-	Port *View // to another port
-	Flow *View // the same, from another source port
-
-	// Loose is the same trace with answers believed that bring back another sequence number.
-	Loose *View
+	// Further are the traces that were made to tell causes apart (see Questions), in the order in which they were asked.
+	Further []Further
 
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
+}
+
+// Further is a question, and the trace that answers it.
+type Further struct {
+	Question
+	View
 }
 
 // View is one trace.
@@ -84,6 +83,6 @@ func Findings(e Evidence) []Finding {
 // families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
 func families() []func(*facts) []Finding {
 	return []func(*facts) []Finding{
-		state, impostor, gateway, dropped, refused, narrowed, loop, nat, headers, sequence, balanced, wayBack, limited, lost,
+		state, impostor, gateway, forwarded, dropped, refused, narrowed, loop, nat, headers, sequence, balanced, wayBack, limited, lost,
 	}
 }

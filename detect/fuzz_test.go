@@ -57,7 +57,10 @@ func FuzzFindings(f *testing.F) {
 			}
 		}
 		view.Trace.Finish()
-		e := detect.Evidence{View: view, Echo: &view, ACK: &view, Port: &view, Flow: &view, Loose: &view}
+		e := detect.Evidence{View: view}
+		for a := detect.AskFlow; a <= detect.AskWay; a++ {
+			e.Answer(detect.Question{Ask: a, Flow: int(a), Options: o}, view)
+		}
 		first, again := detect.Findings(e), detect.Findings(e)
 		if len(first) != len(again) {
 			t.Fatal("another time something else is found")

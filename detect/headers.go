@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"tcptraceroute/packet"
@@ -33,6 +34,11 @@ func (f *facts) clamped() *Finding {
 		return nil
 	}
 	x := f.rewriteFinding(w, MSSClamped, weightNotice, fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
+	if w.Seen > w.Sent {
+		x.Code, x.Weight = MSSRaised, weightTrap
+		x.Advice = fmt.Sprintf("Whoever answers may now send segments of %d bytes, larger than this host asked for: they may not fit on the way back, and connections hang. Ask %s.", w.Seen, f.owner(w.after, w.before))
+		return &x
+	}
 	x.Advice = fmt.Sprintf("Somebody knows that the path takes packets of %d bytes at the most, a tunnel perhaps. That prevents MTU trouble for TCP, and is no fault.", w.Seen+mssOverhead(f.target.Addr().Is4()))
 	return &x
 }
@@ -65,8 +71,29 @@ func (f *facts) stripped() *Finding {
 		}
 	}
 	x := f.rewriteFinding(w, OptionsRemoved, weightHarm, "TCP options are taken out of the SYN ("+strings.Join(names, ", ")+")")
-	x.Advice = fmt.Sprintf("Connections work, but may be slow without them: no window scale limits throughput, no SACK slows recovery from loss. Ask %s.", f.owner(w.after, w.before))
+	x.Advice = fmt.Sprintf("Connections work, but may be slow without them%s. Ask %s.", harms(names), f.owner(w.after, w.before))
 	return &x
+}
+
+// harms says what the lack of each option does to a connection, as far as it does harm.
+func harms(options []string) string {
+	var all []string
+	for _, o := range []struct {
+		field packet.Field
+		harm  string
+	}{
+		{packet.FieldWindowScale, "no window scale limits throughput"},
+		{packet.FieldSACKPermitted, "no SACK slows recovery from loss"},
+		{packet.FieldTimestamps, "no timestamps make for coarser retransmission times"},
+	} {
+		if slices.Contains(options, o.field.String()) {
+			all = append(all, o.harm)
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(all, ", ")
 }
 
 // unmarked is a changed DSCP.

@@ -2,96 +2,163 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 
 	"tcptraceroute/packet"
+	"tcptraceroute/trace"
 )
 
 // impostor finds answers in the target's name that come from something in front of it: firewalls that reset, SYN proxies
 // and gateways that end TCP.
 func impostor(f *facts) []Finding {
-	d := f.impostorDistance()
+	who := f.stranger()
 	switch {
 	case f.gatewayEnds():
 		return nil
-	case d == 0 && f.neighbourResets():
-		return []Finding{f.neighbour()}
-	case d == 0:
+	case who == nil:
 		return injected(f)
 	}
-	after := max(d-1, f.first()-1)
-	x := Finding{After: after, Before: d, Confidence: Likely, Weight: weightFatal}
-	port, place := f.target.Port(), f.between(after, d)
-	x.Evidence = append(x.Evidence, f.answerText(f.path))
-	for _, w := range f.others() {
-		if w.distance() > d {
-			x.Evidence = append(x.Evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
-			if h := w.at(d); h != nil && len(h.routers) > 0 {
-				x.Evidence = append(x.Evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, d, h.routers[0]))
-				x.Confidence = Certain
-			}
-			break
-		}
-	}
-	if d < f.farthest() && f.answer.Reply.TCP.Flags.Has(packet.RST) {
+	d := f.distance()
+	x := Finding{After: who.after, Before: d, Confidence: who.confidence, Weight: weightFatal}
+	port, place := f.target.Port(), f.between(x.After, d)
+	x.Evidence = append([]string{f.answerText(f.path)}, who.evidence...)
+	if f.answer.Reply.TCP.Flags.Has(packet.RST) {
 		x.Code = ResetOnPath
 		x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, %s", port, place)
-		x.Advice = fmt.Sprintf("The target has probably not seen the SYN. A firewall answers in its name: ask %s.", f.owner(after, d))
-		return []Finding{x}
+		x.Advice = fmt.Sprintf("The target has probably not seen the SYN. A firewall answers in its name: ask %s.", f.owner(x.After, d))
+	} else {
+		x.Code, x.Weight = TCPProxy, weightTrap
+		x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
+		x.Advice = "A SYN proxy, a load balancer or a transparent proxy accepts the connection in the target's name. That it is accepted doesn't mean that the target is up, or that the port is open there."
+		if d <= gatewayDistance {
+			x.Advice += " So near to this host it may be the gateway of a container or a virtual machine, or a security program."
+		}
 	}
-	x.Code = TCPProxy
-	x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
-	x.Advice = "A SYN proxy, a load balancer or a transparent proxy accepts the connection in the target's name. That it is accepted doesn't mean that the target is up, or that the port is open there."
-	if d <= gatewayDistance {
-		x.Advice += " So near to this host it may be the gateway of a container or a virtual machine, or a security program."
+	if who.instead != "" {
+		x.Advice += " " + who.instead
 	}
-	x.Weight = weightTrap
 	return []Finding{x}
 }
 
-// impostorDistance is the hop at which something else answers in the target's name; 0: nothing does, as far as can be
-// seen. The target answers probes of another kind from farther away. Ways that differ in length explain that too, but the
-// target's answers then come with one TTL; where the TTL is not known, a router must be seen at that hop.
-func (f *facts) impostorDistance() int {
-	d := f.distance()
-	if d == 0 || f.answer.Reply.Kind != packet.KindTCP {
-		return 0
+// stranger is somebody in front of the target who answers in its name.
+type stranger struct {
+	after      int // the hop that he stands at, or right behind
+	confidence Confidence
+	evidence   []string
+	instead    string // what else it may be
+}
+
+// stranger looks for one; nil: there is none, as far as can be seen.
+func (f *facts) stranger() *stranger {
+	if f.distance() == 0 || f.answer.Reply.Kind != packet.KindTCP {
+		return nil
 	}
+	if at, _ := f.forwards(); at > 0 {
+		return nil
+	}
+	if who := f.nearer(); who != nil {
+		return who
+	}
+	return f.lastRouterSpeaks()
+}
+
+// nearer finds that the target answers probes of another kind from farther away, on the same way. Ways of different length look
+// like that too, unless both are known to have come by the same router right before.
+func (f *facts) nearer() *stranger {
+	d := f.distance()
 	for _, w := range f.others() {
 		if w.distance() <= d {
 			continue
 		}
-		if a, b := w.answer.Reply.IP.TTL, f.answer.Reply.IP.TTL; a != 0 && b != 0 {
-			if a != b {
-				return d
-			}
-		} else if h := w.at(d); h != nil && len(h.routers) > 0 {
-			return d
+		if _, other := f.otherRouter(w.path, d-1); other {
+			continue
+		}
+		h := w.at(d)
+		seen, same := h != nil && len(h.routers) > 0, f.sameRouter(w.path, d-1)
+		who := &stranger{after: max(d-1, f.first()-1), confidence: Likely}
+		switch back, its := f.back(), w.back(); {
+		case seen && same && (back < 0 || its < 0 || back != its):
+			who.confidence = Certain
+		case back >= 0 && its >= 0 && back != its, seen && (back < 0 || its < 0):
+		case seen && !f.backFits(f.path):
+			who.confidence = Possible
+			who.instead = "Or these probes take a shorter way to the target, and its answers come back by the longer one: one TTL from two distances proves neither."
+		default:
+			continue // two ways of different length, and one way back
+		}
+		who.evidence = append(who.evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
+		if seen {
+			who.evidence = append(who.evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, d, h.routers[0]))
+		}
+		return who
+	}
+	return nil
+}
+
+// lastRouterSpeaks finds that what is said in the target's name has come no farther than what the last router before it says in
+// its own: the way back grows by one with each hop, and here it doesn't.
+func (f *facts) lastRouterSpeaks() *stranger {
+	d, back := f.distance(), f.back()
+	if d < 2 || back < 0 {
+		return nil
+	}
+	agree, flows := f.ownBacks()
+	fits := func(p *path) bool { return p.distance() == d && p.back() >= 0 && p.back() != back }
+	if !agree || f.echo.distance() == d && f.echo.back() == back {
+		return nil // the way back varies, or it is the target's own
+	}
+	who := &stranger{after: d - 1, confidence: Likely, instead: "Or the target has a firewall of its own that gives such answers another TTL, or they take another way back."}
+	e, known := f.excessBefore(d)
+	switch short := back-(d-1)-e == -1; {
+	case known && short && (flows >= 2 || fits(f.echo)):
+		who.evidence = append(who.evidence, fmt.Sprintf("By its TTL it has passed %d routers, as many as what the router before the target says in its own name; one more would be the target's.", back))
+	case known && !short, !fits(f.echo), !fits(f.port), f.echo.back() != f.port.back():
+		return nil
+	}
+	for _, w := range f.others() {
+		if w.path == f.echo && fits(f.echo) || w.path == f.port && fits(f.port) {
+			who.evidence = append(who.evidence, fmt.Sprintf("For %s: %s", w.what, f.answerText(w.path)))
 		}
 	}
-	return 0
-}
-
-// neighbourResets reports whether a reset seems to be that of something right in front of the target, at the same
-// distance: it has come another way than the target's answers to two other kinds of probes, which agree.
-func (f *facts) neighbourResets() bool {
-	return f.distance() > 0 && f.answer.Reply.TCP.Flags.Has(packet.RST) && f.port.distance() == f.distance() && f.echo.distance() == f.distance() &&
-		f.port.back() == f.echo.back() && f.port.back() != f.back() && f.port.back() >= 0 && f.back() >= 0
-}
-
-func (f *facts) neighbour() Finding {
-	d := f.distance()
-	after := max(d-1, f.first()-1)
-	return Finding{
-		Code: ResetOnPath, Confidence: Likely, Weight: weightFatal, After: after, Before: d,
-		Title: fmt.Sprintf("Port %d is reset by something right in front of the target, %s", f.target.Port(), f.between(after, d)),
-		Evidence: []string{
-			f.answerText(f.path),
-			fmt.Sprintf("For %s to port %d: %s", f.kind(), f.port.target.Port(), f.answerText(f.port)),
-			fmt.Sprintf("For ICMP echo requests: %s", f.answerText(f.echo)),
-			"These two agree, and the reset has come another way.",
-		},
-		Advice: fmt.Sprintf("A firewall answers in the target's name: ask %s. (Or the target has a firewall of its own that gives its resets another TTL.)", f.owner(after, d)),
+	if len(who.evidence) > 1 || !known {
+		who.evidence = append(who.evidence, "These have come another way.")
 	}
+	return who
+}
+
+// ownBacks reports whether the target's answers to all flows of the trace's own kind came equally far, and how many flows that were.
+func (f *facts) ownBacks() (agree bool, flows int) {
+	var ports []uint16
+	agree = true
+	take := func(r *trace.Result) {
+		if r.Reply == nil || r.Reply.Kind != packet.KindTCP || r.Reply.IP.TTL == 0 {
+			return
+		}
+		agree = agree && backLength(r.Reply.IP.TTL) == f.back()
+		if port := r.Probe.Src.Port(); !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	if h := f.at(f.distance()); h != nil {
+		for i := range h.results {
+			take(&h.results[i])
+		}
+	}
+	for i := range f.path.scouts {
+		take(&f.path.scouts[i])
+	}
+	if f.flow != nil && f.flow.answer != nil {
+		take(f.flow.answer)
+	}
+	return agree, len(ports)
+}
+
+// impostorDistance is the hop at which something else answers in the target's name; 0: nothing does, as far as can be seen.
+func (f *facts) impostorDistance() int {
+	if f.stranger() == nil {
+		return 0
+	}
+	return f.distance()
 }
 
 // injected finds a reset that comes in addition to the target's own SYN+ACK.

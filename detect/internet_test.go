@@ -103,7 +103,7 @@ func (x *truth) wrong(f detect.Finding) string {
 		return no(act == sim.Reject && f.After <= at && at <= f.Before, fmt.Sprintf("rejected at %d", at))
 	case detect.LoadBalancer:
 		return no(x.any(func(r *sim.Router) bool { return len(r.Addrs) > 1 }), "there is one router each")
-	case detect.DNAT:
+	case detect.DNAT, detect.Forwarded:
 		return no(x.any(func(r *sim.Router) bool { return r.NAT.Dst.IsValid() || r.NAT.Dst.Addr().IsValid() }), "there is no DNAT")
 	case detect.SNAT:
 		return no(x.any(func(r *sim.Router) bool { return r.NAT.Src.Addr().IsValid() }), "there is no SNAT")

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tcptraceroute/packet"
@@ -63,42 +64,110 @@ func refused(f *facts) []Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, f.refusal.Probe.TTL, refusalText(r)))
 	port := f.target.Port()
 	router := fmt.Sprintf("the router %v, hop %s,", from, at)
-	switch meaning(r) {
-	case noRoute:
-		x.Code = UnreachableNetwork
-		x.Title = fmt.Sprintf("No route: %s doesn't know the way to %v", router, f.target.Addr())
-		x.Advice = fmt.Sprintf("Routing is broken there, or the address isn't announced. Ask whoever runs %v.", from)
-	case noHost:
-		x.Code = UnreachableHost
-		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
-		x.Advice = "The last router gets no answer from the target on its own link. Is the address right, and the machine running?"
-		if w := f.waited(); w >= neighbourWait {
-			x.Evidence = append(x.Evidence, fmt.Sprintf("It said so after %v: it had asked for the target on its link, and waited.", w.Round(10*time.Millisecond)))
-		} else {
-			x.Confidence = Likely
-			x.Evidence = append(x.Evidence, "It said so at once: it had asked before, or it has a route that rejects this address, of which some routers say the same.")
-		}
-	case tooBig:
+	all := f.compareRefusals(&x, ttl)
+	switch kind := meaning(r); {
+	case kind == tooBig:
 		x.Code, x.Weight = MTULimit, weightTrap
-		x.Title = fmt.Sprintf("Packets of %d bytes don't fit behind %v, hop %s", f.length(), from, at)
+		x.Title = fmt.Sprintf("Packets of %d bytes don't fit beyond %v, hop %s", f.length(), from, at)
 		if r.MTU > 0 {
 			x.Title += fmt.Sprintf(": the limit is %d bytes", r.MTU)
 		}
 		x.Advice = "That is no fault as long as this ICMP message gets to both ends. Where a firewall drops it, big packets vanish: clamp the MSS, or let ICMP through."
-	default:
-		if from == f.target.Addr() {
-			x.Code = RejectedByTarget
-			x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
-			x.Advice = "Its own firewall says no. (A router in front of it may do so in its name.) Look at the rules on the target."
-			x.Confidence = Likely
-			break
+	case from == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
+		x.Code = UnreachableHost
+		x.Title = fmt.Sprintf("The target hands port %d on to a machine behind it, which it can't reach", port)
+		x.Evidence = append(x.Evidence, f.waitText())
+		x.Advice = "The target itself is up. It translates this port to another machine (a container, a server behind a balancer): is that one running?"
+	case from == f.target.Addr():
+		x.Code, x.Confidence = RejectedByTarget, Likely
+		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
+		x.Advice = "Its own firewall says no: look at the rules on the target. (A router in front of it may say so in its name.)"
+		if f.refusedFromTarget() {
+			x.Confidence = Certain
+			x.Advice = "Its own firewall says no: look at the rules on the target."
 		}
+	case all == passes:
 		x.Code = RejectedByRouter
-		x.Title = fmt.Sprintf("Port %d is rejected by %s", port, router)
-		x.Title = x.Title[:len(x.Title)-1]
-		x.Advice = fmt.Sprintf("A firewall rule there says no, and says so. Ask whoever runs %v.", from)
+		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
+		x.Advice = fmt.Sprintf("A firewall rule there says no (in the words %q), and lets others pass. Ask whoever runs %v.", refusalText(r), from)
+	case kind == noRoute:
+		x.Code = UnreachableNetwork
+		x.Title = fmt.Sprintf("No route: %s says that it doesn't know the way to %v", router, f.target.Addr())
+		x.Advice = fmt.Sprintf("Routing is broken there, or the address isn't announced, or a rule rejects all of it. Ask whoever runs %v.", from)
+	case kind == noHost:
+		x.Code = UnreachableHost
+		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
+		x.Advice = "The last router gets no answer from the target on its own link. Is the address right, and the machine running?"
+		if f.waited() >= neighbourWait {
+			x.Evidence = append(x.Evidence, f.waitText())
+		} else {
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "It said so at once: it had asked before, or it has a route that rejects this address, of which some routers say the same.")
+		}
+	case all == vanishes:
+		x.Code = RejectedByRouter
+		x.Title = fmt.Sprintf("Everything to %v is rejected by %s", f.target.Addr(), strings.TrimSuffix(router, ","))
+		x.Advice = fmt.Sprintf("A firewall rule there, or a route that prohibits this address, says no to all that was tried. Ask whoever runs %v.", from)
+	default:
+		x.Code = RejectedByRouter
+		x.Title = fmt.Sprintf("Port %d is rejected by %s", port, strings.TrimSuffix(router, ","))
+		x.Advice = fmt.Sprintf("A firewall rule there, or a route that prohibits this address, says no, and says so. Ask whoever runs %v.", from)
+	}
+	if kind := meaning(r); all == either && (kind == noRoute || kind == noHost && f.waited() < neighbourWait) && f.asks() && x.Code != RejectedByTarget {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "No other port or protocol was seen there: a rule for this port may say the same.")
 	}
 	return []Finding{x}
+}
+
+// compareRefusals says what became of other probes at the router that refuses: whether they pass it, or all are refused by
+// it in the same way (vanishes).
+func (f *facts) compareRefusals(x *Finding, ttl int) fate {
+	r := f.refusal.Reply
+	same := 0
+	for _, w := range f.others() {
+		if w.path == f.flow {
+			continue
+		}
+		farther := 0
+		for _, h := range w.hops {
+			if h.ttl > x.After && (len(h.routers) > 0 && !slices.Contains(h.routers, r.From())) {
+				farther = h.ttl
+				break
+			}
+		}
+		switch {
+		case farther == 0 && w.answer != nil && (w.distance() > x.After || r.From() == f.target.Addr()):
+			farther = max(w.distance(), ttl)
+		case farther == 0 && w.refusal != nil && w.refusal.Reply.From() == r.From() && w.refusal.Reply.Code == r.Code:
+			same++
+			x.Evidence = append(x.Evidence, fmt.Sprintf("%s were refused there in the same way.", w.what))
+		}
+		if farther == 0 {
+			continue
+		}
+		if h := w.at(x.After); h != nil && len(h.routers) > 0 && !slices.Contains(h.routers, r.From()) && x.After >= f.first() {
+			x.Evidence = append(x.Evidence, fmt.Sprintf("%s went another way: hop %d was %v for them.", w.what, x.After, h.routers[0]))
+			continue
+		}
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: hop %d answered.", w.what, farther))
+		return passes
+	}
+	return when(same >= 2 || same == 1 && f.echo != nil && f.echo.refusal != nil, vanishes, either)
+}
+
+// refusedFromTarget reports whether the target's refusal came the same way back as its answers to other probes.
+func (f *facts) refusedFromTarget() bool {
+	for _, w := range f.others() {
+		if w.answer != nil && w.back() >= 0 && f.refusal.Reply.IP.TTL != 0 && w.back() == backLength(f.refusal.Reply.IP.TTL) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *facts) waitText() string {
+	return fmt.Sprintf("It said so after %v: it had asked for the address on its link, and waited.", f.waited().Round(10*time.Millisecond))
 }
 
 // neighbourWait is more than routers take for anything but to ask for a neighbour: Linux waits 3 s, others 1 s or 2.

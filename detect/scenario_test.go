@@ -190,18 +190,20 @@ func (r *run) evidence() detect.Evidence {
 	if !r.explain {
 		return e
 	}
-	var together []detect.Question
-	for i, q := range detect.Questions(e) {
-		q.Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+1+uint16(i))
-		if q.Ask == detect.AskLoose {
-			o := r.run
-			o.Loose = true
-			e.Answer(q, r.view(q.Options, o))
-			continue
+	for questions := detect.Questions(e); len(questions) > 0; questions = detect.Questions(e) {
+		var together []detect.Question
+		for _, q := range questions {
+			q.Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+11*uint16(q.Flow))
+			if q.Ask == detect.AskLoose {
+				o := r.run
+				o.Loose = true
+				e.Answer(q, r.view(q.Options, o))
+				continue
+			}
+			together = append(together, q)
 		}
-		together = append(together, q)
+		r.ask(&e, together)
 	}
-	r.ask(&e, together)
 	return e
 }
 

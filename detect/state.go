@@ -8,13 +8,14 @@ import (
 
 // state finds what the target itself says of the port.
 func state(f *facts) []Finding {
-	if f.answer == nil || f.impostorDistance() > 0 || f.neighbourResets() {
+	if f.answer == nil || f.stranger() != nil {
 		return nil
 	}
 	port, d := f.target.Port(), f.distance()
 	x := Finding{After: d, Before: d, Confidence: Certain, Weight: weightState, Evidence: []string{f.answerText(f.path)}}
 	reply, sent := f.answer.Reply, f.answer.Probe
 	flags := reply.TCP.Flags
+	at, _ := f.forwards()
 	switch {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
@@ -24,6 +25,11 @@ func state(f *facts) []Finding {
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
 		x.Advice = "The path is fine. Is the service running there, and listening on this address and port?"
+		if at > 0 {
+			x.Title = fmt.Sprintf("Port %d is closed: the machine behind the target, or a firewall there, refuses the connection", port)
+			x.Confidence = Likely
+			break
+		}
 		x.Confidence = f.refusedItself()
 		if x.Confidence == Certain {
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
@@ -35,6 +41,9 @@ func state(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is open: the target accepted the connection that the probes were sent in", port)
 	case flags.Has(packet.SYN | packet.ACK):
 		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
+		if at > 0 {
+			x.Title = fmt.Sprintf("Port %d is open: the machine behind the target accepts the connection", port)
+		}
 	default:
 		x.Code, x.Title = PortUnclear, fmt.Sprintf("Port %d is unclear: the target answers a SYN with %v", port, flags)
 		x.Advice = "It takes the SYN for a part of a connection that it already has with these ports. Trace again, for another source port."

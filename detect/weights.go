@@ -8,4 +8,5 @@ const (
 	weightHarm   = 300
 	weightNotice = 200
 	weightState  = 100
+	weightDetail = 50
 )

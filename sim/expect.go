@@ -57,7 +57,7 @@ func (m *Model) Expect(b []byte) (Expected, error) {
 	for left := 1; left < 256; left++ {
 		w := walk{b: slices.Clone(b[:n]), loss: 1}
 		putTTL(w.b, uint8(left))
-		h, end := w.walk(p.routeAt(m.now))
+		h, end := w.walk(p.routeAt(m.now, b))
 		if end {
 			e.End = w.end
 		}

@@ -12,13 +12,14 @@ import (
 // is carried along.
 type Mangle struct {
 	MSS        uint16       // a larger maximum segment size is lowered to this
+	RaiseMSS   uint16       // a smaller one is raised to this
 	NoOptions  []uint8      // kinds of options that are overwritten with NOPs
 	ClearFlags packet.Flags // of the lower eight
 	Window     uint16
 }
 
 func (w *Mangle) none() bool {
-	return w.MSS == 0 && len(w.NoOptions) == 0 && w.ClearFlags == 0 && w.Window == 0
+	return w.MSS == 0 && w.RaiseMSS == 0 && len(w.NoOptions) == 0 && w.ClearFlags == 0 && w.Window == 0
 }
 
 func (w *Mangle) apply(b []byte) {
@@ -49,6 +50,9 @@ func (w *Mangle) apply(b []byte) {
 		case kind == packet.OptionMSS && n == 4 && w.MSS != 0 && binary.BigEndian.Uint16(b[at+2:]) > w.MSS:
 			putByte(b, at+2, byte(w.MSS>>8), l4+tcpSum)
 			putByte(b, at+3, byte(w.MSS), l4+tcpSum)
+		case kind == packet.OptionMSS && n == 4 && binary.BigEndian.Uint16(b[at+2:]) < w.RaiseMSS:
+			putByte(b, at+2, byte(w.RaiseMSS>>8), l4+tcpSum)
+			putByte(b, at+3, byte(w.RaiseMSS), l4+tcpSum)
 		}
 		at += n
 	}

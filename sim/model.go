@@ -92,6 +92,9 @@ type route struct {
 	path     *path
 	packet   int
 	time     time.Duration
+	port     uint16
+	share    float64
+	salt     uint64
 	nodes    []*node
 	spoofing bool
 }
@@ -145,7 +148,7 @@ func New(s Scenario) (*Model, error) {
 		p.routes = append(p.routes, newRoute(p, salt, spec.Routers))
 		for _, c := range spec.Changes {
 			r := newRoute(p, salt, c.Routers)
-			r.packet, r.time = c.Packet, c.Time
+			r.packet, r.time, r.port, r.share, r.salt = c.Packet, c.Time, c.Port, c.Share, mix(salt^uint64(len(p.routes))<<16^5)
 			p.routes = append(p.routes, r)
 		}
 		m.paths = append(m.paths, p)
@@ -192,15 +195,24 @@ func newRoute(p *path, salt uint64, routers []Router) *route {
 	return r
 }
 
-// routeAt is the route that a packet sent now takes.
-func (p *path) routeAt(now time.Duration) *route {
+// routeAt is the route that a packet sent now takes, by its addresses and ports.
+func (p *path) routeAt(now time.Duration, b []byte) *route {
 	r := p.routes[0]
 	for _, c := range p.routes[1:] {
-		if c.packet > 0 && p.sent >= c.packet || c.time > 0 && now >= c.time {
+		if c.packet > 0 && p.sent >= c.packet || c.time > 0 && now >= c.time || c.port > 0 && flowOf(b).dstPort == c.port || c.takes(b) {
 			r = c
 		}
 	}
 	return r
+}
+
+// takes reports whether a flow is among the share that the route is for.
+func (r *route) takes(b []byte) bool {
+	if r.share == 0 {
+		return false
+	}
+	f := flowOf(b)
+	return float64(f.hash(r.salt)>>11)/(1<<53) < r.share
 }
 
 // Inject takes a packet that the host sends at an instant, which must not be
@@ -218,7 +230,7 @@ func (m *Model) Inject(at time.Duration, b []byte) error {
 	p.last = append(p.last[:0], b...)
 	m.injected++
 	m.cause = m.injected
-	t := m.newTransit(chance(mix(m.seed^m.injected)), p.routeAt(m.now), 0)
+	t := m.newTransit(chance(mix(m.seed^m.injected)), p.routeAt(m.now, b), 0)
 	t.b = append(t.b, b...)
 	m.startSpoofing(t)
 	m.ahead(t, m.now)
@@ -246,7 +258,7 @@ func (m *Model) InjectReal(at time.Duration, b []byte) error {
 	m.now = max(m.now, at)
 	m.fromReal++
 	m.cause = 0
-	r := p.routeAt(m.now)
+	r := p.routeAt(m.now, b)
 	t := m.newTransit(chance(mix(m.seed^^m.fromReal)), r, len(r.nodes))
 	t.b = append(t.b, b...)
 	m.home(t, m.now)
@@ -487,7 +499,8 @@ func (m *Model) deliver(t *transit) {
 	if p == nil {
 		return
 	}
-	reset := m.newTransit(chance(t.chance.next()), p.routeAt(m.now), 0)
+	reset := m.newTransit(chance(t.chance.next()), nil, 0)
 	reset.b, _ = packet.AppendTCP(reset.b, &m.answer)
+	reset.route = p.routeAt(m.now, reset.b)
 	m.ahead(reset, m.now+hostRSTDelay)
 }

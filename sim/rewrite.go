@@ -143,6 +143,14 @@ func ttl(b []byte) uint8 {
 	return b[7]
 }
 
+// trafficClass is the TOS byte, in IPv6 the traffic class.
+func trafficClass(b []byte) uint8 {
+	if isIPv4(b) {
+		return b[1]
+	}
+	return b[0]<<4 | b[1]>>4
+}
+
 func putTTL(b []byte, v uint8) {
 	if isIPv4(b) {
 		put16(b, 8, uint16(v)<<8|uint16(b[9]), ipv4Sum)

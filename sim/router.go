@@ -97,8 +97,10 @@ type Router struct {
 
 // Limits are what a router forwards at the most; it drops the rest without a word.
 type Limits struct {
-	SYNs    Rate // SYNs without ACK
-	Packets Rate // all packets: a policer
+	SYNs    Rate  // SYNs without ACK
+	Packets Rate  // all packets: a policer
+	Longest int   // bytes of a packet; 0: no limit
+	Mark    uint8 // packets with this TOS or traffic class are not forwarded; 0: none
 }
 
 // node is the state of a Router.
@@ -235,6 +237,9 @@ func (m *Model) visit(t *transit, n *node, at time.Duration) *member {
 // is above one of them.
 func (n *node) within(b []byte, now time.Duration) bool {
 	if n.SYNs.Every > 0 && opens(b) && !n.syns.take(n.SYNs, now) {
+		return false
+	}
+	if n.Longest > 0 && len(b) > n.Longest || n.Mark != 0 && trafficClass(b) == n.Mark {
 		return false
 	}
 	return n.Packets.Every == 0 || n.all.take(n.Packets, now)

@@ -23,14 +23,30 @@ type Path struct {
 	Target  Target
 }
 
-// Change is a change of route: from some packet on, packets take other routers
-// to the same target. Packets under way, and the answers to them, keep to the old
-// one. Where several changes have happened, the last of the list counts. Routers
-// share no state with those of other routes, even where they look the same.
+// Change is another route to the same target, for some packets: those from some
+// packet or instant on (a change of route), those to a port (a router that looks
+// at ports), or a share of the flows (ways of different length, or one that is
+// dead). Packets under way, and the answers to them, keep to their route. Where
+// several changes fit a packet, the last of the list counts. Routers share no
+// state with those of other routes, even where they look the same.
 type Change struct {
-	Packet  int           // from this packet on (the first is 1) ...
-	Time    time.Duration // ... or those sent from this instant on; one of the two is not 0
+	// One of these is not 0.
+	Packet int           // from this packet on (the first is 1)
+	Time   time.Duration // those sent from this instant on
+	Port   uint16        // those to this TCP port
+	Share  float64       // of the flows, by a hash over addresses and ports
+
 	Routers []Router
+}
+
+// conditions is how many of the conditions are given.
+func (c *Change) conditions() (n int) {
+	for _, given := range []bool{c.Packet > 0, c.Time > 0, c.Port > 0, c.Share > 0} {
+		if given {
+			n++
+		}
+	}
+	return n
 }
 
 // ErrScenario is wrapped in what Validate and Parse complain about.
@@ -68,8 +84,11 @@ func (p *Path) validate() error {
 	}
 	routes := [][]Router{p.Routers}
 	for _, c := range p.Changes {
-		if (c.Packet > 0) == (c.Time > 0) || c.Packet < 0 || c.Time < 0 {
-			return errors.New("change: one of packet and time must be above 0")
+		if c.conditions() != 1 || c.Packet < 0 || c.Time < 0 {
+			return errors.New("change: one of packet, time, port and share must be above 0")
+		}
+		if err := validateShare(c.Share); err != nil {
+			return err
 		}
 		routes = append(routes, c.Routers)
 	}
@@ -118,6 +137,8 @@ func (r *Router) validate(v4 bool) error {
 		return errors.New("slow out of range")
 	case r.Quote < QuoteMinimum || r.Quote > 0xffff:
 		return errors.New("quote out of range")
+	case r.Longest < 0 || r.Longest > 0xffff:
+		return errors.New("longest out of range")
 	case r.Unresolved < 0 || r.Unresolved > time.Hour:
 		return errors.New("unresolved out of range")
 	case r.Spoof.Every < 0 || r.Spoof.For < 0:

@@ -15,7 +15,7 @@ import (
 //	seed N                      of all that is random
 //	no-host-rst                 Scenario.NoHostRST
 //	router ADDRS WORD...        the next router; ADDRS: addresses with commas between, or * for none
-//	change packet=N|time=D      the routers of another route follow (Change)
+//	change packet=N|time=D|port=N|share=P   the routers of another route follow (Change)
 //	target ADDR WORD...         ends a path; routers after it belong to the next
 //
 // A word is a name, or NAME=VALUE without spaces. D is a duration (20ms), P a
@@ -40,15 +40,16 @@ import (
 //
 //	pass drop reset accept reject=CODE pass=WHAT drop=WHAT reset=WHAT accept=WHAT reject=CODE:WHAT
 //
-// Limits, of routers: one packet each D, N at once:
+// Limits, of routers: one packet each D, N at once; packets longer than N bytes,
+// and those with that byte as TOS or traffic class:
 //
-//	syn-limit=D/N packet-limit=D/N
+//	syn-limit=D/N packet-limit=D/N longest=N drop-tos=N
 //
 // Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
 // ttl or label; ADDRPORT an address, a port (:80), or both:
 //
 //	per-packet in-turn hidden set-FIELD=VALUE random-id
-//	set-mss=N (or less) set-window=N no-option=KIND,... clear-flags=N
+//	set-mss=N (or less) raise-mss=N (or more) set-window=N no-option=KIND,... clear-flags=N
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote hide-hops
 //	stateful one-isn random-isn unresolved=D
 //	spoof=D/D (one each, for)

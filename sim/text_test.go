@@ -19,12 +19,14 @@ router 10.0.0.3 ttl=64 tos=192 linux from=203.0.113.9 silent rate=1s/6 source-ra
 router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 quote-sport=1 quote-dport=2 quote-seq=+1000000 quote-id=0 quote-tos=0 quote-ttl=0 quote-label=0
 router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
 router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 drop=not-syn drop=not-tcp accept=25 drop
-router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 set-mss=1380 set-window=9 no-option=4,8 clear-flags=192 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote hide-hops stateful one-isn random-isn spoof=1ms/10s
-router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 packet-limit=1ms/20 dnat=10.1.1.1
+router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 set-mss=1380 raise-mss=1200 set-window=9 no-option=4,8 clear-flags=192 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote hide-hops stateful one-isn random-isn spoof=1ms/10s
+router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 packet-limit=1ms/20 longest=1400 drop-tos=184 dnat=10.1.1.1
 change packet=30
 router *
 change time=2s
 router 10.0.0.9
+change port=443
+change share=0.25
 target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 no-ecn no-options no-echo by-source drop-first pause=1.5s pause-always bad-ack cookies changing-cookies reject=3:1
 router 2001:db8::1 dnat=[2001:db8::2]:80
 target 2001:db8::9 filtered real
@@ -63,13 +65,13 @@ func TestParse(t *testing.T) {
 		{p.Routers[4].Rules, []Rule{{Pass, 0, 22, 22, AllSegments}, {Drop, 0, 1, 1023, OnlySYN}, {Reset, 0, 443, 443, AllSegments},
 			{Reject, 13, 80, 80, AllSegments}, {Reject, 1, 0, 0, AllSegments}, {Drop, 0, 0, 0, NotSYN}, {Drop, 0, 0, 0, NotTCP}, {Accept, 0, 25, 25, AllSegments}, {Drop, 0, 0, 0, AllSegments}}},
 		{p.Routers[5], Router{Addrs: []netip.Addr{a("10.0.0.7")},
-			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, Mangle: Mangle{1380, []uint8{4, 8}, 192, 9}, RandomID: true,
+			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, Mangle: Mangle{1380, 1200, []uint8{4, 8}, 192, 9}, RandomID: true,
 			NAT:      NAT{netip.MustParseAddrPort("10.1.1.1:8080"), netip.AddrPortFrom(netip.Addr{}, 4000), true, true},
 			Tracking: Tracking{true, true, true}, Spoof: Spoof{ms(1), 10 * time.Second},
 		}},
-		{p.Routers[6], Router{Addrs: []netip.Addr{a("10.0.0.8"), a("10.0.0.18")}, InTurn: true, Limits: Limits{Rate{ms(100), 5}, Rate{ms(1), 20}},
+		{p.Routers[6], Router{Addrs: []netip.Addr{a("10.0.0.8"), a("10.0.0.18")}, InTurn: true, Limits: Limits{Rate{ms(100), 5}, Rate{ms(1), 20}, 1400, 184},
 			NAT: NAT{Dst: netip.AddrPortFrom(a("10.1.1.1"), 0)}}},
-		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}}},
+		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}, {Port: 443}, {Share: 0.25}}},
 		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,
 			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge}, NoECN: true, NoOptions: true, NoEcho: true, Defence: Defence{true, true, 1500 * time.Millisecond, true, true, true, true}, Rules: []Rule{{Reject, 3, 1, 1, AllSegments}}}},
 		{s.Paths[1].Routers[0].NAT.Dst, netip.MustParseAddrPort("[2001:db8::2]:80")},

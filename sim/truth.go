@@ -80,7 +80,7 @@ func (m *Model) Route(b []byte) ([]netip.Addr, error) {
 	}
 	t := transit{b: slices.Clone(b[:n])}
 	var hops []netip.Addr
-	for _, n := range p.routeAt(m.now).nodes {
+	for _, n := range p.routeAt(m.now, b).nodes {
 		addr := netip.Addr{}
 		if !n.PerPacket && !n.InTurn || len(n.members) == 1 {
 			addr = n.pick(&t).Addr

@@ -383,10 +383,13 @@ var routerWords = slices.Concat(
 	[]word[Router]{
 		rate("syn-limit", func(r *Router) *Rate { return &r.SYNs }),
 		rate("packet-limit", func(r *Router) *Rate { return &r.Packets }),
+		count("longest", func(r *Router) *int { return &r.Longest }),
+		number("drop-tos", 8, func(r *Router) *uint8 { return &r.Mark }),
 	},
 	rewriteWords("set-", func(r *Router) *Rewrite { return &r.Set }),
 	[]word[Router]{
 		number("set-mss", 16, func(r *Router) *uint16 { return &r.Mangle.MSS }),
+		number("raise-mss", 16, func(r *Router) *uint16 { return &r.Mangle.RaiseMSS }),
 		number("set-window", 16, func(r *Router) *uint16 { return &r.Mangle.Window }),
 		value("no-option", func(r *Router) *[]uint8 { return &r.Mangle.NoOptions },
 			func(s string) ([]uint8, error) { return parseList(s, parseBits[uint8](8)) },
@@ -416,6 +419,8 @@ var routerWords = slices.Concat(
 var changeWords = []word[Change]{
 	count("packet", func(c *Change) *int { return &c.Packet }),
 	duration("time", func(c *Change) *time.Duration { return &c.Time }),
+	number("port", 16, func(c *Change) *uint16 { return &c.Port }),
+	share("share", func(c *Change) *float64 { return &c.Share }),
 }
 
 var targetWords = slices.Concat(

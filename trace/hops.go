@@ -111,6 +111,9 @@ func (t *Trace) place(r Result) {
 // see Hop.
 func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
 
+// Scouts are the outcomes of the probes by SparePorts, in order of sending.
+func (t *Trace) Scouts() []Result { return slices.Clip(t.scouts) }
+
 // Finish says that no more results come: every hop is as complete as it gets.
 func (t *Trace) Finish() {
 	t.over = true

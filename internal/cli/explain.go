@@ -46,31 +46,35 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	if p.connecting {
 		fmt.Fprintln(p.stderr, "Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
 	}
-	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.Probes(questions), p.kinds(questions))
+	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.MostProbes(*p.evidence), p.kinds(questions))
 	var asked atomic.Int32
 	status := p.showStatus(func(time.Duration) string {
 		return fmt.Sprintf("asking further, %d probes so far", asked.Load())
 	})
 	defer status.stop()
-	var together, loose []detect.Question
-	for _, q := range questions {
-		if q.Ask == detect.AskLoose {
-			loose = append(loose, q)
-		} else {
-			together = append(together, q)
+	ports := map[int]uint16{0: p.path.Source.Port()} // of each flow
+	for ; len(questions) > 0; questions = detect.Questions(*p.evidence) {
+		var together, loose []detect.Question
+		for _, q := range questions {
+			if q.Ask == detect.AskLoose {
+				loose = append(loose, q)
+			} else {
+				together = append(together, q)
+			}
 		}
-	}
-	// What is believed is the same for all of a run.
-	for _, some := range [][]detect.Question{together, loose} {
-		if len(some) == 0 {
-			continue
-		}
-		err := p.further(ctx, conn, some, &asked)
-		switch {
-		case ctx.Err() != nil:
-			return err
-		case err != nil: // the trace stands without
-			fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(err.Error()))
+		// What is believed is the same for all of a run.
+		for _, some := range [][]detect.Question{together, loose} {
+			if len(some) == 0 {
+				continue
+			}
+			err := p.further(ctx, conn, some, ports, &asked)
+			switch {
+			case ctx.Err() != nil:
+				return err
+			case err != nil: // the trace stands without
+				fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(err.Error()))
+				return nil
+			}
 		}
 	}
 	return nil
@@ -85,7 +89,7 @@ func (p *program) kinds(questions []detect.Question) string {
 	for _, q := range questions {
 		switch q.Ask {
 		case detect.AskFlow:
-			kinds = append(kinds, "the same from another port")
+			kinds = append(kinds, "the same from other source ports")
 		case detect.AskPort:
 			kinds = append(kinds, fmt.Sprintf("to port %d", q.Options.Target.Port()))
 		case detect.AskACK:
@@ -96,21 +100,30 @@ func (p *program) kinds(questions []detect.Question) string {
 			kinds = append(kinds, "ICMP echo")
 		case detect.AskLoose:
 			kinds = append(kinds, "the same, --loose")
+		case detect.AskShort:
+			kinds = append(kinds, "shorter ones")
+		case detect.AskUnmarked:
+			kinds = append(kinds, "unmarked ones")
+		case detect.AskOptions:
+			kinds = append(kinds, "SYNs with other options")
 		}
 	}
 	return strings.Join(kinds, ", ")
 }
 
 // further makes more traces side by side.
-func (p *program) further(ctx context.Context, conn medium, questions []detect.Question, asked *atomic.Int32) error {
+func (p *program) further(ctx context.Context, conn medium, questions []detect.Question, ports map[int]uint16, asked *atomic.Int32) error {
 	var plans []trace.Plan
 	var views []detect.View
 	for _, q := range questions {
-		port, err := p.freePort(conn, p.own)
-		if err != nil {
-			return err
+		if ports[q.Flow] == 0 {
+			port, err := p.freePort(conn, p.own)
+			if err != nil {
+				return err
+			}
+			ports[q.Flow] = port
 		}
-		q.Options.Source = netip.AddrPortFrom(p.path.Source.Addr(), port)
+		q.Options.Source = netip.AddrPortFrom(p.path.Source.Addr(), ports[q.Flow])
 		q.Options.Spacing = max(q.Options.Spacing, trace.DefaultSpacing) * time.Duration(len(questions)) // no faster than one
 		plan, err := p.planOf(q)
 		if err != nil {

@@ -1,0 +1,277 @@
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"tcptraceroute/packet"
+)
+
+// Differential diagnosis of probes that vanish. A cause predicts what becomes of each class of probes that comes to the
+// place; what was seen of a class (a sighting) excludes the causes that predict otherwise. What was seen counts only as far as it
+// went the same way: a probe that another router stood at the place for says nothing about this one.
+
+// fate is what becomes of probes at the place where those of the trace vanish.
+type fate uint8
+
+const (
+	either fate = iota // that isn't known, or nothing can be said
+	passes
+	vanishes
+)
+
+// way is whether probes came to the place by the router that the trace's own came by.
+type way uint8
+
+const (
+	unknownWay way = iota
+	sameWay
+	otherWay
+)
+
+// class is all that a cause may look at in a probe, beside the trace's own probes.
+type class struct {
+	echo bool // it is an ICMP echo request
+	syn  bool // it is a SYN
+	port bool // it goes to the same port
+	flow bool // it has the same addresses and both ports
+	// It has what the trace's own probes have, and most connections begin without:
+	long, marked, options bool
+}
+
+// sighting is what became of the probes of one class and flow.
+type sighting struct {
+	class
+	what string // was sent
+	fate fate
+	at   int // the hop beyond the place that answered first; 0: none
+	way  way
+	via  netip.Addr // who answered at the hop before the place
+	weak bool       // only one router has answered, which doesn't always
+}
+
+// cause is why probes may vanish.
+type cause struct {
+	code    Code
+	predict func(class) fate
+}
+
+// causes are those that make the trace's own probes vanish, the most special first.
+func (d *drop) causes() []cause {
+	all := []cause{
+		{SizeFilter, func(c class) fate { return when(c.long, vanishes, passes) }},
+		{MarkDropped, func(c class) fate { return when(c.marked, vanishes, passes) }},
+		{filteredOptions, func(c class) fate {
+			switch {
+			case c.echo:
+				return either
+			case c.syn && c.options:
+				return vanishes
+			}
+			return passes
+		}},
+		{FilteredPort, func(c class) fate {
+			switch {
+			case c.echo, c.port && c.syn != d.asks():
+				return either
+			}
+			return when(c.port, vanishes, passes)
+		}},
+		{when(d.asks(), FilteredSYN, FilteredACK), func(c class) fate {
+			if c.echo {
+				return either
+			}
+			return when(c.syn == d.asks(), vanishes, passes)
+		}},
+		{FilteredTCP, func(c class) fate { return when(c.echo, passes, vanishes) }},
+		{PathEnds, func(class) fate { return vanishes }},
+		{BrokenBranch, func(c class) fate { return when(c.flow, vanishes, either) }},
+	}
+	return slices.DeleteFunc(all, func(c cause) bool {
+		switch c.code {
+		case SizeFilter:
+			return !d.long()
+		case MarkDropped:
+			return d.options.TOS == 0
+		case filteredOptions:
+			return !d.asks()
+		}
+		return false
+	})
+}
+
+// filteredOptions is FilteredSYN by a filter that looks at the SYN's options.
+const filteredOptions Code = "filtered-syn by options"
+
+func when[T any](so bool, then, otherwise T) T {
+	if so {
+		return then
+	}
+	return otherwise
+}
+
+// contradicts reports whether what was seen can't be if this is the cause.
+func (s *sighting) contradicts(c cause) bool {
+	if s.fate == either || s.way == otherWay {
+		return false
+	}
+	p := c.predict(s.class)
+	return p != either && p != s.fate
+}
+
+// left are the causes that nothing contradicts.
+func (d *drop) left() []cause {
+	return slices.DeleteFunc(d.causes(), func(c cause) bool {
+		return slices.ContainsFunc(d.seen, func(s sighting) bool { return s.contradicts(c) })
+	})
+}
+
+// coincidences is of how many other flows it would be a coincidence that they fared as this cause predicts, if really one member of
+// a load-balanced group were dead: each may go by any of them.
+func (d *drop) coincidences(c cause) (n int) {
+	for _, s := range d.seen {
+		if !s.flow && !s.echo && s.way != otherWay && s.fate != either && s.fate == c.predict(s.class) {
+			n++
+		}
+	}
+	return n
+}
+
+// provenFlows is how many such coincidences exclude a dead member: one of two would do it once in 2^provenFlows times, and only
+// where it answers nothing and the load balancer is right before the place.
+const provenFlows = 7
+
+// sightings says what was seen of each class and flow, and by which way it went.
+func (d *drop) sightings() (all []sighting) {
+	for _, w := range d.witnesses() {
+		s := sighting{class: d.classOf(w.path), what: w.what, fate: d.fateOf(w.path), at: d.reach(w.path)}
+		s.weak = s.fate == passes && !d.proves(w.path)
+		s.way, s.via = d.wayOf(w.path)
+		all = append(all, s)
+	}
+	for _, r := range d.path.scouts {
+		if r.Reply != nil {
+			s := sighting{class: d.mine, what: "A distance probe from another source port", fate: passes}
+			s.flow = false
+			all = append(all, s)
+		}
+	}
+	return append(all, d.flowSightings()...)
+}
+
+// flowSightings are those of AskReach and AskWay, which belong together by their flow.
+func (d *drop) flowSightings() (all []sighting) {
+	index := map[int]int{}
+	for _, p := range d.asked(AskReach) {
+		i, known := index[p.question.Flow]
+		if !known {
+			i = len(all)
+			index[p.question.Flow] = i
+			all = append(all, sighting{class: d.classOf(p), what: fmt.Sprintf("A %s to port %d from another source port", strings.TrimSuffix(d.kind(), "s"), p.target.Port())})
+		}
+		s := &all[i]
+		switch {
+		case p.heard():
+			s.fate = passes
+			if at := p.question.Options.FirstTTL; at < d.maxTTL() {
+				s.at = at
+			}
+		case s.fate == either && p.question.Options.FirstTTL == d.maxTTL() && known: // twice in vain
+			s.fate = vanishes
+		}
+	}
+	for _, p := range d.asked(AskWay) {
+		if i, known := index[p.question.Flow]; known {
+			all[i].way, all[i].via = d.wayOf(p)
+		}
+	}
+	return all
+}
+
+// classOf is what the probes of a further trace are like.
+func (d *drop) classOf(p *path) class {
+	o := &p.options
+	return class{
+		echo: o.Protocol == packet.ProtoEcho, syn: p.asks(),
+		port:    p.target.Port() == d.target.Port(),
+		flow:    o.Protocol == d.options.Protocol && o.Source.Port() == d.options.Source.Port() && p.target.Port() == d.target.Port(),
+		long:    p.long(),
+		marked:  o.TOS != 0,
+		options: o.Flags&^packet.SYN == d.options.Flags&^packet.SYN && slices.Equal(kindsOf(o.Options), kindsOf(d.options.Options)),
+	}
+}
+
+// kindsOf are the kinds of TCP options.
+func kindsOf(o packet.Options) (kinds []byte) {
+	for x := range o.All() {
+		kinds = append(kinds, byte(x.Kind))
+	}
+	return kinds
+}
+
+// fateOf is what became of a further trace at the place.
+func (d *drop) fateOf(p *path) fate {
+	switch {
+	case d.reach(p) > 0:
+		return passes
+	case p.answer != nil && p.distance() <= d.last && p.distance() == d.farthest():
+		return either // it ended at the target, before the place
+	case p.answer != nil:
+		return vanishes // somebody nearer has answered in the target's name
+	case p.refusal != nil:
+		return either
+	}
+	silent := 0
+	for _, h := range p.hops {
+		if h.ttl > d.last && h.lost > 0 {
+			silent++
+		}
+	}
+	return when(silent >= enoughSilence, vanishes, either)
+}
+
+// wayOf reports whether a further trace came to the place by the same router, and by which.
+func (d *drop) wayOf(p *path) (way, netip.Addr) {
+	if d.last < d.first() {
+		return sameWay, netip.Addr{} // nobody stands between this host and the place
+	}
+	h := p.at(d.last)
+	if h == nil || len(h.routers) == 0 {
+		return unknownWay, netip.Addr{}
+	}
+	own := d.path.at(d.last)
+	if own == nil || len(own.routers) == 0 {
+		return unknownWay, h.routers[0]
+	}
+	if slices.ContainsFunc(h.routers, func(a netip.Addr) bool { return slices.Contains(own.routers, a) }) {
+		return sameWay, h.routers[0]
+	}
+	return otherWay, h.routers[0]
+}
+
+// long reports whether the probes are longer than their headers.
+func (p *path) long() bool {
+	for i := range p.hops {
+		for _, r := range p.hops[i].results {
+			return r.Probe.PayloadLength() > 0 && p.options.Length > 0
+		}
+	}
+	return false
+}
+
+// witnesses are the further traces of whole stretches, each with what it is called.
+func (f *facts) witnesses() []witness {
+	all := f.others()
+	for _, w := range []witness{
+		{f.short, f.kind() + " of the usual length"},
+		{f.plain, f.kind() + " without the mark (TOS)"},
+		{f.bare, f.kind() + " " + when(f.odd() == "", "without TCP options", "with the usual TCP options")},
+	} {
+		if w.path != nil {
+			all = append(all, w)
+		}
+	}
+	return all
+}

@@ -1,0 +1,68 @@
+package detect_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"tcptraceroute/detect"
+)
+
+// One member of a load-balanced group is dead: of traces that go by it, all say that a branch is broken, and by which router; none
+// blames the port, or anything else, for certain.
+func TestDeadMember(t *testing.T) {
+	const died = 50
+	for _, tt := range []struct {
+		share  string // of the flows that go by the dead member
+		silent bool   // it doesn't even answer
+		v6     bool
+	}{
+		{share: "0.5"}, {share: "0.5", v6: true}, {share: "0.3333"}, {share: "0.125"}, {share: "0.125", v6: true},
+		{share: "0.5", silent: true}, {share: "0.125", silent: true, v6: true},
+	} {
+		t.Run(fmt.Sprintf("%s silent %v v6 %v", tt.share, tt.silent, tt.v6), func(t *testing.T) {
+			addr := func(hop, member int) string {
+				if tt.v6 {
+					return fmt.Sprintf("2001:db8:a%d::%d", hop, member)
+				}
+				return fmt.Sprintf("10.0.%d.%d", hop, member)
+			}
+			dead, target := addr(3, 2), "198.51.100.9"
+			if tt.silent {
+				dead = "*"
+			}
+			if tt.v6 {
+				target = "2001:db8:99::1"
+			}
+			var net strings.Builder
+			for hop := range 5 {
+				fmt.Fprintf(&net, "router %s delay=1ms\n", addr(hop+1, 1))
+			}
+			fmt.Fprintf(&net, "change share=%s\n", tt.share)
+			for hop := range 2 {
+				fmt.Fprintf(&net, "router %s delay=1ms\n", addr(hop+1, 1))
+			}
+			fmt.Fprintf(&net, "router %s delay=1ms drop drop=not-tcp\ntarget %s delay=1ms\n", dead, target)
+			s := scenario{name: "dead member", network: net.String()}
+			said := map[string]int{}
+			seen := 0
+			for seed := uint64(1); seen < died; seed++ {
+				all := detect.Findings(s.evidence(t, seed, nil))
+				if slices.ContainsFunc(all, func(x detect.Finding) bool { return x.Code == detect.PortOpen }) {
+					continue
+				}
+				seen++
+				what := strings.Join(text(all), ", ")
+				said[what]++
+				if all[0].Code != detect.BrokenBranch || all[0].Confidence < detect.Likely || !tt.silent && !strings.Contains(all[0].Title, dead) {
+					t.Errorf("seed %d: %s\n%s", seed, what, details(all))
+				}
+			}
+			for _, k := range slices.Sorted(maps.Keys(said)) {
+				t.Logf("%3d %s", said[k], k)
+			}
+		})
+	}
+}
