@@ -3,7 +3,6 @@ package names
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -11,79 +10,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
 // Database is an MMDB file that says who runs the network of an address. It is
-// safe for concurrent use.
+// safe for concurrent use. What is not looked at is not read.
 type Database struct {
 	path string
 	db   *maxminddb.Reader
 }
 
-// mostDatabase is how long an MMDB file may be: four times the largest that are sold.
-const mostDatabase = 1 << 30
-
-// OpenDatabase reads an MMDB file into memory. A mapped file would be read where it is needed, but whoever cuts it off ends
-// this program (SIGBUS), and whoever writes over it makes it give wrong answers. Of 60 MB that costs 60 MB of memory, and
-// 15 ms where the file is in the system's cache.
+// OpenDatabase opens an MMDB file. It is mapped: who replaces it must put
+// another file in its place, as all that update such files do.
 func OpenDatabase(path string) (*Database, error) {
-	b, err := readFile(path, mostDatabase)
+	db, err := maxminddb.Open(path)
 	var system *fs.PathError
 	switch {
 	case errors.As(err, &system):
 		return nil, fmt.Errorf("database %s: %w", path, system.Err)
 	case err != nil:
-		return nil, fmt.Errorf("database %s: %w", path, err)
-	}
-	db, err := maxminddb.OpenBytes(b)
-	if err != nil {
 		return nil, fmt.Errorf("database %s: not an MMDB file (%w)", path, err)
 	}
 	return &Database{path, db}, nil
-}
-
-// checkFile says why a file is no regular one.
-func checkFile(info fs.FileInfo, err error) error {
-	switch {
-	case err != nil:
-		return err
-	case info.IsDir():
-		return errors.New("is a directory")
-	case !info.Mode().IsRegular():
-		return errors.New("is not a regular file")
-	}
-	return nil
-}
-
-// readFile reads a regular file whole. It waits for nobody at the other end of a FIFO, and reads no device, which may have no
-// end.
-func readFile(path string, most int64) ([]byte, error) {
-	if err := checkFile(os.Stat(path)); err != nil { // what a sandbox doesn't let us open is named for what it is
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	before, err := f.Stat()
-	if err := checkFile(before, err); err != nil {
-		return nil, err
-	}
-	if before.Size() > most {
-		return nil, fmt.Errorf("is longer than %d MiB", most>>20)
-	}
-	b := make([]byte, before.Size())
-	if _, err := io.ReadFull(f, b); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
-	}
-	if after, err := f.Stat(); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return nil, errors.New("changed while it was read")
-	}
-	return b, nil
 }
 
 // Close lets go of the file. Nothing may be asked any more.

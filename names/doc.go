@@ -14,7 +14,7 @@
 //   - reading /etc/resolv.conf, /etc/nsswitch.conf, /etc/hosts and
 //     /etc/services. Each may be missing, and the first is often a symbolic
 //     link. /etc/gai.conf isn't read;
-//   - reading the MMDB files that the caller opens, when it opens them;
+//   - reading the MMDB files that the caller opens, which are mapped;
 //   - sockets of AF_INET and AF_INET6, SOCK_DGRAM and SOCK_STREAM (the latter
 //     for answers too long for a datagram), and connect, but neither bind nor
 //     listen. A datagram socket is also connected to each address of a host that

@@ -38,9 +38,6 @@ func NewTrace(o PathOptions) *Trace {
 	return t
 }
 
-// usualQueries is for how many probes a hop has room from the beginning. Whoever asks for billions has hardly memory for them.
-const usualQueries = 100
-
 // Add takes a result in.
 func (t *Trace) Add(r Result) {
 	ttl := int(r.Probe.TTL)
@@ -60,7 +57,7 @@ func (t *Trace) Add(r Result) {
 	switch r.Fate {
 	case Answered, Lost, Failed:
 		if h.Probes == nil {
-			h.Probes = make([]Result, 0, min(t.queries, usualQueries))
+			h.Probes = make([]Result, 0, t.queries)
 		}
 		h.Probes = inOrder(h.Probes, r)
 		if r.Fate == Answered {

@@ -148,7 +148,7 @@ func TestMistakes(t *testing.T) {
 		{args: "-P 70000 host", stderr: "Argument of -P must be between 0 and 65535: 70000\n"},
 		{args: "-t 256 host", stderr: "Argument of -t must be between 0 and 255, or the name of a DSCP (ef, cs0 to cs7, af11 to af43, le, va): 256\n"},
 		{args: "-l 65536 host", stderr: "Argument of -l must be between 0 and 65535: 65536\n"},
-		{args: "-q 1000001 host", stderr: "Argument of -q must be between 1 and 1000000: 1000001\n"},
+		{args: "-q 2147483648 host", stderr: "Argument of -q must be between 1 and 2147483647: 2147483648\n"},
 		{args: "-w 86401 host", stderr: "Argument of -w must be between 0.5 and 86400 seconds: 86401\n"},
 		{args: "-w 99999999999999999999 host", stderr: "Argument of -w must be between 0.5 and 86400 seconds: 99999999999999999999\n"},
 		{args: "--parallel 0 host", stderr: "Argument of --parallel must be between 1 and 65535: 0\n"},

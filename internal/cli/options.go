@@ -94,7 +94,7 @@ func classicOptions() []option {
 		{short: 'i', arg: "interface", brief: "send by this one", help: "send by this interface", set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
 		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)", set: ttl("-f", func(c *config, n int) { c.path.FirstTTL = n })},
 		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)", set: ttl("-m", func(c *config, n int) { c.path.MaxTTL = n })},
-		{short: 'q', arg: "queries", brief: "probes per hop (3)", help: "probes per hop, 1 to 1000000 (3)", set: setQueries},
+		{short: 'q', arg: "queries", brief: "probes per hop (3)", help: "probes per hop, 1 or more (3)", set: setQueries},
 		{short: 'w', arg: "wait", brief: "seconds (3 or less)", help: "seconds to wait for each probe, 0.5 to 86400, fractions allowed (3, or less where hops beyond have answered)", set: setWait},
 		{short: 'S', brief: "set SYN (default)", help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
 		{short: 'A', brief: "set ACK", help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
@@ -139,8 +139,6 @@ func helpOptions() []option {
 		{short: 'v', long: "version", brief: "the version", help: "the version", set: do(func(c *config) { c.version = true })},
 	}
 }
-
-const maxQueries = 1_000_000 // each takes memory as long as the trace lasts; --report does not
 
 const maxWait = 24 * 60 * 60 // seconds; who waits longer has mistyped
 

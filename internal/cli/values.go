@@ -36,7 +36,7 @@ func setQueries(c *config, v string) error {
 		set(c, orInvalid(0))
 		return nil
 	}
-	return number("-q", 1, maxQueries, set)(c, v)
+	return number("-q", 1, math.MaxInt32, set)(c, v)
 }
 
 // setWait takes seconds.

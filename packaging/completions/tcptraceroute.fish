@@ -6,7 +6,7 @@ complete -c tcptraceroute -s N -d 'look up the name of every hop, of private add
 complete -c tcptraceroute -s i -x -a '(command ls /sys/class/net 2>/dev/null)' -d 'send by this interface'
 complete -c tcptraceroute -s f -x -d 'first TTL, 1 to 255 (1)'
 complete -c tcptraceroute -s m -x -d 'last TTL, 1 to 255 (30)'
-complete -c tcptraceroute -s q -x -d 'probes per hop, 1 to 1000000 (3)'
+complete -c tcptraceroute -s q -x -d 'probes per hop, 1 or more (3)'
 complete -c tcptraceroute -s w -x -d 'seconds to wait for each probe, 0.5 to 86400, fractions allowed (3, or less where hops beyond have answered)'
 complete -c tcptraceroute -s S -d 'set SYN (the default, where -A is not given)'
 complete -c tcptraceroute -s A -d 'set ACK'
