@@ -7,9 +7,10 @@
 //	...                                                // programs trace
 //	record, err := f.Stop()                            // what passed, and when
 //
-// How it keeps time. One thread of its own, with real-time priority where that is allowed, does everything, so that there is
-// no hand-over and no lock to wait for. It sleeps to shortly before an answer is due ([Spin]) and looks at the clock until it
-// is; what happens inside the model, such as a packet's coming to the fifth router, needs no more than the kernel's timer. A
+// How it keeps time. One thread of its own does everything, so that there is no hand-over and no lock to wait for. It has
+// real-time priority where that is allowed, and gives it up whenever it is busy for longer than a millisecond: else it would keep
+// the kernel's own packet thread from its work. It sleeps to shortly before an answer is due ([Spin]) and looks at the clock until
+// it is; what happens inside the model, such as a packet's coming to the fifth router, needs no more than the kernel's timer. A
 // packet of the host is taken at the instant at which it is read, and the record holds the instant at which its answer was
 // written: the difference is the true round-trip time, what a program shows on top of it is the program's error, and what
 // the thread's waking up took, which a capture on the device (lab.Interface.Capture) tells. On a machine of two cores with a

@@ -17,6 +17,10 @@ import (
 // up to 25 µs in nine of ten, as measured on a busy virtual machine.
 const Spin = 40 * time.Microsecond
 
+// atOnce is how long the thread may be busy without a sleep and keep its real-time priority. Else it would keep the kernel's own
+// packet thread from running, for up to 950 ms (sched_rt_runtime_us): answers come late then that were written in time.
+const atOnce = time.Millisecond
+
 // batch is how many packets of a device are read before the others have their turn.
 const batch = 64
 
@@ -42,6 +46,9 @@ type Front struct {
 	stopping  bool
 	done      chan struct{}
 	err       error // why the thread gave up
+
+	hurried bool          // the thread has real-time priority
+	busy    time.Duration // since when it has not slept
 
 	forgetful bool
 	record    Record
@@ -133,7 +140,7 @@ func (f *Front) Stop() (*Record, error) {
 func (f *Front) run() {
 	runtime.LockOSThread() // for good: the thread ends with the goroutine, and its priority with it
 	defer close(f.done)
-	hurry()
+	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // exact timers
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.close()
@@ -148,14 +155,24 @@ func (f *Front) run() {
 	}
 }
 
-// hurry gives the calling thread real-time priority and exact timers. Without the right to that it does with what it has.
-func hurry() {
-	unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
-	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+// hurry gives the calling thread real-time priority, or takes it away. Without the right to that it does with what it has.
+func (f *Front) hurry(on bool) {
+	if f.hurried == on {
+		return
+	}
+	if f.hurried = on; !on {
+		f.record.Yielded++
+	}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr} // SCHED_NORMAL
+	if on {
+		attr.Policy, attr.Priority = unix.SCHED_FIFO, 1
+	}
+	unix.SchedSetAttr(0, &attr, 0)
 }
 
 // turn takes what has come, delivers what is due, and sleeps where there is time for that.
 func (f *Front) turn() error {
+	f.hurry(f.Now()-f.busy < atOnce)
 	if f.near.ready {
 		if err := f.read(&f.near, f.model.Inject, &f.record.Sent); err != nil {
 			return err
@@ -259,6 +276,9 @@ func (f *Front) sleep() error {
 		{Fd: int32(f.stop), Events: unix.POLLIN}, {Fd: int32(f.near.fd), Events: unix.POLLIN}, {Fd: int32(f.far.fd), Events: unix.POLLIN},
 	} // poll(2) leaves out what is negative
 	wait := unix.NsecToTimespec(int64(timeout))
+	if timeout > 0 {
+		defer func() { f.busy = f.Now() }()
+	}
 	if _, err := unix.Ppoll(fds[:], &wait, nil); err != nil && err != unix.EINTR {
 		return os.NewSyscallError("ppoll", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -299,5 +300,81 @@ func TestRealTarget(t *testing.T) {
 				t.Errorf("%d packets to the real host, %d from it, %v there and back", len(r.ToReal), len(r.FromReal), r.Received[0].At-r.Sent[0].At)
 			}
 		})
+	}
+}
+
+// BenchmarkLate sends some hundred packets a second for some seconds, as traces do, and tells how late answers were written and
+// how late the host's kernel took them in, by its own stamps. On a busy machine the latter shows whether the front end keeps the
+// kernel from its work.
+func BenchmarkLate(b *testing.B) {
+	h := newHost(b, lab.New(b), "h", host4, host6)
+	s := sim.Internet(1, 200, sim.InternetOptions{})
+	capture := h.dev.Capture(b)
+	f := start(b, h, s, Options{})
+	send, random := h.sender(b), rand.New(rand.NewPCG(1, 2))
+	for b.Loop() {
+		for range 2000 {
+			p := probe(&s, random.IntN(len(s.Paths)), uint16(40000+random.IntN(1000)), uint8(1+random.IntN(16)), random.Uint32())
+			if err := send.send(p); err != nil {
+				b.Fatal(err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	time.Sleep(time.Second) // for the last answers
+	record := stop(b, f)
+	var taken []time.Duration
+	i := 0
+	for _, p := range capture.Stop(b) {
+		if p.Out || i >= len(record.Received) {
+			continue
+		}
+		taken = append(taken, p.Time.Sub(record.Start.Add(record.Received[i].At)))
+		i++
+	}
+	if i == 0 {
+		b.Fatal("nothing was received")
+	}
+	slices.Sort(taken)
+	late := record.Late()
+	for _, m := range []struct {
+		name string
+		of   time.Duration
+	}{
+		{"written-p50", late.P50}, {"written-p99", late.P99}, {"written-max", late.Max},
+		{"taken-p50", taken[len(taken)/2]}, {"taken-p99", taken[len(taken)*99/100]}, {"taken-max", taken[len(taken)-1]},
+	} {
+		b.ReportMetric(float64(m.of.Microseconds()), "µs-"+m.name)
+	}
+	b.ReportMetric(100*record.CPU.Seconds()/b.Elapsed().Seconds(), "%CPU")
+	b.ReportMetric(0, "ns/op")
+}
+
+// The thread doesn't keep its priority while it has much to do.
+func TestYields(t *testing.T) {
+	h := newHost(t, lab.New(t), "h", host4, host6)
+	s := sim.Internet(1, 200, sim.InternetOptions{})
+	f := start(t, h, s, Options{Forgetful: true})
+	send := h.sender(t)
+	const waiting = 400     // packets; the device's queue holds 500
+	f.Do(func(*sim.Model) { // it stands still meanwhile
+		for n := range waiting {
+			if err := send.send(probe(&s, n%len(s.Paths), 40000, uint8(1+n%16), uint32(n))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	eventually(t, func() bool {
+		done := false
+		f.Do(func(m *sim.Model) { done = m.Injected() >= waiting })
+		return done
+	})
+	for range 10_000 { // it may have been quick
+		if err := send.send(probe(&s, 0, 40000, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := stop(t, f); r.Yielded == 0 {
+		t.Error("the thread was busy, and has kept its priority")
 	}
 }

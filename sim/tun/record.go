@@ -9,6 +9,8 @@ import (
 type Record struct {
 	Start time.Time
 	CPU   time.Duration // what all of it took the thread; there without the rest too
+	// Yielded is how often the thread gave up its priority because it was busy for long; there without the rest too.
+	Yielded int
 	// Sent is what the host sent, and Received what was written for it to receive.
 	Sent     []Sent
 	Received []Received
