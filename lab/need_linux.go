@@ -88,7 +88,7 @@ func runInside() (code int, done bool) {
 // With -short it skips silently.
 func lacking(t testing.TB, what string) {
 	t.Helper()
-	if testing.Short() {
+	if testing.Testing() && testing.Short() {
 		t.Skip("lab: " + what)
 	}
 	if os.Getenv("CI") == "true" {
