@@ -101,7 +101,7 @@ func lacking(t testing.TB, what string) {
 
 func notShort(t testing.TB) {
 	t.Helper()
-	if testing.Short() {
+	if testing.Testing() && testing.Short() {
 		t.Skip("lab: -short runs what needs neither root nor other programs")
 	}
 }
