@@ -574,7 +574,7 @@ func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
 	var ports []uint16
 	for range wanted {
 		port, err := p.freePort(conn, from)
-		if err != nil && len(ports) > 0 && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
+		if errors.As(err, new(*routeError)) && len(ports) > 0 {
 			break // there are no more
 		}
 		if err != nil {
@@ -592,8 +592,11 @@ func (p *program) freePort(conn medium, from netip.Addr) (uint16, error) {
 		// Root may send in another's name; the port is then reserved on every address.
 		port, err = conn.Reserve(netip.AddrPortFrom(unspecified(from.Is6()), 0))
 	}
-	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return 0, notOurs(from)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return 0, &routeError{fmt.Errorf("no source port is free on %v", from)}
 	}
 	return port, err
 }

@@ -14,6 +14,10 @@ import (
 
 // Main is Run for a whole process: its standard output and error, and the signals that end it.
 func Main(args []string) int {
+	if err := wire.Limits(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitNotReached
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	r := &rescue{outputs: []*os.File{os.Stdout, os.Stderr}}

@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits is an error where this process has so few descriptors or threads left that the Go runtime would end the program when it
+// wants more: it dumps all its stacks then. It is to be called before anything else is done. Where not even the runtime can
+// start, nobody can help: that takes 4 threads, and 760 MB of address space (ulimit -u, -v).
+func Limits() error {
+	const descriptors = 2 // for the runtime's poller
+	var open []int
+	defer func() {
+		for _, fd := range open {
+			unix.Close(fd)
+		}
+	}()
+	for range descriptors {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			return fmt.Errorf("eventfd: %w", err)
+		}
+		open = append(open, fd)
+	}
+	return threadsLeft(6)
+}
+
+// threadsLeft is an error where this user can't have n more threads. It is tried only where that is in doubt: the limit counts
+// all threads of the user, and there are no more of those than of everybody.
+func threadsLeft(n int) error {
+	var limit unix.Rlimit
+	var info unix.Sysinfo_t
+	if unix.Getuid() == 0 || unix.Getrlimit(unix.RLIMIT_NPROC, &limit) != nil || unix.Sysinfo(&info) != nil ||
+		limit.Cur > uint64(info.Procs)+uint64(n) {
+		return nil
+	}
+	var failed unix.Errno
+	var children []int
+	for range n {
+		// A process that is not yet waited for counts too. It has one thread, so it must not come back to the runtime.
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			failed = errno
+			break
+		}
+		if pid == 0 {
+			for {
+				unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+			}
+		}
+		children = append(children, int(pid))
+	}
+	for _, pid := range children {
+		for _, err := unix.Wait4(pid, nil, 0, nil); err == unix.EINTR; _, err = unix.Wait4(pid, nil, 0, nil) {
+		}
+	}
+	if failed != 0 {
+		return fmt.Errorf("no more threads (ulimit -u): %w", failed)
+	}
+	return nil
+}
