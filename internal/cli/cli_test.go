@@ -646,6 +646,29 @@ func TestOptionsDocumented(t *testing.T) {
 	}
 }
 
+// Of a name with many addresses the one that is traced is named, and some of the others.
+func TestSayOthers(t *testing.T) {
+	for _, tt := range []struct {
+		host, others, want string
+	}{
+		{"a.test", "", ""},
+		{"a.test", "192.0.2.2", "a.test has 2 addresses: tracing to 192.0.2.1, not 192.0.2.2\n"},
+		{"b\u00fc.test", "2001:db8::2 2001:db8::3", "xn--b-eha.test has 3 addresses: tracing to 192.0.2.1, not 2001:db8::2, 2001:db8::3\n"},
+		{"a.test", "192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5", "a.test has 5 addresses: tracing to 192.0.2.1, not 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5\n"},
+		{"a.test", "192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 192.0.2.6 192.0.2.7", "a.test has 7 addresses: tracing to 192.0.2.1, not 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5, and 2 more\n"},
+	} {
+		var stderr bytes.Buffer
+		p := program{stderr: &stderr}
+		p.host, p.path.Target = tt.host, netip.MustParseAddrPort("192.0.2.1:80")
+		for other := range strings.FieldsSeq(tt.others) {
+			p.others = append(p.others, netip.MustParseAddr(other))
+		}
+		if p.sayOthers(); stderr.String() != tt.want {
+			t.Errorf("%q, want %q", &stderr, tt.want)
+		}
+	}
+}
+
 // How long a probe by a connection waits is said as it is.
 func TestSayHow(t *testing.T) {
 	for _, tt := range []struct {

@@ -123,6 +123,8 @@ func TestRefusals(t *testing.T) {
 func TestTrace(t *testing.T) {
 	p := network(t)
 	p.Hop(2).AddAddr(t, netip.MustParseAddr("198.18.77.1"))
+	p.Source.AddAddr(t, netip.MustParseAddr("198.18.78.1")) // of lo
+	p.Source.Add(t, "route", "local 198.18.79.0/24 dev lo") // a source that no interface has, and that is ours
 	for _, tt := range []struct {
 		args string
 		want result
@@ -171,7 +173,7 @@ func TestTrace(t *testing.T) {
 			"Warning: -P 443 is the source port; the target's port is 80. For the target's port 443: tcptraceroute HOST 443\nSelected device eth0, address 198.18.1.1, port 443 for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 30 hops max\n", 0}},
 		{"-n -q1 -w0.5 -m1 -i lo 198.18.4.2", result{
 			" 1  *\n",
-			"Warning: -i lo leads to this host only, and 198.18.4.2 is not one of its addresses: no answer will come\nSelected device lo, address 198.18.1.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+			"Warning: -i lo leads to this host only, and 198.18.4.2 is not one of its addresses: no answer will come\nSelected device lo, address 198.18.78.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
 		{"-n -i lo 2001:db8:4::2", result{"", "connect: Network is unreachable\n", 2}},
 		{"-n -q1 -w0.5 -m1 -s 127.0.0.1 198.18.4.2", result{
 			" 1  *\n",
@@ -179,6 +181,12 @@ func TestTrace(t *testing.T) {
 		{"-n -q1 -w0.5 -m1 -s 2001:db8:1::77 2001:db8:4::2", result{
 			" 1  *\n",
 			"Warning: no interface of this host has the source address 2001:db8:1::77: the answers will go elsewhere\nSelected device eth0, address 2001:db8:1::77, port PORT for outgoing packets\nTracing the path to 2001:db8:4::2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+		{"-n -q1 -w0.5 -m1 -i eth0 -s 198.18.78.1 198.18.4.2", result{
+			" 1  *\n",
+			"Selected device eth0, address 198.18.78.1, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
+		{"-n -q1 -w0.5 -m1 -s 198.18.79.9 198.18.4.2", result{
+			" 1  *\n",
+			"Selected device eth0, address 198.18.79.9, port PORT for outgoing packets\nTracing the path to 198.18.4.2 on TCP port 80 (http), 1 hops max\nDestination not reached\n", 1}},
 		{"-n -q1 -i lo -s 127.0.0.2 127.0.0.1 7777", result{
 			" 1  127.0.0.1 [open]  0.000 ms\n",
 			"Selected device lo, address 127.0.0.2, port PORT for outgoing packets\nTracing the path to 127.0.0.1 on TCP port 7777, 30 hops max\n", 0}},

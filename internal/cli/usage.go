@@ -41,7 +41,7 @@ func usageText(table []group) string {
 		b.WriteString("\n")
 		columns(&b, more)
 	}
-	b.WriteString("\nAll options, at length: tcptraceroute --help all. Port: number or name (80).\nExit code: 0 target reached, 1 not, or wrong usage, 2 could not send.\n\n")
+	b.WriteString("\nAll options: tcptraceroute --help all. Port: number or name (80); HOST:PORT too.\nExit code: 0 target reached, 1 not, or wrong usage, 2 could not send.\n\n")
 	return b.String()
 }
 
@@ -71,7 +71,9 @@ func helpText(table []group) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString(`Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
+	b.WriteString(`Host: a name or an address. HOST:PORT, [IPv6]:PORT and URLs are taken too.
+Port: a number or the name of a service (80).
+Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
 2 this host could not send, 129, 130 and 143 a signal ended it.
 `)
 	return b.String()
