@@ -2,7 +2,6 @@ package test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -470,8 +469,6 @@ func TestUplinks(t *testing.T) {
 	})
 }
 
-var forgedSeed = flag.Uint64("forged", 1, "the seed of TestForgedPackets")
-
 // TestForgedPackets puts 10,000 packets on the source's link while a trace runs: bytes at random, genuine answers cut short
 // and changed, answers forged with the right addresses and ports. Nothing changes but that it is warned of.
 func TestForgedPackets(t *testing.T) {
@@ -479,7 +476,8 @@ func TestForgedPackets(t *testing.T) {
 		const most, queries = 10_000, 200
 		p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 		p.Target.Listen(t, 80)
-		seed := *forgedSeed
+		seed := rand.Uint64()
+		t.Logf("seed %#x", seed)
 		rng := rand.New(rand.NewPCG(seed, seed))
 		inject := injector(t, p.Routers[0].Interfaces[0])
 		p.AllowRateLimits() // some of the forged packets deserve an error

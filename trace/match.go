@@ -326,9 +326,17 @@ func (fl *flow) quiet(at time.Time) bool {
 // answersAgain reports whether a SYN+ACK with a sequence number that the target has used before answers the probe f.
 // Mostly it doesn't: it was sent again for want of an ACK, which takes a second at least (RFC 6298 2.1), or doubled on the
 // way. But a target that answers by SYN cookies has one number for equal SYNs, and so has one that our reset doesn't
-// reach, each time that it answers a repeated SYN. Both have never used another.
+// reach, each time that it answers a repeated SYN. Both have never used another. In rounds that are a second apart such an
+// answer is also that of a probe which it comes in time for, to the hop that the target has answered at before.
 func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
-	return fl.nopened == 1 && f.sent.After(known.last) && at.Sub(known.last) < leastRetransmit && at.Sub(f.sent) >= fl.best-repeatNoise
+	if fl.nopened != 1 || !f.sent.After(known.last) {
+		return false
+	}
+	age := at.Sub(f.sent)
+	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 && age <= fl.worst+fl.worst/4+tooSoon {
+		return true
+	}
+	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
 }
 
 // tooFast reports whether the target has never been nearly as fast as it would be if it had answered f.

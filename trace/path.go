@@ -95,6 +95,8 @@ type hop struct {
 	rtt      time.Duration
 	first    time.Time     // when it was asked first
 	last     time.Time     // when it was asked last
+	heard    time.Time     // in rounds: when the newest probe was sent that it answered
+	gone     int           // in rounds: how many probes sent since were lost
 	lone     time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
 	best     time.Duration // the shortest
 	vain     int           // how often in vain, since it last answered
@@ -942,6 +944,7 @@ func (p *Path) settle(now time.Time, r Result) {
 	case Lost:
 		h.vain++
 		h.silent = h.silent || now.Sub(a.sent) >= p.whole
+		p.missed(now, a)
 		if ttl == p.guess && !h.answered && h.asked >= p.wanted(ttl) {
 			p.guess = 0 // nothing is there; it may be farther
 		}
@@ -954,6 +957,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		p.refuse(r)
 		h.byTarget = h.byTarget || r.FromTarget() || r.Refused()
 		p.hear(now, r)
+		h.heard, h.gone = later(h.heard, r.Sent), 0
 		if r.FromTarget() {
 			p.mixed, p.target.heard = false, now
 			if ttl != p.guess {
@@ -1169,14 +1173,21 @@ func (p *Path) share(now time.Time, r Result) {
 		p.target.rtt = oldest
 		// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop
 		// in doubt is asked.
-		p.target.vague = oldest > slow && youngest < oldest/2
+		long := slow
+		if p.rounds.on() {
+			long = longRound
+		}
+		p.target.vague = oldest > long && youngest < oldest/2
 	}
 	p.leave(now)
 	if one == 0 || other {
 		return
 	}
+	if p.rounds.on() && !p.target.told { // one before may take longer than is thought
+		p.target.rtt = min(2*p.target.rtt, p.o.Wait)
+	}
 	p.confused = p.confused || youngest < oldest // it was asked again too soon
-	if delicate && oldest >= p.target.least-rttNoise {
+	if delicate && !p.rounds.on() && oldest >= p.target.least-rttNoise {
 		p.limit, p.guess = min(p.limit, one), one
 	}
 }

@@ -444,6 +444,9 @@ func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 		if took >= may.least && (took <= may.most || n.lossy && r.FromTarget()) {
 			return
 		}
+		if n.interval > 0 && n.scenario.NoHostRST && r.FromTarget() && took >= may.least-may.least/4 {
+			return // it comes again by itself after a second, as does the next probe
+		}
 		seen = append(seen, fmt.Sprintf("(%v, not %v to %v)", took, may.least, may.most))
 	}
 	t.Errorf("probe %d, TTL %d: %v from %v after %v (%v), but was at %v", r.N, r.Probe.TTL, r.Reply.Kind, from, r.RTT(), r.Evidence, strings.Join(seen, ", "))

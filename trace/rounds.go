@@ -72,6 +72,9 @@ const (
 	// muteShare: one in so much of the time is what the others wait for all hops that are mute.
 	muteShare = 4
 
+	// longRound is how long the target's first answer may have taken so that it is worth a probe to measure that.
+	longRound = 100 * time.Millisecond
+
 	// fadeTime is how long a round-trip time rules unhalved.
 	fadeTime = 30 * time.Second
 
@@ -80,6 +83,11 @@ const (
 
 	// suspectAfter is how often in a row a router doesn't answer before it may have gone.
 	suspectAfter = 3
+
+	// goneAfter is how often in a row the end doesn't answer before it is looked for beyond, and goneTime for how long: while a
+	// reset of ours is lost, Linux answers once in half a second.
+	goneAfter = 5
+	goneTime  = 3 * time.Second
 
 	// keptIDs is how many IP IDs are kept from coming again, so that what is kept doesn't grow for long.
 	keptIDs = 1 << 12
@@ -168,6 +176,7 @@ func (p *Path) unclaimed(r Result) {
 	if !r.FromTarget() || r.Fate.Outcome() {
 		return
 	}
+	p.hop(p.limit).gone = 0 // the end may well be where it was
 	copied := r.Recv.Sub(p.target.heard) <= echoTime || r.Reply.TCP.Flags.Has(packet.SYN) && r.Reply.TCP.Seq == p.target.iss
 	if r.Fate != Shared && copied {
 		return
@@ -215,6 +224,7 @@ func (p *Path) round(now, when time.Time) Move {
 			return Pass(blocker.key)
 		}
 		p.hop(best).lone = now
+		p.target.vague = p.target.vague && best != p.limit // once is enough
 	}
 	p.rounds.aside = aside
 	return p.ask(best, now)
@@ -329,9 +339,10 @@ func (p *Path) mute(ttl int) bool {
 	return p.single && h.asked > 0 && (!h.answered || h.vain >= suspectAfter)
 }
 
-// deep reports whether a hop is so far beyond the last that answered that a round doesn't go there.
+// deep reports whether a hop is so far beyond the last that answered that a round doesn't go there. Where the target is known
+// to be, somewhere, it is looked for.
 func (p *Path) deep(ttl int) bool {
-	return p.limit == p.o.MaxTTL && p.rounds.end.IsZero() && ttl > p.answered()+silentTail
+	return p.limit == p.o.MaxTTL && p.rounds.end.IsZero() && !p.target.answers && ttl > p.answered()+silentTail
 }
 
 // quiet reports whether a hop before the target has never answered, and may be the target for all that is known of it.
@@ -380,12 +391,30 @@ func (p *Path) lengthen(r Result) {
 	if !p.rounds.on() || ttl < p.limit || p.limit == p.o.MaxTTL || !r.Sent.After(p.rounds.end) {
 		return
 	}
-	p.rounds.lost = r.Recv
+	p.reopen(r.Recv, ttl)
+}
+
+// reopen forgets where the end is: beyond this hop.
+func (p *Path) reopen(now time.Time, ttl int) {
+	p.rounds.lost = now
 	p.limit, p.rounds.end, p.refusals = p.o.MaxTTL, time.Time{}, refusals{}
 	for beyond := ttl + 1; beyond <= p.limit; beyond++ {
 		h := p.hop(beyond)
 		h.asked = max(h.asked, p.hop(ttl).asked-1)
 		h.answered, h.silent, h.rtt = false, false, 0
+	}
+}
+
+// missed takes in that a probe was lost. Where the end no longer answers, the way may have become longer, and a silent router
+// may stand there: so a round goes beyond it again, as where no end was ever known.
+func (p *Path) missed(now time.Time, a *ask) {
+	h := p.hop(a.ttl)
+	if !p.rounds.on() || !a.sent.After(h.heard) {
+		return
+	}
+	if h.gone++; a.ttl == p.limit && !p.rounds.end.IsZero() && h.gone >= goneAfter && a.sent.Sub(h.heard) >= goneTime {
+		p.reopen(now, a.ttl)
+		p.target.answers = false
 	}
 }
 

@@ -206,6 +206,45 @@ func TestRoundsFollowTheRoute(t *testing.T) {
 	})
 }
 
+// TestRoundsSilentRouterAtTheEnd: the way becomes longer, and where the target was stands a router that never answers.
+func TestRoundsSilentRouterAtTheEnd(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, state := range []sim.State{sim.Open, sim.Closed} {
+			for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
+				p := chain(v6, 6, 10*time.Millisecond)
+				p.Target.State = state
+				longer := append(slices.Clone(p.Routers), chain(v6, 12, 10*time.Millisecond).Routers[6:8]...) // the target is hop 8
+				longer[5].Silent = 1
+				p.Changes = []sim.Change{{Time: 10 * time.Second, Routers: longer}}
+				w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(40*time.Second))
+				sent, received, _ := w.hop(8)
+				turn := max(interval, 200*time.Millisecond) // it is 160 ms away
+				if want := int(20 * time.Second / turn); w.tally.Last() != 8 || received < want || sent > received+3 {
+					t.Errorf("%v, every %v: the path ends at %d, hop 8: %d of %d answered", state, interval, w.tally.Last(), received, sent)
+				}
+			}
+		}
+	})
+}
+
+// TestRoundsTargetGoesAndComes: the target is silent for some time. It stays where it was, and is asked all the while.
+func TestRoundsTargetGoesAndComes(t *testing.T) {
+	t.Parallel()
+	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
+		p := chain(false, 6, 10*time.Millisecond)
+		down := slices.Clone(p.Routers)
+		down[4].Rules = []sim.Rule{{Action: sim.Drop, Hi: 65535}}
+		p.Changes = []sim.Change{{Time: 10 * time.Second, Routers: down}, {Time: 30 * time.Second, Routers: slices.Clone(p.Routers)}}
+		w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(60*time.Second))
+		sent, received, _ := w.hop(6)
+		turn := max(interval, 150*time.Millisecond) // it is 120 ms away
+		if w.tally.Last() != 6 || sent < int(50*time.Second/turn) || received < int(33*time.Second/turn) {
+			t.Errorf("every %v: the path ends at %d; of %d probes %d were answered", interval, w.tally.Last(), sent, received)
+		}
+	}
+}
+
 // TestRoundsRouteBecomesFaster: the target's answers are believed though they come sooner than ever before.
 func TestRoundsRouteBecomesFaster(t *testing.T) {
 	t.Parallel()
@@ -358,6 +397,15 @@ func (n *network) fits() bool {
 	far := n.round(min(end, len(n.path0().Routers)+1))
 	turn := max(n.interval, far.most+far.most/16+(far.most-far.least)+10*time.Millisecond)
 	found := 6*far.most + 100*time.Millisecond
+	silent := 0
+	for i := range min(end-1, len(n.path0().Routers)) {
+		if n.path0().Routers[i].Silent == 1 || !n.sees(i) {
+			silent++
+		}
+	}
+	if silent > 8 { // seconds pass until anything reaches the target, and then which one it was can't be told for as long
+		return false
+	}
 	return !n.run.Loose && found+time.Duration(n.path.Queries)*turn < time.Duration(n.path.Queries)*n.interval+n.path.RunWait()
 }
 

@@ -175,7 +175,7 @@ func (t *Tally) place(r Result) {
 		if r.Refused() {
 			ttl = refused
 		}
-		if t.end == 0 || ttl <= t.end {
+		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
 			t.end = ttl
 		}
 		t.told = later(t.told, r.Sent)
@@ -188,6 +188,20 @@ func (t *Tally) place(r Result) {
 	if t.end == 0 || ttl <= t.end {
 		t.answered = max(t.answered, ttl)
 	}
+}
+
+// gone reports whether the hop has not answered for some time before an instant.
+func (h *HopTally) gone(at time.Time) bool {
+	lost := 0
+	for i := 0; i < h.Samples() && lost < goneAfter; i++ {
+		switch s := h.Sample(i); {
+		case s.Fate == Answered:
+			return false
+		case s.Fate == Lost && s.Sent.Before(at):
+			lost++
+		}
+	}
+	return lost == goneAfter
 }
 
 // remember puts a sample where it belongs in the order of sending: that a probe is lost is known later than that the next
