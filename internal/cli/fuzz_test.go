@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -34,6 +35,32 @@ func FuzzArguments(f *testing.F) {
 		}
 		if c.path.Parallel < 0 || c.path.TOS < 0 || c.path.TOS > 255 || c.path.Length < 0 || c.path.Length > 65535 || c.port < 0 || c.port > 65535 {
 			t.Errorf("out of range: %+v", c)
+		}
+	})
+}
+
+// Whatever stands for the host is taken apart, or refused in words that name it. No address loses a part.
+func FuzzHost(f *testing.F) {
+	for _, s := range []string{
+		"host", "host:443", " host:443 ", "2001:db8::1", "[2001:db8::1]:443", "[::1", "fe80::1%eth0", "https://me:secret@host:8443/a?b#c",
+		"http://[::1%25lo]/", "://", ":", "::", "[]:", "b\u00fccher.example:80", "http://\xff", "a:b:c", "host:443/path",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		host, port, err := splitHost(s)
+		if err != nil {
+			if host != "" || port != "" || !strings.HasPrefix(err.Error(), "Bad destination address: ") {
+				t.Errorf("%q: %q, %q, %v", s, host, port, err)
+			}
+			return
+		}
+		trimmed := strings.TrimSpace(s)
+		if a, err := netip.ParseAddr(trimmed); err == nil && !strings.Contains(s, "://") && (host != trimmed || port != "") {
+			t.Errorf("%v: host %q, port %q", a, host, port)
+		}
+		if !strings.ContainsAny(s, ":[") && (host != trimmed || port != "") {
+			t.Errorf("%q: host %q, port %q", s, host, port)
 		}
 	})
 }
