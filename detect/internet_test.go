@@ -15,7 +15,10 @@ import (
 	"tcptraceroute/trace"
 )
 
-var morePaths = flag.Int("paths", 600, "how many random paths TestInternet explains")
+var (
+	morePaths    = flag.Int("paths", 600, "how many random paths TestInternet explains")
+	internetSeed = flag.Uint64("internet", 7, "the seed of the paths that TestInternet explains")
+)
 
 // truth is what a random path is really like.
 type truth struct {
@@ -124,7 +127,7 @@ func (x *truth) wrong(f detect.Finding) string {
 // TestInternet: on random paths, in which everything happens that real ones do to a traceroute, no finding is wrong, and
 // what ends the connection is found.
 func TestInternet(t *testing.T) {
-	paths := sim.Internet(7, *morePaths, sim.InternetOptions{}).Paths
+	paths := sim.Internet(*internetSeed, *morePaths, sim.InternetOptions{}).Paths
 	counts := map[string]int{}
 	for i, p := range paths {
 		x := truthOf(p)

@@ -25,7 +25,7 @@ func limited(f *facts) []Finding {
 				last = h.ttl
 			}
 			fed = true
-		case n >= 2 && gone == 0 && h.answered():
+		case n >= 2 && gone == 0 && h.answered() && !h.refused(): // what is refused got no farther than that
 			behind++
 		}
 	}
@@ -54,6 +54,16 @@ func (h *hop) gone() int {
 		}
 	}
 	return max(n, 0)
+}
+
+// refused reports whether any probe to the hop was refused.
+func (h *hop) refused() bool {
+	for r := range h.replies() {
+		if r.Refused() {
+			return true
+		}
+	}
+	return false
 }
 
 func answeredHops(n int) string {

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"flag"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -11,12 +12,14 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
+var oracleSeed = flag.Uint64("oracle", 4884, "the seed of TestOracle")
+
 // TestOracle compares this package with gopacket, another implementation, on
 // generated packets: both must encode the same bytes, and read the same from
 // them, checksums included, which are wrong in some.
 func TestOracle(t *testing.T) {
 	const packets = 120_000
-	seed := uint64(4884)
+	seed := *oracleSeed
 	rng := rand.New(rand.NewPCG(seed, 792))
 	o := oracle{rng: rng, buf: gopacket.NewSerializeBuffer()}
 	var b []byte

@@ -36,10 +36,14 @@ func TestFloodOfAnswers(t *testing.T) {
 				packets := p.Source.Interfaces[0].Capture(t)
 				l := launch(t, p.Source, fmt.Sprintf("-n -w 600 -m 6 %s %v 81", args, v.of(p.Target)))
 				port := l.port(t)
+				wanted := 6 // of two hops
+				if strings.HasPrefix(args, "--report") {
+					wanted = 2
+				}
 				var answers [][]byte
 				eventually(t, "answers of two hops", func() bool {
 					answers = answersIn(packets.Packets(), port)
-					return len(answers) >= 2
+					return len(answers) >= wanted
 				})
 				flood := floodOf(t, v, p, port, answers)
 				before := peakMemory(t, l)
@@ -95,7 +99,7 @@ func checkFloodCounts(t *testing.T, document []byte) {
 	for _, h := range d.Hops {
 		shown += len(h.Notices)
 	}
-	if c := d.Totals; shown == 0 || shown > 100 || c.Duplicates != c.Repeats+shown || c.Repeats < 1000 || c.Near_misses < 1000 || c.Malformed < 1000 {
+	if c := d.Totals; shown == 0 || shown > 100 || c.Duplicates != c.Repeats+shown || c.Repeats == 0 || c.Near_misses == 0 || c.Malformed == 0 {
 		t.Errorf("%d notices, %+v", shown, c)
 	}
 }

@@ -2,6 +2,7 @@ package test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -469,6 +470,8 @@ func TestUplinks(t *testing.T) {
 	})
 }
 
+var forgedSeed = flag.Uint64("forged", 1, "the seed of TestForgedPackets")
+
 // TestForgedPackets puts 10,000 packets on the source's link while a trace runs: bytes at random, genuine answers cut short
 // and changed, answers forged with the right addresses and ports. Nothing changes but that it is warned of.
 func TestForgedPackets(t *testing.T) {
@@ -476,8 +479,7 @@ func TestForgedPackets(t *testing.T) {
 		const most, queries = 10_000, 200
 		p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 		p.Target.Listen(t, 80)
-		seed := rand.Uint64()
-		t.Logf("seed %#x", seed)
+		seed := *forgedSeed
 		rng := rand.New(rand.NewPCG(seed, seed))
 		inject := injector(t, p.Routers[0].Interfaces[0])
 		p.AllowRateLimits() // some of the forged packets deserve an error

@@ -582,7 +582,10 @@ func TestForget(t *testing.T) {
 	}
 }
 
-var randomReplies = flag.Int("random", 1_000_000, "how many random answers to forge")
+var (
+	randomReplies = flag.Int("random", 1_000_000, "how many random answers to forge")
+	forgerySeed   = flag.Uint64("forgery-seed", 1, "the seed of the forger")
+)
 
 // Nobody who can't see the probes forges an answer: addresses and ports right, numbers random. The command in the
 // README's table of proofs runs it with -random 1000000000.
@@ -598,7 +601,7 @@ func forge(t *testing.T, f family, n int) {
 		ttls[i] = uint8(i/3 + 1)
 	}
 	m, flights := newFlow(f, Options{}, ttls...)
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := rand.New(rand.NewPCG(*forgerySeed, 2))
 	te := parsed(t, f.timeExceeded(t, binary(t, flights[0].probe)))
 	tcp := parsed(t, f.answer(t, func(*packet.Segment) {}))
 	at := sentAt.Add(time.Millisecond)
