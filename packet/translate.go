@@ -40,6 +40,22 @@ func (t *Translation) Undo(b []byte) bool {
 	return ip.Dst == t.Left.Src.Addr() && t.undoError(&e, &ip)
 }
 
+// FromReceiver gives an ICMP error its receiver as its sender: the host has sent
+// it to itself, and its NAT has put somebody else there. It reports whether b is
+// an ICMP error.
+func FromReceiver(b []byte) bool {
+	var ip IP
+	if ip.parse(b) != nil || ip.FragmentOffset != 0 || len(b) < ip.HeaderLength+8 || ip.Protocol != icmpProtocol(ip.Version == 4) {
+		return false
+	}
+	e := editor{b: b, v4: ip.Version == 4, body: ip.HeaderLength}
+	if b[e.body] == echoReply(e.v4) || b[e.body] == echoRequest(e.v4) {
+		return false
+	}
+	e.setAddress(sender, ip.Dst, e.pseudo(e.body+2)...)
+	return true
+}
+
 func (t *Translation) version() uint8 {
 	if t.Left.Src.Addr().Is4() {
 		return 4

@@ -128,6 +128,30 @@ func TestUndoQuoteOfAnotherNAT(t *testing.T) {
 	}
 }
 
+// What the host says itself bears its own address, whatever its NAT has put there.
+func TestFromReceiver(t *testing.T) {
+	for _, tr := range translations {
+		made, _ := probeBetween(t, &tr)
+		kind := uint8(ICMPv4Unreachable)
+		if tr.version() == 6 {
+			kind = ICMPv6Unreachable
+		}
+		from := func(a netip.Addr) []byte {
+			return must(AppendICMP(nil, &ICMPError{Src: a, Dst: tr.Made.Src.Addr(), TTL: 64, Type: kind, Code: 1, Quote: made}))
+		}
+		got, want := from(tr.Made.Dst.Addr()), from(tr.Made.Src.Addr())
+		if !FromReceiver(got) || !bytes.Equal(got, want) {
+			t.Errorf("% x\nwant % x", got, want)
+		}
+		if tr.Protocol == ProtoTCP {
+			segment := must(AppendTCP(nil, &Segment{Src: tr.Made.Dst, Dst: tr.Made.Src, Flags: RST}))
+			if FromReceiver(segment) {
+				t.Error("a segment")
+			}
+		}
+	}
+}
+
 func FuzzUndo(f *testing.F) {
 	for i := range translations {
 		b, _ := (&Probe{Protocol: translations[i].Protocol, Src: translations[i].Left.Dst, Dst: translations[i].Left.Src, Flags: SYN}).AppendBinary(nil)

@@ -128,6 +128,18 @@ var ownWays = []ownWay{
 		},
 	},
 	{
+		name: "all leave with one TTL", by: "lo", device: "eth0", says: `with TTL 64, not with TTL \d+`,
+		prepare: func(t *testing.T, f *fork, v family) {
+			f.source.NFT(t, "chain postrouting { type filter hook postrouting priority mangle; ip ttl set 64; ip6 hoplimit set 64; }\n")
+		},
+	},
+	{
+		name: "a TOS is set", by: "a", says: `with TOS 0xb8, not with TOS 0x0`,
+		prepare: func(t *testing.T, f *fork, v family) {
+			f.source.NFT(t, "chain postrouting { type filter hook postrouting priority mangle; ip dscp set 46; ip6 dscp set 46; }\n")
+		},
+	},
+	{
 		name: "marked, and no more", by: "a", says: `with mark 0x9, not with mark 0x0`,
 		prepare: func(t *testing.T, f *fork, v family) {
 			f.source.NFT(t, "chain output { type filter hook output priority mangle; meta mark set 9; }\n")
@@ -345,6 +357,60 @@ func (w *ownWay) try(t *testing.T, path string, v family) {
 	if rows := seen(user.stdout); fmt.Sprint(rows) != fmt.Sprint(want) || user.code != 0 {
 		t.Errorf("an ordinary user: %v\nwant %v", user, want)
 	}
+}
+
+// TestOwnNATOptions traces in other ways through a source that is masqueraded with ports at random, and a service's address.
+func TestOwnNATOptions(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+		served(t, p.Target, 8080)
+		service := netip.MustParseAddr(pick(v, "10.96.0.10", "2001:db8:96::10"))
+		p.Source.AddAddr(t, netip.MustParseAddr(own(v)))
+		p.Source.NFT(t, natChain("output", "-100", fmt.Sprintf("%s daddr %v tcp dport 443 dnat %[1]s to %[3]v", pick(v, "ip", "ip6"), service,
+			netip.AddrPortFrom(v.of(p.Target), 8080)))+natChain("postrouting", "srcnat", "meta l4proto tcp masquerade to :20000-29999 fully-random; masquerade"))
+		p.Routers[1].IP(t, "link set eth1 mtu 1413")
+		p.Routers[2].IP(t, "link set eth0 mtu 1413")
+		const said = "This host changes the probes: "
+		for _, tt := range []struct{ args, stdout string }{
+			{"-q 3 --in-session", "[open]"},
+			{"-q 3 --track-port", "[open]"},
+			{"-q 3 --syn linux --parallel 1", "[open]"},
+			{"-q 3 -A", "[closed]"},
+			{"-q 3 --explain", "[open]"},
+			{"-q 1 --mtu", "[open]"},
+		} {
+			t.Run(tt.args, func(t *testing.T) {
+				got := launch(t, p.Source, fmt.Sprintf("-n -w 2 -s %s %s %v 443", own(v), tt.args, service)).outcome()
+				queries := 3
+				rest := ""
+				if tt.args == "-q 1 --mtu" {
+					queries, rest = 1, fmt.Sprintf("Path MTU 1413 bytes: hop 2 (%v) says that larger packets don't fit\n", v.of(p.Hop(2)))
+				}
+				want := routers(p, v, 3, queries) + hop(4, service.String()+" "+tt.stdout, queries, "") + rest
+				out := masked(got.stdout)
+				if tt.args == "-q 3 --explain" {
+					out, _, _ = strings.Cut(out, "\n\n")
+					out += "\n"
+				}
+				if out != want || got.code != 0 || strings.Count(got.stderr, said) != 1 {
+					t.Errorf("%v\nwant stdout:\n%s", got, lines(want))
+				}
+			})
+		}
+		t.Run("rounds", func(t *testing.T) {
+			got := launch(t, p.Source, fmt.Sprintf("-n -s %s --report -c 3 --interval 0.1 %v 443", own(v), service)).outcome()
+			if n := strings.Count(got.stdout, " 0.0%     3 "); n != 4 || got.code != 0 || strings.Count(got.stderr, said) != 1 {
+				t.Errorf("%v\nwant 4 rows without loss", got)
+			}
+		})
+		t.Run("nobody on the link", func(t *testing.T) {
+			nobody := pick(v, "198.18.1.77", "2001:db8:1::77")
+			got := launch(t, p.Source, fmt.Sprintf("-n -q 1 -m 1 -w 4 -s %s %s", own(v), nobody)).outcome()
+			if got.stdout != " 1  <EHOSTUNREACH>\n" || !strings.Contains(got.stderr, "next hop "+nobody+" on eth0 does not answer") {
+				t.Error(got) // and not the answer of a hop, under whatever address our own kernel speaks
+			}
+		})
+	})
 }
 
 // beside runs the peers: none of them has more rows right.

@@ -469,6 +469,9 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 		if !in.behind {
 			c.flows.undo(b)
 		}
+		if in.loopback {
+			c.flows.own(b, in.index)
+		}
 		c.mu.Lock()
 		at := c.clock.received(c.clock.look(), in.stamp)
 		c.mu.Unlock()

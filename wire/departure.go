@@ -9,12 +9,14 @@ import (
 )
 
 // Departure is how probes of a flow left this host, where that is not as it was meant: the host translates addresses or ports,
-// or marks its own packets and routes them by the mark. It was read off the copy of a packet that the kernel gives to packet
+// or marks its own packets and routes them by the mark, or sets their TTL. It was read off the copy of a packet that the kernel gives to packet
 // sockets.
 type Departure struct {
 	Meant, Left               packet.Ends
 	MeantInterface, Interface string // MeantInterface is "" where it isn't known
 	MeantMark, Mark           uint32
+	MeantTTL, TTL             uint8
+	MeantTOS, TOS             uint8
 }
 
 // String says in a sentence what differs.
@@ -40,6 +42,12 @@ func (d Departure) String() string {
 	}
 	if d.Mark != d.MeantMark {
 		differs("with mark %#x", d.Mark, d.MeantMark)
+	}
+	if d.TTL != d.MeantTTL {
+		differs("with TTL %d", d.TTL, d.MeantTTL)
+	}
+	if d.TOS != d.MeantTOS {
+		differs("with TOS %#x", d.TOS, d.MeantTOS)
 	}
 	return fmt.Sprintf("they left %s, not %s", strings.Join(left, " "), strings.Join(meant, " "))
 }

@@ -37,7 +37,8 @@ type heard struct {
 	unfinished bool  // see parseReceived
 	behind     bool  // the host's firewall and address translation
 	outgoing   bool  // a copy of a packet that leaves
-	index      int   // of the interface; only of a copy
+	loopback   bool  // it came in, or leaves, by a loopback interface
+	index      int   // of the interface, where loopback and outgoing are known too: on a packet socket
 	mark       uint32
 }
 
@@ -167,11 +168,13 @@ func (e *ear) read(buf, oob []byte) (h heard, err error) {
 	}
 	h = parseReceived(oob[:oobn])
 	h.n = n
-	switch {
-	case e.kind == raw4Ear:
+	switch e.kind {
+	case raw4Ear:
 		h.behind, h.unfinished = true, unfinishedTCP(buf[:n])
-	case name[sllPacketType] == unix.PACKET_OUTGOING:
-		h.outgoing, h.index = true, int(binary.NativeEndian.Uint32(name[sllIndex:]))
+	default:
+		h.outgoing = name[sllPacketType] == unix.PACKET_OUTGOING
+		h.index = int(binary.NativeEndian.Uint32(name[sllIndex:]))
+		h.loopback = binary.NativeEndian.Uint16(name[sllHardware:]) == unix.ARPHRD_LOOPBACK
 	}
 	return h, nil
 }
@@ -180,6 +183,7 @@ func (e *ear) read(buf, oob []byte) (h heard, err error) {
 const (
 	sizeofName    = 28
 	sllIndex      = 4
+	sllHardware   = 8
 	sllPacketType = 10
 	sin6Address   = 8
 )

@@ -49,6 +49,15 @@ type leaving struct {
 	indexes  []int  // of interfaces; none: not known
 	mark     uint32
 	seqs     []uint32
+	first    []word // of the first probe of each flow, which is let through in any case, for what a filter doesn't look at
+}
+
+// word is a number in a packet, of 2 or 4 bytes.
+type word struct {
+	value  uint32
+	off    uint32
+	size   int
+	behind bool // off is from the TCP or ICMP header on, and not from the IP header
 }
 
 // Scratch memory of the filter, for what is compared after the port.
@@ -269,6 +278,14 @@ func (p *program) leaving(w *wanted) {
 
 // meant keeps a probe that leaves in another way than it should. X is where its TCP or ICMP header begins.
 func (p *program) meant(l *leaving) {
+	for _, w := range l.first {
+		if w.behind {
+			p.add(bpf.LoadIndirect{Off: w.off, Size: w.size})
+		} else {
+			p.add(bpf.LoadAbsolute{Off: w.off, Size: w.size})
+		}
+		p.when(w.value, keep)
+	}
 	at := uint32(8)
 	if l.src.Is4() {
 		at = 12

@@ -38,13 +38,20 @@ type flows struct {
 	opening    bool // a connection is being opened, or is translated: its segments are heard behind the translation
 	ports      []uint16
 	followed   []followed
+	firsts     []word       // of followed, one each
 	remembered []remembered // a ring
 	next       int          // in remembered
 	mark       uint32       // of all probes
 	below      []int        // interfaces that what is meant for another one goes through
 
-	translations []packet.Translation // newest last
+	translations []translated // newest last
 	departures   []Departure
+}
+
+// translated is a translation, and whether it leads to this host itself.
+type translated struct {
+	packet.Translation
+	home bool
 }
 
 // followed is a flow that the filter knows.
@@ -60,9 +67,9 @@ type followed struct {
 // remembered is a probe that was sent.
 type remembered struct {
 	followed
-	tag   uint32
-	ttl   uint8
-	iface string
+	tag      uint32
+	ttl, tos uint8
+	iface    string
 }
 
 // follow remembers a probe that is about to be sent.
@@ -74,7 +81,7 @@ func (f *flows) follow(p *packet.Probe, index int, iface string) {
 	flow := followed{p.Protocol, src, dst, index, p.Seq, p.Ack, p.NextSeq(), p.Flags}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := remembered{flow, p.Key().Tag, p.TTL, iface}
+	r := remembered{flow, p.Key().Tag, p.TTL, p.TOS, iface}
 	if len(f.remembered) < maxRemembered {
 		f.remembered = append(f.remembered, r)
 	} else {
@@ -89,18 +96,40 @@ func (f *flows) follow(p *packet.Probe, index int, iface string) {
 		if len(f.translations) == 0 {
 			return // nothing is translated here
 		}
-		f.followed = slices.Delete(f.followed, 0, 1)
+		f.followed, f.firsts = slices.Delete(f.followed, 0, 1), slices.Delete(f.firsts, 0, 1)
 	}
-	f.followed, f.changed = append(f.followed, flow), true
+	f.followed, f.firsts, f.changed = append(f.followed, flow), append(f.firsts, tagWord(p)), true
+}
+
+// tagWord is where a probe's tag stands (Probe.Key).
+func tagWord(p *packet.Probe) word {
+	tag := p.Key().Tag
+	switch {
+	case p.Src.Addr().Is4():
+		return word{uint32(p.ID), 4, 2, false}
+	case p.Protocol == packet.ProtoEcho:
+		return word{tag, 6, 2, true}
+	}
+	at := uint32(20) // where options begin
+	for o := range p.Options.All() {
+		if o.Kind == packet.OptionTimestamps && len(o.Data) == 8 {
+			return word{tag, at + 2, 4, true}
+		}
+		at++
+		if o.Kind > packet.OptionNOP {
+			at += 1 + uint32(len(o.Data))
+		}
+	}
+	return word{tag, 14, 2, true}
 }
 
 // copied is a copy of a packet that left.
 type copied struct {
 	followed
-	tag   uint32
-	ttl   uint8
-	mark  uint32
-	index int
+	tag      uint32
+	ttl, tos uint8
+	mark     uint32
+	index    int
 }
 
 // read reads a copy. ok is false where it is none of a probe.
@@ -109,7 +138,7 @@ func (c *copied) read(b []byte) (ok bool) {
 	if packet.Parse(b, &r) != nil || r.IP.FragmentOffset != 0 {
 		return false
 	}
-	c.ttl = r.IP.TTL
+	c.ttl, c.tos = r.IP.TTL, r.IP.TOS
 	if r.Kind == packet.KindTCP {
 		c.protocol, c.seq, c.flags = packet.ProtoTCP, r.TCP.Seq, r.TCP.Flags
 		c.src, c.dst = netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort)
@@ -152,7 +181,8 @@ func (f *flows) probe(c *copied) *remembered {
 
 // left takes note of a copy that is not as it was meant. name is the name of an interface, and under reports whether what leaves
 // by the first interface goes through the second one in turn.
-func (f *flows) left(b []byte, index int, mark uint32, name func(int) string, under func(over, below int) bool) {
+func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, below int) bool) {
+	index, mark := h.index, h.mark
 	c := copied{mark: mark, index: index}
 	if !c.read(b) {
 		return
@@ -169,15 +199,17 @@ func (f *flows) left(b []byte, index int, mark uint32, name func(int) string, un
 	}
 	meant, left := packet.Ends{Src: p.src, Dst: p.dst}, packet.Ends{Src: c.src, Dst: c.dst}
 	if meant != left {
-		f.translate(packet.Translation{Protocol: c.protocol, Made: meant, Left: left})
+		f.translate(translated{packet.Translation{Protocol: c.protocol, Made: meant, Left: left}, h.loopback})
 	}
-	if meant == left && through && mark == f.mark || len(f.departures) == maxDepartures {
+	same := meant == left && through && mark == f.mark && c.ttl == p.ttl && c.tos == p.tos
+	if same || len(f.departures) == maxDepartures {
 		return
 	}
 	if slices.ContainsFunc(f.departures, func(d Departure) bool { return d.Meant == meant }) {
 		return
 	}
-	d := Departure{Meant: meant, Left: left, MeantInterface: p.iface, Interface: p.iface, MeantMark: f.mark, Mark: mark}
+	d := Departure{Meant: meant, Left: left, MeantInterface: p.iface, Interface: p.iface, MeantMark: f.mark, Mark: mark,
+		MeantTTL: p.ttl, TTL: c.ttl, MeantTOS: p.tos, TOS: c.tos}
 	if !through {
 		d.Interface = name(index)
 	}
@@ -185,7 +217,7 @@ func (f *flows) left(b []byte, index int, mark uint32, name func(int) string, un
 }
 
 // translate remembers a translation.
-func (f *flows) translate(t packet.Translation) {
+func (f *flows) translate(t translated) {
 	if slices.Contains(f.translations, t) {
 		return
 	}
@@ -200,12 +232,27 @@ func (f *flows) undo(b []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range slices.Backward(f.translations) {
-		if f.opening && t.Protocol == packet.ProtoTCP && isTCP(b) {
-			continue
+		if (!f.opening || t.Protocol != packet.ProtoTCP || !isTCP(b)) && t.Undo(b) {
+			break
 		}
-		if t.Undo(b) {
-			return
-		}
+	}
+}
+
+// own makes an ICMP error that came in by the loopback interface what it is: our own kernel says why it could not deliver a probe
+// that should leave by another one. With NAT it may bear any address.
+func (f *flows) own(b []byte, index int) {
+	var r packet.Reply
+	if packet.Parse(b, &r) != nil || r.Kind != packet.KindUnreachable {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	home := func(t translated) bool { return t.home && t.Made.Src.Addr() == r.IP.Dst }
+	about := func(p remembered) bool {
+		return p.protocol == packet.ProtoTCP && p.seq == r.Quote.TCP.Seq && p.src.Addr() == r.IP.Dst && p.index != 0 && p.index != index
+	}
+	if slices.ContainsFunc(f.remembered, about) && !slices.ContainsFunc(f.translations, home) {
+		packet.FromReceiver(b)
 	}
 }
 
@@ -233,7 +280,7 @@ func (f *flows) elsewhere(p *packet.Probe) bool {
 
 // departed takes note of a copy of a packet that left.
 func (c *Conn) departed(b []byte, h heard) {
-	c.flows.left(b, h.index, h.mark, func(index int) string {
+	c.flows.left(b, h, func(index int) string {
 		name, _, err := c.route.link(index)
 		if err != nil {
 			return "another interface"
@@ -291,6 +338,7 @@ func (f *flows) wanted() *wanted {
 	}
 	for i := range f.followed {
 		flow := &f.followed[i]
+		first := f.firsts[i]
 		if flow.protocol == packet.ProtoEcho {
 			add(&w.echoed, flow.seq)
 		} else {
@@ -302,13 +350,13 @@ func (f *flows) wanted() *wanted {
 				add(&w.acknowledged, flow.seq+1) // of a SYN without its payload
 			}
 		}
-		w.leave(flow, f)
+		w.leave(flow, first, f)
 	}
 	return w
 }
 
 // leave adds how the probes of a flow should leave.
-func (w *wanted) leave(flow *followed, f *flows) {
+func (w *wanted) leave(flow *followed, first word, f *flows) {
 	l := leaving{
 		echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), dst: flow.dst.Addr(), port: flow.dst.Port(), mark: f.mark,
 	}
@@ -319,10 +367,11 @@ func (w *wanted) leave(flow *followed, f *flows) {
 			if !slices.Contains(o.seqs, flow.seq) {
 				o.seqs = append(o.seqs, flow.seq)
 			}
+			o.first = append(o.first, first)
 			return
 		}
 	}
-	if l.seqs = []uint32{flow.seq}; index != 0 {
+	if l.seqs, l.first = []uint32{flow.seq}, []word{first}; index != 0 {
 		l.indexes = append([]int{index}, f.below...)
 	}
 	w.leaving = append(w.leaving, l)
