@@ -13,7 +13,7 @@ import (
 type InternetOptions struct {
 	Family Family
 	// Calm leaves out what a chance, a clock or the packets before decide: loss,
-	// jitter, late and slow answers, rate limits, per-packet balancing. Then each
+	// jitter, late and slow answers, limits, defences, per-packet balancing. Then each
 	// packet has one right answer.
 	Calm bool
 }
@@ -85,6 +85,8 @@ const (
 	shareFirewall         = 0.12        // of paths: one firewall, in the last third; each of firewallKinds as often
 	shareClosed           = 0.15        // of targets: InternetPort closed
 	shareFiltered         = 0.1         // of targets: InternetPort filtered
+	shareSYNLimit         = 0.03        // of paths: one router in the first half limits the SYNs that it forwards, by one of synLimits
+	shareDefended         = 0.04        // of targets: one of defences
 	diamondWidestExponent = 3           // a diamond is 2, 4 or 8 wide, narrow ones as often as wide ones,
 	diamondLongest        = 3           // and one to three routers long
 	mplsLabelLeast        = 16          // RFC 3032 2.1: those below are reserved
@@ -97,6 +99,18 @@ const (
 var rateLimits = []Rate{
 	{time.Second, 6}, {100 * time.Millisecond, 6}, {500 * time.Millisecond, 1}, {100 * time.Millisecond, 1},
 	{20 * time.Millisecond, 10}, {10 * time.Millisecond, 50},
+}
+
+// synLimits are those of the routers that limit SYNs, each as often.
+var synLimits = []Rate{
+	{200 * time.Millisecond, 1}, {200 * time.Millisecond, 5}, {100 * time.Millisecond, 5}, {100 * time.Millisecond, 10},
+	{50 * time.Millisecond, 5}, {20 * time.Millisecond, 10},
+}
+
+// defences are those of the targets that have one, each as often.
+var defences = []Defence{
+	{DropFirst: true}, {DropFirst: true, BySource: true}, {DropFirst: true, Pause: 1500 * time.Millisecond},
+	{Cookies: true}, {Changing: true}, {BadACK: true, BySource: true},
 }
 
 // natKinds: where on a path, as a share of it, and what.
@@ -157,7 +171,9 @@ func portUnreachable(v4 bool) uint8 {
 //   - NAT of sources and destinations, with and without ports, right in the
 //     quotes or not, and with new IP IDs;
 //   - firewalls that drop, reject or reset, by port or by state;
-//   - targets whose port is open, closed or filtered; IPv4 and IPv6 (30 %).
+//   - targets whose port is open, closed or filtered; IPv4 and IPv6 (30 %);
+//   - routers that forward only so many SYNs (on 3 % of the paths), and targets
+//     that drop the first SYN, answer by cookies, or ask for a reset (4 %).
 //
 // Equal arguments give equal scenarios, and the first paths are the same whatever
 // n is. Each path has routers and a target of its own: target i is
@@ -234,6 +250,7 @@ func (p *internetPath) make(o InternetOptions) Path {
 	p.target(part())
 	p.balance(part())
 	p.tunnel(part())
+	p.defend(part())
 	if o.Calm {
 		p.calm()
 	}
@@ -409,15 +426,28 @@ func (p *internetPath) hide(c *chance, at, n int) {
 	p.Routers = slices.Insert(p.Routers, at, inside...)
 }
 
+// defend draws what keeps floods of SYNs from the target: a limit on the way, or the target's own.
+func (p *internetPath) defend(c chance) {
+	limit, defence := synLimits[c.number(0, len(synLimits)-1)], defences[c.number(0, len(defences)-1)]
+	at := p.at(&c, 0, 0.5)
+	if c.hit(shareSYNLimit) {
+		p.Routers[at].SYNs = limit
+	}
+	if c.hit(shareDefended) {
+		p.Target.Defence = defence
+	}
+}
+
 // calm takes out what InternetOptions.Calm says.
 func (p *internetPath) calm() {
 	for i := range p.Routers {
 		r := &p.Routers[i]
 		r.Link, r.Back = Link{Delay: r.Link.Delay}, Link{}
 		r.Slow, r.Late, r.Rate, r.SourceRate = 0, Held{}, Rate{}, Rate{}
+		r.Limits = Limits{}
 		if r.PerPacket {
 			r.PerPacket, r.Addrs = false, r.Addrs[:1]
 		}
 	}
-	p.Target.Link, p.Target.Back = Link{Delay: p.Target.Link.Delay}, Link{}
+	p.Target.Link, p.Target.Back, p.Target.Defence = Link{Delay: p.Target.Link.Delay}, Link{}, Defence{}
 }

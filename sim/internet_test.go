@@ -55,9 +55,10 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 		}
 		fresh(p.Target.Addr, InternetTargets4, InternetTargets6)
 		rtt, hops := p.Target.Delay, 1
-		var tunnel, hidden, perFlow, perPacket, nat, firewall bool
+		var tunnel, hidden, perFlow, perPacket, nat, firewall, synLimit bool
 		for _, r := range p.Routers {
 			rtt += r.Delay
+			synLimit = synLimit || r.SYNs != Rate{}
 			if r.Hidden {
 				hidden = true
 				continue
@@ -96,6 +97,8 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 		if st, ok := p.Target.Ports[InternetPort]; ok {
 			state = st
 		}
+		note("SYN limit", synLimit)
+		note("defended", p.Target.Defence != Defence{})
 		note("closed", state == Closed)
 		note("filtered", state == Filtered)
 		note("per flow", perFlow) // less than drawn: some don't fit
@@ -110,6 +113,7 @@ func TestInternetIsWhatItsConstantsSay(t *testing.T) {
 		{"limited", routers, shareLimited}, {"minimum", routers4, shareMinimum}, {"Linux", routers, shareLinux},
 		{"hidden", n, shareTunnel * tunnelHidden}, {"labels", n, shareTunnel * (1 - tunnelHidden) * tunnelLabels},
 		{"NAT", n, shareNAT}, {"firewall", n, shareFirewall}, {"closed", n, shareClosed}, {"filtered", n, shareFiltered},
+		{"SYN limit", n, shareSYNLimit}, {"defended", n, shareDefended},
 	} {
 		got, sigma := float64(count[c.what])/float64(c.of), math.Sqrt(c.share*(1-c.share)/float64(c.of))
 		if math.Abs(got-c.share) > 4*sigma {

@@ -80,6 +80,7 @@ type Move struct {
 	until   time.Time
 	alone   bool // see SendAlone
 	vouched bool // see SendVouched
+	slowly  bool // see SendSlowly
 	aside   bool // see SendAside
 }
 
@@ -118,6 +119,10 @@ func SendAside(p packet.Probe) Move { return Move{do: doSend, probe: p, aside: t
 
 // WaitUntil asks to be asked again at t, or when something is learned.
 func WaitUntil(t time.Time) Move { return Move{do: doWait, until: t} }
+
+// SendSlowly is Send of a probe that leaves long after all others of the flow: an answer that comes as soon as those of the target
+// always do is this one's, and not that of a probe which was given up before.
+func SendSlowly(p packet.Probe) Move { return Move{do: doSend, probe: p, slowly: true} }
 
 // GiveUp ends the wait for a probe: it is lost, and an answer that still comes is late.
 func GiveUp(k packet.Key) Move { return Move{do: doGiveUp, key: k} }

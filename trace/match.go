@@ -82,6 +82,7 @@ type flight struct {
 	fate     Fate
 	passed   bool
 	vouched  bool      // see SendVouched
+	slowly   bool      // see SendSlowly
 	aside    bool      // see SendAside
 	until    time.Time // it waits so long, see Extend; zero: as long as others
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
@@ -442,6 +443,9 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
 // youngest one as the answer before. Answers to older probes would keep the distances of those.
 func (fl *flow) lags(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
+	if fl.best > 0 {
+		return f.slowly && age >= fl.best-repeatNoise && age <= fl.worst+max(repeatNoise, fl.best/8)
+	}
 	return fl.best == 0 && fl.lag > 0 && max(age, fl.lag)-min(age, fl.lag) <= max(repeatNoise, fl.lag/8)
 }
 

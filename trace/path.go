@@ -100,7 +100,8 @@ type hop struct {
 	lone     time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
 	best     time.Duration // the shortest
 	vain     int           // how often in vain, since it last answered
-	byTarget bool          // the target has answered here
+	shown    bool          // it has an answer to show: in time, and by a probe of its own
+	byTarget bool          // that was the target's, or a refusal
 	suspect  bool          // see suspicious
 	slowly   int           // how often it was asked slowly
 	unseen   int           // how often this host could not see whether it answered
@@ -499,7 +500,7 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	switch {
-	case p.slow.active && !p.hop(a.ttl).shown():
+	case p.slow.active && !p.hop(a.ttl).shown:
 		a.anew = true
 		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
 	case !a.lingers && p.kept(a):
@@ -778,6 +779,8 @@ func (p *Path) send(probe packet.Probe, a *ask) Move {
 		return SendAlone(probe)
 	case a.aside:
 		return SendAside(probe)
+	case p.slow.active:
+		return SendSlowly(probe)
 	case !a.spare && a.ttl == p.guess && p.vouched == a.ttl-1: // see close
 		return SendVouched(probe)
 	}
@@ -955,7 +958,10 @@ func (p *Path) settle(now time.Time, r Result) {
 			p.credit++
 		}
 		p.refuse(r)
-		h.byTarget = h.byTarget || r.FromTarget() || r.Refused()
+		h.shown, h.byTarget = true, h.byTarget || r.FromTarget() || r.Refused()
+		if p.slow.over && !p.slow.active && !p.slow.done && ttl > p.slow.from && !p.target.answers && !h.byTarget {
+			p.slowDown(now) // so the silence was that of a limit
+		}
 		p.hear(now, r)
 		h.heard, h.gone = later(h.heard, r.Sent), 0
 		if r.FromTarget() {

@@ -345,7 +345,7 @@ func (e *engine) send(mv Move) {
 	}
 	f := e.m.add(p, e.sentN, sent)
 	f.flow.trusted = f.flow.trusted || mv.alone
-	f.vouched, f.aside = mv.vouched, mv.aside
+	f.vouched, f.aside, f.slowly = mv.vouched, mv.aside, mv.slowly
 	e.inFlight.push(f)
 	e.pending++
 }

@@ -23,8 +23,11 @@ const (
 	// slowVain is how many probes in a row are sent in vain before all is believed, where the target has its hop.
 	slowVain = 3
 
+	// slowSilent is the same where some were answered.
+	slowSilent = 5
+
 	// slowTime is how long hops are asked slowly, at the most.
-	slowTime = 6500 * time.Millisecond
+	slowTime = 5500 * time.Millisecond
 
 	// knockPause is how long the target is left alone before a silent path is asked again. Some targets drop the first SYN of
 	// a client and take its repetition for real only if it comes no sooner than a kernel's would.
@@ -53,6 +56,7 @@ type slowing struct {
 	active bool     // hops are asked slowly now
 	done   bool     // they were
 	check  bool     // nothing tells of a limit but a long silence
+	limit  bool     // a hop has answered that was in doubt
 	began  time.Time
 	last   time.Time // when a probe was sent slowly
 	pause  time.Duration
@@ -60,6 +64,7 @@ type slowing struct {
 	asked  *ask // the one in flight
 
 	held   bool      // see hold
+	from   int       // the last hop that was known then
 	knocks int       // how many were sent to a silent path
 	over   bool      // they were not answered
 	quiet  time.Time // when a probe was sent that may have got to the target
@@ -93,7 +98,7 @@ func (p *Path) suspicious() (any bool) {
 	s.check = !unplaced && from > p.limit
 	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ { // what is lost before the first hop no router has dropped
 		h := p.hop(ttl)
-		h.suspect = !h.shown() &&
+		h.suspect = !h.shown &&
 			(ttl > from || unplaced && ttl > last || s.check && ttl > silence && ttl < last)
 		any = any || h.suspect
 	}
@@ -111,7 +116,7 @@ func (p *Path) longSilence(last int) int {
 	silent := 0
 	for ttl := p.o.FirstTTL; ttl <= last; ttl++ {
 		switch near := ttl == last; {
-		case !p.hop(ttl).shown():
+		case !p.hop(ttl).shown:
 			silent++
 		case silent >= mostSilent || near && (silent >= mostSilent-1 || silent > 0 && p.back > 0 && p.back-p.skew < ttl):
 			return ttl - silent - 1
@@ -140,7 +145,7 @@ func (p *Path) limited(from int) bool {
 	lost, answered := 0, 0
 	for _, l := range p.slow.log {
 		h := p.hop(l.ttl)
-		if l.ttl <= from || l.ttl > p.limit || !h.shown() {
+		if l.ttl <= from || l.ttl > p.limit || !h.shown {
 			continue
 		}
 		switch l.fate {
@@ -150,7 +155,7 @@ func (p *Path) limited(from int) bool {
 		case Lost, Pending:
 			run[l.ttl], hops[l.ttl] = true, true
 			lost++
-			if len(run) >= slowRun || h.byTarget && !p.hop(max(l.ttl-1, p.o.FirstTTL)).shown() {
+			if len(run) >= slowRun || h.byTarget && !p.hop(max(l.ttl-1, p.o.FirstTTL)).shown {
 				return true
 			}
 		}
@@ -162,6 +167,9 @@ func (p *Path) limited(from int) bool {
 func (p *Path) slowDown(now time.Time) {
 	p.slow.active, p.slow.began, p.slow.pause = true, now, slowPause
 	p.slow.last = now
+	if p.slow.over && !p.target.answers {
+		p.doubt()
+	}
 }
 
 // slowly asks the hops in doubt one after the other.
@@ -203,7 +211,7 @@ func (p *Path) settleEarlier() Move {
 	for _, a := range p.pending {
 		switch {
 		case a == p.slow.asked || a.spare || a.ttl > p.limit:
-		case p.hop(a.ttl).shown() && !p.o.Patient:
+		case p.hop(a.ttl).shown && !p.o.Patient:
 			return p.conclude(a)
 		case !a.passed:
 			a.passed = true
@@ -227,29 +235,41 @@ func (p *Path) takeBack(ttl int) (Move, bool) {
 // kept reports whether this is the last probe to a silent hop that can still be taken back. It waits for the end, when it is
 // known whether the hop is in doubt.
 func (p *Path) kept(a *ask) bool {
-	if p.hop(a.ttl).shown() || a.spare || p.haste(a) == 0 || !p.mayBeLimited() {
+	if p.hop(a.ttl).shown || a.spare || p.haste(a) == 0 || !p.mayBeLimited() {
 		return false
 	}
 	return !slices.ContainsFunc(p.pending, func(b *ask) bool { return b != a && b.ttl == a.ttl && !b.spare })
 }
 
 // inDoubt is the next hop to ask slowly, the one that was asked least so; 0: none. Where the target has answered, but not by a hop's
-// probe, it is most likely no farther than its answers say.
+// probe, it is most likely no farther than its answers say; else the farthest hop is the likeliest to be beyond a limit.
 func (p *Path) inDoubt() (next int) {
 	s := &p.slow
 	last, unplaced := p.lastAnswered()
-	if !unplaced && s.vain >= slowVain || s.check && s.vain >= slowChecks {
+	most := slowVain
+	switch {
+	case !p.target.answers:
+		unplaced, most = true, slowSilent
+		if s.vain >= slowSilent {
+			return 0
+		}
+	case s.limit:
+		most = slowSilent
+	case s.check:
+		most = slowChecks
+	}
+	if !unplaced && s.vain >= most {
 		return 0
+	}
+	if aim := min(max(p.back-p.skew, last+1), p.limit); unplaced && p.target.answers && p.asksSlowly(aim) {
+		return aim
 	}
 	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
 		h := p.hop(ttl)
-		if !h.suspect || h.shown() || h.slowly >= p.slowTries(ttl) {
+		if !p.asksSlowly(ttl) {
 			continue
 		}
-		if unplaced && ttl > max(p.back-p.skew, last+1) && next > 0 {
-			break
-		}
-		if next == 0 || h.slowly < p.hop(next).slowly || s.check && h.slowly == p.hop(next).slowly {
+		if next == 0 || h.slowly < p.hop(next).slowly || !unplaced && h.slowly == p.hop(next).slowly {
 			next = ttl
 		}
 	}
@@ -264,9 +284,15 @@ func (p *Path) slowTries(ttl int) int {
 	return slowTries
 }
 
+// asksSlowly reports whether a hop is to be asked slowly.
+func (p *Path) asksSlowly(ttl int) bool {
+	h := p.hop(ttl)
+	return h.suspect && !h.shown && h.slowly < p.slowTries(ttl)
+}
+
 // lastAnswered is the last hop that has answered, and whether the target has, but none of the hops is known to be it.
 func (p *Path) lastAnswered() (ttl int, unplaced bool) {
-	for ttl = p.limit; ttl >= p.o.FirstTTL && !p.hop(ttl).shown(); {
+	for ttl = p.limit; ttl >= p.o.FirstTTL && !p.hop(ttl).shown; {
 		ttl--
 	}
 	return ttl, p.target.answers && (ttl < p.o.FirstTTL || !p.hop(ttl).byTarget)
@@ -288,14 +314,20 @@ func (p *Path) slowed(a *ask, answered bool) {
 	}
 	s.asked = nil
 	if !answered {
-		if s.vain++; s.vain > 1 {
+		if s.vain++; s.vain > 1 && !s.limit {
 			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
 		}
 		return
 	}
-	s.vain, s.pause, s.check = 0, slowPause, false
-	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ { // there is a limit: who knows what else it has dropped
-		p.hop(ttl).suspect = !p.hop(ttl).shown()
+	s.vain, s.pause = 0, slowPause
+	p.doubt()
+}
+
+// doubt takes in that there is a limit: who knows what else it has dropped.
+func (p *Path) doubt() {
+	p.slow.limit = true
+	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ {
+		p.hop(ttl).suspect = !p.hop(ttl).shown
 	}
 }
 
@@ -344,7 +376,7 @@ func (p *Path) knock(now time.Time) (move Move, at time.Time) {
 		return Move{}, at
 	case s.knocks > 0:
 		next := min(p.known+1, p.limit)
-		s.over, p.known = true, p.limit
+		s.over, s.from, p.known = true, p.known, p.limit
 		if p.hop(next).asked >= p.o.Queries {
 			return Move{}, time.Time{}
 		}
@@ -374,6 +406,3 @@ func (p *Path) inFlightTime() time.Duration {
 	}
 	return min(scoutFactor*p.slowest+scoutSlack, slow)
 }
-
-// shown reports whether the hop has an answer to show. That of a target at the highest TTL tells nothing else of the hop, see hear.
-func (h *hop) shown() bool { return h.answered || h.byTarget }
