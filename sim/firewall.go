@@ -14,6 +14,9 @@ type Rule struct {
 	Code     uint8  // of the ICMP unreachable, for Reject
 	Lo, Hi   uint16 // destination ports; 0 and 0: all
 	Segments Segments
+	// Share is for how many of these packets the rule is, each drawn at random, 0 to 1; 0: for all. [Model.Expect] passes over
+	// such a rule.
+	Share float64
 }
 
 // Action is what a rule does with a packet.
@@ -37,14 +40,15 @@ const (
 	NotTCP               // what is no TCP segment; no other rule is about that
 )
 
-func match(rules []Rule, b []byte) Rule {
+// match finds the rule that decides. Without chances, rules for a share of the packets are for none.
+func match(rules []Rule, b []byte, c *chance) Rule {
 	if len(rules) == 0 {
 		return Rule{}
 	}
 	l4 := transport(b)
 	if l4+tcpHeaderLen > len(b) {
 		for _, r := range rules {
-			if r.Segments == NotTCP {
+			if r.Segments == NotTCP && r.drawn(c) {
 				return r
 			}
 		}
@@ -53,12 +57,15 @@ func match(rules []Rule, b []byte) Rule {
 	port := binary.BigEndian.Uint16(b[l4+2:])
 	syn := opens(b)
 	for _, r := range rules {
-		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP && (r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) {
+		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP && (r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && r.drawn(c) {
 			return r
 		}
 	}
 	return Rule{}
 }
+
+// drawn reports whether the rule is for this packet.
+func (r *Rule) drawn(c *chance) bool { return r.Share == 0 || c != nil && c.hit(r.Share) }
 
 // opens tells a SYN without ACK.
 func opens(b []byte) bool {

@@ -93,6 +93,16 @@ type Router struct {
 	// Unresolved: nobody has the address of the next node on the link. The packets wait so long for it, counted from the
 	// first of them, and then each is answered by a host unreachable. Linux takes 3.07 s. 0: somebody has it.
 	Unresolved time.Duration
+	Inject     Inject
+}
+
+// Inject is a device beside the router, or in line, that answers SYNs in the name of their destination and lets them go
+// on: the destination answers as well. The zero value: none.
+type Inject struct {
+	Kind  Action        // Reset or Accept
+	TTL   uint8         // of its answers as they are sent; 0: 64
+	Least uint8         // it answers SYNs that come with this TTL or more; up to 1: what expires at the router, too
+	Delay time.Duration // between a SYN and the answer
 }
 
 // Limits are what a router forwards at the most; it drops the rest without a word.
@@ -154,7 +164,7 @@ func newNode(r *Router, salt, branch uint64) *node {
 		n.ttl = routerTTL
 	}
 	n.stateless = len(r.Rules) == 0 && r.Tracking == Tracking{} && r.NAT == NAT{} && r.Limits == Limits{} && !r.InTurn &&
-		r.Unresolved == 0
+		r.Unresolved == 0 && r.Inject == Inject{}
 	n.syns.left, n.all.left = r.SYNs.depth(), r.Packets.depth()
 	n.changes = r.RandomID || r.Set != Rewrite{} || !r.Mangle.none()
 	n.members = make([]member, max(1, len(r.Addrs)))
@@ -187,13 +197,14 @@ func (n *node) pick(t *transit) *member {
 func (m *Model) atRouter(t *transit) {
 	n := t.route.nodes[t.hop]
 	who := m.visit(t, n, m.now)
+	m.inject(t, n)
 	if !n.Hidden && ttl(t.b) <= 1 {
 		who.Expired++
 		m.sendError(t, n, who, timeExceeded, 0)
 		return
 	}
 	n.age(t.b) // before the rules: what a firewall rejects is quoted as it would have gone on
-	switch rule := match(n.Rules, t.b); rule.Action {
+	switch rule := match(n.Rules, t.b, &t.chance); rule.Action {
 	case Drop:
 		who.Dropped++
 		m.free.push(t)

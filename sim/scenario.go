@@ -139,6 +139,8 @@ func (r *Router) validate(v4 bool) error {
 		return errors.New("quote out of range")
 	case r.Longest < 0 || r.Longest > 0xffff:
 		return errors.New("longest out of range")
+	case r.Inject.Delay < 0 || r.Inject.Delay > time.Hour || r.Inject.Kind != Pass && r.Inject.Kind != Reset && r.Inject.Kind != Accept:
+		return errors.New("inject out of range")
 	case r.Unresolved < 0 || r.Unresolved > time.Hour:
 		return errors.New("unresolved out of range")
 	case r.Spoof.Every < 0 || r.Spoof.For < 0:
@@ -180,6 +182,9 @@ func validateRules(rules []Rule) error {
 	for _, r := range rules {
 		if r.Action > Accept || r.Segments > NotTCP || r.Lo > r.Hi {
 			return errors.New("bad rule")
+		}
+		if err := validateShare(r.Share); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"time"
 
 	"tcptraceroute/packet"
 )
@@ -71,7 +72,7 @@ func (m *Model) atTarget(t *transit) {
 		m.real.push(t)
 		return
 	}
-	switch rule := match(g.Rules, t.b); rule.Action {
+	switch rule := match(g.Rules, t.b, &t.chance); rule.Action {
 	case Drop:
 	case Reject:
 		who := &g.firewall.members[0]
@@ -214,13 +215,32 @@ func (m *Model) sendAccept(t *transit, n *node) int {
 	return 1
 }
 
+// inject answers a SYN, where it is, besides what becomes of it.
+func (m *Model) inject(t *transit, n *node) {
+	in := &n.Inject
+	if in.Kind == Pass || ttl(t.b) < in.Least || !opens(t.b) || packet.Parse(t.b, &m.reply) != nil || !m.refuse(hostTTL) {
+		return
+	}
+	c := t.chance
+	if in.Kind == Accept {
+		m.answer.Flags, m.answer.Seq, m.answer.Window = packet.SYN|packet.ACK, uint32(c.next()), 5840
+	}
+	if in.TTL != 0 {
+		m.answer.TTL = in.TTL
+	}
+	m.sendAnswerAt(chance(c.next()), t.route, t.hop, m.now+in.Delay)
+}
+
 // sendAnswer sends m.answer to the host.
-func (m *Model) sendAnswer(c chance, r *route, hop int) {
+func (m *Model) sendAnswer(c chance, r *route, hop int) { m.sendAnswerAt(c, r, hop, m.now) }
+
+// sendAnswerAt sends m.answer to the host at an instant.
+func (m *Model) sendAnswerAt(c chance, r *route, hop int, at time.Duration) {
 	a := m.newTransit(c, r, hop)
 	var err error
 	if a.b, err = packet.AppendTCP(a.b, &m.answer); err != nil {
 		m.free.push(a) // an address that can't be answered
 		return
 	}
-	m.home(a, m.now)
+	m.home(a, at)
 }

@@ -36,7 +36,7 @@ import (
 //
 // Rules, of both; the first that fits decides. WHAT is a port (80) or a range
 // (1-1023), syn or not-syn, or both (80:syn); without it, everything of TCP;
-// not-tcp is the rest:
+// not-tcp is the rest. pP behind it is a share of these packets (80:p0.3):
 //
 //	pass drop reset accept reject=CODE pass=WHAT drop=WHAT reset=WHAT accept=WHAT reject=CODE:WHAT
 //
@@ -52,6 +52,7 @@ import (
 //	set-mss=N (or less) raise-mss=N (or more) set-window=N no-option=KIND,... clear-flags=N
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote hide-hops
 //	stateful one-isn random-isn unresolved=D
+//	inject=rst inject=syn-ack inject-ttl=N inject-least=N inject-delay=D
 //	spoof=D/D (one each, for)
 //
 // Of targets, the state of all ports and that of some:

@@ -262,6 +262,12 @@ func parseRule(a Action, s string) (r Rule, err error) {
 		case "not-tcp":
 			r.Segments = NotTCP
 		default:
+			if share, ok := strings.CutPrefix(part, "p"); ok {
+				if r.Share, err = parseShare(share); err != nil {
+					return r, err
+				}
+				continue
+			}
 			lo, hi, isRange := strings.Cut(part, "-")
 			if !isRange {
 				hi = lo
@@ -300,6 +306,9 @@ func (r Rule) String() string {
 		parts = append(parts, "not-syn")
 	case NotTCP:
 		parts = append(parts, "not-tcp")
+	}
+	if r.Share != 0 {
+		parts = append(parts, "p"+formatShare(r.Share))
 	}
 	if len(parts) == 0 {
 		return actions[r.Action]
@@ -403,6 +412,20 @@ var routerWords = slices.Concat(
 		flag("stateful", func(r *Router) *bool { return &r.Stateful }),
 		flag("one-isn", func(r *Router) *bool { return &r.OneISN }),
 		flag("random-isn", func(r *Router) *bool { return &r.RandomISN }),
+		value("inject", func(r *Router) *Action { return &r.Inject.Kind },
+			func(s string) (Action, error) {
+				switch s {
+				case "rst":
+					return Reset, nil
+				case "syn-ack":
+					return Accept, nil
+				}
+				return Pass, errValue
+			},
+			unlessZero(func(a Action) string { return map[Action]string{Reset: "rst", Accept: "syn-ack"}[a] })),
+		number("inject-ttl", 8, func(r *Router) *uint8 { return &r.Inject.TTL }),
+		number("inject-least", 8, func(r *Router) *uint8 { return &r.Inject.Least }),
+		duration("inject-delay", func(r *Router) *time.Duration { return &r.Inject.Delay }),
 		duration("unresolved", func(r *Router) *time.Duration { return &r.Unresolved }),
 		value("spoof", func(r *Router) *Spoof { return &r.Spoof },
 			func(s string) (sp Spoof, err error) {
