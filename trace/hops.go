@@ -9,6 +9,7 @@ import (
 // Trace is the pure fold of one path's results into hops. The zero value is not ready: use NewTrace.
 type Trace struct {
 	first, last int // TTLs
+	farthest    int // the highest TTL at which a router answered
 	queries     int
 	hops        []Hop
 	options     PathOptions
@@ -67,17 +68,37 @@ func (t *Trace) Add(r Result) {
 			t.place(r)
 		}
 	case Late, Duplicate:
+		if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
+			t.place(r)
+			h.correct(&r)
+			t.place(r)
+		}
 		if r.Fate == Late && r.Refused() && h.refuse(r) {
 			t.place(r)
 			return
 		}
 		h.Extra = append(h.Extra, r)
 	case Shared:
+		t.place(r)
 		if t.shared == nil {
 			shared := r // so that only this one gets to the heap
 			t.shared = &shared
 		}
 	}
+}
+
+// correct has a probe that was answered twice show the answer of who was farther from the host: the router at which it expired
+// instead of somebody who answered in the target's name. r is then the other answer.
+func (h *Hop) correct(r *Result) {
+	if r.Fate != Duplicate {
+		return
+	}
+	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Fate == Answered })
+	if i < 0 || !h.Probes[i].FromTarget() || r.Reply.Kind != packet.KindTimeExceeded || r.Evidence != ByTag {
+		return
+	}
+	h.Probes[i], *r = *r, h.Probes[i]
+	h.Probes[i].Fate, r.Fate = Answered, Duplicate
 }
 
 // refuse puts a refusal that came late in the place of the silence that it ends, if nobody else has answered at the hop: it is
@@ -95,12 +116,20 @@ func (h *Hop) refuse(r Result) bool {
 	return true
 }
 
-// place takes in what an answer says of where the path ends.
+// place takes in what an answer says of where the path ends. Whoever answered in the target's name at a hop where a router
+// answers, or before such a hop, was a device on the way.
 func (t *Trace) place(r Result) {
-	if r.FromTarget() {
-		t.target = min(t.target, int(r.Probe.TTL))
+	if r.Reply.Kind == packet.KindTimeExceeded {
+		t.farthest = max(t.farthest, int(r.Probe.TTL))
 	}
 	t.refusals.add(r)
+	top := t.first + len(t.hops) - 1
+	if t.target = min(max(t.first, t.farthest+1), top); len(t.options.Ports) > 0 {
+		t.target = t.first // one flow may go farther than another
+	}
+	for t.target < top && !slices.ContainsFunc(t.hops[t.target-t.first].Probes, Result.FromTarget) {
+		t.target++
+	}
 	t.last = t.target
 	if end := t.refusals.end(); end > 0 {
 		t.last = max(min(t.last, end), t.first)
@@ -144,7 +173,7 @@ func (t *Trace) Last() int {
 
 // Complete reports whether the hop will not change any more.
 func (t *Trace) Complete(ttl int) bool {
-	return t.over || len(t.Hop(ttl).Probes) >= t.queries && !t.disputed(ttl)
+	return t.over || len(t.Hop(ttl).Probes) >= t.queries && !t.disputed(ttl) && !t.refusedOnly(ttl)
 }
 
 // disputed reports whether a hop, whose own probes nobody answered, may turn out to be the one that refuses: scouts were refused

@@ -629,6 +629,10 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 		}
 	case got.verdict == TagRewritten:
 		fl.scrubbed = fl.scrubbed || got.evidence == ByFlow
+	case got.verdict == IsDuplicate:
+		if r.Kind == packet.KindTimeExceeded && got.evidence == ByTag {
+			fl.spent = max(fl.spent, got.flight.probe.TTL) // who answered before was not the target
+		}
 	case got.verdict == Believed || got.verdict == IsLate:
 		fl.far = max(fl.far, rtt)
 		if r.Kind != packet.KindTimeExceeded {

@@ -50,6 +50,7 @@ type Path struct {
 	known   int // the highest TTL that anything is known of: answered, or silent for slow
 	soon    time.Time
 
+	injection
 	lingering time.Time // when the wait for a probe was extended last
 
 	scouting
@@ -99,6 +100,11 @@ type hop struct {
 	gone     int           // in rounds: how many probes sent since were lost
 	lone     time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
 	best     time.Duration // the shortest
+	sends    int           // probes sent
+	refused  int           // of them
+	router   bool          // a router answered
+	swept    bool          // it was asked in a sweep
+	reached  bool          // the target has answered, or somebody in its name
 	vain     int           // how often in vain, since it last answered
 	shown    bool          // it has an answer to show: in time, and by a probe of its own
 	byTarget bool          // that was the target's, or a refusal
@@ -138,6 +144,9 @@ const (
 	// settleFactor times the target's round-trip time, and settleSlack, is when a probe is held to be unanswered by it.
 	settleFactor = 2
 	settleSlack  = 20 * time.Millisecond
+
+	// refusedSlack is how much longer than twice a refusal took a probe may be answered that was sent further.
+	refusedSlack = 50 * time.Millisecond
 
 	// doubtMargin is how long before the end of its wait a doubted probe is withdrawn.
 	doubtMargin = time.Millisecond
@@ -250,13 +259,20 @@ func (p *Path) Next(now time.Time) Move {
 	if move.do != doWait {
 		return move
 	}
-	if p.o.Parallel == 1 {
-		return p.oneByOne(now, when)
+	switch {
+	case p.sweeping():
+		move = p.sweep(now, when)
+	case p.o.Parallel == 1:
+		move = p.oneByOne(now, when)
+	case p.slow.active:
+		move = p.slowly(now, when)
+	default:
+		move = p.sideBySide(now, when)
 	}
-	if p.slow.active {
-		return p.slowly(now, when)
+	if move.do == doWait && move.until.IsZero() && len(p.pending) == 0 && now.Before(p.openTo) {
+		return WaitUntil(p.openTo)
 	}
-	return p.sideBySide(now, when)
+	return move
 }
 
 // overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
@@ -409,7 +425,10 @@ func (p *Path) window(now time.Time) (left int, more time.Time) {
 // which nothing is known yet, no hop is asked twice. due is when that may change by itself.
 func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 	last, due := p.horizon(now)
-	for ttl := p.o.FirstTTL; ttl <= min(p.limit, last); ttl++ {
+	if p.refusing() {
+		last = max(last, p.end())
+	}
+	for ttl := p.o.FirstTTL; ttl <= min(p.end(), last); ttl++ {
 		asked, once := p.hop(ttl).asked, 0
 		if ttl == p.o.MaxTTL && p.own != scoutNone {
 			once = 1
@@ -459,6 +478,8 @@ func (p *Path) turn(ttl int) time.Time {
 		return at
 	case h.asked == 0:
 		return time.Time{}
+	case h.asked >= p.o.Queries && p.refusedOnly(ttl):
+		return h.last.Add(stingyTime) // our resets may be refused too
 	default:
 		return h.last.Add(p.rest())
 	}
@@ -485,6 +506,11 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 	switch {
 	case a.spare && a.ttl > p.limit && p.target.told && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
 		return time.Time{}, Move{} // it counts where the target turned out to be
+	case p.sweeping() && a.ttl > p.farthest:
+		return time.Time{}, Move{} // see sweep
+	case a.ttl > p.limit && p.refusing():
+		// It may show that the refusal is for some of the packets only.
+		return a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	case a.ttl > p.limit && !p.wanting(a):
 		return a.sent, Withdraw(a.key) // nothing depends on it any more
 	case a.under:
@@ -704,7 +730,7 @@ func (p *Path) jitter() time.Duration { return p.unsteady / time.Duration(max(p.
 
 // distance is about how long an answer from a hop takes, by itself and its neighbours; 0: nothing beyond has answered.
 func (p *Path) distance(ttl int) time.Duration {
-	if h := p.hop(ttl); h.answered {
+	if h := p.hop(ttl); h.answered && (h.router || h.reached || !p.refusals.some()) {
 		return h.best
 	}
 	var t time.Duration
@@ -721,6 +747,8 @@ func (p *Path) distance(ttl int) time.Duration {
 	switch {
 	case n < hasteHops && p.target.told:
 		t = max(t, p.target.least)
+	case p.refusals.some():
+		t = max(t, p.slowest) // who refuses answers sooner than those beyond
 	case n == 0:
 		return 0
 	}
@@ -759,6 +787,10 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 	a.again = h.asked > 1
 	p.slow.note(a)
 	h.asked++
+	h.sends++
+	if p.injection.known {
+		p.openTo = later(p.openTo, now.Add(p.sweepWait())) // for the target's own answer may come last
+	}
 	h.last = now
 	if h.first.IsZero() {
 		h.first = now
@@ -888,6 +920,12 @@ func (p *Path) nextID() uint16 {
 
 // Learn implements Plan.
 func (p *Path) Learn(now time.Time, r Result) {
+	if r.FromTarget() {
+		p.count(r)
+		if r.Fate != Answered && !p.spare(r.Probe) {
+			p.refuse(r)
+		}
+	}
 	switch r.Fate {
 	case Answered, Lost, Failed, Unknown:
 		p.settle(now, r)
@@ -941,7 +979,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		if !a.doubted && ttl <= p.limit {
 			h.unseen++ // this host was stopped, or has lost answers, and may go on doing so
 		}
-		if p.again <= mostAgain && h.unseen <= p.o.Queries {
+		if p.again <= mostAgain && h.unseen <= p.o.Queries && (p.rounds.on() || h.sends < mostAgain*p.o.Queries) {
 			h.asked--
 		}
 	case Lost:
@@ -964,6 +1002,9 @@ func (p *Path) settle(now time.Time, r Result) {
 		}
 		p.hear(now, r)
 		h.heard, h.gone = later(h.heard, r.Sent), 0
+		if r.Refused() {
+			h.refused++
+		}
 		if r.FromTarget() {
 			p.mixed, p.target.heard = false, now
 			if ttl != p.guess {
@@ -971,7 +1012,7 @@ func (p *Path) settle(now time.Time, r Result) {
 			}
 		}
 		if r.FromTarget() {
-			p.limit = min(p.limit, ttl)
+			p.reached(ttl)
 		}
 		if r.FromTarget() || r.Refused() {
 			p.rounds.end = later(p.rounds.end, r.Sent)
@@ -991,12 +1032,14 @@ func (p *Path) settle(now time.Time, r Result) {
 func (p *Path) refuse(r Result) {
 	before := p.refusals.end()
 	p.refusals.add(r)
-	switch end := max(p.refusals.end(), p.o.FirstTTL); {
-	case p.refusals.nearest == 0:
+	switch end := p.refusals.end(); {
+	case end == 0 && before > 0 && p.limit == max(before, p.o.FirstTTL):
+		p.limit = p.bound() // others get past it
+	case end == 0:
 	case p.limit == before && end > before:
 		p.limit = end
 	default:
-		p.limit = min(p.limit, end)
+		p.limit = min(p.limit, max(end, p.o.FirstTTL))
 	}
 }
 
@@ -1034,7 +1077,9 @@ func (p *Path) hear(now time.Time, r Result) {
 		p.unsteady += min(max(rtt, h.best)-min(rtt, h.best), mostLate)
 		p.repeated++
 	}
-	if !h.answered || rtt < h.best {
+	switch passed := h.router || h.reached; {
+	case r.Refused() && passed: // it was refused nearer by, and says nothing of this hop's time
+	case !h.answered || rtt < h.best, !r.Refused() && !passed:
 		h.best = rtt
 	}
 	h.answered, h.vain = true, 0
@@ -1048,12 +1093,13 @@ func (p *Path) hear(now time.Time, r Result) {
 	switch {
 	case r.Reply.Kind == packet.KindTimeExceeded:
 		p.spent = max(p.spent, ttl)
+		p.expired(ttl)
 		p.lengthen(r)
 		for _, a := range p.pending {
 			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
 			a.under = a.under && a.doubted
 		}
-	case r.FromTarget():
+	case r.FromTarget() && (p.rounds.on() || ttl > p.farthest):
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
 	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
 		p.refuse(r)
@@ -1063,6 +1109,9 @@ func (p *Path) hear(now time.Time, r Result) {
 
 func (p *Path) hearTarget(now time.Time, r Result) {
 	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
+	if r.Fate == Answered {
+		p.seen(r)
+	}
 	if r.Fate == Answered && !t.told {
 		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
 	}
@@ -1090,7 +1139,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
 	if r.Evidence == ByTag {
-		p.limit = min(p.limit, ttl) // a late answer tells the distance too
+		p.reached(ttl) // a late answer tells the distance too
 	} else if r.Fate == Late {
 		p.within(r)
 	}
@@ -1132,6 +1181,7 @@ func (p *Path) leave(now time.Time) {
 // repetition of one before: then it was this SYN's answer.
 func (p *Path) repeat(now time.Time, r Result) {
 	p.suspect(r)
+	p.second(now, r)
 	if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN) {
 		return
 	}
@@ -1149,7 +1199,7 @@ func (p *Path) repeat(now time.Time, r Result) {
 
 // share takes in that the target has answered one of several probes.
 func (p *Path) share(now time.Time, r Result) {
-	if ttl := int(r.Probe.TTL); ttl <= p.spent && len(p.o.Ports) == 0 { // else it is another flow that ends there
+	if ttl := int(r.Probe.TTL); ttl <= p.spent && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) { // else it is another flow that ends there
 		p.spent = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
 	}
 	var oldest time.Duration

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"net/netip"
+	"slices"
 
 	"tcptraceroute/packet"
 )
@@ -28,8 +29,14 @@ type refusals struct {
 	nearest int        // the lowest TTL that was refused; 0: none was
 	from    netip.Addr // by whom
 	quoted  int        // the hop that its quotes tell; 0: none, or not always the same
-	router  int        // the highest TTL below nearest that a router answered at
+	router  int        // the highest TTL that a router answered at
+	target  int        // the highest TTL that the target answered at
+	inRow   int        // how many refusals came since somebody else answered who is no nearer
 }
+
+// mostInRow is how many refusals in a row show that nothing gets through any more: one in three packets is refused so often
+// in a row once in 40 million times.
+const mostInRow = 16
 
 // add takes an answer in.
 func (f *refusals) add(r Result) {
@@ -37,7 +44,12 @@ func (f *refusals) add(r Result) {
 	switch {
 	case r.Reply.Kind == packet.KindTimeExceeded:
 		f.router = max(f.router, ttl)
+		f.passed(ttl)
+	case r.FromTarget():
+		f.target = max(f.target, ttl)
+		f.passed(ttl)
 	case !r.Refused():
+		return
 	case f.nearest == 0 || r.From() != f.from && ttl < f.nearest:
 		f.nearest, f.from, f.quoted = ttl, r.From(), r.quotedHop()
 	case r.From() == f.from:
@@ -46,10 +58,27 @@ func (f *refusals) add(r Result) {
 			f.quoted = 0
 		}
 	}
+	if r.Refused() {
+		f.inRow++
+	}
 }
 
-// end is the hop that refuses the flow; 0: none is known.
+// forget forgets the refusals, but not what got past them.
+func (f *refusals) forget() { *f = refusals{router: f.router, target: f.target} }
+
+// passed takes in that a probe got past whoever refuses, if it was refused at all.
+func (f *refusals) passed(ttl int) {
+	if f.nearest > 0 && ttl >= f.nearest {
+		f.inRow = 0
+	}
+}
+
+// end is the hop that refuses the flow; 0: none is known, or others get past it, for it is one of several routers side by side
+// or refuses only some of the packets.
 func (f *refusals) end() int {
+	if max(f.router, f.target) >= f.nearest && f.inRow < mostInRow {
+		return 0
+	}
 	if f.quoted > f.router && f.quoted < f.nearest {
 		return f.quoted
 	}
@@ -63,4 +92,44 @@ func (f *refusals) at(r Result, same bool) bool {
 		return false
 	}
 	return same && int(r.Probe.TTL) == f.end() || r.quotedHop() == f.end()
+}
+
+const (
+	// refusedAhead is how many hops beyond a refusal are asked once, to see whether others get past it: a router that refuses
+	// one packet in three refuses all of them, and those to the hop itself, once in 2,000 times.
+	refusedAhead = 4
+
+	// refusedMore is how many probes more a hop gets where some packets are refused on the way, and all to this hop were.
+	refusedMore = 5
+)
+
+// refusing reports whether the path is held to end where it is refused. It is to be seen whether all packets are.
+func (p *Path) refusing() bool {
+	end := p.refusals.end()
+	return end > 0 && p.limit == max(end, p.o.FirstTTL) && !p.rounds.on() && p.o.Parallel > 1
+}
+
+// end is the last hop that is asked.
+func (p *Path) end() int {
+	if p.refusing() {
+		return min(p.limit+refusedAhead, p.o.MaxTTL)
+	}
+	return p.limit
+}
+
+// some reports whether only some of the packets are refused.
+func (f *refusals) some() bool { return f.nearest > 0 && f.end() == 0 }
+
+// refusedOnly reports whether a hop may be a router's or the target's for all that is known, because probes to it were refused
+// and others are not. Else the target would be shown one hop too far.
+func (p *Path) refusedOnly(ttl int) bool {
+	h := p.hop(ttl)
+	return p.refusals.some() && !p.rounds.on() && ttl >= p.refusals.nearest && ttl > p.farthest && ttl <= p.bound() &&
+		h.refused+h.vain > 0 && !h.router && !h.reached
+}
+
+// refusedOnly is the same of a trace's hop.
+func (t *Trace) refusedOnly(ttl int) bool {
+	probes := t.hops[ttl-t.first].Probes
+	return t.refusals.some() && len(probes) < t.queries+refusedMore && !slices.ContainsFunc(probes, func(r Result) bool { return !r.Refused() })
 }

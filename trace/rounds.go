@@ -397,7 +397,8 @@ func (p *Path) lengthen(r Result) {
 // reopen forgets where the end is: beyond this hop.
 func (p *Path) reopen(now time.Time, ttl int) {
 	p.rounds.lost = now
-	p.limit, p.rounds.end, p.refusals = p.o.MaxTTL, time.Time{}, refusals{}
+	p.limit, p.rounds.end = p.o.MaxTTL, time.Time{}
+	p.refusals.forget()
 	for beyond := ttl + 1; beyond <= p.limit; beyond++ {
 		h := p.hop(beyond)
 		h.asked = max(h.asked, p.hop(ttl).asked-1)

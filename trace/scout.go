@@ -168,7 +168,12 @@ func (p *Path) spare(probe packet.Probe) bool { return p.o.scout(probe) }
 
 // wanted is how many probes a hop is asked: what scouts are answered counts at the hop that the target turns out to be.
 func (p *Path) wanted(ttl int) int {
-	if ttl != p.limit || ttl == p.o.MaxTTL {
+	switch {
+	case p.refusing() && ttl > p.limit:
+		return 1 // see refusing
+	case p.refusedOnly(ttl):
+		return max(p.o.Queries, min(p.hop(ttl).asked+1, p.o.Queries+refusedMore))
+	case ttl != p.limit || ttl == p.o.MaxTTL:
 		return p.o.Queries
 	}
 	if ttl == p.refusals.end() {
@@ -178,7 +183,9 @@ func (p *Path) wanted(ttl int) int {
 		return p.o.Queries
 	}
 	n := p.o.Queries - p.credit
-	if h := p.hop(ttl); !h.answered {
+	if h := p.hop(ttl); !h.reached && h.refused > 0 {
+		n += h.vain + h.refused
+	} else if !h.answered {
 		n += h.vain // without an answer of its own it is not known to be the target's
 	}
 	for _, a := range p.pending {

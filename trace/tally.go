@@ -175,12 +175,16 @@ func (t *Tally) place(r Result) {
 		if r.Refused() {
 			ttl = refused
 		}
+		if r.Refused() && t.refusals.end() == 0 {
+			break // others get past it
+		}
 		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
 			t.end = ttl
 		}
 		t.told = later(t.told, r.Sent)
 	case t.end > 0 && ttl >= t.end && r.Sent.After(t.told):
-		t.end, t.refusals = 0, refusals{}
+		t.end = 0
+		t.refusals.forget()
 		t.answered = ttl
 	case t.end > 0 && t.end == before && refused > before:
 		t.end = refused // the quotes were wrong

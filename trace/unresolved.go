@@ -112,7 +112,7 @@ func (p *Path) idle() bool {
 
 // unasked reports whether a hop is still to be asked.
 func (p *Path) unasked() bool {
-	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
+	for ttl := p.o.FirstTTL; ttl <= p.end(); ttl++ {
 		if p.hop(ttl).asked < p.wanted(ttl) {
 			return true
 		}

@@ -1,0 +1,137 @@
+package trace_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tcptraceroute/packet"
+	"tcptraceroute/sim"
+	"tcptraceroute/trace"
+)
+
+var injectSeeds = flag.Int("inject-seeds", 400, "how many random networks with a device that answers in the target's name")
+
+// randomInjection is a path with a device on the way that answers in the target's name, and the target answers as well.
+func randomInjection(seed uint64) (s *setup, n, at int, what string) {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	v6 := rng.IntN(2) == 0
+	n = []int{3, 4, 5, 7, 9, 12, 16}[rng.IntN(7)]
+	at = 1 + rng.IntN(n-1)
+	p := chain(v6, n, 0)
+	scale := []time.Duration{100 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}[rng.IntN(4)]
+	for i := range p.Routers {
+		p.Routers[i].Delay = scale/10 + time.Duration(rng.Int64N(int64(scale)))
+		if rng.IntN(12) == 0 && i+1 != at && i+1 != n-1 {
+			p.Routers[i].Silent = 1
+			what += fmt.Sprintf("hop %d silent, ", i+1)
+		}
+	}
+	p.Target.Delay = scale/10 + time.Duration(rng.Int64N(int64(scale)))
+	p.Target.State = []sim.State{sim.Open, sim.Open, sim.Closed}[rng.IntN(3)]
+	in := sim.Inject{Kind: []sim.Action{sim.Reset, sim.Reset, sim.Accept}[rng.IntN(3)], Least: uint8(1 + rng.IntN(2))}
+	in.TTL = []uint8{64, 64, 128, 255, uint8(64 - n + at), uint8(64 - n + at), 50}[rng.IntN(7)]
+	in.Delay = []time.Duration{0, 0, scale / 2, scale * time.Duration(n)}[rng.IntN(4)]
+	p.Routers[at-1].Inject = in
+	s = withScouts(newSetup(p))
+	s.scenario.Seed = seed
+	s.path.Queries = []int{3, 3, 3, 1, 2}[rng.IntN(5)]
+	if rng.IntN(4) == 0 {
+		s.path.SparePorts = nil
+		what += "no scouts' ports, "
+	}
+	what = fmt.Sprintf("%starget at %d (%v), device at %d %+v, %d probes per hop, links of %v, IPv6 %v", what, n, p.Target.State, at, in, s.path.Queries, scale, v6)
+	return s, n, at, what
+}
+
+// wantWhole checks that the list has all routers and the target where they are. Only from the device on may somebody answer
+// in the target's name beside a router.
+func (o *outcome) wantWhole(t *testing.T, s *setup, n, at int) (bad []string) {
+	if o.err != nil {
+		bad = append(bad, fmt.Sprintf("error: %v", o.err))
+	}
+	if got := o.trace.Last(); got != n {
+		bad = append(bad, fmt.Sprintf("the path has %d hops", got))
+	}
+	target := s.path.Target.Addr()
+	for ttl := 1; ttl <= min(n, o.trace.Last()); ttl++ {
+		who := make(map[netip.Addr]bool)
+		for _, r := range o.trace.Hop(ttl).Probes {
+			if r.Fate == trace.Answered {
+				who[r.From()] = true
+			}
+		}
+		want := target
+		if ttl < n {
+			want = s.scenario.Paths[0].Routers[ttl-1].Addrs[0]
+			if s.scenario.Paths[0].Routers[ttl-1].Silent == 1 {
+				want = netip.Addr{}
+			}
+		}
+		if want.IsValid() && !who[want] {
+			bad = append(bad, fmt.Sprintf("hop %d is not shown", ttl))
+		}
+		delete(who, want)
+		if ttl < n && ttl >= at {
+			delete(who, target)
+		}
+		if len(who) > 0 {
+			bad = append(bad, fmt.Sprintf("hop %d: %v", ttl, who))
+		}
+	}
+	return bad
+}
+
+// kinds are the kinds of answers in the target's name that were told.
+func (o *outcome) kinds() (resets, accepts int) {
+	for _, r := range o.results {
+		if r.Reply == nil || r.Reply.Kind != packet.KindTCP {
+			continue
+		}
+		if r.Reply.TCP.Flags.Has(packet.RST) {
+			resets++
+		} else {
+			accepts++
+		}
+	}
+	return resets, accepts
+}
+
+// A device on the way answers in the target's name, and the target does as well: all hops up to the real target are shown. What
+// isn't told in time can't be known: where the device is near, and the next router and the target are far, the trace may be over
+// before they answer.
+func TestInjectedAnswers(t *testing.T) {
+	t.Parallel()
+	wrong := 0
+	for seed := range uint64(*injectSeeds) {
+		s, n, at, what := randomInjection(seed)
+		o := s.trace(t)
+		bad := o.wantWhole(t, s, n, at)
+		in := s.scenario.Paths[0].Routers[at-1].Inject
+		differ := (in.Kind == sim.Reset) != (s.scenario.Paths[0].Target.State == sim.Closed)
+		if resets, accepts := o.kinds(); differ && in.Delay == 0 && s.path.Queries > 1 && (resets == 0 || accepts == 0) {
+			bad = append(bad, fmt.Sprintf("%d resets, %d SYN+ACKs", resets, accepts))
+		}
+		if len(o.sent) > 12*n+100 {
+			bad = append(bad, fmt.Sprintf("%d probes", len(o.sent)))
+		}
+		if len(bad) == 0 {
+			continue
+		}
+		wrong++
+		var hops []string
+		for ttl := 1; ttl <= o.trace.Last(); ttl++ {
+			hops = append(hops, strings.Join(slices.Compact(o.hop(ttl)), "/"))
+		}
+		t.Logf("seed %d: %s: %s\n\t%s", seed, what, strings.Join(bad, ", "), strings.Join(hops, " "))
+	}
+	if wrong > *injectSeeds/40 {
+		t.Errorf("%d wrong of %d", wrong, *injectSeeds)
+	}
+	t.Logf("%d wrong of %d", wrong, *injectSeeds)
+}
