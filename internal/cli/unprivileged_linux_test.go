@@ -29,8 +29,13 @@ type simulated struct {
 	syns  map[uint16]int
 	first map[synID]bool
 
-	again int // SYNs that the kernel sent again
+	again   int       // SYNs that the kernel sent again, though this process was not kept from running
+	stalled time.Time // when it was last kept from that
 }
+
+// A process that gets no processor for that long can't end a connection attempt in time: the kernel repeats its SYN after 1 s,
+// and it waits for 850 ms.
+const stall = 50 * time.Millisecond
 
 // synID names a SYN of the kernel's.
 type synID struct {
@@ -61,12 +66,32 @@ func simulate(t *testing.T, h *lab.Host, scenario sim.Scenario) *simulated {
 	var wg sync.WaitGroup
 	wg.Go(s.in)
 	wg.Go(func() { s.out(done) })
+	wg.Go(func() { s.noteStalls(done) })
 	t.Cleanup(func() {
 		close(done)
 		s.tun.SetDeadline(time.Unix(1, 0))
 		wg.Wait()
 	})
 	return s
+}
+
+// noteStalls notes when this process is kept from running.
+func (s *simulated) noteStalls(done chan struct{}) {
+	const step = 5 * time.Millisecond
+	for last := time.Now(); ; {
+		select {
+		case <-done:
+			return
+		case <-time.After(step):
+		}
+		now := time.Now()
+		if now.Sub(last) > step+stall {
+			s.mu.Lock()
+			s.stalled = now
+			s.mu.Unlock()
+		}
+		last = now
+	}
 }
 
 // in carries what the host sends.
@@ -98,7 +123,8 @@ func (s *simulated) in() {
 func (s *simulated) syn(r *packet.Reply) {
 	s.syns[r.TCP.SrcPort]++
 	id := synID{r.TCP.SrcPort, r.TCP.Seq, r.IP.TTL}
-	if _, again := s.first[id]; again && r.TCP.Window != 0 { // a raw trace's window is 0
+	// A raw trace's window is 0. What a stall of the last second was for is no matter.
+	if _, again := s.first[id]; again && r.TCP.Window != 0 && time.Since(s.stalled) > time.Second {
 		s.again++
 	}
 	s.first[id] = true
@@ -192,8 +218,8 @@ func follow(ctx context.Context, conn medium, o trace.PathOptions, make func(tra
 	return found.cut(), counts.Sent, err
 }
 
-// mostAgain is how many of two thousand SYNs may be sent again because the machine is too busy to prevent it in time, or to
-// hand up an answer.
+// mostAgain is how many of two thousand SYNs may be sent again because a thread of this process is too busy to prevent it in
+// time, or to hand up an answer.
 const mostAgain = 20
 
 // What connections tell is what raw sockets tell: hops, ICMP codes, their own TTL and TOS, MPLS labels, and the target's
