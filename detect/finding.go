@@ -51,6 +51,9 @@ type Evidence struct {
 
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
+
+	// Rounds says that the trace is only the latest of rounds. What is lost there LossInRounds says, by all of them.
+	Rounds bool
 }
 
 // Further is a question, and the trace that answers it.
@@ -75,6 +78,9 @@ func Findings(e Evidence) []Finding {
 	var all []Finding
 	for _, family := range families() {
 		all = append(all, family(f)...)
+	}
+	if e.Rounds {
+		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code == ICMPRateLimit || x.Code == PacketLoss })
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int { return b.Weight - a.Weight })
 	return all

@@ -13,6 +13,10 @@ const (
 	lossShare = 0.5
 )
 
+// lastLinkAdvice is for loss that the target alone shows.
+const lastLinkAdvice = "The last link loses packets, or the target doesn't answer every SYN: hosts limit that too, and so do firewalls in " +
+	"front of them. Trace with another kind of probe, or look at the target."
+
 // lost finds loss that goes on to the target, and where it begins. Loss at a hop that those behind don't share is none.
 func lost(f *facts) []Finding {
 	end := f.at(f.distance())
@@ -45,7 +49,7 @@ func lost(f *facts) []Finding {
 	if sharing == 0 {
 		x.Confidence = Possible
 		x.Evidence[0] = "No other hop shares the loss."
-		x.Advice = "The last link loses packets, or the target doesn't answer every SYN: hosts limit that too, and so do firewalls in front of them. Trace with another kind of probe, or look at the target."
+		x.Advice = lastLinkAdvice
 	}
 	return []Finding{x}
 }

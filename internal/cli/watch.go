@@ -221,8 +221,9 @@ func (p *program) screen(ctx context.Context) live.Options {
 		UTF8:      p.watch.utf8,
 		Colors:    p.watch.colors,
 		Findings: func(t *trace.Trace) []detect.Finding {
-			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.path}})
+			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.path}, Rounds: true})
 		},
+		Losses: detect.LossInRounds,
 	}
 	switch {
 	case !p.colored():

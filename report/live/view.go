@@ -759,8 +759,8 @@ func (v *view) pane(t *trace.Tally, room int) []string {
 	switch {
 	case v.details && v.chosen >= t.First() && v.chosen <= t.Last():
 		lines = v.detail(t, t.Hop(v.chosen))
-	case len(v.findings) > 0:
-		lines = v.found()
+	default:
+		lines = v.found(t)
 	}
 	if len(lines) == 0 || room < 1 {
 		return nil
@@ -770,9 +770,14 @@ func (v *view) pane(t *trace.Tally, room int) []string {
 }
 
 // found is the findings, the weightiest first, each with what it rests on where there is room.
-func (v *view) found() []string {
+func (v *view) found(t *trace.Tally) []string {
+	all := v.findings
+	if v.o.Losses != nil {
+		all = append(v.o.Losses(t), all...)
+		slices.SortStableFunc(all, func(a, b detect.Finding) int { return b.Weight - a.Weight })
+	}
 	var lines []string
-	for _, f := range v.findings {
+	for _, f := range all {
 		var l line
 		s := odd
 		if f.Confidence == detect.Certain {
