@@ -333,22 +333,24 @@ func (d *drop) filter(x *Finding, left []cause) {
 		n := d.coincidences(lead)
 		switch {
 		case c.code != BrokenBranch:
-			x.Confidence = min(x.Confidence, Likely)
+			x.Confidence = Possible
+			x.Evidence = append(x.Evidence, rivalText(c.code))
 		case n < provenFlows:
 			x.Confidence = min(x.Confidence, Likely)
 			x.Evidence = append(x.Evidence, fmt.Sprintf("If a member of a load-balanced group were dead instead, %s would have fared so by chance.", times(n, "flow", "flows")))
 		}
 	}
-	known, strong := false, false
+	known, strong, mine := false, false, 0 // mine: flows that vanish and were answered by the router before the place
 	for _, s := range d.seen {
+		mine += when(s.fate == vanishes && s.way == sameWay, 1, 0)
 		if s.fate == passes && s.way != otherWay {
 			known = known || s.way == sameWay
 			strong = strong || !s.weak
 		}
 	}
 	if !known {
-		x.Confidence = min(x.Confidence, Likely)
-		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d did not answer them.", d.last))
+		x.Confidence = min(x.Confidence, when(mine >= 2, Possible, Likely))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d did not answer them. They may have gone another way.", d.last))
 	}
 	if !strong {
 		x.Confidence = min(x.Confidence, Likely)
@@ -359,6 +361,25 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
 		x.Advice = "Check the target's own firewall or security group first. " + x.Advice
 	}
+}
+
+// rivalText names a cause that isn't excluded either.
+func rivalText(code Code) string {
+	switch code {
+	case FilteredPort:
+		return "That it is this port alone isn't excluded: no other was seen to come this way."
+	case FilteredSYN, filteredOptions:
+		return "That new connections to all ports are dropped there isn't excluded: SYNs to another port were not seen to come this way."
+	case FilteredACK:
+		return "That ACKs to all ports are dropped there isn't excluded."
+	case FilteredTCP:
+		return "That all TCP is dropped there isn't excluded."
+	case SizeFilter:
+		return "That it is their length isn't excluded."
+	case MarkDropped:
+		return "That it is their mark isn't excluded."
+	}
+	return "Other causes aren't excluded."
 }
 
 // filterText says what is dropped.
