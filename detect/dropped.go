@@ -292,14 +292,12 @@ func (d *drop) otherWay(x *Finding) bool {
 	if theirs == 0 || mine < 2 {
 		return false
 	}
-	x.Code, x.Confidence, x.Before = OtherWay, when(mine+theirs > provenFlows, Certain, Likely), x.After+1
+	x.Code, x.Confidence, x.Before = OtherWay, Likely, x.After+1
 	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(), d.port.target.Port(), d.hopName(d.last))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("All of %s to port %d came by %v, and all of %s to port %d by %v.",
 		times(mine, "flow", "flows"), d.target.Port(), d.router(d.last), times(theirs, "flow", "flows"), d.port.target.Port(), via))
 	x.Advice = fmt.Sprintf("A router chooses the way by port, and that way is dead or filtered. Ask %s.", d.owner(d.last, d.last))
-	if x.Confidence < Certain {
-		x.Advice += " (Or one member of a load-balanced group is broken, and it is by chance that all of these went by it.)"
-	}
+	x.Advice += " (Or one member of a load-balanced group is broken or filters, and it is by chance that all of these went by it.)"
 	return true
 }
 

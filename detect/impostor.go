@@ -66,6 +66,9 @@ func (f *facts) stranger() *stranger {
 // like that too, unless both are known to have come by the same router right before.
 func (f *facts) nearer() *stranger {
 	d := f.distance()
+	if n := f.flow.distance(); n > 0 && n != d {
+		return nil // there are ways of different length
+	}
 	for _, w := range f.others() {
 		if w.distance() <= d {
 			continue

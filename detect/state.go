@@ -41,8 +41,12 @@ func state(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is open: the target accepted the connection that the probes were sent in", port)
 	case flags.Has(packet.SYN | packet.ACK):
 		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
-		if at > 0 {
+		switch {
+		case at > 0:
 			x.Title = fmt.Sprintf("Port %d is open: the machine behind the target accepts the connection", port)
+		case f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
 		}
 	default:
 		x.Code, x.Title = PortUnclear, fmt.Sprintf("Port %d is unclear: the target answers a SYN with %v", port, flags)
