@@ -66,8 +66,20 @@ const (
 	slotReset
 )
 
-// filter is the program. Without any ports it lets nothing through.
+// maxInstructions is how long a program may be (BPF_MAXINSNS).
+const maxInstructions = 4096
+
+// filter is the program. Without any ports it lets nothing through. With more flows than there is room for it knows ports alone, and
+// hears nothing of what leaves.
 func filter(w *wanted) ([]bpf.RawInstruction, error) {
+	code, err := wholeFilter(w)
+	if err == nil && len(code) > maxInstructions {
+		code, err = wholeFilter(&wanted{ports: w.ports})
+	}
+	return code, err
+}
+
+func wholeFilter(w *wanted) ([]bpf.RawInstruction, error) {
 	if w == nil || len(w.ports) == 0 {
 		return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
 	}
@@ -107,7 +119,11 @@ func transportFilter(w *wanted, protocol int) ([]bpf.RawInstruction, error) {
 	p.answers6(0)
 	p.tails(w)
 	p.end()
-	return p.assemble()
+	code, err := p.assemble()
+	if err == nil && len(code) > maxInstructions {
+		return transportFilter(&wanted{ports: w.ports}, protocol)
+	}
+	return code, err
 }
 
 // answers4 picks what is compared out of an IPv4 packet. Only a first fragment has ports.

@@ -1,0 +1,143 @@
+package wire
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"tcptraceroute/lab"
+	"tcptraceroute/packet"
+)
+
+// However many ports and targets there are, the kernel takes the filters.
+func TestFilterSize(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	for _, ports := range []int{1, maxListed, maxListed + 1} {
+		for _, targets := range []int{1, 40, 2 * maxFollowed} {
+			t.Run(fmt.Sprintf("%d ports, %d targets", ports, targets), func(t *testing.T) {
+				open(t, p.Source, Options{Sessions: true}, func(c *Conn) {
+					for i := range ports {
+						if err := c.Use(uint16(20000 + i)); err != nil {
+							t.Error(err)
+						}
+					}
+					for i := range targets {
+						to := netip.MustParseAddr(fmt.Sprintf("2001:db8:1::%x", 0x100+i))
+						for _, protocol := range []packet.Protocol{packet.ProtoTCP, packet.ProtoEcho} {
+							probe := packet.Probe{Protocol: protocol, Src: port(p.Source.V6(), 20000), Dst: port(to, 80), TTL: 1, Seq: uint32(i + 1), Flags: packet.SYN}
+							c.flows.follow(&probe, 2, "eth0")
+						}
+					}
+					c.flows.opening = true
+					if err := c.listen(); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A probe that leaves as it was meant is no departure, and neither is one that goes through what its interface is made of; each
+// difference is told, once for each flow.
+func TestDepartures(t *testing.T) {
+	src, dst := netip.MustParseAddrPort("198.18.1.1:40000"), netip.MustParseAddrPort("198.18.5.2:80")
+	probe := packet.Probe{Src: src, Dst: dst, TTL: 3, ID: 77, Seq: 0x01020304, Flags: packet.SYN}
+	change := func(f func(p *packet.Probe)) packet.Probe {
+		p := probe
+		f(&p)
+		return p
+	}
+	other := netip.MustParseAddrPort("198.18.2.1:20123")
+	for _, tt := range []struct {
+		name string
+		left packet.Probe
+		h    heard
+		want string
+	}{
+		{"as it was meant", probe, heard{index: 2}, ""},
+		{"by a lower interface", probe, heard{index: 3}, ""},
+		{"by another interface", probe, heard{index: 4}, "they left by if4, not by eth0"},
+		{"marked", probe, heard{index: 2, mark: 7}, "they left with mark 0x7, not with mark 0x0"},
+		{"another source", change(func(p *packet.Probe) { p.Src = other }), heard{index: 2}, "they left from 198.18.2.1:20123, not from 198.18.1.1:40000"},
+		{"another port", change(func(p *packet.Probe) { p.Src = netip.AddrPortFrom(src.Addr(), 9) }), heard{index: 2}, "they left from port 9, not from port 40000"},
+		{"another destination", change(func(p *packet.Probe) { p.Dst = other }), heard{index: 2}, "they left to 198.18.2.1:20123, not to 198.18.5.2:80"},
+		{"another TTL", change(func(p *packet.Probe) { p.TTL = 64 }), heard{index: 2}, "they left with TTL 64, not with TTL 3"},
+		{"all", change(func(p *packet.Probe) { p.Src, p.Dst, p.TOS = other, src, 0xb8 }), heard{index: 4, mark: 7},
+			"they left from 198.18.2.1:20123 to 198.18.1.1:40000 by if4 with mark 0x7 with TOS 0xb8, not from 198.18.1.1:40000 to 198.18.5.2:80 by eth0 with mark 0x0 with TOS 0x0"},
+		{"another flow", change(func(p *packet.Probe) { p.Src, p.Seq = other, 9 }), heard{index: 4}, ""},
+		{"our own reset", change(func(p *packet.Probe) { p.Src, p.Flags = other, packet.RST }), heard{index: 2}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var c Conn
+			c.flows.follow(&probe, 2, "eth0")
+			b, err := tt.left.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				c.flows.left(b, tt.h, func(index int) string { return fmt.Sprintf("if%d", index) }, func(over, below int) bool { return over == 2 && below == 3 })
+			}
+			got := ""
+			for _, d := range c.Departures() {
+				got += d.String()
+			}
+			if got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Loops end, and only what is really stacked counts.
+func TestReaches(t *testing.T) {
+	beneath := map[int][]int{1: {2}, 2: {3, 4}, 4: {1}}
+	for _, tt := range []struct {
+		from, to int
+		want     bool
+	}{{1, 2, true}, {1, 3, true}, {1, 4, true}, {3, 1, false}, {1, 5, false}, {5, 5, false}} {
+		if got := reaches(beneath, tt.from, tt.to); got != tt.want {
+			t.Errorf("from %d to %d: %v", tt.from, tt.to, got)
+		}
+	}
+}
+
+// A raw IPv6 socket's packet gets its header back.
+func TestHeaderAgain(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+	p.Target.Listen(t, 80)
+	for _, v6 := range []bool{false, true} {
+		src, dst, hop := p.Source.V4(), p.Target.V4(), p.Routers[0].V4()
+		if v6 {
+			src, dst, hop = p.Source.V6(), p.Target.V6(), p.Routers[0].V6()
+		}
+		open(t, p.Source, Options{}, func(c *Conn) {
+			// As where packet sockets are refused.
+			c.recv.Close() // and with it the packet socket
+			var err error
+			if c.ears, err = rawEars(append(rawTCP, rawICMP...)...); err != nil {
+				t.Fatal(err)
+			}
+			if c.recv, c.recvFD, err = listen(c.ears); err != nil {
+				t.Fatal(err)
+			}
+			n, err := c.Reserve(port(src, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for ttl := range uint8(2) {
+				probe := packet.Probe{Src: port(src, n), Dst: port(dst, 80), TTL: ttl + 1, ID: 7, Seq: 99, Flags: packet.SYN, TOS: 16}
+				if _, err := c.Send(probe); err != nil {
+					t.Fatal(err)
+				}
+				receive(t, c, func(r *packet.Reply) bool {
+					good := r.Checksum == packet.CheckGood && r.IP.Dst == src
+					if ttl == 0 {
+						return good && r.Kind == packet.KindTimeExceeded && r.From() == hop && r.IP.TTL == 64
+					}
+					return good && r.Kind == packet.KindTCP && r.TCP.Flags.Has(packet.SYN|packet.ACK) && r.IP.TTL == 63
+				})
+			}
+		})
+	}
+}
