@@ -11,12 +11,13 @@ import (
 // sent further, and two answers of different kinds to one probe. Then the plan sweeps: it asks the hops beyond the last router
 // that is known, whatever is answered in the target's name, until no router answers any more. The target is behind them.
 type injection struct {
-	known    bool                 // there is such a device
-	farthest int                  // the highest TTL at which a router answered
-	sweepTo  int                  // the TTL up to which a sweep goes; 0: there is none
-	first    map[packet.Key]print // the first answer in the target's name to a probe
-	openTo   time.Time            // the trace does not end before
-	answers  map[answer]bool      // in the target's name to the path's own flow
+	known     bool                       // there is such a device
+	farthest  int                        // the highest TTL at which a router answered
+	impostor  int                        // in rounds: the highest TTL at which a probe was answered in the target's name and by a router
+	sweepTo   int                        // the TTL up to which a sweep goes; 0: there is none
+	first     map[packet.Key]fingerprint // the first answer in the target's name to a probe
+	stayUntil time.Time                  // the trace does not end before
+	answers   map[answer]bool            // in the target's name to the path's own flow
 }
 
 // answer is what tells one answer in the target's name from the next: of a SYN+ACK its sequence number, of a reset when it came.
@@ -26,21 +27,22 @@ type answer struct {
 	at    time.Time
 }
 
-// print is what tells an answer in the target's name from that of another box.
-type print struct {
+// fingerprint is what tells an answer in the target's name from that of another box.
+type fingerprint struct {
 	reset bool
 	ttl   uint8
 	seq   uint32 // of a SYN+ACK
 }
 
-const (
-	// sweepAhead is how many hops beyond the last router a sweep goes: it may overshoot the target by so many.
-	sweepAhead = 4
-)
+// sweepAhead is how many hops beyond the last router a sweep goes: it may overshoot the target by so many.
+const sweepAhead = 4
 
 // reached takes in that the target has answered at a hop, or somebody in its name.
 func (p *Path) reached(ttl int) {
 	p.hop(ttl).reached = true
+	if ttl <= p.impostor {
+		return
+	}
 	if p.rounds.on() || len(p.o.Ports) > 0 || ttl > p.farthest && !p.sweeping() {
 		p.limit = min(p.limit, ttl)
 	}
@@ -135,7 +137,14 @@ func (p *Path) sweepWait() time.Duration {
 func (p *Path) second(now time.Time, r Result) {
 	ttl := int(r.Probe.TTL)
 	if r.Reply.Kind == packet.KindTimeExceeded {
-		if h := p.hop(ttl); r.Evidence == ByTag && !p.spare(r.Probe) && !h.router {
+		switch h := p.hop(ttl); {
+		case r.Evidence != ByTag || p.spare(r.Probe):
+		case p.rounds.on() && h.reached && ttl > p.impostor:
+			if p.impostor = ttl; p.limit <= ttl {
+				p.reopen(now, ttl)
+			}
+			p.hear(now, r)
+		case !h.router:
 			p.hear(now, r)
 		}
 		return
@@ -144,16 +153,16 @@ func (p *Path) second(now time.Time, r Result) {
 	if !ok || !r.FromTarget() || r.Reply.Kind != packet.KindTCP {
 		return
 	}
-	if n := printOf(r); n.reset != first.reset || n.ttl != first.ttl && n.seq != first.seq {
+	if n := fingerprintOf(r); n.reset != first.reset || n.ttl != first.ttl && n.seq != first.seq {
 		if !p.injection.known && !p.rounds.on() && len(p.o.Ports) == 0 && p.farthest >= p.o.FirstTTL {
 			p.sweepOn()
 		}
 	}
 }
 
-func printOf(r Result) print {
+func fingerprintOf(r Result) fingerprint {
 	tcp := &r.Reply.TCP
-	return print{tcp.Flags.Has(packet.RST), r.Reply.IP.TTL, tcp.Seq}
+	return fingerprint{tcp.Flags.Has(packet.RST), r.Reply.IP.TTL, tcp.Seq}
 }
 
 // seen remembers the first answer in the target's name to a probe.
@@ -162,9 +171,9 @@ func (p *Path) seen(r Result) {
 		return
 	}
 	if p.first == nil {
-		p.first = make(map[packet.Key]print)
+		p.first = make(map[packet.Key]fingerprint)
 	}
-	p.first[r.Probe.Key()] = printOf(r)
+	p.first[r.Probe.Key()] = fingerprintOf(r)
 }
 
 // count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one that fitted

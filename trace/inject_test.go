@@ -135,3 +135,21 @@ func TestInjectedAnswers(t *testing.T) {
 	}
 	t.Logf("%d wrong of %d", wrong, *injectSeeds)
 }
+
+// Round by round, too, the list goes on to the target.
+func TestInjectedAnswersInRounds(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, kind := range []sim.Action{sim.Reset, sim.Accept} {
+			for _, count := range []int{5, 20} {
+				const n, at = 7, 3
+				p := chain(v6, n, 2*time.Millisecond)
+				p.Routers[at-1].Inject = sim.Inject{Kind: kind, Least: 2}
+				w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, count, nil)
+				if w.tally.Last() != n || !w.tally.Reached() {
+					t.Errorf("kind %v, %d rounds: the path ends at %d, reached: %v", kind, count, w.tally.Last(), w.tally.Reached())
+				}
+			}
+		}
+	})
+}

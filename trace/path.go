@@ -269,8 +269,8 @@ func (p *Path) Next(now time.Time) Move {
 	default:
 		move = p.sideBySide(now, when)
 	}
-	if move.do == doWait && move.until.IsZero() && len(p.pending) == 0 && now.Before(p.openTo) {
-		return WaitUntil(p.openTo)
+	if move.do == doWait && move.until.IsZero() && len(p.pending) == 0 && now.Before(p.stayUntil) {
+		return WaitUntil(p.stayUntil)
 	}
 	return move
 }
@@ -789,7 +789,7 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 	h.asked++
 	h.sends++
 	if p.injection.known {
-		p.openTo = later(p.openTo, now.Add(p.sweepWait())) // for the target's own answer may come last
+		p.stayUntil = later(p.stayUntil, now.Add(p.sweepWait())) // for the target's own answer may come last
 	}
 	h.last = now
 	if h.first.IsZero() {
@@ -1014,7 +1014,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		if r.FromTarget() {
 			p.reached(ttl)
 		}
-		if r.FromTarget() || r.Refused() {
+		if r.FromTarget() && ttl > p.impostor || r.Refused() {
 			p.rounds.end = later(p.rounds.end, r.Sent)
 		}
 		if a.scout {
@@ -1099,7 +1099,7 @@ func (p *Path) hear(now time.Time, r Result) {
 			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
 			a.under = a.under && a.doubted
 		}
-	case r.FromTarget() && (p.rounds.on() || ttl > p.farthest):
+	case r.FromTarget() && (p.rounds.on() && ttl > p.impostor || ttl > p.farthest):
 		p.spent = min(p.spent, ttl-1) // where the route has become shorter
 	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
 		p.refuse(r)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"tcptraceroute/packet"
 )
 
 // Tally is the pure fold of results into figures for each hop, for traces that go on: its memory doesn't grow with their
@@ -17,6 +19,7 @@ type Tally struct {
 	asked    int       // the highest TTL with an outcome
 	reached  bool
 	refusals refusals
+	impostor int       // the highest TTL at which a probe was answered in the target's name and by a router
 	newest   time.Time // when the newest probe of all was sent
 }
 
@@ -158,6 +161,9 @@ func (t *Tally) Add(r Result) {
 		h.Late++
 	case Duplicate:
 		h.Duplicates++
+		if s := h.State; s != nil && s.N == r.N && s.FromTarget() && r.Reply.Kind == packet.KindTimeExceeded && r.Evidence == ByTag {
+			t.expose(r)
+		}
 	case Shared:
 		t.reached = true
 	}
@@ -178,6 +184,9 @@ func (t *Tally) place(r Result) {
 		if r.Refused() && t.refusals.end() == 0 {
 			break // others get past it
 		}
+		if r.FromTarget() && ttl <= t.impostor {
+			break
+		}
 		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
 			t.end = ttl
 		}
@@ -192,6 +201,15 @@ func (t *Tally) place(r Result) {
 	if t.end == 0 || ttl <= t.end {
 		t.answered = max(t.answered, ttl)
 	}
+}
+
+// expose takes in that a router has answered a probe, too, that was answered in the target's name: a device on the way did.
+func (t *Tally) expose(r Result) {
+	t.impostor = max(t.impostor, int(r.Probe.TTL))
+	if t.end > 0 && t.end <= t.impostor {
+		t.end = 0
+	}
+	t.Hop(int(r.Probe.TTL)).State = nil
 }
 
 // gone reports whether the hop has not answered for some time before an instant.

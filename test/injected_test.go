@@ -1,0 +1,92 @@
+package test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"tcptraceroute/lab"
+)
+
+// besides gives a router a device on a tap: it gets a copy of the packets that match, has the target's address, and so answers
+// in the target's name what the target answers, too. What expires at the router is answered as well.
+func besides(t *testing.T, p *lab.Path, v family, ttl int, match string, open bool) {
+	t.Helper()
+	r := p.Hop(ttl)
+	tap := p.Host(t, "tap")
+	l := p.Link(t, r, tap)
+	tap.Default(t, l.B)
+	tap.AddAddr(t, v.of(p.Target))
+	if open {
+		tap.Listen(t, 8080)
+	}
+	to := pick(v, l.B.V4, l.B.V6)
+	// The copy has one hop less to live, and is local where it comes. Tables of the inet family can't do that.
+	table := pick(v, "ip", "ip6")
+	r.Run(t, "nft", fmt.Sprintf("add table %[1]s tap; add chain %[1]s tap in { type filter hook prerouting priority -150; }; "+
+		"add rule %[1]s tap in iifname eth0 %s dup to %v device eth2", table, match, to))
+}
+
+// TestInjected has a device that answers in the target's name, beside the target: all hops up to the target are shown.
+func TestInjected(t *testing.T) {
+	lab.NeedProgram(t, "traceroute")
+	families(t, func(t *testing.T, v family) {
+		for _, open := range []bool{false, true} { // of the device's port; the target's is the other way round
+			t.Run(fmt.Sprintf("open %v", open), func(t *testing.T) {
+				t.Parallel()
+				const hops, at = 6, 3
+				p := lab.Chain(t, lab.ChainOptions{Hops: hops})
+				if !open {
+					p.Target.Listen(t, 8080)
+				}
+				besides(t, p, v, at, "tcp dport 8080 tcp flags & (syn | ack) == syn", open)
+				target := v.of(p.Target).String()
+				for _, args := range []string{"", "--parallel 1", "-q 5"} {
+					got := launch(t, p.Source, fmt.Sprintf("-n %s %s 8080", args, target)).outcome()
+					rows := regexp.MustCompile(`(?m)^ *\d+ .*$`).FindAllString(got.stdout, -1)
+					if len(rows) != hops || got.code != 0 {
+						t.Errorf("%s: %v\nwant %d hops", args, got, hops)
+						continue
+					}
+					for ttl := 1; ttl <= hops; ttl++ {
+						if who := v.of(p.Hop(ttl)).String(); !strings.Contains(rows[ttl-1], who+" ") {
+							t.Errorf("%s: hop %d isn't %s\n%v", args, ttl, who, got)
+						}
+					}
+				}
+				if got := launch(t, p.Source, fmt.Sprintf("-n --json %s 8080", target)).outcome(); !strings.Contains(got.stdout, `"closed"`) ||
+					!strings.Contains(got.stdout, `"open"`) {
+					t.Errorf("both answers are to be told: %v", got)
+				}
+				words := fmt.Sprintf("-T -n -p 8080 -m 9 %s", target)
+				other := prepare(t, p.Source, "traceroute", words)
+				other.begin(t)
+				t.Logf("traceroute %s\n%s", words, other.outcome().stdout)
+			})
+		}
+	})
+}
+
+// TestSomeRefused has a router that rejects one packet in three: the list goes on to the target.
+func TestSomeRefused(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		const hops, at = 5, 2
+		p := lab.Chain(t, lab.ChainOptions{Hops: hops})
+		p.Target.Listen(t, 80)
+		p.Hop(at).Filter(t, "forward", "meta l4proto tcp iifname eth0 numgen random mod 3 == 0 reject with icmpx type admin-prohibited")
+		target := v.of(p.Target).String()
+		last := regexp.MustCompile(fmt.Sprintf(`(?m)^ %d .*\n(    .*\n)*`, hops))
+		missed := 0
+		for range 12 {
+			got := launch(t, p.Source, "-n "+target).outcome()
+			if !strings.Contains(last.FindString(got.stdout), target+" [open]") || strings.Contains(got.stdout, fmt.Sprintf("\n %d ", hops+1)) {
+				missed++
+				t.Log(got)
+			}
+		}
+		if missed > 2 { // all probes to a hop may be refused
+			t.Errorf("%d of 12 lists don't end at the target", missed)
+		}
+	})
+}
