@@ -31,6 +31,8 @@ type conn struct {
 	ecn, timestamps, sack, scale bool   // what both sides agreed on
 	tsRecent, tsOffset           uint32 // RFC 7323 4.3
 
+	closed bool // the target has sent its FIN
+
 	oddAnswered bool // something out of place was answered, at oddAt
 	oddAt       time.Duration
 	timeouts    int
@@ -128,6 +130,10 @@ func (c *conn) receive(m *Model, t *transit, state State) {
 	case flags.Has(packet.ACK) && !c.established:
 		c.establish()
 		c.timer = 0
+		if after := max(c.target.Closes, c.target.Resets); after > 0 {
+			c.timer = m.now + after
+			m.queue.push(c.timer, c)
+		}
 		c.target.truth.Accepted++
 	}
 }
@@ -154,6 +160,10 @@ func (c *conn) restart(m *Model) {
 // happen is the timer. Timers that were stopped or set anew come here too.
 func (c *conn) happen(m *Model) {
 	if c.timer != m.now {
+		return
+	}
+	if c.established {
+		c.end(m)
 		return
 	}
 	if c.timeouts == synackRetries {
@@ -188,6 +198,9 @@ func (c *conn) sendACK(m *Model) {
 	s := &m.answer
 	s.ID = c.ipID
 	s.Seq = c.iss + 1
+	if c.closed {
+		s.Seq++
+	}
 	s.Flags = packet.ACK
 	s.Window = uint16(c.window())
 	if c.scale {
@@ -200,6 +213,22 @@ func (c *conn) sendACK(m *Model) {
 		c.ipID++
 	}
 	c.target.truth.ACKs++
+	c.send(m)
+}
+
+// end is what the program does to a connection in the end.
+func (c *conn) end(m *Model) {
+	m.cause, c.timer = c.cause, 0
+	c.segment(m)
+	m.answer.ID, m.answer.Seq = c.ipID, c.iss+1
+	c.ipID++
+	if c.target.Resets > 0 {
+		m.answer.Flags = packet.RST | packet.ACK
+		c.remove()
+	} else {
+		m.answer.Flags = packet.FIN | packet.ACK
+		c.closed = true
+	}
 	c.send(m)
 }
 

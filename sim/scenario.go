@@ -79,6 +79,9 @@ func (p *Path) validate() error {
 	if d := p.Target.Pause; d < 0 || d > time.Hour {
 		return errors.New("pause out of range")
 	}
+	if min(p.Target.Closes, p.Target.Resets) < 0 || max(p.Target.Closes, p.Target.Resets) > time.Hour {
+		return errors.New("closes or resets out of range")
+	}
 	if err := errors.Join(p.Target.Link.validate(), p.Target.Back.validate(), validateRules(p.Target.Rules)); err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type Target struct {
 	// told otherwise.
 	NoECN, NoOptions bool
 	NoEcho           bool // it answers no echo request
+	// The program takes a connection, and closes or resets it so long after. 0: never.
+	Closes, Resets time.Duration
 	Defence
 }
 

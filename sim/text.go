@@ -58,7 +58,7 @@ import (
 // Of targets, the state of all ports and that of some:
 //
 //	open closed filtered challenge open=N,... closed=N,... filtered=N,... challenge=N,...
-//	real no-ecn no-options no-echo
+//	real no-ecn no-options no-echo closes=D resets=D
 //
 // and what protects them ([Defence]):
 //

@@ -460,6 +460,8 @@ var targetWords = slices.Concat(
 		flag("by-source", func(t *Target) *bool { return &t.BySource }),
 		flag("drop-first", func(t *Target) *bool { return &t.DropFirst }),
 		duration("pause", func(t *Target) *time.Duration { return &t.Pause }),
+		duration("closes", func(t *Target) *time.Duration { return &t.Closes }),
+		duration("resets", func(t *Target) *time.Duration { return &t.Resets }),
 		flag("pause-always", func(t *Target) *bool { return &t.Always }),
 		flag("bad-ack", func(t *Target) *bool { return &t.BadACK }),
 		flag("cookies", func(t *Target) *bool { return &t.Cookies }),
