@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"tcptraceroute/packet"
 )
 
 // hopName is a hop in words: its number and, where it is known, its address.
@@ -45,7 +47,7 @@ func (f *facts) between(after, before int) string {
 func (f *facts) owner(after, before int) string {
 	var who []string
 	for _, ttl := range []int{after, before} {
-		if a := f.router(ttl); a.IsValid() && ttl >= f.first() {
+		if a := f.router(ttl); a.IsValid() && ttl >= f.first() && packet.Impossible(a) == "" {
 			who = append(who, a.String())
 		}
 		if after == before {

@@ -73,12 +73,12 @@ func refused(f *facts) []Finding {
 			x.Title += fmt.Sprintf(": the limit is %d bytes", r.MTU)
 		}
 		x.Advice = "That is no fault as long as this ICMP message gets to both ends. Where a firewall drops it, big packets vanish: clamp the MSS, or let ICMP through."
-	case from == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
+	case from.WithZone("") == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("The target hands port %d on to a machine behind it, which it can't reach", port)
 		x.Evidence = append(x.Evidence, f.waitText())
 		x.Advice = "The target itself is up. It translates this port to another machine (a container, a server behind a balancer): is that one running?"
-	case from == f.target.Addr():
+	case from.WithZone("") == f.target.Addr():
 		x.Code, x.Confidence = RejectedByTarget, Likely
 		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
 		x.Advice = "Its own firewall says no: look at the rules on the target. (A router in front of it may say so in its name.)"
@@ -137,7 +137,7 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 			}
 		}
 		switch {
-		case farther == 0 && w.answer != nil && (w.distance() > x.After || r.From() == f.target.Addr()):
+		case farther == 0 && w.answer != nil && (w.distance() > x.After || r.IP.Src == f.target.Addr()):
 			farther = max(w.distance(), ttl)
 		case farther == 0 && w.refusal != nil && w.refusal.Reply.From() == r.From() && w.refusal.Reply.Code == r.Code:
 			same++
@@ -195,7 +195,7 @@ func (f *facts) seat(ttl int) (after, before int) {
 		}
 	}
 	after = ttl
-	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.From() != f.target.Addr(); h = f.at(after - 1) {
+	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.IP.Src != f.target.Addr(); h = f.at(after - 1) {
 		after--
 	}
 	return after, ttl

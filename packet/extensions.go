@@ -20,6 +20,7 @@ const (
 const (
 	ClassMPLS      = 1 // RFC 4950
 	ClassInterface = 2 // RFC 5837
+	ClassNode      = 5 // draft-ietf-intarea-extended-icmp-nodeid
 )
 
 // Extensions are the extension structure behind the packet that an ICMP error
@@ -152,7 +153,9 @@ var (
 	// ErrInterface: sub-objects that are cut short, of an unknown address family,
 	// or not valid.
 	ErrInterface = errors.New("malformed interface information")
-	ErrLabel     = errors.New("MPLS label has more than 20 bits, or traffic class more than 3")
+	// ErrNode: the same of a node identification.
+	ErrNode  = errors.New("malformed node identification")
+	ErrLabel = errors.New("MPLS label has more than 20 bits, or traffic class more than 3")
 )
 
 // Bits of the C-Type of an interface information object (RFC 5837 4.1), and the
@@ -184,37 +187,9 @@ func (o Object) Interface() (Interface, error) {
 		i.Index = binary.BigEndian.Uint32(b)
 		b = b[4:]
 	}
-	if o.Type&hasAddr != 0 {
-		if len(b) < 4 {
-			return i, ErrInterface
-		}
-		afi := binary.BigEndian.Uint16(b)
-		b = b[4:] // two reserved bytes
-		switch {
-		case afi == afiIPv4 && len(b) >= 4:
-			i.Addr = netip.AddrFrom4([4]byte(b[:4]))
-			b = b[4:]
-		case afi == afiIPv6 && len(b) >= 16:
-			i.Addr = netip.AddrFrom16([16]byte(b[:16]))
-			b = b[16:]
-		default:
-			return i, ErrInterface
-		}
-	}
-	if o.Type&hasName != 0 {
-		if len(b) == 0 {
-			return i, ErrInterface
-		}
-		n := int(b[0]) // counts itself and the padding (4.3)
-		if n == 0 || n%4 != 0 || n > maxNameField || n > len(b) {
-			return i, ErrInterface
-		}
-		end := n
-		for end > 1 && b[end-1] == 0 {
-			end--
-		}
-		i.Name = b[1:end:end]
-		b = b[n:]
+	var ok bool
+	if i.Addr, i.Name, b, ok = o.addrAndName(b); !ok {
+		return i, ErrInterface
 	}
 	if o.Type&hasMTU != 0 {
 		if len(b) < 4 {
@@ -223,6 +198,75 @@ func (o Object) Interface() (Interface, error) {
 		i.MTU = binary.BigEndian.Uint32(b)
 	}
 	return i, nil
+}
+
+// addrAndName reads the two sub-objects that interfaces and nodes have alike, the address first. rest is what follows. Where
+// one of them is malformed, ok is false, and it is left out.
+func (o Object) addrAndName(b []byte) (addr netip.Addr, name, rest []byte, ok bool) {
+	if o.Type&hasAddr != 0 {
+		if len(b) < 4 {
+			return addr, name, b, false
+		}
+		afi := binary.BigEndian.Uint16(b)
+		b = b[4:] // two reserved bytes
+		switch {
+		case afi == afiIPv4 && len(b) >= 4:
+			addr = netip.AddrFrom4([4]byte(b[:4]))
+			b = b[4:]
+		case afi == afiIPv6 && len(b) >= 16:
+			addr = netip.AddrFrom16([16]byte(b[:16]))
+			b = b[16:]
+		default:
+			return addr, name, b, false
+		}
+	}
+	if o.Type&hasName != 0 {
+		if len(b) == 0 {
+			return addr, name, b, false
+		}
+		n := int(b[0]) // counts itself and the padding (4.3)
+		if n == 0 || n%4 != 0 || n > maxNameField || n > len(b) {
+			return addr, name, b, false
+		}
+		end := n
+		for end > 1 && b[end-1] == 0 {
+			end--
+		}
+		name = b[1:end:end]
+		b = b[n:]
+	}
+	return addr, name, b, true
+}
+
+// Node is a node identification object: the router that sends the message says which one it is. What it doesn't say is zero.
+type Node struct {
+	Addr netip.Addr // of either family, whatever that of the message
+	Name []byte     // at most 63 bytes, as they came, without the zero padding; a slice of the input
+}
+
+// Node reads a node identification object. The bits of its C-Type and its sub-objects are those of an interface. On [ErrNode]
+// what was read before the malformed part is returned; on [ErrObject] nothing.
+func (o Object) Node() (n Node, err error) {
+	if o.Class != ClassNode {
+		return Node{}, ErrObject
+	}
+	var ok bool
+	if n.Addr, n.Name, _, ok = o.addrAndName(o.Data); !ok {
+		err = ErrNode
+	}
+	return n, err
+}
+
+// AppendNode appends a node identification object with what of n is not zero. Error: [ErrNode] for a name that is longer
+// than 63 bytes or ends in zero.
+func AppendNode(b []byte, n Node) ([]byte, error) {
+	start := len(b)
+	b, err := AppendInterface(b, Interface{Addr: n.Addr, Name: n.Name})
+	if err != nil {
+		return b, ErrNode
+	}
+	b[start+2] = ClassNode
+	return b, nil
 }
 
 // AppendObject appends an extension object of any class. Error: [ErrLength].

@@ -314,3 +314,41 @@ func TestFrom(t *testing.T) {
 		t.Error(err, r.From(), r.Checksum)
 	}
 }
+
+// The bytes of node identification objects, as draft-ietf-intarea-extended-icmp-nodeid has them: reserved bits and what
+// follows are ignored.
+func TestNode(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		bytes string // with the object's header
+		want  Node
+		err   error
+		exact bool // AppendNode makes the same
+	}{
+		{"nothing", "0004 05 00", Node{}, nil, true},
+		{"IPv4 address", "000c 05 04 00010000 c6120202", Node{Addr: rtr4}, nil, true},
+		{"IPv6 address", "0018 05 04 00020000 20010db8000200000000000000000002", Node{Addr: rtr6}, nil, true},
+		{"name, padded", "000c 05 02 08 636f7265 000000", Node{Name: []byte("core")}, nil, true},
+		{"both", "0014 05 06 00010000 c6120202 08 636f7265 000000", Node{rtr4, []byte("core")}, nil, true},
+		{"hostile name", "000c 05 02 08 1b5d303b 000000", Node{Name: []byte("\x1b]0;")}, nil, true},
+		{"reserved bits, and more behind", "0014 05 fb 08 636f7265 000000 0102030405060708", Node{Name: []byte("core")}, nil, false},
+		{"address cut", "0010 05 06 00020000 20010db8 00020000", Node{}, ErrNode, false},
+		{"name cut, behind an address", "0010 05 06 00010000 c6120202 08 636f72", Node{Addr: rtr4}, ErrNode, false},
+		{"name of another length", "000c 05 02 07 636f7265 000000", Node{}, ErrNode, false},
+		{"another class", "000c 02 02 08 636f7265 000000", Node{}, ErrObject, false},
+	} {
+		b := unhex(t, c.bytes)
+		got, err := Object{b[2], b[3], b[4:]}.Node()
+		if err != c.err || got.Addr != c.want.Addr || !bytes.Equal(got.Name, c.want.Name) {
+			t.Errorf("%s: %+v, %v, want %+v, %v", c.name, got, err, c.want, c.err)
+		}
+		if again, err := AppendNode(nil, got); c.exact && (err != nil || !bytes.Equal(again, b)) {
+			t.Errorf("%s: % x, %v, want % x", c.name, again, err, b)
+		}
+	}
+	for _, n := range []Node{{Name: bytes.Repeat([]byte("n"), 64)}, {Name: []byte("a\x00")}} {
+		if b, err := AppendNode(nil, n); err != ErrNode || len(b) != 0 {
+			t.Errorf("%q: % x, %v", n.Name, b, err)
+		}
+	}
+}

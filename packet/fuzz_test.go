@@ -404,6 +404,36 @@ func FuzzMPLS(f *testing.F) {
 	})
 }
 
+func FuzzNode(f *testing.F) {
+	for _, n := range []Node{{}, {Addr: rtr4}, {Addr: rtr6, Name: []byte("core1")}, {Name: bytes.Repeat([]byte("n"), 63)}} {
+		b, err := AppendNode(nil, n)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[2], b[3], b[4:])
+	}
+	f.Fuzz(func(t *testing.T, class, ctype uint8, data []byte) {
+		n, err := Object{class, ctype, data}.Node()
+		if (err == ErrObject) != (class != ClassNode) {
+			t.Fatal(err)
+		}
+		if len(n.Name) >= maxNameField || len(n.Name) > 0 && n.Name[len(n.Name)-1] == 0 {
+			t.Fatalf("name % x", n.Name)
+		}
+		if err != nil {
+			return
+		}
+		b, err := AppendNode(nil, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Object{b[2], b[3], b[4:]}.Node()
+		if err != nil || again.Addr != n.Addr || !bytes.Equal(again.Name, n.Name) {
+			t.Fatalf("%+v: %+v, %v", n, again, err)
+		}
+	})
+}
+
 func FuzzInterface(f *testing.F) {
 	seeds(f, 0, func(b []byte, _ *IP) {
 		var r Reply

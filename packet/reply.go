@@ -53,10 +53,12 @@ type Reply struct {
 	// container) with a checksum that offload left unfinished: CheckBad, unless
 	// CompleteTCPChecksum is called first.
 	Checksum Check
+	// Zone is that of the sender's address. No packet says it: who receives one may fill it in.
+	Zone string
 }
 
 // From is who sent the packet, as far as it says.
-func (r *Reply) From() netip.Addr { return r.IP.Src }
+func (r *Reply) From() netip.Addr { return r.IP.Src.WithZone(r.Zone) }
 
 // Parse reads a received packet. b starts at its IP header, and must hold all of
 // it; what stands behind the end that the IP header tells (link-layer padding) is

@@ -125,6 +125,9 @@ func (c *Classic) answer(b *block, r trace.Result) {
 			b.afterGap = false
 		}
 		b.text.WriteString(" " + c.label(from))
+		if m := AddressMark(from, r.Probe.Dst.Addr()); m != "" {
+			b.text.WriteString(" " + c.paint(odd, m))
+		}
 		b.responder, b.beside = from, ""
 	}
 	if x := c.beside(r.Reply); x != b.beside && x != "" {

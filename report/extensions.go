@@ -20,6 +20,7 @@ const (
 // stack stands as traceroute -e writes it, label, traffic class, bottom of stack and TTL, the top first:
 //
 //	<MPLS:L=24001,E=0,S=0,T=1/L=16,E=0,S=1,T=1> <IF:in,name=xe-0/0/1,index=5,addr=192.0.2.1,mtu=1500>
+//	<NODE:name=core1,addr=192.0.2.9>
 //
 // It is plain ASCII, whatever came.
 func Extensions(r *packet.Reply) string {
@@ -45,6 +46,10 @@ func object(o packet.Object) string {
 	case o.Class == packet.ClassInterface:
 		if i, err := o.Interface(); err == nil {
 			return interfaceInfo(i)
+		}
+	case o.Class == packet.ClassNode:
+		if n, err := o.Node(); err == nil && (len(n.Name) > 0 || n.Addr.IsValid()) {
+			return nodeInfo(n)
 		}
 	}
 	data, more := o.Data, ""
@@ -86,6 +91,18 @@ func interfaceInfo(i packet.Interface) string {
 		all = append(all, fmt.Sprintf("mtu=%d", i.MTU))
 	}
 	return strings.Join(all, ",")
+}
+
+// nodeInfo is what a router says of itself (draft-ietf-intarea-extended-icmp-nodeid).
+func nodeInfo(n packet.Node) string {
+	var all []string
+	if len(n.Name) > 0 {
+		all = append(all, "name="+asWord(string(n.Name)))
+	}
+	if n.Addr.IsValid() {
+		all = append(all, "addr="+n.Addr.String())
+	}
+	return "NODE:" + strings.Join(all, ",")
 }
 
 // asWord is a text from the network that stands among others: quoted where it isn't plain, so that it can't pass for what

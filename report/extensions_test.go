@@ -62,7 +62,9 @@ router 198.18.3.2 delay=1ms mpls=24001/0/1 non-compliant if-role=0 if-index=5 if
 router 198.18.4.2 delay=1ms mpls=16/0/1 quote=min
 router 198.18.5.2 delay=1ms if-role=2 if-name=%1b]0;owned%07 mpls=7/7/7 ext-bad-checksum
 router 198.18.6.2 delay=1ms if-role=3 if-name=a,mtu=1>%20<b if-mtu=1500
-target 198.18.7.2 delay=1ms open
+router 198.18.7.2 delay=1ms node-addr=2001:db8::9 node-name=core1.fra
+router 198.18.8.2 delay=1ms node-name=%1b]0;x,addr=1>%20<b
+target 198.18.9.2 delay=1ms open
 `
 
 func TestExtensionsShown(t *testing.T) {
@@ -72,7 +74,9 @@ func TestExtensionsShown(t *testing.T) {
  4  198.18.4.2 <MPLS:L=16,E=0,S=1,T=1>  8.000 ms  8.000 ms
  5  198.18.5.2 <extensions with a wrong checksum>  10.000 ms  10.000 ms
  6  198.18.6.2 <IF:next-hop,name="a,mtu=1> <b",mtu=1500>  12.000 ms  12.000 ms
- 7  198.18.7.2 [open]  14.000 ms  14.000 ms
+ 7  198.18.7.2 <NODE:name=core1.fra,addr=2001:db8::9>  14.000 ms  14.000 ms
+ 8  198.18.8.2 <NODE:name="\x1b]0;x,addr=1> <b">  16.000 ms  16.000 ms
+ 9  198.18.9.2 [open]  18.000 ms  18.000 ms
 `
 	if got := show(t, labelled, report.ClassicOptions{Extensions: true}, trace.PathOptions{Queries: 2}); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -18,6 +18,8 @@ type TableOptions struct {
 	Start time.Time               // when the first round began
 	Name  func(netip.Addr) string // "" where an address has none; nil: none has. It may block
 
+	Target netip.Addr // its address is no odd one, whatever it is: see AddressMark
+
 	// Owner puts the AS before each host, as mtr -z does; nil: it is not wanted. It may block.
 	Owner func(netip.Addr) (Owner, bool)
 }
@@ -87,12 +89,13 @@ func (o *TableOptions) host(a netip.Addr) string {
 	if !a.IsValid() {
 		return "???"
 	}
-	if o.Name != nil {
+	mark := AddressMark(a, o.Target)
+	if o.Name != nil && mark == "" {
 		if name := o.Name(a); name != "" {
 			return word(name)
 		}
 	}
-	return a.String()
+	return a.String() + mark
 }
 
 // word makes text from the network one printable word.

@@ -442,6 +442,7 @@ func (b *bucket) take(r Rate, now time.Duration) bool {
 type Extensions struct {
 	MPLS      []packet.Label   // top first; Bottom is set where it belongs
 	Interface packet.Interface // left out where only the role is set
+	Node      packet.Node
 
 	NonCompliant bool    // no length field, as before RFC 4884
 	Length       *uint8  // value of the length field, right or not
@@ -462,7 +463,12 @@ func (x *Extensions) objects() (b []byte, err error) {
 		}
 	}
 	if i := x.Interface; i.Index != 0 || i.Addr.IsValid() || len(i.Name) > 0 || i.MTU != 0 {
-		return packet.AppendInterface(b, i)
+		if b, err = packet.AppendInterface(b, i); err != nil {
+			return nil, err
+		}
+	}
+	if n := x.Node; n.Addr.IsValid() || len(n.Name) > 0 {
+		return packet.AppendNode(b, n)
 	}
 	return b, nil
 }

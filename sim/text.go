@@ -32,6 +32,7 @@ import (
 //	slow=D late=P/D detour=N
 //	quote=min quote=N quote-FIELD=VALUE
 //	mpls=LABEL/TC/TTL,... if-role=N if-index=N if-addr=ADDR if-name=NAME (percent-encoded) if-mtu=N
+//	node-addr=ADDR node-name=NAME (percent-encoded)
 //	non-compliant ext-length=N ext-object=N ext-bad-checksum ext-cut=N
 //
 // Rules, of both; the first that fits decides. WHAT is a port (80) or a range

@@ -375,13 +375,10 @@ var routerWords = slices.Concat(
 		number("if-role", 2, func(r *Router) *packet.Role { return &r.Extensions.Interface.Role }),
 		number("if-index", 32, func(r *Router) *uint32 { return &r.Extensions.Interface.Index }),
 		addr("if-addr", func(r *Router) *netip.Addr { return &r.Extensions.Interface.Addr }),
-		value("if-name", func(r *Router) *[]byte { return &r.Extensions.Interface.Name },
-			func(s string) ([]byte, error) {
-				name, err := url.PathUnescape(s)
-				return []byte(name), err
-			},
-			func(name []byte) string { return url.PathEscape(string(name)) }),
+		text("if-name", func(r *Router) *[]byte { return &r.Extensions.Interface.Name }),
 		number("if-mtu", 32, func(r *Router) *uint32 { return &r.Extensions.Interface.MTU }),
+		addr("node-addr", func(r *Router) *netip.Addr { return &r.Extensions.Node.Addr }),
+		text("node-name", func(r *Router) *[]byte { return &r.Extensions.Node.Name }),
 		flag("non-compliant", func(r *Router) *bool { return &r.Extensions.NonCompliant }),
 		optional("ext-length", 8, func(r *Router) **uint8 { return &r.Extensions.Length }),
 		optional("ext-object", 16, func(r *Router) **uint16 { return &r.Extensions.ObjectLength }),
@@ -505,6 +502,16 @@ func stateWord(state State, name string) word[Target] {
 			}
 			return words
 		}}
+}
+
+// text is a word of any bytes, percent-encoded.
+func text(name string, of func(*Router) *[]byte) word[Router] {
+	return value(name, of,
+		func(s string) ([]byte, error) {
+			b, err := url.PathUnescape(s)
+			return []byte(b), err
+		},
+		func(b []byte) string { return url.PathEscape(string(b)) })
 }
 
 func parseLabel(s string) (l packet.Label, err error) {

@@ -94,6 +94,7 @@ type Counts struct {
 	Repeats     int // notices beyond the first few of a probe, which are handed to nobody; the late and second ones count there too
 	NearMisses  int // right addresses and ports, wrong sequence or acknowledgement number: forged, or rewritten on the way
 	BadChecksum int // fitting answers whose checksum was wrong
+	OwnAddress  int // ICMP errors about our probes from our own address, which is no hop; among the unrelated ones too
 	Unrelated   int // everything else that was no answer of ours
 	Malformed   int // packets that could not be read
 	LostHere    int // packets that this host lost because they were not read in time, see LossCounter

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,10 @@ type Options struct {
 	// Fault, where it is set, is asked why a probe got no answer while nothing at all was heard: an error says what our
 	// own host knows (a next hop that does not resolve).
 	Fault func(packet.Probe) error
+
+	// Zone is where link-local addresses live that answer: the interface that the probes leave by. A target with a zone has its
+	// own.
+	Zone string
 
 	// NewAlarm, where it is set, makes a timer that is better than Go's; nil where there is none.
 	NewAlarm func() Alarm
@@ -485,6 +490,9 @@ func (e *engine) receive(d delivery) {
 		return
 	}
 	got := e.judge(r, d.at)
+	if f := got.flight; f != nil && r.IP.Src.Is6() && r.IP.Src.IsLinkLocalUnicast() {
+		r.Zone = cmp.Or(f.probe.Dst.Addr().Zone(), e.o.Zone)
+	}
 	if f := got.flight; got.verdict == Believed && d.at.Sub(f.sent) > e.o.Wait && d.at.After(f.until) {
 		got.verdict = IsLate
 	}
@@ -566,7 +574,10 @@ func (e *engine) count(v Verdict) {
 		e.counts.NearMisses++
 	case BadChecksum:
 		e.counts.BadChecksum++
-	case Unrelated, OwnAddress:
+	case OwnAddress:
+		e.counts.OwnAddress++
+		e.counts.Unrelated++
+	case Unrelated:
 		e.counts.Unrelated++
 	}
 }

@@ -28,7 +28,7 @@ func TestSource(t *testing.T) {
 		}{
 			{p.Target.V4(), []netip.Addr{p.Hop(1).V4(), p.Hop(2).V4(), p.Hop(3).V4()}},
 			{p.Target.V6(), []netip.Addr{p.Hop(1).V6(), p.Hop(2).V6(), p.Hop(3).V6()}},
-			{p.Links[0].B.LinkLocal.WithZone(p.Links[0].A.Name), []netip.Addr{p.Links[0].B.LinkLocal}},
+			{p.Links[0].B.LinkLocal.WithZone(p.Links[0].A.Name), []netip.Addr{p.Links[0].B.LinkLocal.WithZone(p.Links[0].A.Name)}},
 		} {
 			source, err := c.Source(port(tt.target, 443))
 			if err != nil {

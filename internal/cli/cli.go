@@ -773,7 +773,6 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	status.stop()
 	p.warn(&troubles, counts)
 	p.sayDepartures(conn)
-	p.sayHidden(conn, known)
 	p.sayECN(folded)
 	if p.mtu && err == nil && folded.Reached() {
 		err = p.searchMTU(ctx, conn, known)
@@ -797,7 +796,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 
 // engine is what the engine is told.
 func (p *program) engine(conn medium) trace.Options {
-	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault, NewAlarm: newAlarm}
+	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault, Zone: p.out, NewAlarm: newAlarm}
 	if p.debug {
 		o.Observe = debug(p.stderr, p.connecting)
 		if !p.root {
@@ -830,23 +829,6 @@ func (p *program) sayDepartures(conn medium) {
 	p.departureSaid = true
 }
 
-// sayHidden says that routers may be hidden by this host's own translation of the destination: the kernel then puts the target's
-// address in the place of theirs, and only a packet socket sees what came in.
-func (p *program) sayHidden(conn medium, known *trace.Trace) {
-	if !p.connecting && !slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) }) {
-		return
-	}
-	hidden := func(r trace.Result) bool {
-		return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded && r.Reply.From() == p.path.Target.Addr().WithZone("")
-	}
-	for ttl := known.First(); ttl <= known.Last(); ttl++ {
-		if slices.ContainsFunc(known.Hop(ttl).Probes, hidden) {
-			fmt.Fprintln(p.stderr, "Routers answered from the target's address. If this host translates that address itself, as for a service, theirs are known only to a trace with packet sockets")
-			return
-		}
-	}
-}
-
 // warn says what was not as it should be.
 func (p *program) warn(t *troubles, counts trace.Counts) {
 	t.print(p.stderr)
@@ -855,6 +837,9 @@ func (p *program) warn(t *troubles, counts trace.Counts) {
 	}
 	if counts.BadChecksum > 0 {
 		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
+	}
+	if counts.OwnAddress > 0 {
+		fmt.Fprintf(p.stderr, "Warning: ICMP errors about the probes came from this host's own address, which is no hop: %d (-d shows them)\n", counts.OwnAddress)
 	}
 	if counts.NearMisses >= trace.NearMissAlarm {
 		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)

@@ -244,7 +244,7 @@ func (p *program) table(ctx context.Context, t *trace.Tally, start time.Time) er
 		host = "localhost"
 	}
 	return report.WriteTable(p.stdout, t, report.TableOptions{
-		Host: host, Start: start,
+		Host: host, Start: start, Target: p.path.Target.Addr(),
 		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
 		Owner: p.owner(ctx),
 	})

@@ -184,7 +184,7 @@ func (a *Atlas) sentSince(r *trace.Result) (n int) {
 func atlasReplyOf(r *trace.Result) atlasReply {
 	a := r.Reply
 	seen := r.Evidence != trace.ByKernel // the packet itself
-	j := atlasReply{From: a.From().String()}
+	j := atlasReply{From: a.IP.Src.String()}
 	if seen || a.Kind != packet.KindTCP {
 		j.TTL = new(a.IP.TTL)
 	}

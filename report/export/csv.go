@@ -112,6 +112,13 @@ func columns() []column {
 			}
 			return Cell(r.Err.Error())
 		}},
+		{"address_note", func(_ *CSV, r *trace.Result) string {
+			if r.Reply == nil {
+				return ""
+			}
+			return report.AddressNote(r.Reply.From(), r.Probe.Dst.Addr())
+		}},
+		ofReply("node", icmpOnly(nodes)),
 	}
 }
 
@@ -159,6 +166,20 @@ func mpls(a *packet.Reply) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+// nodes are the names of routers as they say themselves, or their addresses where they have none.
+func nodes(a *packet.Reply) string {
+	var all []string
+	for o := range a.Extensions.Objects() {
+		switch n, _ := o.Node(); {
+		case len(n.Name) > 0:
+			all = append(all, string(n.Name))
+		case n.Addr.IsValid():
+			all = append(all, n.Addr.String())
+		}
+	}
+	return Cell(strings.Join(all, " "))
 }
 
 // interfaces are the names of the interfaces, or their addresses or numbers where they have none.

@@ -138,7 +138,7 @@ func (m *MTR) hub(e report.Entry) mtrHub {
 			times = append(times, float64(r.RTT()/time.Microsecond)/1000)
 			from := r.Reply.From()
 			if h.Host = report.UTF8(m.run.NameOf(from)); h.Host == "" {
-				h.Host = from.String()
+				h.Host = from.WithZone("").String()
 			}
 			if o, ok := m.run.OwnerOf(from); ok && o.ASN != 0 {
 				h.ASN = fmt.Sprintf("AS%d", o.ASN)

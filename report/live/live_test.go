@@ -309,6 +309,23 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+func TestImpossibleAddress(t *testing.T) {
+	v := &view{o: &Options{
+		Path: trace.PathOptions{Target: netip.MustParseAddrPort("127.0.0.9:80")},
+		Name: func(netip.Addr) string { return "localhost" },
+	}}
+	for a, want := range map[string][2]string{
+		"127.0.0.1": {"localhost (127.0.0.1) <?loopback>", "127.0.0.1<?loopback>"},
+		"127.0.0.9": {"localhost (127.0.0.9)", "localhost"}, // the target's own
+		"10.0.0.1":  {"localhost (10.0.0.1)", "localhost"},
+	} {
+		addr := netip.MustParseAddr(a)
+		if label, short := v.label(addr), v.short(addr); label != want[0] || short != want[1] {
+			t.Errorf("%q, %q, want %q", label, short, want)
+		}
+	}
+}
+
 func TestFigures(t *testing.T) {
 	for _, x := range []struct{ got, want string }{
 		{ms(0), "0.000"}, {ms(45 * time.Microsecond), "0.045"}, {ms(999600), "1.00"}, {ms(1234567), "1.23"}, {ms(9996000), "10.0"},

@@ -363,11 +363,17 @@ func (v *view) label(a netip.Addr) string {
 			}
 		}
 	}
+	if mark := report.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
+		text += " " + mark
+	}
 	return text
 }
 
 // short is the shorter form of an address: its name alone.
 func (v *view) short(a netip.Addr) string {
+	if mark := report.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
+		return a.String() + mark
+	}
 	if !v.addresses && v.o.Name != nil {
 		if name := v.o.Name(a); name != "" {
 			return report.Printable(name)

@@ -187,7 +187,7 @@ func columnOf(e report.Entry, run *report.Run) column {
 
 func nodeOf(r *trace.Result, run *report.Run) node {
 	a := r.Reply.From()
-	n := node{addr: a.String(), name: shown(run.NameOf(a)), mpls: labels(r.Reply)}
+	n := node{addr: strings.TrimSpace(a.String() + " " + report.AddressMark(a, r.Probe.Dst.Addr())), name: shown(run.NameOf(a)), mpls: labels(r.Reply)}
 	if o, ok := run.OwnerOf(a); ok {
 		n.owner = ownerText(o)
 	}

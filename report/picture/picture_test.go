@@ -242,6 +242,18 @@ func TestShows(t *testing.T) {
 	}
 }
 
+// An address that can't be a router's has a mark that says why.
+func TestImpossibleAddress(t *testing.T) {
+	s := scene.Scene{Network: "router 198.51.100.1 from=127.0.0.1 delay=1ms\ntarget 203.0.113.9 open delay=1ms"}
+	for name, mark := range map[string]string{
+		"svg": "127.0.0.1 &lt;?loopback&gt;", "dot": "127.0.0.1 &lt;?loopback&gt;", "mmd": "127.0.0.1 #60;#63;loopback#62;",
+	} {
+		if got := string(play(t, s, forms[name])); !strings.Contains(got, mark) {
+			t.Errorf("%s: no %s in\n%s", name, mark, got)
+		}
+	}
+}
+
 // A name, whatever it is, is drawn as text and draws nothing of its own.
 func TestHostile(t *testing.T) {
 	plain := scene.Attack("plain")

@@ -139,7 +139,8 @@ func respondersOf(results []trace.Result, run *report.Run) []responder {
 	found := []responder{}
 	for _, s := range report.Responders(results) {
 		r := responder{
-			Address: s.Addr.String(), Name: text(run.NameOf(s.Addr)), Answered: s.Answered,
+			Address: s.Addr.String(), AddressNote: report.AddressNote(s.Addr, run.Path.Target.Addr()),
+			Name: text(run.NameOf(s.Addr)), Answered: s.Answered,
 			BestMS: milliseconds(s.Best), AvgMS: milliseconds(s.Average), WorstMS: milliseconds(s.Worst),
 		}
 		if o, ok := run.OwnerOf(s.Addr); ok {
@@ -239,7 +240,7 @@ func replyOf(r trace.Result) *reply {
 	a := r.Reply
 	v4 := a.IP.Version == 4
 	j := &reply{
-		Address: a.From().String(), Received: instant(r.Recv), RTTMS: milliseconds(r.RTT()),
+		Address: a.From().String(), AddressNote: report.AddressNote(a.From(), r.Probe.Dst.Addr()), Received: instant(r.Recv), RTTMS: milliseconds(r.RTT()),
 		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: kinds[a.Kind],
 	}
 	seen := r.Evidence != trace.ByKernel // the packet itself
@@ -349,6 +350,12 @@ func extensionsOf(e *packet.Extensions) *extensions {
 		case o.Class == packet.ClassInterface:
 			i, err := o.Interface()
 			j.Interfaces = append(j.Interfaces, interfaceOf(i))
+			if err != nil {
+				j.Others = append(j.Others, icmpObject{o.Class, o.Type, hex.EncodeToString(o.Data)}) // what could not be read
+			}
+		case o.Class == packet.ClassNode:
+			n, err := o.Node()
+			j.Nodes = append(j.Nodes, router{Address: address(n.Addr), Name: text(string(n.Name))})
 			if err != nil {
 				j.Others = append(j.Others, icmpObject{o.Class, o.Type, hex.EncodeToString(o.Data)}) // what could not be read
 			}

@@ -141,7 +141,7 @@ var scenes = map[string]scene.Scene{
 	"everything": everything,
 	"closed, IPv6": {Network: `
 		router 2001:db8:1::2 delay=3ms if-role=0 if-addr=192.0.2.1 mpls=100/0/1
-		router 2001:db8:2::2 rate=1s/1
+		router 2001:db8:2::2 rate=1s/1 node-addr=192.0.2.9 node-name=core1 from=::1
 		target 2001:db8:3::2 closed`},
 	"refused": {Network: "router 198.51.100.1\nrouter 198.51.100.5 reject=13\ntarget 203.0.113.9", Options: trace.Options{Strict: true}},
 	"too big": {Network: "router 2001:db8:1::2\nrouter 2001:db8:2::2 reject=4\ntarget 2001:db8:3::2"},

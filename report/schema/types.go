@@ -112,13 +112,14 @@ type hop struct {
 }
 
 type responder struct {
-	Address  string  `json:"address"`
-	Name     string  `json:"name,omitempty"`
-	AS       *owner  `json:"as,omitempty"`
-	Answered int     `json:"answered"`
-	BestMS   float64 `json:"rtt_best_ms"`
-	AvgMS    float64 `json:"rtt_avg_ms"`
-	WorstMS  float64 `json:"rtt_worst_ms"`
+	Address     string  `json:"address"`
+	AddressNote string  `json:"address_note,omitempty"` // why it can't be a router's
+	Name        string  `json:"name,omitempty"`
+	AS          *owner  `json:"as,omitempty"`
+	Answered    int     `json:"answered"`
+	BestMS      float64 `json:"rtt_best_ms"`
+	AvgMS       float64 `json:"rtt_avg_ms"`
+	WorstMS     float64 `json:"rtt_worst_ms"`
 }
 
 type owner struct {
@@ -152,22 +153,23 @@ type probe struct {
 }
 
 type reply struct {
-	Address    string      `json:"address"`
-	Received   string      `json:"received"`
-	RTTMS      float64     `json:"rtt_ms"`
-	Evidence   string      `json:"evidence"`
-	Verified   bool        `json:"verified"`
-	Kind       string      `json:"kind"`
-	TTL        *uint8      `json:"ttl,omitempty"`
-	TOS        *uint8      `json:"tos,omitempty"`
-	IPID       *uint16     `json:"ip_id,omitempty"`
-	Length     int         `json:"length_bytes,omitempty"`
-	ICMP       *icmp       `json:"icmp,omitempty"`
-	TCP        *tcp        `json:"tcp,omitempty"`
-	Echo       *echo       `json:"echo,omitempty"`
-	Quote      *quote      `json:"quote,omitempty"`
-	Changes    []change    `json:"changes,omitempty"`
-	Extensions *extensions `json:"extensions,omitempty"`
+	Address     string      `json:"address"`
+	AddressNote string      `json:"address_note,omitempty"`
+	Received    string      `json:"received"`
+	RTTMS       float64     `json:"rtt_ms"`
+	Evidence    string      `json:"evidence"`
+	Verified    bool        `json:"verified"`
+	Kind        string      `json:"kind"`
+	TTL         *uint8      `json:"ttl,omitempty"`
+	TOS         *uint8      `json:"tos,omitempty"`
+	IPID        *uint16     `json:"ip_id,omitempty"`
+	Length      int         `json:"length_bytes,omitempty"`
+	ICMP        *icmp       `json:"icmp,omitempty"`
+	TCP         *tcp        `json:"tcp,omitempty"`
+	Echo        *echo       `json:"echo,omitempty"`
+	Quote       *quote      `json:"quote,omitempty"`
+	Changes     []change    `json:"changes,omitempty"`
+	Extensions  *extensions `json:"extensions,omitempty"`
 }
 
 type icmp struct {
@@ -239,6 +241,7 @@ type extensions struct {
 	Checksum   string       `json:"checksum"` // good, bad, absent
 	MPLS       []label      `json:"mpls,omitempty"`
 	Interfaces []iface      `json:"interfaces,omitempty"`
+	Nodes      []router     `json:"nodes,omitempty"`
 	Others     []icmpObject `json:"others,omitempty"`
 }
 
@@ -255,6 +258,12 @@ type iface struct {
 	Address string `json:"address,omitempty"`
 	Name    string `json:"name,omitempty"`
 	MTU     uint32 `json:"mtu_bytes,omitempty"`
+}
+
+// router is what a router says of itself.
+type router struct {
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name,omitempty"`
 }
 
 type icmpObject struct {
