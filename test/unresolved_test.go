@@ -29,7 +29,7 @@ func TestTargetDown(t *testing.T) {
 		refusal := regexp.MustCompile(fmt.Sprintf(`(?m)^ %d  (\* )*%v  ?\d+\.\d+ ms !H`, hops, last))
 		var runs sideBySide
 		for i, args := range []string{
-			"", "-q 1", "-w 3", "-w 3 -q 1", "-w 1", "-w 2 -q 1", "-w 5", "--parallel 1 -q 1", "--parallel 1", "--track-port", "-m 7", "-f 3",
+			"", "-q 1", "-w 3", "-w 3 -q 1", "-w 1", "-w 2 -q 1", "-w 5", "--parallel 1 -q 1", "--parallel 1", "--track-port", "-m 7", "-f 3", "--unprivileged",
 		} {
 			runs.begin(t, args, func(t *testing.T) func(*testing.T) {
 				l := launch(t, p.Source, fmt.Sprintf("-n %s %v", args, nobody(v, p, i)))

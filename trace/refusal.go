@@ -30,6 +30,7 @@ type refusals struct {
 	from    netip.Addr // by whom
 	quoted  int        // the hop that its quotes tell; 0: none, or not always the same
 	router  int        // the highest TTL that a router answered at
+	last    netip.Addr // of that router
 	target  int        // the highest TTL that the target answered at
 	inRow   int        // how many refusals came since somebody else answered who is no nearer
 }
@@ -43,7 +44,9 @@ func (f *refusals) add(r Result) {
 	ttl := int(r.Probe.TTL)
 	switch {
 	case r.Reply.Kind == packet.KindTimeExceeded:
-		f.router = max(f.router, ttl)
+		if ttl >= f.router {
+			f.router, f.last = ttl, r.From()
+		}
 		f.passed(ttl)
 	case r.FromTarget():
 		f.target = max(f.target, ttl)
@@ -51,10 +54,10 @@ func (f *refusals) add(r Result) {
 	case !r.Refused():
 		return
 	case f.nearest == 0 || r.From() != f.from && ttl < f.nearest:
-		f.nearest, f.from, f.quoted = ttl, r.From(), r.quotedHop()
+		f.nearest, f.from, f.quoted = ttl, r.From(), f.hop(r)
 	case r.From() == f.from:
 		f.nearest = min(f.nearest, ttl)
-		if r.quotedHop() != f.quoted {
+		if f.hop(r) != f.quoted {
 			f.quoted = 0
 		}
 	}
@@ -63,8 +66,17 @@ func (f *refusals) add(r Result) {
 	}
 }
 
+// hop is how far away a probe was refused: by the quote, or where the kernel keeps that back, because the last router that is
+// known refuses it; 0: that can't be told.
+func (f *refusals) hop(r Result) int {
+	if r.Evidence == ByKernel && f.router > 0 && r.From() == f.last {
+		return f.router + 1
+	}
+	return r.quotedHop()
+}
+
 // forget forgets the refusals, but not what got past them.
-func (f *refusals) forget() { *f = refusals{router: f.router, target: f.target} }
+func (f *refusals) forget() { *f = refusals{router: f.router, last: f.last, target: f.target} }
 
 // passed takes in that a probe got past whoever refuses, if it was refused at all.
 func (f *refusals) passed(ttl int) {
@@ -91,7 +103,7 @@ func (f *refusals) at(r Result, same bool) bool {
 	if !r.Refused() || r.From() != f.from || f.nearest == 0 {
 		return false
 	}
-	return same && int(r.Probe.TTL) == f.end() || r.quotedHop() == f.end()
+	return same && int(r.Probe.TTL) == f.end() || f.hop(r) == f.end()
 }
 
 const (

@@ -15,17 +15,19 @@ import (
 // MaxTTL: most targets answer it. Without that a target behind a long link would answer the probe before the one that is in
 // flight, for which a kernel sends its SYN again at once.
 type Serial struct {
-	path    *Path         // makes the probes
-	whole   time.Duration // how long a probe waits at the most
-	o       PathOptions
-	hops    []serialHop
-	pending []serialProbe
-	free    []uint16 // ports without a probe in flight, the one that is longest so first
-	limit   int      // the last TTL worth asking
-	known   int      // the highest TTL that anything is known of but by the first probe: answered, or given up
-	begun   bool     // the first probe was sent
-	heard   bool     // any answer
-	soon    time.Time
+	path     *Path         // makes the probes
+	whole    time.Duration // how long a probe waits at the most
+	o        PathOptions
+	hops     []serialHop
+	pending  []serialProbe
+	free     []uint16 // ports without a probe in flight, the one that is longest so first
+	limit    int      // the last TTL worth asking
+	target   int      // the lowest TTL that the target answered at; else the highest
+	refusals refusals
+	known    int  // the highest TTL that anything is known of but by the first probe: answered, or given up
+	begun    bool // the first probe was sent
+	heard    bool // any answer
+	soon     time.Time
 }
 
 type serialHop struct {
@@ -69,7 +71,7 @@ func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Serial{path: p, o: p.o, limit: p.o.MaxTTL, known: p.o.FirstTTL - 1}
+	s := &Serial{path: p, o: p.o, limit: p.o.MaxTTL, target: p.o.MaxTTL, known: p.o.FirstTTL - 1}
 	s.o.Wait = min(s.o.Wait, most)
 	s.whole = min(p.whole, most)
 	s.hops = make([]serialHop, p.o.MaxTTL-p.o.FirstTTL+1)
@@ -200,8 +202,13 @@ func (s *Serial) Learn(_ time.Time, r Result) {
 	}
 	s.heard = true
 	s.hop(ttl).rtt = max(s.hop(ttl).rtt, r.RTT(), time.Nanosecond)
-	if r.FromTarget() || r.Refused() {
-		s.limit = min(s.limit, ttl)
+	if r.FromTarget() {
+		s.target = min(s.target, ttl)
+	}
+	s.refusals.add(r)
+	s.limit = s.target
+	if end := s.refusals.end(); end > 0 {
+		s.limit = min(s.limit, max(end, s.o.FirstTTL))
 	}
 }
 
