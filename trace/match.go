@@ -302,7 +302,8 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 		return match{IsLate, f, ByFlow}
 	}
-	if fl.haunted(only, at, m.o.Wait) && !fl.lags(only, at) {
+	again := r.TCP.Flags.Has(packet.SYN) && fl.sentAgain(only, at)
+	if fl.haunted(only, at, m.o.Wait, again) && !fl.lags(only, at) {
 		return match{IsShared, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -415,16 +416,19 @@ func (fl *flow) overtaken(f *flight, at time.Time) (g *flight, told bool) {
 
 // haunted reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
 // target is would be told wrongly. A busy host is late by some hundredths of a second.
-func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
+func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration, again bool) bool {
 	horizon := hauntFactor*max(fl.worst, fl.far) + hauntSlack
 	if fl.best == 0 {
 		if horizon = wait; fl.bound > 0 { // then nothing more is known of how far the target is
 			horizon = settled(fl.bound)
 		}
 	}
+	if again {
+		horizon = wait
+	}
 	same := 0 // of f's TTL: which of them is answered tells how long it took
 	other := fl.newest(at, func(g *flight) bool {
-		may := (g.fate == Lost || fl.best == 0 && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
+		may := (g.fate == Lost || (fl.best == 0 || again) && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
 			fl.beyond(g) && g != f && at.Sub(g.sent) < horizon
 		if may && fl.best == 0 && (g.fate != Lost || g.shared) && g.probe.TTL == f.probe.TTL {
 			same++
@@ -437,6 +441,13 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration) bool {
 		}
 	}
 	return other != nil || same > 0
+}
+
+// sentAgain reports whether a SYN+ACK comes so late that the target has most likely sent it again, because its first one was lost:
+// so it says nothing of which SYN it answers.
+func (fl *flow) sentAgain(f *flight, at time.Time) bool {
+	age := at.Sub(f.sent)
+	return fl.best > 0 && age >= leastRetransmit && age > hauntFactor*fl.worst+hauntSlack
 }
 
 // lags reports whether an answer that may be that of an older probe, for all that is known of the times, came as long after the

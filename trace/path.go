@@ -987,6 +987,9 @@ func (p *Path) settle(now time.Time, r Result) {
 		h.silent = h.silent || now.Sub(a.sent) >= p.whole
 		p.missed(now, a)
 		if ttl == p.guess && !h.answered && h.asked >= p.wanted(ttl) {
+			if p.guess > p.spent+2 && p.suspicious() {
+				p.slowDown(now) // before others are sent beyond it
+			}
 			p.guess = 0 // nothing is there; it may be farther
 		}
 	case Failed:
