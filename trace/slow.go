@@ -113,18 +113,32 @@ func (p *Path) mayBeLimited() bool {
 // longSilence finds the last hop before more silent ones than usual, or before those where the target should have answered by its
 // own account; beyond the path: there are none.
 func (p *Path) longSilence(last int) int {
-	silent := 0
+	silent, most := 0, mostSilent
+	if p.lossy() > 1 {
+		most--
+	}
 	for ttl := p.o.FirstTTL; ttl <= last; ttl++ {
 		switch near := ttl == last; {
 		case !p.hop(ttl).shown:
 			silent++
-		case silent >= mostSilent || near && (silent >= mostSilent-1 || silent > 0 && p.back > 0 && p.back-p.skew < ttl):
+		case silent >= most || near && (silent >= mostSilent-1 || silent > 0 && p.back > 0 && p.back-p.skew < ttl):
 			return ttl - silent - 1
 		default:
 			silent = 0
 		}
 	}
 	return p.o.MaxTTL + 1
+}
+
+// lossy is how many of the hops that answer have lost a probe.
+func (p *Path) lossy() int {
+	hops := make(map[int]bool)
+	for _, l := range p.slow.log {
+		if l.ttl <= p.limit && p.hop(l.ttl).shown && (l.fate == Lost || l.fate == Pending) {
+			hops[l.ttl] = true
+		}
+	}
+	return len(hops)
 }
 
 // lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer others; beyond
@@ -327,7 +341,7 @@ func (p *Path) slowed(a *ask, answered bool) {
 func (p *Path) doubt() {
 	p.slow.limit = true
 	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ {
-		p.hop(ttl).suspect = !p.hop(ttl).shown
+		p.hop(ttl).suspect = !p.hop(ttl).shown && (p.target.answers || ttl > p.slow.from)
 	}
 }
 
