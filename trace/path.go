@@ -1151,6 +1151,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 			}
 		}
 		t.repeats = t.answers && t.iss == tcp.Seq
+		t.stingy = t.stingy && (t.repeats || !p.rounds.on()) // one reset was lost, not all
 		t.iss = tcp.Seq
 	}
 	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {

@@ -275,7 +275,16 @@ func (p *Path) waits(a, b int) bool {
 		}
 		return h.last
 	}
+	if x, y := p.proven(a), p.proven(b); x != y {
+		return x
+	}
 	return !p.deep(a) && since(a).Before(since(b))
+}
+
+// proven reports whether a hop was a router when it was asked last, though that is in doubt again: its answer ends the doubt.
+func (p *Path) proven(ttl int) bool {
+	h := p.hop(ttl)
+	return p.exclusive(ttl) && !p.single && h.answered && !h.byTarget && h.gone == 0
 }
 
 // clear is from when on a probe that the target may answer can be told from others in flight. Of two to one hop, or where

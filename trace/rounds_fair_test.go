@@ -13,7 +13,10 @@ import (
 	"tcptraceroute/sim"
 )
 
-var fairNetworks = flag.Int("fair", 20, "how many random networks are watched in rounds, at each interval")
+var (
+	fairNetworks = flag.Int("fair", 20, "how many random networks are watched in rounds, at each interval")
+	fairSeed     = flag.Uint64("fair-seed", 0, "seed of the first of them")
+)
 
 // watched is a network for rounds, and what may be asked of them there.
 type watched struct {
@@ -145,7 +148,7 @@ func TestRoundsAreFair(t *testing.T) {
 	t.Parallel()
 	const length = 40 * time.Second
 	for _, interval := range []time.Duration{100 * time.Millisecond, 250 * time.Millisecond, time.Second} {
-		for seed := range uint64(*fairNetworks) {
+		for seed := *fairSeed; seed < *fairSeed+uint64(*fairNetworks); seed++ {
 			rng := rand.New(rand.NewPCG(seed, uint64(interval)))
 			w := watchedNetwork(rng)
 			t.Run(fmt.Sprintf("%v/%d", interval, seed), func(t *testing.T) {
@@ -215,7 +218,7 @@ func (w *watched) watch(t *testing.T, rng *rand.Rand, interval, length time.Dura
 		switch {
 		case w.stops:
 			least = turns(turn) / 3 // when the target has come nearer, all hops are asked one by one until it is found
-		case ttl == w.last && w.scenario.NoHostRST && w.far > 400*time.Millisecond:
+		case ttl >= w.last-1 && w.scenario.NoHostRST && w.far > 400*time.Millisecond:
 			least = 0 // its answers can't be told from those that it repeats
 		}
 		if n < least {
