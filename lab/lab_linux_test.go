@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -29,6 +30,7 @@ const victim = "LAB_TEST_VICTIM" // in the environment of this program when it i
 
 func TestMain(m *testing.M) {
 	if os.Getenv(victim) != "" {
+		flag.Parse() // -short is asked for
 		beVictim()
 		return
 	}
@@ -571,7 +573,7 @@ func TestCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		for want, program := range map[string]string{
-			"CapEff:\t0000000000002000": Install(t, cat, 0o755, unix.CAP_NET_RAW),
+			"CapPrm:\t0000000000002000": Install(t, cat, 0o755, unix.CAP_NET_RAW),
 			"Uid:\t65534\t0\t0\t0":      Install(t, cat, 0o4755),
 			"CapPrm:\t0000000000000000": Install(t, cat, 0o755),
 		} {
