@@ -32,7 +32,7 @@ type world struct {
 var worldCauses = []string{
 	"none", "none", "closed", "port", "port-syn", "syn", "tcp", "all", "size", "mark", "options", "member", "port-way",
 	"reset", "proxy", "reject-port", "reject-words", "reject-all", "no-route", "target-filter", "target-dead", "target-reject",
-	"down", "forwarded", "forwarded-closed", "mss", "mss-raised", "stripped", "two-ways",
+	"down", "forwarded", "forwarded-closed", "mss", "mss-raised", "stripped", "two-ways", "syn-limit",
 }
 
 // worldTruth says of each cause which findings are true, and of those that are only possible which name it.
@@ -65,6 +65,7 @@ var worldTruth = map[string]struct{ is, names []detect.Code }{
 	"mss":               {is: codes(detect.MSSClamped, detect.PortOpen)},
 	"mss-raised":        {is: codes(detect.MSSRaised, detect.PortOpen)},
 	"stripped":          {is: codes(detect.OptionsRemoved, detect.PortOpen)},
+	"syn-limit":         {is: codes(detect.RateLimited, detect.PortOpen)},
 	"two-ways":          {is: codes(detect.PortOpen)},
 }
 
@@ -187,6 +188,8 @@ func randomWorld(seed uint64) *world {
 		does = "set-mss=1200"
 	case "mss-raised":
 		does = "raise-mss=9000"
+	case "syn-limit":
+		does = fmt.Sprintf("syn-limit=%dms/%d", []int{20, 50, 100, 200}[rng.IntN(4)], 1+rng.IntN(10))
 	case "stripped":
 		does = "no-option=4,8"
 	}

@@ -26,6 +26,7 @@ const (
 	SizeFilter   Code = "size-filter"
 	MarkDropped  Code = "mark-dropped"
 	HopLimit     Code = "hop-limit"
+	RateLimited  Code = "rate-limited"
 
 	// Where somebody says no.
 	RejectedByRouter   Code = "rejected-by-router"
@@ -61,7 +62,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway, Forwarded,
-		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit,
+		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit, RateLimited,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,

@@ -14,10 +14,12 @@ func limited(f *facts) []Finding {
 	first, last, missing := 0, 0, 0
 	behind := 0 // hops further on that answered every probe
 	fed := false
+	limit := f.limit()
 	for i := len(f.hops) - 1; i >= 0; i-- {
 		h := &f.hops[i]
 		n, gone := len(h.results), h.gone()
 		switch {
+		case limit != nil && h.ttl > limit.after: // it is SYNs that are limited
 		case n >= 2 && gone > 0 && len(h.routers) > 0 && behind > 0:
 			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
 			missing += gone

@@ -1,0 +1,98 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"tcptraceroute/trace"
+)
+
+const (
+	// A probe that follows another within quick is quick; one that comes no sooner than slowly is slow.
+	quick  = 20 * time.Millisecond
+	slowly = 50 * time.Millisecond
+
+	// leastLimited is how many quick probes must be lost, at leastLimitedHops hops, to speak of a limit, and chanceOfSlow the
+	// probability that as many slow ones are answered if all are lost alike.
+	leastLimited     = 3
+	leastLimitedHops = 2
+	chanceOfSlow     = 0.05
+)
+
+// rateLimited finds that SYNs above some rate are dropped: from one hop on, probes that follow each other quickly are lost, and
+// those that come slowly are all answered.
+func rateLimited(f *facts) []Finding {
+	l := f.limit()
+	if l == nil {
+		return nil
+	}
+	return []Finding{{
+		Code: RateLimited, Confidence: Likely, Weight: weightNotice, After: l.after, Before: l.after + 1,
+		Title: fmt.Sprintf("New connections are limited in number %s", f.between(l.after, l.after+1)),
+		Evidence: []string{
+			fmt.Sprintf("Of %s beyond %s that followed each other within %v, %d were lost; of %d that came at least %v apart, none.",
+				times(l.quick, "probe", "probes"), f.hopName(l.after), quick, l.lost, l.slow, slowly),
+			fmt.Sprintf("Up to %s none was lost.", f.hopName(l.after)),
+		},
+		Advice: fmt.Sprintf("A firewall there drops SYNs above some rate, as a protection against floods. Single connections pass; many at once from here fail. Ask %s. (Routers beyond that all limit their ICMP errors would look similar.)",
+			f.owner(l.after, l.after+1)),
+	}}
+}
+
+// limit is what shows that SYNs are limited.
+type limit struct {
+	after             int // the last hop without loss
+	quick, lost, slow int // probes beyond it: quick ones, those of them that were lost, slow ones
+}
+
+func (f *facts) limit() *limit {
+	if f.distance() == 0 || !f.asks() {
+		return nil
+	}
+	l := &limit{after: f.first() - 1}
+	for i := range f.hops {
+		h := &f.hops[i]
+		if h.ttl >= f.distance() || h.lost > 0 {
+			break
+		}
+		if h.answered() {
+			l.after = h.ttl
+		}
+	}
+	var beyond []trace.Result
+	lossy := 0
+	for i := range f.hops {
+		h := &f.hops[i]
+		if h.ttl <= l.after {
+			continue
+		}
+		if h.ttl < f.distance() && h.lost == 0 && len(h.results) > 0 {
+			return nil // it passes there
+		}
+		lossy += when(h.lost > 0 && h.answered(), 1, 0)
+		beyond = append(beyond, h.results...)
+	}
+	slices.SortFunc(beyond, func(a, b trace.Result) int { return a.Sent.Compare(b.Sent) })
+	for i, r := range beyond {
+		gap := time.Duration(math.MaxInt64)
+		if i > 0 {
+			gap = r.Sent.Sub(beyond[i-1].Sent)
+		}
+		switch {
+		case gap < quick:
+			l.quick++
+			l.lost += when(r.Fate == trace.Lost, 1, 0)
+		case gap >= slowly && r.Fate == trace.Lost:
+			return nil
+		case gap >= slowly:
+			l.slow++
+		}
+	}
+	chance := math.Pow(1-float64(l.lost)/float64(max(l.quick, 1)), float64(l.slow))
+	if l.lost < leastLimited || lossy < leastLimitedHops || chance > chanceOfSlow {
+		return nil
+	}
+	return l
+}
