@@ -35,7 +35,6 @@ type ownWay struct {
 	says    string    // pattern of what is said to differ; "": nothing
 	peers   string    // arguments of traceroute that mean the same as args; "-": it has none
 	from    string    // the source address of an ordinary connection; "": none given
-	alone   bool      // nobody but us is right, so there is no connection to compare with
 	mark    int       // of the connection
 	tos     int       // of the connection
 	without [2]string // what an ordinary user's trace shows instead of a router's address
