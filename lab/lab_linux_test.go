@@ -742,6 +742,7 @@ func TestRateLimitIsNoticed(t *testing.T) {
 }
 
 func TestLackingIsLoud(t *testing.T) {
+	notShort(t)
 	t.Setenv("CI", "")
 	d := &double{TB: t}
 	d.run(func() { NeedProgram(d, "no-such-program") })
