@@ -12,7 +12,7 @@ import (
 func limited(f *facts) []Finding {
 	var who []string
 	first, last, missing := 0, 0, 0
-	behind := 0 // hops further on that answered every probe
+	behind, beyond := 0, 0 // hops further on that answered every probe; beyond the last that didn't
 	fed := false
 	limit := f.limit()
 	for i := len(f.hops) - 1; i >= 0; i-- {
@@ -24,7 +24,7 @@ func limited(f *facts) []Finding {
 			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
 			missing += gone
 			if first = h.ttl; last == 0 {
-				last = h.ttl
+				last, beyond = h.ttl, behind
 			}
 			fed = true
 		case n >= 2 && gone == 0 && h.answered() && !h.refused(): // what is refused got no farther than that
@@ -37,10 +37,10 @@ func limited(f *facts) []Finding {
 	x := Finding{
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
 		Title:    fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
-		Evidence: []string{fmt.Sprintf("%s there got no answer, but behind it %s every one: the packets get through.", capital(times(missing, "probe", "probes")), answeredHops(behind))},
+		Evidence: []string{fmt.Sprintf("%s there got no answer, but beyond %s every one: the packets get through.", capital(times(missing, "probe", "probes")), answeredHops(beyond))},
 		Advice:   "Routers limit how many ICMP errors they send, and some are slow to make them. Only loss that goes on to the target harms a connection.",
 	}
-	if behind < 2 {
+	if beyond < 2 {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "With so few probes chance is not ruled out: a longer run (-q 10) tells.")
 	}

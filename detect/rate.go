@@ -18,6 +18,7 @@ const (
 	// probability that as many slow ones are answered if all are lost alike.
 	leastLimited     = 3
 	leastLimitedHops = 2
+	leastThrough     = 2 // quick probes that are answered by one hop, and none lost, show that there is none
 	chanceOfSlow     = 0.05
 )
 
@@ -68,26 +69,31 @@ func (f *facts) limit() *limit {
 		if h.ttl <= l.after {
 			continue
 		}
-		if h.ttl < f.distance() && h.lost == 0 && len(h.results) > 0 {
-			return nil // it passes there
-		}
 		lossy += when(h.lost > 0 && h.answered(), 1, 0)
 		beyond = append(beyond, h.results...)
 	}
 	slices.SortFunc(beyond, func(a, b trace.Result) int { return a.Sent.Compare(b.Sent) })
+	through := map[uint8]int{} // quick probes that each TTL answered; negative: it lost some
 	for i, r := range beyond {
 		gap := time.Duration(math.MaxInt64)
 		if i > 0 {
 			gap = r.Sent.Sub(beyond[i-1].Sent)
 		}
 		switch {
+		case int(r.Probe.TTL) > f.distance(): // a distance probe is one of the first, which pass
 		case gap < quick:
 			l.quick++
 			l.lost += when(r.Fate == trace.Lost, 1, 0)
+			through[r.Probe.TTL] += when(r.Fate == trace.Lost, -len(beyond), 1)
 		case gap >= slowly && r.Fate == trace.Lost:
 			return nil
 		case gap >= slowly:
 			l.slow++
+		}
+	}
+	for _, n := range through {
+		if n >= leastThrough {
+			return nil // quick probes get there
 		}
 	}
 	chance := math.Pow(1-float64(l.lost)/float64(max(l.quick, 1)), float64(l.slow))

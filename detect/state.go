@@ -44,7 +44,7 @@ func state(f *facts) []Finding {
 		switch {
 		case at > 0:
 			x.Title = fmt.Sprintf("Port %d is open: the machine behind the target accepts the connection", port)
-		case f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
+		case d > 0 && f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,7 +29,12 @@ import (
 //
 // A test that wants something of the program while it runs takes [lab.Host.Command].
 
-func TestMain(m *testing.M) { lab.Main(m) }
+func TestMain(m *testing.M) {
+	// Where the tests run under nohup, the programs under test would ignore a hangup as well. What this process handles
+	// itself is at its default in its children.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	lab.Main(m)
+}
 
 // build is the built binary. It is kept here and not in a file, because nobody is there to remove one when the tests end.
 var build = sync.OnceValues(func() ([]byte, error) {

@@ -126,8 +126,8 @@ func TestUnprivilegedOdd(t *testing.T) {
 		{"::1", hop(1, "::1 [open]", 3, "")},
 		{"::1 81", hop(1, "::1 [closed]", 3, "")},
 		{eth0.V4.String(), hop(1, eth0.V4.String()+" [open]", 3, "")},
-		{neighbour, hop(1, eth0.Peer.LinkLocal.String()+" [open]", 3, "")},
-		{neighbour + " 81", hop(1, eth0.Peer.LinkLocal.String()+" [closed]", 3, "")},
+		{neighbour, hop(1, neighbour+" [open]", 3, "")},
+		{neighbour + " 81", hop(1, neighbour+" [closed]", 3, "")},
 	} {
 		noRights(t, p.Source, path, "-n "+tt.args).expect(t, tt.stdout, "", 0)
 	}
