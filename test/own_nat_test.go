@@ -30,11 +30,12 @@ type ownWay struct {
 	args    string    // of the program
 	to      [2]string // the target, in IPv4 and IPv6, if it is not the real one
 	port    int       // 0: 80
-	by      string    // the uplink: "a", "b", or "lo" where the host answers itself
+	by      string    // the uplink: "a", "b", or "lo" where the target is one hop away; "ab", "ba": by one and back by the other
 	device  string    // that is said to be selected; "": that of the uplink
 	says    string    // pattern of what is said to differ; "": nothing
-	peers   string    // arguments of traceroute that mean the same as args; "-": it has none
+	peers   string    // arguments of traceroute that mean the same as args
 	from    string    // the source address of an ordinary connection; "": none given
+	oneWay  bool      // there is no route to where routers answer from, which rp_filter would mind
 	mark    int       // of the connection
 	tos     int       // of the connection
 	without [2]string // what an ordinary user's trace shows instead of a router's address
@@ -184,7 +185,7 @@ var ownWays = []ownWay{
 		name: "rule for a port", by: "b", prepare: func(t *testing.T, f *fork, v family) { lookupSecond(t, f, v, "ipproto tcp dport 80") },
 	},
 	{
-		name: "rule for a port, no other route", by: "b",
+		name: "rule for a port, no other route", by: "b", oneWay: true,
 		prepare: func(t *testing.T, f *fork, v family) {
 			v.ip(t, f.source, "route del default")
 			lookupSecond(t, f, v, "ipproto tcp dport 80")
@@ -312,6 +313,11 @@ func (w *ownWay) try(t *testing.T, path string, v family) {
 	f := newFork(t)
 	f.target.Listen(t, 80)
 	f.source.AddAddr(t, netip.MustParseAddr(own(v)))
+	for _, i := range []string{"all", "default", "eth0", "eth1"} {
+		if !w.oneWay {
+			f.source.Sysctl(t, "net.ipv4.conf."+i+".rp_filter", "2") // as distributions have it
+		}
+	}
 	w.prepare(t, f, v)
 	want, port := w.rows(f, v), max(w.port, 80)
 	to := w.expand(f, v, "{to}")
@@ -353,7 +359,8 @@ func (w *ownWay) try(t *testing.T, path string, v family) {
 		}
 	}
 	user := noRights(t, f.source, path, fmt.Sprintf("-n %s %s %d", args, to, port))
-	if rows := seen(user.stdout); fmt.Sprint(rows) != fmt.Sprint(want) || user.code != 0 {
+	hidden := strings.Contains(user.stderr, "\nRouters answered from the target's address. ")
+	if rows := seen(user.stdout); fmt.Sprint(rows) != fmt.Sprint(want) || user.code != 0 || hidden != (w.without[0] != "") {
 		t.Errorf("an ordinary user: %v\nwant %v", user, want)
 	}
 }

@@ -773,6 +773,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	status.stop()
 	p.warn(&troubles, counts)
 	p.sayDepartures(conn)
+	p.sayHidden(conn, known)
 	p.sayECN(folded)
 	if p.mtu && err == nil && folded.Reached() {
 		err = p.searchMTU(ctx, conn, known)
@@ -827,6 +828,23 @@ func (p *program) sayDepartures(conn medium) {
 	i := slices.IndexFunc(all, func(d wire.Departure) bool { return d.Meant.Src == p.path.Source })
 	fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", quoted(all[max(i, 0)].String()))
 	p.departureSaid = true
+}
+
+// sayHidden says that routers may be hidden by this host's own translation of the destination: the kernel then puts the target's
+// address in the place of theirs, and only a packet socket sees what came in.
+func (p *program) sayHidden(conn medium, known *trace.Trace) {
+	if !p.connecting && !slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) }) {
+		return
+	}
+	hidden := func(r trace.Result) bool {
+		return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded && r.Reply.From() == p.path.Target.Addr().WithZone("")
+	}
+	for ttl := known.First(); ttl <= known.Last(); ttl++ {
+		if slices.ContainsFunc(known.Hop(ttl).Probes, hidden) {
+			fmt.Fprintln(p.stderr, "Routers answered from the target's address. If this host translates that address itself, as for a service, theirs are known only to a trace with packet sockets")
+			return
+		}
+	}
 }
 
 // warn says what was not as it should be.
