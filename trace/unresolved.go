@@ -19,8 +19,8 @@ const (
 	// mostLinger is the most by which a trace becomes longer because of that.
 	mostLinger = 500 * time.Millisecond
 
-	// lingerMargin is how long before the end of its wait a probe is extended.
-	lingerMargin = time.Millisecond
+	// lingerMargin is how long before the end of its wait a probe is extended: a busy host must not be too late for that.
+	lingerMargin = 50 * time.Millisecond
 )
 
 // resolved is by when the last router that answered has reported that it can't deliver a probe, if that is so; zero if
@@ -93,7 +93,7 @@ func lingerUntil(end, until time.Time) time.Time {
 func (p *Path) linger(now time.Time, key packet.Key) {
 	for _, a := range p.pending {
 		if a.key == key {
-			a.lingers, p.lingering = true, now
+			a.lingers, p.lingering = true, now.Add(lingerMargin)
 			h := p.hop(a.ttl)
 			h.silent = h.silent || !a.spare && now.Sub(a.sent) >= p.whole-lingerMargin
 		}
