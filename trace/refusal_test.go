@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,12 +15,12 @@ import (
 type deafConn struct {
 	*sim.Conn
 	lost map[uint8]bool
-	ttls map[uint16]uint8 // by IP ID
+	ttls *sync.Map // of probes by IP ID; one goroutine sends, another receives
 }
 
 // Send implements trace.Conn.
 func (c deafConn) Send(p packet.Probe) (time.Time, error) {
-	c.ttls[p.ID] = p.TTL
+	c.ttls.Store(p.ID, p.TTL)
 	return c.Conn.Send(p)
 }
 
@@ -28,7 +29,10 @@ func (c deafConn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) 
 	for {
 		n, at, err := c.Conn.Recv(ctx, buf)
 		var r packet.Reply
-		if err != nil || packet.Parse(buf[:n], &r) != nil || r.Kind != packet.KindUnreachable || !c.lost[c.ttls[r.Quote.IP.ID]] {
+		if err != nil || packet.Parse(buf[:n], &r) != nil || r.Kind != packet.KindUnreachable {
+			return n, at, err
+		}
+		if ttl, known := c.ttls.Load(r.Quote.IP.ID); !known || !c.lost[ttl.(uint8)] {
 			return n, at, err
 		}
 	}
@@ -68,7 +72,7 @@ func TestRefusalByQuote(t *testing.T) {
 			if tt.spare {
 				s.path.SparePorts = []uint16{60000, 60001, 60002, 60003}
 			}
-			c := deafConn{ttls: make(map[uint16]uint8), lost: make(map[uint8]bool)}
+			c := deafConn{ttls: new(sync.Map), lost: make(map[uint8]bool)}
 			for _, ttl := range tt.lost {
 				c.lost[ttl] = true
 			}
@@ -114,7 +118,7 @@ type sparing struct{ deafConn }
 func (c sparing) Send(p packet.Probe) (time.Time, error) {
 	sent, err := c.deafConn.Send(p)
 	if p.Src.Port() != source4.Port() {
-		delete(c.ttls, p.ID)
+		c.ttls.Delete(p.ID)
 	}
 	return sent, err
 }
