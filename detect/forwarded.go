@@ -64,17 +64,12 @@ func (f *facts) sameRouter(p *path, ttl int) bool {
 }
 
 // otherRouter reports whether two traces are known to have come to a hop by different routers.
-func (f *facts) otherRouter(p *path, ttl int) (by netip.Addr, other bool) {
+func (f *facts) otherRouter(p *path, ttl int) bool {
 	a, b := f.at(ttl), p.at(ttl)
 	if a == nil || b == nil || len(a.routers) == 0 || len(b.routers) == 0 {
-		return netip.Addr{}, false
+		return false
 	}
-	for _, r := range b.routers {
-		if slices.Contains(a.routers, r) {
-			return netip.Addr{}, false
-		}
-	}
-	return b.routers[0], true
+	return !slices.ContainsFunc(b.routers, func(r netip.Addr) bool { return slices.Contains(a.routers, r) })
 }
 
 // backFits reports whether the way back of a trace's answer is as long as that from its distance, by what routers before it show.

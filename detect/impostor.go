@@ -73,7 +73,7 @@ func (f *facts) nearer() *stranger {
 		if w.distance() <= d {
 			continue
 		}
-		if _, other := f.otherRouter(w.path, d-1); other {
+		if f.otherRouter(w.path, d-1) {
 			continue
 		}
 		h := w.at(d)
