@@ -1,4 +1,4 @@
-module tcptraceroute
+module go.example/tcptraceroute
 
 go 1.26.0
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const module = "tcptraceroute/"
+const module = "go.example/tcptraceroute/"
 
 // layers is the house from the ground up: which rooms of ours a package may import, and what it may never import and
 // why. A package that is not here has no room yet: give it one.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // seen is a packet that passed the interface of the host on which a tool runs.

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
 )
 
 // Answers find their probes by what they quote, also behind a translator that rewrites ports and IP IDs, and by the numbers

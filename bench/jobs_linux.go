@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
 )
 
 const port = sim.InternetPort

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 type options struct {
@@ -118,7 +118,7 @@ func show(t trial, o outcome) {
 
 // build makes our program as it is released: without cgo, which it needs to give up its privileges.
 func build(ctx context.Context, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "tcptraceroute/cmd/tcptraceroute")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "go.example/tcptraceroute/cmd/tcptraceroute")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building ours: %w\n%s", err, out)

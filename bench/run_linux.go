@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // peakPolls is how often a tool's peak memory is read while it runs. What wait4(2) tells is no use: it begins with the peak of

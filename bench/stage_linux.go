@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/sim/tun"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/sim/tun"
 )
 
 // stage is a network and the host in it on which tools run, one at a time.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // balanced finds load balancers: several routers at one distance.

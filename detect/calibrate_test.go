@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 var (

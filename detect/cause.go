@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Differential diagnosis of probes that vanish. A cause predicts what becomes of each class of probes that comes to the

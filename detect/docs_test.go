@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 // Each finding has its section in the manual of findings, and each section its finding.

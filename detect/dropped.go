@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // enoughSilence is how many hops in a row must say nothing before silence is more than a few silent routers.

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // facts are the evidence in the form that findings are made from.

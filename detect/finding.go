@@ -3,7 +3,7 @@ package detect
 import (
 	"slices"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // Confidence is how sure a finding is.

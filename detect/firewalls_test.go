@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 // TestFirewalls puts firewalls of different kinds in different places of a path of ten hops: the hop pair named is the right

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // forwarded finds that the target's address is translated for this port: what answers, or doesn't, is a machine behind it. A

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // FuzzFindings makes traces of any answers: they are found something about without a panic, the same each time, and nothing

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // headers finds what middleboxes do to the rest of the headers.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // impostor finds answers in the target's name that come from something in front of it: firewalls that reset, SYN proxies

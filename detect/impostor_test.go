@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // A reset beside the target's SYN+ACK is somebody else's where it has another TTL.

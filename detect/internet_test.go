@@ -10,9 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 var (

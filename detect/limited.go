@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // limited finds hops that answered some probes and not others, though everything behind them got through: they limit

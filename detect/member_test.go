@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 // One member of a load-balanced group is dead: of traces that go by it, all say that a branch is broken, and by which router; none

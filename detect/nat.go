@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // nat finds where addresses and ports are translated, where the quotes show it: most translators put the old ones back

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // hopName is a hop in words: its number and, where it is known, its address.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // Ask is a kind of further trace. It differs from the trace itself in the one thing that it is named after.

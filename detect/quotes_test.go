@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
 )
 
 // icmpHeader is the length of an ICMP header.

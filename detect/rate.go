@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 const (

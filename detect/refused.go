@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // refusal is what an ICMP error that ends a path means.

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // rewrite is where a field of the packet was changed, as the quotes in the routers' answers show it: one router after the

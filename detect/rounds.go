@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // leastMissing is how many probes of a hop must be lost in rounds to speak of it: one may be by chance anywhere.

@@ -14,10 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // A scenario is a network, what is asked of it, and what must be found: all of it, and nothing else. Each family of

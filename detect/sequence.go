@@ -3,8 +3,8 @@ package detect
 import (
 	"fmt"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // fewMisses is how many answers with a wrong sequence number are more than a stray packet.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
 )
 
 // spoiler is a network whose packets are changed before the host receives them.

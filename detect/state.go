@@ -3,7 +3,7 @@ package detect
 import (
 	"fmt"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // state finds what the target itself says of the port.

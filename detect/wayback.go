@@ -3,7 +3,7 @@ package detect
 import (
 	"fmt"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 const (

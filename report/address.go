@@ -3,7 +3,7 @@ package report
 import (
 	"net/netip"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // AddressNote says in a word why an address can't be that of a router, though an answer came from it; "" for all others, and

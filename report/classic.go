@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // Classic writes the text that tcptraceroute has always printed: one block a hop, in hop order, each as soon as it is

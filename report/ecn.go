@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // ecnFlags are those of a TCP header that are about congestion (RFC 3168, RFC 9768).

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"testing"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // ecnHop is one probe's answer: the flags and TOS that a router quotes, or the flags of the target.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // How much of the extensions of one answer is shown. Routers send one or two objects, and stacks of up to ten labels.

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // show traces through a simulated network, in virtual time, and returns the classic text.

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 // findingsWidth leaves room on a terminal of old to indent findings: in a man page, in a mail.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 func TestFindings(t *testing.T) {

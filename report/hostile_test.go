@@ -5,9 +5,9 @@ import (
 	"regexp"
 	"testing"
 
-	"tcptraceroute/report"
-	"tcptraceroute/report/scene"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/trace"
 )
 
 // ours is a colour of our own.

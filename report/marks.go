@@ -6,8 +6,8 @@ import (
 	"strings"
 	"syscall"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // State is what a TCP answer says of the port, in the classic words: open, closed, or unknown and the flags.

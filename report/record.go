@@ -5,7 +5,7 @@ import (
 	"iter"
 	"slices"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // Record is the fold of a trace that keeps every result, those too that no hop shows: what is unknown, and what was

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // Responder is who answered at a hop, and how fast.

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/trace"
 )
 
 // Run describes the run that a report is about, for the formats that are read far from where they were made.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // TableOptions say what stands around a table of rounds, and what addresses are called.

@@ -1,6 +1,6 @@
 package report
 
-import "tcptraceroute/trace"
+import "go.example/tcptraceroute/trace"
 
 // Writer shows a trace while it is being made. One goroutine calls it: Add with each result, in the order of the events,
 // then Finish once. After an error nothing more is written.

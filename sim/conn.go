@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Conn is the host's connection to the network: raw sockets, as it were. What it

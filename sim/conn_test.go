@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // network is what programs above expect of a Conn.

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Defence is what protects a target's ports: it lets a SYN pass only if its sender

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // A router with a limit forwards what its bucket has tokens for, and no more; what ends at it costs none.

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
 )
 
 // Each probe goes in with the instant of its sending; what comes back has the

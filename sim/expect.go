@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Expected is the truth about one flow: who must answer it, at each TTL.

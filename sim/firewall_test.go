@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 func TestRules(t *testing.T) {

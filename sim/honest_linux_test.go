@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // InternetOptions choose what [Internet] makes. The zero value is all of it.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // probeOf is a SYN on a path of an Internet.

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // What a listening Linux does, measured on 6.18 with a net.ipv4.tcp_rmem of up to 6 MiB as was usual before it. The timers are the kernel's

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // The tables of this file were measured on Linux 6.18, in two network namespaces

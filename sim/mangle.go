@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Mangle is what a middlebox does to the TCP header of packets that it forwards,

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // quoted is the probe as the second of two routers saw it, behind one with these words.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 func TestEachTTLFindsItsRouter(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Byte offsets in the headers (RFC 791 3.1, RFC 8200 3, RFC 9293 3.1).

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Link is the way between a node and the one before it.

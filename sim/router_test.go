@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // path returns who answers a flow at TTL 1 to n.

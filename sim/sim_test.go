@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // family is the addresses of a test that runs over IPv4 and IPv6. In its texts,

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Spoof is a stream of forged answers: somebody at the router knows addresses

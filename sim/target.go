@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Target is the end of a path.

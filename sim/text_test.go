@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // allWords is a scenario with every word of the form, in the order of String.

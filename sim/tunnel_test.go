@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 func TestHiddenRoutersAreNoHops(t *testing.T) {

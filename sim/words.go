@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // word is what one name says of a T, both ways.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // TestImpossibleAddresses has a router answer from addresses that can't be a router's: they are shown as they came, each with a

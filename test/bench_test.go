@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // The claims about time, as benchmarks: figures, and where a peer can be run in the time that there is, its own beside

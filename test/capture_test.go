@@ -15,8 +15,8 @@ import (
 
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // TestPcap reads what --pcap wrote back with tshark and with another library, beside a capture of the link.

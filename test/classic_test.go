@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // The program that ours takes the place of: Michael Toren's, as Debian has it.

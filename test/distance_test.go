@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/sim/tun"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/sim/tun"
 )
 
 // simulated is a host whose only way out is a simulated network.

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // found are the findings at the end of a trace's text: code and confidence.

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // labelled answers what comes out of a TUN as a path of routers in an MPLS network does, each by these RFC 4884 objects;

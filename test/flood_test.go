@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 var floodPackets = flag.Int("flood", 100_000, "how many packets TestFloodOfAnswers sends in each of its cases")

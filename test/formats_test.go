@@ -19,7 +19,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // mtrTimes are the figures of an mtr report that depend on the clock. A mask keeps the form: mtr never writes an integer.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // besides gives a router a device on a tap: it gets a copy of the packets that match, has the target's address, and so answers

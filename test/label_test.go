@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // connects checks that an ordinary connection from a host opens.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 var rowOf = regexp.MustCompile(`(?m)^ *(\d+) +(?:\* +)*([0-9a-f][0-9a-f.:]+)( .*)?$`)

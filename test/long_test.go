@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 var longRun = flag.Duration("long", 0, "how long BenchmarkLiveForLong runs, two minutes or more; 0: it doesn't")

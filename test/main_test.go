@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // What the tests of this package share:

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 var regenerate = flag.Bool("regenerate", false, "write the examples of the man page anew; then go generate ./internal/cli")

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // What this host itself does to the packets that it sends: it translates addresses and ports, marks packets and routes them by the

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/names"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/names"
 )
 
 // database writes an MMDB file that says who owns these networks: AS number, name.

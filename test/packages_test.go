@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 var debianRoot = flag.String("debian-root", "", "a fresh Debian, as debootstrap makes it, with libcap2-bin: the packages are installed in copies of it")

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // explained is the network of README.md's section about --explain.

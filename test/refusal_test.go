@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // limitAsUsual gives a host the limits on ICMP errors that Linux has by default: six at once to one address, then one a second.

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // What a sandbox refuses, as systemd's RestrictAddressFamilies=, WSL 1 and Android do it: socket(2) fails for some kinds of sockets.

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 var (

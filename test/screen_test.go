@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // pane is a run of the program in a terminal of a host: a pane of tmux.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // served is a listening port whose program speaks first, as many do.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // maskedSYNs are the SYNs that a host sent, each once, without what differs from connection to connection: source port,

@@ -18,8 +18,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // What goes wrong on the host itself, or around it. A probe that never left is shown by the mark of its error and not as

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // What an ordinary user gets: the program without any right, run by somebody who has none.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // nobody is an address on the last link of a chain that nobody has. Each number is another one, which the last router doesn't

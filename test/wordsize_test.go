@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // TestThirtyTwoBits runs the program built for 32 bits, where the kernel's structures (times, control messages) have other

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // A Conn is a network that probes are sent into and answers come back from. Send is called by one goroutine and Recv by

@@ -1,6 +1,6 @@
 package trace
 
-import "tcptraceroute/packet"
+import "go.example/tcptraceroute/packet"
 
 // The matcher's part for echo requests. What authenticates an answer is the secret in their data; where a router quotes
 // less, the checksum, which holds half of it, and the IP ID (IPv4) or the flow label (IPv6): the checksum alone would be too

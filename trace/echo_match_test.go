@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 func (f family) echo(ttl uint8, tag uint16) packet.Probe {

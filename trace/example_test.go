@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // A path in a simulated network. For a real one, see the example of package wire: only the connection is another.

@@ -5,7 +5,7 @@ import (
 	"iter"
 	"net/netip"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Find traces one path from beginning to end. It is what most programs want of this package: [NewPath], [Run] and

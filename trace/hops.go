@@ -3,7 +3,7 @@ package trace
 import (
 	"slices"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Trace is the pure fold of one path's results into hops. The zero value is not ready: use NewTrace.

@@ -3,7 +3,7 @@ package trace
 import (
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // A device on the way may answer in the target's name, beside the target's own answer: it resets connections, or accepts them.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 var injectSeeds = flag.Int("inject-seeds", 400, "how many random networks with a device that answers in the target's name")

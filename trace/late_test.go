@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // lateConn is the connection of a busy host: its program reads nothing for a while, again and again. What came in meanwhile

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // The matcher keeps two questions apart. Is it authentic: does the packet bring back a flow's unguessable sequence

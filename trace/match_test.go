@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 var (

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // MTU is what was found of the largest packet that gets to the target whole.

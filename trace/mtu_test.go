@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // narrow is a path for one search: what its hops do with packets larger than what their links take.

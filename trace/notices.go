@@ -3,7 +3,7 @@ package trace
 import (
 	"net/netip"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Somebody who has seen a probe can answer it as often as he likes. So that nobody who keeps notices needs memory for that,

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // Networks in which answers were once taken for those to other probes.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // PathOptions say what is probed on the way to one target, and how. The zero value of a field is its default.

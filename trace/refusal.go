@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // quotedHop is how far away a probe was refused, by the TTL that the refusal quotes: a probe that was sent with TTL 17 and had 14

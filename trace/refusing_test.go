@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // One of several routers side by side, or a router alone, rejects one packet in three. The list goes on to the target, whose

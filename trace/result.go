@@ -3,7 +3,7 @@ package trace
 import (
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // A Fate is what became of a probe. Each probe that was asked for has exactly one of the first five, its outcome; the

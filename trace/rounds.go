@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Rounds is the plan that watches the way to one target: round by round it asks every hop once, until it has done so

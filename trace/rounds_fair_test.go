@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/sim"
 )
 
 var (

@@ -12,9 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // watch is a run of rounds and what it showed.

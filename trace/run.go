@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Options are what the engine needs to know.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Scouts and the witness go by ports of their own (SparePorts), so that the path's own flow is free of answers that fit several

@@ -3,7 +3,7 @@ package trace
 import (
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Serial is the plan for a network that takes only one probe of a flow at a time, such as one without privileges, where a

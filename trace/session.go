@@ -3,7 +3,7 @@ package trace
 import (
 	"errors"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Session is an open TCP connection that probes are sent inside of, with all that its segments need. A probe repeats what is

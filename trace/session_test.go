@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // TestStrays: a target that answers the first probe alone, which has the highest TTL, is nowhere.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Some routers forward only so many SYNs a second and drop the rest. To probes that are sent side by side that looks as if

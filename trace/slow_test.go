@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
 )
 
 // shown is what a hop shows of its probes: who answered, each once.

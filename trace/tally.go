@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Tally is the pure fold of results into figures for each hop, for traces that go on: its memory doesn't grow with their

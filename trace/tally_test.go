@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // tallied is a Tally of results in a row, one a second.

@@ -4,7 +4,7 @@ import (
 	"container/heap"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Together is one plan made of many, each with flows of its own: many traces on one network, with one pair of sockets.

@@ -3,7 +3,7 @@ package trace
 import (
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // A router that forwards a packet to a neighbour asks for the neighbour's link-layer address first, and keeps the packet

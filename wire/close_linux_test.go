@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // A packet socket that the kernel is left to close is closed.

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Conn is the way to the network: raw sockets to send by, a packet socket that sees what comes in as tcpdump sees it (on

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Conn is the way to the network, which this platform doesn't have yet.

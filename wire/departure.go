@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Departure is how probes of a flow left this host, where that is not as it was meant: the host translates addresses or ports,

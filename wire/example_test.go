@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // A host is traced in ten lines, those not counted that only look at errors.

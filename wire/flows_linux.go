@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // This file follows probes out of the host. NAT, marks and routing by marks come after the send: where they are at work, a

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 )
 
 // However many ports and targets there are, the kernel takes the filters.

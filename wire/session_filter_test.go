@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // What can answer a segment that repeats one, and what is the target's own business.

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // Session is an open connection of the kernel's, and the way to send segments inside it: a Conn whose packets from the target

@@ -3,7 +3,7 @@ package wire
 import (
 	"testing"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 func TestSessionState(t *testing.T) {

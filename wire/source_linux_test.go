@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/trace"
 )
 
 // What another program does that traces a path: open, ask for a source, find.

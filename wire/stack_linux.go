@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // The sysctls that decide what Linux puts into a SYN (ip-sysctl.rst in the kernel's documentation), and what their files

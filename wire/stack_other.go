@@ -2,7 +2,7 @@
 
 package wire
 
-import "tcptraceroute/packet"
+import "go.example/tcptraceroute/packet"
 
 // StackFiles are what Stack reads, for Drop.
 func StackFiles() []string { return nil }

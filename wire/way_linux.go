@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/packet"
+	"go.example/tcptraceroute/packet"
 )
 
 // way is how the probes of a flow are handed to the kernel, so that it routes them as it would a connection with their source,

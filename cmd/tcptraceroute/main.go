@@ -5,7 +5,7 @@ import (
 	"os"
 	"runtime"
 
-	"tcptraceroute/internal/cli"
+	"go.example/tcptraceroute/internal/cli"
 )
 
 func main() {

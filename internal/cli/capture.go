@@ -6,9 +6,9 @@ import (
 	"io"
 	"os"
 
-	"tcptraceroute/report"
-	"tcptraceroute/report/pcapng"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/pcapng"
+	"go.example/tcptraceroute/trace"
 )
 
 // captureConfig is where the packets of the trace are kept.

@@ -20,12 +20,12 @@ import (
 	"syscall"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/names"
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // Version is the program's, set by the linker in releases.

@@ -17,11 +17,11 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/names"
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // invoke runs a command line that ends before a socket is opened.

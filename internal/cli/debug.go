@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // mostIgnored is how many packets of a verdict are shown that were no answers: a flood shall fill nobody's disk.

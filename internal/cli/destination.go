@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"tcptraceroute/names"
+	"go.example/tcptraceroute/names"
 )
 
 // schemes are the ports of URLs by numbers, which need no file of services. Of other schemes the service's name is the

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // explaining is whether the answers are to be explained, and what was asked for that.

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // One trace can be explained, and not rounds of them.

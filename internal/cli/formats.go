@@ -11,13 +11,13 @@ import (
 	"syscall"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/names"
-	"tcptraceroute/report"
-	"tcptraceroute/report/export"
-	"tcptraceroute/report/picture"
-	"tcptraceroute/report/schema"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/export"
+	"go.example/tcptraceroute/report/picture"
+	"go.example/tcptraceroute/report/schema"
+	"go.example/tcptraceroute/trace"
 )
 
 // formatConfig is in what form the trace is shown.

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // A wrong choice of format ends the run in one line that names what is allowed.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/report"
+	"go.example/tcptraceroute/report"
 )
 
 // However the arguments are mixed, parsing ends with operands or with one printable line, and what is refused is named.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }

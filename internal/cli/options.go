@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"tcptraceroute/names"
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // config is what the command line asks for.

@@ -3,8 +3,8 @@ package cli
 import (
 	"sync"
 
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // printer is a feed of results to a report, which may wait for names and for its reader.

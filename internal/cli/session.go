@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // sessionConfig is what is asked for that needs an open connection.

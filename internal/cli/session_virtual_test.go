@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // insideSim is a connection to a simulated target, as wire.Session has one to a real one.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
+	"go.example/tcptraceroute/lab"
 )
 
 // output runs a foreign program, an oracle, and returns what it prints; it must succeed and be silent on standard error.

@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"os"
 
-	"tcptraceroute/names"
-	"tcptraceroute/report"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/report"
 )
 
 // showConfig is what is told of each hop beside addresses and times.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/wire"
 )
 
 // Main is Run for a whole process: its standard output and error, and the signals that end it.

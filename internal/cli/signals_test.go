@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"tcptraceroute/names"
+	"go.example/tcptraceroute/names"
 )
 
 // A panic still ends the program, and the terminal is whole before that: in this goroutine, and in those of name look-ups.

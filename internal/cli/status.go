@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // status is a line below the output that says what is awaited, for somebody who sits before a terminal. It is drawn

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // outcome is what became of probe n, sent with a TTL.

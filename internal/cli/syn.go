@@ -3,10 +3,10 @@ package cli
 import (
 	"fmt"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // synConfig says what the SYNs look like, beyond the classic flags.

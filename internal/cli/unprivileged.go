@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // medium is a way to the network: by raw sockets, or without.

@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/lab"
-	"tcptraceroute/packet"
-	"tcptraceroute/sim"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // simulated joins a host to a simulated network by a TUN device, and counts the SYNs that the host sends, by source port.

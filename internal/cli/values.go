@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // What options take that is more than a decimal number.

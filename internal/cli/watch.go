@@ -13,13 +13,13 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/names"
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/report/live"
-	"tcptraceroute/trace"
-	"tcptraceroute/wire"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/live"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // watching is what is asked for that goes round by round.

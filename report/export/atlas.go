@@ -7,9 +7,9 @@ import (
 	"math"
 	"strings"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // Atlas writes a traceroute result as the RIPE Atlas platform gives it out, in one line. What a probe of theirs has and we

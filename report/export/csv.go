@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // CSV writes a row for each probe (RFC 4180, but lines end as on Unix), hop by hop, each hop when it is complete and all

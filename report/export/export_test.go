@@ -14,11 +14,11 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/report/export"
-	"tcptraceroute/report/scene"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/export"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/trace"
 )
 
 func play[W report.Writer](t *testing.T, s scene.Scene, make func(io.Writer, *report.Run, *trace.Trace) W) string {

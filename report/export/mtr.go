@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // MTR writes what mtr 0.95 prints with --json: the same keys in the same order, of the same types, numbers in the same form.

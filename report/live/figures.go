@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/trace"
 )
 
 // ms is a time in milliseconds with three digits that count, in five columns at the most.

@@ -18,10 +18,10 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 var update = flag.Bool("update", false, "write the golden screens anew")

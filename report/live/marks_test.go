@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"tcptraceroute/detect"
+	"go.example/tcptraceroute/detect"
 )
 
 // TestMarksAndFindingsAgree: whatever is lost where, what stands below the hops doesn't contradict their marks. Hops of which

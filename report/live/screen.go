@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // Options say what is watched, and whom the screen asks. None of the functions may block for long, but for Suspend.

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/detect"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // kind is a way to look at the figures.

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 const (

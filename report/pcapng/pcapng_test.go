@@ -11,11 +11,11 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"tcptraceroute/report"
-	"tcptraceroute/report/pcapng"
-	"tcptraceroute/report/scene"
-	"tcptraceroute/report/schema"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/pcapng"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/report/schema"
+	"go.example/tcptraceroute/trace"
 )
 
 // Every probe that was sent and every answer to one is in the capture, with its time, and nothing else is; another library

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // drawing is the path as it is to be drawn.

@@ -15,11 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/report/picture"
-	"tcptraceroute/report/scene"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/picture"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/trace"
 )
 
 // keep writes the pictures of the scenes, and of every hostile text, to a directory, to be looked at.

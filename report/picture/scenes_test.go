@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/report/scene"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/trace"
 )
 
 // long is a path of 24 hops with long names, silent hops, several responders, and many networks.

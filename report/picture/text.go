@@ -5,8 +5,8 @@ import (
 	"io"
 	"strings"
 
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // Picture draws a trace when it is over.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/report"
+	"go.example/tcptraceroute/report"
 )
 
 // Hostile are names and texts that somebody chose to do harm: on terminals, in spreadsheets, in markup, in parsers.

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // timeFormat is RFC 3339 in UTC with all nine digits, so that times sort as text.

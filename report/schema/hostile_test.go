@@ -10,7 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"tcptraceroute/report/scene"
+	"go.example/tcptraceroute/report/scene"
 )
 
 // undone is the text that a JSON string stands for.

@@ -14,11 +14,11 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"tcptraceroute/packet"
-	"tcptraceroute/report"
-	"tcptraceroute/report/scene"
-	"tcptraceroute/report/schema"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/report/schema"
+	"go.example/tcptraceroute/trace"
 )
 
 // compiled is trace-1.json as a validator. Its readers pass over what they don't know; strictly, nothing may be there that

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"tcptraceroute/report"
-	"tcptraceroute/trace"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // Document writes a whole trace as one JSON document, when it is over.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tcptraceroute/sim"
+	"go.example/tcptraceroute/sim"
 )
 
 // Spin is how long before an answer is due the thread stops sleeping: the kernel wakes it 17 µs late in half of all cases and
