@@ -51,7 +51,7 @@ func (e *Interrupted) ExitCode() int { return exitSignal + int(e.Signal) }
 
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop}
+	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop, alarm: newAlarm}
 	return p.code(p.run(ctx, args))
 }
 
@@ -59,6 +59,7 @@ type program struct {
 	stdout, stderr io.Writer
 	config
 	drop    func(readable ...func() []string) ([]error, error) // gives every privilege up
+	alarm   func() trace.Alarm                                 // nil: the engine's own timer
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
@@ -797,7 +798,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 
 // engine is what the engine is told.
 func (p *program) engine(conn medium) trace.Options {
-	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault, Zone: p.out, NewAlarm: newAlarm}
+	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault, Zone: p.out, NewAlarm: p.alarm}
 	if p.debug {
 		o.Observe = debug(p.stderr, p.connecting)
 		if !p.root {

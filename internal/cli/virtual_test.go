@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/wire"
+)
+
+// simMedium is a simulated network in the place of raw sockets.
+type simMedium struct {
+	*sim.Conn
+	target netip.Addr
+	port   uint16 // that was reserved last
+}
+
+const simMTU = 1500
+
+func (m *simMedium) Route(dst, src netip.AddrPort) (wire.Route, error) {
+	r := wire.Route{Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth0", MTU: simMTU, MSS: simMTU - 40}
+	if dst.Addr().Is6() {
+		r.Source, r.MSS = netip.MustParseAddr("2001:db8:1::1"), simMTU-60
+	}
+	r.Local = dst.Addr() == r.Source
+	return r, nil
+}
+
+func (m *simMedium) Reserve(netip.AddrPort) (uint16, error) {
+	m.port++
+	return m.port, nil
+}
+
+func (m *simMedium) Use(uint16) error         { return nil }
+func (m *simMedium) Fault(packet.Probe) error { return nil }
+func (m *simMedium) Without() []error         { return nil }
+
+// virtual is a run of the program in a simulated network, in virtual time.
+type virtual struct {
+	stdout, stderr string
+	code           int
+	took           time.Duration
+	sent           []sim.Sent
+}
+
+// runVirtual runs the program with options, in a network in the text form of package sim. Its first target is traced, at port 443
+// unless the options end with another.
+func runVirtual(t *testing.T, network string, seed uint64, args ...string) (v virtual) {
+	t.Helper()
+	scenario, err := sim.Parse(network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scenario.Seed = seed
+	synctest.Test(t, func(t *testing.T) {
+		model, err := sim.New(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &simMedium{sim.NewConn(model), scenario.Paths[0].Target.Addr, 40000}
+		defer m.Close()
+		v = m.run(t, seed, args)
+		v.sent = m.Sent()
+	})
+	return v
+}
+
+// run does what program.run does, but for what it opens.
+func (m *simMedium) run(t *testing.T, seed uint64, args []string) (v virtual) {
+	var stdout, stderr bytes.Buffer
+	p := &program{stdout: &stdout, stderr: &stderr}
+	operands, err := parse(options(), append([]string{"-n", m.target.String(), "443"}, args...), &p.config)
+	if err = errors.Join(err, p.operands(operands), p.checkSYN(), p.watch.check(&p.config), p.checkExplain()); err != nil {
+		t.Fatal(err)
+	}
+	p.ports = names.NewServices("")
+	p.resolve = names.New(names.Options{Policy: names.Never})
+	defer p.resolve.Close()
+	if err := errors.Join(p.address(t.Context()), p.findRoute(m), p.reserve(t.Context(), m)); err != nil {
+		t.Fatal(err)
+	}
+	p.path.Rand, p.path.LabelSeed = rand.New(rand.NewPCG(seed, 1)), seed
+	if p.linuxSYN() { // not as this host's settings have it
+		s := packet.LinuxStack()
+		s.MSS = uint16(p.route.MSS)
+		p.path.Options, p.path.Window = s.SYN()
+	}
+	if p.plan, err = p.newPlan(); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	v.code = p.code(p.trace(t.Context(), m))
+	v.took = time.Since(begun)
+	v.stdout, v.stderr = stdout.String(), stderr.String()
+	return v
+}
+
+// A whole run in a simulated network prints what the network is, and takes the time that the network makes it take.
+func TestVirtual(t *testing.T) {
+	t.Parallel()
+	const network = "router 10.0.1.1 delay=10ms\ntarget 198.51.100.9 delay=5ms"
+	v := runVirtual(t, network, 1)
+	const want = " 1  10.0.1.1  20.000 ms  20.000 ms  20.000 ms\n 2  198.51.100.9 [open]  30.000 ms  30.000 ms  30.000 ms\n"
+	if v.stdout != want || v.code != 0 || v.took < 30*time.Millisecond || v.took > time.Second || len(v.sent) < 6 {
+		t.Errorf("exit code %d after %v and %d probes\n%s%s", v.code, v.took, len(v.sent), v.stdout, v.stderr)
+	}
+}
