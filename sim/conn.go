@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ type Conn struct {
 	fail   func(n int, p packet.Probe) error
 	buf    []byte
 	closed bool
+
+	reserved uint16 // how many source ports were given out
 
 	timer *time.Timer   // of Recv
 	wake  chan struct{} // holds a token when something may be due earlier than it was
@@ -179,6 +182,20 @@ func (c *Conn) Truth(path int) Truth {
 	c.model.run(time.Since(c.start))
 	return c.model.Truth(path)
 }
+
+// Reserve gives out source ports, from 40001 on; a port that is asked for by its
+// number is given. A simulated host has as many as are asked for.
+func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
+	if src.Port() != 0 {
+		return src.Port(), nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reserved++
+	return firstPort + c.reserved, nil
+}
+
+const firstPort = 40000
 
 // Close makes Recv and Send return [net.ErrClosed]. It may be called again.
 func (c *Conn) Close() error {

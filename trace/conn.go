@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -32,11 +33,39 @@ type Voucher interface {
 }
 
 // An Alarm is a timer that is set again and again. One that rings too early, for what it was set to before, does no harm.
-type Alarm interface {
+// It is an alias, so that a package of sockets, which does not import this one, can make one.
+type Alarm = interface {
 	Set(d time.Duration)
 	C() <-chan time.Time
 	Run()  // lets it ring until Stop; has a goroutine of its own
 	Stop() // is called once, at the end
+}
+
+// A Timekeeper is a Conn that can make a timer that is better than Go's; nil if it can't now.
+type Timekeeper interface {
+	NewAlarm() Alarm
+}
+
+// A Faulter is a Conn that knows why this host could not deliver a probe, such as a next hop that does not resolve.
+type Faulter interface {
+	Fault(p packet.Probe) error
+}
+
+// A Reserver is a Conn that reserves source ports: no other program gets the port, and what comes in for it is received.
+// For port 0 it chooses one. A link-local address has its zone.
+type Reserver interface {
+	Reserve(src netip.AddrPort) (port uint16, err error)
+}
+
+// A Zoner is a Conn that knows by which interface probes leave; "" if it does not know.
+type Zoner interface {
+	Zone(dst, src netip.AddrPort) string
+}
+
+// A Connector is a Conn whose probes are connections: one at a time from each source port, and each waits at most this
+// long for its answer.
+type Connector interface {
+	ConnectWait() time.Duration
 }
 
 // goAlarm is Go's timer.

@@ -9,36 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Alarm is a timer of the kernel's (timerfd_create(2)). A trace sets one again for each packet, often for less than a
+// alarm is a timer of the kernel's (timerfd_create(2)). A trace sets one again for each packet, often for less than a
 // millisecond. Go's own timers are exact to a millisecond where the program has nothing else to do, and as long as one is set the
 // runtime's monitoring thread wakes as often as the program does.
-type Alarm struct {
+type alarm struct {
 	file *os.File
 	fd   int
 	c    chan time.Time
 }
 
-// NewAlarm opens one. It is not set.
-func NewAlarm() (*Alarm, error) {
+// newAlarm opens one. It is not set.
+func newAlarm() (*alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, opError("timer", nil, err)
 	}
-	return &Alarm{os.NewFile(uintptr(fd), "timer"), fd, make(chan time.Time, 1)}, nil
+	return &alarm{os.NewFile(uintptr(fd), "timer"), fd, make(chan time.Time, 1)}, nil
 }
 
 // Set makes it ring once, d from now. A ring of an earlier setting may still come.
-func (a *Alarm) Set(d time.Duration) {
+func (a *alarm) Set(d time.Duration) {
 	s := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(d), 1))}                                 // 0 would unset it
 	unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&s)), 0, 0, 0) // no error but for a bug
 	runtime.KeepAlive(a.file)
 }
 
 // C has a value when it has rung.
-func (a *Alarm) C() <-chan time.Time { return a.c }
+func (a *alarm) C() <-chan time.Time { return a.c }
 
 // Run lets it ring, until Stop, and closes it.
-func (a *Alarm) Run() {
+func (a *alarm) Run() {
 	defer a.file.Close()
 	raw, err := a.file.SyscallConn()
 	if err != nil {
@@ -58,4 +58,4 @@ func (a *Alarm) Run() {
 }
 
 // Stop ends Run. It must not be set afterwards.
-func (a *Alarm) Stop() { a.file.SetReadDeadline(time.Unix(1, 0)) }
+func (a *alarm) Stop() { a.file.SetReadDeadline(time.Unix(1, 0)) }

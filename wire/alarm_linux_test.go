@@ -6,7 +6,7 @@ import (
 )
 
 func TestAlarm(t *testing.T) {
-	a, err := NewAlarm()
+	a, err := newAlarm()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestAlarm(t *testing.T) {
 }
 
 func TestAlarmStoppedBeforeItRuns(t *testing.T) {
-	a, err := NewAlarm()
+	a, err := newAlarm()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Alarm is a timer of the kernel's, on Linux.
-type Alarm struct{}
+// alarm is a timer of the kernel's, on Linux.
+type alarm struct{}
 
-// NewAlarm has none to give.
-func NewAlarm() (*Alarm, error) { return nil, errors.ErrUnsupported }
+// newAlarm has none to give.
+func newAlarm() (*alarm, error) { return nil, errors.ErrUnsupported }
 
-func (*Alarm) Set(time.Duration)   {}
-func (*Alarm) C() <-chan time.Time { return nil }
-func (*Alarm) Run()                {}
-func (*Alarm) Stop()               {}
+func (*alarm) Set(time.Duration)   {}
+func (*alarm) C() <-chan time.Time { return nil }
+func (*alarm) Run()                {}
+func (*alarm) Stop()               {}

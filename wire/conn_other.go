@@ -51,6 +51,9 @@ type Unprivileged struct{ Conn }
 // OpenUnprivileged fails with ErrUnsupported.
 func OpenUnprivileged(Options) (*Unprivileged, error) { return nil, ErrUnsupported }
 
+// ConnectWait returns [ConnectWait].
+func (*Unprivileged) ConnectWait() time.Duration { return ConnectWait }
+
 // KernelVouches says that its packets are the kernel's account of them.
 func (*Unprivileged) KernelVouches() {}
 

@@ -119,6 +119,20 @@ func (c *Unprivileged) Reserve(src netip.AddrPort) (uint16, error) {
 // Use is refused: a port that somebody else uses can't be connected from.
 func (c *Unprivileged) Use(port uint16) error { return opError("port", port, ErrPrivilege) }
 
+// Source is that of [Conn.Source].
+func (c *Unprivileged) Source(target netip.AddrPort) (netip.AddrPort, error) {
+	return source(c, target)
+}
+
+// Zone is that of [Conn.Zone].
+func (c *Unprivileged) Zone(dst, src netip.AddrPort) string { return zone(c, dst, src) }
+
+// NewAlarm is that of [Conn.NewAlarm].
+func (c *Unprivileged) NewAlarm() Alarm { return kernelAlarm() }
+
+// ConnectWait returns [ConnectWait]. A Conn with this method takes one probe at a time from each source port.
+func (c *Unprivileged) ConnectWait() time.Duration { return ConnectWait }
+
 // KernelVouches says that of its packets only what [Unprivileged] lists is evidence.
 func (c *Unprivileged) KernelVouches() {}
 

@@ -51,7 +51,7 @@ func (e *Interrupted) ExitCode() int { return exitSignal + int(e.Signal) }
 
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop, alarm: newAlarm}
+	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop}
 	return p.code(p.run(ctx, args))
 }
 
@@ -59,7 +59,6 @@ type program struct {
 	stdout, stderr io.Writer
 	config
 	drop    func(readable ...func() []string) ([]error, error) // gives every privilege up
-	alarm   func() trace.Alarm                                 // nil: the engine's own timer
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
@@ -565,12 +564,9 @@ const maxPorts = 256
 
 // freePorts reserves source ports of the kernel's choice: one for all probes and spare ones for scouts, or one for each.
 func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
-	wanted := 1 + trace.MostScouts
-	switch {
-	case p.trackPort:
+	wanted := p.path.SourcePorts()
+	if p.trackPort {
 		wanted = min(maxPorts, p.path.Probes())
-	case p.path.Parallel == 1:
-		wanted = 1
 	}
 	var ports []uint16
 	for range wanted {
@@ -798,7 +794,8 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 
 // engine is what the engine is told.
 func (p *program) engine(conn medium) trace.Options {
-	o := trace.Options{Wait: p.wait(), Strict: p.strict, Loose: p.loose, Fault: conn.Fault, Zone: p.out, NewAlarm: p.alarm}
+	o := p.path.RunOptions(conn)
+	o.Strict, o.Loose, o.Zone = p.strict, p.loose, p.out
 	if p.debug {
 		o.Observe = debug(p.stderr, p.connecting)
 		if !p.root {
@@ -807,13 +804,6 @@ func (p *program) engine(conn medium) trace.Options {
 	}
 	o.Observe = p.capture.observe(o.Observe)
 	return o
-}
-
-func newAlarm() trace.Alarm {
-	if a, err := wire.NewAlarm(); err == nil {
-		return a
-	}
-	return nil // then it is Go's timer
 }
 
 // sayDepartures says, once, that this host changes probes on their way out.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
@@ -118,14 +117,6 @@ func (p *program) newPlan() (plan, error) {
 		return trace.NewRounds(p.path, p.watch.interval, p.watch.count)
 	}
 	return trace.NewPath(p.path)
-}
-
-// wait is how long the engine waits for an answer.
-func (p *program) wait() time.Duration {
-	if p.connecting {
-		return wire.ConnectWait
-	}
-	return p.path.RunWait()
 }
 
 // sayHow says what the trace does without: privileges, or what the kernel refuses.
