@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+)
+
+// announce says what is traced.
+func (p *program) announce() {
+	p.sayOthers()
+	text := "Tracing the path to " + p.target(" on TCP port ")
+	text += fmt.Sprintf(", %d hops max", p.plan.Last())
+	if n := p.plan.Length(p.path.Length); n > p.plan.Length(0) {
+		text += fmt.Sprintf(", %d byte packets", n)
+	}
+	fmt.Fprintln(p.stderr, quoted(text))
+}
+
+// trace carries the trace out and prints it.
+func (p *program) trace(ctx context.Context, conn medium) error {
+	p.announce()
+	p.rescue.begin()
+	if p.watch.on() {
+		return p.watched(ctx, conn)
+	}
+	kept, err := p.traceInside(ctx, conn)
+	if err != nil {
+		return err
+	}
+	folded := trace.NewTrace(p.path) // the report's
+	known := trace.NewTrace(p.path)  // ours
+	var counts trace.Counts
+	// came is what came of the run; it is asked when the report has all results.
+	came := func() error {
+		if err == nil && !folded.Reached() {
+			return errNotReached
+		}
+		return err
+	}
+	awaited := newAwaited(p.path)
+	status := p.showStatus(awaited.say)
+	out := p.writer(ctx, folded, func() report.Ending { return ending(counts, came()) })
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
+	var troubles troubles
+	seen := func(r trace.Result) {
+		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
+			p.lookUp(r.Reply.From())
+		}
+		troubles.add(r)
+		known.Add(r)
+		if status != nil {
+			awaited.add(r)
+		}
+		w.add(r)
+	}
+	if kept != nil {
+		for _, r := range kept.results {
+			seen(r)
+		}
+		counts, err = kept.counts, kept.err
+	} else {
+		counts, err = trace.Run(running, conn, p.plan, p.engine(conn), seen)
+	}
+	// Programs get the findings with the trace; people can read the hops meanwhile.
+	known.Finish()
+	view := func() detect.View { return detect.View{Trace: known, Options: p.path, Counts: counts} }
+	explaining := p.explain && err == nil
+	if explaining && !p.forPeople() {
+		err = p.ask(ctx, conn, view())
+	}
+	if werr := w.close(); werr != nil {
+		err = fmt.Errorf("writing: %w", werr)
+	}
+	status.stop()
+	p.warn(&troubles, counts)
+	p.sayDepartures(conn)
+	p.sayHidden(conn, known)
+	p.sayECN(folded)
+	if p.mtu && err == nil && folded.Reached() {
+		err = p.searchMTU(ctx, conn, known)
+	}
+	if p.explain && p.forPeople() {
+		if explaining && err == nil {
+			err = p.ask(ctx, conn, view())
+		}
+		if werr := p.sayFindings(view()); err == nil {
+			err = werr
+		}
+	}
+	if err := came(); err != nil {
+		return err
+	}
+	if u := folded.Unplaced(); u != nil {
+		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(), report.StateOf(*u))
+	}
+	return nil
+}
+
+// engine is what the engine is told.
+func (p *program) engine(conn medium) trace.Options {
+	o := p.path.RunOptions(conn)
+	o.Strict, o.Loose, o.Zone = p.strict, p.loose, p.out
+	if p.debug {
+		o.Observe = debug(p.stderr, p.connecting)
+		if !p.root {
+			o.Observe = ofOurs(o.Observe)
+		}
+	}
+	o.Observe = p.capture.observe(o.Observe)
+	return o
+}

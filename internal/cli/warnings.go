@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
+)
+
+// sayDepartures says, once, that this host changes probes on their way out.
+func (p *program) sayDepartures(conn medium) {
+	raw, ok := conn.(interface{ Departures() []wire.Departure })
+	if !ok || p.departureSaid {
+		return
+	}
+	all := raw.Departures()
+	if len(all) == 0 {
+		return
+	}
+	i := slices.IndexFunc(all, func(d wire.Departure) bool { return d.Meant.Src == p.path.Source })
+	fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", quoted(all[max(i, 0)].String()))
+	p.departureSaid = true
+}
+
+// sayHidden says that routers may be hidden by this host's own translation of the destination: the kernel then puts the target's
+// address in the place of theirs, and only a packet socket sees what came in.
+func (p *program) sayHidden(conn medium, known *trace.Trace) {
+	if !p.connecting && !slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) }) {
+		return
+	}
+	hidden := func(r trace.Result) bool {
+		return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded && r.Reply.From() == p.path.Target.Addr().WithZone("")
+	}
+	for ttl := known.First(); ttl <= known.Last(); ttl++ {
+		if slices.ContainsFunc(known.Hop(ttl).Probes, hidden) {
+			fmt.Fprintln(p.stderr, "Routers answered from the target's address. If this host translates that address itself, as for a service, theirs are known only to a trace with packet sockets")
+			return
+		}
+	}
+}
+
+// warn says what was not as it should be.
+func (p *program) warn(t *troubles, counts trace.Counts) {
+	t.print(p.stderr)
+	if counts.LostHere > 0 {
+		fmt.Fprintf(p.stderr, "Warning: packets lost on this host, which was too busy to read them: %d. Probes in flight then are not counted as lost\n", counts.LostHere)
+	}
+	if counts.BadChecksum > 0 {
+		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
+	}
+	if counts.OwnAddress > 0 {
+		fmt.Fprintf(p.stderr, "Warning: ICMP errors about the probes came from this host's own address, which is no hop: %d (-d shows them)\n", counts.OwnAddress)
+	}
+	if counts.NearMisses >= trace.NearMissAlarm {
+		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)
+	}
+}
+
+// troubles collects the probes that failed on this host, to say in words what their marks mean.
+type troubles struct {
+	errs   []error // each text once
+	counts map[string]int
+}
+
+func (t *troubles) add(r trace.Result) {
+	if r.Fate != trace.Failed {
+		return
+	}
+	if t.counts == nil {
+		t.counts = make(map[string]int)
+	}
+	if t.counts[r.Err.Error()]++; t.counts[r.Err.Error()] == 1 {
+		t.errs = append(t.errs, r.Err)
+	}
+}
+
+func (t *troubles) print(w io.Writer) {
+	for _, err := range t.errs {
+		n := t.counts[err.Error()]
+		s := "s"
+		if n == 1 {
+			s = ""
+		}
+		fmt.Fprintf(w, "%s: %d probe%s not sent: %s\n", report.LocalMark(err), n, s, quoted(err.Error()))
+	}
+}
