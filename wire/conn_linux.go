@@ -36,6 +36,9 @@ type Conn struct {
 
 	reserved []int // bound sockets that keep the ports ours
 
+	aside      *ear // for Attempt; nil: there is none
+	asideBound bool
+
 	out       []byte
 	last      *way // of the last probe
 	lastKey   wayKey
@@ -95,6 +98,11 @@ func (c *Conn) open(o Options) (err error) {
 	}
 	if err := c.openEars(o); err != nil {
 		return err
+	}
+	if o.Attempts && c.ears[0].kind == packetEar {
+		if c.aside, err = openPacketEar(); err != nil {
+			return err
+		}
 	}
 	if c.route, err = newRouter(o); err != nil {
 		return err
@@ -565,10 +573,14 @@ func (c *Conn) Close() error {
 			errs = append(errs, unix.Close(fd))
 		}
 	}
-	last := ring{-1, -1}
+	var rings []ring
+	if c.aside != nil {
+		rings = append(rings, newRing(c.aside.fd))
+		errs = append(errs, unix.Close(c.aside.fd))
+	}
 	for _, e := range c.ears {
 		if e.kind == packetEar {
-			last = newRing(e.fd)
+			rings = append(rings, newRing(e.fd))
 		}
 		if c.recv == nil || e.fd != c.recvFD { // the file closes its own
 			errs = append(errs, unix.Close(e.fd))
@@ -577,7 +589,9 @@ func (c *Conn) Close() error {
 	if c.recv != nil {
 		errs = append(errs, c.recv.Close())
 	}
-	last.close()
+	for _, r := range rings {
+		r.close()
+	}
 	if c.route != nil {
 		errs = append(errs, c.route.Close())
 	}

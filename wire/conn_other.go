@@ -40,6 +40,11 @@ func (*Conn) Without() []error { return nil }
 // Departures knows of none.
 func (*Conn) Departures() []Departure { return nil }
 
+// Attempt fails with ErrUnsupported.
+func (*Conn) Attempt(context.Context, AttemptOptions) (Attempt, error) {
+	return Attempt{}, ErrUnsupported
+}
+
 // LostHere knows of none.
 func (*Conn) LostHere() int { return 0 }
 

@@ -280,13 +280,16 @@ func (f *flows) elsewhere(p *packet.Probe) bool {
 
 // departed takes note of a copy of a packet that left.
 func (c *Conn) departed(b []byte, h heard) {
-	c.flows.left(b, h, func(index int) string {
-		name, _, err := c.route.link(index)
-		if err != nil {
-			return "another interface"
-		}
-		return name
-	}, c.route.under)
+	c.flows.left(b, h, c.route.named, c.route.under)
+}
+
+// named is the name of an interface that a packet has left by.
+func (r *router) named(index int) string {
+	name, _, err := r.link(index)
+	if err != nil {
+		return "another interface"
+	}
+	return name
 }
 
 // listen lets the ears hear answers to the flows as they are now. To make a filter takes a tenth of a millisecond.

@@ -13,6 +13,7 @@ type Options struct {
 	Mark      uint32 // SO_MARK of all probes, for policy routing; 0: none
 	TOS       uint8  // that routes are asked for with, for rules that look at it
 	Sessions  bool   // OpenSession will be called
+	Attempts  bool   // Attempt will be called
 	Port      uint16 // a source port that an ordinary user may not bind, to be reserved at once; 0: none
 }
 

@@ -34,7 +34,8 @@ import (
 type Unprivileged struct {
 	route *router
 	iface string
-	wake  int // eventfd: there is more to wait for, or no more
+	wake  int           // eventfd: there is more to wait for, or no more
+	wait  time.Duration // how long a probe may be answered
 
 	mu       sync.Mutex // of all that follows
 	clock    *clock
@@ -62,7 +63,7 @@ type arrival struct {
 
 // OpenUnprivileged needs no privilege, but for a source port below 1024.
 func OpenUnprivileged(o Options) (*Unprivileged, error) {
-	c := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1}
+	c := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: ConnectWait}
 	err := c.open(o)
 	if err != nil {
 		c.Close()
@@ -161,7 +162,7 @@ func (c *Unprivileged) Send(p packet.Probe) (sent time.Time, err error) {
 		err = unix.Connect(t.fd, to)
 	}
 	c.tries = append(c.tries, t)
-	t.over = time.AfterFunc(ConnectWait, func() { c.overdue(t) })
+	t.over = time.AfterFunc(c.wait, func() { c.overdue(t) })
 	switch {
 	case c.read(t): // answered before the call was over
 	case err == nil || err == unix.EINPROGRESS || err == unix.EINTR:
@@ -416,7 +417,7 @@ func (c *Unprivileged) Close() error {
 			errs = append(errs, unix.Close(fd))
 		}
 	}
-	c.wake = -1
+	c.wake, c.reserved, c.tries = -1, nil, nil
 	if c.route != nil {
 		errs = append(errs, c.route.Close())
 	}

@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"go.example/tcptraceroute/packet"
+)
+
+// maxCame is how many answers to an attempt are told of.
+const maxCame = 8
+
+// defaultTTL is that of Linux's connections (ip_default_ttl).
+const defaultTTL = 64
+
+// Attempt asks the kernel for an ordinary connection, without letting the target's program know, as [Unprivileged] does. The error
+// says why it could not be asked. It may be called beside Send and Recv, and needs Options.Attempts to follow the connection.
+func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
+	if c.flows.mark != 0 { // which takes a privilege to set
+		return Attempt{}, opError("connecting with mark", c.flows.mark, ErrPrivilege)
+	}
+	u := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: o.Wait}
+	defer u.Close()
+	var err error
+	if u.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return Attempt{}, opError("eventfd", nil, err)
+	}
+	port, err := u.Reserve(netip.AddrPortFrom(o.Source, 0))
+	if err != nil {
+		return Attempt{}, err
+	}
+	followed := c.aside != nil && c.followBeginnings() == nil
+	a := Attempt{Source: netip.AddrPortFrom(o.Source.WithZone(""), port), Target: o.Target, SYNs: 1}
+	a.connect(ctx, u, o)
+	u.Close() // no more comes of it
+	a.SYNs += u.Repeated()
+	if ctx.Err() != nil {
+		return Attempt{}, ctx.Err()
+	}
+	if !followed {
+		return a, nil
+	}
+	if all, whole := c.beginningsHeard(); whole {
+		a.took(all, c.flows.sent, c.route.named)
+	}
+	return a, nil
+}
+
+// connect waits for what comes of a connection.
+func (a *Attempt) connect(ctx context.Context, u *Unprivileged, o AttemptOptions) {
+	ctx, cancel := context.WithTimeout(ctx, o.Wait)
+	defer cancel()
+	p := packet.Probe{Src: a.Source, Dst: o.Target, TTL: defaultTTL, TOS: o.TOS, DontFragment: true, Flags: packet.SYN}
+	sent, err := u.Send(p)
+	if err != nil {
+		a.State, a.Err = AttemptFailed, bare(err)
+		return
+	}
+	var buf [2048]byte
+	var r packet.Reply
+	n, at, err := u.Recv(ctx, buf[:])
+	if err != nil || packet.Parse(buf[:n], &r) != nil {
+		a.Waited = o.Wait
+		return
+	}
+	a.Waited, a.From = max(0, at.Sub(sent)), r.From()
+	switch {
+	case r.Kind != packet.KindTCP:
+		a.State, a.Type, a.Code = AttemptRejected, r.Type, r.Code
+	case r.TCP.Flags.Has(packet.RST):
+		a.State = AttemptRefused
+	default:
+		a.State = AttemptOpened
+	}
+}
+
+// followBeginnings hears connections begin, from now on.
+func (c *Conn) followBeginnings() error {
+	code, err := beginnings()
+	if err == nil {
+		err = attach(c.aside.fd, code)
+	}
+	if err == nil && !c.asideBound {
+		err = unix.Bind(c.aside.fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)})
+		c.asideBound = err == nil
+	}
+	c.aside.drain()
+	unix.GetsockoptTpacketStats(c.aside.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS) // what was lost before doesn't matter
+	return err
+}
+
+// aboutBeginning is a packet that begins a connection, or answers one that does.
+type aboutBeginning struct {
+	heard
+	from, to netip.AddrPort
+	tcp      packet.TCP
+	tos      uint8
+	checksum packet.Check
+}
+
+// beginningsHeard are those since follow. ok is false if some may be missing.
+func (c *Conn) beginningsHeard() (all []aboutBeginning, ok bool) {
+	var buf [512]byte
+	var oob [256]byte
+	for {
+		h, err := c.aside.read(buf[:], oob[:])
+		if err == unix.EINTR || err == unix.ENETDOWN {
+			continue
+		}
+		if err != nil {
+			break
+		}
+		b := buf[:h.n]
+		if h.unfinished {
+			packet.CompleteTCPChecksum(b)
+		}
+		var r packet.Reply
+		if packet.Parse(b, &r) != nil || r.Kind != packet.KindTCP {
+			continue
+		}
+		r = *r.Clone()
+		all = append(all, aboutBeginning{
+			h, netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), r.TCP, r.IP.TOS, r.Checksum,
+		})
+	}
+	s, err := unix.GetsockoptTpacketStats(c.aside.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	return all, err == nil && s.Drops == 0
+}
+
+// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe reports whether a
+// number is that of a probe, and name names interfaces.
+func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name func(index int) string) {
+	a.Followed = true
+	next := uint32(0)
+	for _, p := range all {
+		if !p.outgoing || p.from.Addr().Is4() != a.Source.Addr().Is4() || probe(p.tcp.Seq) {
+			continue
+		}
+		if p.from.Port() != a.Source.Port() {
+			a.Followed = a.Left != nil // it is somebody else's, or this one, translated to another port
+			continue
+		}
+		if a.Left == nil {
+			a.Left = &Leaving{Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.tos, Loopback: p.loopback}
+			next = p.tcp.Seq + 1
+		}
+		if by := name(p.index); !slices.Contains(a.Left.Interfaces, by) {
+			a.Left.Interfaces = append(a.Left.Interfaces, by)
+		}
+	}
+	if a.Left == nil {
+		return
+	}
+	a.Followed = true
+	var stamps []int64 // of those told of: on a bond and on its member the same packet is heard twice
+	for _, p := range all {
+		answers := !p.outgoing && p.tcp.Ack == next && p.checksum != packet.CheckBad
+		if answers && len(a.Came) < maxCame && !slices.Contains(stamps, p.stamp) {
+			stamps = append(stamps, p.stamp)
+			a.Came = append(a.Came, AttemptCame{p.tcp.Flags, p.loopback})
+		}
+	}
+}
+
+// sent reports whether a number is that of a flow of probes.
+func (f *flows) sent(seq uint32) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.followed, func(flow followed) bool { return flow.seq == seq })
+}
+
+// TCP's flags, as a filter sees them.
+const (
+	flagSYN    = 0x02
+	flagRST    = 0x04
+	flagACK    = 0x10
+	flagOffset = 13
+)
+
+// beginnings is the filter for SYNs that leave, and for SYN+ACKs and resets that come in.
+func beginnings() ([]bpf.RawInstruction, error) {
+	var p program
+	flags := func(mask uint32) { p.add(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mask}) }
+	p.add(bpf.LoadExtension{Num: bpf.ExtProto})
+	p.when(etherIPv6, "v6")
+	p.unless(etherIPv4, drop)
+	p.add(bpf.LoadAbsolute{Off: 6, Size: 2})
+	flags(0x1fff) // only a first fragment has ports
+	p.unless(0, drop)
+	p.add(bpf.LoadAbsolute{Off: 9, Size: 1})
+	p.unless(protoTCP, drop)
+	p.add(bpf.LoadMemShift{Off: 0})
+	p.jump("tcp")
+	p.label("v6")
+	p.add(bpf.LoadAbsolute{Off: 6, Size: 1})
+	p.unless(protoTCP, drop)
+	p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: header6Length})
+	p.label("tcp")
+	p.add(bpf.LoadExtension{Num: bpf.ExtType})
+	p.when(packetOutgoing, "leaving")
+	p.unless(packetHost, drop)
+	p.add(bpf.LoadIndirect{Off: flagOffset, Size: 1})
+	flags(flagSYN | flagRST | flagACK)
+	p.when(flagSYN|flagACK, keep)
+	flags(flagRST)
+	p.unless(0, keep)
+	p.jump(drop)
+	p.label("leaving")
+	p.add(bpf.LoadIndirect{Off: flagOffset, Size: 1})
+	flags(flagSYN | flagRST | flagACK)
+	p.when(flagSYN, keep)
+	p.jump(drop)
+	p.end()
+	return p.assemble()
+}
