@@ -46,8 +46,9 @@ type End struct {
 // Expect says what packets meet that are like b in all but TTL and are sent now.
 // It draws no chances and changes nothing, so that it can be asked at any time.
 // Routers that take back a connection's name by its age don't exist, so the
-// answer holds for as long as the route and the connections do. Errors: those of
-// [Model.Inject].
+// answer holds for as long as the route and the connections do. It passes over ways home of
+// their own ([Home]), and takes one way where each packet goes its own ([ByPacket]). Errors:
+// those of [Model.Inject].
 func (m *Model) Expect(b []byte) (Expected, error) {
 	p, n, err := m.find(b)
 	if err != nil {
@@ -57,7 +58,7 @@ func (m *Model) Expect(b []byte) (Expected, error) {
 	for left := 1; left < 256; left++ {
 		w := walk{b: slices.Clone(b[:n]), loss: 1}
 		putTTL(w.b, uint8(left))
-		h, end := w.walk(p.routeAt(m.now, b))
+		h, end := w.walk(p.routeAt(m.now, b, 0))
 		if end {
 			e.End = w.end
 		}

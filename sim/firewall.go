@@ -13,6 +13,7 @@ type Rule struct {
 	Action   Action
 	Code     uint8  // of the ICMP unreachable, for Reject
 	Lo, Hi   uint16 // destination ports; 0 and 0: all
+	Source   bool   // Lo and Hi are source ports
 	Segments Segments
 	// Share is for how many of these packets the rule is, each drawn at random, 0 to 1; 0: for all. [Model.Expect] passes over
 	// such a rule.
@@ -54,9 +55,13 @@ func match(rules []Rule, b []byte, c *chance) Rule {
 		}
 		return Rule{}
 	}
-	port := binary.BigEndian.Uint16(b[l4+2:])
+	source, destination := binary.BigEndian.Uint16(b[l4:]), binary.BigEndian.Uint16(b[l4+2:])
 	syn := opens(b)
 	for _, r := range rules {
+		port := destination
+		if r.Source {
+			port = source
+		}
 		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP && (r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && r.drawn(c) {
 			return r
 		}

@@ -81,22 +81,17 @@ type Arrival struct {
 // path is the state of one Path.
 type path struct {
 	index  int
-	routes []*route // the first one and those of the changes
+	graphs []*graph // the first one and those of the changes
 	target *target
 	sent   int    // packets injected
 	last   []byte // the last of them, for those who forge answers to it
 }
 
-// route is the routers of a path, from some packet or instant on.
+// route is the routers by which some packets go.
 type route struct {
-	path     *path
-	packet   int
-	time     time.Duration
-	port     uint16
-	share    float64
-	salt     uint64
-	nodes    []*node
-	spoofing bool
+	path  *path
+	graph *graph
+	nodes []*node
 }
 
 // transit is a packet on its way.
@@ -145,11 +140,11 @@ func New(s Scenario) (*Model, error) {
 		p := &path{index: i}
 		salt := mix(m.seed ^ uint64(i)<<32 ^ 1)
 		p.target = newTarget(&spec.Target, salt)
-		p.routes = append(p.routes, newRoute(p, salt, spec.Routers))
+		p.graphs = append(p.graphs, newGraph(p, salt, spec.Routers))
 		for _, c := range spec.Changes {
-			r := newRoute(p, salt, c.Routers)
-			r.packet, r.time, r.port, r.share, r.salt = c.Packet, c.Time, c.Port, c.Share, mix(salt^uint64(len(p.routes))<<16^5)
-			p.routes = append(p.routes, r)
+			g := newGraph(p, salt, c.Routers)
+			g.packet, g.time, g.port, g.share, g.salt = c.Packet, c.Time, c.Port, c.Share, mix(salt^uint64(len(p.graphs))<<16^5)
+			p.graphs = append(p.graphs, g)
 		}
 		m.paths = append(m.paths, p)
 		m.byDst[spec.Target.Addr] = p
@@ -170,8 +165,15 @@ func (p *Path) realNames() []netip.Addr {
 	for _, c := range p.Changes {
 		routes = append(routes, c.Routers)
 	}
-	for _, routers := range routes {
+	for len(routes) > 0 {
+		routers := routes[0]
+		routes = routes[1:]
 		for i := range routers {
+			if f := routers[i].Fork; f != nil {
+				for _, w := range f.Ways {
+					routes = append(routes, w.Routers)
+				}
+			}
 			for _, a := range []netip.Addr{routers[i].NAT.Dst.Addr(), routers[i].Set.Dst} {
 				if a.IsValid() {
 					names = append(names, a)
@@ -182,37 +184,25 @@ func (p *Path) realNames() []netip.Addr {
 	return names
 }
 
-func newRoute(p *path, salt uint64, routers []Router) *route {
-	r := &route{path: p}
-	diamond := 0
-	for i := range routers {
-		// Neighbours of the same width are one diamond: a packet keeps to its branch.
-		if i > 0 && len(routers[i].Addrs) != len(routers[i-1].Addrs) {
-			diamond = i
-		}
-		r.nodes = append(r.nodes, newNode(&routers[i], mix(salt^uint64(i)<<8^2), mix(salt^uint64(diamond)<<8^3)))
-	}
-	return r
-}
-
-// routeAt is the route that a packet sent now takes, by its addresses and ports.
-func (p *path) routeAt(now time.Duration, b []byte) *route {
-	r := p.routes[0]
-	for _, c := range p.routes[1:] {
+// routeAt is the route that a packet sent now takes, by its addresses and ports;
+// random decides where each packet goes its own way.
+func (p *path) routeAt(now time.Duration, b []byte, random uint64) *route {
+	g := p.graphs[0]
+	for _, c := range p.graphs[1:] {
 		if c.packet > 0 && p.sent >= c.packet || c.time > 0 && now >= c.time || c.port > 0 && flowOf(b).dstPort == c.port || c.takes(b) {
-			r = c
+			g = c
 		}
 	}
-	return r
+	return g.route(b, random)
 }
 
-// takes reports whether a flow is among the share that the route is for.
-func (r *route) takes(b []byte) bool {
-	if r.share == 0 {
+// takes reports whether a flow is among the share that the graph is for.
+func (g *graph) takes(b []byte) bool {
+	if g.share == 0 {
 		return false
 	}
 	f := flowOf(b)
-	return float64(f.hash(r.salt)>>11)/(1<<53) < r.share
+	return unit(f.hash(g.salt)) < g.share
 }
 
 // Inject takes a packet that the host sends at an instant, which must not be
@@ -230,7 +220,8 @@ func (m *Model) Inject(at time.Duration, b []byte) error {
 	p.last = append(p.last[:0], b...)
 	m.injected++
 	m.cause = m.injected
-	t := m.newTransit(chance(mix(m.seed^m.injected)), p.routeAt(m.now, b), 0)
+	random := mix(m.seed ^ m.injected)
+	t := m.newTransit(chance(random), p.routeAt(m.now, b, mix(random)), 0)
 	t.b = append(t.b, b...)
 	m.startSpoofing(t)
 	m.ahead(t, m.now)
@@ -258,7 +249,7 @@ func (m *Model) InjectReal(at time.Duration, b []byte) error {
 	m.now = max(m.now, at)
 	m.fromReal++
 	m.cause = 0
-	r := p.routeAt(m.now, b)
+	r := p.routeAt(m.now, b, m.fromReal)
 	t := m.newTransit(chance(mix(m.seed^^m.fromReal)), r, len(r.nodes))
 	t.b = append(t.b, b...)
 	m.home(t, m.now)
@@ -453,6 +444,10 @@ func (m *Model) arrive(t *transit, at time.Duration) {
 // the probe passed, so all of it is done at once.
 func (m *Model) home(t *transit, at time.Duration) {
 	t.back = true
+	if t.hop < len(t.route.nodes) && t.route.nodes[t.hop].goesHome(t.b) {
+		m.turnHome(t, t.route.nodes[t.hop], at)
+		return
+	}
 	_, back, lost := t.route.link(t.hop)
 	if t.chance.hit(back.Loss) {
 		*lost++
@@ -467,18 +462,23 @@ func (m *Model) home(t *transit, at time.Duration) {
 
 // homeFrom is home for a packet that the link before t.hop doesn't lose.
 func (m *Model) homeFrom(t *transit, at time.Duration) {
-	link, back, lost := t.route.link(t.hop)
+	link, back, _ := t.route.link(t.hop)
 	at += link.Delay + t.chance.below(link.Jitter) + back.time(&t.chance)
 	if t.hop == 0 {
 		m.queue.pushOut(at, t)
 		return
 	}
 	t.hop--
+	m.backThrough(t, at)
+}
+
+// backThrough lets an answer from beyond pass the node at t.hop.
+func (m *Model) backThrough(t *transit, at time.Duration) {
 	n := t.route.nodes[t.hop]
 	if !n.Hidden {
 		left := ttl(t.b)
 		if left <= 1 {
-			*lost++
+			n.lost++
 			m.free.push(t)
 			return
 		}
@@ -501,6 +501,6 @@ func (m *Model) deliver(t *transit) {
 	}
 	reset := m.newTransit(chance(t.chance.next()), nil, 0)
 	reset.b, _ = packet.AppendTCP(reset.b, &m.answer)
-	reset.route = p.routeAt(m.now, reset.b)
+	reset.route = p.routeAt(m.now, reset.b, reset.id)
 	m.ahead(reset, m.now+hostRSTDelay)
 }

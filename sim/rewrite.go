@@ -151,6 +151,14 @@ func trafficClass(b []byte) uint8 {
 	return b[0]<<4 | b[1]>>4
 }
 
+// flowLabel is that of an IPv6 packet; 0 over IPv4.
+func flowLabel(b []byte) uint32 {
+	if isIPv4(b) {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b) & 0xfffff
+}
+
 func putTTL(b []byte, v uint8) {
 	if isIPv4(b) {
 		put16(b, 8, uint16(v)<<8|uint16(b[9]), ipv4Sum)

@@ -69,6 +69,10 @@ type Answers struct {
 // What a packet meets, in this order: its TTL ends here (time exceeded); Rules;
 // Limits; Tracking and NAT; Set and RandomID; the link to the next node.
 type Router struct {
+	// Fork, unless nil, stands in place of a router; nothing else of it counts then.
+	Fork *Fork
+	Home *Home // the answers of this router and those from beyond go back another way; nil: they don't
+
 	// Addrs holds the router's address; several are that many routers, one of which
 	// is taken by a hash over addresses and ports, or for each packet at random.
 	// Neighbours of the same width make one diamond, in whose branch a packet stays.
@@ -110,6 +114,7 @@ type Limits struct {
 	SYNs    Rate  // SYNs without ACK
 	Packets Rate  // all packets: a policer
 	Longest int   // bytes of a packet; 0: no limit
+	Told    bool  // what is longer, and may not be cut up, is answered by "too big"; the rest passes
 	Mark    uint8 // packets with this TOS or traffic class are not forwarded; 0: none
 }
 
@@ -127,6 +132,7 @@ type node struct {
 	stateless    bool       // what becomes of a packet doesn't depend on those before, and it has no rules
 	changes      bool       // what it forwards, by Set or RandomID
 	waiting      []*transit // for the address of the next node
+	home         []step     // the routers of Home
 }
 
 // member is one of the routers side by side.
@@ -222,7 +228,17 @@ func (m *Model) atRouter(t *transit) {
 		who.Answered += m.sendAccept(t, n)
 		return
 	}
-	if !n.within(t.b, m.now) || !n.track(t.b) {
+	switch n.within(t.b, m.now) {
+	case tooLong:
+		who.Dropped++
+		m.sendError(t, n, who, tooBig, 0)
+		return
+	case over:
+		who.Dropped++
+		m.free.push(t)
+		return
+	}
+	if !n.track(t.b) {
 		who.Dropped++
 		m.free.push(t)
 		return
@@ -244,17 +260,33 @@ func (m *Model) visit(t *transit, n *node, at time.Duration) *member {
 	return who
 }
 
-// within takes a packet to be forwarded off the limits, and reports false where it
-// is above one of them.
-func (n *node) within(b []byte, now time.Duration) bool {
-	if n.SYNs.Every > 0 && opens(b) && !n.syns.take(n.SYNs, now) {
-		return false
+// limited is what becomes of a packet by the Limits.
+type limited uint8
+
+const (
+	fits    limited = iota
+	over            // it is dropped
+	tooLong         // and its sender is told
+)
+
+// within takes a packet to be forwarded off the limits.
+func (n *node) within(b []byte, now time.Duration) limited {
+	long := n.Longest > 0 && len(b) > n.Longest
+	switch {
+	case n.SYNs.Every > 0 && opens(b) && !n.syns.take(n.SYNs, now),
+		n.Mark != 0 && trafficClass(b) == n.Mark,
+		long && !n.Told:
+		return over
+	case long && (!isIPv4(b) || b[6]&dontFragment != 0):
+		return tooLong
+	case n.Packets.Every != 0 && !n.all.take(n.Packets, now):
+		return over
 	}
-	if n.Longest > 0 && len(b) > n.Longest || n.Mark != 0 && trafficClass(b) == n.Mark {
-		return false
-	}
-	return n.Packets.Every == 0 || n.all.take(n.Packets, now)
+	return fits
 }
+
+// dontFragment is the flag in the byte of an IPv4 header that holds it.
+const dontFragment = 0x40
 
 // passes tells whether the router only passes a packet on, whenever that may be.
 func (n *node) passes(b []byte) bool { return n.stateless && (n.Hidden || ttl(b) > 1) }
@@ -315,10 +347,15 @@ type errorKind uint8
 const (
 	timeExceeded errorKind = iota
 	unreachable
+	tooBig // with the code fragmentationNeeded over IPv4
 )
+
+const fragmentationNeeded = 4
 
 func (k errorKind) icmpType(v4 bool) uint8 {
 	switch {
+	case k == tooBig && !v4:
+		return packet.ICMPv6TooBig
 	case k == timeExceeded && v4:
 		return packet.ICMPv4TimeExceeded
 	case k == timeExceeded:
@@ -361,6 +398,11 @@ func (m *Model) sendError(t *transit, n *node, who *member, kind errorKind, code
 		Type: kind.icmpType(isIPv4(t.b)), Code: code,
 		Quote: t.b, QuoteLength: n.Quote,
 		Extensions: n.objects, NonCompliant: n.Extensions.NonCompliant,
+	}
+	if kind == tooBig {
+		if e.MTU = uint32(n.Longest); isIPv4(t.b) {
+			e.Code = fragmentationNeeded
+		}
 	}
 	if n.Quote == QuoteMinimum {
 		e.QuoteLength = ipv6HeaderLen + 8

@@ -96,13 +96,8 @@ func (p *Path) validate() error {
 		routes = append(routes, c.Routers)
 	}
 	for _, routers := range routes {
-		if len(routers) > 254 {
-			return errors.New("more than 254 routers")
-		}
-		for i := range routers {
-			if err := routers[i].validate(v4); err != nil {
-				return fmt.Errorf("router %d: %w", i+1, err)
-			}
+		if err := validateRouters(routers, v4); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -27,10 +27,10 @@ type spoofer struct {
 
 // startSpoofing starts the spoofers of a route with its first packet.
 func (m *Model) startSpoofing(t *transit) {
-	if t.route.spoofing {
+	if t.route.graph.spoofing {
 		return
 	}
-	t.route.spoofing = true
+	t.route.graph.spoofing = true
 	for hop, n := range t.route.nodes {
 		if n.Spoof.Every > 0 {
 			s := &spoofer{route: t.route, hop: hop, end: m.now + n.Spoof.For, chance: chance(t.chance.next())}

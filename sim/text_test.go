@@ -18,9 +18,9 @@ router 10.0.0.1,10.0.0.2 per-packet hidden delay=1ms jitter=2ms loss=0.01 dup=0.
 router 10.0.0.3 ttl=64 tos=192 linux from=203.0.113.9 silent rate=1s/6 source-rate=100ms/3 slow=1ms late=0.1/3s detour=2 quote=min
 router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 quote-sport=1 quote-dport=2 quote-seq=+1000000 quote-id=0 quote-tos=0 quote-ttl=0 quote-label=0
 router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 node-addr=2001:db8::9 node-name=core1 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
-router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 reject=13:80:syn:p0.25 drop=not-syn drop=not-tcp accept=25 drop
+router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 reject=13:80:syn:p0.25 drop=not-syn drop=not-tcp accept=25 drop=from-443 drop
 router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 set-mss=1380 raise-mss=1200 set-window=9 no-option=4,8 clear-flags=192 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote hide-hops stateful one-isn random-isn inject=rst inject-ttl=60 inject-least=2 inject-delay=1ms unresolved=3.07s spoof=1ms/10s
-router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 packet-limit=1ms/20 longest=1400 drop-tos=184 dnat=10.1.1.1
+router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 packet-limit=1ms/20 longest=1400 longest-told drop-tos=184 dnat=10.1.1.1
 change packet=30
 router *
 change time=2s
@@ -29,6 +29,19 @@ change port=443
 change share=0.25
 target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 no-ecn no-options no-echo by-source drop-first pause=1.5s pause-always bad-ack cookies changing-cookies reject=3:1
 router 2001:db8::1 dnat=[2001:db8::2]:80
+home share=0.5
+router 2001:db8::3 drop
+end
+fork by=ports+label seed=7
+way share=0.25
+router 2001:db8::4
+fork
+way
+way
+router *
+end
+way
+end
 target 2001:db8::9 filtered real
 `
 
@@ -65,19 +78,24 @@ func TestParse(t *testing.T) {
 		}}}},
 		{p.Routers[4].Rules, []Rule{{Action: Pass, Code: 0, Lo: 22, Hi: 22, Segments: AllSegments}, {Action: Drop, Code: 0, Lo: 1, Hi: 1023, Segments: OnlySYN}, {Action: Reset, Code: 0, Lo: 443, Hi: 443, Segments: AllSegments},
 			{Action: Reject, Code: 13, Lo: 80, Hi: 80, Segments: AllSegments}, {Action: Reject, Code: 1, Lo: 0, Hi: 0, Segments: AllSegments},
-			{Action: Reject, Code: 13, Lo: 80, Hi: 80, Segments: OnlySYN, Share: 0.25}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotSYN}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotTCP}, {Action: Accept, Code: 0, Lo: 25, Hi: 25, Segments: AllSegments}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: AllSegments}}},
+			{Action: Reject, Code: 13, Lo: 80, Hi: 80, Segments: OnlySYN, Share: 0.25}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotSYN}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotTCP}, {Action: Accept, Code: 0, Lo: 25, Hi: 25, Segments: AllSegments}, {Action: Drop, Lo: 443, Hi: 443, Source: true}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: AllSegments}}},
 		{p.Routers[5], Router{Addrs: []netip.Addr{a("10.0.0.7")},
 			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, Mangle: Mangle{1380, 1200, []uint8{4, 8}, 192, 9}, RandomID: true,
 			NAT:      NAT{netip.MustParseAddrPort("10.1.1.1:8080"), netip.AddrPortFrom(netip.Addr{}, 4000), true, true},
 			Tracking: Tracking{true, true, true}, Spoof: Spoof{ms(1), 10 * time.Second},
 			Unresolved: 3070 * time.Millisecond, Inject: Inject{Reset, 60, 2, ms(1)},
 		}},
-		{p.Routers[6], Router{Addrs: []netip.Addr{a("10.0.0.8"), a("10.0.0.18")}, InTurn: true, Limits: Limits{Rate{ms(100), 5}, Rate{ms(1), 20}, 1400, 184},
+		{p.Routers[6], Router{Addrs: []netip.Addr{a("10.0.0.8"), a("10.0.0.18")}, InTurn: true, Limits: Limits{Rate{ms(100), 5}, Rate{ms(1), 20}, 1400, true, 184},
 			NAT: NAT{Dst: netip.AddrPortFrom(a("10.1.1.1"), 0)}}},
 		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}, {Port: 443}, {Share: 0.25}}},
 		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,
 			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge}, NoECN: true, NoOptions: true, NoEcho: true, Defence: Defence{true, true, 1500 * time.Millisecond, true, true, true, true}, Rules: []Rule{{Action: Reject, Code: 3, Lo: 1, Hi: 1, Segments: AllSegments}}}},
 		{s.Paths[1].Routers[0].NAT.Dst, netip.MustParseAddrPort("[2001:db8::2]:80")},
+		{s.Paths[1].Routers[0].Home, &Home{Share: .5, Routers: []Router{{Addrs: []netip.Addr{a("2001:db8::3")}, Rules: []Rule{{Action: Drop}}}}}},
+		{s.Paths[1].Routers[1].Fork, &Fork{By: ByPortsAndLabel, Seed: 7, Ways: []Way{
+			{Share: .25, Routers: []Router{{Addrs: []netip.Addr{a("2001:db8::4")}}, {Fork: &Fork{Ways: []Way{{}, {Routers: []Router{{}}}}}}}},
+			{},
+		}}},
 		{s.Paths[1].Target, Target{Addr: a("2001:db8::9"), State: Filtered, Real: true}},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
@@ -105,6 +123,10 @@ func TestParseTolerates(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	router := func(words string) string { return "router 10.0.0.1 " + words + "\ntarget 10.0.0.2" }
 	target := func(words string) string { return "target 10.0.0.2 " + words }
+	fork := func(words, inside string) string { return "fork " + words + "\n" + inside + "\nend\n" + target("") }
+	home := func(words, inside string) string {
+		return "router 10.0.0.1\nhome " + words + "\n" + inside + "\nend\n" + target("")
+	}
 	for _, text := range []string{
 		"", "# nothing", "seed 1", "router 10.0.0.1", "change packet=1", // no target
 		"seed\ntarget 10.0.0.2", "seed x\ntarget 10.0.0.2", "seed 1 2\ntarget 10.0.0.2", "no-host-rst 1\ntarget 10.0.0.2",
@@ -122,6 +144,13 @@ func TestParseErrors(t *testing.T) {
 		router("drop=x"), router("drop=0"), router("drop=2-1"), router("drop=1-70000"), router("drop=x-2"), router("reject"), router("reject=256"), router("reject=x"), router("reset=80:x"),
 		router("dnat=x"), router("dnat=:x"), router("dnat=2001:db8::1"), router("snat=[2001:db8::1]:80"), router("spoof=1s"), router("spoof=x/1s"), router("spoof=-1s/1s"), router("spoof=1s/-1s"), router("set-src=2001:db8::1"),
 		target("x"), target("open=x"), target("open=80,"), target("open="), target("closed=70000"), target("no-ecn=1"), target("drop=x"), target("loss=2"), target("back-loss=2"), target("slow=1ms"),
+		router("drop=from-"), router("drop=from-x"), router("longest-told=1"),
+		fork("x", "way\nway"), fork("by=x", "way\nway"), fork("seed=x", "way\nway"), fork("", ""), fork("", "way"), fork("", "router 10.0.0.1\nway\nway"),
+		fork("", "way share=1\nway"), fork("", "way share=0.6\nway share=0.6"), fork("", "way share=x\nway"), fork("", "way\nway\nway x"),
+		fork("", "way\nway\nchange packet=1"), fork("", "way\nway\ntarget 10.0.0.3"), fork("", "way\nway\nrouter 2001:db8::1"), "fork\nway\nway\n" + target(""), "way\n" + target(""),
+		"end\n" + target(""), "home\nend\n" + target(""), fork("", "way\nway\nend\nhome"), fork("", "way\nhome\nend\nway"),
+		home("skip=-1", ""), home("skip=1", ""), home("share=2", ""), home("", "router 2001:db8::1"), home("", "fork\nway\nway\nend"), home("", "router 10.0.0.1\nhome\nend"), home("", "way"),
+		strings.Repeat("router 10.0.0.1\n", 254) + fork("", "way\nway\nrouter 10.0.0.1"),
 		strings.Repeat("router 10.0.0.1\n", 255) + target(""),
 		"target 10.0.0.2 # " + strings.Repeat("x", 1<<17),
 	} {

@@ -15,7 +15,7 @@ type Truth struct {
 // HopTruth is one hop of one route of a path.
 type HopTruth struct {
 	Route   int // 0, or which change, counted from 1
-	Hop     int // 1 is the first
+	Hop     int // 1 is the first; beyond a fork it is counted by the longest way
 	Lost    int // packets that got lost between the hop before this one and it, either way
 	Members []Member
 }
@@ -52,14 +52,14 @@ type TargetTruth struct {
 func (m *Model) Truth(path int) Truth {
 	p := m.paths[path]
 	t := Truth{Sent: p.sent, Target: p.target.truth}
-	for i, r := range p.routes {
-		for hop, n := range r.nodes {
-			h := HopTruth{Route: i, Hop: hop + 1, Lost: n.lost}
+	for i, g := range p.graphs {
+		walkNodes(g.steps, 1, func(n *node, hop int) {
+			h := HopTruth{Route: i, Hop: hop, Lost: n.lost}
 			for _, w := range n.members {
 				h.Members = append(h.Members, w.Member)
 			}
 			t.Hops = append(t.Hops, h)
-		}
+		})
 	}
 	for _, c := range p.target.conns {
 		if !c.established {
@@ -80,7 +80,7 @@ func (m *Model) Route(b []byte) ([]netip.Addr, error) {
 	}
 	t := transit{b: slices.Clone(b[:n])}
 	var hops []netip.Addr
-	for _, n := range p.routeAt(m.now, b).nodes {
+	for _, n := range p.routeAt(m.now, b, 0).nodes {
 		addr := netip.Addr{}
 		if !n.PerPacket && !n.InTurn || len(n.members) == 1 {
 			addr = n.pick(&t).Addr

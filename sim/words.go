@@ -268,6 +268,9 @@ func parseRule(a Action, s string) (r Rule, err error) {
 				}
 				continue
 			}
+			if part, r.Source = strings.CutPrefix(part, "from-"); r.Source && part == "" {
+				return r, errValue
+			}
 			lo, hi, isRange := strings.Cut(part, "-")
 			if !isRange {
 				hi = lo
@@ -292,12 +295,16 @@ func (r Rule) String() string {
 	if r.Action == Reject {
 		parts = append(parts, formatNumber(r.Code))
 	}
+	from := ""
+	if r.Source {
+		from = "from-"
+	}
 	switch {
 	case r.Hi == 0:
 	case r.Lo == r.Hi:
-		parts = append(parts, formatNumber(r.Lo))
+		parts = append(parts, from+formatNumber(r.Lo))
 	default:
-		parts = append(parts, formatNumber(r.Lo)+"-"+formatNumber(r.Hi))
+		parts = append(parts, from+formatNumber(r.Lo)+"-"+formatNumber(r.Hi))
 	}
 	switch r.Segments {
 	case OnlySYN:
@@ -390,6 +397,7 @@ var routerWords = slices.Concat(
 		rate("syn-limit", func(r *Router) *Rate { return &r.SYNs }),
 		rate("packet-limit", func(r *Router) *Rate { return &r.Packets }),
 		count("longest", func(r *Router) *int { return &r.Longest }),
+		flag("longest-told", func(r *Router) *bool { return &r.Told }),
 		number("drop-tos", 8, func(r *Router) *uint8 { return &r.Mark }),
 	},
 	rewriteWords("set-", func(r *Router) *Rewrite { return &r.Set }),
@@ -441,6 +449,29 @@ var changeWords = []word[Change]{
 	duration("time", func(c *Change) *time.Duration { return &c.Time }),
 	number("port", 16, func(c *Change) *uint16 { return &c.Port }),
 	share("share", func(c *Change) *float64 { return &c.Share }),
+}
+
+var forkWords = []word[Fork]{
+	value("by", func(f *Fork) *Choice { return &f.By },
+		func(s string) (Choice, error) {
+			if i := slices.Index(choices[:], s); i >= 0 {
+				return Choice(i), nil
+			}
+			return 0, errValue
+		},
+		unlessZero(func(c Choice) string { return choices[c] })),
+	number("seed", 64, func(f *Fork) *uint64 { return &f.Seed }),
+}
+
+var choices = [...]string{
+	ByPorts: "ports", ByAddresses: "addresses", ByLabel: "label", ByPortsAndLabel: "ports+label", ByPacket: "packet",
+}
+
+var wayWords = []word[Way]{share("share", func(w *Way) *float64 { return &w.Share })}
+
+var homeWords = []word[Home]{
+	count("skip", func(h *Home) *int { return &h.Skip }),
+	share("share", func(h *Home) *float64 { return &h.Share }),
 }
 
 var targetWords = slices.Concat(
