@@ -49,6 +49,9 @@ type Evidence struct {
 	// Further are the traces that were made to tell causes apart (see Questions), in the order in which they were asked.
 	Further []Further
 
+	// Budget is how many probes the further traces may take in all, as was said before the first of them; 0: none were made.
+	Budget int
+
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
 

@@ -33,6 +33,9 @@ type Run struct {
 	// Findings are what the answers say about the path. It is called when the report is to be finished. nil: nobody looked.
 	Findings func() []detect.Finding
 
+	// Diagnosis is how the findings came about. It is called when the report is to be finished. nil: nothing was asked for that.
+	Diagnosis func() detect.Diagnosis
+
 	// Ending tells how the run ended. It is called when the report is to be finished, and not before.
 	Ending func() Ending
 }

@@ -46,7 +46,8 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	if p.connecting {
 		fmt.Fprintln(p.stderr, "Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
 	}
-	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", detect.MostProbes(*p.evidence), p.kinds(questions))
+	p.evidence.Budget = detect.MostProbes(*p.evidence)
+	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", p.evidence.Budget, p.kinds(questions))
 	var asked atomic.Int32
 	status := p.showStatus(func(time.Duration) string {
 		return fmt.Sprintf("asking further, %d probes so far", asked.Load())

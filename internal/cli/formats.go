@@ -108,6 +108,14 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() repo
 	run.Findings = func() []detect.Finding {
 		return p.findings(detect.View{Trace: t, Options: p.path, Counts: ending().Counts})
 	}
+	if p.explain {
+		run.Diagnosis = func() detect.Diagnosis {
+			if p.evidence == nil { // the run ended before anything was asked
+				return detect.Diagnosis{}
+			}
+			return detect.Diagnose(*p.evidence)
+		}
+	}
 	name := p.format
 	if name == "" {
 		name = formats[0].name

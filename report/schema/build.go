@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
@@ -169,6 +170,41 @@ func findingsOf(run *report.Run) []finding {
 		list = append(list, j)
 	}
 	return list
+}
+
+// explainOf is how the findings came about; nil where that was not asked for.
+func explainOf(run *report.Run) *explain {
+	if run.Diagnosis == nil {
+		return nil
+	}
+	d := run.Diagnosis()
+	x := &explain{Causes: []considered{}, Questions: []question{}, Budget: budget{
+		MostProbes: d.Budget.Probes, Sent: d.Budget.Sent, MostTargetSYNs: d.Budget.Most, TargetSYNs: d.Budget.SYNs,
+	}}
+	for _, c := range d.Causes {
+		j := considered{Code: string(c.Code), What: text(c.What), Excluded: len(c.Excluded) > 0}
+		for _, by := range c.Excluded {
+			j.ExcludedBy = append(j.ExcludedBy, text(by))
+		}
+		x.Causes = append(x.Causes, j)
+	}
+	for _, q := range d.Questions {
+		x.Questions = append(x.Questions, questionOf(&q))
+	}
+	return x
+}
+
+func questionOf(q *detect.Asked) question {
+	o := q.Options.Effective()
+	j := question{
+		Kind: q.Ask.String(), What: text(q.What), Protocol: o.Protocol.String(), FirstTTL: o.FirstTTL, MaxTTL: o.MaxTTL, Queries: o.Queries,
+		Sent: q.Sent, Answered: q.Answered, Lost: q.Lost, Came: string(q.Came), TTL: only(q.At > 0, q.At),
+	}
+	if o.Protocol == packet.ProtoTCP {
+		j.Flags, j.TargetPort = flags(o.Flags), new(o.Target.Port())
+		j.SourcePort = only(o.Source.Port() != 0, o.Source.Port())
+	}
+	return j
 }
 
 func totalsOf(rec *report.Record, c trace.Counts) totals {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/scene"
@@ -149,14 +150,36 @@ var scenes = map[string]scene.Scene{
 	"late":    {Network: "router 198.51.100.1 late=1/1005ms\nrouter *\ntarget 203.0.113.9 open", Path: trace.PathOptions{Wait: time.Second, MaxTTL: 5}},
 	"ports": {Network: "router 198.51.100.1\ntarget 203.0.113.9 open",
 		Path: trace.PathOptions{Ports: []uint16{41000, 41001, 41002}}},
-	"loose":    {Network: "router 198.51.100.1 set-seq=99\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Options: trace.Options{Loose: true}},
-	"stopped":  {Network: "router 198.51.100.1 delay=30ms\nrouter *\ntarget 203.0.113.9 filtered", Stop: 80 * time.Millisecond},
-	"at once":  {Network: "router 198.51.100.1 delay=30ms\ntarget 203.0.113.9 open", Stop: time.Nanosecond},
-	"odd":      {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Change: odd},
-	"echo":     {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9", Path: trace.PathOptions{Protocol: packet.ProtoEcho}},
-	"MSS":      {Network: "router 198.51.100.1 set-mss=1300\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Path: everything.Path},
-	"connect":  everything.Connections(),
-	"no reply": {Network: "router *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{FirstTTL: 3, MaxTTL: 4}},
+	"loose":     {Network: "router 198.51.100.1 set-seq=99\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Options: trace.Options{Loose: true}},
+	"stopped":   {Network: "router 198.51.100.1 delay=30ms\nrouter *\ntarget 203.0.113.9 filtered", Stop: 80 * time.Millisecond},
+	"at once":   {Network: "router 198.51.100.1 delay=30ms\ntarget 203.0.113.9 open", Stop: time.Nanosecond},
+	"odd":       {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Change: odd},
+	"echo":      {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9", Path: trace.PathOptions{Protocol: packet.ProtoEcho}},
+	"MSS":       {Network: "router 198.51.100.1 set-mss=1300\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Path: everything.Path},
+	"connect":   everything.Connections(),
+	"explained": {Network: "router 198.51.100.1\nrouter *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{MaxTTL: 6}, Edit: explained},
+	"no reply":  {Network: "router *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{FirstTTL: 3, MaxTTL: 4}},
+}
+
+// explained adds a diagnosis with all that one can hold.
+func explained(r *report.Run) {
+	o := r.Path
+	o.Ports, o.FirstTTL = nil, 2
+	echo := o
+	echo.Protocol = packet.ProtoEcho
+	r.Diagnosis = func() detect.Diagnosis {
+		return detect.Diagnosis{
+			Causes: []detect.Considered{
+				{Code: detect.FilteredPort, What: "port 443 is dropped"},
+				{Code: detect.PathEnds, What: "nothing gets farther", Excluded: []string{"SYNs to port 80: passed"}},
+			},
+			Questions: []detect.Asked{
+				{Question: detect.Question{Ask: detect.AskPort, Options: o}, What: "SYNs to port 80", Sent: 4, Answered: 3, Lost: 1, Came: detect.CameTarget, At: 3},
+				{Question: detect.Question{Ask: detect.AskEcho, Options: echo}, What: "ICMP echo requests", Sent: 2, Lost: 2, Came: detect.CameNothing},
+			},
+			Budget: detect.Budget{Probes: 40, Sent: 6, SYNs: 3, Most: 8},
+		}
+	}
 }
 
 // Everything that is written is as the published schema says, and the schema names all of it.
@@ -231,7 +254,13 @@ func TestSchemaIsUsed(t *testing.T) {
 	named := make(map[string]bool)
 	properties(all, named)
 	for _, s := range scenes {
-		s.Edit = func(r *report.Run) { r.Mark = 7 }
+		edit := s.Edit
+		s.Edit = func(r *report.Run) {
+			r.Mark = 7
+			if edit != nil {
+				edit(r)
+			}
+		}
 		for _, text := range [][]byte{document(t, s), lines(t, s)} {
 			for d := json.NewDecoder(bytes.NewReader(text)); d.More(); {
 				var v any

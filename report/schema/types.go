@@ -16,6 +16,7 @@ type document struct {
 	Hops     []hop     `json:"hops"`
 	Beyond   []hop     `json:"beyond,omitempty"`  // probed behind the path's end
 	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
+	Explain  *explain  `json:"explain,omitempty"` // left out: it was not asked for
 	Totals   totals    `json:"totals"`
 }
 
@@ -42,6 +43,7 @@ type endLine struct {
 	Hops     []hop     `json:"hops"`
 	Beyond   []hop     `json:"beyond,omitempty"` // probed behind the path's end
 	Findings []finding `json:"findings,omitzero"`
+	Explain  *explain  `json:"explain,omitempty"`
 	Totals   totals    `json:"totals"`
 }
 
@@ -282,6 +284,47 @@ type finding struct {
 	After      *int     `json:"after_ttl,omitempty"` // where: between these hops; 0 is this host
 	Before     *int     `json:"before_ttl,omitempty"`
 	Weight     int      `json:"weight"`
+}
+
+// explain is how the findings came about.
+type explain struct {
+	Causes    []considered `json:"causes"`
+	Questions []question   `json:"questions"`
+	Budget    budget       `json:"budget"`
+}
+
+// considered is a cause that may explain what was seen.
+type considered struct {
+	Code       string   `json:"code"`
+	What       string   `json:"what"`
+	Excluded   bool     `json:"excluded"`
+	ExcludedBy []string `json:"excluded_by,omitempty"`
+}
+
+// question is a further trace that was made to tell causes apart.
+type question struct {
+	Kind       string   `json:"kind"`
+	What       string   `json:"what"`
+	Protocol   string   `json:"protocol"`
+	Flags      []string `json:"flags,omitempty"`
+	SourcePort *uint16  `json:"source_port,omitempty"`
+	TargetPort *uint16  `json:"target_port,omitempty"`
+	FirstTTL   int      `json:"first_ttl"`
+	MaxTTL     int      `json:"max_ttl"`
+	Queries    int      `json:"queries"`
+	Sent       int      `json:"sent"`
+	Answered   int      `json:"answered"`
+	Lost       int      `json:"lost"`
+	Came       string   `json:"came"` // nothing, routers, refusal, target
+	TTL        *int     `json:"ttl,omitempty"`
+}
+
+// budget is how much might be asked, and how much was.
+type budget struct {
+	MostProbes     int `json:"most_probes"`
+	Sent           int `json:"sent"`
+	MostTargetSYNs int `json:"most_target_syns"`
+	TargetSYNs     int `json:"target_syns"`
 }
 
 type totals struct {

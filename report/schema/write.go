@@ -36,7 +36,7 @@ func (d *Document) Finish() error {
 	return write(d.w, "  ", document{
 		Schema: ID, Program: programOf(d.run), Started: instant(d.run.Started), Ended: instant(e.Time),
 		Target: targetOf(d.run), Source: sourceOf(d.run), Options: optionsOf(d.run),
-		Outcome: outcomeOf(d.rec, e), Hops: hops, Beyond: beyond, Findings: findingsOf(d.run), Totals: totalsOf(d.rec, e.Counts),
+		Outcome: outcomeOf(d.rec, e), Hops: hops, Beyond: beyond, Findings: findingsOf(d.run), Explain: explainOf(d.run), Totals: totalsOf(d.rec, e.Counts),
 	})
 }
 
@@ -87,7 +87,7 @@ func (l *Lines) Finish() error {
 	hops, beyond := hopsOf(l.rec, l.run, false)
 	return write(l.w, "", endLine{
 		Event: "end", Ended: instant(e.Time), Outcome: outcomeOf(l.rec, e), Hops: hops, Beyond: beyond,
-		Findings: findingsOf(l.run), Totals: totalsOf(l.rec, e.Counts),
+		Findings: findingsOf(l.run), Explain: explainOf(l.run), Totals: totalsOf(l.rec, e.Counts),
 	})
 }
 

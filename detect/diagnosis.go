@@ -1,0 +1,188 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
+)
+
+// Diagnosis is how the findings came about: which causes were considered, what excluded them, and what was asked for that.
+type Diagnosis struct {
+	Causes    []Considered
+	Questions []Asked
+	Budget    Budget
+}
+
+// Considered is a cause that may explain what was seen.
+type Considered struct {
+	Code     Code     // of the finding that this cause makes
+	What     string   // the cause in words
+	Excluded []string // what was seen that this cause can't produce; none: the cause is not excluded
+}
+
+// Asked is a question, and what came of it.
+type Asked struct {
+	Question
+	What                 string // was sent
+	Sent, Answered, Lost int    // probes
+	Came                 Came
+	At                   int // the hop of the farthest answer, or the target's; 0: there was none, or the hop is not known
+}
+
+// Came says who answered a question.
+type Came string
+
+const (
+	CameNothing Came = "nothing"
+	CameRouters Came = "routers"
+	CameRefusal Came = "refusal" // an ICMP error that ends the path
+	CameTarget  Came = "target"  // or somebody in its name
+)
+
+// Budget is how much may be asked, and how much was.
+type Budget struct {
+	Probes int // of all questions, at the most
+	Sent   int // probes of the questions
+	SYNs   int // that the target may have got, those of the trace included
+	Most   int // such SYNs, at the most
+}
+
+// Diagnose says how the findings about the evidence came about.
+func Diagnose(e Evidence) Diagnosis {
+	var x Diagnosis
+	if e.Trace == nil {
+		return x
+	}
+	f := read(&e)
+	if d := newDrop(f); d != nil && f.complete && f.cycle() == 0 {
+		x.Causes = d.considered()
+	}
+	for _, p := range f.more {
+		x.Questions = append(x.Questions, p.outcome())
+		x.Budget.Sent += x.Questions[len(x.Questions)-1].Sent
+	}
+	x.Budget.Probes, x.Budget.Most, x.Budget.SYNs = e.Budget, mostSYNs, e.spentSYNs()
+	return x
+}
+
+// considered are the causes of probes that vanish, each with what contradicts it.
+func (d *drop) considered() (all []Considered) {
+	for _, c := range d.causes() {
+		x := Considered{Code: c.code, What: d.causeText(c.code)}
+		if c.code == filteredOptions {
+			x.Code = FilteredSYN
+		}
+		for _, s := range d.seen {
+			if s.contradicts(c) {
+				how := when(s.fate == passes, "passed", "vanished too")
+				if text := fmt.Sprintf("%s: %s", s.what, how); !slices.Contains(x.Excluded, text) {
+					x.Excluded = append(x.Excluded, text)
+				}
+			}
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// causeText is a cause of vanishing probes in words.
+func (d *drop) causeText(code Code) string {
+	switch code {
+	case SizeFilter:
+		return "packets of this length are dropped"
+	case MarkDropped:
+		return "packets with this mark (TOS byte, traffic class) are dropped"
+	case filteredOptions:
+		return "SYNs with these TCP options or flags are dropped"
+	case FilteredPort:
+		return fmt.Sprintf("port %d is dropped", d.target.Port())
+	case FilteredSYN:
+		return "all new connections are dropped"
+	case FilteredACK:
+		return "ACKs that belong to no connection are dropped"
+	case FilteredTCP:
+		return "all TCP is dropped"
+	case PathEnds:
+		return "nothing gets farther: all is dropped, or the path or the target is down, or the answers are lost on the way back"
+	case BrokenBranch:
+		return "the member of a load-balanced group that this connection goes by is down or filters"
+	}
+	return string(code)
+}
+
+// outcome says what came of the question that a further trace answers.
+func (p *path) outcome() Asked {
+	x := Asked{Question: *p.question, What: p.sends(), Came: CameNothing}
+	for _, h := range p.hops {
+		x.Sent += len(h.results)
+		x.Lost += h.lost
+		for range h.replies() {
+			x.Answered++
+		}
+	}
+	switch last := p.lastRouter(); {
+	case p.answer != nil:
+		x.Came, x.At = CameTarget, p.distance()
+	case p.refusal != nil:
+		x.Came, x.At = CameRefusal, p.refusedAt
+	case last >= p.first():
+		x.Came, x.At = CameRouters, last
+	}
+	return x
+}
+
+// sends is what a further trace sends.
+func (p *path) sends() string {
+	if p.options.Protocol == packet.ProtoEcho {
+		return p.kind()
+	}
+	return fmt.Sprintf("%s to port %d", p.kind(), p.target.Port())
+}
+
+// String names a kind of question, for programs: the names never change.
+func (a Ask) String() string {
+	names := [...]string{"flow", "port", "ack", "syn", "echo", "loose", "short", "unmarked", "options", "reach", "way"}
+	if int(a) < len(names) {
+		return names[a]
+	}
+	return "other"
+}
+
+// mostSYNs is how many SYNs the target is meant to get in all.
+const mostSYNs = 8
+
+// spentSYNs is how many SYNs the target has got so far, as far as its answers tell: those whose TTLs were as high as the lowest
+// that it has answered.
+func (e *Evidence) spentSYNs() int {
+	n := e.View.syns()
+	for i := range e.Further {
+		n += e.Further[i].View.syns()
+	}
+	return n
+}
+
+// syns is how many SYNs of a trace the target has got.
+func (v *View) syns() (n int) {
+	p := newPath(v)
+	if p == nil || p.answer == nil || !p.asks() || p.options.Protocol != packet.ProtoTCP {
+		return 0
+	}
+	seen := map[int]bool{} // the hop of the target shows answers to probes with other TTLs
+	count := func(r trace.Result) {
+		if r.Fate != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= p.distance() {
+			seen[r.N] = true
+			n++
+		}
+	}
+	for ttl := v.Trace.First(); ttl <= p.options.Effective().MaxTTL; ttl++ {
+		for _, r := range v.Trace.Hop(ttl).Probes {
+			count(r)
+		}
+	}
+	for _, r := range v.Trace.Scouts() {
+		count(r)
+	}
+	return n
+}
