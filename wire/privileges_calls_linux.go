@@ -1,4 +1,4 @@
-//go:build amd64 || arm64
+//go:build amd64 || arm64 || 386 || arm
 
 package wire
 
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls are the system calls that stay, whatever their arguments; the most frequent ones first, because kernels before
-// 5.11 go through the list. Which of them the Go runtime makes is told by its sources (runtime/sys_linux_*.s,
-// internal/runtime/syscall/linux).
+// calls are the system calls that stay on every machine, whatever their arguments; the most frequent ones first, because kernels
+// before 5.11 go through the list. Which of them the Go runtime makes is told by its sources (runtime/sys_linux_*.s,
+// internal/runtime/syscall/linux). machineCalls are those that only some machines have.
 var calls = [...]uint32{
 	// packets, on the sockets that are open and on those of name look-ups
 	unix.SYS_SENDMMSG, unix.SYS_RECVMMSG, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_RECVMSG,
@@ -28,10 +28,10 @@ var calls = [...]uint32{
 
 	// open files: output, the files of name look-ups, the limit of processors that the runtime looks at again
 	unix.SYS_WRITE, unix.SYS_READ, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_PWRITE64, unix.SYS_LSEEK,
-	unix.SYS_FSYNC, unix.SYS_FSTAT, unix.SYS_NEWFSTATAT, unix.SYS_CLOSE, unix.SYS_PIPE2,
+	unix.SYS_FSYNC, unix.SYS_CLOSE, unix.SYS_PIPE2,
 
-	// who and where we are
-	unix.SYS_UNAME, unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETEGID,
+	// where we are
+	unix.SYS_UNAME,
 }
 
 // argument is a condition on the lower half of a call's argument, which is all of it wherever the type is an int.
@@ -52,8 +52,8 @@ func conditionalCalls(pid int) []conditional {
 	const all = ^uint32(0)
 	self := [][]argument{{{0, all, []uint32{uint32(pid)}}}}
 	notExecutable := [][]argument{{{2, unix.PROT_EXEC, []uint32{0}}}}
-	return []conditional{
-		{unix.SYS_MMAP, notExecutable},
+	return append(machineConditionalCalls(), []conditional{
+		{sysMmap, notExecutable},
 		{unix.SYS_MPROTECT, notExecutable},
 
 		// New threads, but no new process and no new namespace.
@@ -88,20 +88,23 @@ func conditionalCalls(pid int) []conditional {
 		{unix.SYS_SOCKETPAIR, [][]argument{{{0, all, []uint32{unix.AF_UNIX}}, {1, socketType, []uint32{unix.SOCK_STREAM}}}}},
 
 		{unix.SYS_OPENAT, [][]argument{{{2, unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC, []uint32{unix.O_RDONLY}}}}},
-		{unix.SYS_FCNTL, [][]argument{{{1, all, []uint32{
-			unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC}}}}},
+		{unix.SYS_FCNTL, descriptorFlags},
 
 		// The terminal's size and mode, but not TIOCSTI, which types into the caller's shell. The index of an interface.
 		{unix.SYS_IOCTL, [][]argument{{{1, all, []uint32{
 			unix.TIOCGWINSZ, unix.TCGETS, unix.TCSETS, unix.TCSETSW, unix.TCSETSF, unix.TIOCGPGRP,
 			unix.TIOCINQ, unix.TIOCOUTQ, unix.SIOCGIFINDEX}}}}},
-	}
+	}...)
 }
+
+// descriptorFlags are the cases of fcntl(2): not who gets signals about a file.
+var descriptorFlags = [][]argument{{{1, ^uint32(0), []uint32{
+	unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC}}}}
 
 // socketType is the part of socket(2)'s second argument that isn't flags.
 const socketType = 0xf
 
-// What the filter sees: struct seccomp_data, seccomp(2). Both machines are little-endian.
+// What the filter sees: struct seccomp_data, seccomp(2). All machines are little-endian.
 const (
 	seccompCall     = 0
 	seccompMachine  = 4

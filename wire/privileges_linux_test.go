@@ -174,11 +174,11 @@ var deniable = map[string]struct {
 	"landlock":  {unix.SYS_LANDLOCK_CREATE_RULESET, unix.ENOSYS},
 	"seccomp":   {unix.SYS_SECCOMP, unix.EPERM},
 	"capset":    {unix.SYS_CAPSET, unix.EPERM},
-	"setresuid": {unix.SYS_SETRESUID, unix.EAGAIN},
+	"setresuid": {sysSetresuid, unix.EAGAIN},
 
 	"capset-pretended":    {unix.SYS_CAPSET, 0},
-	"setresuid-pretended": {unix.SYS_SETRESUID, 0},
-	"setresgid-pretended": {unix.SYS_SETRESGID, 0},
+	"setresuid-pretended": {sysSetresuid, 0},
+	"setresgid-pretended": {sysSetresgid, 0},
 }
 
 // deny takes system calls away, as a container does.
@@ -258,7 +258,7 @@ func regain() map[string]string {
 		}
 	}
 	try("setuid", unix.SYS_SETUID, 0)
-	try("setresuid", unix.SYS_SETRESUID, 0, 0, 0)
+	try("setresuid", sysSetresuid, 0, 0, 0)
 	try("setgid", unix.SYS_SETGID, 0)
 	try("raw socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP)
 	try("raw IPv6 socket", unix.SYS_SOCKET, unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_RAW)
