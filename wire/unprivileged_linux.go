@@ -41,6 +41,7 @@ type Unprivileged struct {
 	clock    *clock
 	tries    []*try
 	arrived  []arrival
+	taken    bool                  // Recv has returned what is not read yet, for all that is known
 	zones    map[uint16]netip.Addr // the addresses that ports are reserved on
 	reserved []int
 	repeated int
@@ -274,6 +275,15 @@ const (
 
 // read takes what the kernel knows of a probe. Where that is the end of it, the probe's socket is closed.
 func (c *Unprivileged) read(t *try) (over bool) {
+	over = c.errors(t) || c.answer(t)
+	if over {
+		c.end(t)
+	}
+	return over
+}
+
+// errors takes the ICMP errors about a probe.
+func (c *Unprivileged) errors(t *try) (any bool) {
 	var payload [2048]byte
 	var oob [512]byte
 	for {
@@ -282,17 +292,17 @@ func (c *Unprivileged) read(t *try) (over bool) {
 			continue
 		}
 		if err != nil {
-			break
+			return any
 		}
 		if e, ok := parseError(oob[:oobn]); ok {
 			c.icmp(t, &e, payload[:n])
-			over = true
+			any = true
 		}
 	}
-	if over {
-		c.end(t)
-		return true
-	}
+}
+
+// answer looks whether the connection is open, or was refused.
+func (c *Unprivileged) answer(t *try) (over bool) {
 	info, err := unix.GetsockoptTCPInfo(t.fd, unix.SOL_TCP, unix.TCP_INFO)
 	if err != nil || info.State == tcpSynSent || info.State == tcpSynRecv {
 		return false
@@ -300,20 +310,24 @@ func (c *Unprivileged) read(t *try) (over bool) {
 	now := c.clock.look()
 	if info.State != tcpClose {
 		c.segment(t, packet.SYN|packet.ACK, c.opened(t, now, info))
-		c.end(t)
+		return true
+	}
+	// An ICMP error, too, closes the connection, and "port unreachable" leaves the same error number as a reset. The kernel
+	// queues it before: so it is here by now, if it came since the queue was read.
+	if c.errors(t) {
 		return true
 	}
 	errno, err := unix.GetsockoptInt(t.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil || errno == 0 {
 		return false // not connected yet
 	}
+	at := min(now.mono, t.sent.mono+ConnectWait) // of the reset the kernel tells no time: it may have waited here
 	switch unix.Errno(errno) {
 	case unix.ECONNREFUSED:
-		c.segment(t, packet.RST|packet.ACK, now.mono)
+		c.segment(t, packet.RST|packet.ACK, at)
 	case unix.ECONNRESET: // it had been open (tcp_reset in the kernel)
-		c.segment(t, packet.SYN|packet.ACK, now.mono)
+		c.segment(t, packet.SYN|packet.ACK, at)
 	}
-	c.end(t)
 	return true
 }
 
@@ -368,13 +382,16 @@ func (c *Unprivileged) Recv(ctx context.Context, buf []byte) (int, time.Time, er
 		c.rouse()
 	})
 	defer stop()
+	c.mu.Lock()
+	c.taken = false
+	c.mu.Unlock()
 	var wait []unix.PollFd
 	for {
 		if ctx.Err() != nil {
 			return 0, time.Time{}, ctx.Err()
 		}
 		c.mu.Lock()
-		if len(c.arrived) > 0 {
+		if c.taken = len(c.arrived) > 0; c.taken {
 			a := c.arrived[0]
 			c.arrived = c.arrived[1:]
 			c.mu.Unlock()
@@ -402,6 +419,21 @@ func (c *Unprivileged) Recv(ctx context.Context, buf []byte) (int, time.Time, er
 		}
 		c.mu.Unlock()
 	}
+}
+
+// Backlog is that of [Conn.Backlog]. A connection that is under way can neither be read from nor written to.
+func (c *Unprivileged) Backlog() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken || len(c.arrived) > 0 {
+		return true
+	}
+	var ready []unix.PollFd
+	for _, t := range c.tries {
+		ready = append(ready, unix.PollFd{Fd: int32(t.fd), Events: unix.POLLOUT})
+	}
+	n, _ := unix.Poll(ready, 0) // an error: there is nothing to be read
+	return n > 0
 }
 
 // Close ends what is on its way, and frees the ports.

@@ -115,12 +115,13 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// The trap: SO_ERROR is 0 once the error queue was drained, as it is of a connection that is open. Whoever goes by it takes a
-// router for the target.
-func TestErrorOfDrainedQueue(t *testing.T) {
+// refusedByRouter is a probe whose connection a router's ICMP error has ended, unread by anybody, and f what is to be seen of it.
+// The router is the test itself.
+func refusedByRouter(t *testing.T, kind, code uint8, f func(c *Unprivileged, tr *try, router netip.Addr)) {
+	t.Helper()
 	lab.NeedTUN(t)
 	h := lab.New(t).Host(t, "host")
-	tun := h.TUN(t, "tun0") // where an answer is as slow as the test
+	tun := h.TUN(t, "tun0")
 	h.Add(t, "addr", "198.18.0.1/24 dev tun0")
 	src, dst, router := netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("198.18.0.9"), netip.MustParseAddr("198.18.0.2")
 	connect(t, h, src, func(c *Unprivileged, src netip.AddrPort) {
@@ -134,6 +135,11 @@ func TestErrorOfDrainedQueue(t *testing.T) {
 		if err := unix.Connect(fd, to); err != unix.EINPROGRESS {
 			t.Errorf("connect: %v", err)
 		}
+		tr := &try{fd: fd, probe: probe, sent: c.clock.look(), over: time.NewTimer(0)}
+		c.tries = append(c.tries, tr)
+		if c.Backlog() {
+			t.Error("nothing has come in, and something is to be read")
+		}
 		syn := make([]byte, 2048)
 		for r := (packet.Reply{}); r.TCP.DstPort != 80; { // router solicitations pass too
 			n, err := tun.Read(syn)
@@ -145,7 +151,7 @@ func TestErrorOfDrainedQueue(t *testing.T) {
 				syn = syn[:n]
 			}
 		}
-		answer, err := packet.AppendICMP(nil, &packet.ICMPError{Src: router, Dst: src.Addr(), TTL: 64, Type: 11, Quote: syn})
+		answer, err := packet.AppendICMP(nil, &packet.ICMPError{Src: router, Dst: src.Addr(), TTL: 64, Type: kind, Code: code, Quote: syn})
 		if err != nil {
 			t.Error(err)
 		}
@@ -153,26 +159,60 @@ func TestErrorOfDrainedQueue(t *testing.T) {
 			t.Error(err)
 		}
 		wait := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		if _, err := unix.Ppoll(wait, nil, nil); err != nil {
-			t.Error(err)
+		if _, err := unix.Ppoll(wait, nil, nil); err != nil || wait[0].Revents&unix.POLLOUT == 0 {
+			t.Errorf("poll says %#x, %v", wait[0].Revents, err)
 		}
+		if info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO); err != nil || info.State != tcpClose {
+			t.Errorf("state %d, %v", info.State, err)
+		}
+		f(c, tr, router)
+	})
+}
+
+// The trap: SO_ERROR is 0 once the error queue was drained, as it is of a connection that is open. Whoever goes by it takes a
+// router for the target.
+func TestErrorOfDrainedQueue(t *testing.T) {
+	refusedByRouter(t, 11, 0, func(c *Unprivileged, tr *try, router netip.Addr) {
 		var b, oob [512]byte
-		if _, n, _, _, err := unix.Recvmsg(fd, b[:], oob[:], unix.MSG_ERRQUEUE); err != nil {
+		if _, n, _, _, err := unix.Recvmsg(tr.fd, b[:], oob[:], unix.MSG_ERRQUEUE); err != nil {
 			t.Error(err)
 		} else if e, ok := parseError(oob[:n]); !ok || e.from != router || e.kind != 11 {
 			t.Errorf("the error queue has %+v", e)
 		}
-		info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
-		if err != nil || info.State != tcpClose || wait[0].Revents&unix.POLLOUT == 0 {
-			t.Errorf("state %d, poll says %#x, %v", info.State, wait[0].Revents, err)
-		}
-		if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || errno != 0 {
+		if errno, err := unix.GetsockoptInt(tr.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || errno != 0 {
 			t.Errorf("SO_ERROR is %d, %v: there is no trap", errno, err)
 		}
-		tr := &try{fd: fd, probe: probe, over: time.NewTimer(0)}
-		c.tries = append(c.tries, tr)
 		if c.read(tr); len(c.arrived) > 0 {
 			t.Errorf("a router is taken for the target: % x", c.arrived[0].b)
+		}
+	})
+}
+
+// The other trap: SO_ERROR of a connection that a router's "port unreachable" ended is that of a reset. The error may come in
+// just after the queue was read, and is then in it before the connection is closed.
+func TestErrorWhileTheStateIsRead(t *testing.T) {
+	refusedByRouter(t, 3, 3, func(c *Unprivileged, tr *try, router netip.Addr) {
+		if !c.Backlog() {
+			t.Error("an answer is there, and nothing to be read")
+		}
+		if !c.answer(tr) || len(c.arrived) != 1 {
+			t.Errorf("%d answers", len(c.arrived))
+			return
+		}
+		c.end(tr)
+		if !c.Backlog() {
+			t.Error("an answer was taken from the kernel and not from Recv, and nothing is to be read")
+		}
+		if r, _ := hear(t, c); r.Kind != packet.KindUnreachable || r.From() != router {
+			t.Errorf("a router's refusal became %+v", r)
+		}
+		if !c.Backlog() {
+			t.Error("an answer may be on its way from Recv, and nothing is to be read")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, _, err := c.Recv(ctx, nil); err == nil || c.Backlog() {
+			t.Errorf("all is read, and something is to be read (%v)", err)
 		}
 	})
 }
