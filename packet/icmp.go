@@ -54,38 +54,11 @@ func (r *Reply) parseICMP(header, b []byte, whole bool) error {
 	} else if whole && r.IP.SegmentsLeft == 0 {
 		r.Checksum = verify(sum(pseudo(header, protocolICMPv6, len(b)), b))
 	}
-	kind := KindOther
-	rest := binary.BigEndian.Uint32(b[4:8])
-	if v4 {
-		switch r.Type {
-		case ICMPv4Unreachable:
-			kind = KindUnreachable
-			if r.Code == codeFragmentationNeeded {
-				r.MTU = rest & 0xffff // RFC 1191 4
-			}
-		case ICMPv4TimeExceeded:
-			if r.Code == codeTTLExceeded {
-				kind = KindTimeExceeded
-			}
-		case ICMPv4ParameterProblem:
-			kind = KindParameterProblem
-			r.Pointer = rest >> 24
-		}
+	var kind Kind
+	if rest := binary.BigEndian.Uint32(b[4:8]); v4 {
+		kind = r.errorICMPv4(rest)
 	} else {
-		switch r.Type {
-		case ICMPv6Unreachable:
-			kind = KindUnreachable
-		case ICMPv6TooBig:
-			kind = KindTooBig
-			r.MTU = rest
-		case ICMPv6TimeExceeded:
-			if r.Code == codeTTLExceeded {
-				kind = KindTimeExceeded
-			}
-		case ICMPv6ParameterProblem:
-			kind = KindParameterProblem
-			r.Pointer = rest
-		}
+		kind = r.errorICMPv6(rest)
 	}
 	if kind == KindOther {
 		if r.Type == echoReply(v4) && r.Code == 0 {
@@ -105,6 +78,45 @@ func (r *Reply) parseICMP(header, b []byte, whole bool) error {
 		r.Kind = kind
 	}
 	return nil
+}
+
+// errorICMPv4 returns which error a message is, and reads the second word of its
+// header; KindOther if it is none.
+func (r *Reply) errorICMPv4(rest uint32) Kind {
+	switch r.Type {
+	case ICMPv4Unreachable:
+		if r.Code == codeFragmentationNeeded {
+			r.MTU = rest & 0xffff // RFC 1191 4
+		}
+		return KindUnreachable
+	case ICMPv4TimeExceeded:
+		if r.Code == codeTTLExceeded {
+			return KindTimeExceeded
+		}
+	case ICMPv4ParameterProblem:
+		r.Pointer = rest >> 24
+		return KindParameterProblem
+	}
+	return KindOther
+}
+
+// errorICMPv6 is errorICMPv4 for IPv6.
+func (r *Reply) errorICMPv6(rest uint32) Kind {
+	switch r.Type {
+	case ICMPv6Unreachable:
+		return KindUnreachable
+	case ICMPv6TooBig:
+		r.MTU = rest
+		return KindTooBig
+	case ICMPv6TimeExceeded:
+		if r.Code == codeTTLExceeded {
+			return KindTimeExceeded
+		}
+	case ICMPv6ParameterProblem:
+		r.Pointer = rest
+		return KindParameterProblem
+	}
+	return KindOther
 }
 
 // ICMPError is an ICMP error to be made, of the family of its addresses.

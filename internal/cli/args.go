@@ -43,22 +43,7 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 		case arg == "--":
 			return append(operands, args...), nil
 		case strings.HasPrefix(arg, "--"):
-			name, value, glued := strings.Cut(arg[2:], "=")
-			o := find(table, func(o *option) bool { return o.long != "" && o.long == name })
-			switch {
-			case o == nil:
-				return nil, unknown(table, arg, "")
-			case glued && o.arg == "" && (o.word == "" || o.word != value):
-				return nil, unknown(table, arg, takesNone(o))
-			case o.arg != "" && !glued:
-				if len(args) == 0 {
-					return nil, fmt.Errorf("Argument required for --%s", o.long)
-				}
-				value, args = args[0], args[1:]
-			case o.word != "" && !glued && len(args) > 0 && args[0] == o.word:
-				value, args = args[0], args[1:]
-			}
-			if err := o.set(c, value); err != nil {
+			if args, err = long(table, arg, args, c); err != nil {
 				return nil, err
 			}
 		case len(arg) > 1 && arg[0] == '-':
@@ -73,6 +58,24 @@ func parse(table []option, args []string, c *config) (operands []string, err err
 		}
 	}
 	return operands, nil
+}
+
+// long reads a long option. Its value may stand in args, of which the rest is returned.
+func long(table []option, arg string, args []string, c *config) (rest []string, err error) {
+	name, value, glued := strings.Cut(arg[2:], "=")
+	o := find(table, func(o *option) bool { return o.long != "" && o.long == name })
+	switch {
+	case o == nil:
+		return nil, unknown(table, arg, "")
+	case glued && o.arg == "" && (o.word == "" || o.word != value):
+		return nil, unknown(table, arg, takesNone(o))
+	case glued:
+	case o.arg != "" && len(args) == 0:
+		return nil, fmt.Errorf("Argument required for --%s", o.long)
+	case o.arg != "" || o.word != "" && len(args) > 0 && args[0] == o.word:
+		value, args = args[0], args[1:]
+	}
+	return args, o.set(c, value)
 }
 
 // cluster reads short options that share one dash. What the last of them takes may stand in args, of which the rest is

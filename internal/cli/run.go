@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
@@ -50,9 +50,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
 	seen := func(r trace.Result) {
-		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-			p.lookUp(r.Reply.From())
-		}
+		p.lookUp(r)
 		troubles.add(r)
 		known.Add(r)
 		if status != nil {
@@ -90,9 +88,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		if explaining && err == nil {
 			err = p.ask(ctx, conn, view())
 		}
-		if werr := p.sayFindings(view()); err == nil {
-			err = werr
-		}
+		err = cmp.Or(err, p.sayFindings(view()))
 	}
 	if err := came(); err != nil {
 		return err

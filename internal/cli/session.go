@@ -132,9 +132,7 @@ func (p *program) traceInside(ctx context.Context, conn medium) (*sessionRun, er
 	status := p.showStatus(awaited.say)
 	run := new(sessionRun)
 	run.counts, run.err = trace.Run(ctx, p.session, p.plan, p.engine(conn), func(r trace.Result) {
-		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-			p.lookUp(r.Reply.From())
-		}
+		p.lookUp(r)
 		awaited.add(r)
 		seen.Add(r)
 		run.results = append(run.results, r)

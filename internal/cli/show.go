@@ -8,7 +8,9 @@ import (
 	"os"
 
 	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
 )
 
 // showConfig is what is told of each hop beside addresses and times.
@@ -79,8 +81,12 @@ func closeDatabases(all []*names.Database) {
 	}
 }
 
-// lookUp begins to look up, in the background, what will be shown of an address.
-func (p *program) lookUp(a netip.Addr) {
+// lookUp begins to look up, in the background, what will be shown of the address that answered.
+func (p *program) lookUp(r trace.Result) {
+	if r.Reply == nil || r.Reply.Kind == packet.KindOther {
+		return
+	}
+	a := r.Reply.From()
 	p.resolve.Start(a)
 	if p.show.owners {
 		p.resolve.StartOwner(a)

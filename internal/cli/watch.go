@@ -15,7 +15,6 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/names"
-	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/live"
 	"go.example/tcptraceroute/trace"
@@ -101,9 +100,7 @@ func (p *program) watched(ctx context.Context, conn medium) error {
 	var troubles troubles
 	seen := func(add func(trace.Result)) func(trace.Result) {
 		return func(r trace.Result) {
-			if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-				p.lookUp(r.Reply.From())
-			}
+			p.lookUp(r)
 			troubles.add(r)
 			add(r)
 		}
