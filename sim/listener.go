@@ -235,7 +235,8 @@ func (c *conn) end(m *Model) {
 // segment starts a segment of the connection in m.answer.
 func (c *conn) segment(m *Model) {
 	m.answer = packet.Segment{
-		Src: netip.AddrPortFrom(addrOf(c.name.dst), c.name.dstPort), Dst: netip.AddrPortFrom(addrOf(c.name.src), c.name.srcPort),
+		Src: c.target.source(netip.AddrPortFrom(addrOf(c.name.dst), c.name.dstPort)),
+		Dst: netip.AddrPortFrom(addrOf(c.name.src), c.name.srcPort),
 		TTL: c.target.ttl, DontFragment: true, FlowLabel: uint32(c.name.hash(c.target.salt^1)) & 0xfffff,
 		Ack: c.irs + 1,
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -26,6 +27,10 @@ type Target struct {
 	// told otherwise.
 	NoECN, NoOptions bool
 	NoEcho           bool // it answers no echo request
+	// The source ports that it has another connection with, see Challenge.
+	Older []uint16
+	// The address, or the port, or both, that its TCP answers come from instead of those that it was asked by.
+	AnswersAs netip.AddrPort
 	// The program takes a connection, and closes or resets it so long after. 0: never.
 	Closes, Resets time.Duration
 	Defence
@@ -39,6 +44,7 @@ const (
 	Closed                 // resets what comes
 	Filtered               // says nothing
 	Challenge              // in the midst of another connection: a SYN is answered by a bare ACK (RFC 5961 4)
+	Stuck                  // a listening Linux whose accept queue is full: drops SYNs, resets stray ACKs
 )
 
 // target is the state of a Target.
@@ -121,6 +127,9 @@ func (m *Model) answerTCP(t *transit, g *target) {
 		g.truth.SYN++
 	}
 	state := g.state(tcp.DstPort)
+	if slices.Contains(g.Older, tcp.SrcPort) {
+		state = Challenge
+	}
 	name := flowOf(t.b)
 	c := g.conns[name]
 	switch {
@@ -137,6 +146,7 @@ func (m *Model) answerTCP(t *transit, g *target) {
 		c.receive(m, t, state)
 	case tcp.Flags.Has(packet.ACK):
 		m.refuseAt(t, g)
+	case state == Stuck:
 	case tcp.Flags&(packet.SYN|packet.RST|packet.FIN) == packet.SYN && (g.Cookies || g.Changing):
 		m.answerByCookie(t, g, name)
 	case tcp.Flags&(packet.SYN|packet.RST|packet.FIN) == packet.SYN:
@@ -152,6 +162,17 @@ func (g *target) state(port uint16) State {
 		return s
 	}
 	return g.State
+}
+
+// source is where the target's answers come from that should come from an address and port.
+func (g *target) source(from netip.AddrPort) netip.AddrPort {
+	if a := g.AnswersAs.Addr(); a.IsValid() {
+		from = netip.AddrPortFrom(a, from.Port())
+	}
+	if p := g.AnswersAs.Port(); p != 0 {
+		from = netip.AddrPortFrom(from.Addr(), p)
+	}
+	return from
 }
 
 // refuse makes m.answer the reset with which a host answers the segment in
@@ -184,6 +205,7 @@ func (m *Model) refuse(ttl uint8) bool {
 func (m *Model) refuseAt(t *transit, g *target) {
 	if m.refuse(g.ttl) {
 		g.truth.Resets++
+		m.answer.Src = g.source(m.answer.Src)
 		m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
 	}
 }

@@ -480,7 +480,12 @@ var targetWords = slices.Concat(
 	[]word[Target]{
 		number("ttl", 8, func(t *Target) *uint8 { return &t.TTL }),
 		stateWord(Open, "open"), stateWord(Closed, "closed"),
-		stateWord(Filtered, "filtered"), stateWord(Challenge, "challenge"),
+		stateWord(Filtered, "filtered"), stateWord(Challenge, "challenge"), stateWord(Stuck, "stuck"),
+		value("older", func(t *Target) *[]uint16 { return &t.Older },
+			func(s string) ([]uint16, error) { return parseList(s, parseBits[uint16](16)) },
+			func(ports []uint16) string { return formatList(ports, formatNumber[uint16]) }),
+		value("answers-as", func(t *Target) *netip.AddrPort { return &t.AnswersAs }, parseAddrPort,
+			unlessZero(formatAddrPort)),
 		flag("real", func(t *Target) *bool { return &t.Real }),
 		flag("no-ecn", func(t *Target) *bool { return &t.NoECN }),
 		flag("no-options", func(t *Target) *bool { return &t.NoOptions }),

@@ -18,6 +18,7 @@ type Trace struct {
 	refusals    refusals
 	elsewhere   refusals // of scouts
 	shared      *Result
+	foreign     []Result
 	over        bool
 }
 
@@ -49,6 +50,10 @@ func (t *Trace) Add(r Result) {
 		return
 	}
 	h := &t.hops[ttl-t.first]
+	if r.Fate == Elsewhere {
+		t.foreign = append(t.foreign, r)
+		return
+	}
 	if t.Scout(r) {
 		if r.Fate.Outcome() {
 			t.scouts = inOrder(t.scouts, r)
@@ -142,6 +147,9 @@ func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
 
 // Scouts are the outcomes of the probes by SparePorts, in order of sending.
 func (t *Trace) Scouts() []Result { return slices.Clip(t.scouts) }
+
+// FromElsewhere are the answers to probes that came from another address or port than the probes were sent to.
+func (t *Trace) FromElsewhere() []Result { return slices.Clip(t.foreign) }
 
 // Finish says that no more results come: every hop is as complete as it gets.
 func (t *Trace) Finish() {

@@ -34,6 +34,7 @@ type flow struct {
 	bound   time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
 	doubts  []doubt
 	blurred []time.Time // when the last answers came that fitted several probes
+	older   older
 }
 
 // distance is how far a target is, as all flows to it have seen.
@@ -215,16 +216,23 @@ func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 	var got match
 	verdict := Unrelated
 	for _, fl := range m.ports[r.TCP.DstPort] {
-		if fl.first.Protocol != packet.ProtoTCP || r.IP.Dst != fl.src.Addr() || r.IP.Src != fl.dst.Addr().WithZone("") ||
-			r.TCP.SrcPort != fl.dst.Port() {
+		if !fl.from(r) {
+			if fl.first.Protocol == packet.ProtoTCP && r.IP.Dst == fl.src.Addr() && fl.elsewhere(r) {
+				return fl.newestElsewhere(r, at)
+			}
 			continue
 		}
-		if !fl.acknowledges(&r.TCP) {
+		older := !fl.acknowledges(&r.TCP)
+		if older && !fl.isOlder(r, at) {
 			verdict = NearMiss
 			continue
 		}
 		// Inside a session several flows end at one number, so it is the answer to the one that waits for one.
-		if next := m.whichTCP(fl, r, at); got.flight == nil || next.verdict == Believed && got.verdict != Believed {
+		next := m.whichTCP(fl, r, at)
+		if older {
+			next = fl.olderFits(next, at)
+		}
+		if got.flight == nil || next.verdict == Believed && got.verdict != Believed {
 			got = next
 		}
 	}
@@ -232,6 +240,12 @@ func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 		return got
 	}
 	return match{verdict: verdict}
+}
+
+// from reports whether a segment comes from where the flow's probes go to, and to where they come from.
+func (fl *flow) from(r *packet.Reply) bool {
+	return fl.first.Protocol == packet.ProtoTCP && r.IP.Dst == fl.src.Addr() && r.IP.Src == fl.dst.Addr().WithZone("") &&
+		r.TCP.SrcPort == fl.dst.Port()
 }
 
 // acknowledges reports whether t proves that its sender has seen a probe of the flow.
@@ -626,6 +640,7 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	switch {
 	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
 		fl.open(&r.TCP, at)
+		fl.older.proven = fl.older.proven || fl.mayBeOlder(r) && !fl.acknowledges(&r.TCP)
 		switch {
 		case got.verdict == IsShared && got.flight.probe.TTL <= fl.spent:
 			fl.spent = 0 // the route has become shorter, by how much will be seen
@@ -687,7 +702,7 @@ func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Durati
 		}
 		fl.blurred = append(fl.blurred, at)
 	}
-	if got.verdict != IsShared || fl.opening(&r.TCP) != nil || len(fl.doubts) == mostDoubts {
+	if got.verdict != IsShared || fl.opening(&r.TCP) != nil || len(fl.doubts) == mostDoubts || !fl.older.at.IsZero() {
 		return
 	}
 	d := doubt{reply: r.Clone(), at: at}

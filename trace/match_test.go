@@ -264,8 +264,11 @@ func TestNotAnAnswer(t *testing.T) {
 			{"ACK with another acknowledgement", f.answer(t, func(s *packet.Segment) { s.Flags, s.Ack = packet.ACK, 12345 }), NearMiss},
 			{"SYN (simultaneous open)", f.answer(t, func(s *packet.Segment) { s.Flags = packet.SYN }), NearMiss},
 			{"FIN without ACK", f.answer(t, func(s *packet.Segment) { s.Flags = packet.FIN }), NearMiss},
-			{"from another address", f.answer(t, func(s *packet.Segment) { s.Src = netip.AddrPortFrom(f.hop, f.dst.Port()) }), Unrelated},
-			{"from another port", f.answer(t, func(s *packet.Segment) { s.Src = withPort(f.dst, 80) }), Unrelated},
+			{"from another address", f.answer(t, func(s *packet.Segment) { s.Src = netip.AddrPortFrom(f.hop, f.dst.Port()) }), FromElsewhere},
+			{"from another port", f.answer(t, func(s *packet.Segment) { s.Src = withPort(f.dst, 80) }), FromElsewhere},
+			{"from another address, with a wrong acknowledgement", f.answer(t, func(s *packet.Segment) {
+				s.Src, s.Ack = netip.AddrPortFrom(f.hop, f.dst.Port()), flowSeq
+			}), Unrelated},
 			{"to another port", f.answer(t, func(s *packet.Segment) { s.Dst = withPort(f.src, 40001) }), Unrelated},
 			{"to another address", f.answer(t, func(s *packet.Segment) { s.Dst = netip.AddrPortFrom(f.hop, f.src.Port()) }), Unrelated},
 			{"time exceeded from our own address", f.icmp(t, f.src.Addr(), f.teType, 0, binary(t, f.probe(9, 100))), OwnAddress},

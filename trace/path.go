@@ -1157,6 +1157,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
 		rtt = t.rtt // it may be another's, of long ago
 	}
+	t.stingy = t.stingy || forOlder(r)
 	t.tags = r.Evidence == ByTag
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
@@ -1229,6 +1230,7 @@ func (p *Path) share(now time.Time, r Result) {
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
 		p.target.iss = tcp.Seq
 	}
+	p.target.stingy = p.target.stingy || forOlder(r)
 	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
 	for _, a := range p.pending {
 		age := now.Sub(a.sent)

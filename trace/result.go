@@ -22,13 +22,16 @@ const (
 	Duplicate // Reply answers a probe that was answered before
 	Shared    // Reply is the target's and fits several probes, of which Probe is the one with the lowest TTL
 	Rewritten // Reply names the flow but no probe of it: the network rewrites IP IDs (or, where allowed, sequence numbers)
+	Elsewhere // Reply has a probe's number, but comes from another address or port than the probe was sent to
 )
 
 // Outcome reports whether f ends a probe's life, as opposed to a notice.
 func (f Fate) Outcome() bool { return f >= Answered && f <= Unknown }
 
 func (f Fate) String() string {
-	return [...]string{"pending", "answered", "lost", "failed", "unknown", "late", "duplicate", "shared", "rewritten"}[f]
+	return [...]string{
+		"pending", "answered", "lost", "failed", "unknown", "late", "duplicate", "shared", "rewritten", "elsewhere",
+	}[f]
 }
 
 // Evidence says how an answer proved which probe it belongs to, the strongest first.
@@ -71,7 +74,7 @@ func (r Result) RTT() time.Duration {
 // FromTarget reports whether the probe reached its target: a TCP answer or an echo reply, which only the target's address
 // may give.
 func (r Result) FromTarget() bool {
-	return r.Reply != nil && (r.Reply.Kind == packet.KindTCP || r.Reply.Kind == packet.KindEcho)
+	return r.Reply != nil && r.Fate != Elsewhere && (r.Reply.Kind == packet.KindTCP || r.Reply.Kind == packet.KindEcho)
 }
 
 // Refused reports whether an ICMP error other than time exceeded says that the probe goes no further.
@@ -119,6 +122,7 @@ const (
 	IsDuplicate
 	IsShared
 	TagRewritten
+	FromElsewhere
 	NearMiss
 	BadChecksum
 	OwnAddress
@@ -129,6 +133,7 @@ const (
 func (v Verdict) String() string {
 	return [...]string{
 		"believed", "late", "duplicate", "fits several probes", "names no probe of its flow",
+		"answers a probe to another address",
 		"wrong sequence or acknowledgement number", "bad checksum", "comes from our own address", "not an answer to us",
 		"malformed",
 	}[v]
@@ -165,6 +170,8 @@ func (v Verdict) fate() Fate {
 		return Shared
 	case TagRewritten:
 		return Rewritten
+	case FromElsewhere:
+		return Elsewhere
 	}
 	return Pending
 }

@@ -497,6 +497,9 @@ func (e *engine) receive(d delivery) {
 		got.verdict = IsLate
 	}
 	e.count(got.verdict)
+	if got.verdict == NearMiss {
+		e.m.remember(r, d.at)
+	}
 	ev := Event{Time: d.at, Reply: r, Packet: d.buf[:d.n], Verdict: got.verdict}
 	if f := got.flight; f != nil {
 		ev.Probe, ev.N, ev.Sent = &f.probe, f.n, f.sent
@@ -517,7 +520,9 @@ func (e *engine) receive(d delivery) {
 		return
 	}
 	e.heard = now
-	e.m.settle(got, r, d.at)
+	if fate != Elsewhere { // which tells nothing of the target
+		e.m.settle(got, r, d.at)
+	}
 	if ev.Repeat {
 		return
 	}
@@ -528,7 +533,9 @@ func (e *engine) receive(d delivery) {
 	}
 	if fate != Answered {
 		e.counts.left++
-		e.plan.Learn(now, res)
+		if fate != Elsewhere {
+			e.plan.Learn(now, res)
+		}
 		e.emit(res)
 		return
 	}
@@ -577,7 +584,7 @@ func (e *engine) count(v Verdict) {
 	case OwnAddress:
 		e.counts.OwnAddress++
 		e.counts.Unrelated++
-	case Unrelated:
+	case Unrelated, FromElsewhere:
 		e.counts.Unrelated++
 	}
 }
