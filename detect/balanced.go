@@ -35,15 +35,15 @@ func (f *facts) perPacket() *Finding {
 			Evidence: []string{fmt.Sprintf("Hop %d is %s for the same flow.", h.ttl, list(h.sure))},
 		}
 		if len(f.options.Ports) > 0 {
-			x.Title = fmt.Sprintf("A load balancer spreads connections behind %s", f.hopName(h.ttl-1))
+			x.Title = fmt.Sprintf("A load balancer spreads connections beyond %s", f.hopName(h.ttl-1))
 			x.Evidence[0] = fmt.Sprintf("Hop %d is %s, for probes from different source ports.", h.ttl, list(h.sure))
 			x.Confidence = Likely
 			return &x
 		}
-		x.Title = fmt.Sprintf("The path changes behind %s", f.hopName(h.ttl-1))
+		x.Title = fmt.Sprintf("The path changes beyond %s", f.hopName(h.ttl-1))
 		x.Advice = "Either a load balancer spreads the packets of one connection (they then arrive out of order), or the route has just changed. Trace again: if it changes back and forth, it is the former."
 		if f.alternates() {
-			x.Title = fmt.Sprintf("A load balancer spreads the packets of one connection behind %s", f.hopName(h.ttl-1))
+			x.Title = fmt.Sprintf("A load balancer spreads the packets of one connection beyond %s", f.hopName(h.ttl-1))
 			x.Advice = "Packets of one connection may arrive out of order, and slow it down. " + capital(f.owner(h.ttl-1, h.ttl-1)) + " should balance by flow."
 			x.Evidence = append(x.Evidence, "They answer in turn, which a change of route doesn't explain.")
 			x.Confidence, x.Weight = Likely, weightHarm
@@ -88,13 +88,13 @@ func (f *facts) perFlow() *Finding {
 		}
 		x := Finding{
 			Code: LoadBalancer, Confidence: Likely, Weight: weightDetail, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
-			Title:    fmt.Sprintf("A load balancer spreads connections behind %s", f.hopName(h.ttl-1)),
+			Title:    fmt.Sprintf("A load balancer spreads connections beyond %s", f.hopName(h.ttl-1)),
 			Evidence: []string{fmt.Sprintf("Hop %d is %v for one source port, and %v for another.", h.ttl, a, b)},
 			Advice:   "Connections take different ways, each always the same. If some are slow or fail, trace more of them: --track-port.",
 		}
-		// Two different hops, or one and the same behind it again: no change of route in between looks so.
+		// Two different hops, or one and the same beyond it again: no change of route in between looks so.
 		if f.rejoins(h.ttl) {
-			x.Evidence = append(x.Evidence, "Behind it the ways come together again.")
+			x.Evidence = append(x.Evidence, "Beyond it the ways come together again.")
 		} else {
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "Or the route has changed between the two traces.")
@@ -111,7 +111,7 @@ func (p *path) onlyRouter(ttl int) netip.Addr {
 	return netip.Addr{}
 }
 
-// rejoins reports whether both flows meet at a router behind this hop.
+// rejoins reports whether both flows meet at a router beyond this hop.
 func (f *facts) rejoins(ttl int) bool {
 	for i := range f.hops {
 		if t := f.hops[i].ttl; t > ttl {

@@ -94,7 +94,7 @@ func (d *drop) limit(silent int) Finding {
 	}
 	if silent > 0 {
 		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, fmt.Sprintf("Behind it %s asked, and silent. A firewall that drops the probes would look the same.", times(silent, "hop was", "hops were")))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Beyond it %s asked, and silent. A firewall that drops the probes would look the same.", times(silent, "hop was", "hops were")))
 	}
 	return x
 }
@@ -210,7 +210,7 @@ func (d *drop) seenTexts() (all []string) {
 }
 
 // next is the first hop beyond the place that anything was answered from; 0: nothing was. Where TCP gets by, it tells the place:
-// errors about TCP do come back from there, and those about ICMP may come from behind a NAT that hides the others.
+// errors about TCP do come back from there, and those about ICMP may come from beyond a NAT that hides the others.
 func (d *drop) next() (before int) {
 	tcp := false
 	for _, s := range d.seen {

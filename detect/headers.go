@@ -107,7 +107,7 @@ func (f *facts) unmarked() *Finding {
 		what = fmt.Sprintf("The DSCP (%s) is erased", w.SentText())
 	}
 	x := f.rewriteFinding(w, DSCPChanged, weightNotice, what)
-	x.Advice = "Networks do that at their borders. The mark means nothing behind that place."
+	x.Advice = "Networks do that at their borders. The mark means nothing beyond that place."
 	return &x
 }
 

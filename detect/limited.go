@@ -7,7 +7,7 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// limited finds hops that answered some probes and not others, though everything behind them got through: they limit
+// limited finds hops that answered some probes and not others, though everything beyond them got through: they limit
 // their ICMP, and lose nothing.
 func limited(f *facts) []Finding {
 	var who []string

@@ -87,7 +87,7 @@ func (f *facts) only(ttl int) netip.Addr {
 	return netip.Addr{}
 }
 
-// fits reports whether a hop may be a part of the circle that the hops behind it go round in.
+// fits reports whether a hop may be a part of the circle that the hops beyond it go round in.
 func (f *facts) fits(ttl, n int) bool {
 	if h := f.at(ttl); h == nil || len(h.routers) > 1 {
 		return false

@@ -17,7 +17,7 @@ const (
 const lastLinkAdvice = "The last link loses packets, or the target doesn't answer every SYN: hosts limit that too, and so do firewalls in " +
 	"front of them. Trace with another kind of probe, or look at the target."
 
-// lost finds loss that goes on to the target, and where it begins. Loss at a hop that those behind don't share is none.
+// lost finds loss that goes on to the target, and where it begins. Loss at a hop that later hops don't share is none.
 func lost(f *facts) []Finding {
 	end := f.at(f.distance())
 	if f.distance() == 0 || end == nil || f.impostorDistance() > 0 {

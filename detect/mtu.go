@@ -11,7 +11,7 @@ type PathMTU struct {
 	Size      int        // of that packet; 0: not known
 	First     int        // the size that was tried first, the interface's
 	Narrow    bool       // larger ones don't pass
-	TTL       int        // of the hop behind which it is narrower; 0: not known
+	TTL       int        // of the hop beyond which it is narrower; 0: not known
 	From      netip.Addr // that hop
 	BlackHole bool       // nobody says so: larger packets vanish
 }
@@ -28,7 +28,7 @@ func narrowed(f *facts) []Finding {
 	where, who := "somewhere on the path", "a router"
 	after, before := m.TTL, m.TTL
 	if m.TTL > 0 {
-		where, who = fmt.Sprintf("behind hop %d (%v)", m.TTL, m.From), "it"
+		where, who = fmt.Sprintf("beyond hop %d (%v)", m.TTL, m.From), "it"
 		before++
 	}
 	x := Finding{
@@ -51,7 +51,7 @@ func narrowed(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// nextSpeaker is the next hop behind one that has answered: a silent one doesn't tell what gets there.
+// nextSpeaker is the next hop beyond one that has answered: a silent one doesn't tell what gets there.
 func (f *facts) nextSpeaker(ttl int) int {
 	for _, h := range f.hops {
 		if h.ttl > ttl && h.answered() {

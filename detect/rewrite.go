@@ -40,7 +40,7 @@ func ofAnother(r *trace.Result) bool {
 }
 
 // rewritten finds where the fields that is tells of were changed, and stayed so. What one router alone quotes otherwise
-// than those behind it, it has got wrong, or it was changed back; that is none.
+// than those beyond it, it has got wrong, or it was changed back; that is none.
 func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewrite {
 	if p == nil {
 		return nil

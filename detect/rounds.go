@@ -53,7 +53,7 @@ func limitedInRounds(f *facts, t *trace.Tally) []Finding {
 	return []Finding{{
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
 		Title: fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
-		Evidence: []string{fmt.Sprintf("%d of %s there got no answer, but behind it far fewer are lost: the packets get through.",
+		Evidence: []string{fmt.Sprintf("%d of %s there got no answer, but beyond it far fewer are lost: the packets get through.",
 			missing, times(sent, "probe", "probes"))},
 		Advice: "Routers limit how many ICMP errors they send, and some are slow to make them. Only loss that goes on to the target harms a connection.",
 	}}

@@ -19,7 +19,7 @@ func sequence(f *facts) []Finding {
 			continue
 		}
 		x := f.rewriteFinding(w, SeqRewritten, weightNotice, "TCP sequence numbers are rewritten")
-		x.Advice = "A firewall that randomises them (the default of Cisco's ASA). Connections work; hops behind it are seen with --loose only."
+		x.Advice = "A firewall that randomises them (the default of Cisco's ASA). Connections work; hops beyond it are seen with --loose only."
 		return []Finding{x}
 	}
 	if f.counts.NearMisses < fewMisses || f.loose == nil && f.counts.NearMisses < trace.NearMissAlarm {
@@ -29,7 +29,7 @@ func sequence(f *facts) []Finding {
 		Code: SeqRewritten, Confidence: Possible, Weight: weightNotice,
 		Title:    "TCP sequence numbers seem to be rewritten on the path",
 		Evidence: []string{fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number of any probe.", f.counts.NearMisses)},
-		Advice:   "A firewall randomises them (then --loose shows the hops behind it), or somebody forges answers.",
+		Advice:   "A firewall randomises them (then --loose shows the hops beyond it), or somebody forges answers.",
 	}
 	return []Finding{x}
 }

@@ -204,7 +204,7 @@ func TestExplainBalancers(t *testing.T) {
 			if perPacket { // which harms connections
 				codes = "load-balancer likely, port-open certain"
 			}
-			if s != codes || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), want+" behind hop 1") {
+			if s != codes || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), want+" beyond hop 1") {
 				t.Errorf("%v\nfound %s, want %s", got, s, want)
 			}
 			return true
