@@ -7,7 +7,8 @@
 //
 // Its rules:
 //
-//   - The network sees what a tool does, and is asked for the truth: what a tool says of itself is compared, never believed.
+//   - The network sees what a tool does, and is asked for the truth: what a tool says of itself is compared, never
+//     believed.
 //   - All tools get the same paths in the same state: each run meets a network that nothing has passed yet.
 //   - They take turns, and who comes first changes from path to path.
 //   - It installs nothing, and no packet leaves the network namespaces that it makes.

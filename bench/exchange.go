@@ -35,8 +35,8 @@ type traffic struct {
 	first   time.Time
 }
 
-// readTraffic pairs probes with answers, by their numbers, else by what the answers quote or acknowledge. distance is the TTL from which on a probe
-// reaches what answers by TCP: 0 where nothing does.
+// readTraffic pairs probes with answers, by their numbers, else by what the answers quote or acknowledge. distance is
+// the TTL from which on a probe reaches what answers by TCP: 0 where nothing does.
 func readTraffic(all []seen, target netip.Addr, distance int) traffic {
 	var t traffic
 	for _, s := range all {
@@ -91,8 +91,8 @@ func (t *traffic) answered(r *packet.Reply, s seen, distance int) *probe {
 	return best
 }
 
-// likeness is how much of a probe an answer brings back: 0 where it can't be an answer to it. Translators on the path may
-// have rewritten ports and IP IDs in what is quoted.
+// likeness is how much of a probe an answer brings back: 0 where it can't be an answer to it. Translators on the path
+// may have rewritten ports and IP IDs in what is quoted.
 func likeness(p *probe, r *packet.Reply, distance int) int {
 	if r.Kind == packet.KindTCP {
 		answers := r.TCP.DstPort == p.head.TCP.SrcPort && r.IP.Src == p.head.IP.Dst && distance > 0 && p.ttl >= distance
@@ -112,16 +112,17 @@ func likeness(p *probe, r *packet.Reply, distance int) int {
 	if q.IP.Version == 4 && q.IP.ID == p.head.IP.ID {
 		n += 2
 	}
-	if q.IP.Version == 6 && q.TCP.HasOptions() && q.TCP.Options == p.head.TCP.Options && q.TCP.Window == p.head.TCP.Window {
+	if q.IP.Version == 6 && q.TCP.HasOptions() && q.TCP.Options == p.head.TCP.Options &&
+		q.TCP.Window == p.head.TCP.Window {
 		n++
 	}
 	return n
 }
 
-// rttErrors are the differences, in microseconds, between the times that a tool printed and those that were seen on the wire
-// for its probes with the same TTL and the same answerer. Tools print a probe's time, not which probe it was, so each is
-// compared with the nearest one that no other has been compared with; times of probes whose answer can't be told from others are
-// left out.
+// rttErrors are the differences, in microseconds, between the times that a tool printed and those that were seen on
+// the wire for its probes with the same TTL and the same answerer. Tools print a probe's time, not which probe it
+// was, so each is compared with the nearest one that no other has been compared with; times of probes whose answer
+// can't be told from others are left out.
 func (t *traffic) rttErrors(printed []answer) (errors []float64) {
 	used := make(map[int]bool)
 	for _, a := range printed {

@@ -45,8 +45,8 @@ func internetJobs(seed uint64, n int, kind string) []job {
 	return append(first, rest...)
 }
 
-// reachedJobs are the first n paths of the Internet with this seed whose targets answer, in order: those with the machine to
-// themselves are worth no waiting.
+// reachedJobs are the first n paths of the Internet with this seed whose targets answer, in order: those with the
+// machine to themselves are worth no waiting.
 func reachedJobs(seed uint64, n int, kind string) []job {
 	jobs := slices.DeleteFunc(internetJobs(seed, 2*n, kind), func(j job) bool { return j.slow })
 	return jobs[:min(n, len(jobs))]

@@ -107,7 +107,8 @@ func failures(trials []trial) error {
 		return nil
 	}
 	t := failed[0]
-	return fmt.Errorf("%d runs failed, the first of them of %s, %s, path %d: %s", len(failed), t.Tool, t.Kind, t.Path, t.Error)
+	return fmt.Errorf("%d runs failed, the first of them of %s, %s, path %d: %s", len(failed), t.Tool, t.Kind, t.Path,
+		t.Error)
 }
 
 // show prints one run.
@@ -179,7 +180,8 @@ func (r *runner) everything(ctx context.Context, b *bed, o options, tools []tool
 		r.done, r.of = 0, 0
 		if terminal(os.Stderr) {
 			r.tell = func(done, of int) {
-				fmt.Fprintf(os.Stderr, "%s%s: %d of %d paths, %v", clearLine, p.name, done, of, time.Since(began).Round(time.Second))
+				fmt.Fprintf(os.Stderr, "%s%s: %d of %d paths, %v", clearLine, p.name, done, of,
+					time.Since(began).Round(time.Second))
 			}
 			defer fmt.Fprint(os.Stderr, clearLine)
 		}
@@ -212,7 +214,8 @@ func writeJSON(o options, tools []tool, trials []trial) error {
 	if o.json == "" {
 		return nil
 	}
-	out := report{Date: time.Now().UTC(), Cores: runtime.NumCPU(), Seed: o.seed, Tools: map[string]string{}, Trials: trials}
+	out := report{Date: time.Now().UTC(), Cores: runtime.NumCPU(), Seed: o.seed, Tools: map[string]string{},
+		Trials: trials}
 	for _, t := range tools {
 		out.Tools[t.name] = t.command()
 	}

@@ -15,9 +15,9 @@ type answer struct {
 	has  bool // a time was printed for it
 }
 
-// parseLines reads the form that traceroute(8) gave to the world, with what tcptraceroute and scamper made of it: a line
-// begins with the TTL, or with blanks where another address of the same hop follows; an address is followed by its times.
-// Stars, marks (!X, [open], <EPERM>) and lines of another form say nothing about addresses.
+// parseLines reads the form that traceroute(8) gave to the world, with what tcptraceroute and scamper made of it: a
+// line begins with the TTL, or with blanks where another address of the same hop follows; an address is followed by
+// its times. Stars, marks (!X, [open], <EPERM>) and lines of another form say nothing about addresses.
 func parseLines(out string) []answer {
 	var all []answer
 	ttl := 0
@@ -65,8 +65,8 @@ func parseHop(ttl int, words []string) (all []answer) {
 	return all
 }
 
-// parseMTR reads mtr --raw: "h HOP ADDRESS" names a hop counted from 0, "p HOP MICROSECONDS SEQUENCE" is an answer of the
-// address that was named last there.
+// parseMTR reads mtr --raw: "h HOP ADDRESS" names a hop counted from 0, "p HOP MICROSECONDS SEQUENCE" is an answer of
+// the address that was named last there.
 func parseMTR(out string) (all []answer) {
 	names := make(map[int]netip.Addr)
 	for line := range strings.Lines(out) {

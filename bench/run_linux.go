@@ -15,11 +15,12 @@ import (
 	"go.example/tcptraceroute/lab"
 )
 
-// peakPolls is how often a tool's peak memory is read while it runs. What wait4(2) tells is no use: it begins with the peak of
-// the process that started the tool.
+// peakPolls is how often a tool's peak memory is read while it runs. What wait4(2) tells is no use: it begins with
+// the peak of the process that started the tool.
 const peakPolls = 2 * time.Millisecond
 
-// execute runs a tool inside a host. Where peak is asked for, its memory is watched, which costs the machine a little time.
+// execute runs a tool inside a host. Where peak is asked for, its memory is watched, which costs the machine a little
+// time.
 func execute(ctx context.Context, h *lab.Host, t tool, args []string, peak bool) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, mostTime)
 	defer cancel()

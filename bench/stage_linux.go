@@ -65,8 +65,8 @@ func newInternet(tb testing.TB, l *lab.Lab, name string) *internet {
 	return n
 }
 
-// setLinkType makes the device, which is down, one of another type without link headers: scamper doesn't know that a TUN
-// device's has none.
+// setLinkType makes the device, which is down, one of another type without link headers: scamper doesn't know that a
+// TUN device's has none.
 func setLinkType(device *os.File, link int) error {
 	raw, err := device.SyscallConn()
 	if err != nil {
@@ -126,7 +126,8 @@ func recorded(r *tun.Record) (all []seen) {
 	return all
 }
 
-// numbered gives captured packets the numbers that the front end knows them by: it saw the same packets, in the same order.
+// numbered gives captured packets the numbers that the front end knows them by: it saw the same packets, in the same
+// order.
 func numbered(wire, model []seen) []seen {
 	next := map[bool][]seen{}
 	for _, s := range model {

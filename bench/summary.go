@@ -116,7 +116,8 @@ func (r results) writeKind(w io.Writer, kind string, tools []tool) {
 	}
 	fmt.Fprintf(w, "\n"+titles[kind]+"\n\n", len(paths))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "tool\tpaths\twall s\t95 %\tpackets\tSYNs at target\tfound %\tmissed\twrong\tRTT error µs\t99 %\tof truth µs\tCPU ms\tµs a packet\tfirst ms\tpeak MiB\tfailed\t")
+	fmt.Fprintln(tw, "tool\tpaths\twall s\t95 %\tpackets\tSYNs at target\tfound %\tmissed\twrong"+
+		"\tRTT error µs\t99 %\tof truth µs\tCPU ms\tµs a packet\tfirst ms\tpeak MiB\tfailed\t")
 	for _, t := range tools {
 		s := r.of(kind, t.name)
 		if len(s) == 0 {
@@ -133,7 +134,8 @@ func (r results) writeKind(w io.Writer, kind string, tools []tool) {
 			t.name, fmt.Sprint(len(s)),
 			cell("%.3f", median(s.each(wallOf))), cell("%.3f", quantile(s.each(wallOf), 0.95)),
 			cell("%.0f", median(s.each(packetsOf))), cell("%.0f", median(s.each(targetSYNsOf))),
-			cell("%.2f", 100*s.foundShare()), cell("%.0f", sum(s.each(findableOf))-sum(s.each(foundOf))), cell("%.0f", sum(s.each(wrongOf))),
+			cell("%.2f", 100*s.foundShare()), cell("%.0f", sum(s.each(findableOf))-sum(s.each(foundOf))),
+			cell("%.0f", sum(s.each(wrongOf))),
 			cell("%.1f", median(wire)), cell("%.0f", quantile(wire, 0.99)), cell("%.0f", median(model)),
 			cell("%.1f", 1e3*median(s.each(cpuOf))), cell("%.0f", 1e6*s.cpuPerProbe()),
 			cell("%.2f", 1e3*median(s.measured(firstOf))), cell("%.1f", largest(s.measured(peakOf))),

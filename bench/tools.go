@@ -32,11 +32,13 @@ func toolTable() []tool {
 	port := func(t netip.AddrPort) string { return strconv.Itoa(int(t.Port())) }
 	return []tool{
 		{
-			name: ours, program: ours, version: []string{"-v"}, quick: true, parse: parseLines, one: []string{"-m1", "-q1", "-w1"},
+			name: ours, program: ours, version: []string{"-v"}, quick: true, parse: parseLines,
+			one:  []string{"-m1", "-q1", "-w1"},
 			args: func(t netip.AddrPort) []string { return []string{"-n", t.Addr().String(), port(t)} },
 		},
 		{
-			name: "traceroute", program: "traceroute", version: []string{"--version"}, quick: true, parse: parseLines, one: []string{"-m", "1", "-q", "1", "-w", "1"},
+			name: "traceroute", program: "traceroute", version: []string{"--version"}, quick: true, parse: parseLines,
+			one:  []string{"-m", "1", "-q", "1", "-w", "1"},
 			args: func(t netip.AddrPort) []string { return []string{"-T", "-n", "-p", port(t), t.Addr().String()} },
 		},
 		{

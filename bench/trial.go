@@ -39,7 +39,8 @@ type trial struct {
 	Wrong    []string `json:"hops_wrong,omitempty"`
 
 	RTTErrorModel []float64 `json:"rtt_error_model_us,omitempty"` // against the simulator's truth
-	RTTErrorWire  []float64 `json:"rtt_error_wire_us,omitempty"`  // against the kernel's stamps of the packets, as tcpdump shows them
+	// against the kernel's stamps of the packets, as tcpdump shows them
+	RTTErrorWire []float64 `json:"rtt_error_wire_us,omitempty"`
 
 	Error string `json:"error,omitempty"` // the tool did not come to an end of its own
 }
@@ -104,7 +105,8 @@ func judged(t tool, o outcome, e evidence, printed []answer, r trial) trial {
 	return r
 }
 
-// flowName is what a network may tell flows of one host to one target apart by. nmap asks with ICMP echo where TCP got no answer.
+// flowName is what a network may tell flows of one host to one target apart by. nmap asks with ICMP echo where TCP
+// got no answer.
 type flowName struct {
 	protocol uint8
 	from, to uint16

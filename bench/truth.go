@@ -32,8 +32,8 @@ type verdict struct {
 	wrong           []string // "TTL ADDRESS, not ADDRESSES"
 }
 
-// judge compares what a tool printed with the ways that its flows went. sent are the flows of the probes by their TTL; a hop
-// that a tool found without a probe of that TTL is judged by all flows.
+// judge compares what a tool printed with the ways that its flows went. sent are the flows of the probes by their
+// TTL; a hop that a tool found without a probe of that TTL is judged by all flows.
 func judge(printed []answer, flows []way, sent map[int][]way) verdict {
 	var v verdict
 	right := make(map[int]bool)

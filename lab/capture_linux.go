@@ -19,8 +19,8 @@ type Packet struct {
 	Data []byte    // from the IP header on. A checksum that the link has no use for may be unfinished
 }
 
-// Capture records the IP packets that pass an interface, both ways: also those of the kernel's own, such as reports of multicast
-// listeners.
+// Capture records the IP packets that pass an interface, both ways: also those of the kernel's own, such as reports
+// of multicast listeners.
 type Capture struct {
 	f       *os.File
 	done    chan struct{} // closed when the reader has ended
@@ -30,8 +30,8 @@ type Capture struct {
 	err     error
 }
 
-// Capture records from the moment it returns until Stop, at the latest until t ends. Packets that the kernel had no room
-// for fail t.
+// Capture records from the moment it returns until Stop, at the latest until t ends. Packets that the kernel had no
+// room for fail t.
 func (i *Interface) Capture(t testing.TB) *Capture {
 	t.Helper()
 	c := &Capture{done: make(chan struct{})}

@@ -31,9 +31,9 @@ type Path struct {
 //	198.18.1.0/24  198.18.2.0/24  ...
 //	2001:db8:1::/64  2001:db8:2::/64
 //
-// The router at TTL n is seen as 198.18.n.2 and 2001:db8:n::2, and so is the target at TTL Hops. Source and routers send what
-// they don't know towards the target, which has no default route: an address given to the target by [Host.AddAddr]
-// is reached, and any other one is unreachable there. All links are reached from everywhere.
+// The router at TTL n is seen as 198.18.n.2 and 2001:db8:n::2, and so is the target at TTL Hops. Source and routers
+// send what they don't know towards the target, which has no default route: an address given to the target by
+// [Host.AddAddr] is reached, and any other one is unreachable there. All links are reached from everywhere.
 func Chain(t testing.TB, o ChainOptions) *Path {
 	t.Helper()
 	if o.Hops == 0 {
@@ -100,7 +100,8 @@ type Mesh struct {
 //	                  '---- mN ----'
 //	TTL          1          2          3         4
 //
-// The way back is always by m1. Join answers in IPv4 from its address there, in IPv6 from the one where the packet came in.
+// The way back is always by m1. Join answers in IPv4 from its address there, in IPv6 from the one where the packet
+// came in.
 func Diamond(t testing.TB, o DiamondOptions) *Mesh {
 	t.Helper()
 	if o.Width == 0 {

@@ -18,9 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cmd is an [exec.Cmd] that runs inside a host. Only Start, Wait, Run, Output and CombinedOutput are its own. Nothing stands
-// between this process and the program: no wrapper spends time or memory on its account. It leads a process group, which is
-// killed when its context or the lab ends; it is killed itself when this process is.
+// Cmd is an [exec.Cmd] that runs inside a host. Only Start, Wait, Run, Output and CombinedOutput are its own. Nothing
+// stands between this process and the program: no wrapper spends time or memory on its account. It leads a process
+// group, which is killed when its context or the lab ends; it is killed itself when this process is.
 type Cmd struct {
 	*exec.Cmd
 	host   *Host
@@ -38,7 +38,8 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *Cmd {
 	return c
 }
 
-// As makes the command run as another user, without groups and without capabilities: for tests that begin with [NeedRoot].
+// As makes the command run as another user, without groups and without capabilities: for tests that begin with
+// [NeedRoot].
 func (c *Cmd) As(uid, gid uint32) *Cmd {
 	c.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
 	return c
@@ -90,8 +91,8 @@ func (c *Cmd) Run() error {
 	return c.Wait()
 }
 
-// Output runs the command and returns what it wrote to standard output. Unlike that of exec.Cmd, its error holds nothing
-// of standard error.
+// Output runs the command and returns what it wrote to standard output. Unlike that of exec.Cmd, its error holds
+// nothing of standard error.
 func (c *Cmd) Output() ([]byte, error) {
 	var b bytes.Buffer
 	c.Stdout = &b
@@ -147,8 +148,8 @@ func (h *Host) Add(t testing.TB, object, what string) {
 	t.Cleanup(func() { h.IP(t, object+" del "+what) })
 }
 
-// SetFile puts text in the place of a file of this machine (/etc/hosts, /etc/resolv.conf, /etc/nsswitch.conf), for the commands
-// that the host starts until t ends. The file must exist; it isn't changed.
+// SetFile puts text in the place of a file of this machine (/etc/hosts, /etc/resolv.conf, /etc/nsswitch.conf), for
+// the commands that the host starts until t ends. The file must exist; it isn't changed.
 func (h *Host) SetFile(t testing.TB, path, text string) {
 	t.Helper()
 	dir, err := h.lab.fileDir()
@@ -178,8 +179,8 @@ func (h *Host) SetFile(t testing.TB, path, text string) {
 	})
 }
 
-// bindFiles gives the calling thread a mount namespace of its own in which [Host.SetFile]'s files lie over the machine's. The thread
-// can't go back.
+// bindFiles gives the calling thread a mount namespace of its own in which [Host.SetFile]'s files lie over the
+// machine's. The thread can't go back.
 func (h *Host) bindFiles() error {
 	h.mu.Lock()
 	files := maps.Clone(h.files)

@@ -3,13 +3,14 @@
 //
 // Its rules:
 //
-//   - A namespace has no name. It is held by a file descriptor of this process alone, so that the whole network vanishes
-//     with the process, even after SIGKILL. No namespace is ever linked to the machine's own network.
+//   - A namespace has no name. It is held by a file descriptor of this process alone, so that the whole network
+//     vanishes with the process, even after SIGKILL. No namespace is ever linked to the machine's own network.
 //   - A network is ready when the function that builds it returns: addresses without duplicate address detection,
 //     neighbours entered by hand, so that no first packet waits a second for an answer to its solicitation.
 //   - Routers answer as fast as they are asked: the limits on ICMP are off, and a lab fails its test at the end if a
 //     router limited anything all the same.
-//   - What a test changes (rules, routes, sysctls, links) is undone when that test ends, so that subtests share a network.
+//   - What a test changes (rules, routes, sysctls, links) is undone when that test ends, so that subtests share a
+//     network.
 //
 // The programs ip and nft do what a test asks for in their own words; the building itself is done by netlink.
 //
@@ -23,6 +24,7 @@
 //	out, err := cmd.Output()
 //	packets := record.Stop(t)
 //
-// Only root can do this, or an ordinary user inside a user namespace: give the tests a TestMain that calls [Main]. Where
-// neither is possible, [New] skips the test and says so on standard error; with CI=true in the environment it fails it.
+// Only root can do this, or an ordinary user inside a user namespace: give the tests a TestMain that calls [Main].
+// Where neither is possible, [New] skips the test and says so on standard error; with CI=true in the environment it
+// fails it.
 package lab

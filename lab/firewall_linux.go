@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// NFT makes an nftables table of the inet family with the given content, until t ends. It may hold chains, sets and maps,
-// written as in nft(8):
+// NFT makes an nftables table of the inet family with the given content, until t ends. It may hold chains, sets and
+// maps, written as in nft(8):
 //
 //	h.NFT(t, `chain c { type filter hook forward priority 0; tcp dport 25 drop; }`)
 func (h *Host) NFT(t testing.TB, content string) {
@@ -25,16 +25,18 @@ func (h *Host) Filter(t testing.TB, hook string, rules ...string) {
 	h.NFT(t, chain("filter", hook, "filter", rules))
 }
 
-// Mangle adds rules that see packets as they come in, before connection tracking and before their TTL is looked at. What they
-// change by "set" is changed for good, without any memory, and so are the packets that this host quotes: "ip id set 7",
-// "tcp option timestamp reset", "ip daddr set numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }". Checksums are kept right.
+// Mangle adds rules that see packets as they come in, before connection tracking and before their TTL is looked at.
+// What they change by "set" is changed for good, without any memory, and so are the packets that this host quotes:
+// "ip id set 7", "tcp option timestamp reset", "ip daddr set numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }".
+// Checksums are kept right.
 func (h *Host) Mangle(t testing.TB, rules ...string) {
 	t.Helper()
 	h.NFT(t, chain("filter", "prerouting", "raw", rules))
 }
 
 func chain(kind, hook, priority string, rules []string) string {
-	return fmt.Sprintf("chain %s {\ntype %s hook %s priority %s\n%s\n}\n", hook, kind, hook, priority, strings.Join(rules, "\n"))
+	return fmt.Sprintf("chain %s {\ntype %s hook %s priority %s\n%s\n}\n", hook, kind, hook, priority,
+		strings.Join(rules, "\n"))
 }
 
 // Silent makes the host a router that never says that a packet's time to live was exceeded.
@@ -55,8 +57,9 @@ func (h *Host) Reset(t testing.TB, match string) {
 	h.Filter(t, "forward", match+" reject with tcp reset")
 }
 
-// Reject makes the host answer the matching packets to be sent on by an ICMP destination unreachable: with code4 in IPv4
-// (RFC 1812, section 5.2.7.1) and code6 in IPv6 (RFC 4443, section 3.1). While it lasts, all its unreachables have these codes.
+// Reject makes the host answer the matching packets to be sent on by an ICMP destination unreachable: with code4 in
+// IPv4 (RFC 1812, section 5.2.7.1) and code6 in IPv6 (RFC 4443, section 3.1). While it lasts, all its unreachables
+// have these codes.
 func (h *Host) Reject(t testing.TB, match string, code4, code6 uint8) {
 	t.Helper()
 	// The kernel can reject with some codes only; it doesn't mind which ones leave.
@@ -67,11 +70,12 @@ func (h *Host) Reject(t testing.TB, match string, code4, code6 uint8) {
 		}))
 }
 
-// DNAT sends connections to one address and port to another, as a firewall of today does: with connection tracking, which
-// translates the packet quoted in an ICMP error back. Port 0 of to keeps the port.
+// DNAT sends connections to one address and port to another, as a firewall of today does: with connection tracking,
+// which translates the packet quoted in an ICMP error back. Port 0 of to keeps the port.
 func (h *Host) DNAT(t testing.TB, from, to netip.AddrPort) {
 	t.Helper()
-	rule := fmt.Sprintf("%s daddr %s tcp dport %d dnat %s to ", family(from.Addr()), from.Addr(), from.Port(), family(to.Addr()))
+	rule := fmt.Sprintf("%s daddr %s tcp dport %d dnat %s to ", family(from.Addr()), from.Addr(), from.Port(),
+		family(to.Addr()))
 	if to.Port() == 0 {
 		rule += to.Addr().String()
 	} else {
@@ -80,8 +84,8 @@ func (h *Host) DNAT(t testing.TB, from, to netip.AddrPort) {
 	h.NFT(t, chain("nat", "prerouting", "dstnat", []string{rule}))
 }
 
-// Redirect does the same as [Host.DNAT] as the translators of old did, packet by packet: what an ICMP error quotes stays
-// translated, and shows it.
+// Redirect does the same as [Host.DNAT] as the translators of old did, packet by packet: what an ICMP error quotes
+// stays translated, and shows it.
 func (h *Host) Redirect(t testing.TB, from, to netip.AddrPort) {
 	t.Helper()
 	port := to.Port()
@@ -102,9 +106,9 @@ func (h *Host) Redirect(t testing.TB, from, to netip.AddrPort) {
 	h.Mangle(t, there, back)
 }
 
-// Masquerade replaces a source address by another in what the host sends on, packet by packet: what an ICMP error from further
-// on quotes has the other one. Packets to the other one must find the way to the host: an unused address of the source's link
-// does.
+// Masquerade replaces a source address by another in what the host sends on, packet by packet: what an ICMP error
+// from further on quotes has the other one. Packets to the other one must find the way to the host: an unused address
+// of the source's link does.
 func (h *Host) Masquerade(t testing.TB, source, as netip.Addr) {
 	t.Helper()
 	f := family(source)
@@ -116,8 +120,8 @@ func (h *Host) Masquerade(t testing.TB, source, as netip.Addr) {
 	}))
 }
 
-// AnswerFrom makes the host send its ICMP errors from the addresses in turn, all of one family, as if several routers stood in
-// its place.
+// AnswerFrom makes the host send its ICMP errors from the addresses in turn, all of one family, as if several routers
+// stood in its place.
 func (h *Host) AnswerFrom(t testing.TB, addrs ...netip.Addr) {
 	t.Helper()
 	turns := make([]string, len(addrs))

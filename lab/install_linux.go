@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Install copies a program to where every user may run it, until t ends, and returns the copy's path. It belongs to root with
-// the given mode (0o755, 0o4755 for setuid) and file capabilities (unix.CAP_NET_RAW), permitted and not effective,
-// as the packages give them.
+// Install copies a program to where every user may run it, until t ends, and returns the copy's path. It belongs to
+// root with the given mode (0o755, 0o4755 for setuid) and file capabilities (unix.CAP_NET_RAW), permitted and not
+// effective, as the packages give them.
 func Install(t testing.TB, program string, mode os.FileMode, capabilities ...int) string {
 	t.Helper()
 	dir, err := publicDir()

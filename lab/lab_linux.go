@@ -37,8 +37,8 @@ type Lab struct {
 
 // New makes an empty lab that lasts as long as t. Where that isn't possible it skips t as [Need] does.
 //
-// A program that is not a test can have labs too, by a testing.TB of its own: a struct that embeds the interface and has
-// Helper, Name, Cleanup, Logf, Errorf, Fatalf and Skip.
+// A program that is not a test can have labs too, by a testing.TB of its own: a struct that embeds the interface and
+// has Helper, Name, Cleanup, Logf, Errorf, Fatalf and Skip.
 func New(t testing.TB) *Lab {
 	t.Helper()
 	Need(t)
@@ -156,8 +156,8 @@ func (l *Lab) host(name string) (*Host, error) {
 	return h, h.nl.LinkSetUp(lo)
 }
 
-// V4 and V6 are the addresses of the host's first interface, the one towards the source in the lab's own topologies: what
-// a source has, what a router answers from, and where a target is. They are invalid where there is no link yet.
+// V4 and V6 are the addresses of the host's first interface, the one towards the source in the lab's own topologies:
+// what a source has, what a router answers from, and where a target is. They are invalid where there is no link yet.
 func (h *Host) V4() netip.Addr { return h.first().V4 }
 func (h *Host) V6() netip.Addr { return h.first().V6 }
 
@@ -168,8 +168,8 @@ func (h *Host) first() Interface {
 	return *h.Interfaces[0]
 }
 
-// Do runs f inside the host, on the calling goroutine: sockets that f opens belong to the host for ever, goroutines that f
-// starts don't.
+// Do runs f inside the host, on the calling goroutine: sockets that f opens belong to the host for ever, goroutines
+// that f starts don't.
 func (h *Host) Do(t testing.TB, f func()) {
 	t.Helper()
 	if err := within(h.ns, func() error { f(); return nil }); err != nil {
@@ -177,8 +177,8 @@ func (h *Host) Do(t testing.TB, f func()) {
 	}
 }
 
-// Listen opens a TCP listener on the port for both families, 0 for a free one, and closes it when t ends. Nothing accepts
-// unless the caller does; the kernel answers all the same.
+// Listen opens a TCP listener on the port for both families, 0 for a free one, and closes it when t ends. Nothing
+// accepts unless the caller does; the kernel answers all the same.
 func (h *Host) Listen(t testing.TB, port uint16) net.Listener {
 	t.Helper()
 	var lis net.Listener
@@ -224,7 +224,8 @@ func writeSysctl(key, value string) error {
 	return os.WriteFile(sysctlPath(key), []byte(value), 0)
 }
 
-// Counters are the host's SNMP counters by name, as nstat shows them: IcmpOutTimeExcds, Ip6InReceives, TcpExtListenDrops.
+// Counters are the host's SNMP counters by name, as nstat shows them: IcmpOutTimeExcds, Ip6InReceives,
+// TcpExtListenDrops.
 func (h *Host) Counters(t testing.TB) map[string]int64 {
 	t.Helper()
 	c, err := h.counters()
@@ -251,8 +252,8 @@ func (h *Host) counters() (map[string]int64, error) {
 	return c, err
 }
 
-// readCounters reads both forms that the kernel has: a line of names and a line of values, each begun by "Tcp:", and one
-// name and value a line.
+// readCounters reads both forms that the kernel has: a line of names and a line of values, each begun by "Tcp:", and
+// one name and value a line.
 func readCounters(c map[string]int64, text string) error {
 	var names []string
 	for line := range strings.Lines(text) {
@@ -291,8 +292,8 @@ func (h *Host) limited() (int64, error) {
 	return c["IcmpOutRateLimitGlobal"] + c["IcmpOutRateLimitHost"] + c["Icmp6OutRateLimitHost"], err
 }
 
-// DefaultLimits gives the host the limits on ICMP that the kernel has by itself, until t ends: of errors to one destination,
-// six at once and then one in a second.
+// DefaultLimits gives the host the limits on ICMP that the kernel has by itself, until t ends: of errors to one
+// destination, six at once and then one in a second.
 func (h *Host) DefaultLimits(t testing.TB) {
 	t.Helper()
 	h.lab.AllowRateLimits()

@@ -26,8 +26,8 @@ type Interface struct {
 	Peer      *Interface // the other end
 }
 
-// Link is a veth pair between two hosts. Link number 7 is 198.18.7.0/24 and 2001:db8:7::/64; its ends have the addresses
-// ending in 1 (A) and 2 (B).
+// Link is a veth pair between two hosts. Link number 7 is 198.18.7.0/24 and 2001:db8:7::/64; its ends have the
+// addresses ending in 1 (A) and 2 (B).
 type Link struct {
 	A, B       *Interface
 	Net4, Net6 netip.Prefix
@@ -119,9 +119,9 @@ func (l *Link) ready() error {
 }
 
 // ready tells whether the kernel has done what it does behind our back. After its peer came up, an interface swallows
-// packets until the link watch has seen to it (asking for one interface makes a kernel from 6.7 on do that at once). And an
-// IPv6 address takes no packets until duplicate address detection is over, which a work queue does even where there is
-// nothing to do; then there is a local route.
+// packets until the link watch has seen to it (asking for one interface makes a kernel from 6.7 on do that at once).
+// And an IPv6 address takes no packets until duplicate address detection is over, which a work queue does even where
+// there is nothing to do; then there is a local route.
 func (i *Interface) ready() (bool, error) {
 	dev, err := i.Host.nl.LinkByIndex(i.Index)
 	if err != nil || dev.Attrs().OperState != netlink.OperUp {
@@ -164,8 +164,8 @@ func (i *Interface) up() error {
 	return nil
 }
 
-// Down takes the interface down. Its routes vanish with it, as on any host, and come back when t ends or the function it
-// returns is called.
+// Down takes the interface down. Its routes vanish with it, as on any host, and come back when t ends or the function
+// it returns is called.
 func (i *Interface) Down(t testing.TB) (up func()) {
 	t.Helper()
 	routes := i.Host.routes(t)

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TUN gives the host a point-to-point interface whose other end is the file: each Read is one IP packet that the host sends by
-// it, each Write one that it receives. It is up, and has no address: see [Host.Add] for that and for routes. It vanishes when t
-// ends or the file is closed. The file obeys deadlines.
+// TUN gives the host a point-to-point interface whose other end is the file: each Read is one IP packet that the host
+// sends by it, each Write one that it receives. It is up, and has no address: see [Host.Add] for that and for routes.
+// It vanishes when t ends or the file is closed. The file obeys deadlines.
 func (h *Host) TUN(t testing.TB, name string) *os.File {
 	t.Helper()
 	NeedTUN(t)
@@ -36,8 +36,9 @@ func (h *Host) TUN(t testing.TB, name string) *os.File {
 	return f
 }
 
-// Uplink gives the host a TUN device as TUN does, with these addresses, by which all that it sends leaves: to a simulated
-// network, say. Its queue holds ten thousand packets. The interface, which is none of a link, is there to capture on.
+// Uplink gives the host a TUN device as TUN does, with these addresses, by which all that it sends leaves: to a
+// simulated network, say. Its queue holds ten thousand packets. The interface, which is none of a link, is there to
+// capture on.
 func (h *Host) Uplink(t testing.TB, name string, addrs ...netip.Addr) (*os.File, *Interface) {
 	t.Helper()
 	f := h.TUN(t, name)

@@ -26,9 +26,9 @@ type Database struct {
 // mostDatabase is how long an MMDB file may be: four times the largest that are sold.
 const mostDatabase = 1 << 30
 
-// OpenDatabase reads an MMDB file into memory. A mapped file would be read where it is needed, but whoever cuts it off ends
-// this program (SIGBUS), and whoever writes over it makes it give wrong answers. Of 60 MB that costs 60 MB of memory, and
-// 15 ms where the file is in the system's cache.
+// OpenDatabase reads an MMDB file into memory. A mapped file would be read where it is needed, but whoever cuts it
+// off ends this program (SIGBUS), and whoever writes over it makes it give wrong answers. Of 60 MB that costs 60 MB
+// of memory, and 15 ms where the file is in the system's cache.
 func OpenDatabase(path string) (*Database, error) {
 	b, err := readFile(path, mostDatabase)
 	var system *fs.PathError
@@ -58,8 +58,8 @@ func checkFile(info fs.FileInfo, err error) error {
 	return nil
 }
 
-// readFile reads a regular file whole. It waits for nobody at the other end of a FIFO, and reads no device, which may have no
-// end.
+// readFile reads a regular file whole. It waits for nobody at the other end of a FIFO, and reads no device, which may
+// have no end.
 func readFile(path string, most int64) ([]byte, error) {
 	if err := checkFile(os.Stat(path)); err != nil { // what a sandbox doesn't let us open is named for what it is
 		return nil, err
@@ -118,7 +118,8 @@ func (d *Database) Owner(a netip.Addr) (o Owner, ok bool) {
 		o.ASN = n
 		o.Name = first([]any{"as_name"}, []any{"name"}, []any{"as_domain"})
 	}
-	o.Country = country(first([]any{"country", "iso_code"}, []any{"registered_country", "iso_code"}, []any{"country_code"}, []any{"country"}))
+	o.Country = country(first([]any{"country", "iso_code"}, []any{"registered_country", "iso_code"},
+		[]any{"country_code"}, []any{"country"}))
 	return o, o != Owner{}
 }
 

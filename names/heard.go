@@ -9,8 +9,9 @@ import (
 	"syscall"
 )
 
-// heard is what the name servers said to the questions of one look-up. Package net says "no such host" both of a name that
-// doesn't exist and of one without addresses, so the replies are looked at as they come in. A nil heard hears nothing.
+// heard is what the name servers said to the questions of one look-up. Package net says "no such host" both of a name
+// that doesn't exist and of one without addresses, so the replies are looked at as they come in. A nil heard hears
+// nothing.
 type heard struct {
 	mu      sync.Mutex
 	replies int

@@ -10,10 +10,11 @@ import (
 
 // lookupProfile maps what people type (RFC 5895: capitals, wide letters and dots) and allows underscores, which names
 // that are in use have.
-var lookupProfile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false))
+var lookupProfile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false),
+	idna.StrictDomainName(false))
 
-// ASCII returns the form of a name that the DNS knows (RFC 5891): xn--bcher-kva.example for bücher.example. A name of ASCII
-// characters alone is returned as it is.
+// ASCII returns the form of a name that the DNS knows (RFC 5891): xn--bcher-kva.example for bücher.example. A name of
+// ASCII characters alone is returned as it is.
 func ASCII(name string) (string, error) {
 	ascii := true
 	for i := range len(name) {

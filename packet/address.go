@@ -2,8 +2,8 @@ package packet
 
 import "net/netip"
 
-// Impossible says in a word why an address can't be that of a host or router which is reached over a network; "" where it
-// can. Some large networks number their routers out of the reserved block all the same.
+// Impossible says in a word why an address can't be that of a host or router which is reached over a network; ""
+// where it can. Some large networks number their routers out of the reserved block all the same.
 func Impossible(a netip.Addr) string {
 	if a.Is4In6() {
 		return "IPv4-mapped" // RFC 4291 2.5.5.2: for programs, not for packets

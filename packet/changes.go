@@ -360,7 +360,8 @@ func (s Sum) String() string {
 // sent.
 func (q *Quote) Checksum(p Probe) (sent, seen uint16, sum Sum) {
 	t := &q.TCP
-	if !t.HasChecksum() || !q.isTCP() || q.IP.Version == 0 || (q.IP.Version == 4) != p.Src.Addr().Is4() || !p.Src.IsValid() {
+	if !t.HasChecksum() || !q.isTCP() || q.IP.Version == 0 || (q.IP.Version == 4) != p.Src.Addr().Is4() ||
+		!p.Src.IsValid() {
 		return 0, 0, SumUnknown
 	}
 	was := p.covered()

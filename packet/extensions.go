@@ -143,8 +143,9 @@ type Interface struct {
 	Role  Role
 	Index uint32     // ifIndex, RFC 2863
 	Addr  netip.Addr // of either family, whatever that of the message
-	Name  []byte     // at most 63 bytes, as they came (control characters too), without the zero padding; a slice of the input
-	MTU   uint32     // bytes
+	// at most 63 bytes, as they came (control characters too), without the zero padding; a slice of the input
+	Name []byte
+	MTU  uint32 // bytes
 }
 
 // Errors of the extension objects.
@@ -200,8 +201,8 @@ func (o Object) Interface() (Interface, error) {
 	return i, nil
 }
 
-// addrAndName reads the two sub-objects that interfaces and nodes have alike, the address first. rest is what follows. Where
-// one of them is malformed, ok is false, and it is left out.
+// addrAndName reads the two sub-objects that interfaces and nodes have alike, the address first. rest is what
+// follows. Where one of them is malformed, ok is false, and it is left out.
 func (o Object) addrAndName(b []byte) (addr netip.Addr, name, rest []byte, ok bool) {
 	if o.Type&hasAddr != 0 {
 		if len(b) < 4 {
@@ -238,14 +239,15 @@ func (o Object) addrAndName(b []byte) (addr netip.Addr, name, rest []byte, ok bo
 	return addr, name, b, true
 }
 
-// Node is a node identification object: the router that sends the message says which one it is. What it doesn't say is zero.
+// Node is a node identification object: the router that sends the message says which one it is. What it doesn't say
+// is zero.
 type Node struct {
 	Addr netip.Addr // of either family, whatever that of the message
 	Name []byte     // at most 63 bytes, as they came, without the zero padding; a slice of the input
 }
 
-// Node reads a node identification object. The bits of its C-Type and its sub-objects are those of an interface. On [ErrNode]
-// what was read before the malformed part is returned; on [ErrObject] nothing.
+// Node reads a node identification object. The bits of its C-Type and its sub-objects are those of an interface. On
+// [ErrNode] what was read before the malformed part is returned; on [ErrObject] nothing.
 func (o Object) Node() (n Node, err error) {
 	if o.Class != ClassNode {
 		return Node{}, ErrObject
@@ -257,8 +259,8 @@ func (o Object) Node() (n Node, err error) {
 	return n, err
 }
 
-// AppendNode appends a node identification object with what of n is not zero. Error: [ErrNode] for a name that is longer
-// than 63 bytes or ends in zero.
+// AppendNode appends a node identification object with what of n is not zero. Error: [ErrNode] for a name that is
+// longer than 63 bytes or ends in zero.
 func AppendNode(b []byte, n Node) ([]byte, error) {
 	start := len(b)
 	b, err := AppendInterface(b, Interface{Addr: n.Addr, Name: n.Name})

@@ -93,7 +93,8 @@ func (q *Quote) parse(version uint8, region []byte) error {
 			q.Bytes = min(q.Bytes, n)
 		}
 		v4 := version == 4
-		if msg := region[q.IP.HeaderLength:max(q.Bytes, q.IP.HeaderLength)]; q.IP.Protocol == icmpProtocol(v4) && q.hasHeader() &&
+		if msg := region[q.IP.HeaderLength:max(q.Bytes, q.IP.HeaderLength)]; q.IP.Protocol == icmpProtocol(v4) &&
+			q.hasHeader() &&
 			len(msg) >= icmpHeaderLen && msg[0] == echoRequest(v4) && msg[1] == 0 {
 			q.Echo.parse(unpadEcho(msg))
 		}

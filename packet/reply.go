@@ -112,7 +112,8 @@ func (r *Reply) parseTCP(header, b []byte, whole bool) error {
 // Clone returns a copy that shares no bytes with the input of Parse.
 func (r *Reply) Clone() *Reply {
 	c := *r
-	slices := [...]*[]byte{&c.IP.Options, &c.TCP.Payload, &c.Echo.Data, &c.Quote.IP.Options, &c.Quote.TCP.Payload, &c.Quote.Echo.Data, &c.Extensions.b}
+	slices := [...]*[]byte{&c.IP.Options, &c.TCP.Payload, &c.Echo.Data, &c.Quote.IP.Options, &c.Quote.TCP.Payload,
+		&c.Quote.Echo.Data, &c.Extensions.b}
 	n := 0
 	for _, s := range slices {
 		n += len(*s)

@@ -45,7 +45,8 @@ func (t *Translation) Undo(b []byte) bool {
 // an ICMP error.
 func FromReceiver(b []byte) bool {
 	var ip IP
-	if ip.parse(b) != nil || ip.FragmentOffset != 0 || len(b) < ip.HeaderLength+8 || ip.Protocol != icmpProtocol(ip.Version == 4) {
+	if ip.parse(b) != nil || ip.FragmentOffset != 0 || len(b) < ip.HeaderLength+8 ||
+		ip.Protocol != icmpProtocol(ip.Version == 4) {
 		return false
 	}
 	e := editor{b: b, v4: ip.Version == 4, body: ip.HeaderLength}
@@ -79,7 +80,8 @@ func (t *Translation) undoTCP(e *editor, ip *IP) bool {
 
 func (t *Translation) undoEcho(e *editor, ip *IP) bool {
 	id := e.body + 4
-	if t.Protocol != ProtoEcho || ip.Src != t.Left.Dst.Addr() || ip.Dst != t.Left.Src.Addr() || e.word(id) != t.Left.Src.Port() {
+	if t.Protocol != ProtoEcho || ip.Src != t.Left.Dst.Addr() || ip.Dst != t.Left.Src.Addr() ||
+		e.word(id) != t.Left.Src.Port() {
 		return false
 	}
 	sum := e.body + 2

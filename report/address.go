@@ -6,8 +6,8 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// AddressNote says in a word why an address can't be that of a router, though an answer came from it; "" for all others, and
-// for the target's own, which the user chose.
+// AddressNote says in a word why an address can't be that of a router, though an answer came from it; "" for all
+// others, and for the target's own, which the user chose.
 func AddressNote(a, target netip.Addr) string {
 	if a.WithZone("") == target.WithZone("") {
 		return ""

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// ASCII is JSON with everything in its strings that isn't printable ASCII escaped: it means the same, and says nothing to
-// a terminal.
+// ASCII is JSON with everything in its strings that isn't printable ASCII escaped: it means the same, and says
+// nothing to a terminal.
 func ASCII(b []byte) []byte {
 	plain := true
 	for _, c := range b {

@@ -2,8 +2,8 @@ package report
 
 import "strings"
 
-// A style is what a terminal is told to show text in (ECMA-48, Select Graphic Rendition), in the sixteen colours that its
-// user has chosen to be readable.
+// A style is what a terminal is told to show text in (ECMA-48, Select Graphic Rendition), in the sixteen colours that
+// its user has chosen to be readable.
 type style string
 
 const (

@@ -12,8 +12,8 @@ import (
 // ecnFlags are those of a TCP header that are about congestion (RFC 3168, RFC 9768).
 const ecnFlags = packet.AE | packet.CWR | packet.ECE
 
-// ECN says in plain words, a line each, what became of Explicit Congestion Notification on a path: what the SYN asked for,
-// as what it came to each hop, and what the target answered. There are no lines where it asked for nothing.
+// ECN says in plain words, a line each, what became of Explicit Congestion Notification on a path: what the SYN asked
+// for, as what it came to each hop, and what the target answered. There are no lines where it asked for nothing.
 func ECN(t *trace.Trace) []string {
 	var e ecn
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
@@ -179,7 +179,8 @@ func ecnAnswer(asked packet.Flags, r *packet.Reply) string {
 			how = "it uses ECN, but not Accurate ECN"
 		}
 	case accurate:
-		field := map[packet.Flags]uint8{packet.CWR: 0, packet.CWR | packet.ECE: 1, packet.AE: 2, packet.AE | packet.CWR: 3}[got]
+		field := map[packet.Flags]uint8{packet.CWR: 0, packet.CWR | packet.ECE: 1, packet.AE: 2,
+			packet.AE | packet.CWR: 3}[got]
 		how = fmt.Sprintf("it uses Accurate ECN (RFC 9768), and got the SYN with IP ECN field %s", ecnField(field))
 	default:
 		how = "no answer that RFC 3168 knows"

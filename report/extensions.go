@@ -16,8 +16,8 @@ const (
 	mostBytes   = 32 // of an object that is none of these
 )
 
-// Extensions are the RFC 4884 objects of an ICMP error as text, each in angle brackets; "" where there are none. A label
-// stack stands as traceroute -e writes it, label, traffic class, bottom of stack and TTL, the top first:
+// Extensions are the RFC 4884 objects of an ICMP error as text, each in angle brackets; "" where there are none. A
+// label stack stands as traceroute -e writes it, label, traffic class, bottom of stack and TTL, the top first:
 //
 //	<MPLS:L=24001,E=0,S=0,T=1/L=16,E=0,S=1,T=1> <IF:in,name=xe-0/0/1,index=5,addr=192.0.2.1,mtu=1500>
 //	<NODE:name=core1,addr=192.0.2.9>
@@ -105,8 +105,8 @@ func nodeInfo(n packet.Node) string {
 	return "NODE:" + strings.Join(all, ",")
 }
 
-// asWord is a text from the network that stands among others: quoted where it isn't plain, so that it can't pass for what
-// stands around it.
+// asWord is a text from the network that stands among others: quoted where it isn't plain, so that it can't pass for
+// what stands around it.
 func asWord(s string) string {
 	for _, c := range []byte(s) {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@+", rune(c)) {

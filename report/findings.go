@@ -11,8 +11,8 @@ import (
 // findingsWidth leaves room on a terminal of old to indent findings: in a man page, in a mail.
 const findingsWidth = 75
 
-// Findings writes what the answers say about the path, in plain words, with nothing beyond column 75. It returns the first
-// error in writing.
+// Findings writes what the answers say about the path, in plain words, with nothing beyond column 75. It returns the
+// first error in writing.
 func Findings(w io.Writer, all []detect.Finding) error {
 	var b strings.Builder
 	for i, x := range all {

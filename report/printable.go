@@ -16,8 +16,8 @@ func Printable(s string) string {
 	return s
 }
 
-// Escaped is Printable without its one ambiguity: here a backslash always begins an escape, so that a program can undo it
-// (strconv.Unquote, where there is a backslash in it).
+// Escaped is Printable without its one ambiguity: here a backslash always begins an escape, so that a program can
+// undo it (strconv.Unquote, where there is a backslash in it).
 func Escaped(s string) string {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' || s[i] == '\\' {

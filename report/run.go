@@ -17,9 +17,10 @@ type Run struct {
 	Hostname  string // of this machine; "": not known
 	Interface string // that the probes leave by
 
-	Path          trace.PathOptions // with target and source
-	Length        int               // of a probe in bytes; 0: not known
-	Connections   bool              // probes are the kernel's own connections: of their packets no more is known than of trace.ByKernel
+	Path   trace.PathOptions // with target and source
+	Length int               // of a probe in bytes; 0: not known
+	// probes are the kernel's own connections: of their packets no more is known than of trace.ByKernel
+	Connections   bool
 	Strict, Loose bool
 	Mark          uint32 // firewall mark of the probes; 0: none
 	Numeric       bool   // no names are looked up
@@ -30,10 +31,12 @@ type Run struct {
 	// Owner tells whose network an address is in, where that is known. nil: of no address.
 	Owner func(netip.Addr) (Owner, bool)
 
-	// Findings are what the answers say about the path. It is called when the report is to be finished. nil: nobody looked.
+	// Findings are what the answers say about the path. It is called when the report is to be finished. nil: nobody
+	// looked.
 	Findings func() []detect.Finding
 
-	// Diagnosis is how the findings came about. It is called when the report is to be finished. nil: nothing was asked for that.
+	// Diagnosis is how the findings came about. It is called when the report is to be finished. nil: nothing was asked
+	// for that.
 	Diagnosis func() detect.Diagnosis
 
 	// Ending tells how the run ended. It is called when the report is to be finished, and not before.

@@ -24,9 +24,9 @@ type TableOptions struct {
 	Owner func(netip.Addr) (Owner, bool)
 }
 
-// WriteTable writes the figures of rounds as mtr's report does, for the scripts that read that: a row for each hop, times
-// in milliseconds, and below it the other addresses that answered there. A hop has one word for its host: a name, an
-// address, or "???".
+// WriteTable writes the figures of rounds as mtr's report does, for the scripts that read that: a row for each hop,
+// times in milliseconds, and below it the other addresses that answered there. A hop has one word for its host: a
+// name, an address, or "???".
 func WriteTable(w io.Writer, t *trace.Tally, o TableOptions) error {
 	type row struct {
 		hop    *trace.HopTally
@@ -53,8 +53,10 @@ func WriteTable(w io.Writer, t *trace.Tally, o TableOptions) error {
 	fmt.Fprintf(&b, "HOST: %-*s  Loss%%   Snt   Last   Avg  Best  Wrst StDev\n", width+2, word(o.Host))
 	for _, r := range rows {
 		h := r.hop
-		fmt.Fprintf(&b, "%3d.|-- %-*s %5.1f%% %5d %6.1f %5.1f %5.1f %5.1f %5.1f\n", h.TTL, width, r.host, 100*h.Loss(), h.Sent(),
-			milliseconds(h.Last), milliseconds(h.Average()), milliseconds(h.Best), milliseconds(h.Worst), milliseconds(h.Deviation()))
+		fmt.Fprintf(&b, "%3d.|-- %-*s %5.1f%% %5d %6.1f %5.1f %5.1f %5.1f %5.1f\n", h.TTL, width, r.host, 100*h.Loss(),
+			h.Sent(),
+			milliseconds(h.Last), milliseconds(h.Average()), milliseconds(h.Best), milliseconds(h.Worst),
+			milliseconds(h.Deviation()))
 		for _, s := range r.others {
 			fmt.Fprintf(&b, "        %s\n", s)
 		}
@@ -66,7 +68,8 @@ func WriteTable(w io.Writer, t *trace.Tally, o TableOptions) error {
 // byCount is who answered at a hop, the most frequent first.
 func byCount(h *trace.HopTally) []netip.Addr {
 	all, _ := h.Responders()
-	all = slices.SortedStableFunc(slices.Values(all), func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) })
+	all = slices.SortedStableFunc(slices.Values(all),
+		func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) })
 	var addrs []netip.Addr
 	for _, r := range all {
 		addrs = append(addrs, r.Addr)

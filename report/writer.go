@@ -2,8 +2,8 @@ package report
 
 import "go.example/tcptraceroute/trace"
 
-// Writer shows a trace while it is being made. One goroutine calls it: Add with each result, in the order of the events,
-// then Finish once. After an error nothing more is written.
+// Writer shows a trace while it is being made. One goroutine calls it: Add with each result, in the order of the
+// events, then Finish once. After an error nothing more is written.
 type Writer interface {
 	// Add takes a result in, and writes what can be shown now.
 	Add(trace.Result) error

@@ -24,8 +24,8 @@ type ExpectedHop struct {
 	Code  uint8       // of an ICMP error
 	// Target: the answer is the target's own. A reset in its name by a firewall is not.
 	Target bool
-	// RTT is the least time it takes; jitter, Held, Slow and Late come on top of it. For packets that wait for the address of
-	// the next node it is the most: those that come when others wait already are answered sooner.
+	// RTT is the least time it takes; jitter, Held, Slow and Late come on top of it. For packets that wait for the
+	// address of the next node it is the most: those that come when others wait already are answered sooner.
 	RTT  time.Duration
 	Slow time.Duration // the median time for making the answer
 	Late Held

@@ -15,8 +15,8 @@ type Rule struct {
 	Lo, Hi   uint16 // destination ports; 0 and 0: all
 	Source   bool   // Lo and Hi are source ports
 	Segments Segments
-	// Share is for how many of these packets the rule is, each drawn at random, 0 to 1; 0: for all. [Model.Expect] passes over
-	// such a rule.
+	// Share is for how many of these packets the rule is, each drawn at random, 0 to 1; 0: for all. [Model.Expect]
+	// passes over such a rule.
 	Share float64
 }
 
@@ -28,7 +28,8 @@ const (
 	Drop          // no answer
 	Reject        // ICMP destination unreachable with the rule's code, whose quote has the TTL already decremented
 	Reset         // a TCP reset in the name of the destination, with the router's TTL
-	Accept        // likewise a SYN+ACK to a SYN, as a SYN proxy or a gateway that ends TCP sends it; other segments are dropped
+	// likewise a SYN+ACK to a SYN, as a SYN proxy or a gateway that ends TCP sends it; other segments are dropped
+	Accept
 )
 
 // Segments says which TCP segments a rule is for.
@@ -62,7 +63,8 @@ func match(rules []Rule, b []byte, c *chance) Rule {
 		if r.Source {
 			port = source
 		}
-		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP && (r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && r.drawn(c) {
+		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP &&
+			(r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && r.drawn(c) {
 			return r
 		}
 	}
@@ -88,9 +90,10 @@ func tcpFlags(b []byte) packet.Flags {
 // Tracking says what a router does because it knows the connections. It never
 // forgets one; after a reset the next SYN starts it anew.
 type Tracking struct {
-	Stateful  bool // drops what is not a SYN and belongs to no connection
-	OneISN    bool // drops a SYN that brings a known connection another sequence number, as a Cisco ASA does
-	RandomISN bool // replaces sequence numbers by its own (a Cisco ASA's default), in TCP answers back again; quotes keep them
+	Stateful bool // drops what is not a SYN and belongs to no connection
+	OneISN   bool // drops a SYN that brings a known connection another sequence number, as a Cisco ASA does
+	// replaces sequence numbers by its own (a Cisco ASA's default), in TCP answers back again; quotes keep them
+	RandomISN bool
 }
 
 // NAT translates addresses and ports of TCP; the answers and, unless RawQuote,

@@ -70,27 +70,29 @@ const (
 	lateMost      = 900 * time.Millisecond
 	shareLimited  = 0.15 // limit their errors by one of rateLimits
 	limitBySource = 0.4  // of those: for each source apart, the others for all together
-	shareMinimum  = 0.35 // over IPv4: quote IP header and 8 bytes (RFC 792), the others, and all over IPv6 (RFC 4443 2.4), as much as fits
-	shareLinux    = 0.25 // send with Linux's TTL and TOS, the others with TTL 255 and TOS 0
+	// over IPv4: quote IP header and 8 bytes (RFC 792), the others, and all over IPv6 (RFC 4443 2.4), as much as fits
+	shareMinimum = 0.35
+	shareLinux   = 0.25 // send with Linux's TTL and TOS, the others with TTL 255 and TOS 0
 
-	shareLossy            = 0.1         // of links: lose something, each way
-	lossLeast, lossMost   = 0.002, 0.02 // of the packets on those, each way
-	sharePerFlow          = 0.3         // of paths: one diamond of routers by flow
-	sharePerPacket        = 0.03        // of paths: one hop where each packet takes its own way
-	shareTunnel           = 0.25        // of paths: one MPLS tunnel, of two to five routers
-	tunnelHidden          = 0.3         // of tunnels: doesn't propagate the TTL, so its routers are no hops
-	tunnelLabels          = 0.6         // of the others: shows its labels (RFC 4950)
-	tunnelDetour          = 0.5         // of the others: errors travel to the tunnel's end before they turn back
-	shareNAT              = 0.08        // of paths: one translation, each of natKinds as often
-	shareFirewall         = 0.12        // of paths: one firewall, in the last third; each of firewallKinds as often
-	shareClosed           = 0.15        // of targets: InternetPort closed
-	shareFiltered         = 0.1         // of targets: InternetPort filtered
-	shareSYNLimit         = 0.03        // of paths: one router in the first half limits the SYNs that it forwards, by one of synLimits
-	shareDefended         = 0.04        // of targets: one of defences
-	diamondWidestExponent = 3           // a diamond is 2, 4 or 8 wide, narrow ones as often as wide ones,
-	diamondLongest        = 3           // and one to three routers long
-	mplsLabelLeast        = 16          // RFC 3032 2.1: those below are reserved
-	mplsLabels            = 1<<20 - 16  // how many others
+	shareLossy          = 0.1         // of links: lose something, each way
+	lossLeast, lossMost = 0.002, 0.02 // of the packets on those, each way
+	sharePerFlow        = 0.3         // of paths: one diamond of routers by flow
+	sharePerPacket      = 0.03        // of paths: one hop where each packet takes its own way
+	shareTunnel         = 0.25        // of paths: one MPLS tunnel, of two to five routers
+	tunnelHidden        = 0.3         // of tunnels: doesn't propagate the TTL, so its routers are no hops
+	tunnelLabels        = 0.6         // of the others: shows its labels (RFC 4950)
+	tunnelDetour        = 0.5         // of the others: errors travel to the tunnel's end before they turn back
+	shareNAT            = 0.08        // of paths: one translation, each of natKinds as often
+	shareFirewall       = 0.12        // of paths: one firewall, in the last third; each of firewallKinds as often
+	shareClosed         = 0.15        // of targets: InternetPort closed
+	shareFiltered       = 0.1         // of targets: InternetPort filtered
+	// of paths: one router in the first half limits the SYNs that it forwards, by one of synLimits
+	shareSYNLimit         = 0.03
+	shareDefended         = 0.04       // of targets: one of defences
+	diamondWidestExponent = 3          // a diamond is 2, 4 or 8 wide, narrow ones as often as wide ones,
+	diamondLongest        = 3          // and one to three routers long
+	mplsLabelLeast        = 16         // RFC 3032 2.1: those below are reserved
+	mplsLabels            = 1<<20 - 16 // how many others
 )
 
 // rateLimits are those of the routers that have one, each as often. Linux answers
@@ -118,13 +120,18 @@ var natKinds = []struct {
 	from, to float64
 	make     func(r *Router, p *internetPath)
 }{
-	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 1024) }},                    // ports too, as at home
-	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 0) }},                       // addresses only
-	{0, 0.2, func(r *Router, p *internetPath) { r.NAT = NAT{Src: netip.AddrPortFrom(p.addr(), 0), RawQuote: true} }}, // likewise, but quotes keep the new address, as in some clouds
+	// ports too, as at home
+	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 1024) }},
+	// addresses only
+	{0, 0.2, func(r *Router, p *internetPath) { r.NAT.Src = netip.AddrPortFrom(p.addr(), 0) }},
+	// likewise, but quotes keep the new address, as in some clouds
+	{0, 0.2, func(r *Router, p *internetPath) { r.NAT = NAT{Src: netip.AddrPortFrom(p.addr(), 0), RawQuote: true} }},
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT.Dst = netip.AddrPortFrom(p.addr(), 0) }},
-	{0.8, 1, func(r *Router, p *internetPath) { r.NAT.Dst = netip.AddrPortFrom(p.addr(), InternetPort) }}, // the same, a port is given
+	// the same, a port is given
+	{0.8, 1, func(r *Router, p *internetPath) { r.NAT.Dst = netip.AddrPortFrom(p.addr(), InternetPort) }},
 	{0.8, 1, func(r *Router, p *internetPath) { r.NAT = NAT{Dst: netip.AddrPortFrom(p.addr(), 0), RawQuote: true} }},
-	{0.6, 1, func(r *Router, p *internetPath) { r.NAT = NAT{Dst: netip.AddrPortFrom(p.addr(), 0), HideHops: true} }}, // Linux
+	// Linux
+	{0.6, 1, func(r *Router, p *internetPath) { r.NAT = NAT{Dst: netip.AddrPortFrom(p.addr(), 0), HideHops: true} }},
 	{0, 0.5, func(r *Router, p *internetPath) {
 		r.RandomID, r.Set.FlowLabel = true, new(uint32)
 		r.NAT.Src = netip.AddrPortFrom(p.addr(), 2048)
@@ -228,7 +235,8 @@ func (p *internetPath) addr() netip.Addr {
 func (c *chance) number(lo, hi int) int { return lo + int(c.next()%uint64(hi-lo+1)) }
 
 func (c *chance) between(lo, hi float64) float64 {
-	return lo + float64((hi-lo)*float64(c.next()>>11)/(1<<53)) // the conversion forbids a fused operation: all machines round alike
+	// the conversion forbids a fused operation: all machines round alike
+	return lo + float64((hi-lo)*float64(c.next()>>11)/(1<<53))
 }
 
 // make draws the path. Every draw is made, whatever the options say and the
@@ -420,7 +428,8 @@ func (p *internetPath) hide(c *chance, at, n int) {
 	next := &p.Routers[at].Link
 	inside := make([]Router, n)
 	for i := range inside {
-		inside[i] = Router{Hidden: true, Link: Link{Delay: (next.Delay / time.Duration(2*n)).Round(time.Microsecond), Jitter: linkJitter}}
+		inside[i] = Router{Hidden: true, Link: Link{Delay: (next.Delay / time.Duration(2*n)).Round(time.Microsecond),
+			Jitter: linkJitter}}
 	}
 	next.Delay /= 2
 	p.Routers = slices.Insert(p.Routers, at, inside...)

@@ -7,8 +7,8 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// What a listening Linux does, measured on 6.18 with a net.ipv4.tcp_rmem of up to 6 MiB as was usual before it. The timers are the kernel's
-// constants; window, scale and MSS those of an Ethernet host with memory enough.
+// What a listening Linux does, measured on 6.18 with a net.ipv4.tcp_rmem of up to 6 MiB as was usual before it. The
+// timers are the kernel's constants; window, scale and MSS those of an Ethernet host with memory enough.
 const (
 	invalidRateLimit = 500 * time.Millisecond // net.ipv4.tcp_invalid_ratelimit
 	firstTimeout     = time.Second            // TCP_TIMEOUT_INIT; doubles each time: at 1, 3, 7, 15, 31 s
@@ -59,7 +59,8 @@ func (c *conn) remove() {
 // agree takes the offers of a SYN.
 func (c *conn) agree(r *packet.Reply) {
 	c.irs = r.TCP.Seq
-	c.ecn = r.TCP.Flags.Has(packet.ECE|packet.CWR) && r.IP.TOS&3 == 0 && !c.target.NoECN // RFC 3168 6.1.1: a SYN is not marked
+	// RFC 3168 6.1.1: a SYN is not marked
+	c.ecn = r.TCP.Flags.Has(packet.ECE|packet.CWR) && r.IP.TOS&3 == 0 && !c.target.NoECN
 	if c.target.NoOptions {
 		return
 	}

@@ -134,7 +134,8 @@ func New(s Scenario) (*Model, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Model{seed: mix(s.Seed + 1), hostRST: !s.NoHostRST, byDst: map[netip.Addr]*path{}, byReal: map[netip.Addr]*path{}}
+	m := &Model{seed: mix(s.Seed + 1), hostRST: !s.NoHostRST, byDst: map[netip.Addr]*path{},
+		byReal: map[netip.Addr]*path{}}
 	for i := range s.Paths {
 		spec := &s.Paths[i]
 		p := &path{index: i}
@@ -189,7 +190,8 @@ func (p *Path) realNames() []netip.Addr {
 func (p *path) routeAt(now time.Duration, b []byte, random uint64) *route {
 	g := p.graphs[0]
 	for _, c := range p.graphs[1:] {
-		if c.packet > 0 && p.sent >= c.packet || c.time > 0 && now >= c.time || c.port > 0 && flowOf(b).dstPort == c.port || c.takes(b) {
+		if c.packet > 0 && p.sent >= c.packet || c.time > 0 && now >= c.time || c.port > 0 && flowOf(b).dstPort == c.port ||
+			c.takes(b) {
 			g = c
 		}
 	}

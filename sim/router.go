@@ -50,16 +50,18 @@ const (
 
 // Answers says how a node sends ICMP errors.
 type Answers struct {
-	TTL, TOS   uint8         // of the answer as it is sent; TTL 0: 255 for a router, 64 for a target
-	Linux      bool          // TTL and TOS of Linux instead: 64; over IPv4 internetwork control with the rest of the packet's TOS, over IPv6 0
+	TTL, TOS uint8 // of the answer as it is sent; TTL 0: 255 for a router, 64 for a target
+	// TTL and TOS of Linux instead: 64; over IPv4 internetwork control with the rest of the packet's TOS, over IPv6 0
+	Linux      bool
 	From       netip.Addr    // source address; none: the node's own
 	Silent     float64       // share of the answers that are not given; 1: never an answer
 	Rate       Rate          // what is above this limit isn't answered
 	SourceRate Rate          // the same, for each source address apart, as Linux does
 	Slow       time.Duration // the median time for making one, with a long tail (log-logistic)
 	Late       Held          // some are held up
-	Detour     int           // how many routers further an error travels before it turns back: to the end of an MPLS tunnel
-	Quote      int           // bytes of the packet that are quoted, IP header included; QuoteFull, QuoteMinimum
+	// how many routers further an error travels before it turns back: to the end of an MPLS tunnel
+	Detour     int
+	Quote      int // bytes of the packet that are quoted, IP header included; QuoteFull, QuoteMinimum
 	QuoteAs    Rewrite
 	Extensions Extensions
 }

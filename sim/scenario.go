@@ -110,7 +110,8 @@ func badAddr(a netip.Addr, v4 bool) bool {
 }
 
 func (r *Router) validate(v4 bool) error {
-	addrs := append([]netip.Addr{r.From, r.NAT.Src.Addr(), r.NAT.Dst.Addr(), r.Set.Src, r.Set.Dst, r.QuoteAs.Src, r.QuoteAs.Dst}, r.Addrs...)
+	addrs := append([]netip.Addr{r.From, r.NAT.Src.Addr(), r.NAT.Dst.Addr(), r.Set.Src, r.Set.Dst, r.QuoteAs.Src,
+		r.QuoteAs.Dst}, r.Addrs...)
 	for _, a := range addrs {
 		if badAddr(a, v4) {
 			return fmt.Errorf("address %v is not of the target's family", a)
@@ -137,7 +138,8 @@ func (r *Router) validate(v4 bool) error {
 		return errors.New("quote out of range")
 	case r.Longest < 0 || r.Longest > 0xffff:
 		return errors.New("longest out of range")
-	case r.Inject.Delay < 0 || r.Inject.Delay > time.Hour || r.Inject.Kind != Pass && r.Inject.Kind != Reset && r.Inject.Kind != Accept:
+	case r.Inject.Delay < 0 || r.Inject.Delay > time.Hour || r.Inject.Kind != Pass && r.Inject.Kind != Reset &&
+		r.Inject.Kind != Accept:
 		return errors.New("inject out of range")
 	case r.Unresolved < 0 || r.Unresolved > time.Hour:
 		return errors.New("unresolved out of range")
@@ -148,7 +150,8 @@ func (r *Router) validate(v4 bool) error {
 	case len(objects) == 0 && (x.NonCompliant || x.ObjectLength != nil || x.BadChecksum):
 		return errors.New("defects of extensions that it does not have")
 	}
-	return errors.Join(r.Link.validate(), r.Back.validate(), r.Late.validate(), validateShare(r.Silent), validateRules(r.Rules))
+	return errors.Join(r.Link.validate(), r.Back.validate(), r.Late.validate(), validateShare(r.Silent),
+		validateRules(r.Rules))
 }
 
 func (r Rate) bad() bool {

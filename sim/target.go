@@ -226,7 +226,8 @@ func (m *Model) sendReset(t *transit, ttl uint8) int {
 // returns the number of answers: 0 or 1.
 func (m *Model) sendAccept(t *transit, n *node) int {
 	defer m.free.push(t)
-	if !opens(t.b) || packet.Parse(t.b, &m.reply) != nil || m.reply.Kind != packet.KindTCP || m.reply.Checksum != packet.CheckGood {
+	if !opens(t.b) || packet.Parse(t.b, &m.reply) != nil || m.reply.Kind != packet.KindTCP ||
+		m.reply.Checksum != packet.CheckGood {
 		return 0
 	}
 	r := &m.reply

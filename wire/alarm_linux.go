@@ -10,8 +10,8 @@ import (
 )
 
 // alarm is a timer of the kernel's (timerfd_create(2)). A trace sets one again for each packet, often for less than a
-// millisecond. Go's own timers are exact to a millisecond where the program has nothing else to do, and as long as one is set the
-// runtime's monitoring thread wakes as often as the program does.
+// millisecond. Go's own timers are exact to a millisecond where the program has nothing else to do, and as long as
+// one is set the runtime's monitoring thread wakes as often as the program does.
 type alarm struct {
 	file *os.File
 	fd   int
@@ -29,8 +29,9 @@ func newAlarm() (*alarm, error) {
 
 // Set makes it ring once, d from now. A ring of an earlier setting may still come.
 func (a *alarm) Set(d time.Duration) {
-	s := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(d), 1))}                                 // 0 would unset it
-	unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&s)), 0, 0, 0) // no error but for a bug
+	s := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(d), 1))} // 0 would unset it
+	// no error but for a bug
+	unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&s)), 0, 0, 0)
 	runtime.KeepAlive(a.file)
 }
 

@@ -7,8 +7,8 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Attempt is what came of an ordinary connection that this host's kernel was asked to open. Unlike probes it passes this host's
-// firewall in both directions, as the connections of other programs do.
+// Attempt is what came of an ordinary connection that this host's kernel was asked to open. Unlike probes it passes
+// this host's firewall in both directions, as the connections of other programs do.
 type Attempt struct {
 	State          AttemptState
 	Source, Target netip.AddrPort
@@ -18,8 +18,9 @@ type Attempt struct {
 	Type, Code     uint8         // of the ICMP error, if AttemptRejected
 	Err            error         // if AttemptFailed
 
-	// Followed reports whether a packet socket has followed the connection's packets: all those that left and came in for it are then
-	// known. It can't be followed where the kernel refuses packet sockets, or NAT of this host gives it another source port.
+	// Followed reports whether a packet socket has followed the connection's packets: all those that left and came in
+	// for it are then known. It can't be followed where the kernel refuses packet sockets, or NAT of this host gives it
+	// another source port.
 	Followed bool
 	Left     *Leaving      // how its first SYN left this host; nil, if Followed: it did not
 	Came     []AttemptCame // the answers of TCP that came in, before this host's firewall, in order
@@ -58,5 +59,6 @@ type AttemptOptions struct {
 	Target    netip.AddrPort
 	Interface string // connect by it only; "": where the route says
 	TOS       uint8
-	Wait      time.Duration // for the answer. The kernel repeats its SYN after a second, and mostly again after another one
+	// for the answer. The kernel repeats its SYN after a second, and mostly again after another one
+	Wait time.Duration
 }

@@ -17,8 +17,9 @@ const maxCame = 8
 // defaultTTL is that of Linux's connections (ip_default_ttl).
 const defaultTTL = 64
 
-// Attempt asks the kernel for an ordinary connection, without letting the target's program know, as [Unprivileged] does. The error
-// says why it could not be asked. It may be called beside Send and Recv, and needs Options.Attempts to follow the connection.
+// Attempt asks the kernel for an ordinary connection, without letting the target's program know, as [Unprivileged]
+// does. The error says why it could not be asked. It may be called beside Send and Recv, and needs Options.Attempts
+// to follow the connection.
 func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 	if c.flows.mark != 0 { // which takes a privilege to set
 		return Attempt{}, opError("connecting with mark", c.flows.mark, ErrPrivilege)
@@ -124,15 +125,16 @@ func (c *Conn) beginningsHeard() (all []aboutBeginning, ok bool) {
 		}
 		r = *r.Clone()
 		all = append(all, aboutBeginning{
-			h, netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), r.TCP, r.IP.TOS, r.Checksum,
+			h, netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), r.TCP, r.IP.TOS,
+			r.Checksum,
 		})
 	}
 	s, err := unix.GetsockoptTpacketStats(c.aside.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	return all, err == nil && s.Drops == 0
 }
 
-// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe reports whether a
-// number is that of a probe, and name names interfaces.
+// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe
+// reports whether a number is that of a probe, and name names interfaces.
 func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name func(index int) string) {
 	a.Followed = true
 	next := uint32(0)

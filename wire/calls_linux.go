@@ -55,7 +55,8 @@ func receiveFrom(fd int, b, oob []byte, name *[sizeofName]byte, flags int) (n, o
 	if name != nil {
 		message.Name, message.Namelen = &name[0], sizeofName
 	}
-	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), uintptr(flags|unix.MSG_DONTWAIT))
+	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)),
+		uintptr(flags|unix.MSG_DONTWAIT))
 	if errno != 0 {
 		return 0, 0, errno
 	}

@@ -41,10 +41,10 @@ func newClock() *clock {
 
 // look reads both clocks, and notices when the wall clock was set.
 //
-// A reading is of the wall clock first and then of the monotonic one. Where the program was interrupted in between, they
-// don't belong together, and a packet would seem to have left after its answer came in: such a reading makes the offset
-// less. But nothing changes it unless somebody sets the wall clock (one that is slewed takes the other along), so what
-// counts is the highest of several readings, and the one before unless they all are far from it.
+// A reading is of the wall clock first and then of the monotonic one. Where the program was interrupted in between,
+// they don't belong together, and a packet would seem to have left after its answer came in: such a reading makes the
+// offset less. But nothing changes it unless somebody sets the wall clock (one that is slewed takes the other along),
+// so what counts is the highest of several readings, and the one before unless they all are far from it.
 func (c *clock) look() instant {
 	i := c.now()
 	for range readingTries {

@@ -19,9 +19,9 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Conn is the way to the network: raw sockets to send by, a packet socket that sees what comes in as tcpdump sees it (on
-// any link, before the host's own firewall), and the reserved ports. One Conn serves any number of traces, of both
-// families. Send and Recv may be called side by side; everything else before.
+// Conn is the way to the network: raw sockets to send by, a packet socket that sees what comes in as tcpdump sees it
+// (on any link, before the host's own firewall), and the reserved ports. One Conn serves any number of traces, of
+// both families. Send and Recv may be called side by side; everything else before.
 type Conn struct {
 	send4, send6 int
 	ears         []*ear
@@ -50,7 +50,8 @@ type Conn struct {
 	lost      int // see LostHere
 }
 
-// unstamped is a probe whose stamp was not there when Send returned: it waits in a queue, or for a neighbour to resolve.
+// unstamped is a probe whose stamp was not there when Send returned: it waits in a queue, or for a neighbour to
+// resolve.
 type unstamped struct {
 	key    packet.Key
 	fd     int
@@ -116,8 +117,9 @@ func (c *Conn) open(o Options) (err error) {
 	return nil
 }
 
-// Without is what the kernel has refused, and this Conn does without: ErrNoPacketSocket, so that what the host's own firewall drops
-// isn't heard, nor known how probes leave; ErrNoNetlink, so that routes aren't known but for their source address.
+// Without is what the kernel has refused, and this Conn does without: ErrNoPacketSocket, so that what the host's own
+// firewall drops isn't heard, nor known how probes leave; ErrNoNetlink, so that routes aren't known but for their
+// source address.
 func (c *Conn) Without() []error { return c.without }
 
 // bare takes the operation off a system's error.
@@ -145,7 +147,8 @@ func openSender(family int, o Options) (int, error) {
 		}
 	}
 	set(level, recverr, 1)
-	set(level, discover, probing) // a probe that is larger than what the kernel has learned of the path leaves all the same
+	// a probe that is larger than what the kernel has learned of the path leaves all the same
+	set(level, discover, probing)
 	if family == unix.AF_INET6 {
 		set(level, unix.IPV6_FREEBIND, 1) // or routes of a source that isn't ours couldn't be asked for, see way
 	}
@@ -221,8 +224,8 @@ func spare(fd, n int) error {
 }
 
 // Reserve takes a source port for probes from src, and keeps it from all other programs until Close; port 0 lets the
-// kernel choose. What comes in for it is received from the first Send on. The error has syscall.EADDRINUSE in its chain where
-// somebody else has the port, EADDRNOTAVAIL where src is not an address of this host.
+// kernel choose. What comes in for it is received from the first Send on. The error has syscall.EADDRINUSE in its
+// chain where somebody else has the port, EADDRNOTAVAIL where src is not an address of this host.
 func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
 	for _, p := range c.flows.ports {
 		if src.Port() != 0 && p == src.Port() {
@@ -261,10 +264,10 @@ func bindAny(port uint16, shared bool) (fds []int, err error) {
 	return fds, nil
 }
 
-// bind reserves a port as the kernel's own connections do: a bound socket without SO_REUSEADDR excludes every other use
-// of the address and port, and as it doesn't listen the kernel still resets what the target opens, which spares the
-// target a half-open connection. A shared one lets in other sockets of the same user that are shared too (SO_REUSEPORT in
-// socket(7)), which nobody's are by chance.
+// bind reserves a port as the kernel's own connections do: a bound socket without SO_REUSEADDR excludes every other
+// use of the address and port, and as it doesn't listen the kernel still resets what the target opens, which spares
+// the target a half-open connection. A shared one lets in other sockets of the same user that are shared too
+// (SO_REUSEPORT in socket(7)), which nobody's are by chance.
 func bind(a netip.AddrPort, shared bool) (fd int, port uint16, err error) {
 	family := unix.AF_INET
 	if a.Addr().Is6() {
@@ -303,7 +306,8 @@ func bind(a netip.AddrPort, shared bool) (fd int, port uint16, err error) {
 	return fd, port, nil
 }
 
-// Use receives answers to a source port, from the first Send on, without reserving it, for a user who wants a port that is in use.
+// Use receives answers to a source port, from the first Send on, without reserving it, for a user who wants a port
+// that is in use.
 func (c *Conn) Use(port uint16) error {
 	c.flows.mu.Lock()
 	defer c.flows.mu.Unlock()
@@ -336,9 +340,9 @@ func (c *Conn) control(op string, what any, f func(fd int) error) error {
 	return opError(op, what, errors.Join(err, inner))
 }
 
-// Send puts a probe on the wire. sent is the kernel's time of the packet's leaving; where there is none yet, the time just
-// before it was handed over, and Restamp may know better later. An error is a local one: EPERM from the host's firewall, ENOBUFS from a full queue,
-// EMSGSIZE, ENETUNREACH and their like; the probe did not leave.
+// Send puts a probe on the wire. sent is the kernel's time of the packet's leaving; where there is none yet, the time
+// just before it was handed over, and Restamp may know better later. An error is a local one: EPERM from the host's
+// firewall, ENOBUFS from a full queue, EMSGSIZE, ENETUNREACH and their like; the probe did not leave.
 func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 	if c.out, err = p.AppendBinary(c.out[:0]); err != nil {
 		return time.Time{}, fmt.Errorf("probe: %w", err)
@@ -403,9 +407,9 @@ func (c *Conn) look() instant {
 	return c.clock.look()
 }
 
-// stamps reads what the kernel has told so far of when packets left, from the socket's error queue: it is there as soon
-// as the device has taken the packet. now is the one just sent, if one was. The kernel counts some of the sends that failed
-// too, so it may be ahead of us, and then we follow.
+// stamps reads what the kernel has told so far of when packets left, from the socket's error queue: it is there as
+// soon as the device has taken the packet. now is the one just sent, if one was. The kernel counts some of the sends
+// that failed too, so it may be ahead of us, and then we follow.
 func (c *Conn) stamps(fd int, now *unstamped) {
 	var oob [256]byte
 	for {
@@ -538,8 +542,8 @@ func (in *incoming) watch(ctx context.Context, recv *os.File, ears []*ear) (err 
 	return nil
 }
 
-// Backlog reports whether packets have come in that Recv has not returned yet, or has returned last: it may be on the way
-// still to where it is read.
+// Backlog reports whether packets have come in that Recv has not returned yet, or has returned last: it may be on the
+// way still to where it is read.
 func (c *Conn) Backlog() bool {
 	waiting := false
 	c.control("polling", nil, func(fd int) error { // an error: there is nothing to be read
@@ -551,14 +555,15 @@ func (c *Conn) Backlog() bool {
 	return waiting || c.in.taking.Load() // in this order: a packet is taken for sure before it is missing in the socket
 }
 
-// LostHere is how many packets the kernel has thrown away since Open because a socket was full. It must not be called by
-// two goroutines at once.
+// LostHere is how many packets the kernel has thrown away since Open because a socket was full. It must not be called
+// by two goroutines at once.
 func (c *Conn) LostHere() int {
 	sum := 0
 	for _, e := range c.ears {
 		if e.kind != packetEar {
 			sum += e.dropped()
-		} else if s, err := unix.GetsockoptTpacketStats(e.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil { // those since the last time
+			// those since the last time
+		} else if s, err := unix.GetsockoptTpacketStats(e.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 			c.lost += int(s.Drops)
 		}
 	}

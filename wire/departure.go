@@ -8,9 +8,9 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Departure is how probes of a flow left this host, where that is not as it was meant: the host translates addresses or ports,
-// or marks its own packets and routes them by the mark, or sets their TTL. It was read off the copy of a packet that the kernel gives to packet
-// sockets.
+// Departure is how probes of a flow left this host, where that is not as it was meant: the host translates addresses
+// or ports, or marks its own packets and routes them by the mark, or sets their TTL. It was read off the copy of a
+// packet that the kernel gives to packet sockets.
 type Departure struct {
 	Meant, Left               packet.Ends
 	MeantInterface, Interface string // MeantInterface is "" where it isn't known

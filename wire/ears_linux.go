@@ -13,8 +13,9 @@ import (
 
 // An ear is a socket that answers are read from.
 //
-// The packet socket hears what tcpdump sees, before the host's own firewall and address translation, and the copies of what
-// leaves. Where the kernel refuses it, raw sockets hear what the firewall lets through, translated back already.
+// The packet socket hears what tcpdump sees, before the host's own firewall and address translation, and the copies
+// of what leaves. Where the kernel refuses it, raw sockets hear what the firewall lets through, translated back
+// already.
 type ear struct {
 	fd       int
 	kind     earKind
@@ -42,7 +43,8 @@ type heard struct {
 	mark       uint32
 }
 
-// refused reports whether the kernel, or a sandbox, doesn't let this program have a kind of socket. A lesser kind may do.
+// refused reports whether the kernel, or a sandbox, doesn't let this program have a kind of socket. A lesser kind may
+// do.
 func refused(err error) bool {
 	for _, e := range []unix.Errno{
 		unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.ENOSYS, unix.EOPNOTSUPP,
@@ -54,8 +56,8 @@ func refused(err error) bool {
 	return false
 }
 
-// openPacketEar opens a packet socket in cooked mode, which is without link headers on every kind of link (packet(7)). With
-// protocol 0 it receives nothing until it is bound.
+// openPacketEar opens a packet socket in cooked mode, which is without link headers on every kind of link
+// (packet(7)). With protocol 0 it receives nothing until it is bound.
 func openPacketEar() (*ear, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -208,8 +210,8 @@ func (e *ear) read6(buf, oob []byte) (h heard, err error) {
 	return h, nil
 }
 
-// unfinishedTCP reports whether the checksum of a TCP segment is what a host leaves there for a device to complete: the sum
-// of the pseudo-header. A raw socket isn't told of that.
+// unfinishedTCP reports whether the checksum of a TCP segment is what a host leaves there for a device to complete:
+// the sum of the pseudo-header. A raw socket isn't told of that.
 func unfinishedTCP(b []byte) bool {
 	var from, to netip.Addr
 	var segment []byte
@@ -238,7 +240,8 @@ func unfinishedTCP(b []byte) bool {
 	return uint16(sum) == binary.BigEndian.Uint16(segment[16:])
 }
 
-// listen makes one file of the ears, for Go's poller: of one ear itself, else an epoll(7) descriptor that is ready when any is.
+// listen makes one file of the ears, for Go's poller: of one ear itself, else an epoll(7) descriptor that is ready
+// when any is.
 func listen(ears []*ear) (f *os.File, fd int, err error) {
 	fd, name := ears[0].fd, "packet socket"
 	alone := len(ears) == 1 && ears[0].kind == packetEar
@@ -249,7 +252,8 @@ func listen(ears []*ear) (f *os.File, fd int, err error) {
 		name = "sockets"
 		err = unix.SetNonblock(fd, true)
 		for _, e := range ears {
-			err = errors.Join(err, unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, e.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(e.fd)}))
+			err = errors.Join(err, unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, e.fd,
+				&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(e.fd)}))
 		}
 	}
 	// Go's poller takes two descriptors of its own here, and ends the program where there are none.
@@ -266,7 +270,8 @@ func listen(ears []*ear) (f *os.File, fd int, err error) {
 func (e *ear) dropped() int {
 	var info [9]uint32 // SK_MEMINFO_VARS of linux/sock_diag.h; the last are the drops
 	size := uint32(unsafe.Sizeof(info))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(e.fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)),
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(e.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)),
 		uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
 		return 0

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// What the kernel filters, so that neither a busy server's traffic nor a flood reaches the program: of packets to this host only
-// TCP segments, echo replies and ICMP errors that name one of our ports, or bring back the number of a flow of ours, which NAT of
-// this host may have given another port; of packets that leave only probes that are not as they were meant. The filter runs on
-// packets from their IP header on.
+// What the kernel filters, so that neither a busy server's traffic nor a flood reaches the program: of packets to
+// this host only TCP segments, echo replies and ICMP errors that name one of our ports, or bring back the number of a
+// flow of ours, which NAT of this host may have given another port; of packets that leave only probes that are not as
+// they were meant. The filter runs on packets from their IP header on.
 
-// maxListed is how many ports are compared one by one, of a program of 4096 instructions at the most (BPF_MAXINSNS); more
-// are compared as the range that holds them.
+// maxListed is how many ports are compared one by one, of a program of 4096 instructions at the most (BPF_MAXINSNS);
+// more are compared as the range that holds them.
 const maxListed = 256
 
 const (
@@ -35,8 +35,8 @@ const (
 // wanted is what a filter lets through.
 type wanted struct {
 	ports []uint16
-	// Numbers that answers bring back: in TCP segments as acknowledgement number, in resets that answer an ACK as sequence number, in
-	// quoted segments as sequence number, in echo messages as the first of the data.
+	// Numbers that answers bring back: in TCP segments as acknowledgement number, in resets that answer an ACK as
+	// sequence number, in quoted segments as sequence number, in echo messages as the first of the data.
 	acknowledged, reset, quoted, echoed []uint32
 	leaving                             []leaving
 }
@@ -69,8 +69,8 @@ const (
 // maxInstructions is how long a program may be (BPF_MAXINSNS).
 const maxInstructions = 4096
 
-// filter is the program. Without any ports it lets nothing through. With more flows than there is room for it knows ports alone, and
-// hears nothing of what leaves.
+// filter is the program. Without any ports it lets nothing through. With more flows than there is room for it knows
+// ports alone, and hears nothing of what leaves.
 func filter(w *wanted) ([]bpf.RawInstruction, error) {
 	code, err := wholeFilter(w)
 	if err == nil && len(code) > maxInstructions {
@@ -203,8 +203,8 @@ func (p *program) keepAbsolute(off uint32, slot int) {
 	p.add(bpf.LoadAbsolute{Off: off, Size: 4}, bpf.StoreScratch{Src: bpf.RegA, N: slot})
 }
 
-// echo picks what is compared out of an echo message that begins at X+off. A quoted one may end before its data, and to read
-// beyond the end of a packet would end the filter.
+// echo picks what is compared out of an echo message that begins at X+off. A quoted one may end before its data, and
+// to read beyond the end of a packet would end the filter.
 func (p *program) echo(off uint32) {
 	p.add(
 		bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
@@ -314,7 +314,8 @@ func (p *program) meant(l *leaving) {
 	if len(l.indexes) > 0 {
 		p.add(bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
 		for _, index := range l.indexes[:len(l.indexes)-1] {
-			p.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(index), SkipTrue: 1}, bpf.LoadConstant{Dst: bpf.RegA, Val: uint32(l.indexes[len(l.indexes)-1])})
+			p.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(index), SkipTrue: 1},
+				bpf.LoadConstant{Dst: bpf.RegA, Val: uint32(l.indexes[len(l.indexes)-1])})
 		}
 		p.unless(uint32(l.indexes[len(l.indexes)-1]), keep)
 	}

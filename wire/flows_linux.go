@@ -11,10 +11,10 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// This file follows probes out of the host. NAT, marks and routing by marks come after the send: where they are at work, a
-// probe leaves with other addresses, other ports or by another interface than it was made with, and what comes back to the
-// packet socket bears those. The packet socket hears copies of what leaves as well; a filter in the kernel lets only those
-// through that are not as they were meant. So it costs nothing where they are.
+// This file follows probes out of the host. NAT, marks and routing by marks come after the send: where they are at
+// work, a probe leaves with other addresses, other ports or by another interface than it was made with, and what
+// comes back to the packet socket bears those. The packet socket hears copies of what leaves as well; a filter in the
+// kernel lets only those through that are not as they were meant. So it costs nothing where they are.
 
 const (
 	// How many flows are followed. The filter knows each by its sequence number, which no NAT changes.
@@ -74,7 +74,8 @@ type remembered struct {
 
 // follow remembers a probe that is about to be sent.
 func (f *flows) follow(p *packet.Probe, index int, iface string) {
-	src, dst := netip.AddrPortFrom(p.Src.Addr().WithZone(""), p.Src.Port()), netip.AddrPortFrom(p.Dst.Addr().WithZone(""), p.Dst.Port())
+	src, dst := netip.AddrPortFrom(p.Src.Addr().WithZone(""), p.Src.Port()),
+		netip.AddrPortFrom(p.Dst.Addr().WithZone(""), p.Dst.Port())
 	if p.Protocol == packet.ProtoEcho {
 		dst = netip.AddrPortFrom(dst.Addr(), 0)
 	}
@@ -153,10 +154,12 @@ func (c *copied) read(b []byte) (ok bool) {
 		return true
 	}
 	body := b[min(r.IP.HeaderLength, len(b)):]
-	if len(body) < 12 || !(r.IP.Version == 4 && body[0] == packet.ICMPv4EchoRequest || r.IP.Version == 6 && body[0] == packet.ICMPv6EchoRequest) {
+	if len(body) < 12 || !(r.IP.Version == 4 && body[0] == packet.ICMPv4EchoRequest || r.IP.Version == 6 &&
+		body[0] == packet.ICMPv6EchoRequest) {
 		return false
 	}
-	c.protocol, c.seq, c.tag = packet.ProtoEcho, binary.BigEndian.Uint32(body[8:]), uint32(binary.BigEndian.Uint16(body[6:]))
+	c.protocol, c.seq, c.tag = packet.ProtoEcho, binary.BigEndian.Uint32(body[8:]),
+		uint32(binary.BigEndian.Uint16(body[6:]))
 	c.src, c.dst = netip.AddrPortFrom(r.IP.Src, binary.BigEndian.Uint16(body[4:])), netip.AddrPortFrom(r.IP.Dst, 0)
 	return true
 }
@@ -179,8 +182,8 @@ func (f *flows) probe(c *copied) *remembered {
 	return found
 }
 
-// left takes note of a copy that is not as it was meant. name is the name of an interface, and under reports whether what leaves
-// by the first interface goes through the second one in turn.
+// left takes note of a copy that is not as it was meant. name is the name of an interface, and under reports whether
+// what leaves by the first interface goes through the second one in turn.
 func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, below int) bool) {
 	index, mark := h.index, h.mark
 	c := copied{mark: mark, index: index}
@@ -238,8 +241,8 @@ func (f *flows) undo(b []byte) {
 	}
 }
 
-// own makes an ICMP error that came in by the loopback interface what it is: our own kernel says why it could not deliver a probe
-// that should leave by another one. With NAT it may bear any address.
+// own makes an ICMP error that came in by the loopback interface what it is: our own kernel says why it could not
+// deliver a probe that should leave by another one. With NAT it may bear any address.
 func (f *flows) own(b []byte, index int) {
 	var r packet.Reply
 	if packet.Parse(b, &r) != nil || r.Kind != packet.KindUnreachable {
@@ -249,7 +252,8 @@ func (f *flows) own(b []byte, index int) {
 	defer f.mu.Unlock()
 	home := func(t translated) bool { return t.home && t.Made.Src.Addr() == r.IP.Dst }
 	about := func(p remembered) bool {
-		return p.protocol == packet.ProtoTCP && p.seq == r.Quote.TCP.Seq && p.src.Addr() == r.IP.Dst && p.index != 0 && p.index != index
+		return p.protocol == packet.ProtoTCP && p.seq == r.Quote.TCP.Seq && p.src.Addr() == r.IP.Dst && p.index != 0 &&
+			p.index != index
 	}
 	if slices.ContainsFunc(f.remembered, about) && !slices.ContainsFunc(f.translations, home) {
 		packet.FromReceiver(b)
@@ -261,15 +265,16 @@ func isTCP(b []byte) bool {
 	return len(b) > 9 && (b[0]>>4 == 4 && b[9] == protoTCP || b[0]>>4 == 6 && b[6] == protoTCP)
 }
 
-// Departures tells how probes have left that did not leave as they were meant, once for each flow, in the order in which that was
-// seen. There are none where the kernel refuses packet sockets. It may be called at any time.
+// Departures tells how probes have left that did not leave as they were meant, once for each flow, in the order in
+// which that was seen. There are none where the kernel refuses packet sockets. It may be called at any time.
 func (c *Conn) Departures() []Departure {
 	c.flows.mu.Lock()
 	defer c.flows.mu.Unlock()
 	return slices.Clone(c.flows.departures)
 }
 
-// elsewhere reports whether the probes of p's flow have left for another destination, or by another interface, than was meant.
+// elsewhere reports whether the probes of p's flow have left for another destination, or by another interface, than
+// was meant.
 func (f *flows) elsewhere(p *packet.Probe) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -361,12 +366,14 @@ func (f *flows) wanted() *wanted {
 // leave adds how the probes of a flow should leave.
 func (w *wanted) leave(flow *followed, first word, f *flows) {
 	l := leaving{
-		echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), dst: flow.dst.Addr(), port: flow.dst.Port(), mark: f.mark,
+		echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), dst: flow.dst.Addr(), port: flow.dst.Port(),
+		mark: f.mark,
 	}
 	index := flow.index
 	for i := range w.leaving {
 		o := &w.leaving[i]
-		if o.echo == l.echo && o.src == l.src && o.dst == l.dst && o.port == l.port && (index == 0 && len(o.indexes) == 0 || len(o.indexes) > 0 && o.indexes[0] == index) {
+		if o.echo == l.echo && o.src == l.src && o.dst == l.dst && o.port == l.port &&
+			(index == 0 && len(o.indexes) == 0 || len(o.indexes) > 0 && o.indexes[0] == index) {
 			if !slices.Contains(o.seqs, flow.seq) {
 				o.seqs = append(o.seqs, flow.seq)
 			}

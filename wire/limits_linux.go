@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits is an error where this process has so few descriptors or threads left that the Go runtime would end the program when it
-// wants more: it dumps all its stacks then. It is to be called before anything else is done. Where not even the runtime can
-// start, nobody can help: that takes 4 threads, and 760 MB of address space (ulimit -u, -v).
+// Limits is an error where this process has so few descriptors or threads left that the Go runtime would end the
+// program when it wants more: it dumps all its stacks then. It is to be called before anything else is done. Where
+// not even the runtime can start, nobody can help: that takes 4 threads, and 760 MB of address space (ulimit -u, -v).
 func Limits() error {
 	const descriptors = 2 // for the runtime's poller
 	var open []int
@@ -27,8 +27,8 @@ func Limits() error {
 	return threadsLeft(6)
 }
 
-// threadsLeft is an error where this user can't have n more threads. It is tried only where that is in doubt: the limit counts
-// all threads of the user, and there are no more of those than of everybody.
+// threadsLeft is an error where this user can't have n more threads. It is tried only where that is in doubt: the
+// limit counts all threads of the user, and there are no more of those than of everybody.
 func threadsLeft(n int) error {
 	var limit unix.Rlimit
 	var info unix.Sysinfo_t

@@ -25,7 +25,8 @@ type Route struct {
 	MTU       int        // of the interface; 0: not known
 	MSS       int        // what a connection of the kernel's would tell the other side
 	Local     bool       // the target is one of our own addresses
-	Elsewhere string     // where probes can't go the way of a connection, since rules look at ports: its interface; else ""
+	// where probes can't go the way of a connection, since rules look at ports: its interface; else ""
+	Elsewhere string
 }
 
 // ErrUnsupported says that on this platform the program has no way to the network yet.
@@ -51,6 +52,6 @@ func opError(op string, what any, err error) error {
 	return fmt.Errorf("%s %v: %w", op, what, err)
 }
 
-// ConnectWait is how long a probe of [Unprivileged] waits for its answer: the kernel repeats the SYN after a second, and
-// this process may be late to prevent it.
+// ConnectWait is how long a probe of [Unprivileged] waits for its answer: the kernel repeats the SYN after a second,
+// and this process may be late to prevent it.
 const ConnectWait = 850 * time.Millisecond

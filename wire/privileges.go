@@ -3,8 +3,8 @@ package wire
 import "errors"
 
 // Privileges are needed for one thing: to open the sockets. The rule of the files called privileges: before [Drop]
-// nothing is read that the caller or the network wrote, no file and no name; after it the process has what its caller has
-// and less, and there is no way back, in no thread.
+// nothing is read that the caller or the network wrote, no file and no name; after it the process has what its caller
+// has and less, and there is no way back, in no thread.
 
 // Identity is who started the program, and with what. It holds until [Drop].
 type Identity struct {

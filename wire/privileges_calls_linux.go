@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls are the system calls that stay on every machine, whatever their arguments; the most frequent ones first, because kernels
-// before 5.11 go through the list. Which of them the Go runtime makes is told by its sources (runtime/sys_linux_*.s,
-// internal/runtime/syscall/linux). machineCalls are those that only some machines have.
+// calls are the system calls that stay on every machine, whatever their arguments; the most frequent ones first,
+// because kernels before 5.11 go through the list. Which of them the Go runtime makes is told by its sources
+// (runtime/sys_linux_*.s, internal/runtime/syscall/linux). machineCalls are those that only some machines have.
 var calls = [...]uint32{
 	// packets, on the sockets that are open and on those of name look-ups
 	unix.SYS_SENDMMSG, unix.SYS_RECVMMSG, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_RECVMSG,
@@ -21,7 +21,8 @@ var calls = [...]uint32{
 	unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT,
 
 	// threads, memory, time and signals of the Go runtime
-	unix.SYS_FUTEX, unix.SYS_TIMERFD_SETTIME, unix.SYS_TIMERFD_CREATE, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_SCHED_YIELD,
+	unix.SYS_FUTEX, unix.SYS_TIMERFD_SETTIME, unix.SYS_TIMERFD_CREATE, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP,
+	unix.SYS_CLOCK_GETTIME, unix.SYS_SCHED_YIELD,
 	unix.SYS_SCHED_GETAFFINITY, unix.SYS_MADVISE, unix.SYS_MUNMAP, unix.SYS_GETRANDOM, unix.SYS_GETPID,
 	unix.SYS_GETTID, unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGACTION, unix.SYS_SIGALTSTACK,
 	unix.SYS_RESTART_SYSCALL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,

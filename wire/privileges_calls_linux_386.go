@@ -32,9 +32,9 @@ const (
 	socketcallRecvmsg
 )
 
-// machineConditionalCalls has the one call by which Go's packages make all calls on sockets here. A filter can't read what its
-// second argument points to, and so can't keep apart the kinds of sockets: those that need a privilege are out of reach all
-// the same, but a socket to a program on this host (AF_UNIX) can be had.
+// machineConditionalCalls has the one call by which Go's packages make all calls on sockets here. A filter can't read
+// what its second argument points to, and so can't keep apart the kinds of sockets: those that need a privilege are
+// out of reach all the same, but a socket to a program on this host (AF_UNIX) can be had.
 func machineConditionalCalls() []conditional {
 	return []conditional{
 		{unix.SYS_FCNTL64, descriptorFlags},

@@ -32,7 +32,8 @@ func Caller() Identity {
 	return id
 }
 
-// openingCapabilities are what [Open] can make use of: raw and packet sockets, a mark before Linux 5.17, a low source port.
+// openingCapabilities are what [Open] can make use of: raw and packet sockets, a mark before Linux 5.17, a low source
+// port.
 const openingCapabilities = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE
 
 // raise makes those effective that are permitted. A program file should have its capability permitted and no more
@@ -59,15 +60,17 @@ func raise() error {
 //
 //   - all user and group ids are the caller's real ones, supplementary groups are gone where the kernel lets go of them
 //     (those left are the caller's own), and no capability is permitted, effective, inheritable or ambient;
-//   - no execve(2) can give any of it back (PR_SET_NO_NEW_PRIVS), and no process of the caller's can take the open sockets
-//     out of this one (PR_SET_DUMPABLE). The capability bounding set, where it could be emptied, is left as it is: it
-//     bounds only what execve gives, and to empty it stops all threads 41 times, for 4 ms, or 100 ms on a busy machine;
-//   - the only files that can be opened are those that name look-ups need and those handed in, for reading (Landlock):
-//     the files of a caller who is root are closed too. readable finds the latter, with the caller's rights already; what
-//     isn't there, or not for the caller, stays closed;
-//   - the only system calls left are those of the Go runtime, of name look-ups, and of talking on sockets and open files
-//     (seccomp). Others fail as not implemented, and with arguments that aren't allowed as not permitted; nothing kills
-//     the process. New sockets may be TCP, UDP and ICMP datagram sockets, and netlink for routes and interfaces.
+//   - no execve(2) can give any of it back (PR_SET_NO_NEW_PRIVS), and no process of the caller's can take the open
+//     sockets out of this one (PR_SET_DUMPABLE). The capability bounding set, where it could be emptied, is left as
+//     it is: it bounds only what execve gives, and to empty it stops all threads 41 times, for 4 ms, or 100 ms on a
+//     busy machine;
+//   - the only files that can be opened are those that name look-ups need and those handed in, for reading
+//     (Landlock): the files of a caller who is root are closed too. readable finds the latter, with the caller's
+//     rights already; what isn't there, or not for the caller, stays closed;
+//   - the only system calls left are those of the Go runtime, of name look-ups, and of talking on sockets and open
+//     files (seccomp). Others fail as not implemented, and with arguments that aren't allowed as not permitted;
+//     nothing kills the process. New sockets may be TCP, UDP and ICMP datagram sockets, and netlink for routes and
+//     interfaces.
 //
 // An error means that the process may still hold privileges: it must exit at once. The chain holds [ErrNotDropped].
 // What only this kernel or container doesn't have (Landlock, seccomp) is no error and listed in missing.
@@ -127,8 +130,8 @@ func dropCapabilities(int, int) error {
 	return allThreadsError("capset", errno)
 }
 
-// shutDoors closes the ways back that are not a system call away: programs with privileges to be executed, and debuggers
-// of the same user, who could take over the sockets that are open here.
+// shutDoors closes the ways back that are not a system call away: programs with privileges to be executed, and
+// debuggers of the same user, who could take over the sockets that are open here.
 func shutDoors(int, int) error {
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0)
 	if err := allThreadsError("prctl PR_SET_NO_NEW_PRIVS", errno); err != nil {
@@ -174,9 +177,10 @@ func allThreadsError(op string, errno syscall.Errno) error {
 	return opError(op, "in all threads", errno)
 }
 
-// lookupFiles is what Go's resolver reads, when it likes: resolv.conf(5) again whenever its time changes. Symbolic links
-// are followed. systemd-resolved and resolvconf replace their files, so their directories are open as a whole (a replaced
-// file is another one to Landlock; an /etc/resolv.conf that is a file of its own and replaced can no longer be read).
+// lookupFiles is what Go's resolver reads, when it likes: resolv.conf(5) again whenever its time changes. Symbolic
+// links are followed. systemd-resolved and resolvconf replace their files, so their directories are open as a whole
+// (a replaced file is another one to Landlock; an /etc/resolv.conf that is a file of its own and replaced can no
+// longer be read).
 var lookupFiles = [...]string{
 	"/etc/resolv.conf",
 	"/etc/nsswitch.conf",

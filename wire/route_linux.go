@@ -63,10 +63,10 @@ type hop struct {
 	mtu, advmss     int // of the route itself, where it has them
 }
 
-// Route tells what the kernel does with a connection to dst, from src where its address or port is given, and with the mark and
-// TOS of Options. Probes go the same way. Where they can't, because a raw socket's packets are routed without their ports, the rest
-// of Route is about the probes, and Route.Elsewhere names the connection's interface. The error is the kernel's: ENETUNREACH,
-// EHOSTUNREACH, EACCES, EINVAL.
+// Route tells what the kernel does with a connection to dst, from src where its address or port is given, and with
+// the mark and TOS of Options. Probes go the same way. Where they can't, because a raw socket's packets are routed
+// without their ports, the rest of Route is about the probes, and Route.Elsewhere names the connection's interface.
+// The error is the kernel's: ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL.
 func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
 	return c.route.describe(dst, src, true)
 }
@@ -215,8 +215,8 @@ func parseRoute(b []byte) (hop, error) {
 	return h, ad.Err()
 }
 
-// mss is the maximum segment size that the kernel's TCP tells the other side (ipv4_default_advmss and ip6_default_advmss in
-// the kernel), where the interface has this MTU.
+// mss is the maximum segment size that the kernel's TCP tells the other side (ipv4_default_advmss and
+// ip6_default_advmss in the kernel), where the interface has this MTU.
 func (h *hop) mss(mtu int, v6 bool) int {
 	switch {
 	case h.advmss > 0:
@@ -271,7 +271,8 @@ func (r *router) link(index int) (name string, mtu int, err error) {
 	return name, mtu, opError("interface number", index, ad.Err())
 }
 
-// NextHopError is what Fault answers with: the link's neighbour, the first router or the target itself, does not resolve.
+// NextHopError is what Fault answers with: the link's neighbour, the first router or the target itself, does not
+// resolve.
 type NextHopError struct {
 	NextHop   netip.Addr
 	Interface string
@@ -284,8 +285,8 @@ func (e *NextHopError) Error() string {
 // Unwrap makes it the error that the kernel gives for it.
 func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
 
-// Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not resolve;
-// nil where it knows of nothing.
+// Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not
+// resolve; nil where it knows of nothing.
 func (c *Conn) Fault(p packet.Probe) error {
 	if c.flows.elsewhere(&p) {
 		return nil // what is known of the route that was meant says nothing
@@ -344,8 +345,8 @@ func (r *router) unresolved(a netip.Addr, index int) bool {
 	return state&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0
 }
 
-// under reports whether what leaves by the first interface goes through the second one in turn: a bond, a bridge, a VLAN, and what
-// it is made of; or the other way round, as with a VRF.
+// under reports whether what leaves by the first interface goes through the second one in turn: a bond, a bridge, a
+// VLAN, and what it is made of; or the other way round, as with a VRF.
 func (r *router) under(over, below int) bool {
 	if r.conn == nil {
 		return false
@@ -374,8 +375,8 @@ func (r *router) under(over, below int) bool {
 	return reaches(beneath, over, below) || reaches(beneath, below, over)
 }
 
-// stacked reads the interface that one belongs to, and the one that it stands on; 0: none. The other end of a pair is none, nor is
-// what stands in another namespace.
+// stacked reads the interface that one belongs to, and the one that it stands on; 0: none. The other end of a pair is
+// none, nor is what stands in another namespace.
 func stacked(attributes []byte) (master, lower int) {
 	ad, err := netlink.NewAttributeDecoder(attributes)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// SessionFilter decides which packets for a session's port may answer a probe. Everything else that the target sends is
-// the business of the kernel that holds the connection: data, the FIN, keepalives. One goroutine calls Sent, another Judge.
+// SessionFilter decides which packets for a session's port may answer a probe. Everything else that the target sends
+// is the business of the kernel that holds the connection: data, the FIN, keepalives. One goroutine calls Sent,
+// another Judge.
 type SessionFilter struct {
 	source, target netip.AddrPort
 	next, ack      uint32
@@ -18,7 +19,8 @@ type SessionFilter struct {
 	last           atomic.Uint32 // the sequence number of the last probe
 }
 
-// NewSessionFilter returns the filter of a connection on which nothing was sent yet. next and ack are those of [SessionState].
+// NewSessionFilter returns the filter of a connection on which nothing was sent yet. next and ack are those of
+// [SessionState].
 func NewSessionFilter(source, target netip.AddrPort, next, ack uint32) *SessionFilter {
 	target = netip.AddrPortFrom(target.Addr().WithZone(""), target.Port())
 	return &SessionFilter{source: source, target: target, next: next, ack: ack, theirs: ack}
@@ -41,14 +43,16 @@ func (f *SessionFilter) Closed() bool { return f.closed }
 
 // Ours reports whether r is a segment of the connection from the target.
 func (f *SessionFilter) Ours(r *packet.Reply) bool {
-	return r.Kind == packet.KindTCP && r.From() == f.target.Addr() && r.TCP.SrcPort == f.target.Port() && r.TCP.DstPort == f.source.Port()
+	return r.Kind == packet.KindTCP && r.From() == f.target.Addr() && r.TCP.SrcPort == f.target.Port() &&
+		r.TCP.DstPort == f.source.Port()
 }
 
-// Judge decides on a packet. Of the target's segments only a duplicate ACK answers a probe. A target that names what was
-// repeated must name what was sent last, as long as it holds its side of the connection: from its FIN on, Linux answers
-// by plain ACKs.
+// Judge decides on a packet. Of the target's segments only a duplicate ACK answers a probe. A target that names what
+// was repeated must name what was sent last, as long as it holds its side of the connection: from its FIN on, Linux
+// answers by plain ACKs.
 //
-// A reset answers nothing, for it may have been sent of the target's own accord, while probes to nearer hops are on their way.
+// A reset answers nothing, for it may have been sent of the target's own accord, while probes to nearer hops are on
+// their way.
 func (f *SessionFilter) Judge(b []byte) SessionVerdict {
 	var r packet.Reply
 	if packet.Parse(b, &r) != nil || !f.Ours(&r) || r.Checksum == packet.CheckBad || r.IP.Checksum == packet.CheckBad {

@@ -12,8 +12,9 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Session is an open connection of the kernel's, and the way to send segments inside it: a Conn whose packets from the target
-// are only those that can answer such a segment. What the target sends of its own accord is the kernel's business.
+// Session is an open connection of the kernel's, and the way to send segments inside it: a Conn whose packets from
+// the target are only those that can answer such a segment. What the target sends of its own accord is the kernel's
+// business.
 type Session struct {
 	*Conn
 	SessionState
@@ -54,8 +55,8 @@ type SessionOptions struct {
 	Wait      time.Duration // for the connection
 }
 
-// OpenSession connects. What comes in for the connection's port is received from now on. The error is a [SessionError] where
-// the network has none to give. It must not be called beside Recv.
+// OpenSession connects. What comes in for the connection's port is received from now on. The error is a
+// [SessionError] where the network has none to give. It must not be called beside Recv.
 func (c *Conn) OpenSession(ctx context.Context, o SessionOptions) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
@@ -160,8 +161,8 @@ func answered(t *packet.TCP) SessionState {
 	return s
 }
 
-// older is how far behind the kernel's the timestamps of probes begin. Later ones would make the target take the kernel's own
-// segments for old (PAWS, RFC 7323 5.3); an old one is answered all the same, and changes nothing.
+// older is how far behind the kernel's the timestamps of probes begin. Later ones would make the target take the
+// kernel's own segments for old (PAWS, RFC 7323 5.3); an old one is answered all the same, and changes nothing.
 const older = 1 << 16
 
 // established waits until the kernel holds the connection to be open.
@@ -186,8 +187,8 @@ func (s *Session) established(ctx context.Context) error {
 	}
 }
 
-// Recv is that of [Conn.Recv], without what the target sends of its own accord. When the connection is reset, the error is a
-// [SessionError]: what is sent in it from then on would be answered by resets.
+// Recv is that of [Conn.Recv], without what the target sends of its own accord. When the connection is reset, the
+// error is a [SessionError]: what is sent in it from then on would be answered by resets.
 func (s *Session) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	for {
 		n, at, err := s.Conn.Recv(ctx, buf)

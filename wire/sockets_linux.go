@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets knows routes without netlink, as far as that goes: which source address the kernel takes tells a UDP socket that is
-// connected, though nothing is sent; by which interface is told by which of them has that address. What needs a call that Drop
-// forbids is asked for beforehand.
+// sockets knows routes without netlink, as far as that goes: which source address the kernel takes tells a UDP socket
+// that is connected, though nothing is sent; by which interface is told by which of them has that address. What needs
+// a call that Drop forbids is asked for beforehand.
 type sockets struct {
 	interfaces map[netip.Addr]string // by address
 	mtu        map[string]int
@@ -45,7 +45,8 @@ func (s *sockets) addresses4() {
 		length int32
 		buf    *byte
 	}{int32(len(b)), &b[0]}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCGIFCONF, uintptr(unsafe.Pointer(&conf))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCGIFCONF,
+		uintptr(unsafe.Pointer(&conf))); errno != 0 {
 		return
 	}
 	for b = b[:min(int(conf.length), len(b))]; len(b) >= entry; b = b[entry:] {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Source is what probes to a target are to be sent from: the address that the kernel would take, and a port of its choice,
-// which no other program gets until Close. What comes in for it is received from now on. Each trace needs one of its own.
-// The error is that of Route or Reserve.
+// Source is what probes to a target are to be sent from: the address that the kernel would take, and a port of its
+// choice, which no other program gets until Close. What comes in for it is received from now on. Each trace needs one
+// of its own. The error is that of Route or Reserve.
 func (c *Conn) Source(target netip.AddrPort) (netip.AddrPort, error) { return source(c, target) }
 
 // Zone returns the name of the interface that packets to dst leave by, from src; "" if there is no route.

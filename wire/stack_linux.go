@@ -8,8 +8,8 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// The sysctls that decide what Linux puts into a SYN (ip-sysctl.rst in the kernel's documentation), and what their files
-// hold by default.
+// The sysctls that decide what Linux puts into a SYN (ip-sysctl.rst in the kernel's documentation), and what their
+// files hold by default.
 const (
 	sysctlReceive    = "/proc/sys/net/ipv4/tcp_rmem"
 	sysctlReceiveMax = "/proc/sys/net/core/rmem_max"

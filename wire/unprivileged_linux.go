@@ -16,21 +16,24 @@ import (
 )
 
 // Unprivileged is the way to the network of a user who may not open raw sockets. Each probe is a connection that the
-// kernel opens, with the probe's TTL; what an ICMP error says of it waits in the socket's error queue (IP_RECVERR in ip(7);
-// for TCP since Linux 5.8).
+// kernel opens, with the probe's TTL; what an ICMP error says of it waits in the socket's error queue (IP_RECVERR in
+// ip(7); for TCP since Linux 5.8).
 //
-// The kernel makes the packet, and judges what comes back by it: only what quotes the right sequence number is told. Recv
-// writes it down as the packet that a raw socket would have seen, in the terms of the probe that was asked for. Of such a
-// packet only the following is true, and nothing else in it is evidence: its source, its time, and of an ICMP error type,
-// code, TTL, TOS and extensions (but not what it quotes), of a TCP segment whether it is a SYN+ACK or a RST.
+// The kernel makes the packet, and judges what comes back by it: only what quotes the right sequence number is told.
+// Recv writes it down as the packet that a raw socket would have seen, in the terms of the probe that was asked for.
+// Of such a packet only the following is true, and nothing else in it is evidence: its source, its time, and of an
+// ICMP error type, code, TTL, TOS and extensions (but not what it quotes), of a TCP segment whether it is a SYN+ACK
+// or a RST.
 //
 // The rules, and why:
 //
-//   - One connection at a time from a port: two can't have the same addresses and ports. The next probe ends the one before.
+//   - One connection at a time from a port: two can't have the same addresses and ports. The next probe ends the one
+//     before.
 //   - One SYN a probe: the kernel repeats it after a second, so a probe is over before that ([ConnectWait]).
 //   - The target's application never gets to know. Our kernel's ACK, which would complete the connection, is put off
 //     (TCP_QUICKACK in tcp(7)), and then the connection is reset in its place.
-//   - SO_ERROR proves nothing: it is 0 too where an error was taken from the queue. Only the state tells that a port is open.
+//   - SO_ERROR proves nothing: it is 0 too where an error was taken from the queue. Only the state tells that a port
+//     is open.
 type Unprivileged struct {
 	route *router
 	iface string
@@ -64,7 +67,8 @@ type arrival struct {
 
 // OpenUnprivileged needs no privilege, but for a source port below 1024.
 func OpenUnprivileged(o Options) (*Unprivileged, error) {
-	c := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: ConnectWait}
+	c := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1,
+		wait: ConnectWait}
 	err := c.open(o)
 	if err != nil {
 		c.Close()
@@ -139,8 +143,8 @@ func (c *Unprivileged) ConnectWait() time.Duration { return ConnectWait }
 func (c *Unprivileged) KernelVouches() {}
 
 // Send begins to connect. Of the probe it takes addresses, ports, TTL, TOS and DontFragment; the rest is the kernel's
-// choice. The time is that of the call: the kernel tells none. An error is a local one: no route, an address that is gone.
-// What the host's firewall drops looks like silence.
+// choice. The time is that of the call: the kernel tells none. An error is a local one: no route, an address that is
+// gone. What the host's firewall drops looks like silence.
 func (c *Unprivileged) Send(p packet.Probe) (sent time.Time, err error) {
 	if p.Protocol != packet.ProtoTCP {
 		return time.Time{}, opError("sending", nil, ErrPrivilege)
@@ -312,8 +316,8 @@ func (c *Unprivileged) answer(t *try) (over bool) {
 		c.segment(t, packet.SYN|packet.ACK, c.opened(t, now, info))
 		return true
 	}
-	// An ICMP error, too, closes the connection, and "port unreachable" leaves the same error number as a reset. The kernel
-	// queues it before: so it is here by now, if it came since the queue was read.
+	// An ICMP error, too, closes the connection, and "port unreachable" leaves the same error number as a reset. The
+	// kernel queues it before: so it is here by now, if it came since the queue was read.
 	if c.errors(t) {
 		return true
 	}
@@ -339,7 +343,8 @@ func (c *Unprivileged) opened(t *try, now instant, info *unix.TCPInfo) time.Dura
 	return min(now.mono, t.sent.mono+time.Duration(info.Rtt)*time.Microsecond)
 }
 
-// end closes a probe's connection, if it has one by a reset. To close the socket alone would not do while Recv waits for it.
+// end closes a probe's connection, if it has one by a reset. To close the socket alone would not do while Recv waits
+// for it.
 func (c *Unprivileged) end(t *try) {
 	i := slices.Index(c.tries, t)
 	if i < 0 {

@@ -9,9 +9,9 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// way is how the probes of a flow are handed to the kernel, so that it routes them as it would a connection with their source,
-// mark, TOS and ports. A raw socket's packets are routed without a source, a TOS and a protocol unless the kernel is told, and
-// always without ports.
+// way is how the probes of a flow are handed to the kernel, so that it routes them as it would a connection with
+// their source, mark, TOS and ports. A raw socket's packets are routed without a source, a TOS and a protocol unless
+// the kernel is told, and always without ports.
 type way struct {
 	to      unix.Sockaddr
 	control []byte
@@ -85,8 +85,8 @@ func pickPort(to netip.Addr, proto int) uint16 {
 	return uint16(proto)
 }
 
-// controlMessages tell the kernel what to route a raw packet by: its source where it is valid, an interface where it is not 0, its
-// TOS, and its protocol where that is not 0.
+// controlMessages tell the kernel what to route a raw packet by: its source where it is valid, an interface where it
+// is not 0, its TOS, and its protocol where that is not 0.
 func controlMessages(v4 bool, src netip.Addr, index int, tos uint8, proto int) (b []byte) {
 	number := func(v int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(v)) }
 	if v4 {

@@ -12,8 +12,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// Atlas writes a traceroute result as the RIPE Atlas platform gives it out, in one line. What a probe of theirs has and we
-// don't (measurement and probe number) is 0.
+// Atlas writes a traceroute result as the RIPE Atlas platform gives it out, in one line. What a probe of theirs has
+// and we don't (measurement and probe number) is 0.
 type Atlas struct {
 	w   io.Writer
 	run *report.Run

@@ -13,8 +13,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// CSV writes a row for each probe (RFC 4180, but lines end as on Unix), hop by hop, each hop when it is complete and all
-// before it are. Notices follow their hop's probes where they came in time, else they stand at the end.
+// CSV writes a row for each probe (RFC 4180, but lines end as on Unix), hop by hop, each hop when it is complete and
+// all before it are. Notices follow their hop's probes where they came in time, else they stand at the end.
 type CSV struct {
 	w    *csv.Writer
 	run  *report.Run
@@ -215,7 +215,8 @@ func (c *CSV) Add(r trace.Result) error {
 	return c.flush()
 }
 
-// Finish writes the rest: what isn't complete, what is beyond the path's end, and notices that came too late for their hop.
+// Finish writes the rest: what isn't complete, what is beyond the path's end, and notices that came too late for
+// their hop.
 func (c *CSV) Finish() error {
 	c.rec.Finish()
 	if err := c.flush(); err != nil {

@@ -13,7 +13,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// MTR writes what mtr 0.95 prints with --json: the same keys in the same order, of the same types, numbers in the same form.
+// MTR writes what mtr 0.95 prints with --json: the same keys in the same order, of the same types, numbers in the
+// same form.
 type MTR struct {
 	w   io.Writer
 	run *report.Run
@@ -99,8 +100,8 @@ func (m *MTR) Finish() error {
 	return err
 }
 
-// hubs are the hops up to the target or the refusal. Where there is neither, a single silent one stands for all that follow
-// the last that answered.
+// hubs are the hops up to the target or the refusal. Where there is neither, a single silent one stands for all that
+// follow the last that answered.
 func (m *MTR) hubs() []mtrHub {
 	hubs := []mtrHub{}
 	end, last := m.rec.End(), 0

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// style is the parameters of an SGR sequence (ECMA-48 8.3.117); "": as it is. Colours are of the 256; the terminal library
-// makes fewer of them where the terminal has fewer, or none.
+// style is the parameters of an SGR sequence (ECMA-48 8.3.117); "": as it is. Colours are of the 256; the terminal
+// library makes fewer of them where the terminal has fewer, or none.
 type style string
 
 const (
@@ -23,8 +23,8 @@ const (
 	mark    style = "1;38;5;75" // of the chosen hop
 )
 
-// A step is one of the shades that a round-trip time may have: the same everywhere on the screen, and always the same, so
-// that the eye learns them.
+// A step is one of the shades that a round-trip time may have: the same everywhere on the screen, and always the
+// same, so that the eye learns them.
 type step struct {
 	upTo time.Duration // 0: no bound
 	name string

@@ -89,7 +89,8 @@ func (s *Screen) Run(ctx context.Context, in io.Reader, out io.Writer, terminalN
 	return err
 }
 
-// Again draws the screen anew on a terminal that somebody else has had meanwhile, since the program was stopped from outside.
+// Again draws the screen anew on a terminal that somebody else has had meanwhile, since the program was stopped from
+// outside.
 func (s *Screen) Again() {
 	s.mu.Lock()
 	again := s.again
@@ -102,8 +103,8 @@ func (s *Screen) Again() {
 // Leave is what makes a terminal show again what it showed before Run, for who ends the program while Run still runs.
 const Leave = "\x1b[>4m\x1b[<1u\x1b[m\x1b[?1049l\x1b[?25h"
 
-// Mode remembers the mode of a terminal, and returns what restores it: to be called before Run, and for who ends the program
-// while Run still runs.
+// Mode remembers the mode of a terminal, and returns what restores it: to be called before Run, and for who ends the
+// program while Run still runs.
 func Mode(in any) (restore func()) {
 	file, ok := in.(term.File)
 	if !ok {

@@ -19,9 +19,11 @@ type Options struct {
 	Name     func(netip.Addr) string               // "" where no name is known, or not yet; nil: none ever is
 	Owner    func(netip.Addr) (report.Owner, bool) // nil: nobody knows
 	Findings func(*trace.Trace) []detect.Finding   // what the last answers say; nil: nobody looks
-	Losses   func(*trace.Tally) []detect.Finding   // what the figures say of loss; made anew whenever they are shown; nil: as above
-	Hold     func(bool)                            // stops the rounds, or lets them go on; nil: they can't be stopped
-	Suspend  func()                                // stops the program until its user continues it; may block; nil: Ctrl-Z does nothing
+	// what the figures say of loss; made anew whenever they are shown; nil: as above
+	Losses func(*trace.Tally) []detect.Finding
+	Hold   func(bool) // stops the rounds, or lets them go on; nil: they can't be stopped
+	// stops the program until its user continues it; may block; nil: Ctrl-Z does nothing
+	Suspend func()
 
 	UTF8      bool // the terminal shows more than ASCII
 	Colors    Colors

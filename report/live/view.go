@@ -237,7 +237,8 @@ func (v *view) list(t *trace.Tally) (heading string, rows []row) {
 		rows = append(rows, row{0, text})
 	}
 	if hidden > 0 {
-		rows = append(rows, row{0, (&line{}).to(ttlWidth).put(dim, clip(fmt.Sprintf("silent hops hidden: %d (s shows them)", hidden), v.width-ttlWidth, v.g)).String()})
+		rows = append(rows, row{0, (&line{}).to(ttlWidth).put(dim,
+			clip(fmt.Sprintf("silent hops hidden: %d (s shows them)", hidden), v.width-ttlWidth, v.g)).String()})
 	}
 	return f.heading, rows
 }
@@ -390,7 +391,8 @@ func (v *view) below(h *trace.HopTally) []string {
 		return nil
 	}
 	now := h.Responder()
-	all = slices.SortedStableFunc(slices.Values(all), func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) })
+	all = slices.SortedStableFunc(slices.Values(all),
+		func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) })
 	var lines []string
 	for _, r := range all {
 		if r.Addr == now {
@@ -403,7 +405,8 @@ func (v *view) below(h *trace.HopTally) []string {
 			}
 			break
 		}
-		lines = append(lines, fmt.Sprintf("%c %s  %d of %d answers, last %s", v.g.branch, v.label(r.Addr), r.Count, h.Received, r.Last.Format("15:04:05")))
+		lines = append(lines, fmt.Sprintf("%c %s  %d of %d answers, last %s", v.g.branch, v.label(r.Addr), r.Count,
+			h.Received, r.Last.Format("15:04:05")))
 	}
 	if others > 0 {
 		lines = append(lines, fmt.Sprintf("%c still others  %d of %d answers", v.g.branch, others, h.Received))
@@ -414,7 +417,8 @@ func (v *view) below(h *trace.HopTally) []string {
 		if h.Changes > h.Received/4 && h.Changes > 2 {
 			what = "alternates: changed"
 		}
-		lines = append(lines, fmt.Sprintf("%c %s at %s: %s %c %s", v.g.branch, times(h.Changes, what), x.At.Format("15:04:05"), x.From, v.g.arrow, x.To))
+		lines = append(lines, fmt.Sprintf("%c %s at %s: %s %c %s", v.g.branch, times(h.Changes, what),
+			x.At.Format("15:04:05"), x.From, v.g.arrow, x.To))
 	}
 	return lines
 }
@@ -457,8 +461,8 @@ func (v *view) heading(l *line, f frame) {
 	}
 }
 
-// strip is the last probes of a hop, the newest at the right. How high a cell is compares it with the hop's other times,
-// its colour with those of all.
+// strip is the last probes of a hop, the newest at the right. How high a cell is compares it with the hop's other
+// times, its colour with those of all.
 func (v *view) strip(l *line, h *trace.HopTally, width int, lost style) {
 	n := min(width, h.Samples())
 	l.to(l.width + width - n)
@@ -663,7 +667,8 @@ func (v *view) heatFrame(t *trace.Tally, hops []*trace.HopTally) frame {
 	return f
 }
 
-// late is how much later than an interval a probe may be, as a share of it, before a round counts as skipped: 1 less this.
+// late is how much later than an interval a probe may be, as a share of it, before a round counts as skipped: 1 less
+// this.
 const late = 0.25
 
 // heat is a hop's row of the map. The columns are rounds: a probe that was skipped leaves its own empty.
@@ -815,19 +820,23 @@ func (v *view) detail(t *trace.Tally, h *trace.HopTally) []string {
 	}
 	add("probes", text)
 	if h.Failed+h.Unknown+h.Late+h.Duplicates > 0 {
-		text := fmt.Sprintf("%d not sent by this host, %d that can't be told, %d late answers, %d doubled", h.Failed, h.Unknown, h.Late, h.Duplicates)
+		text := fmt.Sprintf("%d not sent by this host, %d that can't be told, %d late answers, %d doubled", h.Failed,
+			h.Unknown, h.Late, h.Duplicates)
 		if h.Err != nil {
 			text += "; " + report.LocalMark(h.Err) + " " + report.Printable(h.Err.Error())
 		}
 		add("besides", text)
 	}
 	if h.Received > 0 {
-		add("times", fmt.Sprintf("last %s  best %s  average %s  worst %s  deviation %s ms", ms(h.Last), ms(h.Best), ms(h.Average()), ms(h.Worst), ms(h.Deviation())))
-		add("jitter", fmt.Sprintf("last %s  average %s  worst %s  smoothed (RFC 3550) %s ms", ms(h.Jitter), ms(h.AverageJitter()), ms(h.WorstJitter), ms(h.SmoothJitter())))
+		add("times", fmt.Sprintf("last %s  best %s  average %s  worst %s  deviation %s ms", ms(h.Last), ms(h.Best),
+			ms(h.Average()), ms(h.Worst), ms(h.Deviation())))
+		add("jitter", fmt.Sprintf("last %s  average %s  worst %s  smoothed (RFC 3550) %s ms", ms(h.Jitter),
+			ms(h.AverageJitter()), ms(h.WorstJitter), ms(h.SmoothJitter())))
 	}
 	all, others := h.Responders()
 	for _, r := range all {
-		add("answers", fmt.Sprintf("%s  %d, first %s, last %s", v.label(r.Addr), r.Count, r.First.Format("15:04:05"), r.Last.Format("15:04:05")))
+		add("answers", fmt.Sprintf("%s  %d, first %s, last %s", v.label(r.Addr), r.Count, r.First.Format("15:04:05"),
+			r.Last.Format("15:04:05")))
 	}
 	if others > 0 {
 		add("answers", fmt.Sprintf("of still others  %d", others))
@@ -842,7 +851,8 @@ func (v *view) detail(t *trace.Tally, h *trace.HopTally) []string {
 func (v *view) keys() string {
 	var l line
 	for _, k := range []struct{ key, what string }{
-		{"q", "quit"}, {"p", "pause"}, {"v", v.kind.next().String()}, {"?", "help"}, {"j/k", "choose"}, {"enter", "details"}, {"r", "reset"},
+		{"q", "quit"}, {"p", "pause"}, {"v", v.kind.next().String()}, {"?", "help"}, {"j/k", "choose"}, {"enter", "details"},
+		{"r", "reset"},
 		{"n", "names"}, {"s", "silent"}, {"a", "AS"}, {"l", "log axis"},
 	} {
 		if k.key == "a" && v.o.Owner == nil || k.key == "l" && v.kind != asWhiskers || k.key == "p" && v.o.Hold == nil {

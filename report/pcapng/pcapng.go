@@ -1,8 +1,9 @@
-// Package pcapng writes what a trace sent and received as a capture file for Wireshark and its like, with a comment that says
-// of each packet what it was to the trace.
+// Package pcapng writes what a trace sent and received as a capture file for Wireshark and its like, with a comment
+// that says of each packet what it was to the trace.
 //
-// The format is draft-ietf-opsawg-pcapng (sections cited as 4.1 and so on). Of it only what is needed is here: the writer of
-// github.com/gopacket/gopacket/pcapgo writes no comments for packets, and would bring every protocol it knows into the program.
+// The format is draft-ietf-opsawg-pcapng (sections cited as 4.1 and so on). Of it only what is needed is here: the
+// writer of github.com/gopacket/gopacket/pcapgo writes no comments for packets, and would bring every protocol it
+// knows into the program.
 package pcapng
 
 import (
@@ -128,9 +129,9 @@ func (c *Writer) flush() error {
 	return err
 }
 
-// Of is the packet of an event, as it was on the wire: a probe that was sent, or a packet that answers one. ok is false for
-// all else: what this host could not send, what has nothing to do with us or was not believed, and what answers a probe once
-// more that was answered many times. It keeps nothing of the event.
+// Of is the packet of an event, as it was on the wire: a probe that was sent, or a packet that answers one. ok is
+// false for all else: what this host could not send, what has nothing to do with us or was not believed, and what
+// answers a probe once more that was answered many times. It keeps nothing of the event.
 func Of(e trace.Event) (p Packet, ok bool) {
 	if e.Probe == nil || e.Err != nil || e.Repeat || e.Reply != nil && !e.Verdict.Authentic() {
 		return Packet{}, false

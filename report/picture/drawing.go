@@ -92,7 +92,8 @@ func draw(rec *report.Record, run *report.Run) *drawing {
 		protocol = "ICMP echo"
 	}
 	d.title = fmt.Sprintf("The path to %s, %s", shownTarget(run), protocol)
-	d.subtitle = strings.Join([]string{outcome(rec), "from " + run.Path.Source.Addr().String(), run.Started.UTC().Format("2006-01-02 15:04:05 UTC")}, ", ")
+	d.subtitle = strings.Join([]string{outcome(rec), "from " + run.Path.Source.Addr().String(),
+		run.Started.UTC().Format("2006-01-02 15:04:05 UTC")}, ", ")
 	for e := range rec.Entries() {
 		if !e.Beyond {
 			d.columns = append(d.columns, columnOf(e, run))
@@ -140,7 +141,8 @@ func away(hops int) string {
 	return fmt.Sprintf("%d hops away", hops)
 }
 
-// trim leaves a single silent column behind the last that answered: where nobody answers any more there is nothing to draw.
+// trim leaves a single silent column behind the last that answered: where nobody answers any more there is nothing to
+// draw.
 func (d *drawing) trim(rec *report.Record) {
 	if end := rec.End(); end != nil && end.Fate == trace.Answered {
 		return
@@ -187,7 +189,8 @@ func columnOf(e report.Entry, run *report.Run) column {
 
 func nodeOf(r *trace.Result, run *report.Run) node {
 	a := r.Reply.From()
-	n := node{addr: strings.TrimSpace(a.String() + " " + report.AddressMark(a, r.Probe.Dst.Addr())), name: shown(run.NameOf(a)), mpls: labels(r.Reply)}
+	n := node{addr: strings.TrimSpace(a.String() + " " + report.AddressMark(a, r.Probe.Dst.Addr())),
+		name: shown(run.NameOf(a)), mpls: labels(r.Reply)}
 	if o, ok := run.OwnerOf(a); ok {
 		n.owner = ownerText(o)
 	}
@@ -262,8 +265,8 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
-// placeMarks finds where the probe was changed: before the first hop that quotes it changed, behind the last that answered
-// before.
+// placeMarks finds where the probe was changed: before the first hop that quotes it changed, behind the last that
+// answered before.
 func (d *drawing) placeMarks(rec *report.Record) {
 	known := make(map[string]bool)
 	before := "this host"
@@ -297,7 +300,8 @@ func (d *drawing) placeMarks(rec *report.Record) {
 // stable is what a field was changed to, where that is the same for all probes.
 func stable(c packet.Change) uint64 {
 	switch c.Field {
-	case packet.FieldID, packet.FieldSeq, packet.FieldAck, packet.FieldTimestamps, packet.FieldChecksum, packet.FieldFlowLabel,
+	case packet.FieldID, packet.FieldSeq, packet.FieldAck, packet.FieldTimestamps, packet.FieldChecksum,
+		packet.FieldFlowLabel,
 		packet.FieldSourcePort:
 		return 0
 	}
@@ -318,7 +322,8 @@ func words(changes []packet.Change) []string {
 		name       string
 		addr, port packet.Field
 	}{
-		{"destination", packet.FieldDestination, packet.FieldDestinationPort}, {"source", packet.FieldSource, packet.FieldSourcePort},
+		{"destination", packet.FieldDestination, packet.FieldDestinationPort},
+		{"source", packet.FieldSource, packet.FieldSourcePort},
 	} {
 		a, isA := find(nat.addr)
 		p, isP := find(nat.port)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The SVG is one picture of two parts on a common axis, the TTL: the path above, with names at a slant, so that 30 hops fit on
-// a page; the times of all probes below. All sizes are in pixels.
+// The SVG is one picture of two parts on a common axis, the TTL: the path above, with names at a slant, so that 30
+// hops fit on a page; the times of all probes below. All sizes are in pixels.
 const (
 	fontSize  = 12
 	charWidth = 7.1 // of DejaVu Sans and Verdana at that size, on average and generously
@@ -231,7 +231,8 @@ func svg(d *drawing) string {
 	p := d.lay()
 	c := new(canvas)
 	c.add(`<?xml version="1.0" encoding="UTF-8"?>`)
-	c.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" font-family="DejaVu Sans, Verdana, sans-serif" font-size="%d">`,
+	c.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" `+
+		`font-family="DejaVu Sans, Verdana, sans-serif" font-size="%d">`,
 		p.width, p.height, p.width, p.height, fontSize)
 	c.add(`<title>%s</title>`, xmlText(d.title))
 	c.add(`<rect width="100%%" height="100%%" fill="#ffffff"/>`)
@@ -267,9 +268,11 @@ func (d *drawing) drawBands(c *canvas, p *plot) {
 		x, width := p.span(b)
 		top := p.path - 8
 		k := i % len(bandColors)
-		c.add(`<g><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8" fill="%s"/>`, xmlText(b.label), x, top, width, p.bandEnd+22-top, bandColors[k])
+		c.add(`<g><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8" fill="%s"/>`, xmlText(b.label),
+			x, top, width, p.bandEnd+22-top, bandColors[k])
 		text := p.fit(b)
-		c.text(x+width/2, p.bandEnd+13, "middle", fmt.Sprintf(`font-weight="bold" font-size="11" fill="%s"`, bandInks[k]), text)
+		c.text(x+width/2, p.bandEnd+13, "middle", fmt.Sprintf(`font-weight="bold" font-size="11" fill="%s"`, bandInks[k]),
+			text)
 		c.add(`</g>`)
 	}
 }
@@ -294,7 +297,8 @@ func (d *drawing) drawChart(c *canvas, p *plot) {
 	for i := range steps + 1 {
 		v := p.scale * float64(i) / steps
 		y := p.chart + chartHeight*(1-float64(i)/steps)
-		c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#cbd5e1" stroke-width="%s"/>`, p.left, y, p.right, y, map[bool]string{true: "1.2", false: "0.6"}[i == 0])
+		c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#cbd5e1" stroke-width="%s"/>`, p.left, y, p.right, y,
+			map[bool]string{true: "1.2", false: "0.6"}[i == 0])
 		c.text(p.left-8, y+4, "end", `font-size="11" fill="#475569"`, fmt.Sprintf("%.4g", v))
 	}
 	c.text(p.left-8, p.chart-12, "end", `font-size="11" fill="#475569"`, "ms")
@@ -318,7 +322,8 @@ func (d *drawing) drawChart(c *canvas, p *plot) {
 				trend = append(trend, fmt.Sprintf("%.1f,%.1f", at, p.y(node.average())))
 			}
 			c.add(`<g><title>%s</title>`, xmlText(strings.Join(col.lines(node), ", ")))
-			c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#2563eb" stroke-width="2" stroke-linecap="round" opacity="0.45"/>`, at, p.y(best), at, p.y(worst))
+			c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#2563eb" stroke-width="2" `+
+				`stroke-linecap="round" opacity="0.45"/>`, at, p.y(best), at, p.y(worst))
 			for _, t := range node.rtts {
 				c.add(`<circle cx="%.1f" cy="%.1f" r="3" fill="#2563eb" fill-opacity="0.7"/>`, at, p.y(t))
 			}
@@ -328,11 +333,12 @@ func (d *drawing) drawChart(c *canvas, p *plot) {
 			c.text(x, p.chart+chartHeight-8, "middle", `fill="#94a3b8"`, "*")
 		}
 	}
-	c.add(`<polyline points="%s" fill="none" stroke="#2563eb" stroke-width="1" stroke-opacity="0.35"/>`, strings.Join(trend, " "))
+	c.add(`<polyline points="%s" fill="none" stroke="#2563eb" stroke-width="1" stroke-opacity="0.35"/>`,
+		strings.Join(trend, " "))
 }
 
-// drawLinks draws the way from column to column. Where it isn't known who came behind whom, links are dashed; nothing is
-// known of the way to a silent hop but that there is one.
+// drawLinks draws the way from column to column. Where it isn't known who came behind whom, links are dashed; nothing
+// is known of the way to a silent hop but that there is one.
 func (d *drawing) drawLinks(c *canvas, p *plot) {
 	x, ys, from := p.left+leastColumn/2, []float64{p.row(0, 1)}, &column{nodes: []node{{}}}
 	for i := range d.columns {
@@ -381,7 +387,8 @@ func (d *drawing) drawNodes(c *canvas, p *plot) {
 			if k == router {
 				ink = "#94a3b8" // answers that a router didn't give are no loss of the path's
 			}
-			c.text(x, p.path+float64(p.rows)*rowHeight+12, "middle", fmt.Sprintf(`font-size="10" fill="%s"`, ink), fmt.Sprintf("%d/%d lost", col.lost, col.asked))
+			c.text(x, p.path+float64(p.rows)*rowHeight+12, "middle", fmt.Sprintf(`font-size="10" fill="%s"`, ink),
+				fmt.Sprintf("%d/%d lost", col.lost, col.asked))
 		}
 		if col.mark > 0 {
 			c.mark((before+x)/2, (p.row(0, from)+p.row(0, len(col.nodes)))/2, col.mark)
@@ -396,18 +403,22 @@ func (c *canvas) slanted(x, y float64, l label) {
 	if l.quiet {
 		style = `font-size="11"`
 	}
-	c.add(`<text transform="translate(%.1f %.1f) rotate(-%d)" %s fill="%s">%s</text>`, x+4, y-8, slant, style, l.ink, xmlText(l.text))
+	c.add(`<text transform="translate(%.1f %.1f) rotate(-%d)" %s fill="%s">%s</text>`, x+4, y-8, slant, style, l.ink,
+		xmlText(l.text))
 }
 
 func (c *canvas) node(x, y float64, k kind) {
 	p := paints[k]
 	switch k {
 	case silent:
-		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="1.5" stroke-dasharray="3 3"/>`, x, y, radius-2, p.fill, p.stroke)
+		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="1.5" stroke-dasharray="3 3"/>`, x, y,
+			radius-2, p.fill, p.stroke)
 	case refused:
-		c.add(`<polygon points="%.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f" fill="%s" stroke="%s" stroke-width="2"/>`, x, y-11, x+11, y, x, y+11, x-11, y, p.fill, p.stroke)
+		c.add(`<polygon points="%.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f" fill="%s" stroke="%s" stroke-width="2"/>`, x, y-11,
+			x+11, y, x, y+11, x-11, y, p.fill, p.stroke)
 	case router:
-		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="2.5"/>`, x, y, radius-2, p.fill, p.stroke)
+		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="2.5"/>`, x, y, radius-2, p.fill,
+			p.stroke)
 	default:
 		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="2"/>`, x, y, radius+1, p.fill, p.stroke)
 		c.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="#ffffff"/>`, x, y)
@@ -429,7 +440,8 @@ func (d *drawing) drawFoot(c *canvas, p *plot) {
 			c.mark(edge+9, y-4, l.mark)
 		}
 		if l.color != "" {
-			c.add(`<rect x="%d" y="%.1f" width="18" height="13" rx="3" fill="%s" stroke="#94a3b8" stroke-width="0.5"/>`, edge, y-11, l.color)
+			c.add(`<rect x="%d" y="%.1f" width="18" height="13" rx="3" fill="%s" stroke="#94a3b8" stroke-width="0.5"/>`, edge,
+				y-11, l.color)
 		}
 		style, x := `fill="#1e293b"`, float64(edge+26)
 		if l.heavy {

@@ -76,7 +76,8 @@ func (c *column) id(i int) string {
 	return fmt.Sprintf("h%d_%d", c.ttl, i+1)
 }
 
-// certain reports whether a link between these two is one for sure: which of several came behind which of several isn't known.
+// certain reports whether a link between these two is one for sure: which of several came behind which of several
+// isn't known.
 func certain(a, b *column) bool { return len(a.nodes) == 1 && len(b.nodes) == 1 }
 
 // dotText quotes a string of the DOT language, each line of it centred. In its escapes a backslash and in its entities
@@ -93,8 +94,9 @@ func dotText(lines ...string) string {
 }
 
 var dotStyles = map[kind]string{
-	router: `fillcolor="#eef2f7", color="#64748b"`, silent: `fillcolor="#ffffff", color="#94a3b8", style="rounded,filled,dashed", fontcolor="#64748b"`,
-	open: `fillcolor="#dcfce7", color="#15803d", penwidth=2`, closed: `fillcolor="#fee2e2", color="#b91c1c", penwidth=2`,
+	router: `fillcolor="#eef2f7", color="#64748b"`,
+	silent: `fillcolor="#ffffff", color="#94a3b8", style="rounded,filled,dashed", fontcolor="#64748b"`,
+	open:   `fillcolor="#dcfce7", color="#15803d", penwidth=2`, closed: `fillcolor="#fee2e2", color="#b91c1c", penwidth=2`,
 	refused: `fillcolor="#ffedd5", color="#c2410c", penwidth=2`, other: `fillcolor="#fef9c3", color="#a16207", penwidth=2`,
 }
 
@@ -112,7 +114,8 @@ func dot(d *drawing) string {
 		}
 	}
 	for i, n := range d.bands {
-		fmt.Fprintf(&b, "  subgraph cluster_%d { label=%s; style=\"rounded,filled\"; color=\"#cbd5e1\"; fillcolor=\"#f8fafc\";", i, dotText(n.label))
+		fmt.Fprintf(&b, "  subgraph cluster_%d { label=%s; style=\"rounded,filled\"; "+
+			"color=\"#cbd5e1\"; fillcolor=\"#f8fafc\";", i, dotText(n.label))
 		for k := n.first; k <= n.last; k++ {
 			for j := range d.columns[k].nodes {
 				fmt.Fprintf(&b, " %s;", d.columns[k].id(j))
@@ -173,7 +176,8 @@ func mermaidText(lines ...string) string {
 	return `"` + b.String() + `"`
 }
 
-var mermaidClasses = map[kind]string{router: "router", silent: "silent", open: "open", closed: "closed", refused: "refused", other: "other"}
+var mermaidClasses = map[kind]string{router: "router", silent: "silent", open: "open", closed: "closed",
+	refused: "refused", other: "other"}
 
 func mermaid(d *drawing) string {
 	var b strings.Builder

@@ -21,7 +21,8 @@ func Hostile() []string {
 	for c := 0x80; c <= 0x9f; c++ { // C1 as they are: not UTF-8
 		all = append(all, "a"+string([]byte{byte(c)})+"b")
 	}
-	for _, r := range "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200c\u200d\u2060\ufeff\u2028\u2029\u00ad\u061c\u180e" {
+	for _, r := range "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200c\u200d" +
+		"\u2060\ufeff\u2028\u2029\u00ad\u061c\u180e" {
 		all = append(all, "good"+string(r)+"evil.example") // bidirectional, zero-width, line ends
 	}
 	for _, first := range "=+-@\t\r\n'|%" {
@@ -32,16 +33,18 @@ func Hostile() []string {
 		"\x9b31mred", "\u009b31mred", "\x1bP$q\x1b\\", "\x1b[31m", "\x1b]1337;File=:AA==\a", "a\r\nb", "a\n\nb,c\n",
 		"\xff\xfe", "\xc3", "\xe2\x82", "\xf0\x9f\x92", "\xed\xa0\x80", "\xc0\xaf", "\xf8\x88\x80\x80\x80",
 		"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "]]><!--", "<![CDATA[", "&lt;b&gt;", "&#x41;", "&amp;",
-		`"`, `'`, "`", `""`, `\`, `\\`, `\"`, `\n`, `\x1b`, `a","b`, `a";"b`, `"]; evil -> node; x ["`, `end"; click A "javascript:alert(1)`,
+		`"`, `'`, "`", `""`, `\`, `\\`, `\"`, `\n`, `\x1b`, `a","b`, `a";"b`, `"]; evil -> node; x ["`,
+		`end"; click A "javascript:alert(1)`,
 		"%s%n", "${jndi:ldap://x}", "{{7*7}}", "$(reboot)", "`reboot`", "; rm -rf /", "..\\..\\", "../../etc/passwd", "\x00",
 		"#quot;", "#35;", "|pipe|", "{rhombus}", "[box]", "(round)", "-->", "subgraph x", "end", "graph", "%% comment",
-		"xn--80ak6aa92e.com", "аррӏе.com", "𝒆vil", "👩‍💻", "e\u0301", strings.Repeat("x", 4096), strings.Repeat("\u202e", 1365),
+		"xn--80ak6aa92e.com", "аррӏе.com", "𝒆vil", "👩‍💻", "e\u0301",
+		strings.Repeat("x", 4096), strings.Repeat("\u202e", 1365),
 		strings.Repeat("<", 1000), "", " ", "  lead and trail  ", "\t", "null", "true", "-1", "1e999", "NaN", "=1+1",
 	)
 }
 
-// Attack is a scene in which a hostile text stands wherever one can: as a name, as the name of an AS and of an interface,
-// and as the host that the user typed.
+// Attack is a scene in which a hostile text stands wherever one can: as a name, as the name of an AS and of an
+// interface, and as the host that the user typed.
 func Attack(text string) Scene {
 	var ifName strings.Builder
 	for _, c := range []byte(strings.TrimRight(text[:min(len(text), 63)], "\x00")) {

@@ -1,5 +1,5 @@
-// Package scene plays traces through simulated networks, in virtual time, for the tests of the reports: equal scenes give
-// equal results, down to the times. It also holds the hostile strings that no report may be fooled by.
+// Package scene plays traces through simulated networks, in virtual time, for the tests of the reports: equal scenes
+// give equal results, down to the times. It also holds the hostile strings that no report may be fooled by.
 package scene
 
 import (

@@ -61,7 +61,8 @@ func optionsOf(r *report.Run) options {
 }
 
 func outcomeOf(rec *report.Record, e report.Ending) outcome {
-	o := outcome{Reached: rec.Reached(), State: "no_answer", Reason: string(e.Reason), Signal: e.Signal, ExitCode: e.ExitCode}
+	o := outcome{Reached: rec.Reached(), State: "no_answer", Reason: string(e.Reason), Signal: e.Signal,
+		ExitCode: e.ExitCode}
 	if e.Err != nil {
 		o.Error = text(e.Err.Error())
 	}
@@ -197,8 +198,9 @@ func explainOf(run *report.Run) *explain {
 func questionOf(q *detect.Asked) question {
 	o := q.Options.Effective()
 	j := question{
-		Kind: q.Ask.String(), What: text(q.What), Protocol: o.Protocol.String(), FirstTTL: o.FirstTTL, MaxTTL: o.MaxTTL, Queries: o.Queries,
-		Sent: q.Sent, Answered: q.Answered, Lost: q.Lost, Came: string(q.Came), TTL: only(q.At > 0, q.At),
+		Kind: q.Ask.String(), What: text(q.What), Protocol: o.Protocol.String(), FirstTTL: o.FirstTTL, MaxTTL: o.MaxTTL,
+		Queries: o.Queries,
+		Sent:    q.Sent, Answered: q.Answered, Lost: q.Lost, Came: string(q.Came), TTL: only(q.At > 0, q.At),
 	}
 	if o.Protocol == packet.ProtoTCP {
 		j.Flags, j.TargetPort = flags(o.Flags), new(o.Target.Port())
@@ -209,8 +211,9 @@ func questionOf(q *detect.Asked) question {
 
 func totalsOf(rec *report.Record, c trace.Counts) totals {
 	t := totals{
-		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, Repeats: c.Repeats, NearMisses: c.NearMisses, BadChecksums: c.BadChecksum,
-		Unrelated: c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere,
+		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, Repeats: c.Repeats, NearMisses: c.NearMisses,
+		BadChecksums: c.BadChecksum,
+		Unrelated:    c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere,
 	}
 	for e := range rec.Entries() {
 		for _, r := range e.Probes {
@@ -276,7 +279,8 @@ func replyOf(r trace.Result) *reply {
 	a := r.Reply
 	v4 := a.IP.Version == 4
 	j := &reply{
-		Address: a.From().String(), AddressNote: report.AddressNote(a.From(), r.Probe.Dst.Addr()), Received: instant(r.Recv), RTTMS: milliseconds(r.RTT()),
+		Address: a.From().String(), AddressNote: report.AddressNote(a.From(), r.Probe.Dst.Addr()), Received: instant(r.Recv),
+		RTTMS:    milliseconds(r.RTT()),
 		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: kinds[a.Kind],
 	}
 	seen := r.Evidence != trace.ByKernel // the packet itself
@@ -320,8 +324,9 @@ func quoteOf(q *packet.Quote) *quote {
 		Bytes: q.Bytes, Source: address(q.IP.Src), Destination: address(q.IP.Dst), TTL: q.IP.TTL, TOS: q.IP.TOS,
 		IPID: only(v4, q.IP.ID), FlowLabel: only(!v4, q.IP.FlowLabel), DontFragment: q.IP.DontFragment,
 		Length: q.IP.TotalLength, IPChecksum: checksum(q.IP.Checksum),
-		SourcePort: only(t.HasSeq(), t.SrcPort), DestinationPort: only(t.HasSeq(), t.DstPort), Sequence: only(t.HasSeq(), t.Seq),
-		Ack: only(t.HasAck(), t.Ack), Window: only(t.HasWindow(), t.Window), TCPChecksum: checksum(t.Checksum),
+		SourcePort: only(t.HasSeq(), t.SrcPort), DestinationPort: only(t.HasSeq(), t.DstPort),
+		Sequence: only(t.HasSeq(), t.Seq),
+		Ack:      only(t.HasAck(), t.Ack), Window: only(t.HasWindow(), t.Window), TCPChecksum: checksum(t.Checksum),
 		TCPOptions: tcpOptions(&t.Options),
 	}
 	if t.HasFlags() {
@@ -336,9 +341,12 @@ func quoteOf(q *packet.Quote) *quote {
 // fields are the names of what may have changed.
 var fields = map[packet.Field]string{
 	packet.FieldSource: "source", packet.FieldSourcePort: "source_port", packet.FieldDestination: "destination",
-	packet.FieldDestinationPort: "destination_port", packet.FieldID: "ip_id", packet.FieldDSCP: "dscp", packet.FieldECN: "ecn",
-	packet.FieldDontFragment: "dont_fragment", packet.FieldFlowLabel: "flow_label", packet.FieldTotalLength: "length_bytes",
-	packet.FieldSeq: "sequence", packet.FieldAck: "acknowledgement", packet.FieldFlags: "flags", packet.FieldWindow: "window",
+	packet.FieldDestinationPort: "destination_port", packet.FieldID: "ip_id", packet.FieldDSCP: "dscp",
+	packet.FieldECN:          "ecn",
+	packet.FieldDontFragment: "dont_fragment", packet.FieldFlowLabel: "flow_label",
+	packet.FieldTotalLength: "length_bytes",
+	packet.FieldSeq:         "sequence", packet.FieldAck: "acknowledgement", packet.FieldFlags: "flags",
+	packet.FieldWindow: "window",
 	packet.FieldUrgent: "urgent", packet.FieldMSS: "mss", packet.FieldWindowScale: "window_scale",
 	packet.FieldSACKPermitted: "sack_permitted", packet.FieldTimestamps: "timestamps", packet.FieldFastOpen: "fast_open",
 	packet.FieldMPTCP: "mptcp", packet.FieldOption: "tcp_option", packet.FieldChecksum: "tcp_checksum",
@@ -349,7 +357,8 @@ func changeOf(c packet.Change) change {
 	if name == "" {
 		name = "other" // a newer packet.Field than this schema
 	}
-	return change{Field: name, Alteration: c.Alteration.String(), Option: c.Option, Sent: c.SentText(), Quoted: c.SeenText()}
+	return change{Field: name, Alteration: c.Alteration.String(), Option: c.Option, Sent: c.SentText(),
+		Quoted: c.SeenText()}
 }
 
 func address(a netip.Addr) string {

@@ -36,11 +36,13 @@ func (d *Document) Finish() error {
 	return write(d.w, "  ", document{
 		Schema: ID, Program: programOf(d.run), Started: instant(d.run.Started), Ended: instant(e.Time),
 		Target: targetOf(d.run), Source: sourceOf(d.run), Options: optionsOf(d.run),
-		Outcome: outcomeOf(d.rec, e), Hops: hops, Beyond: beyond, Findings: findingsOf(d.run), Explain: explainOf(d.run), Totals: totalsOf(d.rec, e.Counts),
+		Outcome: outcomeOf(d.rec, e), Hops: hops, Beyond: beyond, Findings: findingsOf(d.run), Explain: explainOf(d.run),
+		Totals: totalsOf(d.rec, e.Counts),
 	})
 }
 
-// Lines writes a line of JSON for each event, when it happens: a start, the probes as their fates become known, and an end.
+// Lines writes a line of JSON for each event, when it happens: a start, the probes as their fates become known, and
+// an end.
 type Lines struct {
 	w       io.Writer
 	run     *report.Run

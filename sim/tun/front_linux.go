@@ -13,12 +13,13 @@ import (
 	"go.example/tcptraceroute/sim"
 )
 
-// Spin is how long before an answer is due the thread stops sleeping: the kernel wakes it 17 µs late in half of all cases and
-// up to 25 µs in nine of ten, as measured on a busy virtual machine.
+// Spin is how long before an answer is due the thread stops sleeping: the kernel wakes it 17 µs late in half of all
+// cases and up to 25 µs in nine of ten, as measured on a busy virtual machine.
 const Spin = 40 * time.Microsecond
 
-// atOnce is how long the thread may be busy without a sleep and keep its real-time priority. Else it would keep the kernel's own
-// packet thread from running, for up to 950 ms (sched_rt_runtime_us): answers come late then that were written in time.
+// atOnce is how long the thread may be busy without a sleep and keep its real-time priority. Else it would keep the
+// kernel's own packet thread from running, for up to 950 ms (sched_rt_runtime_us): answers come late then that were
+// written in time.
 const atOnce = time.Millisecond
 
 // batch is how many packets of a device are read before the others have their turn.
@@ -62,8 +63,9 @@ type device struct {
 	ready bool // there may be something to read
 }
 
-// Start lets the model answer what is sent to the device near. Until Stop has returned the model belongs to the Front, and
-// nobody else may read the devices, which stay the caller's to close. The model must be new: its time begins now.
+// Start lets the model answer what is sent to the device near. Until Stop has returned the model belongs to the
+// Front, and nobody else may read the devices, which stay the caller's to close. The model must be new: its time
+// begins now.
 func Start(near *os.File, m *sim.Model, o Options) (*Front, error) {
 	f := &Front{
 		model: m, forgetful: o.Forgetful, done: make(chan struct{}), buf: make([]byte, largest),
@@ -155,7 +157,8 @@ func (f *Front) run() {
 	}
 }
 
-// hurry gives the calling thread real-time priority, or takes it away. Without the right to that it does with what it has.
+// hurry gives the calling thread real-time priority, or takes it away. Without the right to that it does with what it
+// has.
 func (f *Front) hurry(on bool) {
 	if f.hurried == on {
 		return
@@ -259,8 +262,8 @@ func (f *Front) write(d *device, p sim.Received, record *[]Received) error {
 	return nil
 }
 
-// sleep waits until a device has something, or something is due that is worth waking up for. Shortly before a packet comes
-// out it only looks at the devices.
+// sleep waits until a device has something, or something is due that is worth waking up for. Shortly before a packet
+// comes out it only looks at the devices.
 func (f *Front) sleep() error {
 	var timeout time.Duration
 	if !f.near.ready && !f.far.ready {
@@ -273,7 +276,8 @@ func (f *Front) sleep() error {
 		return nil
 	}
 	fds := [...]unix.PollFd{
-		{Fd: int32(f.stop), Events: unix.POLLIN}, {Fd: int32(f.near.fd), Events: unix.POLLIN}, {Fd: int32(f.far.fd), Events: unix.POLLIN},
+		{Fd: int32(f.stop), Events: unix.POLLIN}, {Fd: int32(f.near.fd), Events: unix.POLLIN},
+		{Fd: int32(f.far.fd), Events: unix.POLLIN},
 	} // poll(2) leaves out what is negative
 	wait := unix.NsecToTimespec(int64(timeout))
 	if timeout > 0 {
