@@ -50,6 +50,8 @@ type sighting struct {
 	way  way
 	via  netip.Addr // who answered at the hop before the place
 	weak bool       // only one router has answered, which doesn't always
+
+	control bool // it is no probe, but an ordinary connection
 }
 
 // cause is why probes may vanish.
@@ -158,7 +160,7 @@ func (d *drop) sightings() (all []sighting) {
 			all = append(all, s)
 		}
 	}
-	return append(all, d.flowSightings()...)
+	return slices.Concat(all, d.flowSightings(), d.controlSightings())
 }
 
 // flowSightings are those of AskReach and AskWay, which belong together by their flow.

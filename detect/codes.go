@@ -28,6 +28,9 @@ const (
 	HopLimit     Code = "hop-limit"
 	RateLimited  Code = "rate-limited"
 
+	// What this host does itself.
+	ThisHost Code = "this-host"
+
 	// Where somebody says no.
 	RejectedByRouter   Code = "rejected-by-router"
 	RejectedByTarget   Code = "rejected-by-target"
@@ -62,7 +65,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway, Forwarded,
-		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit, RateLimited,
+		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit, RateLimited, ThisHost,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,

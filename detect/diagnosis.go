@@ -160,6 +160,11 @@ func (e *Evidence) spentSYNs() int {
 	for i := range e.Further {
 		n += e.Further[i].View.syns()
 	}
+	if e.Host != nil {
+		for _, c := range e.Host.Controls {
+			n += c.SYNs
+		}
+	}
 	return n
 }
 

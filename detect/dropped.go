@@ -186,7 +186,7 @@ func (d *drop) seenTexts() (all []string) {
 	for _, own := range []bool{true, false} {
 		got, lost := 0, 0
 		for _, s := range d.seen[len(witnesses):] {
-			if s.port == own {
+			if s.port == own && !s.control {
 				got += when(s.fate == passes, 1, 0)
 				lost += when(s.fate == vanishes, 1, 0)
 			}
@@ -250,7 +250,9 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		filtered = filtered || s.way == sameWay && s.fate == passes && !s.echo && s.class != same
 	}
 	var others []string
+	probes := 0
 	for _, s := range passing {
+		probes += when(s.control, 0, 1)
 		apart += when(s.way == otherWay, 1, 0)
 		beside += when(s.way == sameWay, 1, 0)
 		if s.way == otherWay && !slices.Contains(others, s.via.String()) {
@@ -268,6 +270,10 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	}
 	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", d.target.Port(), place)
 	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or a filter there drops by source port. Ask %s. To see which source ports are hit: --track-port.", whom)
+	if probes == 0 { // nothing says why of all flows the kernel's passes
+		x.Confidence = Possible
+		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or a filter there drops by source port or by what sets probes apart, or this host sends them another way. Ask %s. To see which source ports are hit: --track-port.", whom)
+	}
 	if filtered {
 		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or drops this port. Ask %s.", whom)
 	}

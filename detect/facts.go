@@ -18,6 +18,7 @@ type facts struct {
 
 	counts   trace.Counts
 	mtu      *PathMTU
+	host     host
 	complete bool // the trace came to its end: silence means something
 }
 
@@ -35,6 +36,7 @@ func read(e *Evidence) *facts {
 	for ttl := e.Trace.First(); ttl <= e.Trace.Last(); ttl++ {
 		f.complete = f.complete && e.Trace.Complete(ttl)
 	}
+	f.readHost(e.Host)
 	return f
 }
 

@@ -52,6 +52,9 @@ type Evidence struct {
 	// Budget is how many probes the further traces may take in all, as was said before the first of them; 0: none were made.
 	Budget int
 
+	// Host is what is known of this host's own part; nil: nobody asked.
+	Host *Host
+
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
 
@@ -82,6 +85,7 @@ func Findings(e Evidence) []Finding {
 	for _, family := range families() {
 		all = append(all, family(f)...)
 	}
+	all = f.withControl(all)
 	if e.Rounds {
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code == ICMPRateLimit || x.Code == PacketLoss })
 	}
@@ -92,6 +96,6 @@ func Findings(e Evidence) []Finding {
 // families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
 func families() []func(*facts) []Finding {
 	return []func(*facts) []Finding{
-		state, impostor, gateway, forwarded, dropped, refused, narrowed, loop, nat, headers, sequence, balanced, wayBack, rateLimited, limited, lost,
+		thisHost, state, impostor, gateway, forwarded, dropped, refused, narrowed, loop, nat, headers, sequence, balanced, wayBack, rateLimited, limited, lost,
 	}
 }

@@ -114,6 +114,8 @@ func (x *truth) wrong(f detect.Finding) string {
 		return no(x.any(func(r *sim.Router) bool { return r.RandomID }), "IP IDs stay")
 	case detect.LabelRewritten:
 		return no(x.any(func(r *sim.Router) bool { return r.Set.FlowLabel != nil }), "flow labels stay")
+	case detect.BrokenBranch: // a defence that takes only SYNs repeated slowly lets no ordinary connection open at once
+		return no(f.Confidence == detect.Possible && x.Target.Defence != (sim.Defence{}), "all connections fare alike")
 	case detect.RateLimited:
 		return no(x.any(func(r *sim.Router) bool { return r.SYNs != (sim.Rate{}) }), "SYNs are not limited")
 	case detect.AsymmetricReturn:

@@ -97,6 +97,7 @@ type run struct {
 	run     trace.Options
 	explain bool // ask detect.Questions
 	mtu     *detect.PathMTU
+	own     string // what this host does with ordinary connections; see option
 }
 
 // option reads one word of how the trace is made:
@@ -104,6 +105,7 @@ type run struct {
 //	bare ecn ack df loose alone (no further traces)
 //	bare-ack (SYN+ACKs come as ACKs)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
+//	own=WORD (what this host does itself: see run.ask for each)
 //	port=N tos=N length=N first=N max=N q=N source=ADDR
 func (r *run) option(word string) {
 	name, value, _ := strings.Cut(word, "=")
@@ -130,6 +132,8 @@ func (r *run) option(word string) {
 			r.tb.Fatalf("%q: %v", word, err)
 		}
 		r.mtu.Narrow, r.mtu.BlackHole = r.mtu.Size < r.mtu.First, how == "hole"
+	case "own":
+		r.own = value
 	case "port":
 		r.path.Target = netip.AddrPortFrom(r.path.Target.Addr(), uint16(n))
 	case "tos":
@@ -190,6 +194,7 @@ func (r *run) evidence() detect.Evidence {
 	if !r.explain {
 		return e
 	}
+	r.askHost(&e)
 	for questions := detect.Questions(e); len(questions) > 0; questions = detect.Questions(e) {
 		var together []detect.Question
 		for _, q := range questions {
@@ -203,6 +208,9 @@ func (r *run) evidence() detect.Evidence {
 			together = append(together, q)
 		}
 		r.ask(&e, together)
+	}
+	if detect.ControlAgain(e) {
+		e.Host.Controls = append(e.Host.Controls, r.control(1))
 	}
 	return e
 }

@@ -44,7 +44,8 @@ type Leaving struct {
 	Interfaces []string
 	Mark       uint32
 	TOS        uint8
-	Loopback   bool // it left for this host itself
+	Loopback   bool           // it left for this host itself
+	Options    packet.Options // of TCP
 }
 
 // AttemptCame is an answer that came in for an Attempt. Those with a wrong checksum are left out.

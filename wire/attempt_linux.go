@@ -147,7 +147,9 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 			continue
 		}
 		if a.Left == nil {
-			a.Left = &Leaving{Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.tos, Loopback: p.loopback}
+			a.Left = &Leaving{
+				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.tos, Loopback: p.loopback, Options: p.tcp.Options,
+			}
 			next = p.tcp.Seq + 1
 		}
 		if by := name(p.index); !slices.Contains(a.Left.Interfaces, by) {
@@ -160,7 +162,10 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 	a.Followed = true
 	var stamps []int64 // of those told of: on a bond and on its member the same packet is heard twice
 	for _, p := range all {
-		answers := !p.outgoing && p.tcp.Ack == next && p.checksum != packet.CheckBad
+		// Only what the kernel has to take for an answer: from elsewhere, or without ACK, it is none. On loopback its addresses
+		// have been translated back already.
+		answers := !p.outgoing && p.tcp.Flags.Has(packet.ACK) && p.tcp.Ack == next && p.checksum != packet.CheckBad &&
+			p.to == a.Left.Ends.Src && (p.from == a.Left.Ends.Dst || p.loopback && p.from == a.Target)
 		if answers && len(a.Came) < maxCame && !slices.Contains(stamps, p.stamp) {
 			stamps = append(stamps, p.stamp)
 			a.Came = append(a.Came, AttemptCame{p.tcp.Flags, p.loopback})

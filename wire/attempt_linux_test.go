@@ -129,6 +129,8 @@ func TestAttemptHeard(t *testing.T) {
 	answer := func(ack uint32, stamp int64, check packet.Check) aboutBeginning {
 		return aboutBeginning{heard: heard{stamp: stamp}, from: dst, to: src, tcp: packet.TCP{Ack: ack, Flags: packet.SYN | packet.ACK}, checksum: check}
 	}
+	elsewhere, bare := answer(10, 1, packet.CheckGood), answer(10, 1, packet.CheckGood)
+	elsewhere.from, bare.tcp.Flags = other, packet.RST
 	for _, tt := range []struct {
 		name string
 		all  []aboutBeginning
@@ -140,6 +142,8 @@ func TestAttemptHeard(t *testing.T) {
 		{"stacked interfaces", []aboutBeginning{syn(src, 9, 2), syn(src, 9, 3), syn(src, 9, 2)}, "silent, by if2+if3"},
 		{"beside somebody else's", []aboutBeginning{syn(other, 8, 2), syn(src, 9, 2), answer(10, 1, packet.CheckGood)}, "silent, by if2, SYN|ACK"},
 		{"damaged", []aboutBeginning{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2"},
+		{"from elsewhere", []aboutBeginning{syn(src, 9, 2), elsewhere}, "silent, by if2"},
+		{"a reset without ACK", []aboutBeginning{syn(src, 9, 2), bare}, "silent, by if2"},
 		{"an answer to something else", []aboutBeginning{syn(src, 9, 2), answer(9, 1, packet.CheckGood)}, "silent, by if2"},
 	} {
 		a := Attempt{Source: src, Target: dst}

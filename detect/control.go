@@ -1,0 +1,257 @@
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
+)
+
+// Host is what is known of the part that this host itself has in what was seen.
+type Host struct {
+	// Controls are ordinary connections that this host's kernel was asked for: one beside the trace, and more if ControlAgain
+	// wants them.
+	Controls []Control
+
+	Meant   Leaving  // how the probes of the trace should leave this host
+	Probes  *Leaving // how they did; nil: that isn't known
+	Changed string   // in which way they left otherwise than meant, in words; "": in none
+}
+
+// Control is what came of an ordinary connection to the target. It passes this host's firewall and routing as the connections of
+// other programs do, which raw packets don't: the packet socket hears answers that the firewall drops.
+type Control struct {
+	Outcome Outcome
+	Source  netip.AddrPort
+	SYNs    int           // sent, one after the other
+	Waited  time.Duration // for the answer; if there was one, how long it took
+	From    netip.Addr    // who said no, if Rejected
+	Said    string        // in what words, if Rejected, and why, if NotBegun
+
+	// Followed reports whether the connection's packets were followed: Left, Accepted and Reset are then all that there is.
+	Followed bool
+	Left     *Leaving // how its SYN left this host; nil, if Followed: it did not
+	Accepted int      // SYN+ACKs that came in for it, before this host's firewall
+	Reset    int      // resets that did
+	Home     bool     // these came from this host itself
+}
+
+// Outcome is how a connection ended.
+type Outcome uint8
+
+const (
+	Silent   Outcome = iota // no answer in time
+	Opened                  // accepted
+	Refused                 // reset
+	Rejected                // by ICMP
+	NotBegun                // by this host, at once
+)
+
+// String names an outcome, for programs: the names never change.
+func (o Outcome) String() string {
+	names := [...]string{"silent", "opened", "refused", "rejected", "not-begun"}
+	if int(o) < len(names) {
+		return names[o]
+	}
+	return "unknown"
+}
+
+// Leaving is how packets leave this host.
+type Leaving struct {
+	Src, Dst   netip.AddrPort
+	Interfaces []string // stacked ones each; none: not known
+	Mark       uint32
+	Loopback   bool           // to this host itself
+	Options    packet.Options // of TCP
+}
+
+// text is a Leaving in words.
+func (l *Leaving) text() string {
+	s := fmt.Sprintf("from %v to %v", l.Src.Addr(), l.Dst)
+	if len(l.Interfaces) > 0 {
+		s += " by " + l.Interfaces[0]
+	}
+	if l.Mark != 0 {
+		s += fmt.Sprintf(" with mark %#x", l.Mark)
+	}
+	return s
+}
+
+// String is the control in a sentence.
+func (c *Control) String() string {
+	const who = "An ordinary connection from this host"
+	took := c.Waited.Round(10 * time.Microsecond)
+	switch c.Outcome {
+	case Opened:
+		return fmt.Sprintf("%s opens in %v.", who, took)
+	case Refused:
+		return fmt.Sprintf("%s is refused by a reset after %v.", who, took)
+	case Rejected:
+		return fmt.Sprintf("%s is rejected by %v after %v: %s.", who, c.From, took, c.Said)
+	case NotBegun:
+		return fmt.Sprintf("%s can't even be begun: %s.", who, c.Said)
+	}
+	return fmt.Sprintf("%s gets no answer in %v, to %s.", who, took.Round(100*time.Millisecond), times(c.SYNs, "SYN", "SYNs"))
+}
+
+// RejectionText is an ICMP error in words, for Control.Said.
+func RejectionText(v4 bool, kind, code uint8) string {
+	r := packet.Reply{Kind: packet.KindUnreachable, Type: kind, Code: code}
+	r.IP.Version = when[uint8](v4, 4, 6)
+	return refusalText(&r)
+}
+
+// host is what the controls come to.
+type host struct {
+	*Host  // nil: nobody asked
+	raw    rawOutcome
+	opened *Control // the first that opened; nil: none did
+	differ *Control // the first that ended otherwise than the trace; nil: none did
+}
+
+// rawOutcome is what came of the trace's own probes, in the terms of a control.
+type rawOutcome uint8
+
+const (
+	rawUnclear rawOutcome = iota
+	rawOpen
+	rawClosed
+	rawRejected
+	rawDead
+	rawUnsent // this host could not send them
+)
+
+// readHost reads what the host itself has to say, if it was asked.
+func (f *facts) readHost(h *Host) {
+	if h == nil {
+		return
+	}
+	f.host = host{Host: h, raw: f.rawOutcome()}
+	for i := range h.Controls {
+		c := &h.Controls[i]
+		if c.Outcome == Opened && f.host.opened == nil {
+			f.host.opened = c
+		}
+		if f.differs(c) && f.host.differ == nil {
+			f.host.differ = c
+		}
+	}
+}
+
+func (f *facts) rawOutcome() rawOutcome {
+	switch {
+	case f.options.Protocol != packet.ProtoTCP || f.options.Session != nil || !f.asks():
+		return rawUnclear
+	case f.answer != nil && f.answer.Reply.TCP.Flags.Has(packet.RST):
+		return rawClosed
+	case f.answer != nil && f.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK):
+		return rawOpen
+	case f.answer != nil:
+		return rawUnclear
+	case f.refusal != nil:
+		return rawRejected
+	case !f.left():
+		return when(f.failed() > 0, rawUnsent, rawUnclear)
+	}
+	if _, silent, _ := dropOf(f); f.complete && silent >= enoughSilence {
+		return rawDead
+	}
+	return rawUnclear
+}
+
+// failed is how many probes this host could not send.
+func (p *path) failed() (n int) {
+	for _, h := range p.hops {
+		for _, r := range h.results {
+			n += when(r.Fate == trace.Failed, 1, 0)
+		}
+	}
+	return n
+}
+
+// differs reports whether a control ended otherwise than the trace.
+func (f *facts) differs(c *Control) bool {
+	switch f.host.raw {
+	case rawOpen:
+		return c.Outcome != Opened && !f.tooShort(c)
+	case rawClosed:
+		return c.Outcome != Refused && !f.tooShort(c)
+	case rawRejected, rawDead, rawUnsent:
+		return c.Outcome == Opened
+	}
+	return false
+}
+
+// tooShort reports whether a control was not waited for as long as the target may take: its answers to probes came late, too.
+func (f *facts) tooShort(c *Control) bool {
+	return c.Outcome == Silent && f.answer.RTT() > c.Waited/2
+}
+
+// elsewhere reports whether a connection left otherwise than the probes did.
+func (h *Host) elsewhere(c *Control) bool {
+	a, b := c.Left, h.Probes
+	if a == nil || b == nil {
+		return false
+	}
+	return a.Src.Addr() != b.Src.Addr() || a.Dst != b.Dst || a.Mark != b.Mark || !share(a.Interfaces, b.Interfaces)
+}
+
+// share reports whether two lists have an element in common, or nothing is known of one.
+func share(a, b []string) bool {
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+// ControlAgain reports whether one more ordinary connection would tell more: one has ended otherwise than the trace, and what it
+// left behind doesn't prove that this host did it. A SYN that is lost must not look like a firewall.
+func ControlAgain(e Evidence) bool {
+	if e.Trace == nil || e.Host == nil || len(e.Host.Controls) != 1 {
+		return false
+	}
+	f := read(&e)
+	return f.host.differ != nil && len(ownDoing(f)) == 0
+}
+
+// controlSightings are what the controls say of flows to this port, where this host did nothing of its own with them.
+func (f *facts) controlSightings() (all []sighting) {
+	for i := range f.controls() {
+		c := &f.host.Controls[i]
+		s := sighting{class: f.classOfControl(c), what: "An ordinary connection of this host", control: true}
+		switch {
+		case f.host.elsewhere(c) || c.Home:
+			continue
+		case c.Outcome == Opened:
+			s.fate = passes
+		case c.Outcome == Silent && c.SYNs > 1 && c.Left != nil && c.Accepted+c.Reset == 0 && len(f.more) > 0:
+			s.fate = vanishes
+		default:
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// classOfControl is what the SYNs of a control are like, beside those of the trace.
+func (f *facts) classOfControl(c *Control) class {
+	kinds := kindsOf(usualSYN())
+	if c.Left != nil {
+		kinds = kindsOf(c.Left.Options)
+	}
+	return class{
+		syn: true, port: true, marked: f.options.TOS&^ecnBits != 0,
+		options: f.options.Flags&^packet.SYN == 0 && slices.Equal(kinds, kindsOf(f.options.Options)),
+	}
+}
+
+// ecnBits of the TOS are the kernel's to set.
+const ecnBits = 3
+
+func (f *facts) controls() []Control {
+	if f.host.Host == nil {
+		return nil
+	}
+	return f.host.Controls
+}

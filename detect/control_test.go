@@ -1,0 +1,124 @@
+package detect_test
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+)
+
+// askHost asks for an ordinary connection, and says how packets leave this host.
+func (r *run) askHost(e *detect.Evidence) {
+	if r.path.Protocol != packet.ProtoTCP {
+		return
+	}
+	meant := detect.Leaving{Src: r.path.Source, Dst: r.path.Target, Interfaces: []string{"eth0"}}
+	probes := meant
+	e.Host = &detect.Host{Meant: meant, Probes: &probes}
+	switch r.own {
+	case "nat":
+		probes.Src = netip.MustParseAddrPort("203.0.113.1:2000")
+		e.Host.Changed = "the probes left from 203.0.113.1:2000, not from 192.0.2.1:40000"
+	case "redirect":
+		probes.Dst, probes.Loopback, probes.Interfaces = netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
+	}
+	e.Host.Controls = []detect.Control{r.control(0)}
+}
+
+// control is the n-th ordinary connection, as far as this host lets it be one:
+//
+//	drop-in (the answers) drop-in-once (only one was seen) drop-out reset-out (SYNs) elsewhere (by another uplink, where all is well)
+//	elsewhere-dead (where nobody answers) home (a program on this host answers) redirect (the same, probes too) nat
+//	first-lost (nothing comes of the first) unfollowed (nothing is known of its packets, and it gets no answer)
+func (r *run) control(n int) detect.Control {
+	c := r.connect(n)
+	left := detect.Leaving{Src: c.Source, Dst: r.path.Target, Interfaces: []string{"eth0"}, Options: linuxSYN(r.tb)}
+	c.Followed, c.Left = true, &left
+	silent := func() {
+		c.Outcome, c.SYNs, c.Waited = detect.Silent, 3, 2900*time.Millisecond
+	}
+	switch r.own {
+	case "drop-in":
+		silent()
+		c.Accepted, c.Reset = 2*c.Accepted, 2*c.Reset
+	case "drop-in-once":
+		silent()
+	case "drop-out":
+		silent()
+		c.Left, c.Accepted, c.Reset = nil, 0, 0
+	case "reset-out":
+		c.Outcome, c.Left, c.Accepted, c.Reset = detect.Refused, nil, 0, 0
+	case "elsewhere":
+		c.Outcome, left.Interfaces, left.Mark = detect.Opened, []string{"eth1"}, 7
+	case "elsewhere-dead":
+		silent()
+		left.Interfaces, c.Accepted, c.Reset = []string{"eth1"}, 0, 0
+	case "home", "redirect":
+		c.Outcome, c.Home, left.Dst, left.Loopback, left.Interfaces = detect.Opened, true, netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
+	case "nat":
+		left.Src = netip.MustParseAddrPort("203.0.113.1:2001")
+	case "first-lost":
+		if n == 0 {
+			silent()
+			c.Accepted, c.Reset = 0, 0
+		}
+	case "unfollowed":
+		silent()
+		c.Followed, c.Left, c.Accepted, c.Reset = false, nil, 0, 0
+	}
+	return c
+}
+
+// connect sends a SYN as kernels do, and twice more, a second apart, and says what came of it.
+func (r *run) connect(n int) detect.Control {
+	port := r.path.Source.Port() + 3000 + uint16(n)
+	p := packet.Probe{
+		Src: netip.AddrPortFrom(r.path.Source.Addr(), port), Dst: r.path.Target, TTL: 64, TOS: uint8(r.path.TOS &^ 3),
+		DontFragment: true, Flags: packet.SYN, Seq: 77, Options: linuxSYN(r.tb),
+	}
+	c := detect.Control{Source: p.Src}
+	begun := time.Now()
+	for c.SYNs < 3 {
+		c.SYNs++
+		p.ID = uint16(c.SYNs)
+		if _, err := r.conn.Send(p); err != nil {
+			r.tb.Fatal(err)
+		}
+		if r.answered(&c, begun.Add(time.Duration(c.SYNs)*970*time.Millisecond)) {
+			break
+		}
+	}
+	c.Waited = time.Since(begun)
+	return c
+}
+
+// answered waits for the answer to a control.
+func (r *run) answered(c *detect.Control, until time.Time) bool {
+	ctx, cancel := context.WithDeadline(r.tb.Context(), until)
+	defer cancel()
+	var buf [2048]byte
+	for {
+		n, _, err := r.conn.Recv(ctx, buf[:])
+		if err != nil {
+			return false
+		}
+		var a packet.Reply
+		if packet.Parse(buf[:n], &a) != nil {
+			continue
+		}
+		q := &a.Quote.TCP
+		switch {
+		case a.Kind == packet.KindTCP && a.TCP.DstPort == c.Source.Port() && a.TCP.Ack == 78 && a.TCP.Flags.Has(packet.RST):
+			c.Outcome, c.Reset = detect.Refused, 1
+			return true
+		case a.Kind == packet.KindTCP && a.TCP.DstPort == c.Source.Port() && a.TCP.Ack == 78 && a.TCP.Flags.Has(packet.SYN):
+			c.Outcome, c.Accepted = detect.Opened, 1
+			return true
+		case a.Kind == packet.KindUnreachable && q.HasSeq() && q.SrcPort == c.Source.Port() && q.Seq == 77:
+			c.Outcome, c.From, c.Said = detect.Rejected, a.From(), detect.RejectionText(a.IP.Version == 4, a.Type, a.Code)
+			return true
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package detect
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+)
+
+// thisHost finds what this host itself does with connections to the target, beside what the network does.
+func thisHost(f *facts) []Finding {
+	if f.host.Host == nil {
+		return nil
+	}
+	if own := ownDoing(f); len(own) > 0 {
+		return own
+	}
+	if f.host.Changed == "" {
+		return nil
+	}
+	return []Finding{{
+		Code: ThisHost, Confidence: Certain, Weight: weightNotice,
+		Title:    "This host changes what it sends to the target",
+		Evidence: []string{capital(f.host.Changed) + "."},
+		Advice:   "Its own NAT, marks or rules do that: nft list ruleset, iptables-save, ip rule. What it changes has been taken into account in the trace.",
+	}}
+}
+
+// ownDoing is what the packets of an ordinary connection, and those of the probes, prove that this host does: nothing that the
+// network does looks like it.
+func ownDoing(f *facts) []Finding {
+	for i := range f.controls() {
+		c := &f.host.Controls[i]
+		x := Finding{Code: ThisHost, Confidence: Certain, Weight: weightFatal, Evidence: []string{c.String()}}
+		switch {
+		case f.unsent(c, &x), f.unheard(c, &x), f.atHome(c, &x), f.otherwise(c, &x):
+			return []Finding{x}
+		}
+	}
+	return f.onlyProbes()
+}
+
+// unsent is that a connection's packets don't leave this host, while probes do.
+func (f *facts) unsent(c *Control, x *Finding) bool {
+	if !c.Followed || c.Left != nil || c.Outcome == Opened || c.Outcome == NotBegun {
+		return false
+	}
+	refused := f.refusedHere()
+	if f.lastRouter() < f.first() && f.answer == nil && f.refusal == nil && refused == nil {
+		return false // nothing is known to have left: its link may be at fault
+	}
+	x.Title = fmt.Sprintf("This host stops its own connections to port %d: they don't leave it", f.target.Port())
+	x.Evidence = append(x.Evidence, "Its SYN did not leave this host by any interface, and the probes did.")
+	if refused != nil {
+		x.Evidence[1] = fmt.Sprintf("Its SYN did not leave this host by any interface, and the probes neither: %v.", refused)
+	}
+	x.Advice = "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6), and at security programs that run here."
+	return true
+}
+
+// refusedHere is the error by which this host's own firewall refuses probes; nil: it doesn't.
+func (f *facts) refusedHere() error {
+	for _, h := range f.hops {
+		for _, r := range h.results {
+			if errors.Is(r.Err, syscall.EPERM) {
+				return r.Err
+			}
+		}
+	}
+	return nil
+}
+
+// unheard is that answers to a connection come in, and this host's kernel doesn't get them.
+func (f *facts) unheard(c *Control, x *Finding) bool {
+	n := c.Accepted + c.Reset
+	if c.Outcome != Silent || !c.Followed || n == 0 {
+		return false
+	}
+	x.Title = fmt.Sprintf("This host drops the answers to its own connections: those to port %d hang", f.target.Port())
+	x.Evidence = append(x.Evidence, fmt.Sprintf("But %s to it came in, and the connection did not get %s.", times(n, "answer", "answers"), when(n == 1, "it", "them")))
+	x.Advice = "Look at this host's own rules for what comes in: nft list ruleset, iptables -S INPUT (ip6tables for IPv6), and at its check of source addresses: sysctl net.ipv4.conf.all.rp_filter."
+	switch {
+	case f.strangeEcho():
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "Answers to probes bring back other timestamps than were sent. Something on the way changes them, and kernels may refuse such answers.")
+	case n == 1:
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "A single one may have come too late.")
+	}
+	return true
+}
+
+// strangeEcho reports whether the target's answer brings back a timestamp that was not sent.
+func (f *facts) strangeEcho() bool {
+	if f.answer == nil {
+		return false
+	}
+	sent, _, stamped := f.answer.Probe.Options.Timestamps()
+	_, back, echoed := f.answer.Reply.TCP.Options.Timestamps()
+	return stamped && echoed && sent-back+stampRange >= 2*stampRange
+}
+
+// atHome is that somebody on this host answers connections to the target.
+func (f *facts) atHome(c *Control, x *Finding) bool {
+	if c.Left == nil || !c.Left.Loopback || f.host.Meant.Loopback {
+		return false
+	}
+	x.Weight = weightTrap
+	x.Title = fmt.Sprintf("This host sends its own connections to port %d to itself: a program here answers in the target's place", f.target.Port())
+	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and not to the target.", c.Left.text()))
+	x.Advice = "A rule of this host redirects them, as for a transparent proxy: nft list ruleset, iptables -t nat -S OUTPUT. That the port is open there says nothing of the target."
+	return true
+}
+
+// otherwise is that a connection's packets leave in another way than the probes.
+func (f *facts) otherwise(c *Control, x *Finding) bool {
+	if !f.host.elsewhere(c) {
+		return false
+	}
+	x.Title = "Connections of this host leave it otherwise than the probes"
+	x.Weight = weightNotice
+	if f.differs(c) {
+		x.Title += ", and fare otherwise"
+		x.Weight = weightFatal
+	}
+	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and the probes %s.", c.Left.text(), f.host.Probes.text()))
+	x.Advice = "This host chooses the way, or the addresses, by program, user, port or at random: ip rule, ip route get, nft list ruleset. What is said of the probes' way need not hold for connections."
+	return true
+}
+
+// onlyProbes is that this host's firewall refuses probes, and a connection opens.
+func (f *facts) onlyProbes() []Finding {
+	err := f.refusedHere()
+	if err == nil || f.host.raw != rawUnsent {
+		return nil
+	}
+	x := Finding{
+		Code: ThisHost, Confidence: Certain, Weight: weightFatal,
+		Title:    fmt.Sprintf("This host's own firewall refuses to send to port %d", f.target.Port()),
+		Evidence: []string{fmt.Sprintf("No probe left: %v.", err)},
+		Advice:   "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6).",
+	}
+	if c := f.host.opened; c != nil {
+		x.Title = "This host's own firewall refuses to send probes, and lets ordinary connections pass"
+		x.Evidence = append([]string{c.String()}, x.Evidence...)
+	}
+	return []Finding{x}
+}
+
+// contradicted are the findings that can't be, in the way of connections, if one opens.
+var contradicted = []Code{
+	PortClosed, ResetOnPath, PathEnds, Filtered, FilteredPort, FilteredTCP, RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost,
+}
+
+// withControl leaves out what an ordinary connection contradicts, and says that connections fare differently where nothing else says
+// why.
+func (f *facts) withControl(all []Finding) []Finding {
+	has := func(codes ...Code) bool {
+		return slices.ContainsFunc(all, func(x Finding) bool { return slices.Contains(codes, x.Code) })
+	}
+	if f.host.opened != nil && f.host.differ != nil {
+		all = slices.DeleteFunc(all, func(x Finding) bool { return slices.Contains(contradicted, x.Code) })
+	}
+	if c := f.host.home(); c != nil && f.host.Probes != nil && f.host.Probes.Loopback {
+		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code == PortOpen || x.Code == PortClosed })
+	}
+	if f.host.differ == nil || has(BrokenBranch, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop) {
+		return all
+	}
+	if has(ThisHost) && len(ownDoing(f)) > 0 {
+		return all
+	}
+	return append(all, f.mixed())
+}
+
+// home is a control that somebody on this host has answered in the target's place; nil: there is none.
+func (h *host) home() *Control {
+	if h.Host == nil || h.Meant.Loopback {
+		return nil
+	}
+	for i := range h.Controls {
+		if l := h.Controls[i].Left; l != nil && l.Loopback {
+			return &h.Controls[i]
+		}
+	}
+	return nil
+}
+
+// mixed is that connections to the port fare differently, and why isn't known.
+func (f *facts) mixed() Finding {
+	c := f.host.differ
+	probes := map[rawOutcome]string{
+		rawOpen: "accepted", rawClosed: "refused by a reset", rawRejected: "rejected by ICMP", rawDead: "not answered", rawUnsent: "not sent",
+	}[f.host.raw]
+	x := Finding{
+		Code: BrokenBranch, Confidence: Possible, Weight: weightHarm,
+		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
+		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
+		Advice:   "One member of a load-balanced group is broken or behaves otherwise, or a firewall looks at source ports, at the rate of SYNs or for repeated ones, or packets were lost, or the state has just changed. Trace again; to see which source ports are hit: --track-port.",
+	}
+	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
+		x.Evidence = append(x.Evidence, "A second one: "+second.String())
+	}
+	if c.Outcome != Opened && !c.Followed {
+		x.Code = ThisHost
+		x.Title = fmt.Sprintf("Connections of this host to port %d may be stopped by this host itself", f.target.Port())
+		x.Advice = "Look at this host's own firewall first. " + x.Advice
+	}
+	return x
+}
