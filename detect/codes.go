@@ -31,6 +31,9 @@ const (
 	// What this host does itself.
 	ThisHost Code = "this-host"
 
+	// Where the answers come from another address.
+	AnsweredFromElsewhere Code = "answered-from-elsewhere"
+
 	// Where somebody says no.
 	RejectedByRouter   Code = "rejected-by-router"
 	RejectedByTarget   Code = "rejected-by-target"
@@ -66,6 +69,7 @@ func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway, Forwarded,
 		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit, RateLimited, ThisHost,
+		AnsweredFromElsewhere,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,

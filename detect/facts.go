@@ -68,6 +68,8 @@ type path struct {
 	refusal  *trace.Result  // the first ICMP error that ended the path; nil: none
 	scouts   []trace.Result // what came of distance probes that belong to no hop
 
+	elsewhere []trace.Result // answers from another address or port than the probes were sent to
+
 	refusedAt int // the hop that shows the refusal
 }
 
@@ -92,7 +94,7 @@ func newPath(v *View) *path {
 			p.add(h)
 		}
 	}
-	p.scouts = v.Trace.Scouts()
+	p.scouts, p.elsewhere = v.Trace.Scouts(), v.Trace.FromElsewhere()
 	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && !v.Trace.Scout(*u) {
 		p.answer = u
 	}

@@ -96,6 +96,7 @@ func Findings(e Evidence) []Finding {
 // families are the functions that find. Each looks for its own kind of thing, and knows nothing of the others.
 func families() []func(*facts) []Finding {
 	return []func(*facts) []Finding{
-		thisHost, state, impostor, gateway, forwarded, dropped, refused, narrowed, loop, nat, headers, sequence, balanced, wayBack, rateLimited, limited, lost,
+		thisHost, state, impostor, gateway, forwarded, elsewhere, dropped, refused, narrowed, loop,
+		nat, headers, sequence, balanced, wayBack, rateLimited, limited, lost,
 	}
 }

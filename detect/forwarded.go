@@ -34,7 +34,7 @@ func (f *facts) forwards() (at int, why string) {
 	target := f.target.Addr()
 	for i := range f.hops {
 		h := &f.hops[i]
-		beyond := f.distance() > h.ttl || f.refusal != nil || f.vanish()
+		beyond := f.distance() > h.ttl || f.refusal != nil || f.answer == nil
 		if len(h.routers) == 1 && h.routers[0] == target && beyond && len(h.sure) == 1 {
 			return h.ttl, fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a router does that sends packets on.", h.ttl)
 		}

@@ -66,7 +66,7 @@ func Questions(e Evidence) []Question {
 	switch {
 	case len(e.Further) == 0:
 		q.kinds()
-	case f.answer == nil && f.refusal == nil:
+	case f.vanish():
 		q.flows()
 	}
 	return q.all
@@ -90,7 +90,7 @@ type questioner struct {
 }
 
 // vanish reports whether probes vanish, so that it has to be found out which of them do.
-func (f *facts) vanish() bool { return f.answer == nil && f.refusal == nil }
+func (f *facts) vanish() bool { return f.answer == nil && f.refusal == nil && len(f.elsewhere) == 0 }
 
 // add asks one kind of question, from a hop on.
 func (q *questioner) add(a Ask, flow, from int) {

@@ -48,12 +48,40 @@ func state(f *facts) []Finding {
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
 		}
+	case f.ofOlder():
+		f.unclear(&x)
 	default:
 		x.Code, x.Title = PortUnclear, fmt.Sprintf("Port %d is unclear: the target answers a SYN with %v", port, flags)
 		x.Advice = "It takes the SYN for a part of a connection that it already has with these ports. Trace again, for another source port."
 		x.Confidence, x.Weight = Likely, weightNotice
 	}
 	return []Finding{x}
+}
+
+// ofOlder reports whether the target has answered for another connection: its ACKs have numbers that no probe has (RFC
+// 5961 4.2).
+func (f *facts) ofOlder() bool {
+	sent, got := &f.answer.Probe, &f.answer.Reply.TCP
+	return sent.Flags&(packet.SYN|packet.ACK) == packet.SYN && got.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.ACK &&
+		got.Ack != sent.Seq+1 && got.Ack != sent.Seq+1+uint32(sent.PayloadLength())
+}
+
+// unclear is that the target has a connection already with the addresses and ports of the probes. Who else may say so
+// is a device that answers in its name: that is excluded where a SYN from another source port is answered by the same
+// way back.
+func (f *facts) unclear(x *Finding) {
+	port := f.target.Port()
+	x.Code, x.Confidence, x.Weight = PortUnclear, Likely, weightTrap
+	x.Title = fmt.Sprintf("Whether port %d is open isn't known: the target has an older connection with the source port of the probes, %d",
+		port, f.answer.Probe.Src.Port())
+	x.Evidence = append(x.Evidence, "The ACKs have the numbers of that connection, the same each time, and not those of the SYNs.")
+	x.Advice = "This host has forgotten that connection, the target has not. Trace again from another source port (without -P). " +
+		"Connections from this port hang until the target gives the old one up."
+	if p := f.flow; p != nil && p.answer != nil && !p.told() && p.back() == f.back() && f.back() >= 0 &&
+		(f.distance() == 0 || p.distance() == f.distance()) && p.answer.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 {
+		x.Confidence = Certain
+		x.Evidence = append(x.Evidence, "From another source port it answers as usual: "+f.answerText(p))
+	}
 }
 
 // answerText says how the target answered.
@@ -73,9 +101,9 @@ func (f *facts) answerText(p *path) string {
 	return fmt.Sprintf("%s came from %v %s, with a TTL of %d.", what, r.Reply.From(), where, r.Reply.IP.TTL)
 }
 
-// refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered came
-// from as far away, by the same way back. Another flow to the same port is nothing else; another port may be translated to this
-// one, but an echo request isn't.
+// refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered
+// came from as far away, by the same way back. Another flow to the same port is nothing else; another port may be
+// translated to this one, but an echo request isn't.
 func (f *facts) refusedItself() Confidence {
 	if f.like(f.echo) || f.like(f.port) && f.echo.distance() != f.distance() {
 		return Certain
@@ -88,8 +116,8 @@ func (f *facts) like(p *path) bool {
 	return p.distance() > 0 && p.distance() == f.distance() && p.back() == f.back() && f.back() >= 0
 }
 
-// back is the length of the way back from who answered; -1: unknown, as where the kernel tells no more of an answer than
-// that it came.
+// back is the length of the way back from who answered; -1: unknown, as where the kernel tells no more of an answer
+// than that it came.
 func (p *path) back() int {
 	if p.answer.Reply.IP.TTL == 0 {
 		return -1
