@@ -109,6 +109,9 @@ func (r *run) answered(c *detect.Control, until time.Time) bool {
 			continue
 		}
 		q := &a.Quote.TCP
+		if a.Kind == packet.KindTCP && netip.AddrPortFrom(a.IP.Src, a.TCP.SrcPort) != r.path.Target {
+			continue // a kernel has no connection with that address and port
+		}
 		switch {
 		case a.Kind == packet.KindTCP && a.TCP.DstPort == c.Source.Port() && a.TCP.Ack == 78 && a.TCP.Flags.Has(packet.RST):
 			c.Outcome, c.Reset = detect.Refused, 1

@@ -150,6 +150,7 @@ func (f *facts) onlyProbes() []Finding {
 // contradicted are the findings that can't be, in the way of connections, if one opens.
 var contradicted = []Code{
 	PortClosed, ResetOnPath, PathEnds, Filtered, FilteredPort, FilteredTCP, RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost,
+	AnsweredFromElsewhere,
 }
 
 // withControl leaves out what an ordinary connection contradicts, and says that connections fare differently where nothing else says
