@@ -30,6 +30,11 @@ var layers = map[string]struct {
 	"report/picture":    {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the path drawn
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "sim", "report"}},                                // for tests
 	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"":                  {ours: []string{"packet", "trace", "wire", "names"}, never: []string{"log"}}, // the front door
+	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "report", "report/schema"}},
+	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},
+	"examples/many":     {ours: []string{"packet", "trace", "wire"}},
+	"examples/report":   {ours: []string{"packet", "trace", "wire", "", "report"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"sim/tun":           {ours: []string{"sim"}},
@@ -48,10 +53,12 @@ var testLayers = map[string][]string{
 	"report/picture": {"report/scene"},
 	"report/pcapng":  {"report", "report/scene", "report/schema"},
 	"internal/cli":   {"lab", "sim"},
-	"test":           {"packet", "names", "sim", "sim/tun"},
-	"wire":           {"lab", "trace"},
-	"sim":            {"lab"},
-	"sim/tun":        {"lab", "packet"},
+	"":               {"lab", "sim"},
+	"examples/json":  {"sim"}, "examples/plan": {"sim"}, "examples/many": {"sim"}, "examples/report": {"sim"},
+	"test":    {"packet", "names", "sim", "sim/tun"},
+	"wire":    {"lab", "trace"},
+	"sim":     {"lab"},
+	"sim/tun": {"lab", "packet"},
 }
 
 func TestLayers(t *testing.T) {
@@ -70,10 +77,7 @@ func TestLayers(t *testing.T) {
 			if err != nil {
 				continue // no Go files
 			}
-			room := filepath.ToSlash(dir)
-			if room == "." {
-				continue
-			}
+			room := strings.TrimPrefix(filepath.ToSlash(dir), ".")
 			l, ok := layers[room]
 			if !ok {
 				t.Errorf("package %s has no place in the layers", room)
@@ -97,8 +101,9 @@ func TestLayers(t *testing.T) {
 
 func check(t *testing.T, room string, imports, ours, never []string) {
 	for _, i := range imports {
-		if own, ok := strings.CutPrefix(i, module); ok && !slices.Contains(ours, own) {
-			t.Errorf("%s must not import %s", room, own)
+		own, ok := strings.CutPrefix(i+"/", module)
+		if own = strings.TrimSuffix(own, "/"); ok && !slices.Contains(ours, own) {
+			t.Errorf("%s must not import %s", room, i)
 		}
 		if slices.Contains(never, i) {
 			t.Errorf("%s must not import %s", room, i)

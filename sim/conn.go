@@ -51,6 +51,19 @@ func NewConn(m *Model) *Conn {
 	return &Conn{model: m, start: time.Now(), timer: timer, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
+// Connect connects the host to a network in the text form of this package.
+func Connect(network string) (*Conn, error) {
+	scenario, err := Parse(network)
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(scenario)
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(m), nil
+}
+
 // FailSend makes Send return the errors that fail returns for the n-th call of
 // Send, counted from 0, of this probe; where that is nil, it is sent. A nil fail
 // lets all pass again. It must not call the Conn.

@@ -66,13 +66,9 @@ func ExampleRun() {
 
 // simulated is a connection to a simulated network.
 func simulated(text string) *sim.Conn {
-	scenario, err := sim.Parse(text)
+	c, err := sim.Connect(text)
 	if err != nil {
 		panic(err)
 	}
-	m, err := sim.New(scenario)
-	if err != nil {
-		panic(err)
-	}
-	return sim.NewConn(m)
+	return c
 }

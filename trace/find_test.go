@@ -26,15 +26,11 @@ var threeHopsPath = trace.PathOptions{
 // connect is a connection to a simulated network.
 func connect(t testing.TB, text string) *sim.Conn {
 	t.Helper()
-	scenario, err := sim.Parse(text)
+	c, err := sim.Connect(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := sim.New(scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sim.NewConn(m)
+	return c
 }
 
 func responders(found *trace.Trace) (all []string) {

@@ -1,0 +1,76 @@
+// The command json traces the path to an address and prints it as JSON, version 1 of the schema that package schema
+// describes, with what the answers say about the path:
+//
+//	go build ./examples/json && sudo ./json 192.0.2.1:443
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/schema"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	if len(os.Args) != 2 {
+		return fmt.Errorf("usage: %s ADDRESS:PORT", os.Args[0])
+	}
+	target, err := netip.ParseAddrPort(os.Args[1])
+	if err != nil {
+		return err
+	}
+	conn, err := wire.Open(wire.Options{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	source, err := conn.Source(target)
+	if err != nil {
+		return err
+	}
+	return writeTrace(context.Background(), os.Stdout, conn, trace.PathOptions{Target: target, Source: source})
+}
+
+// writeTrace traces a path over a connection and writes the document when the trace is over.
+func writeTrace(ctx context.Context, w io.Writer, conn trace.Conn, o trace.PathOptions) error {
+	o = o.Prepare(conn)
+	plan, err := trace.NewPath(o)
+	if err != nil {
+		return err
+	}
+	var counts trace.Counts
+	var failed error
+	found := trace.NewTrace(o) // the document adds the results to it
+	document := schema.NewDocument(w, &report.Run{
+		Version: "example", Started: time.Now(), Host: o.Target.Addr().String(), Path: o, Length: plan.Length(o.Length),
+		Findings: func() []detect.Finding {
+			return detect.Findings(detect.Evidence{View: detect.View{Trace: found, Options: o, Counts: counts}})
+		},
+		Ending: func() report.Ending {
+			e := report.Ending{Time: time.Now(), Reason: report.Complete, Counts: counts, Err: failed}
+			if failed != nil {
+				e.Reason, e.ExitCode = report.Interrupted, 1
+			}
+			return e
+		},
+	}, found)
+	counts, failed = trace.Run(ctx, conn, plan, o.RunOptions(conn), func(r trace.Result) {
+		document.Add(r) // writes nothing yet, so that it can't fail
+	})
+	return document.Finish()
+}
