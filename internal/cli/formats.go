@@ -116,6 +116,7 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() repo
 			return detect.Diagnose(*p.evidence)
 		}
 	}
+	p.stdout = p.rescue.inPieces(p.stdout)
 	name := p.format
 	if name == "" {
 		name = formats[0].name

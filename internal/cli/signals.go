@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -36,8 +37,15 @@ const (
 	// blockedAfter is how long after a signal the program may go on by itself: it prints what it knows.
 	blockedAfter = 150 * time.Millisecond
 
-	// lastResort is when it ends although nothing seems to block it: that takes a machine that is very busy.
+	// stalledAfter is how long a reader who has taken something may take nothing more.
+	stalledAfter = 100 * time.Millisecond
+
+	// lastResort is when it ends although nothing seems to block it: that takes a machine that is very busy, or a trace of
+	// some 100,000 probes, which are long to describe.
 	lastResort = 5 * time.Second
+
+	// pieceSize is how much is written at once, so that it is seen whether the reader takes it. Pipes hold more.
+	pieceSize = 16 << 10
 )
 
 // rescue ends the program wherever it may be blocked, and leaves the terminal whole. A nil one does nothing: the program is
@@ -46,6 +54,7 @@ type rescue struct {
 	mu       sync.Mutex
 	outputs  []*os.File // that the program may wait for
 	begun    bool       // from now on it ends by itself when the context does, and has something to print
+	wrote    time.Time  // when a piece of the output was last taken
 	terminal func()     // makes the terminal whole; nil: it is
 }
 
@@ -70,15 +79,70 @@ func (r *rescue) listen(signals <-chan os.Signal, cancel func(error)) {
 
 // expire ends the program if it can't end by itself.
 func (r *rescue) expire(by *Interrupted) {
-	time.Sleep(blockedAfter)
-	for end := time.Now().Add(lastResort); !r.blocked() && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
+	if why := r.giveUp(); why != "" && writable(os.Stderr) {
+		fmt.Fprintf(os.Stderr, "What was printed is not complete: %s\n", why)
 	}
 	r.exit(by)
 }
 
+// giveUp returns when nothing more may be expected of the program after a signal, and says why what it had to print isn't
+// complete; "": it had nothing to print.
+func (r *rescue) giveUp() (why string) {
+	time.Sleep(blockedAfter)
+	end := time.Now().Add(lastResort)
+	for !r.blocked() {
+		if !r.flows() && time.Now().After(end) {
+			return fmt.Sprintf("it was not ready in %v", lastResort)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.begun {
+		return ""
+	}
+	return "nobody reads it"
+}
+
+// flows reports whether the output is being taken, piece by piece.
+func (r *rescue) flows() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.wrote) < stalledAfter
+}
+
+// pieces is a writer of the output: it writes a piece at a time, and the rescue sees when.
+type pieces struct {
+	io.Writer
+	rescue *rescue
+}
+
+func (p pieces) Write(b []byte) (n int, err error) {
+	for {
+		m, err := p.Writer.Write(b[n:min(len(b), n+pieceSize)])
+		n += m
+		p.rescue.mu.Lock()
+		p.rescue.wrote = time.Now()
+		p.rescue.mu.Unlock()
+		if err != nil || n == len(b) {
+			return n, err
+		}
+	}
+}
+
+// inPieces is a writer to w whose reader may be slow after a signal, but not stand still.
+func (r *rescue) inPieces(w io.Writer) io.Writer {
+	if r == nil {
+		return w
+	}
+	return pieces{w, r}
+}
+
 // blocked reports whether nothing more may be expected of the program: it has not even begun, or its reader doesn't read.
 func (r *rescue) blocked() bool {
+	if r.flows() {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.outputs {
