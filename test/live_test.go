@@ -386,7 +386,7 @@ func respond(t testing.TB, v family, answer func(probe *packet.Reply, data []byt
 				return // closed: t ends
 			}
 			var r packet.Reply
-			if packet.Parse(buf[:n], &r) != nil || r.Kind != packet.KindTCP || !r.TCP.Flags.Has(packet.SYN) {
+			if packet.Parse(buf[:n], &r) != nil || r.Kind != packet.KindTCP || r.TCP.Flags&(packet.SYN|packet.ACK) != packet.SYN {
 				continue
 			}
 			for _, b := range answer(&r, buf[:n]) {
