@@ -20,6 +20,12 @@ type facts struct {
 	mtu      *PathMTU
 	host     host
 	complete bool // the trace came to its end: silence means something
+
+	// What several families ask for, found once.
+	stranger     *stranger // who answers in the target's name; nil: nobody, as far as can be seen
+	forwardedAt  int       // see findForwards
+	forwardedWhy string
+	limit        *limit // what shows that SYNs are limited; nil: nothing does
 }
 
 func read(e *Evidence) *facts {
@@ -37,6 +43,8 @@ func read(e *Evidence) *facts {
 		f.complete = f.complete && e.Trace.Complete(ttl)
 	}
 	f.readHost(e.Host)
+	f.forwardedAt, f.forwardedWhy = f.findForwards()
+	f.stranger, f.limit = f.findStranger(), f.findLimit()
 	return f
 }
 

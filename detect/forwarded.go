@@ -11,7 +11,7 @@ import (
 // forwarded finds that the target's address is translated for this port: what answers, or doesn't, is a machine behind it. A
 // container's published port is one, a port forward, a load balancer's address.
 func forwarded(f *facts) []Finding {
-	at, why := f.forwards()
+	at, why := f.forwardedAt, f.forwardedWhy
 	if at == 0 {
 		return nil
 	}
@@ -25,9 +25,9 @@ func forwarded(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// forwards is the hop at which the target stands that hands the port on to a machine beyond it, and how that is known; 0: none
+// findForwards finds the hop at which the target stands that hands the port on to a machine beyond it, and how that is known; 0: none
 // does, as far as can be seen.
-func (f *facts) forwards() (at int, why string) {
+func (f *facts) findForwards() (at int, why string) {
 	if f.options.Protocol != packet.ProtoTCP {
 		return 0, ""
 	}

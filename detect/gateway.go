@@ -58,8 +58,7 @@ func gateway(f *facts) []Finding {
 
 // gatewayEnds reports whether something as near as a local gateway answers in the target's name.
 func (f *facts) gatewayEnds() bool {
-	d := f.impostorDistance()
-	return d > 0 && d <= gatewayDistance && f.product() != ""
+	return f.stranger != nil && f.distance() <= gatewayDistance && f.product() != ""
 }
 
 // product names the software whose addresses this host or the first router has; "" where they are nobody's.

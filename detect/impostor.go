@@ -11,7 +11,7 @@ import (
 // impostor finds answers in the target's name that come from something in front of it: firewalls that reset, SYN proxies
 // and gateways that end TCP.
 func impostor(f *facts) []Finding {
-	who := f.stranger()
+	who := f.stranger
 	switch {
 	case f.gatewayEnds():
 		return nil
@@ -48,12 +48,12 @@ type stranger struct {
 	instead    string // what else it may be
 }
 
-// stranger looks for one; nil: there is none, as far as can be seen.
-func (f *facts) stranger() *stranger {
+// findStranger looks for one; nil: there is none, as far as can be seen.
+func (f *facts) findStranger() *stranger {
 	if f.distance() == 0 || f.answer.Reply.Kind != packet.KindTCP {
 		return nil
 	}
-	if at, _ := f.forwards(); at > 0 {
+	if f.forwardedAt > 0 {
 		return nil
 	}
 	if who := f.nearer(); who != nil {
@@ -154,14 +154,6 @@ func (f *facts) ownBacks() (agree bool, flows int) {
 		take(f.flow.answer)
 	}
 	return agree, len(ports)
-}
-
-// impostorDistance is the hop at which something else answers in the target's name; 0: nothing does, as far as can be seen.
-func (f *facts) impostorDistance() int {
-	if f.stranger() == nil {
-		return 0
-	}
-	return f.distance()
 }
 
 // injected finds a reset that comes in addition to the target's own SYN+ACK.

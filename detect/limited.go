@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.example/tcptraceroute/trace"
@@ -12,39 +13,49 @@ import (
 func limited(f *facts) []Finding {
 	var who []string
 	first, last, missing := 0, 0, 0
-	behind, beyond := 0, 0 // hops further on that answered every probe; beyond the last that didn't
-	fed := false
-	limit := f.limit()
-	for i := len(f.hops) - 1; i >= 0; i-- {
-		h := &f.hops[i]
-		n, gone := len(h.results), h.gone()
+	hops, beyond := 0, 0 // further on that answered every probe; beyond the last that didn't
+	var passed tried     // the probes to those
+	chance := 0.0        // that a hop has lost as much though it answers like those
+	for _, h := range slices.Backward(f.hops) {
+		own := tried{h.gone(), len(h.results)}
 		switch {
-		case limit != nil && h.ttl > limit.after: // it is SYNs that are limited
-		case n >= 2 && gone > 0 && len(h.routers) > 0 && behind > 0:
+		case f.limit != nil && h.ttl > f.limit.after: // it is SYNs that are limited
+		case own.sent >= 2 && own.lost > 0 && len(h.routers) > 0 && hops > 0:
 			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
-			missing += gone
+			missing += own.lost
 			if first = h.ttl; last == 0 {
-				last, beyond = h.ttl, behind
+				last, beyond = h.ttl, hops
 			}
-			fed = true
-		case n >= 2 && gone == 0 && h.answered() && !h.refused(): // what is refused got no farther than that
-			behind++
+			chance = max(chance, chanceOfMore(passed, own))
+		case own.sent >= 2 && own.lost == 0 && h.answered() && !h.refused(): // what is refused got no farther than that
+			hops++
+			passed = passed.add(own)
 		}
 	}
-	if !fed {
+	if len(who) == 0 {
 		return nil
 	}
 	x := Finding{
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
 		Title:    fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
 		Evidence: []string{fmt.Sprintf("%s there got no answer, but beyond %s every one: the packets get through.", capital(times(missing, "probe", "probes")), answeredHops(beyond))},
-		Advice:   "Routers limit how many ICMP errors they send, and some are slow to make them. Only loss that goes on to the target harms a connection.",
+		Advice:   limitAdvice,
 	}
-	if beyond < 2 {
-		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, "With so few probes chance is not ruled out: a longer run (-q 10) tells.")
-	}
+	x.byChance(chance)
 	return []Finding{x}
+}
+
+// limitAdvice is for hops that answer less often than they forward.
+const limitAdvice = "Routers limit how many ICMP errors they send, and some are slow to make them. " +
+	"Only loss that goes on to the target harms a connection."
+
+// byChance says that missing answers may be loss that happens to spare later hops, unless that is unlikely.
+func (x *Finding) byChance(chance float64) {
+	if chance > unlikely {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf(
+			"Loss that spares later hops by chance looks so %s: a longer run (-q 10) tells.", chanceText(chance)))
+	}
 }
 
 // gone is how many probes were never answered, not even late.

@@ -25,7 +25,7 @@ const (
 // rateLimited finds that SYNs above some rate are dropped: from one hop on, probes that follow each other quickly are lost, and
 // those that come slowly are all answered.
 func rateLimited(f *facts) []Finding {
-	l := f.limit()
+	l := f.limit
 	if l == nil {
 		return nil
 	}
@@ -48,7 +48,8 @@ type limit struct {
 	quick, lost, slow int // probes beyond it: quick ones, those of them that were lost, slow ones
 }
 
-func (f *facts) limit() *limit {
+// findLimit looks for one; nil: there is none, as far as can be seen.
+func (f *facts) findLimit() *limit {
 	if f.distance() == 0 || !f.asks() {
 		return nil
 	}

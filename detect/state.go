@@ -8,14 +8,14 @@ import (
 
 // state finds what the target itself says of the port.
 func state(f *facts) []Finding {
-	if f.answer == nil || f.stranger() != nil {
+	if f.answer == nil || f.stranger != nil {
 		return nil
 	}
 	port, d := f.target.Port(), f.distance()
 	x := Finding{After: d, Before: d, Confidence: Certain, Weight: weightState, Evidence: []string{f.answerText(f.path)}}
 	reply, sent := f.answer.Reply, f.answer.Probe
 	flags := reply.TCP.Flags
-	at, _ := f.forwards()
+	at := f.forwardedAt
 	switch {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"

@@ -1,0 +1,41 @@
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+)
+
+// A place of loss takes enough losses to bear it.
+func TestPlaceOfLoss(t *testing.T) {
+	f := &facts{path: &path{}}
+	for ttl := 1; ttl <= 5; ttl++ {
+		f.hops = append(f.hops, hop{ttl: ttl, routers: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(ttl), 1})}})
+	}
+	for _, tt := range []struct {
+		name       string
+		lost, sent []int // of hops 1 and up; the last is the target's
+		want       string
+	}{
+		{"2 of 20 against 6 of 20 name no place", []int{2, 2, 2, 2, 6}, []int{20, 20, 20, 20, 20}, "possible 0-5"},
+		{"2 of 20 and then 6 of 20 neither", []int{0, 2, 2, 6, 6}, []int{20, 20, 20, 20, 20}, "likely 1-4"},
+		{"none, and then much", []int{0, 0, 9, 8, 9}, []int{20, 20, 20, 20, 20}, "likely 2-3"},
+		{"much from the beginning", []int{9, 8, 9, 8, 9}, []int{20, 20, 20, 20, 20}, "likely 0-1"},
+		{"at the target alone", []int{0, 0, 0, 0, 9}, []int{20, 20, 20, 20, 20}, "possible 4-5"},
+		{"the same shares of more probes do", []int{20, 20, 60, 60, 60}, []int{200, 200, 200, 200, 200}, "likely 2-3"},
+		{"loss that later hops don't share", []int{0, 15, 0, 9, 9}, []int{20, 20, 20, 20, 20}, "likely 3-4"},
+		{"too little", []int{0, 0, 0, 0, 1}, []int{20, 20, 20, 20, 20}, ""},
+	} {
+		var hops []hopLoss
+		for i := range tt.lost {
+			hops = append(hops, hopLoss{i + 1, tried{tt.lost[i], tt.sent[i]}})
+		}
+		got := ""
+		for _, x := range f.lossFinding(hops[:4], hops[4]) {
+			got = fmt.Sprintf("%v %d-%d", x.Confidence, x.After, x.Before)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
