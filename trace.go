@@ -41,11 +41,12 @@ type Options struct {
 	Wire wire.Options
 }
 
-// Trace finds the path to a host, a name or an address. It needs the capability CAP_NET_RAW, but does without if it lacks
-// that: each probe is then a connection, and the trace is slower (see [wire.Unprivileged]). It gives up no privileges.
+// Trace finds the path to a host, a name or an address. It needs the capability CAP_NET_RAW, but does without if it
+// lacks that: each probe is then a connection, and the trace is slower (see [wire.Unprivileged]). It gives up no
+// privileges.
 //
-// If ctx ends, Trace returns what is known by then, with ctx's cause as the error. The Trace is nil if no probe could be
-// sent: no such host, no route, options that make no sense.
+// If ctx ends, Trace returns what is known by then, with ctx's cause as the error. The Trace is nil if no probe could
+// be sent: no such host, no route, options that make no sense.
 func Trace(ctx context.Context, host string, o Options) (*trace.Trace, error) {
 	conn, err := open(o.Wire)
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// The front door leads through a network of real routers, over IPv4 and IPv6, to a port that is open and one that is not.
+// The front door leads through a network of real routers, over IPv4 and IPv6, to a port that is open and one that is
+// not.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
@@ -53,7 +54,8 @@ func TestTrace(t *testing.T) {
 			{"198.18.99.1", syscall.EHOSTUNREACH},
 			{"fe80::1%nowhere", syscall.ENODEV},
 		} {
-			if found, err := tcptraceroute.Trace(ctx, tt.host, tcptraceroute.Options{}); found != nil || !errors.Is(err, tt.want) {
+			if found, err := tcptraceroute.Trace(ctx, tt.host, tcptraceroute.Options{}); found != nil ||
+				!errors.Is(err, tt.want) {
 				t.Errorf("%s: %v, want %v", tt.host, err, tt.want)
 			}
 		}

@@ -25,7 +25,7 @@ func (h *Host) Filter(t testing.TB, hook string, rules ...string) {
 	h.NFT(t, chain("filter", hook, "filter", rules))
 }
 
-// Mangle adds rules that see packets as they come in, before connection tracking and before their TTL is looked at.
+// Mangle adds rules for packets as they come in, before connection tracking and before their TTL is looked at.
 // What they change by "set" is changed for good, without any memory, and so are the packets that this host quotes:
 // "ip id set 7", "tcp option timestamp reset", "ip daddr set numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }".
 // Checksums are kept right.

@@ -22,7 +22,7 @@ type PathOptions struct {
 	Queries  int           // probes a hop, 1 or more; default 3
 	Parallel int           // how many probes may be in flight, 1 or more; default 48. 1: one after the other, hop by hop
 	Wait     time.Duration // how long a probe may be answered, LeastWait or more; default 3 s
-	Patient  bool          // every probe waits its whole Wait; else see patience
+	Patient  bool          // every probe waits its whole Wait; else only if answers may still come
 	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the target's

@@ -14,23 +14,23 @@ import (
 //
 // It is a Path whose hops are not asked as soon as possible but when they have their turn: an interval after they were
 // asked last, and never sooner, whatever was late or skipped. Within an interval the probes are spread evenly, so that
-// nobody gets a burst. Among the hops that may be asked, the one goes first that has waited longest (round).
+// nobody gets a burst. Among the hops that may be asked, the one goes first that has waited longest.
 //
 // Which probe the target has answered can't always be told. So a probe that may get as far waits until others of that kind
-// are answered, or until their answers are overdue (clear). No hop waits longer than that: what a single trace infers from
-// answers, to be quick, has no say here. Hops before the target that have never answered (quiet) don't wait for the target,
+// are answered, or until their answers are overdue. No hop waits longer than that: what a single trace infers from
+// answers, to be quick, has no say here. Hops before the target that have never answered don't wait for the target,
 // nor it for them: their probes are sent aside, as ones that it doesn't answer. Now and then one of them is asked alone, for
 // the way may have become shorter.
 //
 // The first round is asked as quickly as a Path is, to learn the distance. Later the way may become longer or shorter: a
 // router that answers where the target, or a refusal, was, moves the end out again, and an answer from the target moves it
-// in. Where there is no end, because nothing answers beyond some hop, a round goes only silentTail hops further; the rest
-// is tried again every deepTime.
+// in. Where there is no end, because nothing answers beyond some hop, a round goes only a few hops further; the rest is
+// tried again from time to time.
 //
 // Rounds that have an end are over when each hop was asked so often, and at the latest when as many intervals have passed and
 // the time that a probe waits.
 //
-// What was learned of round-trip times fades (fadeTime), since a plan that lives for days must not be ruled by its worst
+// What was learned of round-trip times fades, since a plan that lives for days must not be ruled by its worst
 // second.
 type Rounds struct {
 	path *Path

@@ -11,7 +11,7 @@ import (
 // PathOptions.Ports as many flows as there are ports, of which up to PathOptions.Parallel are in flight.
 //
 // Hops are asked in passes, as [Path] does it. But here every silence holds up the trace, so a probe waits its whole time
-// only where that can bring something: see patience. To know how long an answer takes, the very first probe is one to
+// only where that can bring something. To know how long an answer takes, the very first probe is one to
 // MaxTTL: most targets answer it. Without that a target behind a long link would answer the probe before the one that is in
 // flight, for which a kernel sends its SYN again at once.
 type Serial struct {

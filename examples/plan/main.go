@@ -1,5 +1,5 @@
-// The command plan measures the round-trip time to a TCP port by a plan of its own: one SYN after the other, each a flow
-// of its own, and the next when the last was answered or is lost.
+// The command plan measures the round-trip time to a TCP port by a plan of its own: one SYN after the other, each a
+// flow of its own, and the next when the last was answered or is lost.
 //
 //	go build ./examples/plan && sudo ./plan 192.0.2.1:443
 package main

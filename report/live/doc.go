@@ -2,7 +2,7 @@
 // come in, until the user quits.
 //
 // The rule of this room: what is seen is a pure function of the figures, the size of the terminal and what the user
-// chose (view.draw); only Screen.Run touches a terminal. It has a package of its own because it carries the terminal
+// chose; only Screen.Run touches a terminal. It has a package of its own because it carries the terminal
 // library.
 //
 // lipgloss is not used: when it is imported it looks at the terminal, and inside tmux it runs the program tmux to do
