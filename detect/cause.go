@@ -225,13 +225,15 @@ func (d *drop) fateOf(p *path) fate {
 	case p.refusal != nil:
 		return either
 	}
-	silent := 0
+	silent, lost := 0, 0 // hops, and probes to them
 	for _, h := range p.hops {
 		if h.ttl > d.last && h.lost > 0 {
-			silent++
+			silent, lost = silent+1, lost+h.lost
 		}
 	}
-	return when(silent >= enoughSilence, vanishes, either)
+	target := d.farthest() // which answers others
+	toTarget := target > d.last && p.at(target) != nil && p.at(target).lost > 0 && lost >= enoughSilence
+	return when(silent >= enoughSilence || toTarget, vanishes, either)
 }
 
 // wayOf reports whether a further trace came to the place by the same router, and by which.

@@ -115,8 +115,11 @@ func (d *drop) causeText(code Code) string {
 // outcome says what came of the question that a further trace answers.
 func (p *path) outcome() Asked {
 	x := Asked{Question: *p.question, What: p.sends(), Came: CameNothing}
+	x.Sent = p.sent
 	for _, h := range p.hops {
-		x.Sent += len(h.results)
+		if p.sent == 0 {
+			x.Sent += len(h.results)
+		}
 		x.Lost += h.lost
 		for range h.replies() {
 			x.Answered++
@@ -143,7 +146,7 @@ func (p *path) sends() string {
 
 // String names a kind of question, for programs: the names never change.
 func (a Ask) String() string {
-	names := [...]string{"flow", "port", "ack", "syn", "echo", "loose", "short", "unmarked", "options", "reach", "way"}
+	names := [...]string{"flow", "port", "ack", "syn", "echo", "loose", "short", "unmarked", "options", "reach", "way", "alive"}
 	if int(a) < len(names) {
 		return names[a]
 	}
@@ -162,7 +165,7 @@ func (e *Evidence) spentSYNs() int {
 	}
 	if e.Host != nil {
 		for _, c := range e.Host.Controls {
-			n += c.SYNs
+			n += when(c.Outcome == Opened || c.Outcome == Refused, c.SYNs, 0)
 		}
 	}
 	return n
@@ -171,8 +174,21 @@ func (e *Evidence) spentSYNs() int {
 // syns is how many SYNs of a trace the target has got.
 func (v *View) syns() (n int) {
 	p := newPath(v)
-	if p == nil || p.answer == nil || !p.asks() || p.options.Protocol != packet.ProtoTCP {
+	if p == nil || !p.asks() || p.options.Protocol != packet.ProtoTCP {
 		return 0
+	}
+	if p.answer == nil { // but by other ways it may be reached, or it answers from elsewhere
+		n = len(p.elsewhere)
+		for _, r := range v.Trace.Scouts() {
+			n += when(r.FromTarget(), 1, 0)
+		}
+		return n
+	}
+	for ttl := max(p.distance(), 1); ttl < len(v.sent); ttl++ {
+		n += v.sent[ttl]
+	}
+	if v.sent != nil {
+		return n
 	}
 	seen := map[int]bool{} // the hop of the target shows answers to probes with other TTLs
 	count := func(r trace.Result) {

@@ -13,7 +13,7 @@ import (
 type facts struct {
 	*path         // the trace itself
 	more  []*path // the further traces, in the order in which they were asked
-	// The first of more of each kind; nil: there was none.
+	// The last of more of each kind; nil: there was none.
 	echo, ack, syn, port, flow, loose, short, plain, bare *path
 
 	counts   trace.Counts
@@ -58,12 +58,22 @@ func (f *facts) asked(a Ask) (all []*path) {
 	return all
 }
 
-// ask is the first further trace of a kind; nil: there was none.
+// ask is the further trace of a kind; nil: there was none. Of two the second goes on where the first has ended, and knows of the
+// hops before it what the first does.
 func (f *facts) ask(a Ask) *path {
-	if all := f.asked(a); len(all) > 0 {
-		return all[0]
+	all := f.asked(a)
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	p := all[len(all)-1]
+	for _, before := range all[:len(all)-1] {
+		for _, h := range slices.Backward(before.hops) {
+			if h.ttl < p.first() {
+				p.hops = slices.Insert(p.hops, 0, h)
+			}
+		}
+	}
+	return p
 }
 
 // path is one trace.
@@ -79,6 +89,7 @@ type path struct {
 	elsewhere []trace.Result // answers from another address or port than the probes were sent to
 
 	refusedAt int // the hop that shows the refusal
+	sent      int // probes; 0: not known
 }
 
 // hop is what came of the probes with one TTL.
@@ -97,6 +108,9 @@ func newPath(v *View) *path {
 	}
 	to := v.Options.Target
 	p := &path{options: v.Options, target: netip.AddrPortFrom(to.Addr().WithZone(""), to.Port())}
+	for _, n := range v.sent {
+		p.sent += n
+	}
 	for ttl := v.Trace.First(); ttl <= v.Trace.Last(); ttl++ {
 		if h := v.Trace.Hop(ttl); len(h.Probes)+len(h.Extra) > 0 {
 			p.add(h)

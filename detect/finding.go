@@ -73,6 +73,21 @@ type View struct {
 	Trace   *trace.Trace
 	Options trace.PathOptions // it was made with
 	Counts  trace.Counts
+
+	sent []int // probes with each TTL; nil: what the trace holds
+}
+
+// Add adds what became of a probe. A view whose results all come this way knows of the probes too that a trace does not show.
+func (v *View) Add(r trace.Result) {
+	v.Trace.Add(r)
+	if !r.Fate.Outcome() || r.Fate == trace.Failed {
+		return
+	}
+	ttl := int(r.Probe.TTL)
+	for len(v.sent) <= ttl {
+		v.sent = append(v.sent, 0)
+	}
+	v.sent[ttl]++
 }
 
 // Findings says what the evidence shows, the weightiest first. A path without anything odd yields the port's state alone.

@@ -66,18 +66,18 @@ func (f *facts) findStranger() *stranger {
 // like that too, unless both are known to have come by the same router right before.
 func (f *facts) nearer() *stranger {
 	d := f.distance()
-	if n := f.flow.distance(); n > 0 && n != d {
+	if n := f.flow.distance(); n > 0 && n != d || f.flow.beyond(d) {
 		return nil // there are ways of different length
 	}
 	for _, w := range f.others() {
 		if w.distance() <= d {
 			continue
 		}
-		if f.otherRouter(w.path, d-1) {
-			continue
-		}
 		h := w.at(d)
-		seen, same := h != nil && len(h.routers) > 0, f.sameRouter(w.path, d-1)
+		if f.otherRouter(w.path, d-1) || h == nil || len(h.routers) == 0 && h.lost < questionQueries {
+			continue // one probe may be lost
+		}
+		seen, same := len(h.routers) > 0, f.sameRouter(w.path, d-1)
 		who := &stranger{after: max(d-1, f.first()-1), confidence: Likely}
 		switch back, its := f.back(), w.back(); {
 		case seen && same && (back < 0 || its < 0 || back != its):

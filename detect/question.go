@@ -24,6 +24,7 @@ const (
 	AskOptions             // SYNs with other TCP options: usual ones in place of unusual ones, else none
 	AskReach               // one probe that gets past the place where probes vanish, if its flow does
 	AskWay                 // one probe to the hop before that place, to see by which router its flow goes
+	AskAlive               // ICMP echo requests with the highest TTL, to see whether the target answers any
 )
 
 // Question is a further trace that would tell causes apart. Its options lack a source port: the trace's own where Flow is 0,
@@ -35,12 +36,16 @@ type Question struct {
 }
 
 const (
-	questionQueries = 2           // probes per hop
-	questionWait    = time.Second // what is there has answered by then, mostly; where answers are slow, ...
+	questionQueries = 2               // probes per hop
+	questionWait    = time.Second     // what is there has answered by then, mostly; where answers are slow, ...
+	answeredWait    = trace.LeastWait // where the target has answered, that is long for whatever else answers
 	usualWait       = 3 * time.Second
 	slowFactor      = 3 // ... this many times the slowest, but no longer than the trace itself waited
+	fewParallel     = 7 // probes in flight, too few for distance probes: how far to go is known, and each would be a SYN at the target
 	lookBack        = 2 // hops before the place in question that are asked again
 	lookAhead       = 8 // hops by which another flow's way may be longer
+	flowHops        = 6 // hops before the target and its own that are asked by another flow, where all is well
+	nearHops        = 5 // hops that SYNs go farther, where they may get to a target whose distance isn't known
 
 	// Flows that are tried where probes vanish, one SYN each, to tell a filter from a dead member of a load-balanced group: to
 	// the port in question, and to another one that has passed. A member of two that is dead lets it look like a filter of
@@ -62,46 +67,51 @@ func Questions(e Evidence) []Question {
 	if !f.complete || !f.left() || f.cycle() > 0 || f.options.Protocol != packet.ProtoTCP {
 		return nil
 	}
-	q := &questioner{facts: f, base: e.Options}
-	switch {
-	case len(e.Further) == 0:
-		q.kinds()
-	case f.vanish():
+	q := &questioner{facts: f, base: e.Options, spent: e.spentSYNs() + when(ControlAgain(e), 1, 0)}
+	q.kinds()
+	if f.vanish() && len(e.Further) > 0 {
 		q.flows()
 	}
 	return q.all
 }
 
-// MostProbes is how many probes all further traces take at the most, those included that the answers to the first give
-// reason for.
+// MostProbes is how many probes the questions take at the most, and where probes vanish all those besides that the answers to the
+// first give reason for.
 func MostProbes(e Evidence) int {
-	n := Probes(Questions(e))
-	if n > 0 && read(&e).vanish() {
-		n += 2 * (2*ownFlows + otherFlows) // AskReach and AskWay, and AskReach again where nobody answered
+	all := Questions(e)
+	n := Probes(all)
+	f := read(&e)
+	if n == 0 || !f.vanish() || len(e.Further) > 0 || f.told() {
+		return n + when(n > 0 && f.told() && f.vanish(), 2*(ownFlows+otherFlows), 0)
 	}
-	return n
+	// Each kind of SYN twice to so many hops, or once to all; those of another flow to the hops before the place too.
+	last := f.lastRouter()
+	each := max(questionQueries*(lookAhead+1), f.maxTTL()-last+1)
+	kinds := 3 + when(f.long(), 1, 0) + when(f.options.TOS != 0, 1, 0)
+	return n + kinds*each + questionQueries*(last-f.first()+1) + 2*(2*ownFlows+otherFlows) // AskReach, AskWay, AskReach again
 }
 
 // questioner collects questions.
 type questioner struct {
 	*facts
-	base trace.PathOptions
-	all  []Question
+	base  trace.PathOptions
+	all   []Question
+	spent int // SYNs that the target has got
 }
 
 // vanish reports whether probes vanish, so that it has to be found out which of them do.
 func (f *facts) vanish() bool { return f.answer == nil && f.refusal == nil && len(f.elsewhere) == 0 }
 
-// add asks one kind of question, from a hop on.
-func (q *questioner) add(a Ask, flow, from int) {
-	told := q.told()
-	if told && a != AskFlow && a != AskPort && a != AskReach && a != AskWay {
-		return
+// add asks one kind of question, from one hop to another, with so many probes to each; to 0: as far as the trace itself may go.
+func (q *questioner) add(a Ask, flow, from, to, queries int) {
+	if q.told() || len(q.base.Ports) > 0 {
+		flow = len(q.more) + len(q.all) + 1 // two connections can't share addresses and ports, or the trace has no port of its own
 	}
-	if told || len(q.base.Ports) > 0 {
-		flow = len(q.all) + 1 // two connections can't share addresses and ports, or the trace has no port of its own
+	o := q.with(a, from)
+	if o.Queries = queries; to > 0 {
+		o.MaxTTL, o.Parallel = max(o.FirstTTL, min(to, q.maxTTL())), fewParallel
 	}
-	q.all = append(q.all, Question{a, flow, q.with(a, from)})
+	q.all = append(q.all, Question{a, flow, o})
 }
 
 // with is the trace's options, changed in what a question is about.
@@ -111,16 +121,16 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	o.FirstTTL = max(q.facts.first(), from)
 	switch a {
 	case AskFlow:
-		if d := q.distance(); d > 0 {
+		if d := q.distance(); d > 0 && q.told() {
 			o.MaxTTL = min(q.maxTTL(), d+lookAhead)
 		}
 	case AskPort:
-		o.Target = otherPort(o)
+		o.Target = OtherPort(o)
 	case AskACK:
 		o.Flags, o.Options = packet.ACK, packet.Options{} // a segment of a connection has none of a SYN's options
 	case AskSYN:
 		o.Flags = packet.SYN
-	case AskEcho:
+	case AskEcho, AskAlive:
 		o.Protocol = packet.ProtoEcho
 	case AskShort:
 		o.Length = 0
@@ -135,41 +145,188 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	return o
 }
 
-// kinds asks, by probes of other kinds, what an answer or a silence gives reason for.
+// kinds asks, by probes of other kinds, what an answer or a silence gives reason for: first by those that open no connection,
+// then by SYNs, which go no farther than what the first have shown.
 func (q *questioner) kinds() {
-	last, first := q.lastRouter(), q.facts.first()
-	switch d := q.distance(); {
+	switch {
+	case q.told():
+		q.byConnections()
 	case q.refusal != nil:
-		at := q.refusedAt
-		q.add(AskFlow, 1, first)
-		q.add(AskPort, 0, at-lookBack)
-		q.add(AskEcho, 0, at-lookBack)
+		q.refused()
 	case q.answer != nil:
-		q.add(AskFlow, 1, first)
-		q.add(AskEcho, 0, d-lookBack)
-		if q.asks() && q.answer.Reply.TCP.Flags.Has(packet.RST) {
-			q.add(AskPort, 0, d-lookBack)
-		}
+		q.answered()
 	default:
-		q.add(AskFlow, 1, first)
-		q.add(AskPort, 0, last)
+		q.vanished()
+	}
+}
+
+// byConnections asks what connections can: they differ by port alone.
+func (q *questioner) byConnections() {
+	if len(q.more) > 0 {
+		return
+	}
+	first := q.facts.first()
+	q.add(AskFlow, 1, first, 0, questionQueries)
+	switch {
+	case q.refusal != nil:
+		q.add(AskPort, 0, q.refusedAt-lookBack, 0, questionQueries)
+	case q.answer == nil:
+		q.add(AskPort, 0, q.lastRouter(), 0, questionQueries)
+	case q.asks() && q.answer.Reply.TCP.Flags.Has(packet.RST):
+		q.add(AskPort, 0, q.distance()-lookBack, 0, questionQueries)
+	}
+}
+
+// answered asks who it is that answers in the target's name: the target itself is as far away for probes of any kind. On a path
+// where all is well that is all, and costs one round trip.
+func (q *questioner) answered() {
+	d, first := q.distance(), q.facts.first()
+	reset := q.asks() && q.answer.Reply.TCP.Flags.Has(packet.RST)
+	switch farther := q.echo.beyond(d) || q.port.beyond(d); {
+	case d == 0 && len(q.more) == 0:
+		q.add(AskEcho, 0, first, 0, questionQueries)
+		q.add(AskFlow, 1, first, 0, questionQueries)
+	case d == 0:
+	case len(q.more) == 0:
+		left := q.left()
+		if q.ofOlder() {
+			left = max(left, questionQueries) // what the SYNs of another flow come to is all that tells
+		}
+		q.add(AskEcho, 0, d-1, d+1, 1)                         // two that get to the target, in one round trip
+		if n := min(questionQueries, left-1); reset && n > 0 { // one of the other flow comes too
+			q.add(AskPort, 0, d-1, d, n)
+			left -= n
+		}
+		if top := d - max(0, 2-left); top >= first { // its way may be shorter by one
+			q.add(AskFlow, 1, d-flowHops+1, top, 1)
+		}
+		if q.counts.NearMisses >= fewMisses {
+			q.add(AskLoose, 1, first, max(d-1, first), questionQueries)
+		}
+	case farther && len(q.asked(AskEcho)) == 1:
+		q.add(AskEcho, 0, d, 0, questionQueries)
+		if reset && q.port.beyond(d) {
+			q.add(AskPort, 0, d, d+lookAhead/2, 1)
+		}
+	}
+}
+
+// refused asks whether others are refused at the same place.
+func (q *questioner) refused() {
+	at, first := q.refusedAt, q.facts.first()
+	switch {
+	case len(q.more) == 0:
+		q.add(AskEcho, 0, at-lookBack, 0, questionQueries)
+		if q.counts.NearMisses >= fewMisses {
+			q.add(AskLoose, 1, first, 0, questionQueries)
+		}
+	case q.port == nil:
+		top, queries := q.within(at)
+		q.add(AskPort, 0, at-lookBack, top, queries)
+		q.add(AskFlow, 1, first, at, questionQueries)
+	}
+}
+
+// vanished asks which probes get farther than the trace's own. SYNs that do would all come to the target: echo requests and ACKs
+// say first how far away it is.
+func (q *questioner) vanished() {
+	last, first := q.lastRouter(), q.facts.first()
+	if len(q.more) == 0 {
+		q.add(AskEcho, 0, last, last+lookAhead-1, questionQueries)
+		q.add(AskAlive, 0, q.maxTTL(), 0, questionQueries)
 		if q.asks() {
-			q.add(AskACK, 0, last)
-			q.add(AskOptions, 0, last)
-		} else {
-			q.add(AskSYN, 0, last)
+			q.add(AskACK, 0, last, last+lookAhead-1, questionQueries)
 		}
-		q.add(AskEcho, 0, last)
-		if q.long() {
-			q.add(AskShort, 0, last)
+		if q.counts.NearMisses >= fewMisses {
+			q.add(AskLoose, 1, first, 0, questionQueries)
 		}
-		if q.options.TOS != 0 {
-			q.add(AskUnmarked, 0, last)
+		return
+	}
+	if q.port != nil || q.left() == 0 { // as where the target answers from elsewhere
+		return
+	}
+	if alive := q.asked(AskAlive); len(alive) > 0 && alive[0].answer != nil && q.echo.distance() == 0 {
+		q.add(AskEcho, 0, last+lookAhead, 0, questionQueries)
+	}
+	top, queries := q.within(last)
+	q.add(AskPort, 0, last, top, queries)
+	q.add(AskFlow, 1, first, top, 1)
+	if q.asks() {
+		q.add(AskOptions, 0, last, top, queries)
+	} else {
+		q.add(AskSYN, 0, last, top, queries)
+	}
+	if q.long() {
+		q.add(AskShort, 0, last, top, queries)
+	}
+	if q.options.TOS != 0 {
+		q.add(AskUnmarked, 0, last, top, queries)
+	}
+}
+
+// within says how far SYNs are to go that may get farther than this hop, and how many to a hop, so that few come to the target.
+func (q *questioner) within(last int) (top, queries int) {
+	target, router := q.target(), 0 // beyond, the nearest that has answered
+	for _, w := range q.witnesses() {
+		if n := w.distance(); n > last {
+			target = min(target, n)
+		}
+		for _, h := range w.hops {
+			if h.ttl > last && len(h.routers) > 0 && (router == 0 || h.ttl < router) {
+				router = h.ttl
+			}
 		}
 	}
-	if q.counts.NearMisses >= fewMisses {
-		q.add(AskLoose, 1, first)
+	if target <= last {
+		target = 0
 	}
+	switch {
+	case router > 0:
+		top, queries = router+nearHops-1, questionQueries
+	case target > 0:
+		top, queries = target, questionQueries
+	default:
+		top, queries = last+nearHops, 1
+	}
+	if target > 0 && target <= top {
+		top = target
+	}
+	switch {
+	case target == last+1:
+		queries++ // nobody else is asked beyond
+	case top-last > lookAhead:
+		queries = 1
+	}
+	return min(top, q.maxTTL()), queries
+}
+
+// target is how far away the target is, as far as is known: where it has answered nobody but those whose distance isn't known, an
+// estimate by the TTL of its answer. 0: it has answered nobody.
+func (q *questioner) target() int {
+	if d := q.farthest(); d > 0 {
+		return d
+	}
+	answers := slices.Clone(q.path.scouts)
+	for _, p := range q.asked(AskAlive) {
+		if p.answer != nil {
+			answers = append(answers, *p.answer)
+		}
+	}
+	for _, r := range answers {
+		if r.FromTarget() && r.Reply.IP.TTL > 0 {
+			return backLength(r.Reply.IP.TTL) + 1
+		}
+	}
+	return 0
+}
+
+// beyond reports whether a trace has found a router at the distance of the target.
+func (p *path) beyond(ttl int) bool {
+	if p == nil {
+		return false
+	}
+	h := p.at(ttl)
+	return h != nil && len(h.routers) > 0
 }
 
 // flows asks, where probes vanish, whether those of other flows do, and which way they go. What nobody answers is asked twice,
@@ -179,36 +336,54 @@ func (q *questioner) flows() {
 	if d == nil {
 		return
 	}
-	if len(d.asked(AskReach)) > 0 {
-		q.again()
-		return
-	}
-	own := q.with(AskReach, q.maxTTL())
-	flow := firstFlow
-	reach := func(o trace.PathOptions) {
-		flow++
-		o.Queries = 1
-		q.all = append(q.all, Question{AskReach, flow, o})
-		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports
-			o.FirstTTL, o.MaxTTL = d.last, d.last
-			q.all = append(q.all, Question{AskWay, flow, o})
+	own, others := 0, 0 // the last flows that were asked
+	for _, p := range q.asked(AskReach) {
+		if n := p.question.Flow - firstFlow; n <= ownFlows {
+			own = max(own, n)
+		} else {
+			others = max(others, n)
 		}
 	}
-	for range ownFlows {
-		reach(own)
+	q.again()
+	left := q.left()
+	if n := d.reach(d.port); n > 0 && others == 0 {
+		other := q.with(AskPort, n)
+		other.FirstTTL = n
+		flows := otherFlows
+		if d.port.distance() > 0 {
+			other.FirstTTL = q.maxTTL()
+			flows = min(flows, left)
+			left -= flows
+		}
+		other.MaxTTL = other.FirstTTL
+		q.reach(d, ownFlows, flows, other)
 	}
-	port := d.port
-	n := d.reach(port)
-	if n == 0 {
-		return
+	q.reach(d, own, min(ownFlows-own, left), q.with(AskReach, q.maxTTL()))
+}
+
+// left is how many SYNs the target may still get, when those have got there that have been asked for now. Either SYNs with other
+// options get there, or others do.
+func (q *questioner) left() int {
+	n := mostSYNs - q.spent
+	target := q.target()
+	for _, x := range q.all {
+		if o := x.Options.Effective(); target > 0 && x.Ask != AskOptions && o.Protocol == packet.ProtoTCP && o.Flags&packet.ACK == 0 {
+			n -= o.Queries * max(o.MaxTTL-max(target, o.FirstTTL)+1, 0)
+		}
 	}
-	other := q.with(AskPort, n)
-	if other.FirstTTL = n; port.distance() > 0 {
-		other.FirstTTL = q.maxTTL()
-	}
-	other.MaxTTL = other.FirstTTL
-	for range otherFlows {
-		reach(other)
+	return max(n, 0)
+}
+
+// reach asks so many flows with one probe each, after others that have been asked, and by which router each goes.
+func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
+	o.Queries = 1
+	for flow := firstFlow + after + 1; flow <= firstFlow+after+flows; flow++ {
+		q.all = append(q.all, Question{AskReach, flow, o})
+		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports
+			way := o
+			way.FirstTTL, way.MaxTTL = d.last, d.last
+			q.all = append(q.all, Question{AskWay, flow, way})
+		}
 	}
 }
 
@@ -257,7 +432,8 @@ const (
 	usualScale = 7
 )
 
-// questionWait is how long a probe of a further trace may be answered.
+// questionWait is how long a probe of a further trace may be answered. Where the target has answered, it is known how long that
+// takes.
 func (f *facts) questionWait() time.Duration {
 	var slowest time.Duration
 	for i := range f.hops {
@@ -269,11 +445,11 @@ func (f *facts) questionWait() time.Duration {
 	if most == 0 {
 		most = usualWait
 	}
-	return max(questionWait, min(slowFactor*slowest, most))
+	return max(when(f.answer != nil, answeredWait, questionWait), min(slowFactor*slowest, most))
 }
 
-// otherPort is the target by a port that is likely to be let through.
-func otherPort(o trace.PathOptions) netip.AddrPort {
+// OtherPort is the target by a port that is likely to be let through.
+func OtherPort(o trace.PathOptions) netip.AddrPort {
 	const https, http = 443, 80
 	if o.Target.Port() == https {
 		return netip.AddrPortFrom(o.Target.Addr(), http)

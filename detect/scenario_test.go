@@ -35,6 +35,8 @@ type scenario struct {
 	like       []string
 	with       []string
 	network    string
+
+	target sim.TargetTruth // what has happened there, once there is evidence
 }
 
 func scenarios(tb testing.TB) []scenario {
@@ -180,7 +182,7 @@ func (r *run) view(o trace.PathOptions, ro trace.Options) detect.View {
 	}
 	ro.Wait = o.Wait
 	v := detect.View{Trace: trace.NewTrace(o), Options: o}
-	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, ro, v.Trace.Add)
+	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, ro, v.Add)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
@@ -236,7 +238,7 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 	o.Wait = questions[0].Options.Wait
 	counts, err := trace.Run(r.tb.Context(), r.conn, all, o, func(x trace.Result) {
 		if i := all.Of(x); i >= 0 {
-			views[i].Trace.Add(x)
+			views[i].Add(x)
 		}
 	})
 	if err != nil {
@@ -281,6 +283,7 @@ func (s *scenario) evidence(t *testing.T, seed uint64, spoil func([]byte) []byte
 			r.option(w)
 		}
 		e = r.evidence()
+		s.target = c.Truth(0).Target
 	})
 	return e
 }

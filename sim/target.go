@@ -125,6 +125,9 @@ func (m *Model) answerTCP(t *transit, g *target) {
 		g.truth.RST++
 	} else if tcp.Flags&(packet.SYN|packet.ACK) == packet.SYN {
 		g.truth.SYN++
+		if g.state(tcp.DstPort) == Filtered {
+			g.truth.Unseen++
+		}
 	}
 	state := g.state(tcp.DstPort)
 	if slices.Contains(g.Older, tcp.SrcPort) {

@@ -46,8 +46,6 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	if p.connecting {
 		fmt.Fprintln(p.stderr, "Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
 	}
-	p.evidence.Budget = detect.MostProbes(*p.evidence)
-	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s\n", p.evidence.Budget, p.kinds(questions))
 	var asked atomic.Int32
 	status := p.showStatus(func(time.Duration) string {
 		return fmt.Sprintf("asking further, %d probes so far", asked.Load())
@@ -55,6 +53,7 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	defer status.stop()
 	ports := map[int]uint16{0: p.path.Source.Port()} // of each flow
 	for ; len(questions) > 0; questions = detect.Questions(*p.evidence) {
+		p.announceQuestions(questions, int(asked.Load()))
 		var together, loose []detect.Question
 		for _, q := range questions {
 			if q.Ask == detect.AskLoose {
@@ -81,6 +80,20 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	return nil
 }
 
+// announceQuestions says how many probes the questions take at the most, unless that was said already of all that were asked.
+func (p *program) announceQuestions(questions []detect.Question, asked int) {
+	most := detect.MostProbes(*p.evidence)
+	if asked+most <= p.evidence.Budget {
+		return
+	}
+	then := ""
+	if most > detect.Probes(questions) {
+		then = fmt.Sprintf(", then SYNs to this port and to port %d", detect.OtherPort(p.path).Port())
+	}
+	p.evidence.Budget = asked + most
+	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s%s\n", most, p.kinds(questions), then)
+}
+
 // forPeople reports whether the trace is printed as text.
 func (p *program) forPeople() bool { return p.format == "" || p.format == formats[0].name }
 
@@ -90,7 +103,7 @@ func (p *program) kinds(questions []detect.Question) string {
 	for _, q := range questions {
 		switch q.Ask {
 		case detect.AskFlow:
-			kinds = append(kinds, "the same from other source ports")
+			kinds = append(kinds, "the same from another source port")
 		case detect.AskPort:
 			kinds = append(kinds, fmt.Sprintf("to port %d", q.Options.Target.Port()))
 		case detect.AskACK:
@@ -141,7 +154,7 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 	}
 	counts, err := trace.Run(ctx, conn, all, o, func(r trace.Result) {
 		if i := all.Of(r); i >= 0 {
-			views[i].Trace.Add(r)
+			views[i].Add(r)
 		}
 		if r.Fate.Outcome() {
 			asked.Add(1)

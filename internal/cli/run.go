@@ -32,8 +32,8 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	if err != nil {
 		return err
 	}
-	folded := trace.NewTrace(p.path) // the report's
-	known := trace.NewTrace(p.path)  // ours
+	folded := trace.NewTrace(p.path)                                     // the report's
+	known := detect.View{Trace: trace.NewTrace(p.path), Options: p.path} // ours
 	var counts trace.Counts
 	// came is what came of the run; it is asked when the report has all results.
 	came := func() error {
@@ -67,11 +67,11 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		counts, err = trace.Run(running, conn, p.plan, p.engine(conn), seen)
 	}
 	// Programs get the findings with the trace; people can read the hops meanwhile.
-	known.Finish()
-	view := func() detect.View { return detect.View{Trace: known, Options: p.path, Counts: counts} }
+	known.Trace.Finish()
+	known.Counts = counts
 	explaining := p.explain && err == nil
 	if explaining && !p.forPeople() {
-		err = p.ask(ctx, conn, view())
+		err = p.ask(ctx, conn, known)
 	}
 	if werr := w.close(); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
@@ -79,16 +79,16 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	status.stop()
 	p.warn(&troubles, counts)
 	p.sayDepartures(conn)
-	p.sayHidden(conn, known)
+	p.sayHidden(conn, known.Trace)
 	p.sayECN(folded)
 	if p.mtu && err == nil && folded.Reached() {
-		err = p.searchMTU(ctx, conn, known)
+		err = p.searchMTU(ctx, conn, known.Trace)
 	}
 	if p.explain && p.forPeople() {
 		if explaining && err == nil {
-			err = p.ask(ctx, conn, view())
+			err = p.ask(ctx, conn, known)
 		}
-		err = cmp.Or(err, p.sayFindings(view()))
+		err = cmp.Or(err, p.sayFindings(known))
 	}
 	if err := came(); err != nil {
 		return err

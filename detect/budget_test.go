@@ -1,0 +1,54 @@
+package detect_test
+
+import (
+	"slices"
+	"testing"
+
+	"go.example/tcptraceroute/detect"
+)
+
+// The target gets 8 SYNs at the most, those of the trace and of ordinary connections included; where these have been more, the
+// questions add none. SYNs to a port that its own firewall drops don't count: the target doesn't see them. It holds in all scenarios
+// and random worlds; for more of these:
+//
+//	go test ./detect -run TestTargetSYNs -v -worlds 2000
+func TestTargetSYNs(t *testing.T) {
+	const most = 8
+	count := map[int]int{}
+	check := func(s scenario, e detect.Evidence, seed uint64) {
+		got := s.target.SYN - s.target.Unseen
+		if got <= most {
+			count[got]++
+			return
+		}
+		own := s
+		own.with = append(slices.Clone(s.with), "alone")
+		own.evidence(t, seed, nil)
+		limit := own.target.SYN - own.target.Unseen
+		if e.Host != nil {
+			for _, c := range e.Host.Controls {
+				limit += c.SYNs
+			}
+		}
+		unclear := func(x detect.Finding) bool { return x.Code == detect.PortUnclear }
+		if slices.ContainsFunc(detect.Findings(e), unclear) {
+			limit++ // only another flow tells, and the target has answered none of the trace's SYNs by its port's state
+		}
+		if count[-1]++; got > max(limit, most) {
+			t.Errorf("%s %s, seed %d: %d SYNs at the target, the trace and connections sent %d\n%s", s.file, s.name, seed, got, limit, s.network)
+		}
+	}
+	for _, s := range scenarios(t) {
+		e := s.evidence(t, 1, nil)
+		check(s, e, 1)
+	}
+	t.Logf("scenarios by SYNs at the target (-1: more than %d, none of them by questions): %v", most, count)
+	clear(count)
+	for i := range *worlds {
+		w := randomWorld(*firstWorld + uint64(i))
+		s := scenario{name: w.cause, network: w.text, with: w.with}
+		e := s.evidence(t, w.seed, nil)
+		check(s, e, w.seed)
+	}
+	t.Logf("worlds: %v", count)
+}
