@@ -62,9 +62,16 @@ type cause struct {
 
 // causes are those that make the trace's own probes vanish, the most special first.
 func (d *drop) causes() []cause {
+	// A filter by length or mark may look at SYNs only, and pass the same ACK or echo request.
+	has := func(it bool, c class) fate {
+		if it && (c.echo || c.syn != d.asks()) {
+			return either
+		}
+		return when(it, vanishes, passes)
+	}
 	all := []cause{
-		{SizeFilter, func(c class) fate { return when(c.long, vanishes, passes) }},
-		{MarkDropped, func(c class) fate { return when(c.marked, vanishes, passes) }},
+		{SizeFilter, func(c class) fate { return has(c.long, c) }},
+		{MarkDropped, func(c class) fate { return has(c.marked, c) }},
 		{filteredOptions, func(c class) fate {
 			switch {
 			case c.echo:

@@ -22,10 +22,9 @@ type facts struct {
 	complete bool // the trace came to its end: silence means something
 
 	// What several families ask for, found once.
-	stranger     *stranger // who answers in the target's name; nil: nobody, as far as can be seen
-	forwardedAt  int       // see findForwards
-	forwardedWhy string
-	limit        *limit // what shows that SYNs are limited; nil: nothing does
+	stranger *stranger // who answers in the target's name; nil: nobody, as far as can be seen
+	handover *handover // where the port is handed on to another machine; nil: nowhere, as far as can be seen
+	limit    *limit    // what shows that SYNs are limited; nil: nothing does
 }
 
 func read(e *Evidence) *facts {
@@ -43,7 +42,7 @@ func read(e *Evidence) *facts {
 		f.complete = f.complete && e.Trace.Complete(ttl)
 	}
 	f.readHost(e.Host)
-	f.forwardedAt, f.forwardedWhy = f.findForwards()
+	f.handover = f.findHandover()
 	f.stranger, f.limit = f.findStranger(), f.findLimit()
 	return f
 }

@@ -8,37 +8,97 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// forwarded finds that the target's address is translated for this port: what answers, or doesn't, is a machine behind it. A
+// forwarded finds that the target's address is translated for this port: what answers, or doesn't, is a machine beyond it. A
 // container's published port is one, a port forward, a load balancer's address.
 func forwarded(f *facts) []Finding {
-	at, why := f.forwardedAt, f.forwardedWhy
-	if at == 0 {
+	h := f.handover
+	if h == nil {
 		return nil
 	}
 	port := f.target.Port()
-	x := Finding{Code: Forwarded, Confidence: Certain, Weight: weightNotice, After: at, Before: at, Evidence: []string{why}}
-	x.Title = fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine behind it", port, at)
-	x.Advice = "The target translates this port: a container's published port, a port forward or a load balancer's address. Look at the machine behind it too."
+	x := Finding{Code: Forwarded, Confidence: h.confidence, Weight: weightNotice, After: h.at, Before: h.at, Evidence: h.evidence}
+	x.Title = fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine beyond it", port, h.at)
+	x.Advice = "The target translates this port: a container's published port, a port forward or a load balancer's address. Look at the machine beyond it too."
+	switch {
+	case h.before:
+		x.Code, x.After = DNAT, max(h.at-1, f.first()-1)
+		x.Title = fmt.Sprintf("Port %d is translated in front of the target, %s", port, f.between(x.After, h.at))
+		x.Advice = "A router there changes the address or the port of such connections, and speaks in the target's name. If that is not what is wanted, " +
+			fmt.Sprintf("ask %s.", f.owner(x.After, h.at))
+	case h.confidence == Possible:
+		x.Advice += " Or the router at that hop only gives its ICMP errors the target's address, and translates nothing."
+	}
 	if f.answer != nil {
 		x.Evidence = append(x.Evidence, f.answerText(f.path))
 	}
 	return []Finding{x}
 }
 
-// findForwards finds the hop at which the target stands that hands the port on to a machine beyond it, and how that is known; 0: none
-// does, as far as can be seen.
-func (f *facts) findForwards() (at int, why string) {
+// handover is where the port is handed on to another machine.
+type handover struct {
+	at         int // the hop
+	confidence Confidence
+	evidence   []string
+	before     bool // a router in front of the target does it, in the target's name
+}
+
+// findHandover finds the hop at which the target stands that hands the port on to a machine beyond it; nil: none does, as far as can be
+// seen.
+func (f *facts) findHandover() *handover {
 	if f.options.Protocol != packet.ProtoTCP {
-		return 0, ""
+		return nil
 	}
-	target := f.target.Addr()
 	for i := range f.hops {
 		h := &f.hops[i]
 		beyond := f.distance() > h.ttl || f.refusal != nil || f.answer == nil
-		if len(h.routers) == 1 && h.routers[0] == target && beyond && len(h.sure) == 1 {
-			return h.ttl, fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a router does that sends packets on.", h.ttl)
+		if f.only(h.ttl) == f.target.Addr() && beyond && len(h.sure) == 1 {
+			return f.speaksAsRouter(h.ttl)
 		}
 	}
+	return f.goesOn()
+}
+
+// speaksAsRouter says what it means that the target's address says at a hop that a TTL is over: the target is there and sends on
+// what it translates; or its address is translated there as a whole; or a router in front of it translates the port. ICMP echo tells
+// these apart.
+func (f *facts) speaksAsRouter(at int) *handover {
+	h := &handover{at: at, confidence: Certain}
+	h.evidence = []string{fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a router does that sends packets on.", at)}
+	switch d := f.echo.distance(); {
+	case d == at:
+	case d == 0:
+		h.confidence = Likely
+	case f.echoPasses():
+		h.confidence, h.before = Likely, true
+		h.evidence = append(h.evidence, fmt.Sprintf("But for ICMP echo requests the target is hop %d, and another router stands at a hop before it.", d))
+	case f.othersBetween(at):
+		h.confidence = Possible
+		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests are answered from hop %d, and the routers before it speak in their own names.", d))
+	default:
+		h.confidence = Likely
+		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests go on to hop %d as well: the address is translated as a whole.", d))
+	}
+	return h
+}
+
+// echoPasses reports whether a router answers ICMP echo requests in its own name where the trace sees the target's.
+func (f *facts) echoPasses() bool {
+	return slices.ContainsFunc(f.hops, func(h hop) bool {
+		other := f.echo.at(h.ttl)
+		return f.only(h.ttl) == f.target.Addr() && other != nil && len(other.routers) > 0 && !slices.Contains(other.routers, f.target.Addr())
+	})
+}
+
+// othersBetween reports whether routers beyond a hop speak in their own names.
+func (f *facts) othersBetween(ttl int) bool {
+	return slices.ContainsFunc(f.hops, func(h hop) bool {
+		return h.ttl > ttl && slices.ContainsFunc(h.routers, func(a netip.Addr) bool { return a != f.target.Addr() })
+	})
+}
+
+// goesOn finds that the target answers other probes from a hop beyond which those of the trace go on.
+func (f *facts) goesOn() *handover {
+	target := f.target.Addr()
 	for _, w := range f.others() {
 		d := w.distance()
 		if d == 0 || w.answer.Reply.IP.TTL == 0 {
@@ -48,10 +108,12 @@ func (f *facts) findForwards() (at int, why string) {
 		if h == nil || len(h.routers) != 1 || h.routers[0] == target || f.distance() != 0 && f.distance() <= d || !f.sameRouter(w.path, d-1) || !f.backFits(w.path) {
 			continue
 		}
-		return d, fmt.Sprintf("%s were answered by the target from hop %d, while %s to port %d go on from there: hop %d is %v for them.",
-			w.what, d, f.kind(), f.target.Port(), d, h.routers[0])
+		return &handover{at: d, confidence: Certain, evidence: []string{
+			fmt.Sprintf("%s were answered by the target from hop %d, while %s to port %d go on from there: hop %d is %v for them.",
+				w.what, d, f.kind(), f.target.Port(), d, h.routers[0]),
+		}}
 	}
-	return 0, ""
+	return nil
 }
 
 // sameRouter reports whether both traces are known to have come to a hop by the same router.

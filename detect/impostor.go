@@ -53,7 +53,7 @@ func (f *facts) findStranger() *stranger {
 	if f.distance() == 0 || f.answer.Reply.Kind != packet.KindTCP {
 		return nil
 	}
-	if f.forwardedAt > 0 {
+	if f.handover != nil {
 		return nil
 	}
 	if who := f.nearer(); who != nil {

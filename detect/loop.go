@@ -13,19 +13,11 @@ const (
 
 // loop finds packets that go round in a circle until their TTL is used up.
 func loop(f *facts) []Finding {
-	n := f.cycle()
-	if n == 0 {
+	if f.cycle() == 0 {
 		return nil
 	}
-	// It begins with the first hop from which on everything fits the circle.
+	start, n := f.circle()
 	last := f.hops[len(f.hops)-1].ttl
-	start := last - n + 1
-	for start > f.first() && f.fits(start-1, n) {
-		start--
-	}
-	for !f.only(start).IsValid() {
-		start++ // silent hops before it need not belong to it
-	}
 	var members []string
 	for ttl := start; ttl < start+n; ttl++ {
 		if a := f.inCircle(ttl, n); a.IsValid() {
@@ -42,41 +34,55 @@ func loop(f *facts) []Finding {
 	}}
 }
 
-// cycle is the length of the circle that the end of the path goes round in; 0: there is none. All addresses known from
-// some hop to the last one repeat after that many hops, at least leastTurns times over, and they are not all the same.
+// cycle is the length of the circle that the end of the path goes round in; 0: there is none.
 func (f *facts) cycle() int {
+	_, n := f.circle()
+	return n
+}
+
+// circle is the first hop of the circle that the end of the path goes round in, and its length; 0: there is none. From that hop on
+// all routers that are known repeat after so many hops. Silent hops fit any circle, for routers limit their ICMP errors, and in a
+// loop each one is asked often: so the whole stretch counts, not its end.
+func (f *facts) circle() (start, length int) {
 	if f.answer != nil || f.refusal != nil || len(f.hops) == 0 {
-		return 0
+		return 0, 0
 	}
-	last := f.hops[len(f.hops)-1].ttl
 	for n := 2; n <= longestCycle; n++ {
-		from := last - n*(leastTurns+1) + 1
-		if from < f.first() {
-			return 0
-		}
-		known := map[netip.Addr]bool{}
-		repeats, silent := 0, 0
-		ok := true
-		for ttl := from; ttl <= last && ok; ttl++ {
-			a := f.only(ttl)
-			if !a.IsValid() {
-				h := f.at(ttl)
-				ok = h == nil || len(h.routers) == 0
-				silent++
-				continue
-			}
-			known[a] = true
-			b := f.only(ttl - n)
-			if ttl-n >= from && b.IsValid() {
-				repeats++
-				ok = a == b
-			}
-		}
-		if ok && len(known) > 0 && (len(known) > 1 || silent > leastTurns) && repeats >= leastTurns*len(known) {
-			return n
+		if start := f.turns(n); start > 0 {
+			return start, n
 		}
 	}
-	return 0
+	return 0, 0
+}
+
+// turns is the first known hop from which on the path goes round in a circle of n hops, as far as can be seen; 0: it doesn't. It has
+// to have gone round leastTurns times after the first, and each member but silent ones has to have been seen as often.
+func (f *facts) turns(n int) (start int) {
+	last := f.hops[len(f.hops)-1].ttl
+	members, addresses := map[int]netip.Addr{}, map[netip.Addr]bool{}
+	known := 0
+	for ttl := last; ttl >= f.first(); ttl-- {
+		a := f.only(ttl)
+		if !a.IsValid() {
+			if h := f.at(ttl); h != nil && len(h.routers) > 1 {
+				break
+			}
+			continue
+		}
+		if m, ok := members[ttl%n]; ok && m != a {
+			break
+		}
+		members[ttl%n], addresses[a] = a, true
+		start, known = ttl, known+1
+	}
+	repeats := known - len(members)
+	switch {
+	case known == 0, last-start+1 < n*(leastTurns+1), repeats < leastTurns*len(members):
+		return 0
+	case len(addresses) == 1 && len(members) == n:
+		return 0 // it is one router that answers at every hop
+	}
+	return start
 }
 
 // only is the router at a hop, where it is always the same.
@@ -85,14 +91,6 @@ func (f *facts) only(ttl int) netip.Addr {
 		return h.routers[0]
 	}
 	return netip.Addr{}
-}
-
-// fits reports whether a hop may be a part of the circle that the hops beyond it go round in.
-func (f *facts) fits(ttl, n int) bool {
-	if h := f.at(ttl); h == nil || len(h.routers) > 1 {
-		return false
-	}
-	return f.only(ttl) == f.inCircle(ttl+n, n)
 }
 
 // inCircle is the router of a circle at a hop, or the same one's a turn later.

@@ -15,7 +15,7 @@ func state(f *facts) []Finding {
 	x := Finding{After: d, Before: d, Confidence: Certain, Weight: weightState, Evidence: []string{f.answerText(f.path)}}
 	reply, sent := f.answer.Reply, f.answer.Probe
 	flags := reply.TCP.Flags
-	at := f.forwardedAt
+	forwarded := f.handover != nil && !f.handover.before
 	switch {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
@@ -25,8 +25,8 @@ func state(f *facts) []Finding {
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
 		x.Advice = "The path is fine. Is the service running there, and listening on this address and port?"
-		if at > 0 {
-			x.Title = fmt.Sprintf("Port %d is closed: the machine behind the target, or a firewall there, refuses the connection", port)
+		if forwarded {
+			x.Title = fmt.Sprintf("Port %d is closed: the machine beyond the target, or a firewall there, refuses the connection", port)
 			x.Confidence = Likely
 			break
 		}
@@ -42,8 +42,8 @@ func state(f *facts) []Finding {
 	case flags.Has(packet.SYN | packet.ACK):
 		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
 		switch {
-		case at > 0:
-			x.Title = fmt.Sprintf("Port %d is open: the machine behind the target accepts the connection", port)
+		case forwarded:
+			x.Title = fmt.Sprintf("Port %d is open: the machine beyond the target accepts the connection", port)
 		case d > 0 && f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
