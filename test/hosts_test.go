@@ -144,7 +144,11 @@ func TestPointToExplain(t *testing.T) {
 	p.Target.Listen(t, 443)
 	p.Hop(2).Drop(t, "tcp dport 25")
 	ours := program(t)
-	const line = "Destination not reached\nTo find out why, and where: the same with --explain\n"
+	p.Hop(2).Filter(t, "forward", "tcp dport 26 reject with icmpx type admin-prohibited")
+	const (
+		same    = "the same with --explain"
+		inPlace = "--explain in the place of "
+	)
 	terminal := func(term, args string) func(*testing.T) string {
 		return func(t *testing.T) string { return onTerminal(t, p.Source, term, "1", ours, strings.Fields(args)...) }
 	}
@@ -155,27 +159,31 @@ func TestPointToExplain(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		run  func(*testing.T) string
-		want bool
+		want string // that it ends with; "": it says nothing of it
 	}{
-		"unreached":                      {terminal("xterm", "-nq1 -w0.5 -m4 198.18.3.2 25"), true},
-		"a terminal that can do nothing": {terminal("", "-nq1 -w0.5 -m4 198.18.3.2 25"), true},
-		"reached":                        {terminal("xterm", "-nq1 198.18.3.2 443"), false},
-		"--explain":                      {terminal("xterm", "-nq1 -w0.5 -m4 --explain 198.18.3.2 25"), false},
-		"--report":                       {terminal("xterm", "-n -c1 --report --interval 0.5 -m4 198.18.3.2 25"), false},
-		"--json":                         {terminal("xterm", "-nq1 -w0.5 -m4 --json 198.18.3.2 25"), false},
-		"output in a pipe":               {shell("| cat"), false},
-		"messages in a pipe":             {shell("2>&1 >/dev/null | cat"), false},
+		"unreached":                      {terminal("xterm", "-nq1 -w0.5 -m4 198.18.3.2 25"), same},
+		"a terminal that can do nothing": {terminal("", "-nq1 -w0.5 -m4 198.18.3.2 25"), same},
+		"rejected":                       {terminal("xterm", "-nq1 198.18.3.2 26"), same},
+		"--unprivileged":                 {terminal("xterm", "-nq1 -w0.5 -m4 --unprivileged 198.18.3.2 25"), same},
+		"--json":                         {terminal("xterm", "-nq1 -w0.5 -m4 --json 198.18.3.2 25"), same},
+		"--in-session":                   {terminal("xterm", "-nq1 -w0.5 -m4 --in-session 198.18.3.2 25"), inPlace + "--in-session"},
+		"--report":                       {terminal("xterm", "-n -c1 --report --interval 0.5 -m4 198.18.3.2 25"), inPlace + "--report"},
+		"reached":                        {terminal("xterm", "-nq1 198.18.3.2 443"), ""},
+		"--explain":                      {terminal("xterm", "-nq1 -w0.5 -m4 --explain 198.18.3.2 25"), ""},
+		"output in a pipe":               {shell("| cat"), ""},
+		"messages in a pipe":             {shell("2>&1 >/dev/null | cat"), ""},
 		"no terminal": {func(t *testing.T) string {
 			return run(t, p.Source, ours, "-nq1", "-w0.5", "-m4", "198.18.3.2", "25").stderr
-		}, false},
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := stays(tt.run(t))
-			if strings.HasSuffix(got, line) != tt.want || strings.Contains(got, "the same with") != tt.want {
+			const line = "\nTo find out why, and where: "
+			if tt.want == "" && strings.Contains(got, line) || tt.want != "" && !strings.HasSuffix(got, line+tt.want+"\n") {
 				t.Errorf("%q", got)
 			}
-			if name != "reached" && !strings.Contains(got, "Destination not reached") {
+			if name != "reached" && name != "rejected" && !strings.Contains(got, "Destination not reached") {
 				t.Errorf("the target was reached: %q", got)
 			}
 		})

@@ -39,6 +39,7 @@ type program struct {
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 
 	onTerminal bool // both are terminals, whatever these can do
+	unreached  bool // probes were sent, and the target has not answered
 	capture    capture
 	rescue     *rescue // nil: nothing ends the program but its context
 }

@@ -29,9 +29,19 @@ func (e *Interrupted) ExitCode() int { return exitSignal + int(e.Signal) }
 
 // pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
 func (p *program) pointToExplain() {
-	if p.onTerminal && p.forPeople() && !p.explain && !p.watch.on() && !p.inSession {
-		fmt.Fprintln(p.stderr, "To find out why, and where: the same with --explain")
+	if !p.onTerminal || p.explain {
+		return
 	}
+	how := "the same with --explain"
+	for _, o := range []struct {
+		name string
+		used bool
+	}{{"--live", p.watch.live}, {"--report", p.watch.report}, {"--in-session", p.inSession}} {
+		if o.used { // which --explain doesn't go with
+			how = "--explain in the place of " + o.name
+		}
+	}
+	fmt.Fprintln(p.stderr, "To find out why, and where: "+how)
 }
 
 // errNotReached ends a trace whose target gave no answer.
@@ -48,7 +58,7 @@ func (p *program) code(err error) int {
 	default:
 		fmt.Fprintln(p.stderr, quoted(err.Error()))
 	}
-	if err == errNotReached {
+	if p.unreached {
 		p.pointToExplain()
 	}
 	return exitCode(err)

@@ -31,7 +31,7 @@ func explainOptions() []option {
 // checkExplain says what doesn't go together.
 func (c *config) checkExplain() error {
 	if c.explain && c.watch.on() {
-		return errors.New("--explain doesn't go with what goes round by round: it explains one trace")
+		return fmt.Errorf("--explain can't be used with %s: it explains one trace, not rounds; leave one of them out", c.watch.by())
 	}
 	return nil
 }
@@ -96,6 +96,19 @@ func (p *program) announceQuestions(questions []detect.Question, asked int) {
 
 // forPeople reports whether the trace is printed as text.
 func (p *program) forPeople() bool { return p.format == "" || p.format == formats[0].name }
+
+// holdsFindings reports whether the format has a place for what is explained.
+func (p *program) holdsFindings() bool {
+	return p.forPeople() || p.format == "json" || p.format == "jsonl"
+}
+
+// putFindingsAside prints on stderr what the format has no place for.
+func (p *program) putFindingsAside(v detect.View) {
+	stdout := p.stdout
+	defer func() { p.stdout = stdout }()
+	p.stdout = p.stderr
+	p.sayFindings(v) // stderr that is gone is no reason to fail
+}
 
 // kinds says what is sent.
 func (p *program) kinds(questions []detect.Question) string {

@@ -12,7 +12,7 @@ import (
 
 // One trace can be explained, and not rounds of them.
 func TestExplainMistakes(t *testing.T) {
-	const want = "--explain doesn't go with what goes round by round: it explains one trace\n"
+	const want = "--explain can't be used with --report: it explains one trace, not rounds; leave one of them out\n"
 	stdout, stderr, code := invoke("--explain", "--report", "host")
 	if stdout != "" || stderr != want || code != 1 {
 		t.Errorf("stdout %q, stderr %q, exit code %d", stdout, stderr, code)

@@ -125,3 +125,41 @@ func TestExplainJSON(t *testing.T) {
 		})
 	}
 }
+
+// A format that has no place for findings leaves its output alone, and they are said aside.
+func TestExplainAside(t *testing.T) {
+	t.Parallel()
+	for _, f := range formats {
+		text := runVirtual(t, networks["filtered"], 1, "--explain", "--format", f.name)
+		const found = "[filtered-port, certain]"
+		where := text.stderr
+		switch f.name {
+		case "text":
+			where = text.stdout
+		case "json", "jsonl":
+			where = strings.ReplaceAll(text.stdout, "\"filtered-port\"", found)
+		case "csv":
+			if strings.Contains(text.stdout, "dropped") {
+				t.Errorf("%s: %s", f.name, text.stdout)
+			}
+		}
+		if !strings.Contains(where, found) {
+			t.Errorf("%s: nothing is explained\n%s\n%s", f.name, text.stdout, text.stderr)
+		}
+	}
+}
+
+// Whoever sits before a terminal is pointed to --explain if the target has not answered, in whatever way it was traced.
+func TestPointToExplain(t *testing.T) {
+	t.Parallel()
+	const line = "To find out why, and where: the same with --explain\n"
+	for name, network := range networks {
+		for _, args := range []string{"", "-A", "-q 1", "--track-port", "--syn linux", "--loose", "-f 2", "--json", "--csv", "--format dot", "--explain"} {
+			v := runVirtualAs(t, network, 1, func(p *program) { p.onTerminal = true }, strings.Fields(args)...)
+			want := name != "open" && name != "closed" && args != "--explain" && !(name == "IPv6" && args == "-A")
+			if strings.HasSuffix(v.stderr, line) != want || strings.Count(v.stderr, "To find out why") != map[bool]int{true: 1}[want] {
+				t.Errorf("%s, %s: %v\n%s", name, args, want, v.stderr)
+			}
+		}
+	}
+}

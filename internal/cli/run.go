@@ -3,7 +3,9 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/report"
@@ -77,6 +79,9 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	status.stop()
+	if p.explain && !p.holdsFindings() {
+		p.putFindingsAside(known)
+	}
 	p.warn(&troubles, counts)
 	p.sayDepartures(conn)
 	p.sayHidden(conn, known.Trace)
@@ -90,6 +95,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		}
 		err = cmp.Or(err, p.sayFindings(known))
 	}
+	p.unreached = !counts.NothingSent() && !answered(folded) && (err == nil || errors.As(err, new(*Interrupted)))
 	if err := came(); err != nil {
 		return err
 	}
@@ -97,6 +103,16 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(), report.StateOf(*u))
 	}
 	return nil
+}
+
+// answered reports whether the target has answered: a refusal by a router ends a path, too.
+func answered(t *trace.Trace) bool {
+	for ttl := t.First(); ttl <= t.Last(); ttl++ {
+		if slices.ContainsFunc(t.Hop(ttl).Probes, trace.Result.FromTarget) {
+			return true
+		}
+	}
+	return t.Unplaced() != nil
 }
 
 // engine is what the engine is told.

@@ -54,6 +54,12 @@ type virtual struct {
 // unless the options end with another.
 func runVirtual(t *testing.T, network string, seed uint64, args ...string) (v virtual) {
 	t.Helper()
+	return runVirtualAs(t, network, seed, func(*program) {}, args...)
+}
+
+// runVirtualAs runs a program that is changed before.
+func runVirtualAs(t *testing.T, network string, seed uint64, change func(*program), args ...string) (v virtual) {
+	t.Helper()
 	scenario, err := sim.Parse(network)
 	if err != nil {
 		t.Fatal(err)
@@ -66,16 +72,17 @@ func runVirtual(t *testing.T, network string, seed uint64, args ...string) (v vi
 		}
 		m := &simMedium{sim.NewConn(model), scenario.Paths[0].Target.Addr, 40000}
 		defer m.Close()
-		v = m.run(t, seed, args)
+		v = m.run(t, seed, change, args)
 		v.sent = m.Sent()
 	})
 	return v
 }
 
 // run does what program.run does, but for what it opens.
-func (m *simMedium) run(t *testing.T, seed uint64, args []string) (v virtual) {
+func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args []string) (v virtual) {
 	var stdout, stderr bytes.Buffer
 	p := &program{stdout: &stdout, stderr: &stderr}
+	change(p)
 	operands, err := parse(options(), append([]string{"-n", m.target.String(), "443"}, args...), &p.config)
 	if err = errors.Join(err, p.operands(operands), p.checkSYN(), p.watch.check(&p.config), p.checkExplain()); err != nil {
 		t.Fatal(err)

@@ -58,12 +58,17 @@ func seconds(name string, low, high time.Duration, set func(*config, time.Durati
 // on reports whether the trace goes on.
 func (w *watching) on() bool { return w.report || w.live }
 
+// by is the option that asks for rounds.
+func (w *watching) by() string {
+	if w.live {
+		return "--live"
+	}
+	return "--report"
+}
+
 // check says what doesn't go together.
 func (w *watching) check(c *config) error {
-	by := "--report"
-	if w.live {
-		by = "--live"
-	}
+	by := w.by()
 	switch {
 	case !w.on() && w.count > 0:
 		return errors.New("-c needs --report or --live")
@@ -115,6 +120,7 @@ func (p *program) watched(ctx context.Context, conn medium) error {
 	}
 	p.warn(&troubles, counts)
 	p.sayDepartures(conn)
+	p.unreached = !counts.NothingSent() && !tally.Reached()
 	switch {
 	case err != nil:
 		return err
