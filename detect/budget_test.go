@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"go.example/tcptraceroute/detect"
@@ -17,6 +18,9 @@ func TestTargetSYNs(t *testing.T) {
 	count := map[int]int{}
 	check := func(s scenario, e detect.Evidence, seed uint64) {
 		got := s.target.SYN - s.target.Unseen
+		if strings.Contains(s.network, "\nhome ") {
+			return // what the target sees is unknown to this host if its answers are lost
+		}
 		if got <= most {
 			count[got]++
 			return

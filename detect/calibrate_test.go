@@ -40,7 +40,7 @@ var worldTruth = map[string]struct{ is, names []detect.Code }{
 	"none":              {is: codes(detect.PortOpen)},
 	"closed":            {is: codes(detect.PortClosed)},
 	"port":              {is: codes(detect.FilteredPort), names: codes(detect.PathEnds)},
-	"port-syn":          {is: codes(detect.FilteredPort), names: codes(detect.PathEnds)},
+	"port-syn":          {is: codes(detect.FilteredPort), names: codes(detect.PathEnds, detect.StuckService)},
 	"syn":               {is: codes(detect.FilteredSYN), names: codes(detect.PathEnds, detect.FilteredPort)},
 	"tcp":               {is: codes(detect.FilteredTCP), names: codes(detect.PathEnds)},
 	"all":               {is: codes(detect.PathEnds)},

@@ -10,8 +10,8 @@ import (
 )
 
 // Differential diagnosis of probes that vanish. A cause predicts what becomes of each class of probes that comes to the
-// place; what was seen of a class (a sighting) excludes the causes that predict otherwise. What was seen counts only as far as it
-// went the same way: a probe that another router stood at the place for says nothing about this one.
+// place; what was seen of a class (a sighting) excludes the causes that predict otherwise. What was seen counts only as
+// far as it went the same way: a probe that another router stood at the place for says nothing about this one.
 
 // fate is what becomes of probes at the place where those of the trace vanish.
 type fate uint8
@@ -81,6 +81,7 @@ func (d *drop) causes() []cause {
 			}
 			return passes
 		}},
+		{StuckService, stuck},
 		{FilteredPort, func(c class) fate {
 			switch {
 			case c.echo, c.port && c.syn != d.asks():
@@ -106,6 +107,8 @@ func (d *drop) causes() []cause {
 			return d.options.TOS == 0
 		case filteredOptions:
 			return !d.asks()
+		case StuckService:
+			return !d.mayBeStuck()
 		}
 		return false
 	})
@@ -137,8 +140,8 @@ func (d *drop) left() []cause {
 	})
 }
 
-// coincidences is of how many other flows it would be a coincidence that they fared as this cause predicts, if really one member of
-// a load-balanced group were dead: each may go by any of them.
+// coincidences is of how many other flows it would be a coincidence that they fared as this cause predicts, if really
+// one member of a load-balanced group were dead: each may go by any of them.
 func (d *drop) coincidences(c cause) (n int) {
 	for _, s := range d.seen {
 		if !s.flow && !s.echo && s.way != otherWay && s.fate != either && s.fate == c.predict(s.class) {
@@ -148,8 +151,8 @@ func (d *drop) coincidences(c cause) (n int) {
 	return n
 }
 
-// provenFlows is how many such coincidences exclude a dead member: one of two would do it once in 2^provenFlows times, and only
-// where it answers nothing and the load balancer is right before the place.
+// provenFlows is how many such coincidences exclude a dead member: one of two would do it once in 2^provenFlows times,
+// and only where it answers nothing and the load balancer is right before the place.
 const provenFlows = 7
 
 // sightings says what was seen of each class and flow, and by which way it went.
@@ -157,7 +160,7 @@ func (d *drop) sightings() (all []sighting) {
 	for _, w := range d.witnesses() {
 		s := sighting{class: d.classOf(w.path), what: w.what, fate: d.fateOf(w.path), at: d.reach(w.path)}
 		s.weak = s.fate == passes && !d.proves(w.path)
-		s.way, s.via = d.wayOf(w.path)
+		s.way, s.via = d.wayAt(w.path, d.last)
 		all = append(all, s)
 	}
 	for _, r := range d.path.scouts {
@@ -193,7 +196,7 @@ func (d *drop) flowSightings() (all []sighting) {
 	}
 	for _, p := range d.asked(AskWay) {
 		if i, known := index[p.question.Flow]; known {
-			all[i].way, all[i].via = d.wayOf(p)
+			all[i].way, all[i].via = d.wayAt(p, d.last)
 		}
 	}
 	return all
@@ -243,23 +246,30 @@ func (d *drop) fateOf(p *path) fate {
 	return when(silent >= enoughSilence || toTarget, vanishes, either)
 }
 
-// wayOf reports whether a further trace came to the place by the same router, and by which.
-func (d *drop) wayOf(p *path) (way, netip.Addr) {
-	if d.last < d.first() {
+// wayAt reports whether another trace is known to have come to a hop by the same router or by another one, and by
+// which. If several routers answer there, it is only known if none of them has answered both.
+func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
+	if ttl < f.first() {
 		return sameWay, netip.Addr{} // nobody stands between this host and the place
 	}
-	h := p.at(d.last)
-	if h == nil || len(h.routers) == 0 {
+	own, its := f.at(ttl), p.at(ttl)
+	switch {
+	case its == nil || len(its.routers) == 0:
 		return unknownWay, netip.Addr{}
+	case own == nil || len(own.routers) == 0:
+		return unknownWay, its.routers[0]
+	case !slices.ContainsFunc(its.routers, func(a netip.Addr) bool { return slices.Contains(own.routers, a) }):
+		return otherWay, its.routers[0]
+	case len(own.routers) > 1 || len(its.routers) > 1:
+		return unknownWay, its.routers[0]
 	}
-	own := d.path.at(d.last)
-	if own == nil || len(own.routers) == 0 {
-		return unknownWay, h.routers[0]
-	}
-	if slices.ContainsFunc(h.routers, func(a netip.Addr) bool { return slices.Contains(own.routers, a) }) {
-		return sameWay, h.routers[0]
-	}
-	return otherWay, h.routers[0]
+	return sameWay, its.routers[0]
+}
+
+// cameBy reports whether another trace is known to have come to a hop in that way.
+func (f *facts) cameBy(p *path, ttl int, by way) bool {
+	w, _ := f.wayAt(p, ttl)
+	return w == by
 }
 
 // long reports whether the probes are longer than their headers.

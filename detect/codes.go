@@ -27,12 +27,14 @@ const (
 	MarkDropped  Code = "mark-dropped"
 	HopLimit     Code = "hop-limit"
 	RateLimited  Code = "rate-limited"
+	StuckService Code = "stuck-service"
 
 	// What this host does itself.
 	ThisHost Code = "this-host"
 
-	// Where the answers come from another address.
+	// What becomes of the answers.
 	AnsweredFromElsewhere Code = "answered-from-elsewhere"
+	WayBack               Code = "way-back"
 
 	// Where somebody says no.
 	RejectedByRouter   Code = "rejected-by-router"
@@ -69,7 +71,7 @@ func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway, Forwarded,
 		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit, RateLimited, ThisHost,
-		AnsweredFromElsewhere,
+		AnsweredFromElsewhere, StuckService, WayBack,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,

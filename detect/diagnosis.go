@@ -96,6 +96,8 @@ func (d *drop) causeText(code Code) string {
 		return "packets with this mark (TOS byte, traffic class) are dropped"
 	case filteredOptions:
 		return "SYNs with these TCP options or flags are dropped"
+	case StuckService:
+		return "the target's service takes no connections, and its queue of them is full"
 	case FilteredPort:
 		return fmt.Sprintf("port %d is dropped", d.target.Port())
 	case FilteredSYN:

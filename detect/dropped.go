@@ -277,6 +277,12 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	if filtered {
 		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or drops this port. Ask %s.", whom)
 	}
+	switch {
+	case apart == 0 && beside > 0 && d.last == d.farthest()-1:
+		d.lostOnWayBack(x)
+	case apart == 0:
+		x.Advice += " Or it is one of several ways back that is broken."
+	}
 }
 
 // otherWay reports whether it is the way that this port takes which is dead, and says so: all flows to this port came by one
@@ -336,6 +342,8 @@ func (d *drop) filter(x *Finding, left []cause) {
 	for _, c := range left[1:] {
 		n := d.coincidences(lead)
 		switch {
+		case lead.code == StuckService && c.code == FilteredPort:
+			x.Confidence = Possible // which the advice names
 		case c.code != BrokenBranch:
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, rivalText(c.code))
@@ -363,7 +371,9 @@ func (d *drop) filter(x *Finding, left []cause) {
 	if x.Before >= d.farthest() && d.farthest() > 0 {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
-		x.Advice = "Check the target's own firewall or security group first. " + x.Advice
+		if lead.code != StuckService {
+			x.Advice = "Check the target's own firewall or security group first. " + x.Advice
+		}
 	}
 }
 
@@ -410,6 +420,8 @@ func (d *drop) filterText(x *Finding, code Code) {
 			x.Advice = fmt.Sprintf("Ordinary connections pass: most of them don't begin so. A packet filter drops what is unusual. Ask %s.", whom)
 			x.Weight = weightNotice
 		}
+	case StuckService:
+		d.stuckText(x)
 	case FilteredACK:
 		x.Weight = weightNotice
 		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s, where SYNs pass", place)

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"go.example/tcptraceroute/packet"
@@ -105,7 +104,8 @@ func (f *facts) goesOn() *handover {
 			continue
 		}
 		h := f.at(d)
-		if h == nil || len(h.routers) != 1 || h.routers[0] == target || f.distance() != 0 && f.distance() <= d || !f.sameRouter(w.path, d-1) || !f.backFits(w.path) {
+		if h == nil || len(h.routers) != 1 || h.routers[0] == target || f.distance() != 0 && f.distance() <= d ||
+			!f.cameBy(w.path, d-1, sameWay) || !f.backFits(w.path) {
 			continue
 		}
 		return &handover{at: d, confidence: Certain, evidence: []string{
@@ -114,24 +114,6 @@ func (f *facts) goesOn() *handover {
 		}}
 	}
 	return nil
-}
-
-// sameRouter reports whether both traces are known to have come to a hop by the same router.
-func (f *facts) sameRouter(p *path, ttl int) bool {
-	if ttl < f.first() {
-		return true // this host
-	}
-	a := f.only(ttl)
-	return a.IsValid() && a == p.onlyRouter(ttl)
-}
-
-// otherRouter reports whether two traces are known to have come to a hop by different routers.
-func (f *facts) otherRouter(p *path, ttl int) bool {
-	a, b := f.at(ttl), p.at(ttl)
-	if a == nil || b == nil || len(a.routers) == 0 || len(b.routers) == 0 {
-		return false
-	}
-	return !slices.ContainsFunc(b.routers, func(r netip.Addr) bool { return slices.Contains(a.routers, r) })
 }
 
 // backFits reports whether the way back of a trace's answer is as long as that from its distance, by what routers before it show.

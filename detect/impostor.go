@@ -74,10 +74,10 @@ func (f *facts) nearer() *stranger {
 			continue
 		}
 		h := w.at(d)
-		if f.otherRouter(w.path, d-1) || h == nil || len(h.routers) == 0 && h.lost < questionQueries {
+		if f.cameBy(w.path, d-1, otherWay) || h == nil || len(h.routers) == 0 && h.lost < questionQueries {
 			continue // one probe may be lost
 		}
-		seen, same := len(h.routers) > 0, f.sameRouter(w.path, d-1)
+		seen, same := len(h.routers) > 0, f.cameBy(w.path, d-1, sameWay)
 		who := &stranger{after: max(d-1, f.first()-1), confidence: Likely}
 		switch back, its := f.back(), w.back(); {
 		case seen && same && (back < 0 || its < 0 || back != its):

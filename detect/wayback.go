@@ -15,8 +15,23 @@ const (
 	backHops = 3
 )
 
-// wayBack finds answers that come by a way much longer or shorter than the probe's, as their own TTL tells. That holds for
-// the end of the path, not for single hops: an answer from inside of an MPLS tunnel goes to the tunnel's end first.
+// lostOnWayBack is that some connections vanish though all came to the last router before the target in the same way.
+// No load balancer stands between that router and the target. So it may be the way back that has several members, one
+// of them broken.
+func (d *drop) lostOnWayBack(x *Finding) {
+	x.Code, x.Confidence = WayBack, Possible
+	x.Title = fmt.Sprintf("Some connections to port %d get no answer: the answers may be lost on the way back",
+		d.target.Port())
+	x.Evidence = append(x.Evidence, fmt.Sprintf(
+		"Those that are answered and those that are not all came by %s, the last router before the target.", d.hopName(d.last)))
+	x.Advice = fmt.Sprintf("Answers choose their way back by the ports too, and one of these ways may be broken: ask "+
+		"whoever runs the target for a trace back to this host. Or the last link is a bundle with a broken member, or the "+
+		"target, or a firewall in front of it, drops by source port: ask %s. To see which source ports are hit: --track-port.",
+		d.owner(d.last, d.last))
+}
+
+// wayBack finds answers that come by a way much longer or shorter than the probe's, as their own TTL tells. That holds
+// for the end of the path, not for single hops: an answer from inside of an MPLS tunnel goes to the tunnel's end first.
 func wayBack(f *facts) []Finding {
 	if d := f.distance(); d > 0 && d <= gatewayDistance || f.stranger != nil || f.cycle() > 0 {
 		return nil

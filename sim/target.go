@@ -125,7 +125,7 @@ func (m *Model) answerTCP(t *transit, g *target) {
 		g.truth.RST++
 	} else if tcp.Flags&(packet.SYN|packet.ACK) == packet.SYN {
 		g.truth.SYN++
-		if g.state(tcp.DstPort) == Filtered {
+		if s := g.state(tcp.DstPort); s == Filtered || s == Stuck {
 			g.truth.Unseen++
 		}
 	}

@@ -36,7 +36,7 @@ type TargetTruth struct {
 	Lost          int // packets that got lost between the last router and it, either way
 	Arrived       int // packets that got there
 	SYN           int // of these: SYN without ACK, good ones that its rules let pass
-	Unseen        int // of these: to a port that drops them
+	Unseen        int // of these: to a port that drops them, or whose service is stuck
 	RST           int // of what got there: resets, likewise
 	SYNACKs       int // sent; those sent again too
 	Retransmitted int // of these: because of a timer
