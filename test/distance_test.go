@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,27 +95,78 @@ func TestFarAwayKernel(t *testing.T) {
 	far := l.Host(t, "far")
 	far.Listen(t, 80)
 	h := simulate(t, l, s, far)
-	var right [runs]bool
+	var right, late atomic.Int64
 	fewAtATime(runs, 25, func(i int) {
 		p := s.Paths[i]
-		got := run(t, h.Host, binary, "-n", p.Target.Addr.String())
-		var want []string
-		for hop, r := range p.Routers {
-			want = append(want, fmt.Sprintf("%2d  %v  T ms  T ms  T ms", hop+1, r.Addrs[0]))
+		var want strings.Builder
+		for ttl, r := range p.Routers {
+			want.WriteString(hop(ttl+1, r.Addrs[0], 3, ""))
 		}
-		want = append(want, fmt.Sprintf("%2d  %v [open]  T ms  T ms  T ms", routers+1, p.Target.Addr))
-		right[i] = got.code == 0 && someTime.ReplaceAllString(got.stdout, "T ms") == strings.Join(want, "\n")+"\n"
-		if !right[i] {
+		want.WriteString(hop(routers+1, fmt.Sprintf("%v [open]", p.Target.Addr), 3, ""))
+		got := run(t, h.Host, binary, "-n", p.Target.Addr.String())
+		for range 2 { // on a busy machine the simulated network is late, and its last answers too late to be waited for
+			if onlyLacks(got.stdout, want.String()) && tooSlow(got.stdout, 20*time.Millisecond) {
+				got = run(t, h.Host, binary, "-n", p.Target.Addr.String())
+			}
+		}
+		switch {
+		case got.code == 0 && masked(got.stdout) == want.String():
+			right.Add(1)
+		case got.code == 0 && onlyLacks(got.stdout, want.String()) && tooSlow(got.stdout, 20*time.Millisecond):
+			late.Add(1)
+		default:
 			t.Errorf("run %d: %v", i, got)
 		}
 	})
-	n := 0
-	for _, ok := range right {
-		if ok {
-			n++
+	t.Logf("right in %d of %d runs; in %d the simulated network was late", right.Load(), runs, late.Load())
+}
+
+// TestSlowPathBesideOthers has all hops but the first far away, farther than the time that silence is usually waited for.
+func TestSlowPathBesideOthers(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		const routers, paths = 7, 16
+		var text strings.Builder
+		for i := range paths {
+			for ttl := range routers {
+				delay := "1ms"
+				if ttl == 1 {
+					delay = "300ms"
+				}
+				fmt.Fprintf(&text, pick(v, "router 10.0.%d.%d", "router 2001:db8:1:%x::%x")+" delay=%s\n", i, ttl+1, delay)
+			}
+			fmt.Fprintf(&text, "target %s delay=1ms open=80\n", pick(v, fmt.Sprintf("198.19.0.%d", i+1), fmt.Sprintf("2001:db8:2::%x", i+1)))
+		}
+		s, err := sim.Parse(text.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, next := simulate(t, lab.New(t), s, nil), 0
+		neverLessRight(t, v, "", func(t *testing.T) puzzle { // each on a path of its own
+			p := s.Paths[next%paths]
+			next++
+			x := puzzle{Host: h.Host, to: p.Target.Addr, port: 80, queries: 1}
+			for _, r := range p.Routers {
+				x.truth = append(x.truth, r.Addrs[0].String())
+			}
+			x.truth = append(x.truth, p.Target.Addr.String())
+			return x
+		})
+	})
+}
+
+// tooSlow reports whether a simulated network was late by 100 ms or more: each hop adds so much to the round trip.
+func tooSlow(stdout string, perHop time.Duration) bool {
+	for row := range strings.Lines(stdout) {
+		ttl := 0
+		fmt.Sscan(row, &ttl)
+		for _, text := range someTime.FindAllString(row, -1) {
+			took, err := time.ParseDuration(strings.ReplaceAll(text, " ", ""))
+			if err == nil && took > time.Duration(ttl)*perHop+100*time.Millisecond {
+				return true
+			}
 		}
 	}
-	t.Logf("right in %d of %d runs", n, runs)
+	return false
 }
 
 // TestEverythingWrong has it all on each path: it loses 5 % of the packets, packets overtake each other, two hops are silent,

@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -51,28 +50,6 @@ func wantAllHops(t *testing.T, p *lab.Path, v family, got outcome, state string)
 	}
 }
 
-// beside counts what the others show in a network of their own, and checks that it is no more than all.
-func beside(t *testing.T, v family, build func(t *testing.T) *lab.Path) {
-	commands := []string{"traceroute -T -n -w 1 -m 9 -p 80", "mtr -n --tcp -P 80 -r -c 3 -i 0.1 -m 9 --gracetime 1"}
-	if v == ip4 {
-		commands = append(commands, peer+" -n -w 1 -m 9")
-	}
-	for _, command := range commands {
-		words := strings.Fields(command)
-		t.Run(words[0], func(t *testing.T) {
-			t.Parallel()
-			lab.NeedProgram(t, words[0])
-			p := build(t)
-			got := run(t, p.Source, words[0], append(words[1:], v.of(p.Target).String())...)
-			who, _ := shownHops(strings.ReplaceAll(got.stdout, ".|--", " "))
-			t.Logf("%s: %d hops right of %d", words[0], hopsRight(p, v, who), len(p.Links))
-			if hopsRight(p, v, who) > len(p.Links) {
-				t.Error(got)
-			}
-		})
-	}
-}
-
 // TestSYNLimit has a router that forwards only so many SYNs. All hops are shown, whoever shows less.
 func TestSYNLimit(t *testing.T) {
 	for _, tt := range []struct{ at, rate, burst int }{{1, 5, 1}, {3, 10, 5}, {5, 20, 2}, {6, 50, 1}, {2, 5, 10}} {
@@ -100,7 +77,10 @@ func TestSYNLimit(t *testing.T) {
 					})
 				}
 				if tt.at == 3 {
-					beside(t, v, build)
+					t.Run("beside others", func(t *testing.T) {
+						t.Parallel()
+						neverLessRight(t, v, "", puzzleOf(v, build))
+					})
 				}
 			})
 		})
@@ -185,8 +165,11 @@ func TestDefendedTarget(t *testing.T) {
 						wantAllHops(t, p, v, launch(t, p.Source, fmt.Sprintf("-n %v", v.of(p.Target))).outcome(), state)
 					})
 				}
-				if slices.Contains([]string{"the first SYN of a flow"}, tt.name) {
-					beside(t, v, build)
+				if tt.name == "the first SYN of a flow" {
+					t.Run("beside others", func(t *testing.T) {
+						t.Parallel()
+						neverLessRight(t, v, "", puzzleOf(v, build))
+					})
 				}
 			})
 		})
