@@ -58,5 +58,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 export CGO_ENABLED=0 # the program gives up its privileges in all threads, which cgo makes impossible
-go test -v -count=1 -timeout 20m "$@" ./... 2>&1 | grep -vE '^\s*(=== |--- PASS|PASS$)'
+go test -v -count=1 -timeout 60m "$@" ./... 2>&1 | grep -vE '^\s*(=== |--- PASS|PASS$)'
 exit "${PIPESTATUS[0]}"

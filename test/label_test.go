@@ -148,6 +148,20 @@ func TestFlowLabelOfEachPort(t *testing.T) {
 	}
 }
 
+// seenAt is who stands in each row, "*" where nobody does.
+func seenAt(rows string) (all []string) {
+	for row := range strings.Lines(rows) {
+		who := "*"
+		for _, field := range strings.Fields(row)[1:] {
+			if _, err := netip.ParseAddr(field); err == nil {
+				who = field
+			}
+		}
+		all = append(all, who)
+	}
+	return all
+}
+
 // TestNAT64 traces through a translator to IPv4 and back. It sets the flow label to 0 and quotes what IPv4 routers quoted.
 func TestNAT64(t *testing.T) {
 	t.Parallel()
@@ -203,13 +217,19 @@ func TestNAT64(t *testing.T) {
 			text.WriteString(hop(i+1, w, 3, ""))
 		}
 	}
+	// The translator is a program, which answers late on a busy machine: stars beside an answer are its.
+	right := func(got outcome) bool {
+		shown, _, _ := strings.Cut(masked(got.stdout), "\n\n")
+		shown = strings.TrimSuffix(shown, "\n") + "\n"
+		return got.code == 0 && (shown == text.String() || onlyLacks(shown, text.String()) && slices.Equal(seenAt(shown), want))
+	}
 	runs := map[string]*live{}
 	for _, how := range []string{"", "--track-port", "--in-session", "--unprivileged", "--explain"} { // side by side, for the silent hop
 		runs[how] = launch(t, p.Source, fmt.Sprintf("-n -w 1 %s %v", how, target))
 	}
 	for how, l := range runs {
 		got := l.outcome()
-		if shown, _, _ := strings.Cut(masked(got.stdout), "\n\n"); strings.TrimSuffix(shown, "\n")+"\n" != text.String() || got.code != 0 {
+		if !right(got) {
 			t.Errorf("%s: %v\nwant %s", how, got, lines(text.String()))
 		}
 	}

@@ -206,8 +206,13 @@ func TestPrivilegesAreGone(t *testing.T) {
 					t.Errorf("a trace, want\n%s%v", lines(want), o)
 				}
 			}
-			if o := in.run(t, p.Source, path, "-4", "-q1", "www.example"); o.code != 0 || !strings.Contains(o.stderr, "to www.example (198.18.3.2) on") ||
-				!strings.Contains(o.stdout, " 1  gw.example (198.18.1.2)  ") || !strings.Contains(o.stdout, " 3  www.example (198.18.3.2) [open]  ") {
+			var o outcome
+			eventually(t, "a name in time", func() bool { // the name server is this process
+				o = in.run(t, p.Source, path, "-4", "-q1", "www.example")
+				return o.code != 0 || strings.Contains(o.stdout, " 1  gw.example (198.18.1.2)  ")
+			})
+			if o.code != 0 || !strings.Contains(o.stderr, "to www.example (198.18.3.2) on") ||
+				!strings.Contains(o.stdout, " 3  www.example (198.18.3.2) [open]  ") {
 				t.Errorf("a trace with names: %v", o)
 			}
 			for _, signal := range []struct {
@@ -593,7 +598,7 @@ func TestCallersPace(t *testing.T) {
 		probes = 220
 		window = 200 // probes, after which a second has gone by
 		gap    = time.Second / window
-		hitch  = gap // a probe that the scheduler delays leaves that much nearer to the next one
+		hitch  = 20 * time.Millisecond // a probe that the scheduler delays leaves that much nearer to the next one
 	)
 	p := privilegesLab(t)
 	ours := program(t)
@@ -609,24 +614,23 @@ func TestCallersPace(t *testing.T) {
 			if len(at) != probes {
 				t.Fatalf("%d probes sent\n%v", len(at), o)
 			}
-			near, least, second := 0, time.Hour, time.Hour
+			// A busy machine may delay some probes, so no single gap shows anything.
+			var gaps, seconds []time.Duration
 			for i := 1; i < probes; i++ {
-				d := at[i].Sub(at[i-1])
-				least = min(least, d)
-				if d < gap {
-					near++
-				}
+				gaps = append(gaps, at[i].Sub(at[i-1]))
 				if i >= window {
-					second = min(second, at[i].Sub(at[i-window]))
+					seconds = append(seconds, at[i].Sub(at[i-window]))
 				}
 			}
-			if second < time.Second-hitch {
+			slices.Sort(gaps)
+			slices.Sort(seconds)
+			if second := seconds[len(seconds)/2]; second < time.Second-hitch {
 				t.Errorf("%d probes in %v", window, second)
 			}
-			if near > probes/50 {
-				t.Errorf("%d of %d gaps are less than %v", near, probes-1, gap)
+			if half := gaps[len(gaps)/2]; half < gap {
+				t.Errorf("half of the gaps are less than %v", half)
 			}
-			t.Logf("least gap %v", least)
+			t.Logf("least gap %v", gaps[0])
 		})
 	}
 }
