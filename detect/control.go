@@ -83,18 +83,28 @@ func (l *Leaving) text() string {
 // String is the control in a sentence.
 func (c *Control) String() string {
 	const who = "An ordinary connection from this host"
-	took := c.Waited.Round(10 * time.Microsecond)
+	took := milliseconds(c.Waited)
 	switch c.Outcome {
 	case Opened:
-		return fmt.Sprintf("%s opens in %v.", who, took)
+		return fmt.Sprintf("%s opens in %s.", who, took)
 	case Refused:
-		return fmt.Sprintf("%s is refused by a reset after %v.", who, took)
+		return fmt.Sprintf("%s is refused by a reset after %s.", who, took)
 	case Rejected:
-		return fmt.Sprintf("%s is rejected by %v after %v: %s.", who, c.From, took, c.Said)
+		by := c.From.String()
+		if c.From == c.Source.Addr() {
+			by = "this host itself"
+		}
+		return fmt.Sprintf("%s is rejected by %s after %s: %s.", who, by, took, c.Said)
 	case NotBegun:
 		return fmt.Sprintf("%s can't even be begun: %s.", who, c.Said)
 	}
-	return fmt.Sprintf("%s gets no answer in %v, to %s.", who, took.Round(100*time.Millisecond), times(c.SYNs, "SYN", "SYNs"))
+	return fmt.Sprintf("%s gets no answer in %.1f s, to %s.", who, c.Waited.Seconds(), times(c.SYNs, "SYN", "SYNs"))
+}
+
+// milliseconds is a short time in words.
+func milliseconds(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	return fmt.Sprintf(when(ms < 10, "%.2f ms", "%.0f ms"), ms)
 }
 
 // RejectionText is an ICMP error in words, for Control.Said.
@@ -151,6 +161,8 @@ func (f *facts) rawOutcome() rawOutcome {
 		return rawOpen
 	case f.answer != nil:
 		return rawUnclear
+	case f.refusal != nil && meaning(f.refusal.Reply) == tooBig:
+		return rawUnclear // an ordinary SYN is short
 	case f.refusal != nil:
 		return rawRejected
 	case !f.left():

@@ -162,8 +162,8 @@ func (f *facts) withControl(all []Finding) []Finding {
 	if f.host.opened != nil && f.host.differ != nil {
 		all = slices.DeleteFunc(all, func(x Finding) bool { return slices.Contains(contradicted, x.Code) })
 	}
-	if c := f.host.home(); c != nil && f.host.Probes != nil && f.host.Probes.Loopback {
-		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code == PortOpen || x.Code == PortClosed })
+	if c := f.host.home(); c != nil && f.host.Probes != nil && f.host.Probes.Loopback { // all that answers is this host
+		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code != ThisHost })
 	}
 	if f.host.differ == nil || has(BrokenBranch, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop) {
 		return all
@@ -197,7 +197,7 @@ func (f *facts) mixed() Finding {
 		Code: BrokenBranch, Confidence: Possible, Weight: weightHarm,
 		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
 		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
-		Advice:   "One member of a load-balanced group is broken or behaves otherwise, or a firewall looks at source ports, at the rate of SYNs or for repeated ones, or packets were lost, or the state has just changed. Trace again; to see which source ports are hit: --track-port.",
+		Advice:   "One member of a load-balanced group is broken or behaves otherwise, or a firewall looks at source ports, at what sets probes apart, at the rate of SYNs or for repeated ones, or packets were lost, or the state has just changed. Trace again; to see which source ports are hit: --track-port.",
 	}
 	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
 		x.Evidence = append(x.Evidence, "A second one: "+second.String())

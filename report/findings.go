@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.example/tcptraceroute/detect"
@@ -29,6 +30,29 @@ func Findings(w io.Writer, all []detect.Finding) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Explanation writes the findings, and before them what came of ordinary connections of this host, if it was asked for any. What
+// a finding's evidence says of them is not said twice. host may be nil.
+func Explanation(w io.Writer, host *detect.Host, all []detect.Finding) error {
+	var b strings.Builder
+	said := func(text string) bool {
+		return slices.ContainsFunc(all, func(x detect.Finding) bool { return slices.Contains(x.Evidence, text) })
+	}
+	if host != nil {
+		for i := range host.Controls {
+			if text := host.Controls[i].String(); !said(text) {
+				fold(&b, "", "", text)
+			}
+		}
+	}
+	if b.Len() > 0 && len(all) > 0 {
+		b.WriteString("\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return Findings(w, all)
 }
 
 // fold writes words in lines that begin with first, and from the second on with next.

@@ -133,20 +133,21 @@ func (c *Conn) beginningsHeard() (all []aboutBeginning, ok bool) {
 	return all, err == nil && s.Drops == 0
 }
 
-// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe
-// reports whether a number is that of a probe, and name names interfaces.
+// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe reports whether
+// a number is that of a probe, and name names interfaces.
 func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name func(index int) string) {
-	a.Followed = true
 	next := uint32(0)
+	others := map[uint32][]int64{} // when SYNs left that are somebody else's, or this one, translated to another port
 	for _, p := range all {
-		if !p.outgoing || p.from.Addr().Is4() != a.Source.Addr().Is4() || probe(p.tcp.Seq) {
+		switch {
+		case !p.outgoing || p.from.Addr().Is4() != a.Source.Addr().Is4() || probe(p.tcp.Seq):
 			continue
-		}
-		if p.from.Port() != a.Source.Port() {
-			a.Followed = a.Left != nil // it is somebody else's, or this one, translated to another port
+		case p.from.Port() != a.Source.Port():
+			if !slices.Contains(others[p.tcp.Seq], p.stamp) {
+				others[p.tcp.Seq] = append(others[p.tcp.Seq], p.stamp)
+			}
 			continue
-		}
-		if a.Left == nil {
+		case a.Left == nil:
 			a.Left = &Leaving{
 				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.tos, Loopback: p.loopback, Options: p.tcp.Options,
 			}
@@ -157,9 +158,20 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 		}
 	}
 	if a.Left == nil {
+		a.Followed = true
+		for _, stamps := range others {
+			if len(stamps) >= min(a.SYNs, 2) { // this one would have been repeated, too
+				a.Followed = false
+			}
+		}
 		return
 	}
 	a.Followed = true
+	a.cameFor(all, next)
+}
+
+// cameFor counts the answers that acknowledge a number.
+func (a *Attempt) cameFor(all []aboutBeginning, next uint32) {
 	var stamps []int64 // of those told of: on a bond and on its member the same packet is heard twice
 	for _, p := range all {
 		// Only what the kernel has to take for an answer: from elsewhere, or without ACK, it is none. On loopback its addresses

@@ -129,24 +129,29 @@ func TestAttemptHeard(t *testing.T) {
 	answer := func(ack uint32, stamp int64, check packet.Check) aboutBeginning {
 		return aboutBeginning{heard: heard{stamp: stamp}, from: dst, to: src, tcp: packet.TCP{Ack: ack, Flags: packet.SYN | packet.ACK}, checksum: check}
 	}
+	again := syn(other, 8, 2)
+	again.stamp = 1
 	elsewhere, bare := answer(10, 1, packet.CheckGood), answer(10, 1, packet.CheckGood)
 	elsewhere.from, bare.tcp.Flags = other, packet.RST
 	for _, tt := range []struct {
 		name string
 		all  []aboutBeginning
 		want string
+		syns int
 	}{
-		{"nothing", nil, "silent, not sent"},
-		{"probes", []aboutBeginning{syn(other, 7, 2)}, "silent, not sent"},
-		{"somebody else's, or translated", []aboutBeginning{syn(other, 8, 2)}, "silent, not followed"},
-		{"stacked interfaces", []aboutBeginning{syn(src, 9, 2), syn(src, 9, 3), syn(src, 9, 2)}, "silent, by if2+if3"},
-		{"beside somebody else's", []aboutBeginning{syn(other, 8, 2), syn(src, 9, 2), answer(10, 1, packet.CheckGood)}, "silent, by if2, SYN|ACK"},
-		{"damaged", []aboutBeginning{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2"},
-		{"from elsewhere", []aboutBeginning{syn(src, 9, 2), elsewhere}, "silent, by if2"},
-		{"a reset without ACK", []aboutBeginning{syn(src, 9, 2), bare}, "silent, by if2"},
-		{"an answer to something else", []aboutBeginning{syn(src, 9, 2), answer(9, 1, packet.CheckGood)}, "silent, by if2"},
+		{"nothing", nil, "silent, not sent", 1},
+		{"probes", []aboutBeginning{syn(other, 7, 2)}, "silent, not sent", 1},
+		{"somebody else's, or translated", []aboutBeginning{syn(other, 8, 2)}, "silent, not followed", 1},
+		{"somebody else's, for it was sent once", []aboutBeginning{syn(other, 8, 2), syn(other, 8, 3)}, "silent, not sent", 3},
+		{"translated, and repeated", []aboutBeginning{syn(other, 8, 2), again}, "silent, not followed", 3},
+		{"stacked interfaces", []aboutBeginning{syn(src, 9, 2), syn(src, 9, 3), syn(src, 9, 2)}, "silent, by if2+if3", 1},
+		{"beside somebody else's", []aboutBeginning{syn(other, 8, 2), syn(src, 9, 2), answer(10, 1, packet.CheckGood)}, "silent, by if2, SYN|ACK", 1},
+		{"damaged", []aboutBeginning{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2", 1},
+		{"from elsewhere", []aboutBeginning{syn(src, 9, 2), elsewhere}, "silent, by if2", 1},
+		{"a reset without ACK", []aboutBeginning{syn(src, 9, 2), bare}, "silent, by if2", 1},
+		{"an answer to something else", []aboutBeginning{syn(src, 9, 2), answer(9, 1, packet.CheckGood)}, "silent, by if2", 1},
 	} {
-		a := Attempt{Source: src, Target: dst}
+		a := Attempt{Source: src, Target: dst, SYNs: max(tt.syns, 1)}
 		a.took(tt.all, func(seq uint32) bool { return seq == 7 }, func(i int) string { return fmt.Sprintf("if%d", i) })
 		if s := a.summary(); s != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)

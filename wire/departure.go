@@ -17,6 +17,7 @@ type Departure struct {
 	MeantMark, Mark           uint32
 	MeantTTL, TTL             uint8
 	MeantTOS, TOS             uint8
+	Loopback                  bool // they left for this host itself
 }
 
 // String says in a sentence what differs.

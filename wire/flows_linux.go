@@ -212,7 +212,7 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 		return
 	}
 	d := Departure{Meant: meant, Left: left, MeantInterface: p.iface, Interface: p.iface, MeantMark: f.mark, Mark: mark,
-		MeantTTL: p.ttl, TTL: c.ttl, MeantTOS: p.tos, TOS: c.tos}
+		MeantTTL: p.ttl, TTL: c.ttl, MeantTOS: p.tos, TOS: c.tos, Loopback: h.loopback}
 	if !through {
 		d.Interface = name(index)
 	}

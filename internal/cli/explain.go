@@ -20,6 +20,8 @@ type explaining struct {
 	explain  bool
 	evidence *detect.Evidence // of the trace and those made besides; nil: none were made
 	pathMTU  *detect.PathMTU  // what --mtu found; nil: nothing that proves anything
+	control  *control         // nil: none was asked for
+	ownPart  *detect.Host     // this host's own part; nil: not known, or not yet
 }
 
 func explainOptions() []option {
@@ -38,7 +40,8 @@ func (c *config) checkExplain() error {
 
 // ask makes the further traces that tell cases apart.
 func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
-	p.evidence = &detect.Evidence{View: v, MTU: p.pathMTU}
+	p.evidence = &detect.Evidence{View: v, MTU: p.pathMTU, Host: p.awaitHost(conn)}
+	defer p.askAgain(ctx, conn)
 	questions := detect.Questions(*p.evidence)
 	if len(questions) == 0 {
 		return nil
@@ -197,19 +200,19 @@ func (p *program) findings(v detect.View) []detect.Finding {
 	if p.evidence != nil {
 		return detect.Findings(*p.evidence)
 	}
-	return detect.Findings(detect.Evidence{View: v, MTU: p.pathMTU})
+	return detect.Findings(detect.Evidence{View: v, MTU: p.pathMTU, Host: p.ownPart})
 }
 
 // sayFindings prints them below the hops.
 func (p *program) sayFindings(v detect.View) error {
 	all := p.findings(v)
-	if len(all) == 0 {
+	if len(all) == 0 && p.ownPart == nil {
 		return nil
 	}
 	if _, err := fmt.Fprintln(p.stdout); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
-	if err := report.Findings(p.stdout, all); err != nil {
+	if err := report.Explanation(p.stdout, p.ownPart, all); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil

@@ -44,6 +44,8 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		}
 		return err
 	}
+	p.control = p.beginControl(ctx, conn)
+	defer func() { p.control.end() }()
 	awaited := newAwaited(p.path)
 	status := p.showStatus(awaited.say)
 	out := p.writer(ctx, folded, func() report.Ending { return ending(counts, came()) })
@@ -72,6 +74,9 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	known.Trace.Finish()
 	known.Counts = counts
 	explaining := p.explain && err == nil
+	if p.explain && !p.forPeople() {
+		p.awaitHost(conn)
+	}
 	if explaining && !p.forPeople() {
 		err = p.ask(ctx, conn, known)
 	}
@@ -90,6 +95,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		err = p.searchMTU(ctx, conn, known.Trace)
 	}
 	if p.explain && p.forPeople() {
+		p.awaitHost(conn)
 		if explaining && err == nil {
 			err = p.ask(ctx, conn, known)
 		}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/wire"
+)
+
+const (
+	// controlWait is how long an ordinary connection may take to open: the kernel has sent three SYNs by then, and the fourth it
+	// sends no sooner than this.
+	controlWait = 2900 * time.Millisecond
+	controlSYNs = 3
+)
+
+// ordinary is a medium that can be asked for ordinary connections.
+type ordinary interface {
+	Attempt(context.Context, wire.AttemptOptions) (wire.Attempt, error)
+}
+
+// control is an ordinary connection that was asked for.
+type control struct {
+	stop    context.CancelFunc
+	done    chan struct{} // closed when all that follows is known
+	attempt wire.Attempt
+	err     error // why it could not be asked for
+}
+
+// beginControl asks for an ordinary connection, beside the trace; nil: this run can't have one. A trace by connections is one anyway.
+func (p *program) beginControl(ctx context.Context, conn medium) *control {
+	by, ok := conn.(ordinary)
+	if !p.explain || p.connecting || !ok || p.mark != 0 {
+		return nil
+	}
+	fmt.Fprintf(p.stderr, "Asking this host for an ordinary connection too, which the target's program doesn't see: up to %d SYNs\n", controlSYNs)
+	return p.connect(ctx, by)
+}
+
+func (p *program) connect(ctx context.Context, by ordinary) *control {
+	ctx, stop := context.WithCancel(ctx)
+	c := &control{stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.attempt, c.err = by.Attempt(ctx, wire.AttemptOptions{
+			Source: p.own, Target: p.path.Target, Interface: p.iface, TOS: uint8(p.path.TOS), Wait: controlWait,
+		})
+	}()
+	return c
+}
+
+// end ends it, whatever has come of it.
+func (c *control) end() {
+	if c != nil {
+		c.stop()
+		<-c.done
+	}
+}
+
+// awaitHost waits for what came of the control, and is all that is known of this host's own part; nil: nothing.
+func (p *program) awaitHost(conn medium) *detect.Host {
+	if p.control == nil || p.ownPart != nil {
+		return p.ownPart
+	}
+	status := p.showStatus(func(time.Duration) string { return "waiting for an ordinary connection" })
+	<-p.control.done
+	status.stop()
+	if p.control.err == nil {
+		p.ownPart = p.hostSeen(conn)
+		p.ownPart.Controls = []detect.Control{controlOf(&p.control.attempt)}
+	}
+	return p.ownPart
+}
+
+// askAgain asks for a second ordinary connection, if the first one leaves something in doubt.
+func (p *program) askAgain(ctx context.Context, conn medium) {
+	by, ok := conn.(ordinary)
+	if !ok || !detect.ControlAgain(*p.evidence) {
+		return
+	}
+	c := p.connect(ctx, by)
+	defer c.end()
+	status := p.showStatus(func(time.Duration) string { return "waiting for a second ordinary connection" })
+	<-c.done
+	status.stop()
+	if c.err == nil {
+		p.ownPart.Controls = append(p.ownPart.Controls, controlOf(&c.attempt))
+	}
+}
+
+// hostSeen is how the probes left this host.
+func (p *program) hostSeen(conn medium) *detect.Host {
+	to := netip.AddrPortFrom(p.path.Target.Addr().WithZone(""), p.path.Target.Port())
+	h := &detect.Host{Meant: detect.Leaving{Src: p.path.Source, Dst: to, Mark: p.mark, Loopback: p.route.Local}}
+	if p.out != "" {
+		h.Meant.Interfaces = []string{p.out}
+	}
+	raw, ok := conn.(interface{ Departures() []wire.Departure })
+	deaf := slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) })
+	if !ok || deaf {
+		return h
+	}
+	left := h.Meant
+	h.Probes = &left
+	for _, d := range raw.Departures() {
+		if d.Meant.Src != p.path.Source {
+			continue
+		}
+		left.Src, left.Dst, left.Mark = d.Left.Src, d.Left.Dst, d.Mark
+		left.Loopback = left.Loopback || d.Loopback
+		if d.Interface != "" {
+			left.Interfaces = []string{d.Interface}
+		}
+		h.Changed = "the probes" + strings.TrimPrefix(d.String(), "they")
+	}
+	return h
+}
+
+// controlOf is an attempt as evidence.
+func controlOf(a *wire.Attempt) detect.Control {
+	c := detect.Control{Source: a.Source, SYNs: a.SYNs, Waited: a.Waited, From: a.From, Followed: a.Followed}
+	switch a.State {
+	case wire.AttemptOpened:
+		c.Outcome = detect.Opened
+	case wire.AttemptRefused:
+		c.Outcome = detect.Refused
+	case wire.AttemptRejected:
+		c.Outcome, c.Said = detect.Rejected, detect.RejectionText(a.Source.Addr().Is4(), a.Type, a.Code)
+	case wire.AttemptFailed:
+		c.Outcome, c.Said = detect.NotBegun, a.Err.Error()
+	}
+	if l := a.Left; l != nil {
+		c.Left = &detect.Leaving{
+			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, Loopback: l.Loopback, Options: l.Options,
+		}
+	}
+	for _, came := range a.Came {
+		if came.Flags.Has(packet.RST) {
+			c.Reset++
+		} else {
+			c.Accepted++
+		}
+		c.Home = c.Home || came.Loopback
+	}
+	return c
+}
