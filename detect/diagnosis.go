@@ -13,6 +13,7 @@ type Diagnosis struct {
 	Causes    []Considered
 	Questions []Asked
 	Budget    Budget
+	Host      *Host // nil: nobody asked
 }
 
 // Considered is a cause that may explain what was seen.
@@ -51,7 +52,7 @@ type Budget struct {
 
 // Diagnose says how the findings about the evidence came about.
 func Diagnose(e Evidence) Diagnosis {
-	var x Diagnosis
+	x := Diagnosis{Host: e.Host}
 	if e.Trace == nil {
 		return x
 	}

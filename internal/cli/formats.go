@@ -111,7 +111,7 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() repo
 	if p.explain {
 		run.Diagnosis = func() detect.Diagnosis {
 			if p.evidence == nil { // the run ended before anything was asked
-				return detect.Diagnosis{}
+				return detect.Diagnose(detect.Evidence{Host: p.ownPart})
 			}
 			return detect.Diagnose(*p.evidence)
 		}

@@ -192,7 +192,33 @@ func explainOf(run *report.Run) *explain {
 	for _, q := range d.Questions {
 		x.Questions = append(x.Questions, questionOf(&q))
 	}
+	if d.Host != nil {
+		for i := range d.Host.Controls {
+			x.Controls = append(x.Controls, controlOf(&d.Host.Controls[i]))
+		}
+		x.Left = leavingOf(d.Host.Probes)
+	}
 	return x
+}
+
+func controlOf(c *detect.Control) control {
+	return control{
+		Outcome: c.Outcome.String(), What: text(c.String()), SourcePort: c.Source.Port(), SYNs: c.SYNs, TookMS: milliseconds(c.Waited),
+		From: address(c.From), Said: text(c.Said), Followed: c.Followed, Left: leavingOf(c.Left),
+		Accepted: only(c.Followed, c.Accepted), Reset: only(c.Followed, c.Reset),
+	}
+}
+
+// leavingOf is how packets left this host; nil where that isn't known, or they didn't.
+func leavingOf(l *detect.Leaving) *leaving {
+	if l == nil {
+		return nil
+	}
+	j := &leaving{Source: l.Src.String(), Destination: l.Dst.String(), Mark: l.Mark, Loopback: l.Loopback}
+	for _, name := range l.Interfaces {
+		j.Interfaces = append(j.Interfaces, text(name))
+	}
+	return j
 }
 
 func questionOf(q *detect.Asked) question {

@@ -178,6 +178,14 @@ func explained(r *report.Run) {
 				{Question: detect.Question{Ask: detect.AskEcho, Options: echo}, What: "ICMP echo requests", Sent: 2, Lost: 2, Came: detect.CameNothing},
 			},
 			Budget: detect.Budget{Probes: 40, Sent: 6, SYNs: 3, Most: 8},
+			Host: &detect.Host{
+				Probes: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"eth0"}},
+				Controls: []detect.Control{
+					{Outcome: detect.Silent, Source: o.Source, SYNs: 3, Waited: 2900 * time.Millisecond, Followed: true, Accepted: 2,
+						Left: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"bond0", "eth1"}, Mark: 7, Loopback: true}},
+					{Outcome: detect.Rejected, Source: o.Source, SYNs: 1, Waited: time.Millisecond, From: o.Target.Addr(), Said: "port unreachable"},
+				},
+			},
 		}
 	}
 }

@@ -291,6 +291,32 @@ type explain struct {
 	Causes    []considered `json:"causes"`
 	Questions []question   `json:"questions"`
 	Budget    budget       `json:"budget"`
+	Controls  []control    `json:"controls,omitempty"`
+	Left      *leaving     `json:"probes_left,omitempty"` // left out: not known
+}
+
+// control is an ordinary connection that this host was asked for.
+type control struct {
+	Outcome    string   `json:"outcome"` // opened, refused, rejected, silent, not-begun
+	What       string   `json:"what"`
+	SourcePort uint16   `json:"source_port"`
+	SYNs       int      `json:"syns"`
+	TookMS     float64  `json:"took_ms"`
+	From       string   `json:"from,omitempty"`
+	Said       string   `json:"said,omitempty"`
+	Followed   bool     `json:"followed"`
+	Left       *leaving `json:"left,omitempty"`
+	Accepted   *int     `json:"accepted,omitempty"`
+	Reset      *int     `json:"reset,omitempty"`
+}
+
+// leaving is how packets left this host.
+type leaving struct {
+	Source      string   `json:"source"`
+	Destination string   `json:"destination"`
+	Interfaces  []string `json:"interfaces,omitempty"`
+	Mark        uint32   `json:"mark,omitempty"`
+	Loopback    bool     `json:"loopback,omitempty"`
 }
 
 // considered is a cause that may explain what was seen.
