@@ -173,6 +173,9 @@ func (n *node) newFlow(name tuple) *flow {
 	if p := n.NAT.Src.Port(); p != 0 {
 		f.outside.srcPort = p + uint16(len(n.flows.inside))
 	}
+	for n.flows.outside[f.outside] != nil { // two that would be the same beyond the router
+		f.outside.srcPort++
+	}
 	if n.RandomISN {
 		f.shift = uint32(name.hash(n.salt)) | 1
 	}
