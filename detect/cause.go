@@ -175,7 +175,7 @@ func (d *drop) sightings() (all []sighting) {
 
 // flowSightings are those of AskReach and AskWay, which belong together by their flow.
 func (d *drop) flowSightings() (all []sighting) {
-	index := map[int]int{}
+	index, tries, vague := map[int]int{}, map[int]int{}, map[int]bool{}
 	for _, p := range d.asked(AskReach) {
 		i, known := index[p.question.Flow]
 		if !known {
@@ -183,15 +183,18 @@ func (d *drop) flowSightings() (all []sighting) {
 			index[p.question.Flow] = i
 			all = append(all, sighting{class: d.classOf(p), what: fmt.Sprintf("A %s to port %d from another source port", strings.TrimSuffix(d.kind(), "s"), p.target.Port())})
 		}
-		s := &all[i]
+		s, at := &all[i], p.question.Options.FirstTTL
 		switch {
-		case p.heard():
+		case p.heard() && at == d.maxTTL():
 			s.fate = passes
-			if at := p.question.Options.FirstTTL; at < d.maxTTL() {
-				s.at = at
+		case p.heard() && (p.answer != nil || slices.ContainsFunc(p.hops[0].routers, d.beyond)):
+			s.fate, s.at = passes, at
+		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, func(a netip.Addr) bool { return d.before(a, d.last) }):
+			vague[p.question.Flow] = true // it is somewhere on another way
+		case at == d.maxTTL():
+			if tries[p.question.Flow]++; tries[p.question.Flow] == 2 && s.fate == either { // twice in vain
+				s.fate = vanishes
 			}
-		case s.fate == either && p.question.Options.FirstTTL == d.maxTTL() && known: // twice in vain
-			s.fate = vanishes
 		}
 	}
 	for _, p := range d.asked(AskWay) {
@@ -199,7 +202,33 @@ func (d *drop) flowSightings() (all []sighting) {
 			all[i].way, all[i].via = d.wayAt(p, d.last)
 		}
 	}
+	for flow, i := range index {
+		if vague[flow] && all[i].fate == vanishes {
+			all[i].fate = either
+		}
+	}
 	return all
+}
+
+// routerBeyond is the first hop beyond the place at which a router has answered other probes; 0: none has.
+func (d *drop) routerBeyond() (ttl int) {
+	for _, w := range d.witnesses() {
+		from := d.comesTo(w.path, d.last)
+		for _, h := range w.hops {
+			if h.ttl > from && len(h.routers) > 0 && (ttl == 0 || h.ttl < ttl) {
+				ttl = h.ttl
+			}
+		}
+	}
+	return ttl
+}
+
+// beyond reports whether a router has answered other probes beyond the place.
+func (d *drop) beyond(a netip.Addr) bool {
+	return !d.before(a, d.last) && slices.ContainsFunc(d.witnesses(), func(w witness) bool {
+		from := d.comesTo(w.path, d.last)
+		return slices.ContainsFunc(w.hops, func(h hop) bool { return h.ttl > from && slices.Contains(h.routers, a) })
+	})
 }
 
 // classOf is what the probes of a further trace are like.

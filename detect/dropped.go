@@ -105,8 +105,9 @@ func (d *drop) reach(p *path) int {
 	if p == nil {
 		return 0
 	}
+	from := d.comesTo(p, d.last)
 	for _, h := range p.hops {
-		if h.ttl > d.last && len(h.routers) > 0 {
+		if h.ttl > from && len(h.routers) > 0 {
 			return h.ttl
 		}
 	}
@@ -114,6 +115,23 @@ func (d *drop) reach(p *path) int {
 		return n
 	}
 	return 0
+}
+
+// comesTo is the hop at which a trace of another kind has come to where this trace's hop is: by a longer way that is
+// farther on, and routers from before the hop stand there.
+func (f *facts) comesTo(p *path, ttl int) int {
+	at := ttl
+	for _, h := range p.hops {
+		if h.ttl > at && slices.ContainsFunc(h.routers, func(a netip.Addr) bool { return f.before(a, ttl) }) {
+			at = h.ttl
+		}
+	}
+	return at
+}
+
+// before reports whether the trace's own probes have met a router up to a hop.
+func (f *facts) before(a netip.Addr, ttl int) bool {
+	return slices.ContainsFunc(f.hops, func(h hop) bool { return h.ttl <= ttl && slices.Contains(h.routers, a) })
 }
 
 // finding says why the probes vanish, and where.
@@ -352,6 +370,11 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("If a member of a load-balanced group were dead instead, %s would have fared so by chance.", times(n, "flow", "flows")))
 		}
 	}
+	if slices.ContainsFunc(d.witnesses(), d.answeredNearer) {
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence,
+			"Something nearer answers other probes to this port in the target's name: it may take these too.")
+	}
 	known, strong, mine := false, false, 0 // mine: flows that vanish and were answered by the router before the place
 	for _, s := range d.seen {
 		mine += when(s.fate == vanishes && s.way == sameWay, 1, 0)
@@ -375,6 +398,13 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Advice = "Check the target's own firewall or security group first. " + x.Advice
 		}
 	}
+}
+
+// answeredNearer reports whether probes of another kind to the same port were answered in the target's name before the
+// place, or right beyond it.
+func (d *drop) answeredNearer(w witness) bool {
+	tcp := w.options.Protocol == packet.ProtoTCP
+	return tcp && w.answer != nil && w.target.Port() == d.target.Port() && d.reach(w.path) == 0
 }
 
 // rivalText names a cause that isn't excluded either.

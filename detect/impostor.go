@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -70,7 +71,7 @@ func (f *facts) nearer() *stranger {
 		return nil // there are ways of different length
 	}
 	for _, w := range f.others() {
-		if w.distance() <= d {
+		if max(w.distance(), w.lastRouter()) < d || w.distance() == d || f.shifted(w.path) {
 			continue
 		}
 		h := w.at(d)
@@ -78,8 +79,15 @@ func (f *facts) nearer() *stranger {
 			continue // one probe may be lost
 		}
 		seen, same := len(h.routers) > 0, f.cameBy(w.path, d-1, sameWay)
-		who := &stranger{after: max(d-1, f.first()-1), confidence: Likely}
-		switch back, its := f.back(), w.back(); {
+		who := &stranger{after: f.standsAt(d), confidence: Likely}
+		its := -1
+		if w.answer != nil {
+			its = w.back()
+		}
+		switch back := f.back(); {
+		case w.answer == nil && seen: // where the target is isn't known
+		case w.answer == nil:
+			continue
 		case seen && same && (back < 0 || its < 0 || back != its):
 			who.confidence = Certain
 		case back >= 0 && its >= 0 && back != its, seen && (back < 0 || its < 0):
@@ -89,7 +97,9 @@ func (f *facts) nearer() *stranger {
 		default:
 			continue // two ways of different length, and one way back
 		}
-		who.evidence = append(who.evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
+		if w.answer != nil {
+			who.evidence = append(who.evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
+		}
 		if seen {
 			who.evidence = append(who.evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, d, h.routers[0]))
 		}
@@ -98,8 +108,34 @@ func (f *facts) nearer() *stranger {
 	return nil
 }
 
+// standsAt is the hop at which who answers in the target's name stands at the least: right before the first probe that
+// it answers, or as near as its answers come from. Something on a tap may leave the nearest probes unanswered.
+func (f *facts) standsAt(d int) int {
+	after := d - 1
+	if back := f.back(); back >= 0 {
+		after = min(after, back+1)
+	}
+	return max(after, f.first()-1)
+}
+
+// shifted reports whether one and the same router is at different distances in two traces: one took a longer way.
+func (f *facts) shifted(p *path) bool {
+	for i := range f.hops {
+		for j := range p.hops {
+			a, b := &f.hops[i], &p.hops[j]
+			if a.ttl != b.ttl && len(a.routers) == 1 && len(b.routers) == 1 && a.routers[0] == b.routers[0] {
+				if at := f.at(b.ttl); at != nil && len(at.routers) == 1 && at.routers[0] == b.routers[0] {
+					continue // it answers at several hops of one way
+				}
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // lastRouterSpeaks finds that what is said in the target's name has come no farther than what the last router before it says in
-// its own: the way back grows by one with each hop, and here it doesn't.
+// its own, or a nearer one: the way back grows by one with each hop, and here it doesn't.
 func (f *facts) lastRouterSpeaks() *stranger {
 	d, back := f.distance(), f.back()
 	if d < 2 || back < 0 {
@@ -110,11 +146,15 @@ func (f *facts) lastRouterSpeaks() *stranger {
 	if !agree || f.echo.distance() == d && f.echo.back() == back {
 		return nil // the way back varies, or it is the target's own
 	}
-	who := &stranger{after: d - 1, confidence: Likely, instead: "Or the target has a firewall of its own that gives such answers another TTL, or they take another way back."}
+	who := &stranger{after: f.standsAt(d), confidence: Likely}
+	who.instead = "Or the target has a firewall of its own that gives such answers another TTL, " +
+		"or they take another way back."
 	e, known := f.excessBefore(d)
-	switch short := back-(d-1)-e == -1; {
+	switch short := back-(d-1)-e < 0; {
 	case known && short && (flows >= 2 || fits(f.echo)):
-		who.evidence = append(who.evidence, fmt.Sprintf("By its TTL it has passed %d routers, as many as what the router before the target says in its own name; one more would be the target's.", back))
+		who.evidence = append(who.evidence, fmt.Sprintf(
+			"By its TTL it has passed %d routers; by what routers say in their own names, the target's answers pass %d.",
+			back, d-1+e))
 	case known && !short, !fits(f.echo), !fits(f.port), f.echo.back() != f.port.back():
 		return nil
 	}
@@ -156,26 +196,49 @@ func (f *facts) ownBacks() (agree bool, flows int) {
 	return agree, len(ports)
 }
 
-// injected finds a reset that comes in addition to the target's own SYN+ACK.
+// injected finds that a SYN is accepted and reset in the target's name, by two machines.
 func injected(f *facts) []Finding {
-	d := f.distance()
-	if d == 0 || !f.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK) {
+	accept, reset := f.both()
+	if reset == nil || f.distance() == 0 {
 		return nil
 	}
-	for _, h := range f.hops {
-		for _, r := range h.extra {
-			if r.FromTarget() && r.Reply.Kind == packet.KindTCP && r.Reply.TCP.Flags.Has(packet.RST) && r.Reply.IP.TTL != f.answer.Reply.IP.TTL {
-				return []Finding{{
-					Code: ResetOnPath, Confidence: Likely, Weight: weightFatal, After: f.first() - 1, Before: d,
-					Title: fmt.Sprintf("Somebody on the path resets connections to port %d that the target accepts", f.target.Port()),
-					Evidence: []string{
-						f.answerText(f.path),
-						fmt.Sprintf("A reset came too, with a TTL of %d: not from the same machine.", r.Reply.IP.TTL),
-					},
-					Advice: "Something that watches the traffic sends resets in the target's name. The difference of the TTLs hints at how far away it is.",
-				}}
-			}
+	return []Finding{{
+		Code: ResetOnPath, Confidence: Likely, Weight: weightFatal, After: f.first() - 1, Before: f.distance(),
+		Title: fmt.Sprintf("Somebody on the path resets connections to port %d that the target accepts", f.target.Port()),
+		Evidence: []string{
+			fmt.Sprintf("A SYN+ACK came from %v, with a TTL of %d.", accept.Reply.From(), accept.Reply.IP.TTL),
+			fmt.Sprintf("A reset came too, with a TTL of %d: not from the same machine.", reset.Reply.IP.TTL),
+		},
+		Advice: "Something that watches the traffic sends resets in the target's name. " +
+			"The difference of the TTLs hints at how far away it is.",
+	}}
+}
+
+// both are a SYN+ACK and a reset that answer the trace's SYNs with different TTLs; nil: they didn't both come.
+func (f *facts) both() (accept, reset *trace.Result) {
+	take := func(r *trace.Result) {
+		switch {
+		case r.Reply == nil || !r.FromTarget() || r.Reply.Kind != packet.KindTCP || r.Reply.IP.TTL == 0:
+		case r.Reply.TCP.Flags.Has(packet.RST):
+			reset = cmp.Or(reset, r)
+		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK):
+			accept = cmp.Or(accept, r)
 		}
 	}
-	return nil
+	if f.answer == nil || !f.asks() {
+		return nil, nil
+	}
+	take(f.answer)
+	for i := range f.hops {
+		for j := range f.hops[i].results {
+			take(&f.hops[i].results[j])
+		}
+		for j := range f.hops[i].extra {
+			take(&f.hops[i].extra[j])
+		}
+	}
+	if accept == nil || reset == nil || accept.Reply.IP.TTL == reset.Reply.IP.TTL {
+		return nil, nil
+	}
+	return accept, reset
 }

@@ -88,7 +88,8 @@ func MostProbes(e Evidence) int {
 	last := f.lastRouter()
 	each := max(questionQueries*(lookAhead+1), f.maxTTL()-last+1)
 	kinds := 3 + when(f.long(), 1, 0) + when(f.options.TOS != 0, 1, 0)
-	return n + kinds*each + questionQueries*(last-f.first()+1) + 2*(2*ownFlows+otherFlows) // AskReach, AskWay, AskReach again
+	flows := 5 * (ownFlows + otherFlows) // AskReach to two hops and AskWay, and AskReach again
+	return n + kinds*each + questionQueries*(last-f.first()+1) + flows
 }
 
 // questioner collects questions.
@@ -374,11 +375,18 @@ func (q *questioner) left() int {
 	return max(n, 0)
 }
 
-// reach asks so many flows with one probe each, after others that have been asked, and by which router each goes.
+// reach asks so many flows with one probe each, after others that have been asked, and by which router each goes. Another
+// probe goes to a router beyond that answered others: a flow that gets there may vanish farther on.
 func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 	o.Queries = 1
+	beyond := d.routerBeyond()
 	for flow := firstFlow + after + 1; flow <= firstFlow+after+flows; flow++ {
 		q.all = append(q.all, Question{AskReach, flow, o})
+		if beyond > 0 && beyond != o.FirstTTL && !q.told() {
+			near := o
+			near.FirstTTL, near.MaxTTL = beyond, beyond
+			q.all = append(q.all, Question{AskReach, flow, near})
+		}
 		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports
 			way := o
 			way.FirstTTL, way.MaxTTL = d.last, d.last
@@ -389,13 +397,14 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 
 // again asks those flows once more that were asked once, and got no answer.
 func (q *questioner) again() {
-	tries, answered := map[int]int{}, map[int]bool{}
+	type probe struct{ flow, ttl int }
+	tries, answered := map[probe]int{}, map[int]bool{}
 	for _, p := range q.asked(AskReach) {
-		tries[p.question.Flow]++
+		tries[probe{p.question.Flow, p.question.Options.FirstTTL}]++
 		answered[p.question.Flow] = answered[p.question.Flow] || p.heard()
 	}
 	for _, p := range q.asked(AskReach) {
-		if n := p.question.Flow; tries[n] == 1 && !answered[n] {
+		if n := p.question.Flow; tries[probe{n, p.question.Options.FirstTTL}] == 1 && !answered[n] {
 			again := *p.question
 			q.all = append(q.all, again)
 		}

@@ -29,7 +29,7 @@ func rateLimited(f *facts) []Finding {
 	if l == nil {
 		return nil
 	}
-	return []Finding{{
+	x := Finding{
 		Code: RateLimited, Confidence: Likely, Weight: weightNotice, After: l.after, Before: l.after + 1,
 		Title: fmt.Sprintf("New connections are limited in number %s", f.between(l.after, l.after+1)),
 		Evidence: []string{
@@ -39,7 +39,36 @@ func rateLimited(f *facts) []Finding {
 		},
 		Advice: fmt.Sprintf("A firewall there drops SYNs above some rate, as a protection against floods. Single connections pass; many at once from here fail. Ask %s. (Routers beyond that all limit their ICMP errors would look similar.)",
 			f.owner(l.after, l.after+1)),
-	}}
+	}
+	if !f.echoUnlimited(l.after) {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "It is not known that other packets are not limited: "+
+			"what limits may also stand on the way back, and drop answers.")
+	}
+	return []Finding{x}
+}
+
+// leastEcho is how many quick echo requests must be answered, and none lost, to say that not all packets are limited.
+const leastEcho = 4
+
+// echoUnlimited reports whether ICMP echo requests that followed each other as quickly as SYNs were all answered from
+// beyond a hop.
+func (f *facts) echoUnlimited(after int) bool {
+	if f.echo == nil {
+		return false
+	}
+	answered := 0
+	for i := range f.echo.hops {
+		h := &f.echo.hops[i]
+		if h.ttl <= after || !h.answered() {
+			continue
+		}
+		if h.lost > 0 {
+			return false
+		}
+		answered += len(h.results)
+	}
+	return answered >= leastEcho
 }
 
 // limit is what shows that SYNs are limited.

@@ -101,7 +101,7 @@ func refused(f *facts) []Finding {
 		if f.waited() >= neighbourWait {
 			x.Evidence = append(x.Evidence, f.waitText())
 		} else {
-			x.Confidence = Likely
+			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "It said so at once: it had asked before, or it has a route that rejects this address, of which some routers say the same.")
 		}
 	case all == vanishes:
@@ -114,7 +114,7 @@ func refused(f *facts) []Finding {
 		x.Advice = fmt.Sprintf("A firewall rule there, or a route that prohibits this address, says no, and says so. Ask whoever runs %v.", from)
 	}
 	if kind := meaning(r); all == either && (kind == noRoute || kind == noHost && f.waited() < neighbourWait) && f.asks() && x.Code != RejectedByTarget {
-		x.Confidence = Likely
+		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "No other port or protocol was seen there: a rule for this port may say the same.")
 	}
 	return []Finding{x}
@@ -129,9 +129,9 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 		if w.path == f.flow {
 			continue
 		}
-		farther := 0
+		farther, from := 0, f.comesTo(w.path, x.After)
 		for _, h := range w.hops {
-			if h.ttl > x.After && (len(h.routers) > 0 && !slices.Contains(h.routers, r.From())) {
+			if h.ttl > from && (len(h.routers) > 0 && !slices.Contains(h.routers, r.From())) {
 				farther = h.ttl
 				break
 			}
@@ -191,8 +191,16 @@ func (f *facts) waited() (longest time.Duration) {
 func (f *facts) seat(ttl int) (after, before int) {
 	for _, h := range f.hops {
 		if slices.Contains(h.routers, f.refusal.Reply.From()) {
-			return h.ttl, h.ttl
+			if before = h.ttl; after == 0 {
+				after = h.ttl
+			}
 		}
+	}
+	switch {
+	case after > 0 && after == before:
+		return after, before
+	case after > 0: // a NAT lets all hops beyond it speak in its name
+		return after, max(before, ttl)
 	}
 	after = ttl
 	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.IP.Src != f.target.Addr(); h = f.at(after - 1) {

@@ -54,6 +54,9 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 				continue
 			}
 			c, changed := changeIn(q, r.Probe, is)
+			if !changed && field == packet.FieldChecksum && !asSent(q, r.Probe) {
+				continue // it fits a change that is quoted: what is hidden may have happened before
+			}
 			if !changed {
 				clean, w = h.ttl, nil
 				continue
@@ -74,6 +77,12 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 		return nil // the same hop got it either way
 	}
 	return w
+}
+
+// asSent reports whether a quoted checksum is the one that was sent.
+func asSent(q *packet.Quote, p packet.Probe) bool {
+	_, _, sum := q.Checksum(p)
+	return sum == packet.SumBoth || sum == packet.SumSent
 }
 
 func changeIn(q *packet.Quote, p packet.Probe, is func(packet.Change) bool) (packet.Change, bool) {

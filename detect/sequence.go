@@ -19,8 +19,15 @@ func sequence(f *facts) []Finding {
 			continue
 		}
 		x := f.rewriteFinding(w, SeqRewritten, weightNotice, "TCP sequence numbers are rewritten")
+		if p == f.loose && len(w.witnesses) < 2 {
+			x.Confidence = Possible
+			x.Evidence = append(x.Evidence, "With --loose anybody may forge such an answer.")
+		}
 		x.Advice = "A firewall that randomises them (the default of Cisco's ASA). Connections work; hops beyond it are seen with --loose only."
 		return []Finding{x}
+	}
+	if f.answer != nil && f.ofOlder() {
+		return nil // they have the numbers of an older connection
 	}
 	if f.counts.NearMisses < fewMisses || f.loose == nil && f.counts.NearMisses < trace.NearMissAlarm {
 		return nil

@@ -16,12 +16,16 @@ func state(f *facts) []Finding {
 	reply, sent := f.answer.Reply, f.answer.Probe
 	flags := reply.TCP.Flags
 	forwarded := f.handover != nil && !f.handover.before
+	accept, _ := f.both()
 	switch {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
 	case sent.Flags.Has(packet.ACK) && flags.Has(packet.RST):
 		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to no connection", port)
 		x.Advice = "An ACK doesn't tell open from closed. Trace without -A for the port's state."
+	case flags.Has(packet.RST) && accept != nil:
+		x.Code, x.Confidence = PortOpen, Likely
+		x.Title = fmt.Sprintf("Port %d is open: the target accepts the connection, and something resets it", port)
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
 		x.Advice = "The path is fine. Is the service running there, and listening on this address and port?"
@@ -33,6 +37,10 @@ func state(f *facts) []Finding {
 		x.Confidence = f.refusedItself()
 		if x.Confidence == Certain {
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
+		} else if f.echo != nil && f.echo.answer != nil {
+			x.Confidence = Possible
+			x.Evidence = append(x.Evidence, "ICMP echo replies have come from another distance, or another way: "+
+				"a firewall may reset in the target's name.")
 		} else {
 			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall may reset in the target's name.")
 		}
@@ -45,8 +53,12 @@ func state(f *facts) []Finding {
 		case forwarded:
 			x.Title = fmt.Sprintf("Port %d is open: the machine beyond the target accepts the connection", port)
 		case d > 0 && f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
-			x.Confidence = Likely
+			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
+		case f.unequalWays(d):
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "Other probes go farther, or less far: "+
+				"there are ways of different length, or something in front of the target accepts in its name.")
 		}
 	case f.ofOlder():
 		f.unclear(&x)
@@ -56,6 +68,19 @@ func state(f *facts) []Finding {
 		x.Confidence, x.Weight = Likely, weightNotice
 	}
 	return []Finding{x}
+}
+
+// unequalWays reports whether other probes went another distance: echo requests, or the same from another source port.
+func (f *facts) unequalWays(distance int) bool {
+	for _, p := range []*path{f.echo, f.flow} {
+		if p == nil || distance == 0 {
+			continue
+		}
+		if d := p.distance(); d > 0 && d != distance || p.lastRouter() >= distance {
+			return true
+		}
+	}
+	return false
 }
 
 // ofOlder reports whether the target has answered for another connection: its ACKs have numbers that no probe has (RFC
@@ -102,10 +127,11 @@ func (f *facts) answerText(p *path) string {
 }
 
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered
-// came from as far away, by the same way back. Another flow to the same port is nothing else; another port may be
-// translated to this one, but an echo request isn't.
+// came from as far away, by the same way back. Another flow to the same port is nothing else. Nor is a reset of another
+// port: what resets in the target's name may do so for all ports. That it accepts another port is.
 func (f *facts) refusedItself() Confidence {
-	if f.like(f.echo) || f.like(f.port) && f.echo.distance() != f.distance() {
+	accepts := f.like(f.port) && f.port.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK)
+	if f.like(f.echo) || accepts && f.echo.distance() != f.distance() {
 		return Certain
 	}
 	return Likely

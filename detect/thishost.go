@@ -165,7 +165,8 @@ func (f *facts) withControl(all []Finding) []Finding {
 	if c := f.host.home(); c != nil && f.host.Probes != nil && f.host.Probes.Loopback { // all that answers is this host
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code != ThisHost })
 	}
-	if f.host.differ == nil || has(BrokenBranch, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop) {
+	if f.host.differ == nil ||
+		has(BrokenBranch, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, ResetOnPath) {
 		return all
 	}
 	if has(ThisHost) && len(ownDoing(f)) > 0 {
