@@ -193,7 +193,12 @@ func (q *questioner) answered() {
 		if q.ofOlder() {
 			left = max(left, questionQueries) // what the SYNs of another flow come to is all that tells
 		}
-		q.add(AskEcho, 0, d-1, d+1, 1)                         // two that get to the target, in one round trip
+		switch l := q.limit; {
+		case l != nil: // whether echo requests are limited like SYNs
+			q.add(AskEcho, 0, l.after+1, d+1, questionQueries)
+		default:
+			q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
+		}
 		if n := min(questionQueries, left-1); reset && n > 0 { // one of the other flow comes too
 			q.add(AskPort, 0, d-1, d, n)
 			left -= n

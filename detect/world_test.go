@@ -358,6 +358,13 @@ func (w *world) stretch(hop int) (more int) {
 	return more
 }
 
+// plainDistance reports whether the target is equally far away for all probes, and what it answers comes home.
+func (w *world) plainDistance() bool {
+	odd := []string{"challenge", "gateway", "defended", "hidden-nat", "sequence"}
+	return len(w.changes)+len(w.forks) == 0 && !w.taken["home"] &&
+		!slices.ContainsFunc(w.causes, func(c string) bool { return slices.Contains(odd, c) })
+}
+
 // judge says whether a finding is right, and which facts it hits.
 func (w *world) judge(x detect.Finding) (right bool, hits []fact) {
 	switch x.Code {
