@@ -85,7 +85,7 @@ func (c *capture) begin(of, iface string) error {
 	if c.out == nil {
 		return nil
 	}
-	w, err := pcapng.NewWriter(c.out, "tcptraceroute "+Version, iface, of)
+	w, err := pcapng.NewWriter(c.out, "tcptraceroute "+version(), iface, of)
 	if err != nil {
 		return err
 	}

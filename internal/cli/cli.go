@@ -15,9 +15,6 @@ import (
 	"go.example/tcptraceroute/wire"
 )
 
-// Version is the program's, set by the linker in releases.
-var Version = "0.1.0-dev"
-
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop}

@@ -137,7 +137,7 @@ func (p *program) describe(ctx context.Context) *report.Run {
 		length = 0 // the kernel's choice
 	}
 	return &report.Run{
-		Version: Version, Started: time.Now(),
+		Version: version(), Started: time.Now(),
 		Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
 		Path: p.path, Length: length, Connections: p.connecting, Strict: p.strict, Loose: p.loose, Mark: p.mark,
 		Numeric: p.names == names.Never,

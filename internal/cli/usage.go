@@ -7,7 +7,7 @@ import (
 
 // versionText is the block that -v prints.
 func versionText() string {
-	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License 2.0.\n\n", Version)
+	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License 2.0.\n\n", version())
 }
 
 const synopsis = `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl] [-l length]
