@@ -28,7 +28,7 @@ for arch; do
 	fi
 	export ARCH BUILD=$work/$arch
 	name=tcptraceroute-$version-linux-$arch
-	mkdir -p "$BUILD/$name/completions"
+	mkdir -p "$BUILD/$name/completions" "$BUILD/$name/docs"
 	# Without cgo: privileges can only be given up in all threads then. The table of symbols is of no use to users.
 	CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOAMD64=v1 GOARM64=v8.0 GOARM=6 go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -buildid= -X go.example/tcptraceroute/internal/cli.Version=$version" -o "$BUILD/tcptraceroute" ./cmd/tcptraceroute
@@ -40,6 +40,7 @@ for arch; do
 	install -m 755 "$BUILD/tcptraceroute" "$BUILD/$name/"
 	install -m 644 tcptraceroute.1 README.md LICENSE "$BUILD/$name/"
 	install -m 644 packaging/completions/* "$BUILD/$name/completions/"
+	install -m 644 docs/findings.md docs/formats.md docs/options.md report/schema/trace-1.json "$BUILD/$name/docs/"
 	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=ustar \
 		-C "$BUILD" -c "$name" | gzip -9n >"$out/$name.tar.gz"
 done
