@@ -174,7 +174,7 @@ func TestPackages(t *testing.T) {
 			command(t, nil, "rpm", append([]string{"--root", root.dir, "--dbpath", "/var/lib/rpm"}, args...)...)
 		}
 		rpmIn("--initdb")
-		root.run(t, "mkdir", "-p", "/usr/share/licenses") // every RPM system has it
+		root.run(t, "mkdir", "-p", "/usr/share/licenses", "/usr/share/doc") // every RPM system has them
 		before := snapshot(t, root.dir)
 		rpmIn("-i", "--nodeps", rpm)
 		root.works(t, p, "/usr/bin/tcptraceroute.ng")
