@@ -21,14 +21,14 @@ var layers = map[string]struct {
 	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
 	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
 	"names":             {never: []string{"log"}},
-	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "syscall", "unsafe"}}, // a pure function of the trace
-	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},            // shows, opens nothing
-	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the JSON, versioned
-	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // what others have made
-	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                      // packets for Wireshark
-	"report/live":       {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the screen; the terminal library
-	"report/picture":    {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}},  // the path drawn
-	"report/scene":      {ours: []string{"packet", "trace", "detect", "sim", "report"}},                                // for tests
+	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},           // a pure function of the trace; of syscall the numbers of errors
+	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},           // shows, opens nothing
+	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // the JSON, versioned
+	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // what others have made
+	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                     // packets for Wireshark
+	"report/live":       {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // the screen; the terminal library
+	"report/picture":    {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // the path drawn
+	"report/scene":      {ours: []string{"packet", "trace", "detect", "sim", "report"}},                               // for tests
 	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "report", "report/schema"}},
