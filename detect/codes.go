@@ -60,6 +60,8 @@ const (
 	HeaderRewritten Code = "header-rewritten"
 
 	// What the way is like.
+	TTLChanged       Code = "ttl-changed"
+	TTLFiltered      Code = "ttl-filtered"
 	LoadBalancer     Code = "load-balancer"
 	AsymmetricReturn Code = "asymmetric-return"
 	ICMPRateLimit    Code = "icmp-rate-limit"
@@ -75,6 +77,6 @@ func Codes() []Code {
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
 		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,
-		LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
+		TTLChanged, TTLFiltered, LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
 	}
 }

@@ -19,6 +19,9 @@ func dropped(f *facts) []Finding {
 	if !f.vanish() || !f.complete || len(f.hops) == 0 || f.cycle() > 0 {
 		return nil
 	}
+	if from, _ := f.endsAlike(); from > 0 {
+		return nil // they come no farther because their TTL is set
+	}
 	if d := newDrop(f); d != nil {
 		return []Finding{d.finding()}
 	}

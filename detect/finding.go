@@ -112,6 +112,6 @@ func Findings(e Evidence) []Finding {
 func families() []func(*facts) []Finding {
 	return []func(*facts) []Finding{
 		thisHost, state, impostor, gateway, forwarded, elsewhere, dropped, refused, narrowed, loop,
-		nat, headers, sequence, balanced, wayBack, rateLimited, limited, lost,
+		nat, headers, sequence, balanced, timeToLive, wayBack, rateLimited, limited, lost,
 	}
 }

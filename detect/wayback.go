@@ -33,7 +33,7 @@ func (d *drop) lostOnWayBack(x *Finding) {
 // wayBack finds answers that come by a way much longer or shorter than the probe's, as their own TTL tells. That holds
 // for the end of the path, not for single hops: an answer from inside of an MPLS tunnel goes to the tunnel's end first.
 func wayBack(f *facts) []Finding {
-	if d := f.distance(); d > 0 && d <= gatewayDistance || f.stranger != nil || f.cycle() > 0 {
+	if d := f.distance(); d > 0 && d <= gatewayDistance || f.stranger != nil || f.cycle() > 0 || len(timeToLive(f)) > 0 {
 		return nil
 	}
 	var last *hop

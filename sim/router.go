@@ -118,6 +118,7 @@ type Limits struct {
 	Longest int   // bytes of a packet; 0: no limit
 	Told    bool  // what is longer, and may not be cut up, is answered by "too big"; the rest passes
 	Mark    uint8 // packets with this TOS or traffic class are not forwarded; 0: none
+	Lowest  uint8 // packets that would go on with a smaller TTL are not forwarded
 }
 
 // node is the state of a Router.
@@ -277,6 +278,7 @@ func (n *node) within(b []byte, now time.Duration) limited {
 	switch {
 	case n.SYNs.Every > 0 && opens(b) && !n.syns.take(n.SYNs, now),
 		n.Mark != 0 && trafficClass(b) == n.Mark,
+		ttl(b) < n.Lowest,
 		long && !n.Told:
 		return over
 	case long && (!isIPv4(b) || b[6]&dontFragment != 0):

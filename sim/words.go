@@ -399,6 +399,7 @@ var routerWords = slices.Concat(
 		count("longest", func(r *Router) *int { return &r.Longest }),
 		flag("longest-told", func(r *Router) *bool { return &r.Told }),
 		number("drop-tos", 8, func(r *Router) *uint8 { return &r.Mark }),
+		number("lowest-ttl", 8, func(r *Router) *uint8 { return &r.Lowest }),
 	},
 	rewriteWords("set-", func(r *Router) *Rewrite { return &r.Set }),
 	[]word[Router]{
