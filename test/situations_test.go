@@ -83,7 +83,7 @@ func (s *stage) expand(text string) string {
 		"{ip}", pick(s.v, "ip", "ip6"), "{icmp}", pick(s.v, "icmp", "icmpv6"), "{bits}", pick(s.v, "32", "128"),
 		"{ttl}", pick(s.v, "ttl", "hoplimit"), "{reject}", pick(s.v, "icmp", "icmpv6"),
 		"{nobody}", pick(s.v, fmt.Sprintf("198.18.%d.77", len(s.hop)), fmt.Sprintf("2001:db8:%x::77", len(s.hop))),
-		"{away}", pick(s.v, fmt.Sprintf("198.18.%d.77", len(s.hop)), fmt.Sprintf("[2001:db8:%x::77]", len(s.hop))),
+		"{away}", pick(s.v, fmt.Sprintf("198.18.%d.77", len(s.hop)), fmt.Sprintf("[2001:db8:%x::77]", len(s.hop))), "{plain}", s.v.of(s.hop[len(s.hop)-1]).String(),
 		"{lost}", pick(s.v, "198.18.99.2", "2001:db8:99::2"), "{service}", pick(s.v, "10.96.0.10", "2001:db8:96::10"),
 	}
 	target := s.hop[len(s.hop)-1]
@@ -98,6 +98,10 @@ func (s *stage) expand(text string) string {
 		pairs = append(pairs, "{"+name+"}", value)
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+func pickAddr(s *stage, four, six string) netip.Addr {
+	return netip.MustParseAddr(pick(s.v, four, six))
 }
 
 // at is a host of a chain by its TTL.
@@ -482,7 +486,8 @@ func (x *situation) report(why []string, doc *document, got outcome) string {
 // situations are all there are.
 func situations() []situation {
 	return slices.Concat(cleanSituations, filterSituations, refusalSituations, balancerSituations, natSituations, limitSituations,
-		backSituations, impostorSituations, targetSituations, changeSituations, doubleSituations)
+		backSituations, impostorSituations, targetSituations, changeSituations, doubleSituations,
+		optionSituations, cousinSituations)
 }
 
 // TestSituations runs the quick share of the situations once, and each must be right. With -situations N it runs all, N times

@@ -147,7 +147,7 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 	var views []detect.View
 	for _, q := range questions {
 		if ports[q.Flow] == 0 {
-			port, err := p.freePort(conn, p.own)
+			port, err := p.flowPort(conn, q.Flow)
 			if err != nil {
 				return err
 			}
@@ -185,6 +185,19 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 		p.evidence.Answer(q, views[i])
 	}
 	return err
+}
+
+// flowPort reserves a source port for a flow of the questions: odd and even ones in turn. The kernel chooses odd ones for sockets that
+// are bound, so a router that chooses ways by few bits of the port, or a filter of these, would treat all flows alike.
+func (p *program) flowPort(conn medium, flow int) (uint16, error) {
+	port, err := p.freePort(conn, p.own)
+	if err != nil || int(port)%2 == flow%2 {
+		return port, err
+	}
+	if other, err := conn.Reserve(netip.AddrPortFrom(p.own, port^1)); err == nil {
+		return other, nil
+	}
+	return port, nil
 }
 
 // planOf is the plan of a further trace, for the network that there is.
