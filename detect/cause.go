@@ -278,7 +278,7 @@ func (d *drop) fateOf(p *path) fate {
 // wayAt reports whether another trace is known to have come to a hop by the same router or by another one, and by
 // which. If several routers answer there, it is only known if none of them has answered both.
 func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
-	if ttl < f.first() {
+	if ttl < 1 {
 		return sameWay, netip.Addr{} // nobody stands between this host and the place
 	}
 	own, its := f.at(ttl), p.at(ttl)

@@ -101,6 +101,11 @@ func Findings(e Evidence) []Finding {
 		all = append(all, family(f)...)
 	}
 	all = f.withControl(all)
+	for i := range all {
+		if x := &all[i]; x.After < f.first() && x.After < x.Before {
+			x.After = 0 // the hops before the first that was asked aren't known
+		}
+	}
 	if e.Rounds {
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code == ICMPRateLimit || x.Code == PacketLoss })
 	}

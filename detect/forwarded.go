@@ -64,9 +64,9 @@ func (f *facts) findHandover() *handover {
 func (f *facts) speaksAsRouter(at int) *handover {
 	h := &handover{at: at, confidence: Certain}
 	h.evidence = []string{fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a router does that sends packets on.", at)}
-	switch d := f.echo.distance(); {
-	case d == at:
-	case d == 0:
+	switch d, own := f.echo.distance(), f.echoesFrom(at); {
+	case own == sameWay:
+	case own == unknownWay:
 		h.confidence = Likely
 	case f.echoPasses():
 		h.confidence, h.before = Likely, true
@@ -79,6 +79,29 @@ func (f *facts) speaksAsRouter(at int) *handover {
 		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests go on to hop %d as well: the address is translated as a whole.", d))
 	}
 	return h
+}
+
+// echoesFrom reports whether who answers ICMP echo requests in the target's name is as far away as a hop (sameWay), or farther. Not all
+// hops are asked by them: where the first that was asked is answered, the way back tells.
+func (f *facts) echoesFrom(at int) way {
+	switch d := f.echo.distance(); {
+	case d == 0 || d < at:
+		return unknownWay
+	case d == at:
+		return sameWay
+	case d > f.echo.first():
+		return otherWay
+	}
+	back := f.echo.back()
+	e, known := f.excessBefore(at)
+	switch {
+	case back < 0:
+	case known:
+		return when(back == at-1+e, sameWay, otherWay)
+	case f.distance() > at && f.back() >= 0:
+		return when(back < f.back(), sameWay, otherWay)
+	}
+	return unknownWay
 }
 
 // echoPasses reports whether a router answers ICMP echo requests in its own name where the trace sees the target's.

@@ -33,7 +33,7 @@ func TestInjectedReset(t *testing.T) {
 		ttl  uint8 // of the reset; 0: there is none
 		want string
 	}{
-		{"a reset from nearer", 61, "reset-on-path likely 6-7, port-open certain 7-7"},
+		{"a reset from nearer", 61, "reset-on-path likely 0-7, port-open certain 7-7"},
 		{"a reset from the target itself", 58, "port-open certain 7-7"},
 		{"no reset", 0, "port-open certain 7-7"},
 	} {

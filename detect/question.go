@@ -173,7 +173,7 @@ func (q *questioner) byConnections() {
 		q.add(AskPort, 0, q.refusedAt-lookBack, 0, questionQueries)
 	case q.answer == nil:
 		q.add(AskPort, 0, q.lastRouter(), 0, questionQueries)
-	case q.asks() && q.answer.Reply.TCP.Flags.Has(packet.RST):
+	case q.asks(): // nothing but another port tells whether it is the target that answers
 		q.add(AskPort, 0, q.distance()-lookBack, 0, questionQueries)
 	}
 }

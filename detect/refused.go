@@ -64,7 +64,10 @@ func refused(f *facts) []Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, f.refusal.Probe.TTL, refusalText(r)))
 	port := f.target.Port()
 	router := fmt.Sprintf("the router %v, hop %s,", from, at)
-	all := f.compareRefusals(&x, ttl)
+	front, all := f.refusedInFront(), either
+	if front == nil {
+		all = f.compareRefusals(&x, ttl)
+	}
 	switch kind := meaning(r); {
 	case kind == tooBig:
 		x.Code, x.Weight = MTULimit, weightTrap
@@ -78,6 +81,8 @@ func refused(f *facts) []Finding {
 		x.Title = fmt.Sprintf("The target hands port %d on to a machine behind it, which it can't reach", port)
 		x.Evidence = append(x.Evidence, f.waitText())
 		x.Advice = "The target itself is up. It translates this port to another machine (a container, a server behind a balancer): is that one running?"
+	case front != nil:
+		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
 		x.Code, x.Confidence = RejectedByTarget, Likely
 		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
@@ -154,6 +159,33 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 		return passes
 	}
 	return when(same >= 2 || same == 1 && f.echo != nil && f.echo.refusal != nil, vanishes, either)
+}
+
+// refusedInFront is another kind of probe that the target answers from farther away than it seems to refuse from, by the same way: then
+// somebody else has refused in its name. nil: there is none.
+func (f *facts) refusedInFront() *witness {
+	if f.refusal.Reply.From().WithZone("") != f.target.Addr() || f.refusedAt < 2 {
+		return nil
+	}
+	for _, w := range f.others() {
+		if w.path != f.flow && w.distance() > f.refusedAt && f.cameBy(w.path, f.refusedAt-1, sameWay) {
+			return &w
+		}
+	}
+	return nil
+}
+
+// rejectedInFront is the finding that something in front of the target rejects in its name.
+func (f *facts) rejectedInFront(x *Finding, w witness) {
+	x.Code, x.Confidence = RejectedByRouter, Likely
+	x.After, x.Before = f.refusedAt-1, f.refusedAt
+	x.Title = fmt.Sprintf("Port %d is rejected in the target's name by something in front of it, %s", f.target.Port(), f.between(x.After, x.Before))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
+	if h := w.at(f.refusedAt); h != nil && len(h.routers) > 0 && w.back() >= 0 && w.back() != backLength(f.refusal.Reply.IP.TTL) {
+		x.Confidence = Certain
+		x.Evidence = append(x.Evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, h.ttl, h.routers[0]))
+	}
+	x.Advice = fmt.Sprintf("A firewall there answers as if it were the target. Ask %s.", f.owner(x.After, x.Before))
 }
 
 // refusedFromTarget reports whether the target's refusal came the same way back as its answers to other probes.

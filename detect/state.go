@@ -59,6 +59,10 @@ func state(f *facts) []Finding {
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "Other probes go farther, or less far: "+
 				"there are ways of different length, or something in front of the target accepts in its name.")
+		case f.told() && f.port != nil && f.port.distance() != d:
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, fmt.Sprintf("Port %d was not answered from as far away: "+
+				"without raw sockets a proxy that accepts in the target's name looks the same.", f.port.target.Port()))
 		}
 	case f.ofOlder():
 		f.unclear(&x)
