@@ -48,14 +48,22 @@ func (f *facts) findHandover() *handover {
 	if f.options.Protocol != packet.ProtoTCP {
 		return nil
 	}
+	if at := f.ownHop(); at > 0 {
+		return f.speaksAsRouter(at)
+	}
+	return f.goesOn()
+}
+
+// ownHop is the first hop at which the target's own address says that the TTL is over, though probes go on beyond it; 0: none.
+func (f *facts) ownHop() int {
 	for i := range f.hops {
 		h := &f.hops[i]
 		beyond := f.distance() > h.ttl || f.refusal != nil || f.answer == nil
 		if f.only(h.ttl) == f.target.Addr() && beyond && len(h.sure) == 1 {
-			return f.speaksAsRouter(h.ttl)
+			return h.ttl
 		}
 	}
-	return f.goesOn()
+	return 0
 }
 
 // speaksAsRouter says what it means that the target's address says at a hop that a TTL is over: the target is there and sends on

@@ -193,9 +193,11 @@ func (q *questioner) answered() {
 		if q.ofOlder() {
 			left = max(left, questionQueries) // what the SYNs of another flow come to is all that tells
 		}
-		switch l := q.limit; {
+		switch l, at := q.limit, q.ownHop(); {
 		case l != nil: // whether echo requests are limited like SYNs
 			q.add(AskEcho, 0, l.after+1, d+1, questionQueries)
+		case at > 0: // whether the target itself is there, and hands on only this port
+			q.add(AskEcho, 0, at-1, d+1, 1)
 		default:
 			q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
 		}
