@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -20,6 +21,25 @@ type simMedium struct {
 	*sim.Conn
 	target netip.Addr
 	port   uint16 // that was reserved last
+
+	attempts []wire.Attempt // what comes of ordinary connections, each after its Waited; none: they can't be asked for
+	asked    []time.Time    // when they were
+}
+
+func (m *simMedium) Attempt(ctx context.Context, o wire.AttemptOptions) (wire.Attempt, error) {
+	n := len(m.asked)
+	if n >= len(m.attempts) {
+		return wire.Attempt{}, wire.ErrPrivilege
+	}
+	m.asked = append(m.asked, time.Now())
+	a := m.attempts[n]
+	a.Source, a.Target = netip.AddrPortFrom(o.Source, 50000), o.Target
+	select {
+	case <-time.After(min(a.Waited, o.Wait)):
+		return a, nil
+	case <-ctx.Done():
+		return wire.Attempt{}, ctx.Err()
+	}
 }
 
 const simMTU = 1500
@@ -48,6 +68,7 @@ type virtual struct {
 	code           int
 	took           time.Duration
 	sent           []sim.Sent
+	asked          []time.Time // ordinary connections
 }
 
 // runVirtual runs the program with options, in a network in the text form of package sim. Its first target is traced, at port 443
@@ -57,8 +78,19 @@ func runVirtual(t *testing.T, network string, seed uint64, args ...string) (v vi
 	return runVirtualAs(t, network, seed, func(*program) {}, args...)
 }
 
+// runVirtualWith is runVirtual on a host that has these ordinary connections to give.
+func runVirtualWith(t *testing.T, network string, attempts []wire.Attempt, args ...string) (v virtual) {
+	t.Helper()
+	return runVirtualOn(t, network, 1, &simMedium{attempts: attempts}, func(*program) {}, args...)
+}
+
 // runVirtualAs runs a program that is changed before.
 func runVirtualAs(t *testing.T, network string, seed uint64, change func(*program), args ...string) (v virtual) {
+	t.Helper()
+	return runVirtualOn(t, network, seed, new(simMedium), change, args...)
+}
+
+func runVirtualOn(t *testing.T, network string, seed uint64, m *simMedium, change func(*program), args ...string) (v virtual) {
 	t.Helper()
 	scenario, err := sim.Parse(network)
 	if err != nil {
@@ -70,10 +102,10 @@ func runVirtualAs(t *testing.T, network string, seed uint64, change func(*progra
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &simMedium{sim.NewConn(model), scenario.Paths[0].Target.Addr, 40000}
+		m.Conn, m.target, m.port = sim.NewConn(model), scenario.Paths[0].Target.Addr, 40000
 		defer m.Close()
 		v = m.run(t, seed, change, args)
-		v.sent = m.Sent()
+		v.sent, v.asked = m.Sent(), m.asked
 	})
 	return v
 }
