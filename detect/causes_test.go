@@ -210,6 +210,20 @@ var worldCauses = []struct {
 	}},
 	{"acks", 5, "kind", func(w *world) { w.with = append(w.with, "ack") }},
 
+	// This host itself.
+	{"own-firewall", 6, "host", func(w *world) {
+		w.with = append(w.with, "own="+oneOf(w, "drop-in", "drop-in", "drop-in-once", "drop-out", "reset-out", "unfollowed"))
+		w.is(detect.ThisHost, 0)
+	}},
+	{"own-way", 4, "host", func(w *world) {
+		w.with = append(w.with, "own="+oneOf(w, "elsewhere", "elsewhere-dead", "home", "nat"))
+		w.is(detect.ThisHost, 0)
+	}},
+	{"own-loss", 2, "host", func(w *world) {
+		w.with = append(w.with, "own=first-lost")
+		w.named(`packets were lost`)
+	}},
+
 	// NAT.
 	{"forwarded", 6, "target way", func(w *world) { w.forwarded() }},
 	{"forwarded-closed", 4, "target state way", func(w *world) {
