@@ -95,7 +95,7 @@ func TestTargetDownWithDefaultLimits(t *testing.T) {
 	families(t, func(t *testing.T, v family) {
 		const hops = 3
 		var runs sideBySide
-		for _, args := range []string{"", "-q 1", "-w 3 -q 1", "--parallel 1 -q 1"} {
+		for _, args := range []string{"", "-q 1", "-w 3 -q 1", "--parallel 1 -q 1", "--unprivileged", "--unprivileged -q 2", "--unprivileged -w 1"} {
 			p := lab.Chain(t, lab.ChainOptions{Hops: hops})
 			for _, r := range p.Routers {
 				r.DefaultLimits(t)

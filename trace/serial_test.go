@@ -207,3 +207,36 @@ func TestSerialPorts(t *testing.T) {
 		t.Errorf("%d ports used of %d", len(used), len(ports))
 	}
 }
+
+// TestSerialTargetDown has nobody on the last link, and a last router that says so 3.06 s after the first probe that it could not
+// deliver, to six probes at the most, the oldest first, and then to one a second. One is still waited for then.
+func TestSerialTargetDown(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, tt := range []struct {
+			name string
+			hops int
+			o    trace.PathOptions
+		}{
+			{"by default", 4, trace.PathOptions{}},
+			{"far away", 11, trace.PathOptions{}},
+			{"at hop 2", 2, trace.PathOptions{}},
+			{"two probes per hop", 4, trace.PathOptions{Queries: 2}},
+			{"waiting as long as can be", 4, trace.PathOptions{Patient: true}},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				for _, delay := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {
+					p := deadTarget(v6, tt.hops, delay, 3060*time.Millisecond)
+					for i := range p.Routers {
+						p.Routers[i].SourceRate = sim.Rate{Every: time.Second, Burst: 6}
+					}
+					out := serially(t, p, tt.o)
+					out.wantDead(t, v6, tt.hops)
+					if out.took > 6*time.Second {
+						t.Errorf("it took %v", out.took)
+					}
+				}
+			})
+		}
+	})
+}
