@@ -101,6 +101,11 @@ func TestClassic(t *testing.T) {
 				t.Run(s.name+"/"+list, func(t *testing.T) {
 					ran.Add(1)
 					want, got := s.run(t, p, "peer", peer, list), s.run(t, p, "ours", ours, list)
+					for range 2 { // a network that counts packets shows when a busy machine made either program send one more
+						if want != got {
+							want, got = s.run(t, p, "peer", peer, list), s.run(t, p, "ours", ours, list)
+						}
+					}
 					if !strings.Contains(want.stdout+want.stderr, s.shows) {
 						t.Errorf("no %q in what %s says of it:\n%v", s.shows, peerVersion, want)
 					}
