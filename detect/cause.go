@@ -259,6 +259,8 @@ func (d *drop) fateOf(p *path) fate {
 		return passes
 	case p.answer != nil && p.distance() <= d.last && p.distance() == d.farthest():
 		return either // it ended at the target, before the place
+	case p.answer != nil && p.distance() > d.last && !d.answersAtLast(p), d.cameShorter(p):
+		return either // it took a shorter way, or somebody nearer has answered in the target's name
 	case p.answer != nil:
 		return vanishes // somebody nearer has answered in the target's name
 	case p.refusal != nil:
@@ -293,6 +295,17 @@ func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
 		return unknownWay, its.routers[0]
 	}
 	return sameWay, its.routers[0]
+}
+
+// answersAtLast reports whether an answer in the target's name has come no farther than what the router before the place says.
+func (d *drop) answersAtLast(p *path) bool {
+	h := d.at(d.last)
+	return h != nil && p.back() >= 0 && h.backs(p.back())
+}
+
+// cameShorter reports whether a trace of another kind shows, up to the place, a router that others show beyond it.
+func (d *drop) cameShorter(p *path) bool {
+	return slices.ContainsFunc(p.hops, func(h hop) bool { return h.ttl <= d.last && slices.ContainsFunc(h.routers, d.beyond) })
 }
 
 // cameBy reports whether another trace is known to have come to a hop in that way.

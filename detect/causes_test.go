@@ -210,6 +210,19 @@ var worldCauses = []struct {
 	}},
 	{"acks", 5, "kind", func(w *world) { w.with = append(w.with, "ack") }},
 
+	{"stuck", 6, "target state", func(w *world) {
+		w.target.Ports = map[uint16]sim.State{clientPort: sim.Stuck}
+		if w.one(2) {
+			w.target.State = sim.Closed
+		}
+		w.between(detect.StuckService, 1, 255)
+		w.named(`stuck|takes no connections|` + namesOwn)
+	}},
+	{"elsewhere", 5, "target state", func(w *world) {
+		w.target.AnswersAs = oneOf(w, netip.AddrPortFrom(w.spare(), 0), netip.AddrPortFrom(netip.Addr{}, 8443))
+		w.is(detect.AnsweredFromElsewhere, 0)
+	}},
+
 	// This host itself.
 	{"own-firewall", 6, "host", func(w *world) {
 		w.with = append(w.with, "own="+oneOf(w, "drop-in", "drop-in", "drop-in-once", "drop-out", "reset-out", "unfollowed"))
@@ -243,6 +256,7 @@ var worldCauses = []struct {
 		hop := w.somewhere()
 		w.router(hop).NAT = sim.NAT{Dst: netip.AddrPortFrom(w.spare(), 0), HideHops: true}
 		w.between(detect.Forwarded, hop, 255)
+		w.is(detect.DNAT, hop)
 		w.named(namesAnother)
 	}},
 	{"dnat", 5, "target", func(w *world) {
@@ -261,7 +275,7 @@ var worldCauses = []struct {
 		w.changed(detect.SNAT, hop)
 		w.named(`NAT`)
 	}},
-	{"gateway", 3, "v4 first target kind home way", func(w *world) { w.gateway() }},
+	{"gateway", 8, "v4 first target kind home way", func(w *world) { w.gateway() }},
 
 	// What is changed.
 	{"mss", 4, "kind", func(w *world) { w.mangled(detect.MSSClamped, sim.Mangle{MSS: 1200}) }},
@@ -303,6 +317,7 @@ var worldCauses = []struct {
 		w.router(hop).RandomISN = true
 		w.changed(detect.SeqRewritten, hop)
 		w.is(detect.SeqRewritten, 0)
+		w.named(`sequence number`)
 	}},
 	{"forged", 3, "kind", func(w *world) {
 		every := time.Duration(5+w.IntN(100)) * time.Millisecond
@@ -311,9 +326,9 @@ var worldCauses = []struct {
 	}},
 
 	// Limits and losses.
-	{"syn-limit", 6, "kind", func(w *world) {
+	{"syn-limit", 14, "kind", func(w *world) {
 		hop := w.somewhere()
-		w.router(hop).SYNs = w.rate(20, 50, 100, 200)
+		w.router(hop).SYNs = w.rate(50, 100, 200)
 		w.is(detect.RateLimited, hop)
 		w.named(namesLimit)
 	}},
@@ -364,6 +379,16 @@ var worldCauses = []struct {
 		w.with = append(w.with, "q=20")
 		w.named(namesWayBack + `|chance`)
 		w.lossy(detect.PacketLoss, w.homeAt())
+	}},
+	{"home-member", 8, "home", func(w *world) { // one of two ways home from the target is broken
+		hop := len(w.routers)
+		w.speaks(hop)
+		h := w.homeFrom(hop, 1)
+		h.Share = 0.5
+		h.Routers[w.IntN(len(h.Routers))].Rules = []sim.Rule{{Action: sim.Drop, Segments: sim.NotSYN}}
+		w.is(detect.WayBack, 0)
+		w.is(detect.BrokenBranch, 0) // of the way back, as it says
+		w.named(namesWayBack)
 	}},
 	{"home-share", 3, "home", func(w *world) { // some flows come back another way
 		hop, longer := w.somewhere(), 1+w.IntN(8)
@@ -463,7 +488,7 @@ func (w *world) member(rules ...sim.Rule) {
 	}
 	w.forks = append(w.forks, spread{hop: hop, instead: true, fork: f, longer: longer})
 	w.is(detect.BrokenBranch, hop)
-	w.between(detect.LoadBalancer, hop, 255)
+	w.facts = append(w.facts, fact{code: detect.LoadBalancer, first: hop, last: 255})
 	w.named(namesMember)
 }
 

@@ -16,6 +16,9 @@ const enoughSilence = 3
 // dropped finds where probes end without a word: firewalls that drop, and paths that are dead. What kind of probes gets
 // farther than that tells what is dropped, and the first hop that such probes are answered from tells where.
 func dropped(f *facts) []Finding {
+	if f.asks() && f.distance() > 0 && f.complete && f.limit == nil && f.otherFlowDies() && len(f.asked(AskFlow)) > 1 {
+		return []Finding{f.otherFlowVanishes()}
+	}
 	if !f.vanish() || !f.complete || len(f.hops) == 0 || f.cycle() > 0 {
 		return nil
 	}
@@ -30,6 +33,45 @@ func dropped(f *facts) []Finding {
 		return nil // this host could not send, which is no finding about the path; or the trace is not over
 	}
 	return []Finding{d.limit(silent)}
+}
+
+// otherFlowDies reports whether probes from another source port vanish where the trace's own pass: nobody answers them from
+// some hop on, at several hops that answer the trace, the target among them.
+func (f *facts) otherFlowDies() bool {
+	flows := f.asked(AskFlow)
+	for _, p := range flows {
+		silent, end := 0, p.at(f.distance())
+		if p.answer != nil || p.refusal != nil || len(p.elsewhere) > 0 || end == nil || end.lost == 0 {
+			return false
+		}
+		for _, h := range p.hops {
+			own := f.at(h.ttl)
+			silent += when(h.ttl > p.lastRouter() && h.lost > 0 && own != nil && own.answered(), 1, 0)
+		}
+		if silent < enoughSilence {
+			return false
+		}
+	}
+	return len(flows) > 0
+}
+
+// otherFlowVanishes says that connections from another source port vanish.
+func (f *facts) otherFlowVanishes() Finding {
+	p := f.flow
+	x := Finding{Code: BrokenBranch, Confidence: Likely, Weight: weightHarm, After: f.first() - 1, Before: p.first()}
+	for _, again := range f.asked(AskFlow) {
+		if last := again.lastRouter(); last >= p.first() && last > x.After {
+			x.After, x.Before = last, last+1
+		}
+	}
+	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", f.target.Port(), f.between(x.After, x.Before))
+	x.Evidence = []string{
+		fmt.Sprintf("%s got to the target, hop %d.", f.kind(), f.distance()),
+		fmt.Sprintf("From another source port none was answered beyond hop %d, twice.", max(x.After, p.first()-1)),
+	}
+	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back, or a filter drops by source port. "+
+		"Ask %s. To see which source ports are hit: --track-port.", f.owner(x.After, x.Before))
+	return x
 }
 
 // drop is what is known of a place where probes vanish.
@@ -372,6 +414,11 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Confidence = min(x.Confidence, Likely)
 			x.Evidence = append(x.Evidence, fmt.Sprintf("If a member of a load-balanced group were dead instead, %s would have fared so by chance.", times(n, "flow", "flows")))
 		}
+	}
+	if d.counts.NearMisses >= fewMisses {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("But %d answers came that fit all but the sequence number of the probes: "+
+			"something may only hide the hops beyond it.", d.counts.NearMisses))
 	}
 	if slices.ContainsFunc(d.witnesses(), d.answeredNearer) {
 		x.Confidence = min(x.Confidence, Likely)

@@ -58,6 +58,10 @@ func (f *facts) findStranger() *stranger {
 		return nil
 	}
 	if who := f.nearer(); who != nil {
+		if f.counts.NearMisses >= fewMisses {
+			who.confidence = Possible
+			who.instead = "Or there are ways of different length: answers that fit all but the sequence number hide hops."
+		}
 		return who
 	}
 	return f.lastRouterSpeaks()

@@ -90,5 +90,8 @@ func (h hopLoss) shares(clean, end hopLoss) bool {
 	if h.lost < leastLost || float64(h.lost)*float64(end.sent) < lossShare*float64(end.lost)*float64(h.sent) {
 		return false
 	}
+	if chanceOfMore(end.tried, h.tried) <= unlikely {
+		return false // it loses more than the target does, so it limits its answers
+	}
 	return clean.sent == 0 || chanceOfMore(clean.tried, h.tried) <= unlikely
 }

@@ -211,6 +211,8 @@ func (q *questioner) answered() {
 		if q.counts.NearMisses >= fewMisses {
 			q.add(AskLoose, 1, first, max(d-1, first), questionQueries)
 		}
+	case q.otherFlowDies() && len(q.asked(AskFlow)) == 1 && q.left() > 0:
+		q.add(AskFlow, 1, d, d, 1) // one alone, which no limit on SYNs drops
 	case farther && len(q.asked(AskEcho)) == 1:
 		q.add(AskEcho, 0, d, 0, questionQueries)
 		if reset && q.port.beyond(d) {

@@ -55,6 +55,10 @@ func state(f *facts) []Finding {
 		case d > 0 && f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
+		case f.lastSaysAsMuch(d):
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: "+
+				"that router may accept in its name.")
 		case f.unequalWays(d):
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "Other probes go farther, or less far: "+
@@ -72,6 +76,23 @@ func state(f *facts) []Finding {
 		x.Confidence, x.Weight = Likely, weightNotice
 	}
 	return []Finding{x}
+}
+
+// lastSaysAsMuch reports whether the answer has come as far as those of the router right before the target, and nothing else says
+// that it is the target's own.
+func (f *facts) lastSaysAsMuch(distance int) bool {
+	h := f.at(distance - 1)
+	return h != nil && f.back() >= 0 && !f.like(f.echo) && h.backs(f.back())
+}
+
+// backs reports whether a router at the hop says by its own TTL that it has so long a way back.
+func (h *hop) backs(back int) bool {
+	for r := range h.replies() {
+		if r.Reply.Kind == packet.KindTimeExceeded && r.Reply.IP.TTL != 0 && backLength(r.Reply.IP.TTL) == back {
+			return true
+		}
+	}
+	return false
 }
 
 // unequalWays reports whether other probes went another distance: echo requests, or the same from another source port.

@@ -219,6 +219,7 @@ func (w *world) nature() {
 			r.Link.Loss, r.Back.Loss = 0.01, 0.01
 			w.is(detect.ICMPRateLimit, hop) // as good as: one answer is missing
 			w.lossy(detect.PacketLoss, hop)
+			w.named(`[Cc]hance`)
 		}
 	}
 	if w.one(12) {
