@@ -312,6 +312,18 @@ var worldCauses = []struct {
 		w.router(hop).RandomID = true
 		w.changed(detect.IPIDRewritten, hop)
 	}},
+	{"ttl-set", 9, "kind ttl", func(w *world) {
+		hop := w.somewhere()
+		w.router(hop).Set.TTL = new(oneOf[uint8](w, 64, 128, 1, 2, 3))
+		w.between(detect.TTLChanged, hop, 255)
+		w.named(`TTL`)
+	}},
+	{"ttl-low", 9, "kind ttl", func(w *world) {
+		hop := w.somewhere()
+		w.router(hop).Lowest = uint8(2 + w.IntN(6))
+		w.between(detect.TTLFiltered, hop, 255)
+		w.named(`TTL`)
+	}},
 	{"sequence", 5, "kind", func(w *world) {
 		hop := w.somewhere()
 		w.router(hop).RandomISN = true

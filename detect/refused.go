@@ -122,6 +122,10 @@ func refused(f *facts) []Finding {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "No other port or protocol was seen there: a rule for this port may say the same.")
 	}
+	if !names(f.refusal) && !f.before(from, f.maxTTL()) {
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence, "Which probe was refused isn't known for sure: its number was changed on the way.")
+	}
 	return []Finding{x}
 }
 
@@ -142,6 +146,7 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 			}
 		}
 		switch {
+		case farther == 0 && f.answer != nil: // in the target's name somebody answers even what is refused
 		case farther == 0 && w.answer != nil && (w.distance() > x.After || r.IP.Src == f.target.Addr()):
 			farther = max(w.distance(), ttl)
 		case farther == 0 && w.refusal != nil && w.refusal.Reply.From() == r.From() && w.refusal.Reply.Code == r.Code:
@@ -233,6 +238,14 @@ func (f *facts) seat(ttl int) (after, before int) {
 		return after, before
 	case after > 0: // a NAT lets all hops beyond it speak in its name
 		return after, max(before, ttl)
+	case !names(f.refusal): // which probe was refused is a guess
+		for _, w := range f.others() {
+			for _, h := range w.hops {
+				if slices.Contains(h.routers, f.refusal.Reply.From()) {
+					return h.ttl, h.ttl
+				}
+			}
+		}
 	}
 	after = ttl
 	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.IP.Src != f.target.Addr(); h = f.at(after - 1) {
