@@ -100,7 +100,7 @@ func TestMTU(t *testing.T) {
 				t.Errorf("%v\nfound %s\nwant %s, %q after the hops, %q", got, s, want, line, place)
 			}
 		}
-		hop3 := fmt.Sprintf("behind hop 3 (%v), and ", v.of(p.Hop(3)))
+		hop3 := fmt.Sprintf("beyond hop 3 (%v), and ", v.of(p.Hop(3)))
 		explains(told, "mtu-limit certain, port-open certain", "Packets of more than 1413 bytes don't fit "+hop3+"it says so")
 		t.Run("black hole", func(t *testing.T) {
 			p.Routers[2].Filter(t, "output", "icmp type destination-unreachable drop", "icmpv6 type packet-too-big drop")
@@ -314,8 +314,9 @@ func TestMTUFickle(t *testing.T) {
 		p.Routers[1].IP(t, "link set eth1 mtu 1413")
 		p.Routers[2].IP(t, "link set eth0 mtu 1413")
 		p.Routers[1].Filter(t, "output", "icmp type destination-unreachable drop", "icmpv6 type packet-too-big drop")
-		hole := fmt.Sprintf("Path MTU 1413 bytes, a black hole: larger packets vanish behind hop 2 (%v), and nobody says so\n", v.of(p.Hop(2)))
+		hole := fmt.Sprintf("Path MTU 1413 bytes, a black hole: larger packets vanish beyond hop 2 (%v), and nobody says so\n", v.of(p.Hop(2)))
 		const least = "Path MTU 1413 bytes at least: larger SYNs are not answered, which may have another reason\n"
+		const unknown = "Path MTU not known: the target did not answer probes with a payload\n" // a busy machine's answers are late
 		var all sideBySide
 		for port := portKept; port <= 90; port++ {
 			for _, args := range []string{"--mtu", "--mtu --in-session"} {
@@ -323,8 +324,8 @@ func TestMTUFickle(t *testing.T) {
 					l := launch(t, p.Source, fmt.Sprintf("-n -q 1 %s %v %d", args, v.of(p.Target), port))
 					return func(t *testing.T) {
 						got := l.outcome()
-						if line := got.stdout[strings.LastIndex(strings.TrimSuffix(got.stdout, "\n"), "\n")+1:]; line != hole && line != least || got.code != 0 {
-							t.Errorf("%v\nwant %q or %q", got, hole, least)
+						if line := got.stdout[strings.LastIndex(strings.TrimSuffix(got.stdout, "\n"), "\n")+1:]; line != hole && line != least && line != unknown || got.code != 0 {
+							t.Errorf("%v\nwant %q, %q or %q", got, hole, least, unknown)
 						}
 					}
 				})

@@ -284,7 +284,7 @@ func mtuText(m trace.MTU, session bool) string {
 	case m.BlackHole && hop == "":
 		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish, and nobody says so", m.Size)
 	case m.BlackHole:
-		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish behind %s, and nobody says so", m.Size, hop)
+		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish beyond %s, and nobody says so", m.Size, hop)
 	}
 	return fmt.Sprintf("Path MTU %d bytes: %s says that larger packets don't fit", m.Size, hop)
 }
