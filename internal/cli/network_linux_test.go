@@ -121,6 +121,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestTrace(t *testing.T) {
+	t.Parallel()
 	p := network(t)
 	p.Hop(2).AddAddr(t, netip.MustParseAddr("198.18.77.1"))
 	p.Source.AddAddr(t, netip.MustParseAddr("198.18.78.1")) // of lo
@@ -230,6 +231,7 @@ func TestNotSent(t *testing.T) {
 
 // A device that rewrites sequence numbers is warned of; with --loose its hops are shown.
 func TestRewrittenSequenceNumbers(t *testing.T) {
+	t.Parallel()
 	p := network(t)
 	p.Hop(1).Mangle(t, "tcp dport 25 tcp sequence set 7")
 	const warning = "Warning: 16 answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n"

@@ -130,6 +130,7 @@ func TestBashCompletion(t *testing.T) {
 // Zsh, on a terminal of its own, completes from the file. What it would offer is taken from compadd, the builtin that
 // everything ends in.
 func TestZshCompletion(t *testing.T) {
+	t.Parallel()
 	dir, err := filepath.Abs(filepath.Dir(zshFile))
 	if err != nil {
 		t.Fatal(err)

@@ -225,6 +225,7 @@ const mostAgain = 20
 // What connections tell is what raw sockets tell: hops, ICMP codes, their own TTL and TOS, MPLS labels, and the target's
 // state, on forty simulated paths. And each probe is one SYN.
 func TestUnprivilegedEqualsRaw(t *testing.T) {
+	t.Parallel()
 	lab.NeedTUN(t)
 	host := lab.New(t).Host(t, "host")
 	scenario := sim.Internet(13, 80, sim.InternetOptions{Calm: true})
@@ -235,28 +236,20 @@ func TestUnprivilegedEqualsRaw(t *testing.T) {
 			return r.NAT.RawQuote || r.OneISN
 		})
 	})[:40]
-	longest := 0
 	for _, p := range scenario.Paths {
-		longest = max(longest, len(p.Routers)+1)
 		for i := range p.Routers {
 			p.Routers[i].Quote = sim.QuoteFull // an IPv6 quote without the tag makes a raw trace slow
 		}
 	}
 	var seen struct{ exceeded, labelled, refused, open, closed, silent int }
-	targets := make([]netip.Addr, len(scenario.Paths))
-	for i, p := range scenario.Paths {
-		targets[i] = p.Target.Addr
-	}
 	s := simulate(t, host, scenario)
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 14)
 	var mu sync.Mutex
-	for _, target := range targets {
+	for _, p := range scenario.Paths {
+		target, last := p.Target.Addr, len(p.Routers)+1
 		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
 			host.Do(t, func() {
-				raw, told, err := both(t.Context(), s, target, longest)
+				raw, told, err := both(t.Context(), s, target, last)
 				if err != nil {
 					t.Errorf("%v: %v", target, err)
 					return
@@ -282,7 +275,7 @@ func TestUnprivilegedEqualsRaw(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d paths: %+v", len(targets), seen)
+	t.Logf("%d paths: %+v", len(scenario.Paths), seen)
 	if s.again > mostAgain {
 		t.Errorf("%d SYNs were sent again", s.again)
 	}
@@ -292,13 +285,13 @@ func TestUnprivilegedEqualsRaw(t *testing.T) {
 }
 
 // both traces a path in both ways, from one port, so that both take the same turns.
-func both(ctx context.Context, s *simulated, target netip.Addr, longest int) (raw, told hops, err error) {
+func both(ctx context.Context, s *simulated, target netip.Addr, last int) (raw, told hops, err error) {
 	open, err := wire.Open(wire.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
 	defer open.Close()
-	o := trace.PathOptions{Target: netip.AddrPortFrom(target, sim.InternetPort), MaxTTL: longest}
+	o := trace.PathOptions{Target: netip.AddrPortFrom(target, sim.InternetPort), MaxTTL: last}
 	route, err := open.Route(o.Target, netip.AddrPort{})
 	if err != nil {
 		return nil, nil, err
