@@ -154,7 +154,10 @@ func (f *facts) lastRouterSpeaks() *stranger {
 	who.instead = "Or the target has a firewall of its own that gives such answers another TTL, " +
 		"or they take another way back."
 	e, known := f.excessBefore(d)
-	switch short := back-(d-1)-e < 0; {
+	missing := d - 1 + e - back // by so many routers the answer has passed less than the target's would
+	switch short := missing > 0; {
+	case known && short && missing <= f.silentBefore(d):
+		return nil // it may be the target's own, and these hops not exist
 	case known && short && (flows >= 2 || fits(f.echo)):
 		who.evidence = append(who.evidence, fmt.Sprintf(
 			"By its TTL it has passed %d routers; by what routers say in their own names, the target's answers pass %d.",
@@ -171,6 +174,14 @@ func (f *facts) lastRouterSpeaks() *stranger {
 		who.evidence = append(who.evidence, "These have come another way.")
 	}
 	return who
+}
+
+// silentBefore is how many hops in a row right before a distance have said nothing.
+func (f *facts) silentBefore(distance int) (n int) {
+	for h := f.at(distance - 1); h != nil && !h.answered(); h = f.at(distance - 1 - n) {
+		n++
+	}
+	return n
 }
 
 // ownBacks reports whether the target's answers to all flows of the trace's own kind came equally far, and how many flows that were.
@@ -202,23 +213,67 @@ func (f *facts) ownBacks() (agree bool, flows int) {
 
 // injected finds that a SYN is accepted and reset in the target's name, by two machines.
 func injected(f *facts) []Finding {
-	accept, reset := f.both()
-	if reset == nil || f.distance() == 0 {
+	two := f.contradict()
+	if two == nil || f.distance() == 0 {
 		return nil
 	}
-	return []Finding{{
-		Code: ResetOnPath, Confidence: Likely, Weight: weightFatal, After: f.first() - 1, Before: f.distance(),
-		Title: fmt.Sprintf("Somebody on the path resets connections to port %d that the target accepts", f.target.Port()),
+	x := Finding{
+		Code: two.code, Confidence: two.confidence, Weight: weightFatal, After: f.first() - 1, Before: f.distance(),
 		Evidence: []string{
-			fmt.Sprintf("A SYN+ACK came from %v, with a TTL of %d.", accept.Reply.From(), accept.Reply.IP.TTL),
-			fmt.Sprintf("A reset came too, with a TTL of %d: not from the same machine.", reset.Reply.IP.TTL),
+			fmt.Sprintf("A SYN+ACK came from %v, with a TTL of %d.", two.accept.Reply.From(), two.accept.Reply.IP.TTL),
+			fmt.Sprintf("A reset came too, with a TTL of %d.", two.reset.Reply.IP.TTL),
 		},
-		Advice: "Something that watches the traffic sends resets in the target's name. " +
+		Advice: "Something that watches the traffic answers in the target's name. " +
 			"The difference of the TTLs hints at how far away it is.",
-	}}
+	}
+	port := f.target.Port()
+	switch {
+	case two.confidence == Possible:
+		x.Title = fmt.Sprintf("Connections to port %d are both accepted and reset", port)
+		x.Advice = "Something on the path resets what the target accepts, or accepts what it resets; or the target itself has just changed its mind."
+	case two.code == TCPProxy:
+		x.Title = fmt.Sprintf("Somebody on the path accepts connections to port %d that the target refuses", port)
+	default:
+		x.Title = fmt.Sprintf("Somebody on the path resets connections to port %d that the target accepts", port)
+	}
+	if two.own >= 0 {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Other answers of the target have passed %d routers.", two.own))
+	}
+	return []Finding{x}
 }
 
-// both are a SYN+ACK and a reset that answer the trace's SYNs with different TTLs; nil: they didn't both come.
+// contradiction is that a SYN was accepted and reset in the target's name. One of the two answers is somebody else's.
+type contradiction struct {
+	accept, reset *trace.Result
+	code          Code // ResetOnPath: the reset is somebody else's; TCPProxy: the SYN+ACK is
+	confidence    Confidence
+	own           int // the way back of what else the target has answered; -1: it isn't known
+}
+
+// contradict finds one, and whose answers these are; nil: there is none.
+func (f *facts) contradict() *contradiction {
+	two := &contradiction{code: ResetOnPath, confidence: Likely, own: -1}
+	if two.accept, two.reset = f.both(); two.accept == nil || two.reset == nil {
+		return nil
+	}
+	if f.echo.distance() > 0 {
+		two.own = f.echo.back()
+	} else if f.port.distance() > 0 {
+		two.own = f.port.back()
+	}
+	accept, reset := backLength(two.accept.Reply.IP.TTL), backLength(two.reset.Reply.IP.TTL)
+	switch {
+	case accept == reset && f.answer.Reply.TCP.Flags.Has(packet.SYN):
+		return nil // the target itself gives up what it has accepted
+	case accept == reset:
+		two.confidence = Possible
+	case two.own == reset, two.own != accept && accept < reset: // the nearer one is somebody else's
+		two.code = TCPProxy
+	}
+	return two
+}
+
+// both are a SYN+ACK and a reset that answer the trace's SYNs; nil: it didn't come.
 func (f *facts) both() (accept, reset *trace.Result) {
 	take := func(r *trace.Result) {
 		switch {
@@ -240,9 +295,6 @@ func (f *facts) both() (accept, reset *trace.Result) {
 		for j := range f.hops[i].extra {
 			take(&f.hops[i].extra[j])
 		}
-	}
-	if accept == nil || reset == nil || accept.Reply.IP.TTL == reset.Reply.IP.TTL {
-		return nil, nil
 	}
 	return accept, reset
 }

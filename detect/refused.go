@@ -251,6 +251,9 @@ func (f *facts) seat(ttl int) (after, before int) {
 	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.IP.Src != f.target.Addr(); h = f.at(after - 1) {
 		after--
 	}
+	if after == f.first() && f.refusal.Reply.IP.Src != f.target.Addr() {
+		after = 1 // what lies before the first hop that was asked isn't known
+	}
 	return after, ttl
 }
 

@@ -16,15 +16,18 @@ func state(f *facts) []Finding {
 	reply, sent := f.answer.Reply, f.answer.Probe
 	flags := reply.TCP.Flags
 	forwarded := f.handover != nil && !f.handover.before
-	accept, _ := f.both()
+	two := f.contradict()
 	switch {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
 	case sent.Flags.Has(packet.ACK) && flags.Has(packet.RST):
 		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to no connection", port)
 		x.Advice = "An ACK doesn't tell open from closed. Trace without -A for the port's state."
-	case flags.Has(packet.RST) && accept != nil:
-		x.Code, x.Confidence = PortOpen, Likely
+	case two != nil && two.code == TCPProxy:
+		x.Code, x.Confidence = PortClosed, two.confidence
+		x.Title = fmt.Sprintf("Port %d is closed: the target refuses the connection, and something accepts it", port)
+	case two != nil && flags.Has(packet.RST):
+		x.Code, x.Confidence = PortOpen, two.confidence
 		x.Title = fmt.Sprintf("Port %d is open: the target accepts the connection, and something resets it", port)
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)

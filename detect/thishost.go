@@ -169,7 +169,7 @@ func (f *facts) withControl(all []Finding) []Finding {
 		has(BrokenBranch, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, ResetOnPath) {
 		return all
 	}
-	if has(ThisHost) && len(ownDoing(f)) > 0 {
+	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil {
 		return all
 	}
 	return append(all, f.mixed())

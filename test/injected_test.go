@@ -18,6 +18,9 @@ func besides(t *testing.T, p *lab.Path, v family, ttl int, match string, open bo
 	l := p.Link(t, r, tap)
 	tap.Default(t, l.B)
 	tap.AddAddr(t, v.of(p.Target))
+	eventually(t, "the tap has the target's address", func() bool { // the kernel takes it in a work queue
+		return strings.Contains(tap.IP(t, fmt.Sprintf("-%d route show table local", v)), v.of(p.Target).String())
+	})
 	if open {
 		tap.Listen(t, 8080)
 	}

@@ -97,11 +97,11 @@ func backByBoth(t *testing.T, s *stage) {
 	s.returns(t, s.hosts["join"].Interfaces[0], s.hosts["join"].Interfaces[1])
 }
 
-// eachPacket takes the ways in turn, whatever the flow.
+// eachPacket takes one of the ways by chance, whatever the flow.
 func eachPacket(n int) act {
 	return func(t *testing.T, s *stage) {
 		split := s.hosts["split"]
-		split.Filter(t, "prerouting", fmt.Sprintf("iifname eth0 meta mark set numgen inc mod %d offset 1", n))
+		split.Filter(t, "prerouting", fmt.Sprintf("iifname eth0 meta mark set numgen random mod %d offset 1", n))
 		for i := range n {
 			s.v.ip(t, split, fmt.Sprintf("route add default via %v table %d", s.v.at(split.Interfaces[1+i].Peer), i+1))
 			s.v.ip(t, split, fmt.Sprintf("rule add fwmark %d lookup %[1]d", i+1))
