@@ -19,6 +19,10 @@ type Host struct {
 	Meant   Leaving  // how the probes of the trace should leave this host
 	Probes  *Leaving // how they did; nil: that isn't known
 	Changed string   // in which way they left otherwise than meant, in words; "": in none
+	Rule    string   // by which they were routed then; "": not known, or by none that looks at them
+
+	// Incoming and Outgoing are the chains of this host's firewall that packets meet, in words, as far as the kernel tells.
+	Incoming, Outgoing []string
 }
 
 // Control is what came of an ordinary connection to the target. It passes this host's firewall and routing as the connections of
@@ -34,6 +38,7 @@ type Control struct {
 	// Followed reports whether the connection's packets were followed: Left, Accepted and Reset are then all that there is.
 	Followed bool
 	Left     *Leaving // how its SYN left this host; nil, if Followed: it did not
+	Rule     string   // by which it was routed; "": not known, or by none that looks at it
 	Accepted int      // SYN+ACKs that came in for it, before this host's firewall
 	Reset    int      // resets that did
 	Home     bool     // these came from this host itself

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -18,12 +19,24 @@ func thisHost(f *facts) []Finding {
 	if f.host.Changed == "" {
 		return nil
 	}
-	return []Finding{{
+	x := Finding{
 		Code: ThisHost, Confidence: Certain, Weight: weightNotice,
 		Title:    "This host changes what it sends to the target",
 		Evidence: []string{capital(f.host.Changed) + "."},
 		Advice:   "Its own NAT, marks or rules do that: nft list ruleset, iptables-save, ip rule. What it changes has been taken into account in the trace.",
-	}}
+	}
+	x.name(f.host.Rule, f.host.Outgoing)
+	return []Finding{x}
+}
+
+// name adds which rules may be meant, as far as the kernel has told.
+func (x *Finding) name(rule string, chains []string) {
+	if rule != "" {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("The route was chosen by the rule %q (ip rule).", rule))
+	}
+	if len(chains) > 0 {
+		x.Evidence = append(x.Evidence, "The chains of its firewall that such packets meet: "+strings.Join(chains, ", ")+".")
+	}
 }
 
 // ownDoing is what the packets of an ordinary connection, and those of the probes, prove that this host does: nothing that the
@@ -54,6 +67,7 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 	if refused != nil {
 		x.Evidence[1] = fmt.Sprintf("Its SYN did not leave this host by any interface, and the probes neither: %v.", refused)
 	}
+	x.name("", f.host.Outgoing)
 	x.Advice = "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6), and at security programs that run here."
 	return true
 }
@@ -78,6 +92,7 @@ func (f *facts) unheard(c *Control, x *Finding) bool {
 	}
 	x.Title = fmt.Sprintf("This host drops the answers to its own connections: those to port %d hang", f.target.Port())
 	x.Evidence = append(x.Evidence, fmt.Sprintf("But %s to it came in, and the connection did not get %s.", times(n, "answer", "answers"), when(n == 1, "it", "them")))
+	x.name("", f.host.Incoming)
 	x.Advice = "Look at this host's own rules for what comes in: nft list ruleset, iptables -S INPUT (ip6tables for IPv6), and at its check of source addresses: sysctl net.ipv4.conf.all.rp_filter."
 	switch {
 	case f.strangeEcho():
@@ -108,6 +123,7 @@ func (f *facts) atHome(c *Control, x *Finding) bool {
 	x.Weight = weightTrap
 	x.Title = fmt.Sprintf("This host sends its own connections to port %d to itself: a program here answers in the target's place", f.target.Port())
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and not to the target.", c.Left.text()))
+	x.name("", f.host.Outgoing)
 	x.Advice = "A rule of this host redirects them, as for a transparent proxy: nft list ruleset, iptables -t nat -S OUTPUT. That the port is open there says nothing of the target."
 	return true
 }
@@ -124,6 +140,7 @@ func (f *facts) otherwise(c *Control, x *Finding) bool {
 		x.Weight = weightFatal
 	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and the probes %s.", c.Left.text(), f.host.Probes.text()))
+	x.name(c.Rule, f.host.Outgoing)
 	x.Advice = "This host chooses the way, or the addresses, by program, user, port or at random: ip rule, ip route get, nft list ruleset. What is said of the probes' way need not hold for connections."
 	return true
 }
@@ -140,6 +157,7 @@ func (f *facts) onlyProbes() []Finding {
 		Evidence: []string{fmt.Sprintf("No probe left: %v.", err)},
 		Advice:   "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6).",
 	}
+	x.name("", f.host.Outgoing)
 	if c := f.host.opened; c != nil {
 		x.Title = "This host's own firewall refuses to send probes, and lets ordinary connections pass"
 		x.Evidence = append([]string{c.String()}, x.Evidence...)

@@ -38,6 +38,7 @@ type Conn struct {
 
 	aside      *ear // for Attempt; nil: there is none
 	asideBound bool
+	chains     [][]byte // of this host's firewall, as the kernel told of them
 
 	out       []byte
 	last      *way // of the last probe
@@ -104,6 +105,7 @@ func (c *Conn) open(o Options) (err error) {
 		if c.aside, err = openPacketEar(); err != nil {
 			return err
 		}
+		c.chains = askChains()
 	}
 	if c.route, err = newRouter(o); err != nil {
 		return err

@@ -45,6 +45,12 @@ func (*Conn) Attempt(context.Context, AttemptOptions) (Attempt, error) {
 	return Attempt{}, ErrUnsupported
 }
 
+// RouteRule knows of none.
+func (*Conn) RouteRule(*Leaving) string { return "" }
+
+// Chains knows of none.
+func (*Conn) Chains() []Chain { return nil }
+
 // LostHere knows of none.
 func (*Conn) LostHere() int { return 0 }
 

@@ -60,7 +60,8 @@ type hop struct {
 	source, gateway netip.Addr
 	index           int
 	local           bool
-	mtu, advmss     int // of the route itself, where it has them
+	mtu, advmss     int    // of the route itself, where it has them
+	table           uint32 // if flow.tabled
 }
 
 // Route tells what the kernel does with a connection to dst, from src where its address or port is given, and with
@@ -144,8 +145,12 @@ func (r *router) askBy(f flow, ports bool, oif int) (hop, error) {
 	if oif != 0 {
 		ae.Uint32(unix.RTA_OIF, uint32(oif))
 	}
-	if r.mark != 0 {
-		ae.Uint32(unix.RTA_MARK, r.mark)
+	if mark := cmp.Or(f.mark, r.mark); mark != 0 {
+		ae.Uint32(unix.RTA_MARK, mark)
+	}
+	flags := uint32(0)
+	if f.tabled {
+		flags = unix.RTM_F_LOOKUP_TABLE
 	}
 	ae.Uint32(unix.RTA_UID, uint32(os.Geteuid()))
 	proto := cmp.Or(f.proto, unix.IPPROTO_TCP)
@@ -162,8 +167,8 @@ func (r *router) askBy(f flow, ports bool, oif int) (hop, error) {
 	}
 	body := []byte{
 		header.Family, header.Dst_len, header.Src_len, header.Tos, header.Table, header.Protocol, header.Scope, header.Type,
-		0, 0, 0, 0,
 	}
+	body = binary.NativeEndian.AppendUint32(body, flags)
 	answers, err := r.conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.RTM_GETROUTE, Flags: netlink.Request},
 		Data:   append(body, attrs...),
@@ -188,6 +193,8 @@ func parseRoute(b []byte) (hop, error) {
 	}
 	for ad.Next() {
 		switch ad.Type() {
+		case unix.RTA_TABLE:
+			h.table = ad.Uint32()
 		case unix.RTA_OIF:
 			h.index = int(ad.Uint32())
 		case unix.RTA_PREFSRC:

@@ -120,6 +120,8 @@ type flow struct {
 	dst, src netip.AddrPort
 	tos      uint8
 	proto    int // 0: TCP
+	mark     uint32
+	tabled   bool // the table is asked for, too
 }
 
 // choice is what the kernel would do with a flow.

@@ -74,7 +74,7 @@ func (p *program) awaitHost(conn medium) *detect.Host {
 	status.stop()
 	if p.control.err == nil {
 		p.ownPart = p.hostSeen(conn)
-		p.ownPart.Controls = []detect.Control{controlOf(&p.control.attempt)}
+		p.ownPart.Controls = []detect.Control{p.controlOf(conn, &p.control.attempt)}
 	}
 	return p.ownPart
 }
@@ -91,7 +91,7 @@ func (p *program) askAgain(ctx context.Context, conn medium) {
 	<-c.done
 	status.stop()
 	if c.err == nil {
-		p.ownPart.Controls = append(p.ownPart.Controls, controlOf(&c.attempt))
+		p.ownPart.Controls = append(p.ownPart.Controls, p.controlOf(conn, &c.attempt))
 	}
 }
 
@@ -102,6 +102,8 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 	if p.out != "" {
 		h.Meant.Interfaces = []string{p.out}
 	}
+	h.Incoming = p.chains(conn, wire.HookPrerouting, wire.HookInput)
+	h.Outgoing = p.chains(conn, wire.HookOutput, wire.HookPostrouting)
 	raw, ok := conn.(interface{ Departures() []wire.Departure })
 	deaf := slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) })
 	if !ok || deaf {
@@ -119,12 +121,44 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 			left.Interfaces = []string{d.Interface}
 		}
 		h.Changed = "the probes" + strings.TrimPrefix(d.String(), "they")
+		if d.Mark != d.MeantMark || d.Interface != d.MeantInterface {
+			h.Rule = ruleOf(conn, wire.Leaving{Ends: d.Left, Mark: d.Mark, TOS: d.TOS}, p.path.Source)
+		}
 	}
 	return h
 }
 
+// ruleOf names the rule by which packets were routed that left so. When it was looked at they had the source that they began with.
+func ruleOf(conn medium, left wire.Leaving, source netip.AddrPort) string {
+	by, ok := conn.(interface{ RouteRule(*wire.Leaving) string })
+	if !ok {
+		return ""
+	}
+	left.Ends.Src = source
+	return by.RouteRule(&left)
+}
+
+// chains names those of this host's firewall that packets of the trace's family meet at some hooks.
+func (p *program) chains(conn medium, hooks ...wire.Hook) (names []string) {
+	by, ok := conn.(interface{ Chains() []wire.Chain })
+	if !ok {
+		return nil
+	}
+	const most = 6
+	for _, c := range by.Chains() {
+		seen := c.V6
+		if p.path.Target.Addr().Is4() {
+			seen = c.V4
+		}
+		if seen && slices.Contains(hooks, c.Hook) && len(names) < most {
+			names = append(names, c.String())
+		}
+	}
+	return names
+}
+
 // controlOf is an attempt as evidence.
-func controlOf(a *wire.Attempt) detect.Control {
+func (p *program) controlOf(conn medium, a *wire.Attempt) detect.Control {
 	c := detect.Control{Source: a.Source, SYNs: a.SYNs, Waited: a.Waited, From: a.From, Followed: a.Followed}
 	switch a.State {
 	case wire.AttemptOpened:
@@ -140,6 +174,7 @@ func controlOf(a *wire.Attempt) detect.Control {
 		c.Left = &detect.Leaving{
 			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, Loopback: l.Loopback, Options: l.Options,
 		}
+		c.Rule = ruleOf(conn, *l, a.Source)
 	}
 	for _, came := range a.Came {
 		if came.Flags.Has(packet.RST) {
