@@ -200,7 +200,9 @@ var worldCauses = []struct {
 		w.named(namesDown)
 	}},
 	{"challenge", 5, "target state kind", func(w *world) {
-		w.target.State = sim.Challenge
+		if w.target.State = sim.Challenge; w.one(2) { // of all source ports, or of the trace's own
+			w.target.State, w.target.Older = sim.Open, []uint16{40000}
+		}
 		w.is(detect.PortUnclear, w.end())
 	}},
 	{"defended", 4, "target", func(w *world) {

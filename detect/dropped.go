@@ -341,10 +341,13 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or drops this port. Ask %s.", whom)
 	}
 	switch {
-	case apart == 0 && beside > 0 && d.last == d.farthest()-1:
+	case beside > 0 && d.last == d.farthest()-1:
 		d.lostOnWayBack(x)
 	case apart == 0:
-		x.Advice += " Or it is one of several ways back that is broken."
+		x.Advice += " Or their answers are lost on the way back."
+		if d.farthest() > 0 && x.Before >= d.farthest() { // all routers between are silent to all
+			x.Confidence = Possible
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ func TestPlaceOfLoss(t *testing.T) {
 		{"at the target alone", []int{0, 0, 0, 0, 9}, []int{20, 20, 20, 20, 20}, "possible 4-5"},
 		{"the same shares of more probes do", []int{20, 20, 60, 60, 60}, []int{200, 200, 200, 200, 200}, "likely 2-3"},
 		{"loss that later hops don't share", []int{0, 15, 0, 9, 9}, []int{20, 20, 20, 20, 20}, "likely 3-4"},
+		{"a hop that limits its answers tells nothing", []int{0, 19, 19, 0, 6}, []int{20, 20, 20, 20, 20}, "possible 4-5"},
+		{"nor in front of the others", []int{19, 6, 6, 5, 6}, []int{20, 20, 20, 20, 20}, "likely 0-2"},
 		{"too little", []int{0, 0, 0, 0, 1}, []int{20, 20, 20, 20, 20}, ""},
 	} {
 		var hops []hopLoss

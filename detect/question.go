@@ -252,7 +252,7 @@ func (q *questioner) vanished() {
 		}
 		return
 	}
-	if q.port != nil || q.left() == 0 { // as where the target answers from elsewhere
+	if q.port != nil || q.left() == 0 || len(q.elsewhere) > 0 { // the target gets the SYNs and answers from elsewhere
 		return
 	}
 	if alive := q.asked(AskAlive); len(alive) > 0 && alive[0].answer != nil && q.echo.distance() == 0 {

@@ -184,7 +184,7 @@ func (f *facts) withControl(all []Finding) []Finding {
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code != ThisHost })
 	}
 	if f.host.differ == nil ||
-		has(BrokenBranch, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, ResetOnPath) {
+		has(BrokenBranch, WayBack, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, ResetOnPath) {
 		return all
 	}
 	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil {
