@@ -13,6 +13,7 @@ import (
 // One member of a load-balanced group is dead: of traces that go by it, all say that a branch is broken, and by which router; none
 // blames the port, or anything else, for certain.
 func TestDeadMember(t *testing.T) {
+	t.Parallel()
 	const died = 50
 	for _, tt := range []struct {
 		share  string // of the flows that go by the dead member

@@ -79,6 +79,7 @@ func checkSpoiled(t *testing.T, s *scenario, truth []detect.Finding, what string
 
 // TestSpoiledQuotes cuts the quotes at every length and flips every byte of them, those of one router and those of all.
 func TestSpoiledQuotes(t *testing.T) {
+	t.Parallel()
 	for _, s := range quoteNetworks {
 		truth := detect.Findings(s.evidence(t, 1, nil))
 		second := netip.MustParseAddr("10.0.2.1")
