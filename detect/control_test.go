@@ -21,6 +21,8 @@ func (r *run) askHost(e *detect.Evidence) {
 	case "nat":
 		probes.Src = netip.MustParseAddrPort("203.0.113.1:2000")
 		e.Host.Changed = "the probes left from 203.0.113.1:2000, not from 192.0.2.1:40000"
+	case "deaf":
+		e.Host.Probes = nil
 	case "redirect":
 		probes.Dst, probes.Loopback, probes.Interfaces = netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
 	}
@@ -29,7 +31,8 @@ func (r *run) askHost(e *detect.Evidence) {
 
 // control is the n-th ordinary connection, as far as this host lets it be one:
 //
-//	drop-in (the answers) drop-in-once (only one was seen) drop-out reset-out (SYNs) elsewhere (by another uplink, where all is well)
+//	drop-in (the answers) drop-in-once (only one was seen) drop-out deaf (the same, and copies of
+//	what leaves aren't heard) reset-out (SYNs) elsewhere (by another uplink, where all is well)
 //	elsewhere-dead (where nobody answers) home (a program on this host answers) redirect (the same, probes too) nat
 //	first-lost (nothing comes of the first) unfollowed (nothing is known of its packets, and it gets no answer)
 func (r *run) control(n int) detect.Control {
@@ -45,7 +48,7 @@ func (r *run) control(n int) detect.Control {
 		c.Accepted, c.Reset = 2*c.Accepted, 2*c.Reset
 	case "drop-in-once":
 		silent()
-	case "drop-out":
+	case "drop-out", "deaf":
 		silent()
 		c.Left, c.Accepted, c.Reset = nil, 0, 0
 	case "reset-out":

@@ -59,8 +59,9 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 		return false
 	}
 	refused := f.refusedHere()
-	if f.lastRouter() < f.first() && f.answer == nil && f.refusal == nil && refused == nil {
-		return false // nothing is known to have left: its link may be at fault
+	answered := f.lastRouter() >= f.first() || f.answer != nil || f.refusal != nil
+	if refused == nil && (!answered || f.host.Probes == nil) {
+		return false // what leaves isn't heard, or nothing is known to have left: its link may be at fault
 	}
 	x.Title = fmt.Sprintf("This host stops its own connections to port %d: they don't leave it", f.target.Port())
 	x.Evidence = append(x.Evidence, "Its SYN did not leave this host by any interface, and the probes did.")
@@ -221,7 +222,7 @@ func (f *facts) mixed() Finding {
 	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
 		x.Evidence = append(x.Evidence, "A second one: "+second.String())
 	}
-	if c.Outcome != Opened && !c.Followed {
+	if c.Outcome != Opened && (!c.Followed || c.Left == nil) {
 		x.Code = ThisHost
 		x.Title = fmt.Sprintf("Connections of this host to port %d may be stopped by this host itself", f.target.Port())
 		x.Advice = "Look at this host's own firewall first. " + x.Advice

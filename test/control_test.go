@@ -1,11 +1,14 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"go.example/tcptraceroute/lab"
 	"go.example/tcptraceroute/packet"
@@ -147,16 +150,27 @@ func TestOwnSourceCheck(t *testing.T) {
 	}
 	f.source.Sysctl(t, "net.ipv4.conf.eth1.rp_filter", "1")
 	f.source.Filter(t, "prerouting", "meta nfproto ipv6 fib saddr . iif oif missing drop") // the same for IPv6
+	judge := func(t *testing.T, got outcome, chains bool) {
+		if s := strings.Join(found(t, got), ", "); s != "this-host certain, port-open certain" || got.code != 0 ||
+			!strings.Contains(got.stdout, "This host drops the answers to its own connections") || strings.Contains(got.stdout, "chain") != chains {
+			t.Errorf("%v\nfound %s", got, s)
+		}
+	}
 	for _, v := range []family{ip4, ip6} {
 		t.Run(fmt.Sprintf("IPv%d", v), func(t *testing.T) {
 			t.Parallel()
-			got := launch(t, f.source, fmt.Sprintf("-n -w 1 -m 8 --explain %v", v.of(f.target))).outcome()
-			if s := strings.Join(found(t, got), ", "); s != "this-host certain, port-open certain" || got.code != 0 ||
-				!strings.Contains(got.stdout, "This host drops the answers to its own connections") {
-				t.Errorf("%v\nfound %s", got, s)
-			}
+			judge(t, launch(t, f.source, fmt.Sprintf("-n -w 1 -m 8 --explain %v", v.of(f.target))).outcome(), true)
 		})
 	}
+	t.Run("lent", func(t *testing.T) { // to an ordinary user, who may not see this host's rules
+		t.Parallel()
+		lab.NeedRoot(t)
+		for _, lent := range []string{lab.Install(t, program(t), 0o755, unix.CAP_NET_RAW), lab.Install(t, program(t), 0o4755)} {
+			judge(t, finish(t, func(ctx context.Context) *lab.Cmd {
+				return f.source.Command(ctx, lent, "-n", "-w", "1", "-m", "8", "--explain", f.target.V4().String()).As(65534, 65534)
+			}), false)
+		}
+	})
 }
 
 // TestControlCost: on a clean path the ordinary connection is asked for before anything is known, and is one SYN: what is there in the

@@ -105,6 +105,8 @@ func (c *Conn) open(o Options) (err error) {
 		if c.aside, err = openPacketEar(); err != nil {
 			return err
 		}
+	}
+	if o.Chains {
 		c.chains = askChains()
 	}
 	if c.route, err = newRouter(o); err != nil {

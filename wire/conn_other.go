@@ -51,6 +51,9 @@ func (*Conn) RouteRule(*Leaving) string { return "" }
 // Chains knows of none.
 func (*Conn) Chains() []Chain { return nil }
 
+// Copies hears none.
+func (*Conn) Copies() bool { return false }
+
 // LostHere knows of none.
 func (*Conn) LostHere() int { return 0 }
 

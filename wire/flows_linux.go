@@ -46,6 +46,7 @@ type flows struct {
 
 	translations []translated // newest last
 	departures   []Departure
+	copied       bool // a copy of a probe was heard
 }
 
 // translated is a translation, and whether it leads to this host itself.
@@ -196,6 +197,7 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 	if p == nil {
 		return
 	}
+	f.copied = true
 	through := slices.Contains(f.below, index) || p.index == 0 || index == p.index
 	if !through && under(p.index, index) {
 		f.below, through, f.changed = append(f.below, index), true, true
@@ -271,6 +273,13 @@ func (c *Conn) Departures() []Departure {
 	c.flows.mu.Lock()
 	defer c.flows.mu.Unlock()
 	return slices.Clone(c.flows.departures)
+}
+
+// Copies reports whether copies of probes that left have been heard: what is not among the Departures has then left as it was meant.
+func (c *Conn) Copies() bool {
+	c.flows.mu.Lock()
+	defer c.flows.mu.Unlock()
+	return c.flows.copied
 }
 
 // elsewhere reports whether the probes of p's flow have left for another destination, or by another interface, than

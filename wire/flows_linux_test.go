@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"go.example/tcptraceroute/lab"
@@ -77,6 +78,9 @@ func TestDepartures(t *testing.T) {
 			}
 			for range 2 {
 				c.flows.left(b, tt.h, func(index int) string { return fmt.Sprintf("if%d", index) }, func(over, below int) bool { return over == 2 && below == 3 })
+			}
+			if ours := !strings.Contains(tt.name, "another flow") && tt.name != "our own reset"; c.Copies() != ours {
+				t.Errorf("a copy of a probe was heard: %v", !ours)
 			}
 			got := ""
 			for _, d := range c.Departures() {

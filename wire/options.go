@@ -14,6 +14,7 @@ type Options struct {
 	TOS       uint8  // that routes are asked for with, for rules that look at it
 	Sessions  bool   // OpenSession will be called
 	Attempts  bool   // Attempt will be called
+	Chains    bool   // Chains will be called, by somebody who may see the firewall's rules
 	Port      uint16 // a source port that an ordinary user may not bind, to be reserved at once; 0: none
 }
 

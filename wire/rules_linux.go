@@ -103,7 +103,7 @@ func parseRule(b []byte) (r routeRule, ok bool) {
 }
 
 // Chains are those of nftables, and of iptables that stands on it, that have rules or drop what no rule accepts. There are none where
-// this program was not allowed to ask: that takes CAP_NET_ADMIN, and Options.Attempts.
+// this program was not allowed to ask: that takes CAP_NET_ADMIN, and Options.Chains.
 func (c *Conn) Chains() (all []Chain) {
 	for _, b := range c.chains {
 		if chain, ok := parseChain(b); ok && !slices.Contains(all, chain) {

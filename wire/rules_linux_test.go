@@ -64,7 +64,7 @@ func TestChains(t *testing.T) {
 		chain idle { type filter hook output priority filter; }
 		chain nat { type nat hook postrouting priority srcnat; masquerade; }
 		chain called { tcp dport 26 drop; }`)
-	open(t, h, Options{Attempts: true}, func(c *Conn) {
+	open(t, h, Options{Chains: true}, func(c *Conn) {
 		var got []string
 		for _, chain := range c.Chains() {
 			if !chain.V4 || !chain.V6 {

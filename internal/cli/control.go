@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -104,9 +103,11 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 	}
 	h.Incoming = p.chains(conn, wire.HookPrerouting, wire.HookInput)
 	h.Outgoing = p.chains(conn, wire.HookOutput, wire.HookPostrouting)
-	raw, ok := conn.(interface{ Departures() []wire.Departure })
-	deaf := slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) })
-	if !ok || deaf {
+	raw, ok := conn.(interface {
+		Copies() bool
+		Departures() []wire.Departure
+	})
+	if !ok || !raw.Copies() {
 		return h
 	}
 	left := h.Meant

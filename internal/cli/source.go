@@ -24,7 +24,7 @@ func (p *program) open() (medium, error) {
 
 // wireOptions is what the sockets have to be told.
 func (p *program) wireOptions() wire.Options {
-	o := wire.Options{Interface: p.iface, Mark: p.mark, TOS: uint8(p.path.TOS), Sessions: p.inSession || p.mtu, Attempts: p.explain}
+	o := wire.Options{Interface: p.iface, Mark: p.mark, TOS: uint8(p.path.TOS), Sessions: p.inSession || p.mtu, Attempts: p.explain, Chains: p.explain && p.root}
 	if p.portSet && p.port < 1024 && !p.anyPort {
 		o.Port = uint16(p.port)
 	}
