@@ -35,16 +35,16 @@ func (f *facts) perPacket() *Finding {
 			Evidence: []string{fmt.Sprintf("Hop %d is %s for the same flow.", h.ttl, list(h.sure))},
 		}
 		if len(f.options.Ports) > 0 {
-			x.Title = fmt.Sprintf("A load balancer spreads connections beyond %s", f.hopName(h.ttl-1))
+			x.Title = fmt.Sprintf("A load balancer spreads connections at hop %d", h.ttl)
 			x.Evidence[0] = fmt.Sprintf("Hop %d is %s, for probes from different source ports.", h.ttl, list(h.sure))
 			x.Confidence = Likely
 			return &x
 		}
-		x.Title = fmt.Sprintf("The path changes beyond %s", f.hopName(h.ttl-1))
-		x.Advice = "Either a load balancer spreads the packets of one connection (they then arrive out of order), or the route has just changed. Trace again: if it changes back and forth, it is the former."
+		x.Title = fmt.Sprintf("The path changes at hop %d", h.ttl)
+		x.Advice = "Trace again. If it changes back and forth, a load balancer spreads the packets of one connection, which then arrive out of order; else the route has just changed."
 		if f.alternates() {
 			x.Title = fmt.Sprintf("A load balancer spreads the packets of one connection beyond %s", f.hopName(h.ttl-1))
-			x.Advice = "Packets of one connection may arrive out of order, and slow it down. " + capital(f.owner(h.ttl-1, h.ttl-1)) + " should balance by flow."
+			x.Advice = "Ask " + f.owner(h.ttl-1, h.ttl-1) + " to balance by flow: packets of one connection may arrive out of order, which slows it down."
 			x.Evidence = append(x.Evidence, "They answer in turn, which a change of route doesn't explain.")
 			x.Confidence, x.Weight = Likely, weightHarm
 		}
@@ -88,9 +88,9 @@ func (f *facts) perFlow() *Finding {
 		}
 		x := Finding{
 			Code: LoadBalancer, Confidence: Likely, Weight: weightDetail, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
-			Title:    fmt.Sprintf("A load balancer spreads connections beyond %s", f.hopName(h.ttl-1)),
+			Title:    fmt.Sprintf("A load balancer spreads connections at hop %d", h.ttl),
 			Evidence: []string{fmt.Sprintf("Hop %d is %v for one source port, and %v for another.", h.ttl, a, b)},
-			Advice:   "Connections take different ways, each always the same. If some are slow or fail, trace more of them: --track-port.",
+			Advice:   "Nothing to do: each connection keeps to one way. If some are slow or fail, run the same with --track-port to see more of them.",
 		}
 		// Two different hops, or one and the same beyond it again: no change of route in between looks so.
 		if f.rejoins(h.ttl) {

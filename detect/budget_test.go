@@ -8,13 +8,16 @@ import (
 	"go.example/tcptraceroute/detect"
 )
 
-// The target gets 8 SYNs at the most, those of the trace and of ordinary connections included; where these have been more, the
-// questions add none. SYNs to a port that its own firewall drops don't count: the target doesn't see them. It holds in all scenarios
-// and random worlds; for more of these:
+// The target gets 8 SYNs at the most, those of the trace and of ordinary connections included; where these have been
+// more, the questions add none. SYNs to a port that its own firewall drops don't count: the target doesn't see them.
+// It holds in all scenarios and random worlds; for more of these:
 //
 //	go test ./detect -run TestTargetSYNs -v -worlds 2000
 func TestTargetSYNs(t *testing.T) {
-	const most = 8
+	const (
+		most   = 8
+		varies = 2 // from run to run, for what happens at one instant comes in either order
+	)
 	count := map[int]int{}
 	check := func(s scenario, e detect.Evidence, seed uint64) {
 		got := s.target.SYN - s.target.Unseen
@@ -28,7 +31,7 @@ func TestTargetSYNs(t *testing.T) {
 		own := s
 		own.with = append(slices.Clone(s.with), "alone")
 		own.evidence(t, seed, nil)
-		limit := own.target.SYN - own.target.Unseen
+		limit := own.target.SYN - own.target.Unseen + varies
 		if e.Host != nil {
 			for _, c := range e.Host.Controls {
 				limit += c.SYNs
@@ -38,8 +41,9 @@ func TestTargetSYNs(t *testing.T) {
 		if slices.ContainsFunc(detect.Findings(e), unclear) {
 			limit++ // only another flow tells, and the target has answered none of the trace's SYNs by its port's state
 		}
-		if count[-1]++; got > max(limit, most)+1 { // two runs of a trace may differ by a SYN
-			t.Errorf("%s %s, seed %d: %d SYNs at the target, the trace and connections sent %d\n%s", s.file, s.name, seed, got, limit, s.network)
+		if count[-1]++; got > max(limit, most) {
+			t.Errorf("%s %s, seed %d: %d SYNs at the target, the trace and connections sent %d\n%s",
+				s.file, s.name, seed, got, limit, s.network)
 		}
 	}
 	for _, s := range scenarios(t) {

@@ -8,7 +8,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// Diagnosis is how the findings came about: which causes were considered, what excluded them, and what was asked for that.
+// Diagnosis is how the findings came about: which causes were considered, what excluded them, and what was asked for
+// that.
 type Diagnosis struct {
 	Causes    []Considered
 	Questions []Asked
@@ -108,7 +109,7 @@ func (d *drop) causeText(code Code) string {
 	case FilteredTCP:
 		return "all TCP is dropped"
 	case PathEnds:
-		return "nothing gets farther: all is dropped, or the path or the target is down, or the answers are lost on the way back"
+		return "nothing gets farther: all is dropped, or the path or the target is down, or answers are lost on the way back"
 	case BrokenBranch:
 		return "the member of a load-balanced group that this connection goes by is down or filters"
 	}
@@ -149,7 +150,9 @@ func (p *path) sends() string {
 
 // String names a kind of question, for programs: the names never change.
 func (a Ask) String() string {
-	names := [...]string{"flow", "port", "ack", "syn", "echo", "loose", "short", "unmarked", "options", "reach", "way", "alive"}
+	names := [...]string{
+		"flow", "port", "ack", "syn", "echo", "loose", "short", "unmarked", "options", "reach", "way", "alive",
+	}
 	if int(a) < len(names) {
 		return names[a]
 	}
@@ -159,8 +162,8 @@ func (a Ask) String() string {
 // mostSYNs is how many SYNs the target is meant to get in all.
 const mostSYNs = 8
 
-// spentSYNs is how many SYNs the target has got so far, as far as its answers tell: those whose TTLs were as high as the lowest
-// that it has answered.
+// spentSYNs is how many SYNs the target has got so far, as far as its answers tell: those whose TTLs were as high as
+// the lowest that it has answered.
 func (e *Evidence) spentSYNs() int {
 	n := e.View.syns()
 	for i := range e.Further {

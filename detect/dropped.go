@@ -135,7 +135,7 @@ func (d *drop) limit(silent int) Finding {
 		Code: HopLimit, Confidence: Likely, Weight: weightNotice, After: d.last, Before: d.last,
 		Title:    fmt.Sprintf("The trace ended at its limit of %d hops, before the target", d.maxTTL()),
 		Evidence: []string{fmt.Sprintf("The last answer came from %s.", d.hopName(d.last))},
-		Advice:   "Trace again with a larger -m.",
+		Advice:   fmt.Sprintf("Trace again with a larger limit: -m %d.", min(2*d.maxTTL(), 255)),
 	}
 	if silent > 0 {
 		x.Confidence = Possible
@@ -195,7 +195,7 @@ func (d *drop) finding() Finding {
 	case len(d.seen) == 0:
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
-		x.Advice = "A firewall drops them, or the path is broken there, or the answers are lost on the way back. --explain sends a few probes of other kinds to tell these apart."
+		x.Advice = "Run the same with --explain: it asks whether a firewall drops them, the path is broken, or the answers are lost on the way back."
 	case len(left) == 0 || slices.ContainsFunc(left, func(c cause) bool { return c.code == PathEnds || c.code == BrokenBranch && len(left) == 1 }):
 		d.deadEnd(&x)
 	default:
@@ -203,7 +203,7 @@ func (d *drop) finding() Finding {
 	}
 	if d.nowhere() && d.next() == 0 && x.Code == PathEnds {
 		x.Title = "Nobody answers at all, neither a router nor the target"
-		x.Advice = "Look near by first: does this host's own firewall drop the answers, does its router know the way back to this source address, and does anything else get out?"
+		x.Advice = fmt.Sprintf("Check this host first: does anything else get out, does its own firewall drop the answers, and is its route right (ip route get %v)? Then ask whoever runs its network for the way back to %v.", d.target.Addr(), d.options.Source.Addr())
 	}
 	return x
 }
@@ -226,25 +226,31 @@ func (d *drop) silenceText() string {
 	return fmt.Sprintf("%s got to %s, and no farther: %s beyond it were silent.", d.what(), d.hopName(d.last), times(d.silentHops(), "hop", "hops"))
 }
 
-// seenTexts is what became of other probes, in words: a sentence for each kind, and one for all other source ports.
+// seenTexts is what became of other probes, in words: a sentence for each kind that got farther, one for all that did not, and one
+// for all other source ports.
 func (d *drop) seenTexts() (all []string) {
 	witnesses := d.witnesses()
+	var gone []string
 	for i := range witnesses {
 		s := &d.seen[i]
+		other := ""
+		if s.way == otherWay {
+			other = fmt.Sprintf(" But they went another way: hop %d was %v for them.", d.last, s.via)
+		}
 		switch {
 		case s.fate == passes:
-			all = append(all, fmt.Sprintf("%s got farther: %s answered.", s.what, d.who(witnesses[i].path, s.at)))
+			all = append(all, fmt.Sprintf("%s got farther: %s answered.%s", s.what, d.who(witnesses[i].path, s.at), other))
+		case s.fate == vanishes && other == "":
+			gone = append(gone, s.what)
 		case s.fate == vanishes:
-			all = append(all, fmt.Sprintf("%s got no farther either.", s.what))
+			all = append(all, fmt.Sprintf("%s got no farther either.%s", s.what, other))
 		case witnesses[i].answer != nil:
 			all = append(all, fmt.Sprintf("%s were answered from nearer: %s", s.what, d.answerText(witnesses[i].path)))
-			continue
-		default:
-			continue
 		}
-		if s.way == otherWay {
-			all = append(all, fmt.Sprintf("But they went another way: hop %d was %v for them.", d.last, s.via))
-		}
+	}
+	if n := len(gone); n > 0 {
+		text := strings.Join(gone[:n-1], ", ") + when(n > 1, " and ", "") + gone[n-1]
+		all = append(all, text+" got no farther either.")
 	}
 	for _, own := range []bool{true, false} {
 		got, lost := 0, 0
@@ -332,13 +338,13 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", d.target.Port(), place)
-	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or a filter there drops by source port. Ask %s. To see which source ports are hit: --track-port.", whom)
+	x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source port. To see which source ports are hit, run the same with --track-port.", whom)
 	if probes == 0 { // nothing says why of all flows the kernel's passes
 		x.Confidence = Possible
-		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or a filter there drops by source port or by what sets probes apart, or this host sends them another way. Ask %s. To see which source ports are hit: --track-port.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source port or by what sets probes apart, or this host sends them another way. To see which source ports are hit, run the same with --track-port.", whom)
 	}
 	if filtered {
-		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, or drops this port. Ask %s.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or drops this port.", whom)
 	}
 	switch {
 	case beside > 0 && d.last == d.farthest()-1:
@@ -374,8 +380,7 @@ func (d *drop) otherWay(x *Finding) bool {
 	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(), d.port.target.Port(), d.hopName(d.last))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("All of %s to port %d came by %v, and all of %s to port %d by %v.",
 		times(mine, "flow", "flows"), d.target.Port(), d.router(d.last), times(theirs, "flow", "flows"), d.port.target.Port(), via))
-	x.Advice = fmt.Sprintf("A router chooses the way by port, and that way is dead or filtered. Ask %s.", d.owner(d.last, d.last))
-	x.Advice += " (Or one member of a load-balanced group is broken or filters, and it is by chance that all of these went by it.)"
+	x.Advice = fmt.Sprintf("Ask %s: a router there chooses the way by port, and that way is dead or filtered. Or one member of a load-balanced group is, and all of these went by it by chance.", d.owner(d.last, d.last))
 	return true
 }
 
@@ -386,10 +391,14 @@ func (d *drop) deadEnd(x *Finding) {
 	if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == passes }) {
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
 	}
-	x.Advice = fmt.Sprintf("A firewall there drops everything to this target, or the path is broken there, or the target is down, or the answers are lost on the way back: these look the same from here. Ask %s.", d.owner(d.last, d.last))
+	same := "a firewall that drops everything to this target, a broken path, a target that is down, and answers that are lost on the way back"
+	x.Advice = fmt.Sprintf("Check that the target is up and has this address. Then ask %s.", d.owner(d.last, d.last))
 	if d.alive() {
-		x.Advice = fmt.Sprintf("The target is alive, for it has answered other probes. A firewall drops these, or the path that they take is broken, or the answers are lost on the way back. Ask %s.", d.owner(d.last, d.last))
+		same = "a firewall that drops these probes, a broken path, and answers that are lost on the way back"
+		x.Evidence = append(x.Evidence, "The target is alive: it has answered other probes.")
+		x.Advice = fmt.Sprintf("Ask %s.", d.owner(d.last, d.last))
 	}
+	x.Evidence = append(x.Evidence, "From here these look the same: "+same+".")
 }
 
 // alive reports whether anything was answered in the target's name.
@@ -448,7 +457,7 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
 		if lead.code != StuckService {
-			x.Advice = "Check the target's own firewall or security group first. " + x.Advice
+			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
 	}
 }
@@ -487,10 +496,10 @@ func (d *drop) filterText(x *Finding, code Code) {
 	switch code {
 	case SizeFilter:
 		x.Title = fmt.Sprintf("Packets of %d bytes vanish %s, and shorter ones pass", d.options.Length, place)
-		x.Advice = fmt.Sprintf("A filter there drops SYNs with a payload, which ordinary connections don't send; or a link takes only smaller packets, and nobody says so (an MTU black hole: --mtu tells). Ask %s.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a filter drops SYNs with a payload, which ordinary connections don't send. Or a link takes only smaller packets, and nobody says so: run it with --mtu to see.", whom)
 	case MarkDropped:
 		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s, and unmarked ones pass", d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place)
-		x.Advice = fmt.Sprintf("A firewall or a policy drops by the TOS byte (traffic class). Trace without -t to see the way of ordinary packets, or ask %s.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall or a policy drops by the TOS byte (traffic class). To see the way of ordinary packets, trace without -t.", whom)
 	case filteredOptions:
 		x.Code = FilteredSYN
 		with := "their TCP options"
@@ -498,9 +507,9 @@ func (d *drop) filterText(x *Finding, code Code) {
 			with = odd
 		}
 		x.Title = fmt.Sprintf("SYNs with %s are silently dropped %s, and other SYNs pass", with, place)
-		x.Advice = fmt.Sprintf("A packet filter there looks at the options of SYNs. Ask %s.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a packet filter there looks at the options of SYNs.", whom)
 		if d.odd() != "" {
-			x.Advice = fmt.Sprintf("Ordinary connections pass: most of them don't begin so. A packet filter drops what is unusual. Ask %s.", whom)
+			x.Advice = fmt.Sprintf("Ask %s: a packet filter drops what is unusual. Most connections don't begin so, and pass.", whom)
 			x.Weight = weightNotice
 		}
 	case StuckService:
@@ -508,22 +517,22 @@ func (d *drop) filterText(x *Finding, code Code) {
 	case FilteredACK:
 		x.Weight = weightNotice
 		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s, where SYNs pass", place)
-		x.Advice = "A firewall that keeps track of connections is there. Connections are not harmed: trace without -A."
+		x.Advice = "Trace without -A. A firewall that keeps track of connections is there; connections are not harmed."
 	case FilteredPort:
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
-		x.Advice = fmt.Sprintf("A firewall there lets port %d pass and drops port %d. Ask %s.", d.port.target.Port(), port, whom)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall there lets port %d pass and drops port %d.", whom, d.port.target.Port(), port)
 		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.port && !s.syn && !s.echo && s.fate == passes }) {
-			x.Advice = fmt.Sprintf("A packet filter there drops new connections to port %d. Ask %s.", port, whom)
+			x.Advice = fmt.Sprintf("Ask %s: a packet filter there drops new connections to port %d.", whom, port)
 		}
 	case FilteredSYN:
 		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
-		x.Advice = fmt.Sprintf("A packet filter there lets packets of established connections pass, and drops what opens one. Ask %s.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a packet filter there lets packets of established connections pass, and drops what opens one.", whom)
 	case FilteredTCP:
 		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
-		x.Advice = fmt.Sprintf("A firewall there drops TCP to this target, or all of it but some ports that were not tried. Ask %s.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall there drops TCP to this target, or all of it but some ports that were not tried.", whom)
 		if !d.asks() && d.syn == nil {
 			x.Code, x.Title = Filtered, fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
-			x.Advice = "A firewall that keeps track of connections drops ACKs without one, or one drops all TCP: trace without -A."
+			x.Advice = "Trace without -A. A firewall that keeps track of connections drops ACKs without one, or one drops all TCP."
 		}
 	}
 }

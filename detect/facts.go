@@ -57,22 +57,26 @@ func (f *facts) asked(a Ask) (all []*path) {
 	return all
 }
 
-// ask is the further trace of a kind; nil: there was none. Of two the second goes on where the first has ended, and knows of the
-// hops before it what the first does.
+// ask is the further trace of a kind; nil: there was none. Where a second one goes on where the first has ended, they are one.
 func (f *facts) ask(a Ask) *path {
 	all := f.asked(a)
 	if len(all) == 0 {
 		return nil
 	}
-	p := all[len(all)-1]
+	p := *all[len(all)-1]
+	p.hops = slices.Clone(p.hops)
 	for _, before := range all[:len(all)-1] {
-		for _, h := range slices.Backward(before.hops) {
-			if h.ttl < p.first() {
-				p.hops = slices.Insert(p.hops, 0, h)
+		for _, h := range before.hops {
+			if p.at(h.ttl) == nil {
+				p.hops = append(p.hops, h)
+				slices.SortFunc(p.hops, func(a, b hop) int { return a.ttl - b.ttl })
 			}
 		}
+		if p.distance() == 0 || before.distance() > 0 && before.distance() < p.distance() {
+			p.answer = before.answer
+		}
 	}
-	return p
+	return &p
 }
 
 // path is one trace.

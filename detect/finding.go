@@ -42,6 +42,9 @@ type Finding struct {
 	Weight int // how much it matters to whose connection doesn't work; the list is in this order
 }
 
+// Detail reports whether a finding is about what the way is like, and about no fault: one line is enough for whoever reads of one.
+func (f *Finding) Detail() bool { return f.Weight <= weightDetail }
+
 // Evidence is all that is known of a path.
 type Evidence struct {
 	View // the trace itself

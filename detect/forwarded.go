@@ -18,13 +18,13 @@ func forwarded(f *facts) []Finding {
 	port := f.target.Port()
 	x := Finding{Code: Forwarded, Confidence: h.confidence, Weight: weightNotice, After: h.at, Before: h.at, Evidence: h.evidence}
 	x.Title = fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine beyond it", port, h.at)
-	x.Advice = "The target translates this port: a container's published port, a port forward or a load balancer's address. Look at the machine beyond it too."
+	x.Advice = "Check the machine beyond it too: the target translates this port, as for a container's published port, a port forward or a load balancer's address."
 	switch {
 	case h.before:
 		x.Code, x.After = DNAT, max(h.at-1, f.first()-1)
 		x.Title = fmt.Sprintf("Port %d is translated in front of the target, %s", port, f.between(x.After, h.at))
-		x.Advice = "A router there changes the address or the port of such connections, and speaks in the target's name. If that is not what is wanted, " +
-			fmt.Sprintf("ask %s.", f.owner(x.After, h.at))
+		x.Advice = "Nothing to do if that is wanted: a router there changes the address or the port, and speaks in the target's name. Else ask " +
+			f.owner(x.After, h.at) + "."
 	case h.confidence == Possible:
 		x.Advice += " Or the router at that hop only gives its ICMP errors the target's address, and translates nothing."
 	}

@@ -52,7 +52,7 @@ func gateway(f *facts) []Finding {
 		x.Title += ": it looks like " + product
 		x.Evidence = append(x.Evidence, "The addresses of this host or its router are those that "+product+" gives.")
 	}
-	x.Advice = "In a container or a virtual machine with user-mode networking no traceroute sees the path. Run it on the machine itself."
+	x.Advice = "Run it on the machine itself: in a container or a virtual machine with user-mode networking no traceroute sees the path."
 	return []Finding{x}
 }
 

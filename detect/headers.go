@@ -36,10 +36,10 @@ func (f *facts) clamped() *Finding {
 	x := f.rewriteFinding(w, MSSClamped, weightNotice, fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
 	if w.Seen > w.Sent {
 		x.Code, x.Weight = MSSRaised, weightTrap
-		x.Advice = fmt.Sprintf("Whoever answers may now send segments of %d bytes, larger than this host asked for: they may not fit on the way back, and connections hang. Ask %s.", w.Seen, f.owner(w.after, w.before))
+		x.Advice = fmt.Sprintf("Ask %s: who answers may now send segments of %d bytes, larger than this host asked for, which may not fit on the way back. Connections then open, and hang.", f.owner(w.after, w.before), w.Seen)
 		return &x
 	}
-	x.Advice = fmt.Sprintf("Somebody knows that the path takes packets of %d bytes at the most, a tunnel perhaps. That prevents MTU trouble for TCP, and is no fault.", w.Seen+mssOverhead(f.target.Addr().Is4()))
+	x.Advice = fmt.Sprintf("Nothing to do: it keeps TCP's packets to %d bytes, as a router does that knows of a tunnel, and prevents MTU trouble.", w.Seen+mssOverhead(f.target.Addr().Is4()))
 	return &x
 }
 
@@ -71,7 +71,7 @@ func (f *facts) stripped() *Finding {
 		}
 	}
 	x := f.rewriteFinding(w, OptionsRemoved, weightHarm, "TCP options are taken out of the SYN ("+strings.Join(names, ", ")+")")
-	x.Advice = fmt.Sprintf("Connections work, but may be slow without them%s. Ask %s.", harms(names), f.owner(w.after, w.before))
+	x.Advice = fmt.Sprintf("Ask %s, if connections are slow: they work without these options%s.", f.owner(w.after, w.before), harms(names))
 	return &x
 }
 
@@ -93,7 +93,7 @@ func harms(options []string) string {
 	if len(all) == 0 {
 		return ""
 	}
-	return ": " + strings.Join(all, ", ")
+	return ", but " + strings.Join(all, ", ")
 }
 
 // unmarked is a changed DSCP.
@@ -107,7 +107,7 @@ func (f *facts) unmarked() *Finding {
 		what = fmt.Sprintf("The DSCP (%s) is erased", w.SentText())
 	}
 	x := f.rewriteFinding(w, DSCPChanged, weightNotice, what)
-	x.Advice = "Networks do that at their borders. The mark means nothing beyond that place."
+	x.Advice = "Nothing to do, unless the mark has to mean something beyond that place: networks change it at their borders."
 	return &x
 }
 
@@ -129,7 +129,7 @@ func (f *facts) noECN() *Finding {
 		return nil
 	}
 	x := f.rewriteFinding(w, ECNErased, weightNotice, what)
-	x.Advice = fmt.Sprintf("Connections work, without ECN. Ask %s.", f.owner(w.after, w.before))
+	x.Advice = fmt.Sprintf("Nothing to do: connections work without ECN. To have it, ask %s.", f.owner(w.after, w.before))
 	return &x
 }
 
@@ -140,7 +140,7 @@ func (f *facts) scrubbed() *Finding {
 		return nil
 	}
 	x := f.rewriteFinding(w, IPIDRewritten, weightNotice, "The IP ID is rewritten")
-	x.Advice = "A firewall that normalises traffic, or a NAT. Harmless; but from there on the answers tell less surely which probe they belong to."
+	x.Advice = "Nothing to do: a firewall that normalises traffic does that, or a NAT. From there on it is less sure which probe an answer belongs to."
 	return &x
 }
 
@@ -151,7 +151,7 @@ func (f *facts) relabelled() *Finding {
 		return nil
 	}
 	x := f.rewriteFinding(w, LabelRewritten, weightNotice, "The IPv6 flow label is rewritten")
-	x.Advice = "Harmless. A firewall that normalises traffic does that; a NAT64 makes new packets, without labels. Routers that choose among equal ways by the label may take one way for all packets from there on."
+	x.Advice = "Nothing to do: a firewall that normalises traffic does that, or a NAT64. Routers that choose among equal ways by the label may take one way for all packets from there on."
 	if w.Seen == 0 {
 		x.Title = "The IPv6 flow label is erased " + f.between(w.after, w.before)
 	}
@@ -166,7 +166,7 @@ func (f *facts) hidden() *Finding {
 	}
 	x := f.rewriteFinding(w, HiddenRewrite, weightNotice, "Something is changed that the quotes don't show, likely addresses or ports by a NAT,")
 	x.Confidence = min(x.Confidence, Likely)
-	x.Advice = "The quoted TCP checksum is that of another packet. A NAT that puts the old addresses back into ICMP errors, but not the checksum, leaves this trace; so does what changes options that weren't quoted, and damage."
+	x.Advice = "Nothing to do if connections work. A NAT that puts the old addresses back into ICMP errors, but not the checksum, leaves this trace; so does a change of options that weren't quoted, and damage."
 	return &x
 }
 
@@ -191,7 +191,7 @@ func (f *facts) elsewise() *Finding {
 		}
 	}
 	x := f.rewriteFinding(first, HeaderRewritten, weightNotice, "The header is rewritten ("+strings.Join(what, ", ")+")")
-	x.Advice = fmt.Sprintf("A middlebox meddles with the connection. Ask %s.", f.owner(first.after, first.before))
+	x.Advice = fmt.Sprintf("Ask %s, if connections fail: a middlebox meddles with them.", f.owner(first.after, first.before))
 	return &x
 }
 

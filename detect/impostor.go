@@ -26,13 +26,13 @@ func impostor(f *facts) []Finding {
 	if f.answer.Reply.TCP.Flags.Has(packet.RST) {
 		x.Code = ResetOnPath
 		x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, %s", port, place)
-		x.Advice = fmt.Sprintf("The target has probably not seen the SYN. A firewall answers in its name: ask %s.", f.owner(x.After, d))
+		x.Advice = fmt.Sprintf("Ask %s: a firewall answers in the target's name. The target has probably not seen the SYN.", f.owner(x.After, d))
 	} else {
 		x.Code, x.Weight = TCPProxy, weightTrap
 		x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
-		x.Advice = "A SYN proxy, a load balancer or a transparent proxy accepts the connection in the target's name. That it is accepted doesn't mean that the target is up, or that the port is open there."
+		x.Advice = "Check the service itself: a SYN proxy, a load balancer or a transparent proxy accepts in the target's name, which doesn't mean that the target is up, or that the port is open there."
 		if d <= gatewayDistance {
-			x.Advice += " So near to this host it may be the gateway of a container or a virtual machine, or a security program."
+			x.Advice += " So near it may be the gateway of a container or a virtual machine, or a security program."
 		}
 	}
 	if who.instead != "" {

@@ -46,7 +46,7 @@ func limited(f *facts) []Finding {
 }
 
 // limitAdvice is for hops that answer less often than they forward.
-const limitAdvice = "Routers limit how many ICMP errors they send, and some are slow to make them. " +
+const limitAdvice = "Nothing to do: routers limit how many ICMP errors they send, and some are slow to make them. " +
 	"Only loss that goes on to the target harms a connection."
 
 // byChance says that missing answers may be loss that happens to spare later hops, unless that is unlikely.

@@ -14,8 +14,8 @@ const (
 )
 
 // lastLinkAdvice is for loss that the target alone shows.
-const lastLinkAdvice = "The last link loses packets, or the target doesn't answer every SYN: hosts limit that too, and so do firewalls in " +
-	"front of them. Trace with another kind of probe, or look at the target."
+const lastLinkAdvice = "Check the target and its link: the link loses packets, or the target, or a firewall in front of it, doesn't answer " +
+	"every SYN. To see which, trace to another port of it."
 
 // lost finds loss that goes on to the target, and where it begins. Loss at a hop that later hops don't share is none.
 func lost(f *facts) []Finding {
@@ -56,7 +56,6 @@ func (f *facts) lossFinding(hops []hopLoss, end hopLoss) []Finding {
 	}
 	x := Finding{
 		Code: PacketLoss, Confidence: Likely, Weight: weightHarm, After: clean.ttl, Before: end.ttl,
-		Advice: "On the way there or on the way back, which may be another. ",
 	}
 	if first.ttl > 0 {
 		x.Before = first.ttl
@@ -69,13 +68,13 @@ func (f *facts) lossFinding(hops []hopLoss, end hopLoss) []Finding {
 	switch {
 	case first.ttl > 0:
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%s lost %v.", capital(f.hopName(first.ttl)), first))
-		x.Advice += "Ask " + f.owner(x.After, x.Before) + "."
+		x.Advice = "Ask " + f.owner(x.After, x.Before) + ". Packets may be lost on the way there, or on the way back, which may be another."
 	case clean.sent == 0 && len(hops) > 0:
 		x.Confidence = Possible
 		x.Title = fmt.Sprintf("Packets are lost on the way to the target: %v", end)
 		x.Evidence = append(x.Evidence,
-			"At no hop is the loss so much less that it can't be chance: where it begins isn't known. More probes tell (-q 100).")
-		x.Advice += "Or the target doesn't answer every SYN."
+			"At no hop is the loss so much less that it can't be chance: where it begins isn't known.")
+		x.Advice = "Run it with more probes (-q 100) to see where: on the way there, or on the way back. Or the target doesn't answer every SYN."
 	default:
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "No other hop shares the loss.")

@@ -26,9 +26,9 @@ func (f *facts) translated(code Code, end string, addr, port packet.Field) []Fin
 	was, is := f.ends(w.result.Probe, q, end == "destination")
 	x := f.rewriteFinding(w, code, weightNotice, fmt.Sprintf("The %s is translated from %v to %v", end, was, is))
 	if end == "destination" {
-		x.Advice = fmt.Sprintf("Beyond it the connection goes to %v. If that is not what is wanted, ask %s.", is, f.owner(w.after, w.before))
+		x.Advice = fmt.Sprintf("Nothing to do if the connection is meant to go to %v. Else ask %s.", is, f.owner(w.after, w.before))
 	} else {
-		x.Advice = fmt.Sprintf("Firewalls beyond it see connections from %v: their rules must allow that address.", is.Addr())
+		x.Advice = fmt.Sprintf("Check the rules of firewalls beyond it: they see connections from %v, and must allow that address.", is.Addr())
 	}
 	return []Finding{x}
 }

@@ -27,8 +27,8 @@ const (
 	AskAlive               // ICMP echo requests with the highest TTL, to see whether the target answers any
 )
 
-// Question is a further trace that would tell causes apart. Its options lack a source port: the trace's own where Flow is 0,
-// else one that no other Flow has.
+// Question is a further trace that would tell causes apart. Its options lack a source port: the trace's own where
+// Flow is 0, else one that no other Flow has.
 type Question struct {
 	Ask
 	Flow    int
@@ -41,24 +41,24 @@ const (
 	answeredWait    = trace.LeastWait // where the target has answered, that is long for whatever else answers
 	usualWait       = 3 * time.Second
 	slowFactor      = 3 // ... this many times the slowest, but no longer than the trace itself waited
-	fewParallel     = 7 // probes in flight, too few for distance probes: how far to go is known, and each would be a SYN at the target
+	fewParallel     = 7 // probes in flight, too few for distance probes: these would be more SYNs at the target
 	lookBack        = 2 // hops before the place in question that are asked again
 	lookAhead       = 8 // hops by which another flow's way may be longer
 	flowHops        = 6 // hops before the target and its own that are asked by another flow, where all is well
 	nearHops        = 5 // hops that SYNs go farther, where they may get to a target whose distance isn't known
 
-	// Flows that are tried where probes vanish, one SYN each, to tell a filter from a dead member of a load-balanced group: to
-	// the port in question, and to another one that has passed. A member of two that is dead lets it look like a filter of
-	// the port in one of 2^8 groups (with AskFlow and AskPort), and more rarely where there are more members. More flows
-	// would be more SYNs at the target.
+	// Flows that are tried where probes vanish, one SYN each, to tell a filter from a dead member of a load-balanced
+	// group: to the port in question, and to another one that has passed. A member of two that is dead lets it look like
+	// a filter of the port in one of 2^8 groups (with AskFlow and AskPort), and more rarely where there are more
+	// members. More flows would be more SYNs at the target.
 	ownFlows   = 4
 	otherFlows = 2
 
 	firstFlow = 16 // the number before that of the first of these: no other kind of question has as many
 )
 
-// Questions are the traces that would tell most of a path next: none where nothing is in doubt, or all has been asked. Whoever
-// has asked them calls it again.
+// Questions are the traces that would tell most of a path next: none where nothing is in doubt, or all has been
+// asked. Whoever has asked them calls it again.
 func Questions(e Evidence) []Question {
 	if e.Trace == nil {
 		return nil
@@ -75,8 +75,8 @@ func Questions(e Evidence) []Question {
 	return q.all
 }
 
-// MostProbes is how many probes the questions take at the most, and where probes vanish all those besides that the answers to the
-// first give reason for.
+// MostProbes is how many probes the questions take at the most, and where probes vanish all those besides that the
+// answers to the first give reason for.
 func MostProbes(e Evidence) int {
 	all := Questions(e)
 	n := Probes(all)
@@ -103,10 +103,12 @@ type questioner struct {
 // vanish reports whether probes vanish, so that it has to be found out which of them do.
 func (f *facts) vanish() bool { return f.answer == nil && f.refusal == nil && len(f.elsewhere) == 0 }
 
-// add asks one kind of question, from one hop to another, with so many probes to each; to 0: as far as the trace itself may go.
+// add asks one kind of question, from one hop to another, with so many probes to each; to 0: as far as the trace
+// itself may go.
 func (q *questioner) add(a Ask, flow, from, to, queries int) {
 	if q.told() || len(q.base.Ports) > 0 {
-		flow = len(q.more) + len(q.all) + 1 // two connections can't share addresses and ports, or the trace has no port of its own
+		// Two connections can't share addresses and ports, or the trace has no port of its own.
+		flow = len(q.more) + len(q.all) + 1
 	}
 	o := q.with(a, from)
 	if o.Queries = queries; to > 0 {
@@ -146,8 +148,8 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	return o
 }
 
-// kinds asks, by probes of other kinds, what an answer or a silence gives reason for: first by those that open no connection,
-// then by SYNs, which go no farther than what the first have shown.
+// kinds asks, by probes of other kinds, what an answer or a silence gives reason for: first by those that open no
+// connection, then by SYNs, which go no farther than what the first have shown.
 func (q *questioner) kinds() {
 	switch {
 	case q.told():
@@ -178,8 +180,8 @@ func (q *questioner) byConnections() {
 	}
 }
 
-// answered asks who it is that answers in the target's name: the target itself is as far away for probes of any kind. On a path
-// where all is well that is all, and costs one round trip.
+// answered asks who it is that answers in the target's name: the target itself is as far away for probes of any kind.
+// On a path where all is well that is all, and costs one round trip.
 func (q *questioner) answered() {
 	d, first := q.distance(), q.facts.first()
 	reset := q.asks() && q.answer.Reply.TCP.Flags.Has(packet.RST)
@@ -205,7 +207,11 @@ func (q *questioner) answered() {
 			q.add(AskPort, 0, d-1, d, n)
 			left -= n
 		}
-		if top := d - max(0, 2-left); top >= first { // its way may be shorter by one
+		top := d - max(0, 2-left) // its way may be shorter by one
+		for top > first && top < d && q.only(top) == (netip.Addr{}) {
+			top-- // a silent hop at the end would be waited for
+		}
+		if top >= first {
 			q.add(AskFlow, 1, d-flowHops+1, top, 1)
 		}
 		if q.counts.NearMisses >= fewMisses {
@@ -218,6 +224,8 @@ func (q *questioner) answered() {
 		if reset && q.port.beyond(d) {
 			q.add(AskPort, 0, d, d+lookAhead/2, 1)
 		}
+	case q.echo.distance() > first && q.echo.distance() == q.echo.first() && len(q.asked(AskEcho)) == 1: // or it is nearer
+		q.add(AskEcho, 0, q.echo.first()-lookAhead, q.echo.first()-1, 1)
 	}
 }
 
@@ -237,8 +245,8 @@ func (q *questioner) refused() {
 	}
 }
 
-// vanished asks which probes get farther than the trace's own. SYNs that do would all come to the target: echo requests and ACKs
-// say first how far away it is.
+// vanished asks which probes get farther than the trace's own. SYNs that do would all come to the target: echo
+// requests and ACKs say first how far away it is.
 func (q *questioner) vanished() {
 	last, first := q.lastRouter(), q.facts.first()
 	if len(q.more) == 0 {
@@ -274,7 +282,8 @@ func (q *questioner) vanished() {
 	}
 }
 
-// within says how far SYNs are to go that may get farther than this hop, and how many to a hop, so that few come to the target.
+// within says how far SYNs are to go that may get farther than this hop, and how many to a hop, so that few come to
+// the target.
 func (q *questioner) within(last int) (top, queries int) {
 	target, router := q.target(), 0 // beyond, the nearest that has answered
 	for _, w := range q.witnesses() {
@@ -310,8 +319,8 @@ func (q *questioner) within(last int) (top, queries int) {
 	return min(top, q.maxTTL()), queries
 }
 
-// target is how far away the target is, as far as is known: where it has answered nobody but those whose distance isn't known, an
-// estimate by the TTL of its answer. 0: it has answered nobody.
+// target is how far away the target is, as far as is known: where it has answered nobody but those whose distance
+// isn't known, an estimate by the TTL of its answer. 0: it has answered nobody.
 func (q *questioner) target() int {
 	if d := q.farthest(); d > 0 {
 		return d
@@ -339,8 +348,8 @@ func (p *path) beyond(ttl int) bool {
 	return h != nil && len(h.routers) > 0
 }
 
-// flows asks, where probes vanish, whether those of other flows do, and which way they go. What nobody answers is asked twice,
-// for one SYN may be lost.
+// flows asks, where probes vanish, whether those of other flows do, and which way they go. What nobody answers is
+// asked twice, for one SYN may be lost.
 func (q *questioner) flows() {
 	d := newDrop(q.facts)
 	if d == nil {
@@ -371,21 +380,22 @@ func (q *questioner) flows() {
 	q.reach(d, own, min(ownFlows-own, left), q.with(AskReach, q.maxTTL()))
 }
 
-// left is how many SYNs the target may still get, when those have got there that have been asked for now. Either SYNs with other
-// options get there, or others do.
+// left is how many SYNs the target may still get, when those have got there that have been asked for now. Either SYNs
+// with other options get there, or others do.
 func (q *questioner) left() int {
 	n := mostSYNs - q.spent
 	target := q.target()
 	for _, x := range q.all {
-		if o := x.Options.Effective(); target > 0 && x.Ask != AskOptions && o.Protocol == packet.ProtoTCP && o.Flags&packet.ACK == 0 {
+		o := x.Options.Effective()
+		if target > 0 && x.Ask != AskOptions && o.Protocol == packet.ProtoTCP && o.Flags&packet.ACK == 0 {
 			n -= o.Queries * max(o.MaxTTL-max(target, o.FirstTTL)+1, 0)
 		}
 	}
 	return max(n, 0)
 }
 
-// reach asks so many flows with one probe each, after others that have been asked, and by which router each goes. Another
-// probe goes to a router beyond that answered others: a flow that gets there may vanish farther on.
+// reach asks so many flows with one probe each, after others that have been asked, and by which router each goes.
+// Another probe goes to a router beyond that answered others: a flow that gets there may vanish farther on.
 func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 	o.Queries = 1
 	beyond := d.routerBeyond()
@@ -450,8 +460,8 @@ const (
 	usualScale = 7
 )
 
-// questionWait is how long a probe of a further trace may be answered. Where the target has answered, it is known how long that
-// takes.
+// questionWait is how long a probe of a further trace may be answered. Where the target has answered, it is known how
+// long that takes.
 func (f *facts) questionWait() time.Duration {
 	var slowest time.Duration
 	for i := range f.hops {

@@ -37,7 +37,7 @@ func rateLimited(f *facts) []Finding {
 				times(l.quick, "probe", "probes"), f.hopName(l.after), quick, l.lost, l.slow, slowly),
 			fmt.Sprintf("Up to %s none was lost.", f.hopName(l.after)),
 		},
-		Advice: fmt.Sprintf("A firewall there drops SYNs above some rate, as a protection against floods. Single connections pass; many at once from here fail. Ask %s. (Routers beyond that all limit their ICMP errors would look similar.)",
+		Advice: fmt.Sprintf("Ask %s, if many connections are to be opened at once: a firewall there drops SYNs above some rate. Single connections pass. Routers beyond that all limit their ICMP errors would look similar.",
 			f.owner(l.after, l.after+1)),
 	}
 	if !f.echoUnlimited(l.after) {

@@ -75,34 +75,34 @@ func refused(f *facts) []Finding {
 		if r.MTU > 0 {
 			x.Title += fmt.Sprintf(": the limit is %d bytes", r.MTU)
 		}
-		x.Advice = "That is no fault as long as this ICMP message gets to both ends. Where a firewall drops it, big packets vanish: clamp the MSS, or let ICMP through."
+		x.Advice = "Nothing to do as long as this ICMP message gets to both ends. Where a firewall drops it, big packets vanish: clamp the MSS there, or let ICMP through."
 	case from.WithZone("") == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("The target hands port %d on to a machine behind it, which it can't reach", port)
 		x.Evidence = append(x.Evidence, f.waitText())
-		x.Advice = "The target itself is up. It translates this port to another machine (a container, a server behind a balancer): is that one running?"
+		x.Advice = "Check that the machine beyond the target is running: the target is up, and translates this port to a container, or to a server of a balancer."
 	case front != nil:
 		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
 		x.Code, x.Confidence = RejectedByTarget, Likely
 		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
-		x.Advice = "Its own firewall says no: look at the rules on the target. (A router in front of it may say so in its name.)"
+		x.Advice = "Check the target's own firewall or security group first. Or a router in front of it says no in its name."
 		if f.refusedFromTarget() {
 			x.Confidence = Certain
-			x.Advice = "Its own firewall says no: look at the rules on the target."
+			x.Advice = "Check the target's own firewall: it says no."
 		}
 	case all == passes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
-		x.Advice = fmt.Sprintf("A firewall rule there says no (in the words %q), and lets others pass. Ask whoever runs %v.", refusalText(r), from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there says no (in the words %q), and lets others pass.", from, refusalText(r))
 	case kind == noRoute:
 		x.Code = UnreachableNetwork
 		x.Title = fmt.Sprintf("No route: %s says that it doesn't know the way to %v", router, f.target.Addr())
-		x.Advice = fmt.Sprintf("Routing is broken there, or the address isn't announced, or a rule rejects all of it. Ask whoever runs %v.", from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: routing is broken there, or the address isn't announced, or a rule rejects all of it.", from)
 	case kind == noHost:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
-		x.Advice = "The last router gets no answer from the target on its own link. Is the address right, and the machine running?"
+		x.Advice = "Check that the target is running and has this address: the last router gets no answer from it on their own link."
 		if f.waited() >= neighbourWait {
 			x.Evidence = append(x.Evidence, f.waitText())
 		} else {
@@ -112,11 +112,11 @@ func refused(f *facts) []Finding {
 	case all == vanishes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Everything to %v is rejected by %s", f.target.Addr(), strings.TrimSuffix(router, ","))
-		x.Advice = fmt.Sprintf("A firewall rule there, or a route that prohibits this address, says no to all that was tried. Ask whoever runs %v.", from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, says no to all that was tried.", from)
 	default:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by %s", port, strings.TrimSuffix(router, ","))
-		x.Advice = fmt.Sprintf("A firewall rule there, or a route that prohibits this address, says no, and says so. Ask whoever runs %v.", from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, says no.", from)
 	}
 	if kind := meaning(r); all == either && (kind == noRoute || kind == noHost && f.waited() < neighbourWait) && f.asks() && x.Code != RejectedByTarget {
 		x.Confidence = Possible

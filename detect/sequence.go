@@ -23,7 +23,7 @@ func sequence(f *facts) []Finding {
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "With --loose anybody may forge such an answer.")
 		}
-		x.Advice = "A firewall that randomises them (the default of Cisco's ASA). Connections work; hops beyond it are seen with --loose only."
+		x.Advice = "Run it with --loose to see the hops beyond it: a firewall randomises these numbers (the default of Cisco's ASA). Connections work."
 		return []Finding{x}
 	}
 	if f.answer != nil && f.ofOlder() {
@@ -36,7 +36,7 @@ func sequence(f *facts) []Finding {
 		Code: SeqRewritten, Confidence: Possible, Weight: weightNotice,
 		Title:    "TCP sequence numbers seem to be rewritten on the path",
 		Evidence: []string{fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number of any probe.", f.counts.NearMisses)},
-		Advice:   "A firewall randomises them (then --loose shows the hops beyond it), or somebody forges answers.",
+		Advice:   "Run it with --loose: if a firewall randomises them, that shows the hops beyond it. Or somebody forges answers.",
 	}
 	return []Finding{x}
 }

@@ -31,7 +31,7 @@ func state(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is open: the target accepts the connection, and something resets it", port)
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
-		x.Advice = "The path is fine. Is the service running there, and listening on this address and port?"
+		x.Advice = fmt.Sprintf("Check on the target whether anything listens on port %d and on this address (ss -ltn). The path is fine.", port)
 		if forwarded {
 			x.Title = fmt.Sprintf("Port %d is closed: the machine beyond the target, or a firewall there, refuses the connection", port)
 			x.Confidence = Likely
@@ -75,7 +75,7 @@ func state(f *facts) []Finding {
 		f.unclear(&x)
 	default:
 		x.Code, x.Title = PortUnclear, fmt.Sprintf("Port %d is unclear: the target answers a SYN with %v", port, flags)
-		x.Advice = "It takes the SYN for a part of a connection that it already has with these ports. Trace again, for another source port."
+		x.Advice = "Trace again, from another source port: the target takes the SYN for a part of a connection that it already has with these ports."
 		x.Confidence, x.Weight = Likely, weightNotice
 	}
 	return []Finding{x}
@@ -128,7 +128,7 @@ func (f *facts) unclear(x *Finding) {
 	x.Title = fmt.Sprintf("Whether port %d is open isn't known: the target has an older connection with the source port of the probes, %d",
 		port, f.answer.Probe.Src.Port())
 	x.Evidence = append(x.Evidence, "The ACKs have the numbers of that connection, the same each time, and not those of the SYNs.")
-	x.Advice = "This host has forgotten that connection, the target has not. Trace again from another source port (without -P). " +
+	x.Advice = "Trace again from another source port (without -P): this host has forgotten that connection, and the target has not. " +
 		"Connections from this port hang until the target gives the old one up."
 	if p := f.flow; p != nil && p.answer != nil && !p.told() && p.back() == f.back() && f.back() >= 0 &&
 		(f.distance() == 0 || p.distance() == f.distance()) && p.answer.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 {
@@ -142,16 +142,16 @@ func (f *facts) answerText(p *path) string {
 	r := p.answer
 	what := r.Reply.TCP.Flags.String()
 	if r.Reply.Kind == packet.KindEcho {
-		what = "An echo reply"
+		what = "an echo reply"
 	}
-	where := "to which probe could not be told"
+	probes := "a probe, which isn't known,"
 	if d := p.distance(); d > 0 {
-		where = fmt.Sprintf("to probes with TTL %d and up", d)
+		probes = fmt.Sprintf("probes with TTL %d and up", d)
 	}
 	if r.Reply.IP.TTL == 0 {
-		return fmt.Sprintf("%s came from %v %s.", what, r.Reply.From(), where)
+		return fmt.Sprintf("%v answered %s by %s.", r.Reply.From(), probes, what)
 	}
-	return fmt.Sprintf("%s came from %v %s, with a TTL of %d.", what, r.Reply.From(), where, r.Reply.IP.TTL)
+	return fmt.Sprintf("%v answered %s by %s, with a TTL of %d.", r.Reply.From(), probes, what, r.Reply.IP.TTL)
 }
 
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered

@@ -217,7 +217,9 @@ func (f *facts) mixed() Finding {
 		Code: BrokenBranch, Confidence: Possible, Weight: weightHarm,
 		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
 		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
-		Advice:   "One member of a load-balanced group is broken or behaves otherwise, or a firewall looks at source ports, at what sets probes apart, at the rate of SYNs or for repeated ones, or packets were lost, or one of several ways back loses the answers, or the state has just changed. Trace again; to see which source ports are hit: --track-port.",
+		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group is broken, " +
+			"or a firewall looks at source ports, at what sets probes apart or at the rate of SYNs, or packets were lost, or " +
+			"one of several ways back loses the answers, or the state has just changed.",
 	}
 	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
 		x.Evidence = append(x.Evidence, "A second one: "+second.String())

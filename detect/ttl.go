@@ -68,8 +68,8 @@ func (f *facts) ttlSet() *Finding {
 	x.Title = fmt.Sprintf("The TTL is set too low %s: nothing gets farther than %v", f.between(from-1, from), who)
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, f.maxTTL(), who))
-	x.Advice = fmt.Sprintf("A device there gives packets a TTL that is too low for the rest of the way, so connections die at "+
-		"%v too. Ask %s. (Or packets go round at that router alone.)", who, f.owner(from-1, from))
+	x.Advice = fmt.Sprintf("Ask %s: a device there gives packets a TTL that is too low for the rest of the way, so connections die at "+
+		"%v too. Or packets go round at that router alone.", f.owner(from-1, from), who)
 	return &x
 }
 
@@ -99,8 +99,8 @@ func (f *facts) ttlQuoted() *Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"A probe that was sent with TTL %d got there with TTL %d, and routers only lower it. %d quotes show such a TTL.",
 		sent, got, count))
-	x.Advice = "Firewalls do that to hide what lies beyond them. Connections are not harmed. " +
-		"(Or whoever quotes the probes gets their TTL wrong.)"
+	x.Advice = "Nothing to do: firewalls do that to hide what lies beyond them, and connections are not harmed. " +
+		"Or whoever quotes the probes gets their TTL wrong."
 	return &x
 }
 
@@ -125,8 +125,8 @@ func (f *facts) ttlRaised() *Finding {
 	x.Evidence = append(x.Evidence, f.answerText(f.path), fmt.Sprintf(
 		"By that TTL it has passed %d routers, and the probe passed %d. For %s there is no such difference.",
 		f.back(), d-1, f.hopName(d-1)))
-	x.Advice = "A device there may set or raise the TTL, or a tunnel may hide its hops. Or only the target's answers take a " +
-		"longer way back, or begin with an unusual TTL. None of these harms connections."
+	x.Advice = "Nothing to do: none of this harms connections. A device there may set or raise the TTL, or a tunnel may hide its hops. " +
+		"Or only the target's answers take a longer way back, or begin with an unusual TTL."
 	return &x
 }
 

@@ -12,15 +12,18 @@ import (
 // findingsWidth leaves room on a terminal of old to indent findings: in a man page, in a mail.
 const findingsWidth = 75
 
-// Findings writes what the answers say about the path, in plain words, with nothing beyond column 75. It returns the
-// first error in writing.
+// Findings writes what the answers say about the path, in plain words, with nothing beyond column 75. Of what is
+// a detail it says the title alone. It returns the first error in writing.
 func Findings(w io.Writer, all []detect.Finding) error {
 	var b strings.Builder
 	for i, x := range all {
-		if i > 0 {
+		if i > 0 && !x.Detail() {
 			b.WriteString("\n")
 		}
 		fold(&b, "", "", fmt.Sprintf("%s. [%s, %v]", x.Title, x.Code, x.Confidence))
+		if x.Detail() {
+			continue
+		}
 		for _, e := range x.Evidence {
 			fold(&b, "  - ", "    ", e)
 		}
@@ -32,8 +35,8 @@ func Findings(w io.Writer, all []detect.Finding) error {
 	return err
 }
 
-// Explanation writes the findings, and before them what came of ordinary connections of this host, if it was asked for any. What
-// a finding's evidence says of them is not said twice. host may be nil.
+// Explanation writes the findings, and before them what came of ordinary connections of this host, if it was asked
+// for any. What a finding's evidence says of them is not said twice. host may be nil.
 func Explanation(w io.Writer, host *detect.Host, all []detect.Finding) error {
 	var b strings.Builder
 	said := func(text string) bool {

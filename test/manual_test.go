@@ -81,7 +81,7 @@ func terminal(t *testing.T, h *lab.Host, name, line string) string {
 	return both.String()
 }
 
-var varies = regexp.MustCompile(`[0-9]+\.[0-9]{3} ms|port [0-9]+ for`)
+var varies = regexp.MustCompile(`[0-9]+(\.[0-9]+)? ms|port [0-9]+ for|from [a-z0-9]+ more source ports?`)
 
 // likeness is a text without what differs from run to run.
 func likeness(s string) string { return varies.ReplaceAllString(s, "#") }

@@ -83,7 +83,8 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	return nil
 }
 
-// announceQuestions says how many probes the questions take at the most, unless that was said already of all that were asked.
+// announceQuestions says how many probes the questions take at the most, unless that was said already of all that
+// were asked.
 func (p *program) announceQuestions(questions []detect.Question, asked int) {
 	most := detect.MostProbes(*p.evidence)
 	if asked+most <= p.evidence.Budget {
@@ -187,8 +188,9 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 	return err
 }
 
-// flowPort reserves a source port for a flow of the questions: odd and even ones in turn. The kernel chooses odd ones for sockets that
-// are bound, so a router that chooses ways by few bits of the port, or a filter of these, would treat all flows alike.
+// flowPort reserves a source port for a flow of the questions: odd and even ones in turn. The kernel chooses odd ones
+// for sockets that are bound, so a router that chooses ways by few bits of the port, or a filter of these, would
+// treat all flows alike.
 func (p *program) flowPort(conn medium, flow int) (uint16, error) {
 	port, err := p.freePort(conn, p.own)
 	if err != nil || int(port)%2 == flow%2 {

@@ -67,16 +67,40 @@ func traceSchema(t *testing.T) *jsonschema.Schema {
 
 // networks are simulated, each with one thing that a user may meet.
 var networks = map[string]string{
-	"open":     "router 10.0.1.1 delay=1ms\nrouter 10.0.2.1 delay=2ms\nrouter 10.0.3.1 delay=2ms\ntarget 198.51.100.9 delay=1ms",
-	"closed":   "router 10.0.1.1 delay=1ms\nrouter 10.0.2.1 delay=2ms\nrouter 10.0.3.1 delay=2ms\ntarget 198.51.100.9 delay=1ms closed",
-	"filtered": "router 10.0.1.1 delay=1ms\nrouter 10.0.2.1 delay=2ms drop=443\nrouter 10.0.3.1 delay=2ms\ntarget 198.51.100.9 delay=1ms",
-	"dead":     "router 10.0.1.1 delay=1ms\nrouter 10.0.2.1 delay=2ms drop drop=not-tcp\nrouter 10.0.3.1 delay=2ms\ntarget 198.51.100.9 delay=1ms",
-	"rejected": "router 10.0.1.1 delay=1ms\nrouter 10.0.2.1 delay=2ms reject=13:443\nrouter 10.0.3.1 delay=2ms\ntarget 198.51.100.9 delay=1ms",
-	"IPv6":     "router 2001:db8:a::1 delay=1ms\nrouter 2001:db8:b::1 delay=2ms drop=syn\nrouter 2001:db8:c::1 delay=2ms\ntarget 2001:db8:99::1 delay=1ms",
+	"open": `
+		router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=2ms
+		router 10.0.3.1 delay=2ms
+		target 198.51.100.9 delay=1ms`,
+	"closed": `
+		router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=2ms
+		router 10.0.3.1 delay=2ms
+		target 198.51.100.9 delay=1ms closed`,
+	"filtered": `
+		router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=2ms drop=443
+		router 10.0.3.1 delay=2ms
+		target 198.51.100.9 delay=1ms`,
+	"dead": `
+		router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=2ms drop drop=not-tcp
+		router 10.0.3.1 delay=2ms
+		target 198.51.100.9 delay=1ms`,
+	"rejected": `
+		router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=2ms reject=13:443
+		router 10.0.3.1 delay=2ms
+		target 198.51.100.9 delay=1ms`,
+	"IPv6": `
+		router 2001:db8:a::1 delay=1ms
+		router 2001:db8:b::1 delay=2ms drop=syn
+		router 2001:db8:c::1 delay=2ms
+		target 2001:db8:99::1 delay=1ms`,
 }
 
-// The JSON of a trace that is explained says what the text says, and how it came about: the causes that were considered and by what
-// each is excluded, what was asked, and the budget.
+// The JSON of a trace that is explained says what the text says, and how it came about: the causes that were
+// considered and by what each is excluded, what was asked, and the budget.
 func TestExplainJSON(t *testing.T) {
 	t.Parallel()
 	s := traceSchema(t)
@@ -97,7 +121,8 @@ func TestExplainJSON(t *testing.T) {
 			}
 			plain := strings.Join(strings.Fields(text.stdout), " ")
 			for _, x := range doc.Findings {
-				for _, part := range slices.Concat([]string{fmt.Sprintf("%s. [%s, %s]", x.Title, x.Code, x.Confidence), x.Advice}, x.Evidence) {
+				title := fmt.Sprintf("%s. [%s, %s]", x.Title, x.Code, x.Confidence)
+				for _, part := range slices.Concat([]string{title, x.Advice}, x.Evidence) {
 					if !strings.Contains(plain, part) {
 						t.Errorf("the text doesn't say %q:\n%s", part, text.stdout)
 					}
@@ -107,7 +132,9 @@ func TestExplainJSON(t *testing.T) {
 				t.Errorf("%d findings in the text, %d in the JSON", n, len(doc.Findings))
 			}
 			x := doc.Explain
-			if len(x.Questions) == 0 || x.Budget.Sent > x.Budget.MostProbes || x.Budget.TargetSYNs > x.Budget.MostTargetSYNs {
+			const connection = 1 // beside a trace that has sent as many as there may be
+			if len(x.Questions) == 0 || x.Budget.Sent > x.Budget.MostProbes ||
+				x.Budget.TargetSYNs > x.Budget.MostTargetSYNs+connection {
 				t.Errorf("%+v", x)
 			}
 			left := ""
@@ -154,10 +181,13 @@ func TestPointToExplain(t *testing.T) {
 	t.Parallel()
 	const line = "To find out why, and where: the same with --explain\n"
 	for name, network := range networks {
-		for _, args := range []string{"", "-A", "-q 1", "--track-port", "--syn linux", "--loose", "-f 2", "--json", "--csv", "--format dot", "--explain"} {
+		for _, args := range []string{
+			"", "-A", "-q 1", "--track-port", "--syn linux", "--loose", "-f 2", "--json", "--csv", "--format dot", "--explain",
+		} {
 			v := runVirtualAs(t, network, 1, func(p *program) { p.onTerminal = true }, strings.Fields(args)...)
 			want := name != "open" && name != "closed" && args != "--explain" && !(name == "IPv6" && args == "-A")
-			if strings.HasSuffix(v.stderr, line) != want || strings.Count(v.stderr, "To find out why") != map[bool]int{true: 1}[want] {
+			n := strings.Count(v.stderr, "To find out why")
+			if strings.HasSuffix(v.stderr, line) != want || n > 1 || (n == 1) != want {
 				t.Errorf("%s, %s: %v\n%s", name, args, want, v.stderr)
 			}
 		}

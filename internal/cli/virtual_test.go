@@ -19,14 +19,18 @@ import (
 // simMedium is a simulated network in the place of raw sockets.
 type simMedium struct {
 	*sim.Conn
+	kernel *sim.Conn // a network of the same kind, for the connections that this host's kernel opens
 	target netip.Addr
 	port   uint16 // that was reserved last
 
-	attempts []wire.Attempt // what comes of ordinary connections, each after its Waited; none: they can't be asked for
+	attempts []wire.Attempt // what comes of ordinary connections, each after its Waited; none: as the network has it
 	asked    []time.Time    // when they were
 }
 
 func (m *simMedium) Attempt(ctx context.Context, o wire.AttemptOptions) (wire.Attempt, error) {
+	if len(m.attempts) == 0 {
+		return m.connect(ctx, o)
+	}
 	n := len(m.asked)
 	if n >= len(m.attempts) {
 		return wire.Attempt{}, wire.ErrPrivilege
@@ -62,6 +66,65 @@ func (m *simMedium) Use(uint16) error         { return nil }
 func (m *simMedium) Fault(packet.Probe) error { return nil }
 func (m *simMedium) Without() []error         { return nil }
 
+// connect opens a connection as the kernel does: a SYN each second, until there is an answer.
+func (m *simMedium) connect(ctx context.Context, o wire.AttemptOptions) (a wire.Attempt, err error) {
+	a = wire.Attempt{Source: netip.AddrPortFrom(o.Source, kernelPort), Target: o.Target, Followed: true}
+	stack := packet.LinuxStack()
+	stack.MSS = simMTU - 40
+	p := packet.Probe{Src: a.Source, Dst: o.Target, TTL: 64, TOS: o.TOS, DontFragment: true, Flags: packet.SYN, Seq: 1000}
+	p.Options, p.Window = stack.SYN()
+	a.Left = &wire.Leaving{
+		Ends: packet.Ends{Src: p.Src, Dst: p.Dst}, Interfaces: []string{"eth0"}, TOS: o.TOS, Options: p.Options,
+	}
+	begun := time.Now()
+	defer func() { a.Waited = time.Since(begun) }()
+	for end := begun.Add(o.Wait); time.Now().Before(end) && ctx.Err() == nil; {
+		a.SYNs++
+		p.ID = uint16(a.SYNs)
+		if _, err := m.kernel.Send(p); err != nil {
+			return a, err
+		}
+		until := begun.Add(time.Duration(a.SYNs) * time.Second)
+		if until.After(end) {
+			until = end
+		}
+		waiting, cancel := context.WithDeadline(ctx, until)
+		m.answer(waiting, &a)
+		cancel()
+		if a.State != wire.AttemptSilent {
+			break
+		}
+	}
+	return a, nil
+}
+
+const kernelPort = 50000
+
+// answer waits for the answer to a connection.
+func (m *simMedium) answer(ctx context.Context, a *wire.Attempt) {
+	var buf [2048]byte
+	for {
+		n, _, err := m.kernel.Recv(ctx, buf[:])
+		if err != nil {
+			return
+		}
+		var r packet.Reply
+		switch {
+		case packet.Parse(buf[:n], &r) != nil:
+		case r.Kind == packet.KindTCP && netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort) == a.Target:
+			a.From, a.State = r.From(), wire.AttemptOpened
+			if r.TCP.Flags.Has(packet.RST) {
+				a.State = wire.AttemptRefused
+			}
+			a.Came = append(a.Came, wire.AttemptCame{Flags: r.TCP.Flags})
+			return
+		case r.Kind == packet.KindUnreachable:
+			a.From, a.State, a.Type, a.Code = r.From(), wire.AttemptRejected, r.Type, r.Code
+			return
+		}
+	}
+}
+
 // virtual is a run of the program in a simulated network, in virtual time.
 type virtual struct {
 	stdout, stderr string
@@ -71,8 +134,8 @@ type virtual struct {
 	asked          []time.Time // ordinary connections
 }
 
-// runVirtual runs the program with options, in a network in the text form of package sim. Its first target is traced, at port 443
-// unless the options end with another.
+// runVirtual runs the program with options, in a network in the text form of package sim. Its first target is traced,
+// at port 443 unless the options end with another.
 func runVirtual(t *testing.T, network string, seed uint64, args ...string) (v virtual) {
 	t.Helper()
 	return runVirtualAs(t, network, seed, func(*program) {}, args...)
@@ -102,10 +165,15 @@ func runVirtualOn(t *testing.T, network string, seed uint64, m *simMedium, chang
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Conn, m.target, m.port = sim.NewConn(model), scenario.Paths[0].Target.Addr, 40000
+		same, err := sim.New(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Conn, m.kernel, m.target, m.port = sim.NewConn(model), sim.NewConn(same), scenario.Paths[0].Target.Addr, 40000
 		defer m.Close()
+		defer m.kernel.Close()
 		v = m.run(t, seed, change, args)
-		v.sent, v.asked = m.Sent(), m.asked
+		v.sent, v.asked = append(m.Sent(), m.kernel.Sent()...), m.asked
 	})
 	return v
 }
