@@ -1,8 +1,8 @@
 package detect_test
 
 import (
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"go.example/tcptraceroute/detect"
@@ -17,12 +17,14 @@ func TestTargetSYNs(t *testing.T) {
 	const (
 		most   = 8
 		varies = 2 // from run to run, for what happens at one instant comes in either order
+		anew   = 1 // probe that is sent once more, for it is in doubt what it was answered
 	)
+	unknown := regexp.MustCompile(`\nhome |answers-as=|set-ttl=|lowest-ttl=`)
 	count := map[int]int{}
 	check := func(s scenario, e detect.Evidence, seed uint64) {
 		got := s.target.SYN - s.target.Unseen
-		if strings.Contains(s.network, "\nhome ") {
-			return // what the target sees is unknown to this host if its answers are lost
+		if unknown.MatchString(s.network) {
+			return // this host can't know what the target sees: its answers are lost, or the TTLs are not those that were sent
 		}
 		if got <= most {
 			count[got]++
@@ -41,7 +43,7 @@ func TestTargetSYNs(t *testing.T) {
 		if slices.ContainsFunc(detect.Findings(e), unclear) {
 			limit++ // only another flow tells, and the target has answered none of the trace's SYNs by its port's state
 		}
-		if count[-1]++; got > max(limit, most) {
+		if count[-1]++; got > max(limit, most+anew) {
 			t.Errorf("%s %s, seed %d: %d SYNs at the target, the trace and connections sent %d\n%s",
 				s.file, s.name, seed, got, limit, s.network)
 		}

@@ -183,14 +183,18 @@ func (v *View) syns() (n int) {
 	if p == nil || !p.asks() || p.options.Protocol != packet.ProtoTCP {
 		return 0
 	}
-	if p.answer == nil { // but by other ways it may be reached, or it answers from elsewhere
-		n = len(p.elsewhere)
+	from := p.distance()
+	switch {
+	case p.answer != nil:
+	case len(p.elsewhere) > 0: // as far away as that is not known
+		from = p.lastRouter() + 1
+	default: // but by other ways it may be reached
 		for _, r := range v.Trace.Scouts() {
 			n += when(r.FromTarget(), 1, 0)
 		}
 		return n
 	}
-	for ttl := max(p.distance(), 1); ttl < len(v.sent); ttl++ {
+	for ttl := max(from, 1); ttl < len(v.sent); ttl++ {
 		n += v.sent[ttl]
 	}
 	if v.sent != nil {
@@ -198,7 +202,7 @@ func (v *View) syns() (n int) {
 	}
 	seen := map[int]bool{} // the hop of the target shows answers to probes with other TTLs
 	count := func(r trace.Result) {
-		if r.Fate != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= p.distance() {
+		if r.Fate != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= from {
 			seen[r.N] = true
 			n++
 		}

@@ -203,9 +203,9 @@ func (q *questioner) answered() {
 		default:
 			q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
 		}
-		if n := min(questionQueries, left-1); reset && n > 0 { // one of the other flow comes too
-			q.add(AskPort, 0, d-1, d, n)
-			left -= n
+		if reset && left > 2 { // one of the other flow comes too, and one may be sent anew
+			q.add(AskPort, 0, d-1, d, 1)
+			left--
 		}
 		top := d - max(0, 2-left) // its way may be shorter by one
 		for top > first && top < d && q.only(top) == (netip.Addr{}) {

@@ -227,7 +227,8 @@ func (f *facts) mixed() Finding {
 	if c.Outcome != Opened && (!c.Followed || c.Left == nil) {
 		x.Code = ThisHost
 		x.Title = fmt.Sprintf("Connections of this host to port %d may be stopped by this host itself", f.target.Port())
-		x.Advice = "Look at this host's own firewall first. " + x.Advice
+		x.Advice = "Look at this host's own firewall first: nft list ruleset, iptables -S. If it lets them pass, trace again: " +
+			"packets may have been lost, or a firewall drops by source port, or by the rate of SYNs."
 	}
 	return x
 }
