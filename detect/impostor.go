@@ -223,14 +223,15 @@ func injected(f *facts) []Finding {
 			fmt.Sprintf("A SYN+ACK came from %v, with a TTL of %d.", two.accept.Reply.From(), two.accept.Reply.IP.TTL),
 			fmt.Sprintf("A reset came too, with a TTL of %d.", two.reset.Reply.IP.TTL),
 		},
-		Advice: "Something that watches the traffic answers in the target's name. " +
-			"The difference of the TTLs hints at how far away it is.",
+		Advice: "Ask whoever filters traffic on the way: something that watches it answers in the target's name. " +
+			"How much the TTLs differ hints at how far away it is.",
 	}
 	port := f.target.Port()
 	switch {
 	case two.confidence == Possible:
 		x.Title = fmt.Sprintf("Connections to port %d are both accepted and reset", port)
-		x.Advice = "Something on the path resets what the target accepts, or accepts what it resets; or the target itself has just changed its mind."
+		x.Advice = "Trace again. Something on the path resets what the target accepts, or accepts what it resets; or the target itself " +
+			"has just changed its mind."
 	case two.code == TCPProxy:
 		x.Title = fmt.Sprintf("Somebody on the path accepts connections to port %d that the target refuses", port)
 	default:

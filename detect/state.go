@@ -22,7 +22,7 @@ func state(f *facts) []Finding {
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
 	case sent.Flags.Has(packet.ACK) && flags.Has(packet.RST):
 		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to no connection", port)
-		x.Advice = "An ACK doesn't tell open from closed. Trace without -A for the port's state."
+		x.Advice = "Trace without -A for the port's state: an ACK doesn't tell open from closed."
 	case two != nil && two.code == TCPProxy:
 		x.Code, x.Confidence = PortClosed, two.confidence
 		x.Title = fmt.Sprintf("Port %d is closed: the target refuses the connection, and something accepts it", port)

@@ -23,7 +23,7 @@ func thisHost(f *facts) []Finding {
 		Code: ThisHost, Confidence: Certain, Weight: weightNotice,
 		Title:    "This host changes what it sends to the target",
 		Evidence: []string{capital(f.host.Changed) + "."},
-		Advice:   "Its own NAT, marks or rules do that: nft list ruleset, iptables-save, ip rule. What it changes has been taken into account in the trace.",
+		Advice:   "Nothing to do if that is wanted. Its own NAT, marks or rules do that (nft list ruleset, iptables-save, ip rule), and the trace takes it into account.",
 	}
 	x.name(f.host.Rule, f.host.Outgoing)
 	return []Finding{x}
@@ -125,7 +125,7 @@ func (f *facts) atHome(c *Control, x *Finding) bool {
 	x.Title = fmt.Sprintf("This host sends its own connections to port %d to itself: a program here answers in the target's place", f.target.Port())
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and not to the target.", c.Left.text()))
 	x.name("", f.host.Outgoing)
-	x.Advice = "A rule of this host redirects them, as for a transparent proxy: nft list ruleset, iptables -t nat -S OUTPUT. That the port is open there says nothing of the target."
+	x.Advice = "Look at this host's rules that redirect, as for a transparent proxy: nft list ruleset, iptables -t nat -S OUTPUT. That the port is open there says nothing of the target."
 	return true
 }
 
@@ -142,7 +142,7 @@ func (f *facts) otherwise(c *Control, x *Finding) bool {
 	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and the probes %s.", c.Left.text(), f.host.Probes.text()))
 	x.name(c.Rule, f.host.Outgoing)
-	x.Advice = "This host chooses the way, or the addresses, by program, user, port or at random: ip rule, ip route get, nft list ruleset. What is said of the probes' way need not hold for connections."
+	x.Advice = "Look at this host's own rules, which choose by program, user, port or at random: ip rule, ip route get, nft list ruleset. What is said of the probes' way need not hold for connections."
 	return true
 }
 

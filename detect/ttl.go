@@ -152,7 +152,7 @@ func (f *facts) ttlFiltered() *Finding {
 	x.Evidence = append(x.Evidence,
 		fmt.Sprintf("%s before the target said nothing.", capital(times(d-1-last, "hop", "hops"))),
 		fmt.Sprintf("%s That is %s less than from hop %d.", f.answerText(f.path), times(nearer, "hop", "hops"), d))
-	x.Advice = "Connections are not harmed. Or the routers there are silent, and the target's answers take a shorter way back. " +
+	x.Advice = "Nothing to do: connections are not harmed. Or the routers there are silent, and the target's answers take a shorter way back. " +
 		"Or SYNs or the target's answers are limited in number, and those of lower TTLs were lost."
 	switch p := f.echo; {
 	case p.distance() == d-nearer && p.back() == f.back() && f.cameBy(p, last, sameWay):
