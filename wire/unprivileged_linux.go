@@ -403,12 +403,12 @@ func (c *Unprivileged) Recv(ctx context.Context, buf []byte) (int, time.Time, er
 			return copy(buf, a.b), a.at, nil
 		}
 		tries, wake := c.tries, c.wake
-		c.mu.Unlock()
-
 		wait = append(wait[:0], unix.PollFd{Fd: int32(wake), Events: unix.POLLIN})
 		for _, t := range tries {
 			wait = append(wait, unix.PollFd{Fd: int32(t.fd), Events: unix.POLLOUT})
 		}
+		c.mu.Unlock()
+
 		if _, err := unix.Ppoll(wait, nil, nil); err != nil && err != unix.EINTR {
 			return 0, time.Time{}, opError("receiving", nil, err)
 		}
