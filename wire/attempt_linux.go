@@ -133,8 +133,8 @@ func (c *Conn) beginningsHeard() (all []aboutBeginning, ok bool) {
 	return all, err == nil && s.Drops == 0
 }
 
-// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe reports whether
-// a number is that of a probe, and name names interfaces.
+// took takes in what was heard of an attempt. It is known by its source port until its first number is known. probe
+// reports whether a number is that of a probe, and name names interfaces.
 func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name func(index int) string) {
 	next := uint32(0)
 	others := map[uint32][]int64{} // when SYNs left that are somebody else's, or this one, translated to another port
@@ -174,8 +174,8 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 func (a *Attempt) cameFor(all []aboutBeginning, next uint32) {
 	var stamps []int64 // of those told of: on a bond and on its member the same packet is heard twice
 	for _, p := range all {
-		// Only what the kernel has to take for an answer: from elsewhere, or without ACK, it is none. On loopback its addresses
-		// have been translated back already.
+		// Only what the kernel has to take for an answer: from elsewhere, or without ACK, it is none. On loopback its
+		// addresses have been translated back already.
 		answers := !p.outgoing && p.tcp.Flags.Has(packet.ACK) && p.tcp.Ack == next && p.checksum != packet.CheckBad &&
 			p.to == a.Left.Ends.Src && (p.from == a.Left.Ends.Dst || p.loopback && p.from == a.Target)
 		if answers && len(a.Came) < maxCame && !slices.Contains(stamps, p.stamp) {

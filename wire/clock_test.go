@@ -85,8 +85,8 @@ func TestClockRecovers(t *testing.T) {
 	}
 }
 
-// TestInterruptedReading takes the processor away between the readings of the two clocks, for less than an answer takes and
-// for much more: a stamp is worth as much as before.
+// TestInterruptedReading takes the processor away between the readings of the two clocks, for less than an answer
+// takes and for much more: a stamp is worth as much as before.
 func TestInterruptedReading(t *testing.T) {
 	const tick = 100 * time.Nanosecond // until the next reading
 	for _, tt := range []struct {

@@ -275,7 +275,8 @@ func (c *Conn) Departures() []Departure {
 	return slices.Clone(c.flows.departures)
 }
 
-// Copies reports whether copies of probes that left have been heard: what is not among the Departures has then left as it was meant.
+// Copies reports whether copies of probes that left have been heard: what is not among the Departures has then left
+// as it was meant.
 func (c *Conn) Copies() bool {
 	c.flows.mu.Lock()
 	defer c.flows.mu.Unlock()

@@ -39,8 +39,8 @@ func TestFilterSize(t *testing.T) {
 	}
 }
 
-// A probe that leaves as it was meant is no departure, and neither is one that goes through what its interface is made of; each
-// difference is told, once for each flow.
+// A probe that leaves as it was meant is no departure, and neither is one that goes through what its interface is
+// made of; each difference is told, once for each flow.
 func TestDepartures(t *testing.T) {
 	src, dst := netip.MustParseAddrPort("198.18.1.1:40000"), netip.MustParseAddrPort("198.18.5.2:80")
 	probe := packet.Probe{Src: src, Dst: dst, TTL: 3, ID: 77, Seq: 0x01020304, Flags: packet.SYN}

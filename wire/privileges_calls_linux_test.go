@@ -12,8 +12,8 @@ import (
 
 const testPID = 4711
 
-// ruling is what the filter says about a call. The BPF machine reads big-endian where the kernel's reads as the host does,
-// so the fields are written big-endian, the halves of an argument in the order of a little-endian host.
+// ruling is what the filter says about a call. The BPF machine reads big-endian where the kernel's reads as the host
+// does, so the fields are written big-endian, the halves of an argument in the order of a little-endian host.
 func ruling(t *testing.T, vm *bpf.VM, machine, call uint32, arguments ...uint64) uint32 {
 	t.Helper()
 	data := make([]byte, 64) // struct seccomp_data
@@ -39,7 +39,8 @@ func newFilter(t *testing.T) *bpf.VM {
 	return vm
 }
 
-// The filter has no other way to say no than an error number, so it can't kill. The first two are what the Go runtime does.
+// The filter has no other way to say no than an error number, so it can't kill. The first two are what the Go runtime
+// does.
 func TestCallFilterArguments(t *testing.T) {
 	const minusOne = 0xffff_ffff_ffff_ffff
 	vm := newFilter(t)

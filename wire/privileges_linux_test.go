@@ -31,9 +31,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// To drop privileges is to change the process, so each test runs a helper: the test binary again, installed and started as
-// the case wants. It reads one command a line and answers each with a line of JSON. What holds of its threads is read from
-// outside, in /proc.
+// To drop privileges is to change the process, so each test runs a helper: the test binary again, installed and
+// started as the case wants. It reads one command a line and answers each with a line of JSON. What holds of its
+// threads is read from outside, in /proc.
 
 const helperVariable = "WIRE_TEST_PRIVILEGES_HELPER"
 
@@ -415,8 +415,8 @@ func lookUp() error {
 
 // --- the place ---
 
-// isolated makes the network and mount namespaces of this thread a place to test in: loopback is up, a DNS server listens
-// on it, and /etc and /run hold what is written here.
+// isolated makes the network and mount namespaces of this thread a place to test in: loopback is up, a DNS server
+// listens on it, and /etc and /run hold what is written here.
 func isolated() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("private mounts: %w", err)
@@ -1014,8 +1014,8 @@ func TestCapabilitiesAloneAreNotEnough(t *testing.T) {
 	r.end()
 }
 
-// A program with privileges gives them to whoever executes it, and root's user id alone gives all of them, as far as the
-// bounding set goes: PR_SET_NO_NEW_PRIVS makes an end of both, with the bounding set as it was.
+// A program with privileges gives them to whoever executes it, and root's user id alone gives all of them, as far as
+// the bounding set goes: PR_SET_NO_NEW_PRIVS makes an end of both, with the bounding set as it was.
 func TestExecGivesNothingBack(t *testing.T) {
 	needAllThreads(t)
 	for name, tt := range map[string]struct {

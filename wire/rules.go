@@ -44,7 +44,8 @@ func (r *routeRule) String() string {
 	return strings.Join(parts, " ")
 }
 
-// chooses reports whether the rule may have chosen its table for a packet of a connection, and looks at more than all packets have.
+// chooses reports whether the rule may have chosen its table for a packet of a connection, and looks at more than all
+// packets have.
 func (r *routeRule) chooses(ends packet.Ends, mark, table uint32, uid int) bool {
 	looks := []struct{ at, fits bool }{
 		{r.from.IsValid(), r.from.Contains(ends.Src.Addr())},

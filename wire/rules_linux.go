@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RouteRule names the rule by which the kernel routes a packet that left with these addresses and this mark, "" where it is none that
-// looks at the packet, or the kernel doesn't tell.
+// RouteRule names the rule by which the kernel routes a packet that left with these addresses and this mark, "" where
+// it is none that looks at the packet, or the kernel doesn't tell.
 func (c *Conn) RouteRule(l *Leaving) string { return c.route.rule(l) }
 
 func (r *router) rule(l *Leaving) string {
@@ -102,8 +102,8 @@ func parseRule(b []byte) (r routeRule, ok bool) {
 	return r, ad.Err() == nil
 }
 
-// Chains are those of nftables, and of iptables that stands on it, that have rules or drop what no rule accepts. There are none where
-// this program was not allowed to ask: that takes CAP_NET_ADMIN, and Options.Chains.
+// Chains are those of nftables, and of iptables that stands on it, that have rules or drop what no rule accepts.
+// There are none where this program was not allowed to ask: that takes CAP_NET_ADMIN, and Options.Chains.
 func (c *Conn) Chains() (all []Chain) {
 	for _, b := range c.chains {
 		if chain, ok := parseChain(b); ok && !slices.Contains(all, chain) {
@@ -130,8 +130,8 @@ const (
 	nfHookNumber  = 1
 )
 
-// askChains asks for all chains. The kernel wants the privilege when it is asked, and the program parses nothing before it has given it
-// up: so what it answers is only kept.
+// askChains asks for all chains. The kernel wants the privilege when it is asked, and the program parses nothing
+// before it has given it up: so what it answers is only kept.
 func askChains() (all [][]byte) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -151,8 +151,8 @@ func askChains() (all [][]byte) {
 	return all
 }
 
-// parseChain reads a struct nfgenmsg and the attributes behind it. ok is false where packets don't come to the chain by themselves, or
-// it does nothing.
+// parseChain reads a struct nfgenmsg and the attributes behind it. ok is false where packets don't come to the chain
+// by themselves, or it does nothing.
 func parseChain(b []byte) (c Chain, ok bool) {
 	if len(b) < sizeofNfMessage {
 		return c, false

@@ -115,8 +115,8 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// refusedByRouter is a probe whose connection a router's ICMP error has ended, unread by anybody, and f what is to be seen of it.
-// The router is the test itself.
+// refusedByRouter is a probe whose connection a router's ICMP error has ended, unread by anybody, and f what is to be
+// seen of it. The router is the test itself.
 func refusedByRouter(t *testing.T, kind, code uint8, f func(c *Unprivileged, tr *try, router netip.Addr)) {
 	t.Helper()
 	lab.NeedTUN(t)
@@ -169,8 +169,8 @@ func refusedByRouter(t *testing.T, kind, code uint8, f func(c *Unprivileged, tr 
 	})
 }
 
-// The trap: SO_ERROR is 0 once the error queue was drained, as it is of a connection that is open. Whoever goes by it takes a
-// router for the target.
+// The trap: SO_ERROR is 0 once the error queue was drained, as it is of a connection that is open. Whoever goes by it
+// takes a router for the target.
 func TestErrorOfDrainedQueue(t *testing.T) {
 	refusedByRouter(t, 11, 0, func(c *Unprivileged, tr *try, router netip.Addr) {
 		var b, oob [512]byte
@@ -188,8 +188,8 @@ func TestErrorOfDrainedQueue(t *testing.T) {
 	})
 }
 
-// The other trap: SO_ERROR of a connection that a router's "port unreachable" ended is that of a reset. The error may come in
-// just after the queue was read, and is then in it before the connection is closed.
+// The other trap: SO_ERROR of a connection that a router's "port unreachable" ended is that of a reset. The error may
+// come in just after the queue was read, and is then in it before the connection is closed.
 func TestErrorWhileTheStateIsRead(t *testing.T) {
 	refusedByRouter(t, 3, 3, func(c *Unprivileged, tr *try, router netip.Addr) {
 		if !c.Backlog() {
@@ -291,7 +291,8 @@ func TestParseError(t *testing.T) {
 	}
 }
 
-// What the kernel leaves of a quoted packet and its extensions becomes the packet again, extensions and their faults included.
+// What the kernel leaves of a quoted packet and its extensions becomes the packet again, extensions and their faults
+// included.
 func TestRebuiltExtensions(t *testing.T) {
 	label := packet.Label{Label: 16, Bottom: true, TTL: 1}
 	for _, v6 := range []bool{false, true} {

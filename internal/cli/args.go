@@ -33,8 +33,8 @@ func (o *option) names() []string {
 // errHelp ends a command line that asks for the short help.
 var errHelp = errors.New("help")
 
-// parse reads arguments in order by getopt's rules: short options cluster, a value may be glued or separate, options and
-// operands mix, "--" ends the options. The first mistake ends it, and so do help and version.
+// parse reads arguments in order by getopt's rules: short options cluster, a value may be glued or separate, options
+// and operands mix, "--" ends the options. The first mistake ends it, and so do help and version.
 func parse(table []option, args []string, c *config) (operands []string, err error) {
 	for len(args) > 0 && !c.help && !c.version {
 		arg := args[0]

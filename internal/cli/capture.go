@@ -16,16 +16,17 @@ type captureConfig struct{ pcap string } // "": nowhere, "-": standard output
 
 func captureOptions() []option {
 	return []option{
-		{long: "pcap", arg: "file", help: "write every probe and every answer to it, as pcapng; -: standard output", set: func(c *config, v string) error {
-			switch {
-			case v == "":
-				return errors.New("Argument of --pcap must be the name of a file, or - for standard output")
-			case c.pcap != "" && c.pcap != v:
-				return fmt.Errorf("Only one file for --pcap: %s and %s", quoted(c.pcap), quoted(v))
-			}
-			c.pcap = v
-			return nil
-		}},
+		{long: "pcap", arg: "file", help: "write every probe and every answer to it, as pcapng; -: standard output",
+			set: func(c *config, v string) error {
+				switch {
+				case v == "":
+					return errors.New("Argument of --pcap must be the name of a file, or - for standard output")
+				case c.pcap != "" && c.pcap != v:
+					return fmt.Errorf("Only one file for --pcap: %s and %s", quoted(c.pcap), quoted(v))
+				}
+				c.pcap = v
+				return nil
+			}},
 	}
 }
 

@@ -113,7 +113,8 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS, Guard: p.rescue.guard})
+	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS,
+		Guard: p.rescue.guard})
 	defer p.resolve.Close()
 	if err := p.address(ctx); err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// controlWait is how long an ordinary connection may take to open: the kernel has sent three SYNs by then, and the fourth it
-	// sends no sooner than this.
+	// controlWait is how long an ordinary connection may take to open: the kernel has sent three SYNs by then, and the
+	// fourth it sends no sooner than this.
 	controlWait = 2900 * time.Millisecond
 	controlSYNs = 3
 )
@@ -33,13 +33,16 @@ type control struct {
 	err     error // why it could not be asked for
 }
 
-// beginControl asks for an ordinary connection, beside the trace; nil: this run can't have one. A trace by connections is one anyway.
+// beginControl asks for an ordinary connection, beside the trace; nil: this run can't have one. A trace by
+// connections is one anyway.
 func (p *program) beginControl(ctx context.Context, conn medium) *control {
 	by, ok := conn.(ordinary)
 	if !p.explain || p.connecting || !ok || p.mark != 0 {
 		return nil
 	}
-	fmt.Fprintf(p.stderr, "Asking this host for an ordinary connection too, which the target's program doesn't see: up to %d SYNs\n", controlSYNs)
+	fmt.Fprintf(p.stderr,
+		"Asking this host for an ordinary connection too, which the target's program doesn't see: up to %d SYNs\n",
+		controlSYNs)
 	return p.connect(ctx, by)
 }
 
@@ -129,7 +132,8 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 	return h
 }
 
-// ruleOf names the rule by which packets were routed that left so. When it was looked at they had the source that they began with.
+// ruleOf names the rule by which packets were routed that left so. When it was looked at they had the source that
+// they began with.
 func ruleOf(conn medium, left wire.Leaving, source netip.AddrPort) string {
 	by, ok := conn.(interface{ RouteRule(*wire.Leaving) string })
 	if !ok {

@@ -43,8 +43,8 @@ func debug(w io.Writer, connecting bool) func(trace.Event) {
 	}
 }
 
-// ofOurs keeps from users who are not root what has nothing to do with our probes: the packet socket sees more than they may,
-// and sequence numbers are all that it takes to speak in another's connection (RFC 5961).
+// ofOurs keeps from users who are not root what has nothing to do with our probes: the packet socket sees more than
+// they may, and sequence numbers are all that it takes to speak in another's connection (RFC 5961).
 func ofOurs(show func(trace.Event)) func(trace.Event) {
 	return func(e trace.Event) {
 		if e.Verdict != trace.Unrelated {

@@ -13,8 +13,8 @@ import (
 // scheme's.
 var schemes = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
-// splitHost reads what stands for the host: HOST, HOST:PORT, [IPv6], [IPv6]:PORT or a URL. An IPv6 address without brackets
-// stays whole. port is "" where none is given.
+// splitHost reads what stands for the host: HOST, HOST:PORT, [IPv6], [IPv6]:PORT or a URL. An IPv6 address without
+// brackets stays whole. port is "" where none is given.
 func splitHost(s string) (host, port string, err error) {
 	s = strings.TrimSpace(s)
 	bad := func(why string) error { return fmt.Errorf("Bad destination address: %s (%s)", s, why) }

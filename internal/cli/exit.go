@@ -87,11 +87,13 @@ var errPortInUse = errors.New("Sorry, requested local port is already in use.  U
 
 func (p *program) socketError(err error) error {
 	switch {
-	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024: // CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
+	// CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
+	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024:
 		return fmt.Errorf("Sorry, must be root to use -p %d%s", p.port, p.orTarget())
 	case errors.Is(err, wire.ErrPrivilege):
 		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: " + howToRaw)
-	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EINVAL)):
+	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) ||
+		errors.Is(err, syscall.EINVAL)):
 		return p.noDevice()
 	case errors.Is(err, syscall.EADDRINUSE):
 		return errPortInUse

@@ -26,14 +26,17 @@ type explaining struct {
 
 func explainOptions() []option {
 	return []option{
-		{long: "explain", brief: "why it fails, where", help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other kinds to find out, and first prints the maximum on stderr", set: do(func(c *config) { c.explain = true })},
+		{long: "explain", brief: "why it fails, where",
+			help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other " +
+				"kinds to find out, and first prints the maximum on stderr", set: do(func(c *config) { c.explain = true })},
 	}
 }
 
 // checkExplain says what doesn't go together.
 func (c *config) checkExplain() error {
 	if c.explain && c.watch.on() {
-		return fmt.Errorf("--explain can't be used with %s: it explains one trace, not rounds; leave one of them out", c.watch.by())
+		return fmt.Errorf("--explain can't be used with %s: it explains one trace, not rounds; leave one of them out",
+			c.watch.by())
 	}
 	return nil
 }
@@ -47,7 +50,8 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 		return nil
 	}
 	if p.connecting {
-		fmt.Fprintln(p.stderr, "Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
+		fmt.Fprintln(p.stderr,
+			"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
 	}
 	var asked atomic.Int32
 	status := p.showStatus(func(time.Duration) string {
@@ -143,7 +147,8 @@ func (p *program) kinds(questions []detect.Question) string {
 }
 
 // further makes more traces side by side.
-func (p *program) further(ctx context.Context, conn medium, questions []detect.Question, ports map[int]uint16, asked *atomic.Int32) error {
+func (p *program) further(ctx context.Context, conn medium, questions []detect.Question, ports map[int]uint16,
+	asked *atomic.Int32) error {
 	var plans []trace.Plan
 	var views []detect.View
 	for _, q := range questions {

@@ -35,7 +35,8 @@ type format struct {
 // formats are all of them, the default first.
 var formats = []format{
 	{"text", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name, Extensions: p.show.extensions, Owner: run.Owner, Color: p.colored()})
+		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.dnat, Name: run.Name,
+			Extensions: p.show.extensions, Owner: run.Owner, Color: p.colored()})
 	}},
 	{"json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return schema.NewDocument(p.stdout, run, t)
@@ -78,9 +79,10 @@ func formatOptions() []option {
 		{long: "json", brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
 		{long: "jsonl", help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
 		{long: "csv", help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
-		{long: "format", arg: "format", from: formatNames(), help: oneFormat() + " (text)", set: func(c *config, v string) error {
-			return c.setFormat(v, "--format "+v)
-		}},
+		{long: "format", arg: "format", from: formatNames(), help: oneFormat() + " (text)",
+			set: func(c *config, v string) error {
+				return c.setFormat(v, "--format "+v)
+			}},
 	}
 }
 

@@ -17,8 +17,8 @@ type jobs struct {
 	own       atomic.Int32 // how many of the next SIGCONT end a stop of our own
 }
 
-// watchJobs calls again when the program goes on after a stop that was not its own. SIGTSTP of others isn't caught: once it
-// was, Go never gives it its effect back.
+// watchJobs calls again when the program goes on after a stop that was not its own. SIGTSTP of others isn't caught:
+// once it was, Go never gives it its effect back.
 func watchJobs(again func()) *jobs {
 	j := &jobs{continued: make(chan os.Signal, 1), done: make(chan struct{})}
 	signal.Notify(j.continued, syscall.SIGCONT)
@@ -45,8 +45,8 @@ func (j *jobs) end() {
 	close(j.done)
 }
 
-// notStopped is how long after a SIGTSTP the program takes itself for one that can't be stopped: where no shell would continue
-// it, the kernel leaves the signal without effect (an orphaned process group, setpgid(2)).
+// notStopped is how long after a SIGTSTP the program takes itself for one that can't be stopped: where no shell would
+// continue it, the kernel leaves the signal without effect (an orphaned process group, setpgid(2)).
 const notStopped = 200 * time.Millisecond
 
 // stop stops the whole job, as the terminal does by itself when it isn't in raw mode, and returns when it is continued.

@@ -68,7 +68,8 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions())},
-		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(), terminalOptions())},
+		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(),
+			terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}
@@ -89,31 +90,55 @@ func options() []option {
 // classicOptions are those of tcptraceroute 1.5beta7, and -4 and -6.
 func classicOptions() []option {
 	return []option{
-		{short: 'n', brief: "addresses only", help: "show addresses only, look up no names", set: do(func(c *config) { c.names = names.Never })},
-		{short: 'N', brief: "names of all hops", help: "look up the name of every hop, of private addresses too", set: do(func(c *config) { c.names = names.All })},
-		{short: 'i', arg: "interface", brief: "send by this one", help: "send by this interface", set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
-		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)", set: ttl("-f", func(c *config, n int) { c.path.FirstTTL = n })},
-		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)", set: ttl("-m", func(c *config, n int) { c.path.MaxTTL = n })},
+		{short: 'n', brief: "addresses only", help: "show addresses only, look up no names",
+			set: do(func(c *config) { c.names = names.Never })},
+		{short: 'N', brief: "names of all hops", help: "look up the name of every hop, of private addresses too",
+			set: do(func(c *config) { c.names = names.All })},
+		{short: 'i', arg: "interface", brief: "send by this one", help: "send by this interface",
+			set: text(func(c *config, v string) { c.iface, c.ifaceSet = v, true })},
+		{short: 'f', arg: "first ttl", brief: "default 1", help: "first TTL, 1 to 255 (1)",
+			set: ttl("-f", func(c *config, n int) { c.path.FirstTTL = n })},
+		{short: 'm', arg: "max ttl", brief: "default 30", help: "last TTL, 1 to 255 (30)",
+			set: ttl("-m", func(c *config, n int) { c.path.MaxTTL = n })},
 		{short: 'q', arg: "queries", brief: "probes per hop (3)", help: "probes per hop, 1 to 1000000 (3)", set: setQueries},
-		{short: 'w', arg: "wait", brief: "seconds (3 or less)", help: "seconds to wait for each probe, 0.5 to 86400, fractions allowed (3, or less where hops beyond have answered)", set: setWait},
-		{short: 'S', brief: "set SYN (default)", help: "set SYN (the default, where -A is not given)", set: do(func(c *config) { c.path.Flags |= packet.SYN })},
+		{short: 'w', arg: "wait", brief: "seconds (3 or less)",
+			help: "seconds to wait for each probe, 0.5 to 86400, fractions allowed (3, or less where hops " +
+				"beyond have answered)", set: setWait},
+		{short: 'S', brief: "set SYN (default)", help: "set SYN (the default, where -A is not given)",
+			set: do(func(c *config) { c.path.Flags |= packet.SYN })},
 		{short: 'A', brief: "set ACK", help: "set ACK", set: do(func(c *config) { c.path.Flags |= packet.ACK })},
-		{short: 'E', brief: "ECN SYN", help: "an ECN SYN: set ECE and CWR", set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
-		{short: 't', arg: "tos", brief: "TOS byte (0)", help: "IP TOS byte: 0 to 255, 0x0 to 0xff, or the name of a DSCP such as ef, cs1 or af41 (0)", set: setTOS},
-		{short: 'F', brief: "don't fragment", help: "set the don't-fragment bit", set: do(func(c *config) { c.path.DontFragment = true })},
-		{short: 'l', arg: "length", brief: "of the packet", help: "length of the whole packet, up to 65535 (default: the minimum)", set: number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
-		{short: 'p', arg: "source port", brief: "refused if in use", help: "source port, 0 to 65535 (0: the kernel chooses), not the target's; refused if it is in use", set: rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
-		{short: 'P', arg: "source port", brief: "even if in use", help: "the same, even if the port is in use", set: rootOnly("-p", ownRight("-P", number("-P", 0, 65535, func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })))},
-		{short: 's', arg: "source address", brief: "send from this one", help: "address to send from", set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
+		{short: 'E', brief: "ECN SYN", help: "an ECN SYN: set ECE and CWR",
+			set: do(func(c *config) { c.path.Flags |= packet.ECE | packet.CWR })},
+		{short: 't', arg: "tos", brief: "TOS byte (0)",
+			help: "IP TOS byte: 0 to 255, 0x0 to 0xff, or the name of a DSCP such as ef, cs1 or af41 (0)", set: setTOS},
+		{short: 'F', brief: "don't fragment", help: "set the don't-fragment bit",
+			set: do(func(c *config) { c.path.DontFragment = true })},
+		{short: 'l', arg: "length", brief: "of the packet",
+			help: "length of the whole packet, up to 65535 (default: the minimum)",
+			set:  number("-l", 0, 65535, func(c *config, n int) { c.path.Length = n })},
+		{short: 'p', arg: "source port", brief: "refused if in use",
+			help: "source port, 0 to 65535 (0: the kernel chooses), not the target's; refused if it is in use",
+			set:  rootOnly("-p", number("-p", 0, 65535, func(c *config, n int) { c.port, c.portSet = n, n != 0 }))},
+		{short: 'P', arg: "source port", brief: "even if in use", help: "the same, even if the port is in use",
+			set: rootOnly("-p", ownRight("-P", number("-P", 0, 65535,
+				func(c *config, n int) { c.port, c.portSet, c.anyPort = n, true, true })))},
+		{short: 's', arg: "source address", brief: "send from this one", help: "address to send from",
+			set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
 		{short: '4', brief: "IPv4 only", help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', brief: "IPv6 only", help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
-		{long: "dnat", brief: "show translation", help: "show where the destination is translated", set: do(func(c *config) { c.dnat, c.strict = true, false })},
-		{long: "no-dnat", brief: "don't (default)", help: "don't show it (the default)", set: do(func(c *config) { c.dnat, c.strict = false, false })},
-		{long: "no-dnat-strict", brief: "believe none of it", help: "believe no answer about a translated packet", set: do(func(c *config) { c.dnat, c.strict = false, true })},
-		{long: "track-port", brief: "a port per probe", help: "a new source port for each probe", set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
-		{long: "track-id", brief: "one port (default)", help: "one source port for all probes (the default)", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
+		{long: "dnat", brief: "show translation", help: "show where the destination is translated",
+			set: do(func(c *config) { c.dnat, c.strict = true, false })},
+		{long: "no-dnat", brief: "don't (default)", help: "don't show it (the default)",
+			set: do(func(c *config) { c.dnat, c.strict = false, false })},
+		{long: "no-dnat-strict", brief: "believe none of it", help: "believe no answer about a translated packet",
+			set: do(func(c *config) { c.dnat, c.strict = false, true })},
+		{long: "track-port", brief: "a port per probe", help: "a new source port for each probe",
+			set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
+		{long: "track-id", brief: "one port (default)", help: "one source port for all probes (the default)",
+			set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
 		{long: "track-ipid", set: do(func(c *config) { c.trackPort, c.trackID = false, true })},
-		{short: 'd', brief: "debug messages", help: "say on stderr what is sent and received, and why a packet was ignored", set: do(func(c *config) { c.debug = true })},
+		{short: 'd', brief: "debug messages", help: "say on stderr what is sent and received, and why a packet was ignored",
+			set: do(func(c *config) { c.debug = true })},
 		// Debugging switches of the old program, for scripts that give them. None applies here.
 		{long: "no-filter", set: do(nothing)},
 		{long: "no-getinterfaces", set: do(nothing)},
@@ -125,18 +150,24 @@ func classicOptions() []option {
 // probingOptions are about what is sent and believed.
 func probingOptions() []option {
 	return []option{
-		{long: "parallel", arg: "probes", help: "probes in flight (48); 1: one after the other", set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
-		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that rewrite it", set: do(func(c *config) { c.loose = true })},
-		{long: "mark", arg: "mark", help: "firewall mark of the probes, for policy routing: 0 to 4294967295, or hexadecimal, 0x...", set: ownRight("--mark", setMark)},
+		{long: "parallel", arg: "probes", help: "probes in flight (48); 1: one after the other",
+			set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
+		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that " +
+			"rewrite it", set: do(func(c *config) { c.loose = true })},
+		{long: "mark", arg: "mark",
+			help: "firewall mark of the probes, for policy routing: 0 to 4294967295, or hexadecimal, 0x...",
+			set:  ownRight("--mark", setMark)},
 	}
 }
 
 func helpOptions() []option {
 	return []option{
-		{short: 'h', long: "help", word: "all", brief: "this; all: the rest", help: "the classic options, or all of them", set: text(func(c *config, v string) {
-			c.help, c.helpAll = true, v == "all"
-		})},
-		{short: 'v', long: "version", brief: "the version", help: "the version", set: do(func(c *config) { c.version = true })},
+		{short: 'h', long: "help", word: "all", brief: "this; all: the rest", help: "the classic options, or all of them",
+			set: text(func(c *config, v string) {
+				c.help, c.helpAll = true, v == "all"
+			})},
+		{short: 'v', long: "version", brief: "the version", help: "the version",
+			set: do(func(c *config) { c.version = true })},
 	}
 }
 

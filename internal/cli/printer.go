@@ -25,8 +25,8 @@ type feed[T any] struct {
 	err    error // of writing; read after done
 }
 
-// startFeed begins to hand on to add, in order, and to finish when there is no more. broken is called when they fail; what
-// still comes is then dropped.
+// startFeed begins to hand on to add, in order, and to finish when there is no more. broken is called when they fail;
+// what still comes is then dropped.
 func startFeed[T any](add func(T) error, finish func() error, broken func(error)) *feed[T] {
 	p := &feed[T]{done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)

@@ -94,21 +94,28 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	if p.mtu && err == nil && folded.Reached() {
 		err = p.searchMTU(ctx, conn, known.Trace)
 	}
-	if p.explain && p.forPeople() {
-		p.awaitHost(conn)
-		if explaining && err == nil {
-			err = p.ask(ctx, conn, known)
-		}
-		err = cmp.Or(err, p.sayFindings(known))
-	}
+	err = p.explainToPeople(ctx, conn, known, err)
 	p.unreached = !counts.NothingSent() && !answered(folded) && (err == nil || errors.As(err, new(*Interrupted)))
 	if err := came(); err != nil {
 		return err
 	}
 	if u := folded.Unplaced(); u != nil {
-		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(), report.StateOf(*u))
+		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(),
+			report.StateOf(*u))
 	}
 	return nil
+}
+
+// explainToPeople asks what is still open and prints the findings of a trace that has ended with err.
+func (p *program) explainToPeople(ctx context.Context, conn medium, known detect.View, err error) error {
+	if !p.explain || !p.forPeople() {
+		return err
+	}
+	p.awaitHost(conn)
+	if err == nil {
+		err = p.ask(ctx, conn, known)
+	}
+	return cmp.Or(err, p.sayFindings(known))
 }
 
 // answered reports whether the target has answered: a refusal by a router ends a path, too.

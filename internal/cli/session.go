@@ -22,8 +22,12 @@ type sessionConfig struct {
 
 func sessionOptions() []option {
 	return []option{
-		{long: "in-session", help: "open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; falls back to SYNs, and says why, if no connection can be opened", set: do(func(c *config) { c.inSession = true })},
-		{long: "mtu", help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it says so or swallows larger ones; measured inside a connection", set: do(func(c *config) { c.mtu = true })},
+		{long: "in-session",
+			help: "open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; " +
+				"falls back to SYNs, and says why, if no connection can be opened",
+			set: do(func(c *config) { c.inSession = true })},
+		{long: "mtu", help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it " +
+			"says so or swallows larger ones; measured inside a connection", set: do(func(c *config) { c.mtu = true })},
 	}
 }
 
@@ -75,7 +79,8 @@ func (p *program) openSession(ctx context.Context, conn medium, from netip.Addr,
 		return nil
 	}
 	s, err := raw.OpenSession(ctx, wire.SessionOptions{
-		Source: netip.AddrPortFrom(from, 0), Target: p.path.Target, Interface: p.iface, TOS: uint8(p.path.TOS), Wait: sessionWait,
+		Source: netip.AddrPortFrom(from, 0), Target: p.path.Target, Interface: p.iface, TOS: uint8(p.path.TOS),
+		Wait: sessionWait,
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil // interrupted: the trace says so
@@ -149,7 +154,8 @@ func (p *program) traceInside(ctx context.Context, conn medium) (*sessionRun, er
 	if err := p.goBySYNs(conn); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(p.stderr, "The connection can't be probed in (%s): probing by SYNs from port %d\n", quoted(why.Error()), p.path.Source.Port())
+	fmt.Fprintf(p.stderr, "The connection can't be probed in (%s): probing by SYNs from port %d\n", quoted(why.Error()),
+		p.path.Source.Port())
 	return nil, nil
 }
 
@@ -219,9 +225,11 @@ func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace
 	return nil
 }
 
-// mtuInside measures the MTU inside the connection, where there is one. If the connection turns out to be of no use, it is
-// left, and there is no result.
-func (p *program) mtuInside(ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration) (none trace.MTU, err error) {
+// mtuInside measures the MTU inside the connection, where there is one. If the connection turns out to be of no use,
+// it is left, and there is no result.
+func (p *program) mtuInside(
+	ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration,
+) (none trace.MTU, err error) {
 	if p.session == nil {
 		return none, nil
 	}
@@ -242,7 +250,9 @@ func (p *program) mtuInside(ctx context.Context, conn medium, o trace.MTUOptions
 }
 
 // measureMTU carries the search out.
-func (p *program) measureMTU(ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration) (trace.MTU, error) {
+func (p *program) measureMTU(
+	ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration,
+) (trace.MTU, error) {
 	plan, err := trace.NewMTUSearch(o)
 	if err != nil {
 		return trace.MTU{}, err
@@ -253,8 +263,8 @@ func (p *program) measureMTU(ctx context.Context, conn medium, o trace.MTUOption
 	return plan.Found(), err
 }
 
-// mtuEvidence is the result for findings; nil: it proves nothing. Large SYNs that vanish outside of a session are no black
-// hole: firewalls drop SYNs with a payload.
+// mtuEvidence is the result for findings; nil: it proves nothing. Large SYNs that vanish outside of a session are no
+// black hole: firewalls drop SYNs with a payload.
 func mtuEvidence(m trace.MTU, session bool) *detect.PathMTU {
 	if m.Size == 0 || m.BlackHole && !session {
 		return nil
@@ -284,7 +294,8 @@ func mtuText(m trace.MTU, session bool) string {
 	case m.BlackHole && hop == "":
 		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish, and nobody says so", m.Size)
 	case m.BlackHole:
-		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish beyond %s, and nobody says so", m.Size, hop)
+		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish beyond %s, and nobody says so", m.Size,
+			hop)
 	}
 	return fmt.Sprintf("Path MTU %d bytes: %s says that larger packets don't fit", m.Size, hop)
 }

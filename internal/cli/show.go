@@ -25,17 +25,23 @@ type showConfig struct {
 
 func showOptions() []option {
 	return []option{
-		{short: 'e', long: "extensions", help: "show what routers say beside their answer: MPLS labels, the interface that a packet came by, the MTU that it is too big for", set: do(func(c *config) { c.show.extensions = true })},
-		{short: 'a', help: "show number and name of the AS that each hop is in, and the country, by MMDB files of MaxMind, DB-IP or IPinfo; without --mmdb those in the usual places, such as /usr/share/GeoIP", set: do(func(c *config) { c.show.owners = true })},
-		{long: "mmdb", arg: "file", help: "look owners up in this MMDB file, may be given more than once; implies -a", set: func(c *config, v string) error {
-			if v == "" {
-				return errors.New("Argument of --mmdb must be the name of a file")
-			}
-			c.show.owners = true
-			c.show.databases = append(c.show.databases, v)
-			return nil
-		}},
-		{long: "as-dns", help: "ask the DNS who owns public addresses that no MMDB file knows (Team Cymru, who thereby see the addresses that you trace); implies -a", set: do(func(c *config) { c.show.owners, c.show.asDNS = true, true })},
+		{short: 'e', long: "extensions",
+			help: "show what routers say beside their answer: MPLS labels, the interface that a packet came by, the MTU that " +
+				"it is too big for", set: do(func(c *config) { c.show.extensions = true })},
+		{short: 'a', help: "show number and name of the AS that each hop is in, and the country, by MMDB files of MaxMind, " +
+			"DB-IP or IPinfo; without --mmdb those in the usual places, such as /usr/share/GeoIP",
+			set: do(func(c *config) { c.show.owners = true })},
+		{long: "mmdb", arg: "file", help: "look owners up in this MMDB file, may be given more than once; implies -a",
+			set: func(c *config, v string) error {
+				if v == "" {
+					return errors.New("Argument of --mmdb must be the name of a file")
+				}
+				c.show.owners = true
+				c.show.databases = append(c.show.databases, v)
+				return nil
+			}},
+		{long: "as-dns", help: "ask the DNS who owns public addresses that no MMDB file knows (Team Cymru, who thereby see " +
+			"the addresses that you trace); implies -a", set: do(func(c *config) { c.show.owners, c.show.asDNS = true, true })},
 	}
 }
 
@@ -70,7 +76,8 @@ func (p *program) openDatabases() ([]*names.Database, error) {
 		all = append(all, d)
 	}
 	if p.show.owners && len(all) == 0 && !p.show.asDNS {
-		fmt.Fprintln(p.stderr, "Warning: no MMDB file with AS numbers in the usual places: --mmdb names one, --as-dns asks the DNS")
+		fmt.Fprintln(p.stderr,
+			"Warning: no MMDB file with AS numbers in the usual places: --mmdb names one, --as-dns asks the DNS")
 	}
 	return all, nil
 }

@@ -48,8 +48,8 @@ const (
 	pieceSize = 16 << 10
 )
 
-// rescue ends the program wherever it may be blocked, and leaves the terminal whole. A nil one does nothing: the program is
-// then part of another.
+// rescue ends the program wherever it may be blocked, and leaves the terminal whole. A nil one does nothing: the
+// program is then part of another.
 type rescue struct {
 	mu       sync.Mutex
 	outputs  []*os.File // that the program may wait for
@@ -85,8 +85,8 @@ func (r *rescue) expire(by *Interrupted) {
 	r.exit(by)
 }
 
-// giveUp returns when nothing more may be expected of the program after a signal, and says why what it had to print isn't
-// complete; "": it had nothing to print.
+// giveUp returns when nothing more may be expected of the program after a signal, and says why what it had to print
+// isn't complete; "": it had nothing to print.
 func (r *rescue) giveUp() (why string) {
 	time.Sleep(blockedAfter)
 	end := time.Now().Add(lastResort)
@@ -138,7 +138,8 @@ func (r *rescue) inPieces(w io.Writer) io.Writer {
 	return pieces{w, r}
 }
 
-// blocked reports whether nothing more may be expected of the program: it has not even begun, or its reader doesn't read.
+// blocked reports whether nothing more may be expected of the program: it has not even begun, or its reader doesn't
+// read.
 func (r *rescue) blocked() bool {
 	if r.flows() {
 		return false

@@ -24,15 +24,16 @@ func (p *program) open() (medium, error) {
 
 // wireOptions is what the sockets have to be told.
 func (p *program) wireOptions() wire.Options {
-	o := wire.Options{Interface: p.iface, Mark: p.mark, TOS: uint8(p.path.TOS), Sessions: p.inSession || p.mtu, Attempts: p.explain, Chains: p.explain && p.root}
+	o := wire.Options{Interface: p.iface, Mark: p.mark, TOS: uint8(p.path.TOS), Sessions: p.inSession || p.mtu,
+		Attempts: p.explain, Chains: p.explain && p.root}
 	if p.portSet && p.port < 1024 && !p.anyPort {
 		o.Port = uint16(p.port)
 	}
 	return o
 }
 
-// userSpacing keeps users who are not root to 200 packets a second, with a timer that is a little early too: the binary may
-// lend them its privilege.
+// userSpacing keeps users who are not root to 200 packets a second, with a timer that is a little early too: the
+// binary may lend them its privilege.
 const userSpacing = 5100 * time.Microsecond
 
 // oneTrack settles that probes with a given source port can't have ports of their own.
@@ -57,15 +58,16 @@ func (p *program) findRoute(conn medium) (err error) {
 	return nil
 }
 
-// wayOut finds the way out, and the network that goes it: raw packets don't follow routing rules that look at ports, and
-// connections do.
+// wayOut finds the way out, and the network that goes it: raw packets don't follow routing rules that look at ports,
+// and connections do.
 func (p *program) wayOut(conn medium) (medium, error) {
 	if err := p.findRoute(conn); err != nil || p.route.Elsewhere == "" {
 		return conn, err
 	}
 	o := p.wireOptions()
 	if p.needsRaw() != "" || o.Port != 0 {
-		fmt.Fprintf(p.stderr, "Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
+		fmt.Fprintf(p.stderr,
+			"Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
 			quoted(p.route.Elsewhere), quoted(p.route.Interface))
 		return conn, nil
 	}
@@ -132,8 +134,8 @@ func (p *program) reserve(ctx context.Context, conn medium) (err error) {
 	return nil
 }
 
-// ownSource refuses, to users who are not root, a source address that their own connections couldn't have: the program may
-// have been lent its privilege, and with it the kernel takes any.
+// ownSource refuses, to users who are not root, a source address that their own connections couldn't have: the
+// program may have been lent its privilege, and with it the kernel takes any.
 func (p *program) ownSource(conn medium, out wire.Route) error {
 	if p.root || !p.sourceSet {
 		return nil
@@ -165,7 +167,8 @@ func (p *program) saySourcePort() {
 	if p.anyPort {
 		by = "-P"
 	}
-	fmt.Fprintf(p.stderr, "Warning: %s %d is the source port; the target's port is %d. For the target's port %[2]d: tcptraceroute HOST %[2]d\n",
+	fmt.Fprintf(p.stderr,
+		"Warning: %s %d is the source port; the target's port is %d. For the target's port %[2]d: tcptraceroute HOST %[2]d\n",
 		by, p.port, p.path.Target.Port())
 }
 
@@ -181,13 +184,16 @@ func (p *program) orTarget() string {
 func (p *program) sayNoAnswer(conn medium, out wire.Route) {
 	switch own, err := net.InterfaceAddrs(); {
 	case p.iface == "lo" && !out.Local:
-		fmt.Fprintf(p.stderr, "Warning: -i lo leads to this host only, and %v is not one of its addresses: no answer will come\n", p.path.Target.Addr())
+		fmt.Fprintf(p.stderr,
+			"Warning: -i lo leads to this host only, and %v is not one of its addresses: no answer will come\n",
+			p.path.Target.Addr())
 	case !p.sourceSet || err != nil || p.answerable(conn, out):
 	case out.Source.IsLoopback():
 		fmt.Fprintf(p.stderr, "Warning: the source address %v: %s\n", out.Source, onlyItself)
 	case !slices.ContainsFunc(own, func(a net.Addr) bool { return isAddr(a, out.Source) }):
 		// Of a socket that is bound to an interface only the addresses of that are answerable; others may be all the same.
-		fmt.Fprintf(p.stderr, "Warning: no interface of this host has the source address %v: the answers will go elsewhere\n", out.Source)
+		fmt.Fprintf(p.stderr,
+			"Warning: no interface of this host has the source address %v: the answers will go elsewhere\n", out.Source)
 	}
 }
 
@@ -211,7 +217,8 @@ func notOurs(a netip.Addr) error {
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
-// freePorts reserves source ports of the kernel's choice: one for all probes and spare ones for scouts, or one for each.
+// freePorts reserves source ports of the kernel's choice: one for all probes and spare ones for scouts, or one for
+// each.
 func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
 	wanted := p.path.SourcePorts()
 	if p.trackPort {

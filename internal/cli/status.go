@@ -11,8 +11,8 @@ import (
 )
 
 // status is a line below the output that says what is awaited, for somebody who sits before a terminal. It is drawn
-// without a line end, and wiped before anything else is written and at the end, so that nothing of it stays. A nil status
-// shows nothing.
+// without a line end, and wiped before anything else is written and at the end, so that nothing of it stays. A nil
+// status shows nothing.
 type status struct {
 	line    io.Writer // where it is drawn: the same terminal as out
 	out     io.Writer
@@ -35,7 +35,8 @@ const (
 
 // startStatus begins to show what say says. What is printed on out meanwhile must go through Write.
 func startStatus(line, out io.Writer, columns int, say func(sofar time.Duration) string) *status {
-	s := &status{line: line, out: out, columns: columns, say: say, done: make(chan struct{}), ended: make(chan struct{}), begun: time.Now()}
+	s := &status{line: line, out: out, columns: columns, say: say, done: make(chan struct{}), ended: make(chan struct{}),
+		begun: time.Now()}
 	go s.run()
 	return s
 }

@@ -24,25 +24,31 @@ const (
 
 func synOptions() []option {
 	return []option{
-		{long: "syn", arg: "bare|linux", help: "bare: a SYN without options, as the old program sends it (the default); linux: the SYN that this host's own connections begin with, for firewalls that look at it", set: func(c *config, v string) error {
-			if v != shapeBare && v != shapeLinux {
-				return fmt.Errorf("Argument of --syn must be bare or linux: %s", given(v))
-			}
-			c.syn.shape = v
-			return nil
-		}},
-		{long: "mss", arg: "bytes", help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)", set: between("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
-		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target made of it, as -E does with --explain", set: do(func(c *config) {
+		{long: "syn", arg: "bare|linux",
+			help: "bare: a SYN without options, as the old program sends it (the default); linux: the SYN that this host's " +
+				"own connections begin with, for firewalls that look at it", set: func(c *config, v string) error {
+				if v != shapeBare && v != shapeLinux {
+					return fmt.Errorf("Argument of --syn must be bare or linux: %s", given(v))
+				}
+				c.syn.shape = v
+				return nil
+			}},
+		{long: "mss", arg: "bytes",
+			help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)",
+			set:  between("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
+		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target " +
+			"made of it, as -E does with --explain", set: do(func(c *config) {
 			c.syn.accecn = true
 			c.path.Flags |= packet.AE | packet.CWR | packet.ECE
 		})},
 	}
 }
 
-// linuxSYN reports whether the SYNs are to look like those of real connections.
-// With --explain they do unless told otherwise: firewalls treat them as the user's own, and there is something to meddle with.
+// linuxSYN reports whether the SYNs are to look like those of real connections. With --explain they do unless told
+// otherwise: firewalls treat them as the user's own, and there is something to meddle with.
 func (c *config) linuxSYN() bool {
-	return c.syn.shape == shapeLinux || c.syn.shape == "" && c.explain && (!c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN))
+	return c.syn.shape == shapeLinux || c.syn.shape == "" && c.explain &&
+		(!c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN))
 }
 
 // checkSYN refuses what shapes a SYN where none is sent.
@@ -61,8 +67,8 @@ func (c *config) checkSYN() error {
 	return nil
 }
 
-// shapeSYN settles window and options of the SYNs that go by this route. Where the host has timestamps switched off, the
-// plan adds them in IPv6 all the same: it has no other tag there.
+// shapeSYN settles window and options of the SYNs that go by this route. Where the host has timestamps switched off,
+// the plan adds them in IPv6 all the same: it has no other tag there.
 func (c *config) shapeSYN(r wire.Route) {
 	var s packet.Stack // of the bare one: nothing at all
 	s.WindowScale = packet.NoWindowScale
@@ -76,8 +82,8 @@ func (c *config) shapeSYN(r wire.Route) {
 	c.path.Options, c.path.Window = s.SYN()
 }
 
-// sayECN tells what became of ECN, with what is explained, or else aside. A plain -E says no more than the old program: it
-// has its scripts.
+// sayECN tells what became of ECN, with what is explained, or else aside. A plain -E says no more than the old
+// program: it has its scripts.
 func (p *program) sayECN(t *trace.Trace) {
 	w := p.stderr
 	switch {

@@ -23,7 +23,8 @@ func (p *program) operands(operands []string) (err error) {
 	case len(operands) == 0:
 		return errors.New("host missing: tcptraceroute [options] host [port]; see tcptraceroute --help")
 	case len(operands) > 3:
-		return fmt.Errorf("Too many arguments, the first is %s: after host, port and packet length there is none; see tcptraceroute --help", quoted(operands[3]))
+		return fmt.Errorf("Too many arguments, the first is %s: after host, port and packet length there is none; see "+
+			"tcptraceroute --help", quoted(operands[3]))
 	}
 	if p.host, p.service, err = splitHost(operands[0]); err != nil {
 		return err
@@ -35,7 +36,8 @@ func (p *program) operands(operands []string) (err error) {
 	if len(operands) > 1 {
 		port := strings.TrimSpace(operands[1])
 		if p.serviceSet && port != p.service {
-			return fmt.Errorf("Two ports for the target: %s by %s, and %s by the argument after it: leave one out", p.service, p.host, port)
+			return fmt.Errorf("Two ports for the target: %s by %s, and %s by the argument after it: leave one out", p.service,
+				p.host, port)
 		}
 		p.service, p.serviceSet = port, true
 	}
@@ -49,7 +51,8 @@ func (p *program) operands(operands []string) (err error) {
 func (p *program) lengthOperand(v string) error {
 	n, err := strconv.Atoi(v)
 	if !digits(v) || err != nil || n > math.MaxUint16 {
-		return fmt.Errorf("The third argument is the packet length, and must be between 0 and %d: %s", math.MaxUint16, given(v))
+		return fmt.Errorf("The third argument is the packet length, and must be between 0 and %d: %s", math.MaxUint16,
+			given(v))
 	}
 	p.path.Length = n
 	return nil

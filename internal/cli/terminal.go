@@ -18,13 +18,15 @@ var whens = []string{"auto", "always", "never"}
 
 func terminalOptions() []option {
 	return []option{
-		{long: "color", arg: strings.Join(whens, "|"), help: "colours in the text: where it goes to a terminal (auto), always or never", set: func(c *config, v string) error {
-			if !slices.Contains(whens, v) {
-				return fmt.Errorf("Argument of --color must be auto, always or never: %s", given(v))
-			}
-			c.terminal.color = v
-			return nil
-		}},
+		{long: "color", arg: strings.Join(whens, "|"),
+			help: "colours in the text: where it goes to a terminal (auto), always or never",
+			set: func(c *config, v string) error {
+				if !slices.Contains(whens, v) {
+					return fmt.Errorf("Argument of --color must be auto, always or never: %s", given(v))
+				}
+				c.terminal.color = v
+				return nil
+			}},
 	}
 }
 
@@ -43,8 +45,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && terminalWidth(f) > 0
 }
 
-// colored reports whether the text is to have colours. NO_COLOR is that of no-color.org: what is asked for on the command
-// line wins.
+// colored reports whether the text is to have colours. NO_COLOR is that of no-color.org: what is asked for on the
+// command line wins.
 func (p *program) colored() bool {
 	switch p.terminal.color {
 	case "always":
@@ -55,8 +57,8 @@ func (p *program) colored() bool {
 	return p.width.out > 0 && os.Getenv("NO_COLOR") == ""
 }
 
-// showStatus begins to show what is awaited, where somebody sits before a terminal and reads the text. What is written to
-// standard output goes through the status from now on.
+// showStatus begins to show what is awaited, where somebody sits before a terminal and reads the text. What is
+// written to standard output goes through the status from now on.
 func (p *program) showStatus(say func(sofar time.Duration) string) *status {
 	if p.width.out == 0 || p.width.err == 0 || p.debug || !p.forPeople() {
 		return nil

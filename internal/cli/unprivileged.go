@@ -38,7 +38,9 @@ type unprivilegedConfig struct {
 
 func unprivilegedOptions() []option {
 	return []option{
-		{long: "unprivileged", help: "trace by ordinary connections, as is done anyway where the program has no right to raw sockets", set: do(func(c *config) { c.unprivileged = true })},
+		{long: "unprivileged",
+			help: "trace by ordinary connections, as is done anyway where the program has no right to raw sockets",
+			set:  do(func(c *config) { c.unprivileged = true })},
 	}
 }
 
@@ -95,7 +97,8 @@ func (p *program) openNetwork(o wire.Options) (medium, error) {
 	if name := p.needsRaw(); name != "" && p.unprivileged {
 		return nil, fmt.Errorf("%s needs raw sockets, which --unprivileged does without", name)
 	} else if name == "-P" && !p.serviceSet {
-		return nil, fmt.Errorf("-P needs raw sockets%s, and they need root or the capability CAP_NET_RAW: %s", p.orTarget(), howToRaw)
+		return nil, fmt.Errorf("-P needs raw sockets%s, and they need root or the capability CAP_NET_RAW: %s", p.orTarget(),
+			howToRaw)
 	} else if name != "" {
 		return nil, fmt.Errorf("%s needs raw sockets, and they need root or the capability CAP_NET_RAW: %s", name, howToRaw)
 	}
@@ -124,9 +127,12 @@ func (p *program) sayHow(conn medium) {
 	for _, err := range conn.Without() {
 		switch {
 		case errors.Is(err, wire.ErrNoPacketSocket):
-			fmt.Fprintf(p.stderr, "Tracing without packet sockets (%v): answers are heard by raw sockets, behind this host's firewall\n", reason(err))
+			fmt.Fprintf(p.stderr,
+				"Tracing without packet sockets (%v): answers are heard by raw sockets, behind this host's firewall\n", reason(err))
 		case errors.Is(err, wire.ErrNoNetlink):
-			fmt.Fprintf(p.stderr, "Tracing without netlink (%v): the source address is that of a connected socket, the device the one that has it\n", reason(err))
+			fmt.Fprintf(p.stderr,
+				"Tracing without netlink (%v): the source address is that of a connected socket, the device the one that has it\n",
+				reason(err))
 		}
 	}
 	if !p.connecting {
@@ -140,5 +146,6 @@ func (p *program) sayHow(conn medium) {
 	if p.path.Wait > 0 {
 		wait = min(wait, p.path.Wait)
 	}
-	fmt.Fprintf(p.stderr, "Tracing without raw sockets%s: by connections, %s, waiting up to %d ms for each answer\n", p.why, how, wait.Milliseconds())
+	fmt.Fprintf(p.stderr, "Tracing without raw sockets%s: by connections, %s, waiting up to %d ms for each answer\n",
+		p.why, how, wait.Milliseconds())
 }

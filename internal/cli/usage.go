@@ -7,7 +7,8 @@ import (
 
 // versionText is the block that -v prints.
 func versionText() string {
-	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License 2.0.\n\n", version())
+	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License "+
+		"2.0.\n\n", version())
 }
 
 const synopsis = `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl] [-l length]
@@ -19,8 +20,8 @@ const synopsis = `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl
 // screen is how wide a text for a terminal may be.
 const screen = 80
 
-// usageText is one screen: the synopsis, and the options that have a half line there, in two columns. Those of the groups
-// after the first stand apart.
+// usageText is one screen: the synopsis, and the options that have a half line there, in two columns. Those of the
+// groups after the first stand apart.
 func usageText(table []group) string {
 	var b strings.Builder
 	b.WriteString(synopsis)
@@ -41,7 +42,8 @@ func usageText(table []group) string {
 		b.WriteString("\n")
 		columns(&b, more)
 	}
-	b.WriteString("\nAll options: tcptraceroute --help all. Port: number or name (80); HOST:PORT too.\nExit code: 0 target reached, 1 not, or wrong usage, 2 could not send.\n\n")
+	b.WriteString("\nAll options: tcptraceroute --help all. Port: number or name (80); HOST:PORT too.\nExit code: 0 " +
+		"target reached, 1 not, or wrong usage, 2 could not send.\n\n")
 	return b.String()
 }
 

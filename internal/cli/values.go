@@ -64,7 +64,8 @@ func setTOS(c *config, v string) error {
 		n, err = math.MaxUint64, nil // too large for any
 	}
 	if err != nil || n > 255 {
-		return fmt.Errorf("Argument of -t must be between 0 and 255, or the name of a DSCP (ef, cs0 to cs7, af11 to af43, le, va): %s", given(v))
+		return fmt.Errorf("Argument of -t must be between 0 and 255, or the name of a DSCP (ef, cs0 to cs7, af11 to af43, "+
+			"le, va): %s", given(v))
 	}
 	c.path.TOS = int(n)
 	return nil
@@ -96,7 +97,8 @@ func setMark(c *config, v string) error {
 		n, err = strconv.ParseUint(hex, 16, 32)
 	}
 	if err != nil {
-		return fmt.Errorf("Argument of --mark must be between 0 and %d, or hexadecimal, 0x0 to 0xffffffff: %s", uint32(math.MaxUint32), given(v))
+		return fmt.Errorf("Argument of --mark must be between 0 and %d, or hexadecimal, 0x0 to 0xffffffff: %s",
+			uint32(math.MaxUint32), given(v))
 	}
 	c.mark = uint32(n)
 	return nil

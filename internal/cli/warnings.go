@@ -27,18 +27,22 @@ func (p *program) sayDepartures(conn medium) {
 	p.departureSaid = true
 }
 
-// sayHidden says that routers may be hidden by this host's own translation of the destination: the kernel then puts the target's
-// address in the place of theirs, and only a packet socket sees what came in.
+// sayHidden says that routers may be hidden by this host's own translation of the destination: the kernel then puts
+// the target's address in the place of theirs, and only a packet socket sees what came in.
 func (p *program) sayHidden(conn medium, known *trace.Trace) {
-	if !p.connecting && !slices.ContainsFunc(conn.Without(), func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) }) {
+	if !p.connecting && !slices.ContainsFunc(conn.Without(),
+		func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) }) {
 		return
 	}
 	hidden := func(r trace.Result) bool {
-		return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded && r.Reply.From() == p.path.Target.Addr().WithZone("")
+		return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded &&
+			r.Reply.From() == p.path.Target.Addr().WithZone("")
 	}
 	for ttl := known.First(); ttl <= known.Last(); ttl++ {
 		if slices.ContainsFunc(known.Hop(ttl).Probes, hidden) {
-			fmt.Fprintln(p.stderr, "Routers answered from the target's address. If this host translates that address itself, as for a service, theirs are known only to a trace with packet sockets")
+			fmt.Fprintln(p.stderr,
+				"Routers answered from the target's address. If this host translates that address itself, as for a service, "+
+					"theirs are known only to a trace with packet sockets")
 			return
 		}
 	}
@@ -48,16 +52,22 @@ func (p *program) sayHidden(conn medium, known *trace.Trace) {
 func (p *program) warn(t *troubles, counts trace.Counts) {
 	t.print(p.stderr)
 	if counts.LostHere > 0 {
-		fmt.Fprintf(p.stderr, "Warning: packets lost on this host, which was too busy to read them: %d. Probes in flight then are not counted as lost\n", counts.LostHere)
+		fmt.Fprintf(p.stderr,
+			"Warning: packets lost on this host, which was too busy to read them: %d. Probes in flight then are not counted "+
+				"as lost\n", counts.LostHere)
 	}
 	if counts.BadChecksum > 0 {
 		fmt.Fprintf(p.stderr, "Warning: %d answers had a wrong checksum and were not believed\n", counts.BadChecksum)
 	}
 	if counts.OwnAddress > 0 {
-		fmt.Fprintf(p.stderr, "Warning: ICMP errors about the probes came from this host's own address, which is no hop: %d (-d shows them)\n", counts.OwnAddress)
+		fmt.Fprintf(p.stderr,
+			"Warning: ICMP errors about the probes came from this host's own address, which is no hop: %d (-d shows them)\n",
+			counts.OwnAddress)
 	}
 	if counts.NearMisses >= trace.NearMissAlarm {
-		fmt.Fprintf(p.stderr, "Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose believes them)\n", counts.NearMisses)
+		fmt.Fprintf(p.stderr,
+			"Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose "+
+				"believes them)\n", counts.NearMisses)
 	}
 }
 

@@ -35,10 +35,19 @@ type watching struct {
 // watchOptions are about tracing that goes on.
 func watchOptions() []option {
 	return []option{
-		{long: "live", brief: "live view, like mtr", help: "live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)", set: do(func(c *config) { c.watch.live = true })},
-		{long: "report", brief: "mtr's table", help: "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval)", set: do(func(c *config) { c.watch.report = true })},
-		{short: 'c', long: "count", arg: "rounds", help: "rounds of --report and --live, 1 or more (10; with --live without end)", set: between("-c, --count", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
-		{long: "interval", arg: "seconds", help: "time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round", set: seconds("--interval", trace.LeastInterval, time.Hour, func(c *config, d time.Duration) { c.watch.interval = d })},
+		{long: "live", brief: "live view, like mtr",
+			help: "live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)",
+			set:  do(func(c *config) { c.watch.live = true })},
+		{long: "report", brief: "mtr's table",
+			help: "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval)",
+			set:  do(func(c *config) { c.watch.report = true })},
+		{short: 'c', long: "count", arg: "rounds",
+			help: "rounds of --report and --live, 1 or more (10; with --live without end)",
+			set:  between("-c, --count", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
+		{long: "interval", arg: "seconds",
+			help: "time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round",
+			set: seconds("--interval", trace.LeastInterval, time.Hour,
+				func(c *config, d time.Duration) { c.watch.interval = d })},
 	}
 }
 
@@ -51,7 +60,8 @@ func seconds(name string, low, high time.Duration, set func(*config, time.Durati
 			set(c, d)
 			return nil
 		}
-		return fmt.Errorf("Argument of %s must be between %v and %v seconds: %s", name, low.Seconds(), high.Seconds(), given(v))
+		return fmt.Errorf("Argument of %s must be between %v and %v seconds: %s", name, low.Seconds(), high.Seconds(),
+			given(v))
 	}
 }
 

@@ -203,8 +203,9 @@ func explainOf(run *report.Run) *explain {
 
 func controlOf(c *detect.Control) control {
 	return control{
-		Outcome: c.Outcome.String(), What: text(c.String()), SourcePort: c.Source.Port(), SYNs: c.SYNs, TookMS: milliseconds(c.Waited),
-		From: address(c.From), Said: text(c.Said), Followed: c.Followed, Left: leavingOf(c.Left),
+		Outcome: c.Outcome.String(), What: text(c.String()), SourcePort: c.Source.Port(), SYNs: c.SYNs,
+		TookMS: milliseconds(c.Waited),
+		From:   address(c.From), Said: text(c.Said), Followed: c.Followed, Left: leavingOf(c.Left),
 		Accepted: only(c.Followed, c.Accepted), Reset: only(c.Followed, c.Reset),
 	}
 }
