@@ -317,6 +317,10 @@ var worldCauses = []struct {
 	{"ttl-set", 9, "kind ttl", func(w *world) {
 		hop := w.somewhere()
 		w.router(hop).Set.TTL = new(oneOf[uint8](w, 64, 128, 1, 2, 3))
+		w.ttlSet = hop
+		if hop <= 2 {
+			w.is(detect.LocalGateway, hop) // it is what one does
+		}
 		w.between(detect.TTLChanged, hop, 255)
 		w.named(`TTL`)
 	}},

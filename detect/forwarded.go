@@ -130,10 +130,13 @@ func (f *facts) othersBetween(ttl int) bool {
 // goesOn finds that the target answers other probes from a hop beyond which those of the trace go on.
 func (f *facts) goesOn() *handover {
 	target := f.target.Addr()
+	if accept, _ := f.both(); accept != nil {
+		return nil // something answers in its name, so that answers tell no distance
+	}
 	for _, w := range f.others() {
 		d := w.distance()
-		if d == 0 || w.answer.Reply.IP.TTL == 0 {
-			continue
+		if d == 0 || w.answer.Reply.IP.TTL == 0 || w.path == f.flow {
+			continue // another flow to the same port is translated alike
 		}
 		h := f.at(d)
 		if h == nil || len(h.routers) != 1 || h.routers[0] == target || f.distance() != 0 && f.distance() <= d ||

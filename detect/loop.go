@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +61,7 @@ func (f *facts) circle() (start, length int) {
 func (f *facts) turns(n int) (start int) {
 	last := f.hops[len(f.hops)-1].ttl
 	members, addresses := map[int]netip.Addr{}, map[netip.Addr]bool{}
-	known := 0
+	var known []int // hops, the last first
 	for ttl := last; ttl >= f.first(); ttl-- {
 		a := f.only(ttl)
 		if !a.IsValid() {
@@ -73,16 +74,33 @@ func (f *facts) turns(n int) (start int) {
 			break
 		}
 		members[ttl%n], addresses[a] = a, true
-		start, known = ttl, known+1
+		known = append(known, ttl)
 	}
-	repeats := known - len(members)
+	for len(known) > 1 && known[len(known)-1]+n <= last && !f.again(known, n) {
+		// Nobody has answered in its place again: it may stand before the circle.
+		ttl := known[len(known)-1]
+		known = known[:len(known)-1]
+		if delete(members, ttl%n); !slices.ContainsFunc(known, func(t int) bool { return f.only(t) == f.only(ttl) }) {
+			delete(addresses, f.only(ttl))
+		}
+	}
+	if len(known) > 0 {
+		start = known[len(known)-1]
+	}
+	repeats := len(known) - len(members)
 	switch {
-	case known == 0, last-start+1 < n*(leastTurns+1), repeats < leastTurns*len(members):
+	case len(known) == 0, last-start+1 < n*(leastTurns+1), repeats < leastTurns*len(members):
 		return 0
 	case len(addresses) == 1 && len(members) == n:
 		return 0 // it is one router that answers at every hop
 	}
 	return start
+}
+
+// again reports whether the first of the known hops has been seen another time, a turn later or more.
+func (f *facts) again(known []int, n int) bool {
+	first := known[len(known)-1]
+	return slices.ContainsFunc(known[:len(known)-1], func(ttl int) bool { return (ttl-first)%n == 0 })
 }
 
 // only is the router at a hop, where it is always the same.

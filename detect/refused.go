@@ -91,6 +91,11 @@ func refused(f *facts) []Finding {
 			x.Confidence = Certain
 			x.Advice = "Check the target's own firewall: it says no."
 		}
+	case all == passes && kind == noHost && f.waited() >= neighbourWait:
+		x.Code, x.Confidence = UnreachableHost, Likely
+		x.Title = fmt.Sprintf("What port %d is sent on to can't be reached from %v, hop %s", port, from, at)
+		x.Evidence = append(x.Evidence, f.waitText())
+		x.Advice = fmt.Sprintf("Other probes get farther: this port goes another way, or is translated to another machine, which is down. Ask whoever runs %v.", from)
 	case all == passes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))

@@ -120,7 +120,12 @@ func (r *run) option(word string) {
 	case "ack":
 		r.path.Flags, r.path.Options = packet.ACK, packet.Options{}
 	case "bare-ack":
-		r.conn = &spoiler{r.conn.(*sim.Conn), bareACK}
+		if s, ok := r.conn.(*spoiler); ok {
+			first := s.spoil
+			s.spoil = func(b []byte) []byte { return bareACK(first(b)) }
+		} else {
+			r.conn = &spoiler{r.conn.(*sim.Conn), bareACK}
+		}
 	case "df":
 		r.path.DontFragment = true
 	case "loose":

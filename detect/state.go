@@ -23,6 +23,10 @@ func state(f *facts) []Finding {
 	case sent.Flags.Has(packet.ACK) && flags.Has(packet.RST):
 		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to no connection", port)
 		x.Advice = "Trace without -A for the port's state: an ACK doesn't tell open from closed."
+		if d > 0 && f.echo != nil && !f.confirmed(d) {
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "Nothing else tells who it is that resets: a firewall may do so in the target's name.")
+		}
 	case two != nil && two.code == TCPProxy:
 		x.Code, x.Confidence = PortClosed, two.confidence
 		x.Title = fmt.Sprintf("Port %d is closed: the target refuses the connection, and something accepts it", port)
@@ -66,6 +70,10 @@ func state(f *facts) []Finding {
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "Other probes go farther, or less far: "+
 				"there are ways of different length, or something in front of the target accepts in its name.")
+		case d > 0 && f.echo != nil && !f.confirmed(d):
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "Nothing else tells who it is that answers: ICMP echo was not answered from there, "+
+				"and the routers before it don't show how far its answers come.")
 		case f.told() && f.port != nil && f.port.distance() != d:
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, fmt.Sprintf("Port %d was not answered from as far away: "+
@@ -86,6 +94,13 @@ func state(f *facts) []Finding {
 func (f *facts) lastSaysAsMuch(distance int) bool {
 	h := f.at(distance - 1)
 	return h != nil && f.back() >= 0 && !f.like(f.echo) && h.backs(f.back())
+}
+
+// confirmed reports whether something else says that the target is as far away as it has answered from: ICMP echo, or the way
+// back, which grows by one with each hop.
+func (f *facts) confirmed(distance int) bool {
+	e, known := f.excessBefore(distance)
+	return f.like(f.echo) || known && f.back() == distance-1+e
 }
 
 // backs reports whether a router at the hop says by its own TTL that it has so long a way back.

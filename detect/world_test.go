@@ -30,6 +30,7 @@ type world struct {
 	// changeAt is where the change begins; cut, that the other way ends there, at the target.
 	changeAt int
 	cut      bool
+	ttlSet   int  // the hop that sets the TTL; 0: none does
 	solo     bool // no other cause would be what it is
 	clean    bool // nothing that a finding could be about, but the port's state
 }
@@ -318,9 +319,26 @@ func (w *world) joinAtNAT() {
 				h := w.routers[i].Home
 				h.Skip = i - nat - 1
 				if h.Routers = h.Routers[:max(len(h.Routers)-1-nat, 0)]; h.Skip == 0 {
-					w.routers[i].Home = nil
+					w.noHome(h)
 				}
 				break
+			}
+		}
+	}
+}
+
+// noHome takes a way home of its own away, from members of a group too.
+func (w *world) noHome(h *sim.Home) {
+	all := [][]sim.Router{w.routers}
+	for _, f := range w.forks {
+		for _, way := range f.fork.Ways {
+			all = append(all, way.Routers)
+		}
+	}
+	for _, routers := range all {
+		for i := range routers {
+			if routers[i].Home == h {
+				routers[i].Home = nil
 			}
 		}
 	}
@@ -378,7 +396,7 @@ func (w *world) judge(x detect.Finding) (right bool, hits []fact) {
 			return true, []fact{{cause: "closed", code: x.Code}}
 		}
 	case detect.TargetAlive:
-		return w.option("ack") && w.alive(), nil
+		return w.option("ack") && w.alive(), []fact{{cause: "acks"}}
 	}
 	text := x.Title + " " + strings.Join(x.Evidence, " ") + " " + x.Advice
 	for _, t := range w.facts {
@@ -396,6 +414,9 @@ func (w *world) alive() bool { return w.target.State != sim.Filtered || len(w.ta
 // placed reports whether a finding is about the right place.
 func (w *world) placed(t fact, x detect.Finding) bool {
 	last := t.last + w.stretch(t.last)
+	if w.ttlSet > 0 && t.first > w.ttlSet {
+		t.first = w.ttlSet // beyond it, hops are counted otherwise
+	}
 	switch {
 	case t.first == 0:
 		return true

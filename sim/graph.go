@@ -43,7 +43,7 @@ const shareTolerance = 1e-9
 // Their Rules, Limits and Tracking hold for the answers: what a rule doesn't pass
 // is dropped.
 type Home struct {
-	Skip    int     // so many routers of the way out are left out before both ways are one again; 0: all of them
+	Skip    int     // so many routers of the way out are left out before both ways are one again; 0, or more than there are: all
 	Share   float64 // of the flows; 0: of all
 	Routers []Router
 }
@@ -282,7 +282,7 @@ var (
 
 // validateRouters is [Scenario.Validate] for a list of routers.
 func validateRouters(routers []Router, v4 bool) error {
-	if n := longest(routers); n > 254 {
+	if n := longest(routers); n > mostRouters {
 		return errors.New("more than 254 routers")
 	}
 	for i := range routers {
@@ -292,7 +292,7 @@ func validateRouters(routers []Router, v4 bool) error {
 		case r.Fork != nil:
 			err = r.Fork.validate(v4)
 		case err == nil && r.Home != nil:
-			err = r.Home.validate(v4, i)
+			err = r.Home.validate(v4)
 		}
 		if err != nil {
 			return fmt.Errorf("router %d: %w", i+1, err)
@@ -300,6 +300,9 @@ func validateRouters(routers []Router, v4 bool) error {
 	}
 	return nil
 }
+
+// mostRouters is how many routers there may be on a way.
+const mostRouters = 254
 
 // longest is how many routers there are by the longest way.
 func longest(routers []Router) (n int) {
@@ -334,13 +337,13 @@ func (f *Fork) validate(v4 bool) error {
 	return nil
 }
 
-func (h *Home) validate(v4 bool, index int) error {
+func (h *Home) validate(v4 bool) error {
 	for i := range h.Routers {
 		if r := &h.Routers[i]; r.Fork != nil || r.Home != nil {
 			return errHome
 		}
 	}
-	if h.Skip < 0 || h.Skip > index {
+	if h.Skip < 0 || h.Skip > mostRouters {
 		return errHome
 	}
 	return errors.Join(validateShare(h.Share), validateRouters(h.Routers, v4))

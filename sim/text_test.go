@@ -149,7 +149,7 @@ func TestParseErrors(t *testing.T) {
 		fork("", "way share=1\nway"), fork("", "way share=0.6\nway share=0.6"), fork("", "way share=x\nway"), fork("", "way\nway\nway x"),
 		fork("", "way\nway\nchange packet=1"), fork("", "way\nway\ntarget 10.0.0.3"), fork("", "way\nway\nrouter 2001:db8::1"), "fork\nway\nway\n" + target(""), "way\n" + target(""),
 		"end\n" + target(""), "home\nend\n" + target(""), fork("", "way\nway\nend\nhome"), fork("", "way\nhome\nend\nway"),
-		home("skip=-1", ""), home("skip=1", ""), home("share=2", ""), home("", "router 2001:db8::1"), home("", "fork\nway\nway\nend"), home("", "router 10.0.0.1\nhome\nend"), home("", "way"),
+		home("skip=-1", ""), home("skip=255", ""), home("share=2", ""), home("", "router 2001:db8::1"), home("", "fork\nway\nway\nend"), home("", "router 10.0.0.1\nhome\nend"), home("", "way"),
 		strings.Repeat("router 10.0.0.1\n", 254) + fork("", "way\nway\nrouter 10.0.0.1"),
 		strings.Repeat("router 10.0.0.1\n", 255) + target(""),
 		"target 10.0.0.2 # " + strings.Repeat("x", 1<<17),
