@@ -619,7 +619,7 @@ func checkThreads(t *testing.T, home string) {
 		}
 		return threads
 	}
-	for deadline := time.Now().Add(5 * time.Second); len(away()) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(away()) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("threads %v are not at home", away())
 		}
@@ -814,7 +814,7 @@ func TestTUN(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	tun.SetDeadline(time.Now().Add(5 * time.Second))
+	tun.SetDeadline(time.Now().Add(time.Minute))
 	b := make([]byte, 2000)
 	for {
 		n, err := tun.Read(b)
@@ -862,7 +862,7 @@ func watch(t *testing.T, ns *os.File) (lost func()) {
 	}
 	return func() {
 		t.Helper()
-		deadline := time.After(20 * time.Second)
+		deadline := time.After(time.Minute)
 		for {
 			var left int
 			if err := within(ns, func() error {

@@ -42,7 +42,7 @@ func port(a netip.Addr, n uint16) netip.AddrPort { return netip.AddrPortFrom(a, 
 // receive waits for a packet that decodes to what is wanted.
 func receive(t *testing.T, c *Conn, want func(*packet.Reply) bool) time.Time {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	buf := make([]byte, 2048)
 	for {
@@ -267,7 +267,7 @@ func TestFilter(t *testing.T) {
 						}
 					}
 					buf := make([]byte, 2048)
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
 					var got []string
 					for range want {

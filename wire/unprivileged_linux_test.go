@@ -45,7 +45,7 @@ func stamped(src, dst netip.AddrPort, ttl uint8, tag uint32) packet.Probe {
 // hear is the next packet.
 func hear(t *testing.T, c *Unprivileged) (r packet.Reply, at time.Time) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	buf := make([]byte, 2048)
 	n, at, err := c.Recv(ctx, buf)

@@ -132,7 +132,7 @@ func (s *simulated) syn(r *packet.Reply) {
 
 // counted is how many SYNs there were from a port, asked when as many as are expected have had the time to be read.
 func (s *simulated) counted(port uint16, expected int) (n int) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && n < expected; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && n < expected; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		n = s.syns[port]
 		s.mu.Unlock()
@@ -250,6 +250,11 @@ func TestUnprivilegedEqualsRaw(t *testing.T) {
 		wg.Go(func() {
 			host.Do(t, func() {
 				raw, told, err := both(t.Context(), s, target, last)
+				for range 4 { // the network is this process: on a busy machine its answers may be too late to be waited for
+					if err == nil && (lacks(raw, told) || lacks(told, raw)) {
+						raw, told, err = both(t.Context(), s, target, last)
+					}
+				}
 				if err != nil {
 					t.Errorf("%v: %v", target, err)
 					return
@@ -282,6 +287,21 @@ func TestUnprivilegedEqualsRaw(t *testing.T) {
 	if seen.exceeded == 0 || seen.labelled == 0 || seen.refused == 0 || seen.open == 0 || seen.closed == 0 || seen.silent == 0 {
 		t.Errorf("too little was seen: %+v", seen)
 	}
+}
+
+// lacks reports whether hops are others but for answers that are missing.
+func lacks(some, all hops) bool {
+	if len(some) != len(all) || slices.EqualFunc(some, all, slices.Equal) {
+		return false
+	}
+	for i := range some {
+		for _, answer := range some[i] {
+			if !slices.Contains(all[i], answer) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // both traces a path in both ways, from one port, so that both take the same turns.
