@@ -186,7 +186,8 @@ func TestExplainOdd(t *testing.T) {
 func TestExplainBalancers(t *testing.T) {
 	t.Parallel()
 	for perPacket, want := range map[bool]string{
-		false: "A load balancer spreads connections", true: "A load balancer spreads the packets of one connection",
+		false: "A load balancer spreads connections at hop 2",
+		true:  "A load balancer spreads the packets of one connection beyond hop 1",
 	} {
 		m := lab.Diamond(t, lab.DiamondOptions{Width: 4, PerPacket: perPacket})
 		m.Target.Listen(t, 80)
@@ -204,7 +205,7 @@ func TestExplainBalancers(t *testing.T) {
 			if perPacket { // which harms connections
 				codes = "load-balancer likely, port-open certain"
 			}
-			if s != codes || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), want+" beyond hop 1") {
+			if s != codes || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), want) {
 				t.Errorf("%v\nfound %s, want %s", got, s, want)
 			}
 			return true
