@@ -76,7 +76,7 @@ func TestClassic(t *testing.T) {
 	lab.NeedProgram(t, peer)
 	ours := program(t)
 
-	const workers = 4 // mostly they wait for silence
+	const workers = 8 // mostly they wait for silence
 	var work sync.WaitGroup
 	var ran, agreed atomic.Int64
 	queue := make(chan func(*lab.Path))
