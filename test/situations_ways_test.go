@@ -677,7 +677,8 @@ var changeSituations = []situation{
 		do:   []act{at(3).early("{ip} daddr {target} {ip} {ttl} set 2")},
 		rows: "1 2 4 4 4 4 4 4 4 4 4 4 4 4", must: "ttl-changed", may: "ttl-changed likely", where: [2]int{2, 3}},
 	{name: "hop 2 drops packets with a low TTL", do: []act{at(2).rules("forward", "{ip} {ttl} < 8 drop")},
-		rows: "1 2 - - - - - - - T", must: "ttl-filtered", may: "ttl-filtered possible, " + openOnly, where: [2]int{2, 3}},
+		rows: "1 2 - - - - - - - T", must: "ttl-filtered",
+		may: "ttl-filtered possible, " + openOnly, where: [2]int{2, 3}},
 }
 
 // doubleSituations have two things wrong at once.
