@@ -12,8 +12,8 @@ import (
 
 // Host is what is known of the part that this host itself has in what was seen.
 type Host struct {
-	// Controls are ordinary connections that this host's kernel was asked for: one beside the trace, and more if ControlAgain
-	// wants them.
+	// Controls are ordinary connections that this host's kernel was asked for: one beside the trace, and more if
+	// ControlAgain wants them.
 	Controls []Control
 
 	Meant   Leaving  // how the probes of the trace should leave this host
@@ -21,12 +21,13 @@ type Host struct {
 	Changed string   // in which way they left otherwise than meant, in words; "": in none
 	Rule    string   // by which they were routed then; "": not known, or by none that looks at them
 
-	// Incoming and Outgoing are the chains of this host's firewall that packets meet, in words, as far as the kernel tells.
+	// Incoming and Outgoing are the chains of this host's firewall that packets meet, in words, as far as the kernel
+	// tells.
 	Incoming, Outgoing []string
 }
 
-// Control is what came of an ordinary connection to the target. It passes this host's firewall and routing as the connections of
-// other programs do, which raw packets don't: the packet socket hears answers that the firewall drops.
+// Control is what came of an ordinary connection to the target. It passes this host's firewall and routing as the
+// connections of other programs do, which raw packets don't: the packet socket hears answers that the firewall drops.
 type Control struct {
 	Outcome Outcome
 	Source  netip.AddrPort
@@ -35,7 +36,8 @@ type Control struct {
 	From    netip.Addr    // who said no, if Rejected
 	Said    string        // in what words, if Rejected, and why, if NotBegun
 
-	// Followed reports whether the connection's packets were followed: Left, Accepted and Reset are then all that there is.
+	// Followed reports whether the connection's packets were followed: Left, Accepted and Reset are then all that there
+	// is.
 	Followed bool
 	Left     *Leaving // how its SYN left this host; nil, if Followed: it did not
 	Rule     string   // by which it was routed; "": not known, or by none that looks at it
@@ -202,7 +204,8 @@ func (f *facts) differs(c *Control) bool {
 	return false
 }
 
-// tooShort reports whether a control was not waited for as long as the target may take: its answers to probes came late, too.
+// tooShort reports whether a control was not waited for as long as the target may take: its answers to probes came
+// late, too.
 func (f *facts) tooShort(c *Control) bool {
 	return c.Outcome == Silent && f.answer.RTT() > c.Waited/2
 }
@@ -221,8 +224,8 @@ func share(a, b []string) bool {
 	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
 }
 
-// ControlAgain reports whether one more ordinary connection would tell more: one has ended otherwise than the trace, and what it
-// left behind doesn't prove that this host did it. A SYN that is lost must not look like a firewall.
+// ControlAgain reports whether one more ordinary connection would tell more: one has ended otherwise than the trace,
+// and what it left behind doesn't prove that this host did it. A SYN that is lost must not look like a firewall.
 func ControlAgain(e Evidence) bool {
 	if e.Trace == nil || e.Host == nil || len(e.Host.Controls) != 1 {
 		return false

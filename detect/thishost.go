@@ -39,8 +39,8 @@ func (x *Finding) name(rule string, chains []string) {
 	}
 }
 
-// ownDoing is what the packets of an ordinary connection, and those of the probes, prove that this host does: nothing that the
-// network does looks like it.
+// ownDoing is what the packets of an ordinary connection, and those of the probes, prove that this host does: nothing
+// that the network does looks like it.
 func ownDoing(f *facts) []Finding {
 	for i := range f.controls() {
 		c := &f.host.Controls[i]
@@ -172,8 +172,8 @@ var contradicted = []Code{
 	AnsweredFromElsewhere,
 }
 
-// withControl leaves out what an ordinary connection contradicts, and says that connections fare differently where nothing else says
-// why.
+// withControl leaves out what an ordinary connection contradicts, and says that connections fare differently where
+// nothing else says why.
 func (f *facts) withControl(all []Finding) []Finding {
 	has := func(codes ...Code) bool {
 		return slices.ContainsFunc(all, func(x Finding) bool { return slices.Contains(codes, x.Code) })

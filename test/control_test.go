@@ -96,8 +96,8 @@ var ownDoings = []ownDoing{
 	},
 }
 
-// TestOwnDoings: what this host itself does with its connections is told from what the network does, and a connection that works is
-// no reason to say anything.
+// TestOwnDoings: what this host itself does with its connections is told from what the network does, and a connection
+// that works is no reason to say anything.
 func TestOwnDoings(t *testing.T) {
 	families(t, func(t *testing.T, v family) {
 		f := newFork(t)
@@ -139,8 +139,8 @@ func TestOwnDoings(t *testing.T) {
 	})
 }
 
-// TestOwnSourceCheck: answers that come back by another interface, and don't get past this host's check of source addresses, let
-// connections hang.
+// TestOwnSourceCheck: answers that come back by another interface, and don't get past this host's check of source
+// addresses, let connections hang.
 func TestOwnSourceCheck(t *testing.T) {
 	t.Parallel()
 	f := newFork(t)
@@ -173,8 +173,8 @@ func TestOwnSourceCheck(t *testing.T) {
 	})
 }
 
-// TestControlCost: on a clean path the ordinary connection is asked for before anything is known, and is one SYN: what is there in the
-// end is within the budget.
+// TestControlCost: on a clean path the ordinary connection is asked for before anything is known, and is one SYN:
+// what is there in the end is within the budget.
 func TestControlCost(t *testing.T) {
 	families(t, func(t *testing.T, v family) {
 		p := lab.Chain(t, lab.ChainOptions{Hops: 4})
