@@ -59,7 +59,8 @@ func (r *run) control(n int) detect.Control {
 		silent()
 		left.Interfaces, c.Accepted, c.Reset = []string{"eth1"}, 0, 0
 	case "home", "redirect":
-		c.Outcome, c.Home, left.Dst, left.Loopback, left.Interfaces = detect.Opened, true, netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
+		c.Outcome, c.Home = detect.Opened, true
+		left.Dst, left.Loopback, left.Interfaces = netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
 	case "nat":
 		left.Src = netip.MustParseAddrPort("203.0.113.1:2001")
 	case "first-lost":

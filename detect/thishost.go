@@ -23,7 +23,8 @@ func thisHost(f *facts) []Finding {
 		Code: ThisHost, Confidence: Certain, Weight: weightNotice,
 		Title:    "This host changes what it sends to the target",
 		Evidence: []string{capital(f.host.Changed) + "."},
-		Advice:   "Nothing to do if that is wanted. Its own NAT, marks or rules do that (nft list ruleset, iptables-save, ip rule), and the trace takes it into account.",
+		Advice: "Nothing to do if that is wanted. Its own NAT, marks or rules do that (nft list ruleset, " +
+			"iptables-save, ip rule), and the trace takes it into account.",
 	}
 	x.name(f.host.Rule, f.host.Outgoing)
 	return []Finding{x}
@@ -69,7 +70,8 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 		x.Evidence[1] = fmt.Sprintf("Its SYN did not leave this host by any interface, and the probes neither: %v.", refused)
 	}
 	x.name("", f.host.Outgoing)
-	x.Advice = "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6), and at security programs that run here."
+	x.Advice = "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for " +
+		"IPv6), and at security programs that run here."
 	return true
 }
 
@@ -92,13 +94,16 @@ func (f *facts) unheard(c *Control, x *Finding) bool {
 		return false
 	}
 	x.Title = fmt.Sprintf("This host drops the answers to its own connections: those to port %d hang", f.target.Port())
-	x.Evidence = append(x.Evidence, fmt.Sprintf("But %s to it came in, and the connection did not get %s.", times(n, "answer", "answers"), when(n == 1, "it", "them")))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("But %s to it came in, and the connection did not get %s.",
+		times(n, "answer", "answers"), when(n == 1, "it", "them")))
 	x.name("", f.host.Incoming)
-	x.Advice = "Look at this host's own rules for what comes in: nft list ruleset, iptables -S INPUT (ip6tables for IPv6), and at its check of source addresses: sysctl net.ipv4.conf.all.rp_filter."
+	x.Advice = "Look at this host's own rules for what comes in: nft list ruleset, iptables -S INPUT (ip6tables for " +
+		"IPv6), and at its check of source addresses: sysctl net.ipv4.conf.all.rp_filter."
 	switch {
 	case f.strangeEcho():
 		x.Confidence = Likely
-		x.Evidence = append(x.Evidence, "Answers to probes bring back other timestamps than were sent. Something on the way changes them, and kernels may refuse such answers.")
+		x.Evidence = append(x.Evidence, "Answers to probes bring back other timestamps than were sent. Something on the "+
+			"way changes them, and kernels may refuse such answers.")
 	case n == 1:
 		x.Confidence = Likely
 		x.Evidence = append(x.Evidence, "A single one may have come too late.")
@@ -122,10 +127,12 @@ func (f *facts) atHome(c *Control, x *Finding) bool {
 		return false
 	}
 	x.Weight = weightTrap
-	x.Title = fmt.Sprintf("This host sends its own connections to port %d to itself: a program here answers in the target's place", f.target.Port())
+	x.Title = fmt.Sprintf("This host sends its own connections to port %d to itself: a program here answers in the "+
+		"target's place", f.target.Port())
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and not to the target.", c.Left.text()))
 	x.name("", f.host.Outgoing)
-	x.Advice = "Look at this host's rules that redirect, as for a transparent proxy: nft list ruleset, iptables -t nat -S OUTPUT. That the port is open there says nothing of the target."
+	x.Advice = "Look at this host's rules that redirect, as for a transparent proxy: nft list ruleset, iptables -t " +
+		"nat -S OUTPUT. That the port is open there says nothing of the target."
 	return true
 }
 
@@ -140,9 +147,11 @@ func (f *facts) otherwise(c *Control, x *Finding) bool {
 		x.Title += ", and fare otherwise"
 		x.Weight = weightFatal
 	}
-	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left %s, and the probes %s.", c.Left.text(), f.host.Probes.text()))
+	x.Evidence = append(x.Evidence,
+		fmt.Sprintf("Its SYN left %s, and the probes %s.", c.Left.text(), f.host.Probes.text()))
 	x.name(c.Rule, f.host.Outgoing)
-	x.Advice = "Look at this host's own rules, which choose by program, user, port or at random: ip rule, ip route get, nft list ruleset. What is said of the probes' way need not hold for connections."
+	x.Advice = "Look at this host's own rules, which choose by program, user, port or at random: ip rule, ip route " +
+		"get, nft list ruleset. What is said of the probes' way need not hold for connections."
 	return true
 }
 
@@ -156,7 +165,8 @@ func (f *facts) onlyProbes() []Finding {
 		Code: ThisHost, Confidence: Certain, Weight: weightFatal,
 		Title:    fmt.Sprintf("This host's own firewall refuses to send to port %d", f.target.Port()),
 		Evidence: []string{fmt.Sprintf("No probe left: %v.", err)},
-		Advice:   "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6).",
+		Advice: "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for " +
+			"IPv6).",
 	}
 	x.name("", f.host.Outgoing)
 	if c := f.host.opened; c != nil {
@@ -168,7 +178,8 @@ func (f *facts) onlyProbes() []Finding {
 
 // contradicted are the findings that can't be, in the way of connections, if one opens.
 var contradicted = []Code{
-	PortClosed, ResetOnPath, PathEnds, Filtered, FilteredPort, FilteredTCP, RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost,
+	PortClosed, ResetOnPath, PathEnds, Filtered, FilteredPort, FilteredTCP,
+	RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost,
 	AnsweredFromElsewhere,
 }
 
@@ -211,13 +222,15 @@ func (h *host) home() *Control {
 func (f *facts) mixed() Finding {
 	c := f.host.differ
 	probes := map[rawOutcome]string{
-		rawOpen: "accepted", rawClosed: "refused by a reset", rawRejected: "rejected by ICMP", rawDead: "not answered", rawUnsent: "not sent",
+		rawOpen: "accepted", rawClosed: "refused by a reset", rawRejected: "rejected by ICMP", rawDead: "not answered",
+		rawUnsent: "not sent",
 	}[f.host.raw]
 	x := Finding{
 		Code: BrokenBranch, Confidence: Possible, Weight: weightHarm,
 		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
 		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
-		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group is broken, " +
+		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group is " +
+			"broken, " +
 			"or a firewall looks at source ports, at what sets probes apart or at the rate of SYNs, or packets were lost, or " +
 			"one of several ways back loses the answers, or the state has just changed.",
 	}
@@ -227,7 +240,8 @@ func (f *facts) mixed() Finding {
 	if c.Outcome != Opened && (!c.Followed || c.Left == nil) {
 		x.Code = ThisHost
 		x.Title = fmt.Sprintf("Connections of this host to port %d may be stopped by this host itself", f.target.Port())
-		x.Advice = "Look at this host's own firewall first: nft list ruleset, iptables -S. If it lets them pass, trace again: " +
+		x.Advice = "Look at this host's own firewall first: nft list ruleset, iptables -S. If it lets them pass, trace " +
+			"again: " +
 			"packets may have been lost, or a firewall drops by source port, or by the rate of SYNs."
 	}
 	return x

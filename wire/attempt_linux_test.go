@@ -64,8 +64,10 @@ func TestAttempt(t *testing.T) {
 		p.Routers[0].Filter(t, "forward", "tcp dport 83 drop", "tcp dport 84 reject with icmpx type admin-prohibited")
 		p.Source.NFT(t, `
 			chain input { type filter hook input priority filter; tcp sport 80 meta mark 1 drop; tcp sport 80 ct mark 85 drop; }
-			chain output { type filter hook output priority filter; tcp dport 86 drop; tcp dport 87 reject with tcp reset; tcp dport 88 reject; tcp dport 89 meta mark set 7; }
-			chain nat { type nat hook output priority -100; tcp dport 85 ct mark set 85 dnat `+ip+" to "+open80.String()+`; tcp dport 90 redirect to :8080; `+
+			chain output { type filter hook output priority filter; tcp dport 86 drop
+				tcp dport 87 reject with tcp reset; tcp dport 88 reject; tcp dport 89 meta mark set 7; }
+			chain nat { type nat hook output priority -100; tcp dport 85 ct mark set 85 dnat `+ip+" to "+open80.String()+`
+				tcp dport 90 redirect to :8080; `+
 			ip+" daddr "+service.Addr().String()+" tcp dport 99 dnat "+ip+" to "+open80.String()+`; }
 			chain post { type nat hook postrouting priority srcnat; tcp dport 91 masquerade to :20000-20100 fully-random; }`)
 		for _, tt := range []struct {
@@ -97,7 +99,9 @@ func TestAttempt(t *testing.T) {
 					if tt.to.Addr().As16() == netip.MustParseAddr("2001:db8:ffff::1").As16() {
 						p.Source.IP(t, "-6 route add unreachable 2001:db8:ffff::/48")
 					}
-					a, err := c.Attempt(t.Context(), AttemptOptions{Source: at(p.Source), Target: tt.to, Wait: 1500 * time.Millisecond})
+					a, err := c.Attempt(t.Context(), AttemptOptions{
+						Source: at(p.Source), Target: tt.to, Wait: 1500 * time.Millisecond,
+					})
 					if err != nil {
 						t.Error(err)
 						return
@@ -124,32 +128,39 @@ func TestAttemptHeard(t *testing.T) {
 	src, dst := netip.MustParseAddrPort("198.18.1.1:40000"), netip.MustParseAddrPort("198.18.5.2:80")
 	other := netip.MustParseAddrPort("198.18.1.1:5000")
 	syn := func(from netip.AddrPort, seq uint32, index int) aboutBeginning {
-		return aboutBeginning{heard: heard{outgoing: true, index: index}, from: from, to: dst, tcp: packet.TCP{Seq: seq, Flags: packet.SYN}}
+		return aboutBeginning{
+			heard: heard{outgoing: true, index: index}, from: from, to: dst, tcp: packet.TCP{Seq: seq, Flags: packet.SYN},
+		}
 	}
 	answer := func(ack uint32, stamp int64, check packet.Check) aboutBeginning {
-		return aboutBeginning{heard: heard{stamp: stamp}, from: dst, to: src, tcp: packet.TCP{Ack: ack, Flags: packet.SYN | packet.ACK}, checksum: check}
+		return aboutBeginning{
+			heard: heard{stamp: stamp}, from: dst, to: src,
+			tcp: packet.TCP{Ack: ack, Flags: packet.SYN | packet.ACK}, checksum: check,
+		}
 	}
 	again := syn(other, 8, 2)
 	again.stamp = 1
 	elsewhere, bare := answer(10, 1, packet.CheckGood), answer(10, 1, packet.CheckGood)
 	elsewhere.from, bare.tcp.Flags = other, packet.RST
+	type heardOf = []aboutBeginning
+	good := answer(10, 1, packet.CheckGood)
 	for _, tt := range []struct {
 		name string
-		all  []aboutBeginning
+		all  heardOf
 		want string
 		syns int
 	}{
 		{"nothing", nil, "silent, not sent", 1},
-		{"probes", []aboutBeginning{syn(other, 7, 2)}, "silent, not sent", 1},
-		{"somebody else's, or translated", []aboutBeginning{syn(other, 8, 2)}, "silent, not followed", 1},
-		{"somebody else's, for it was sent once", []aboutBeginning{syn(other, 8, 2), syn(other, 8, 3)}, "silent, not sent", 3},
-		{"translated, and repeated", []aboutBeginning{syn(other, 8, 2), again}, "silent, not followed", 3},
-		{"stacked interfaces", []aboutBeginning{syn(src, 9, 2), syn(src, 9, 3), syn(src, 9, 2)}, "silent, by if2+if3", 1},
-		{"beside somebody else's", []aboutBeginning{syn(other, 8, 2), syn(src, 9, 2), answer(10, 1, packet.CheckGood)}, "silent, by if2, SYN|ACK", 1},
-		{"damaged", []aboutBeginning{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2", 1},
-		{"from elsewhere", []aboutBeginning{syn(src, 9, 2), elsewhere}, "silent, by if2", 1},
-		{"a reset without ACK", []aboutBeginning{syn(src, 9, 2), bare}, "silent, by if2", 1},
-		{"an answer to something else", []aboutBeginning{syn(src, 9, 2), answer(9, 1, packet.CheckGood)}, "silent, by if2", 1},
+		{"probes", heardOf{syn(other, 7, 2)}, "silent, not sent", 1},
+		{"somebody else's, or translated", heardOf{syn(other, 8, 2)}, "silent, not followed", 1},
+		{"somebody else's, for it was sent once", heardOf{syn(other, 8, 2), syn(other, 8, 3)}, "silent, not sent", 3},
+		{"translated, and repeated", heardOf{syn(other, 8, 2), again}, "silent, not followed", 3},
+		{"stacked interfaces", heardOf{syn(src, 9, 2), syn(src, 9, 3), syn(src, 9, 2)}, "silent, by if2+if3", 1},
+		{"beside somebody else's", heardOf{syn(other, 8, 2), syn(src, 9, 2), good}, "silent, by if2, SYN|ACK", 1},
+		{"damaged", heardOf{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2", 1},
+		{"from elsewhere", heardOf{syn(src, 9, 2), elsewhere}, "silent, by if2", 1},
+		{"a reset without ACK", heardOf{syn(src, 9, 2), bare}, "silent, by if2", 1},
+		{"an answer to something else", heardOf{syn(src, 9, 2), answer(9, 1, packet.CheckGood)}, "silent, by if2", 1},
 	} {
 		a := Attempt{Source: src, Target: dst, SYNs: max(tt.syns, 1)}
 		a.took(tt.all, func(seq uint32) bool { return seq == 7 }, func(i int) string { return fmt.Sprintf("if%d", i) })
@@ -159,7 +170,8 @@ func TestAttemptHeard(t *testing.T) {
 	}
 	a := Attempt{Source: src, Target: dst}
 	twice := answer(10, 1, packet.CheckGood)
-	if a.took([]aboutBeginning{syn(src, 9, 2), twice, twice, answer(10, 2, packet.CheckGood)}, func(uint32) bool { return false }, func(int) string { return "" }); len(a.Came) != 2 {
+	all := []aboutBeginning{syn(src, 9, 2), twice, twice, answer(10, 2, packet.CheckGood)}
+	if a.took(all, func(uint32) bool { return false }, func(int) string { return "" }); len(a.Came) != 2 {
 		t.Errorf("%d answers, want 2", len(a.Came))
 	}
 }

@@ -21,7 +21,9 @@ func TestRouteRule(t *testing.T) {
 		}
 		via := map[bool]netip.Addr{false: p.Hop(1).V4(), true: p.Hop(1).V6()}[v6]
 		p.Source.IP(t, fmt.Sprintf("%sroute add default via %v dev eth0 table 300", ip, via))
-		for i, what := range []string{"fwmark 0x7/0xff", fmt.Sprintf("from %v ipproto tcp dport 81-82", src), "uidrange 0-0 dport 83"} {
+		for i, what := range []string{
+			"fwmark 0x7/0xff", fmt.Sprintf("from %v ipproto tcp dport 81-82", src), "uidrange 0-0 dport 83",
+		} {
 			p.Source.IP(t, fmt.Sprintf("%srule add priority %d %s lookup 300", ip, 100+i, what))
 		}
 	}
@@ -34,7 +36,8 @@ func TestRouteRule(t *testing.T) {
 			{0, 80, "", ""},
 			{7, 80, "100: from all fwmark 0x7 mask 0xff lookup 300", ""},
 			{8, 80, "", ""},
-			{0, 82, fmt.Sprintf("101: from %v/32 ipproto tcp dport 81-82 lookup 300", v4), fmt.Sprintf("101: from %v/128 ipproto tcp dport 81-82 lookup 300", v6)},
+			{0, 82, fmt.Sprintf("101: from %v/32 ipproto tcp dport 81-82 lookup 300", v4),
+				fmt.Sprintf("101: from %v/128 ipproto tcp dport 81-82 lookup 300", v6)},
 			{0, 83, "102: from all uidrange 0-0 dport 83-83 lookup 300", ""},
 		} {
 			if tt.v6 == "" {

@@ -10,14 +10,16 @@ import (
 
 // A path of 60 ms.
 const (
-	cleanPath = "router 10.0.1.1 delay=10ms\nrouter 10.0.2.1 delay=10ms\nrouter 10.0.3.1 delay=5ms\ntarget 198.51.100.9 delay=5ms"
+	cleanPath = "router 10.0.1.1 delay=10ms\nrouter 10.0.2.1 delay=10ms\n" +
+		"router 10.0.3.1 delay=5ms\ntarget 198.51.100.9 delay=5ms"
 	roundTrip = 60 * time.Millisecond
 )
 
 // followed is an ordinary connection whose packets were followed.
 func followed(state wire.AttemptState, waited time.Duration, syns int, came ...wire.AttemptCame) wire.Attempt {
 	return wire.Attempt{
-		State: state, Waited: waited, SYNs: syns, Followed: true, Left: &wire.Leaving{Interfaces: []string{"eth0"}}, Came: came,
+		State: state, Waited: waited, SYNs: syns, Followed: true,
+		Left: &wire.Leaving{Interfaces: []string{"eth0"}}, Came: came,
 	}
 }
 
