@@ -43,7 +43,7 @@ const shareTolerance = 1e-9
 // Their Rules, Limits and Tracking hold for the answers: what a rule doesn't pass
 // is dropped.
 type Home struct {
-	Skip    int     // so many routers of the way out are left out before both ways are one again; 0, or more than there are: all
+	Skip    int     // so many routers of the way out are left out before both ways are one again; 0, or too many: all
 	Share   float64 // of the flows; 0: of all
 	Routers []Router
 }

@@ -263,30 +263,37 @@ func parseRule(a Action, s string) (r Rule, err error) {
 			r.Segments = NotTCP
 		default:
 			if share, ok := strings.CutPrefix(part, "p"); ok {
-				if r.Share, err = parseShare(share); err != nil {
-					return r, err
-				}
-				continue
+				r.Share, err = parseShare(share)
+			} else {
+				err = r.parsePorts(part)
 			}
-			if part, r.Source = strings.CutPrefix(part, "from-"); r.Source && part == "" {
-				return r, errValue
-			}
-			lo, hi, isRange := strings.Cut(part, "-")
-			if !isRange {
-				hi = lo
-			}
-			var err1, err2 error
-			r.Lo, err1 = parseBits[uint16](16)(lo)
-			r.Hi, err2 = parseBits[uint16](16)(hi)
-			if err := errors.Join(err1, err2); err != nil {
+			if err != nil {
 				return r, err
-			}
-			if r.Hi == 0 {
-				return r, errValue
 			}
 		}
 	}
 	return r, nil
+}
+
+// parsePorts reads one port or a range of ports, those of the source after "from-".
+func (r *Rule) parsePorts(s string) (err error) {
+	if s, r.Source = strings.CutPrefix(s, "from-"); r.Source && s == "" {
+		return errValue
+	}
+	lo, hi, isRange := strings.Cut(s, "-")
+	if !isRange {
+		hi = lo
+	}
+	var err1, err2 error
+	r.Lo, err1 = parseBits[uint16](16)(lo)
+	r.Hi, err2 = parseBits[uint16](16)(hi)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if r.Hi == 0 {
+		return errValue
+	}
+	return nil
 }
 
 // String is the rule as a word of the text form.

@@ -11,22 +11,22 @@ import (
 
 // Path is the plan that finds the way to one target.
 //
-// All hops are probed in passes (the first probe of every hop, then the second, and so on), each router's probes apart
-// (restShare), so that no router gets a burst. What is in flight is bounded by the window (PathOptions.Parallel), in which
-// a probe that has waited for slow does not count: silence must not fill it.
+// All hops are probed in passes (the first probe of every hop, then the second, and so on), each router's probes apart,
+// so that no router gets a burst. What is in flight is bounded by the window (PathOptions.Parallel), in which
+// a probe that has waited for half a second does not count: silence must not fill it.
 //
 // The first probes are scouts: they have the highest TTL, so they get to the target if anything does. An answer to them
-// tells in one round trip that the target answers, how long that takes, and by its own TTL about how far the target is
-// (guess), so that all hops up to there are asked at once, and none beyond. Until then only the first hops are asked
-// (horizon). So a trace takes two round trips, and the pauses between its passes.
+// tells in one round trip that the target answers, how long that takes, and by its own TTL about how far the target is,
+// so that all hops up to there are asked at once, and none beyond. Until then only the first hops are asked.
+// So a trace takes two round trips, and the pauses between its passes.
 //
 // All probes but the scouts are one flow, as alike as retransmissions, so that they take one path and no firewall minds
 // them. The price is that a TCP answer says that the target was reached, but not by which probe. So once the target is
 // known to answer, at most one probe is in flight that may reach it, but for those that by the guess don't. Where several
-// may have been answered all the same, the answer counts for none of them (Shared), they are given the time to be answered
-// (settling), and the target is asked anew, where it is thought to be, with nothing beside it that it may answer (rival).
-// The next of two that can't be told apart leaves as soon as its answer can't come before the other's (overtaking), and the
-// target so long after the hop right before it that an answer to the one is none to the other (close).
+// may have been answered all the same, the answer counts for none of them (Shared), they are given the time to be answered,
+// and the target is asked anew, where it is thought to be, with nothing beside it that it may answer.
+// The next of two that can't be told apart leaves as soon as its answer can't come before the other's, and the
+// target so long after the hop right before it that an answer to the one is none to the other.
 //
 // Echo requests have none of that: each answer brings back the number of its probe.
 //
