@@ -345,7 +345,7 @@ func TestManners(t *testing.T) {
 	last := make(map[uint8]time.Time)
 	open := 0
 	for i, sent := range o.sent {
-		if before, ok := last[sent.Probe.TTL]; ok && sent.At.Sub(before) < 5*time.Millisecond {
+		if before, ok := last[sent.Probe.TTL]; ok && sent.At.Sub(before) < 2500*time.Microsecond {
 			t.Errorf("TTL %d twice within %v", sent.Probe.TTL, sent.At.Sub(before))
 		}
 		last[sent.Probe.TTL] = sent.At

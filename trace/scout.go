@@ -67,12 +67,15 @@ func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
 	case !p.target.answers:
 		return false, again
 	}
-	n := p.credit
+	n, took := p.credit, p.target.least+max(hasteSlack, p.target.least/restShare)
+	if !p.target.told {
+		took = settled(p.target.rtt)
+	}
 	for _, a := range p.pending {
 		if !a.spare || a.witness() || a.missing {
 			continue
 		}
-		if at := a.sent.Add(p.target.least + hasteSlack); now.Before(at) {
+		if at := a.sent.Add(took); now.Before(at) {
 			again = sooner(again, at)
 			n++
 		} else {
@@ -219,17 +222,32 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	switch {
 	case p.guess > 0:
 		return p.guess, until
+	case p.hold(now):
+		return p.known, until
 	case i >= 0 && !p.target.answers && p.slow.knocks == 0:
 		sent := p.pending[i].sent
-		if until = sent.Add(scoutFactor*p.slowest + scoutSlack); now.Before(until) {
-			return p.o.FirstTTL - 1 + firstAhead, until
-		}
-		if until = sent.Add(slow); now.Before(until) {
-			return p.known + creepAhead, until
+		if until = sent.Add(slow); p.holds() || now.Before(until) {
+			return p.front(now, sent)
 		}
 	}
-	if p.hold(now) {
-		return p.known, time.Time{}
+	return p.known + lookAhead, time.Time{}
+}
+
+// front is the last TTL that may be asked while a scout that was sent then may still be answered, and when that changes by
+// itself: a few hops beyond the last one known, for all of them may get to the target. If routers go on answering though
+// the scout's answer is overdue by what theirs took, it won't come, and more hops are asked.
+func (p *Path) front(now, scout time.Time) (ttl int, until time.Time) {
+	// On a long way the target's answer may come right after those of the routers.
+	if until = p.moved.Add(p.rest() - leastRest); now.Before(until) {
+		return max(p.asked, p.o.FirstTTL-1+firstAhead), until
+	}
+	overdue := scout.Add(scoutFactor*p.slowest + scoutSlack)
+	few := max(p.known+creepAhead, p.o.FirstTTL-1+firstAhead)
+	if now.Before(overdue) {
+		return few, overdue
+	}
+	if next := p.hop(min(p.known+1, p.o.MaxTTL)); next.asked > 0 && next.first.Before(overdue) {
+		return few, time.Time{} // it hasn't answered either
 	}
 	return p.known + lookAhead, time.Time{}
 }

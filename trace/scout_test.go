@@ -63,7 +63,7 @@ func TestTwoRoundTrips(t *testing.T) {
 			if most := trips(2, rtt) + 40*time.Millisecond; o.took > most {
 				t.Errorf("%d hops: took %v, at most %v", n, o.took, most)
 			}
-			if most := 3 + max(0, 8-n+1); o.truth.Target.SYN > most {
+			if most := 3 + max(0, 4-n+1); o.truth.Target.SYN > most {
 				t.Errorf("%d hops: %d SYNs at the target, at most %d", n, o.truth.Target.SYN, most)
 			}
 			if !slices.ContainsFunc(o.trace.Hop(n).Probes, func(r trace.Result) bool { return own(r.Probe) }) {

@@ -89,7 +89,7 @@ func (p *Path) suspicious() (any bool) {
 		return false
 	}
 	for _, a := range p.pending {
-		if !a.spare && (a.passed || a.doubted) {
+		if !a.spare && (a.passed && p.wary || a.doubted) {
 			s.log[a.n].fate = Unknown // it may have been answered
 		}
 	}
@@ -155,7 +155,7 @@ func (p *Path) lostBeyond() int {
 // limited reports whether there may be a limit beyond a hop: no probe got through for a while, or only every other one, or the
 // target has missed one and nothing is known of the hop before it.
 func (p *Path) limited(from int) bool {
-	run, hops := make(map[int]bool), make(map[int]bool) // that a probe was lost to: in a row, at all
+	run, hops := make(map[int]bool), make(map[int]int) // that a probe was lost to: in a row, at all
 	lost, answered := 0, 0
 	for _, l := range p.slow.log {
 		h := p.hop(l.ttl)
@@ -167,11 +167,17 @@ func (p *Path) limited(from int) bool {
 			clear(run)
 			answered++
 		case Lost, Pending:
-			run[l.ttl], hops[l.ttl] = true, true
+			run[l.ttl] = true
+			hops[l.ttl]++
 			lost++
 			if len(run) >= slowRun || h.byTarget && !p.hop(max(l.ttl-1, p.o.FirstTTL)).shown {
 				return true
 			}
+		}
+	}
+	for ttl, n := range hops {
+		if m := hops[ttl+2]; m > 0 && n+m >= p.o.Queries && !p.hop(ttl+1).shown {
+			return true // one hop is silent, and most of what was sent to its neighbours is lost
 		}
 	}
 	return len(hops) > 1 && lost >= answered

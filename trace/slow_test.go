@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -126,5 +127,86 @@ func TestDefendedTargets(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// On a random path with a limit on SYNs, all hops are shown, with few exceptions, by few SYNs.
+func TestRandomSYNLimits(t *testing.T) {
+	t.Parallel()
+	const networks = 500
+	wrong, many := 0, 0
+	for seed := range uint64(networks) {
+		rng := rand.New(rand.NewPCG(seed, 21))
+		n := 4 + rng.IntN(22)
+		p := chain(rng.IntN(2) == 0, n, 0)
+		scales := []time.Duration{100 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond}
+		scale := scales[rng.IntN(len(scales))]
+		for i := range p.Routers {
+			p.Routers[i].Delay = time.Duration(rng.Int64N(int64(scale)))
+			p.Routers[i].Jitter = time.Duration(rng.Int64N(int64(scale / 10)))
+		}
+		p.Target.Delay = time.Duration(rng.Int64N(int64(scale)))
+		p.Target.State = []sim.State{sim.Open, sim.Closed}[rng.IntN(2)]
+		at := 1 + rng.IntN(min(n-1, 7))
+		limit := sim.Rate{Every: time.Second / time.Duration(4+rng.IntN(50)), Burst: 1 + rng.IntN(12)}
+		p.Routers[at-1].SYNs = limit
+		s := withScouts(newSetup(p))
+		s.scenario.Seed = seed
+		o := s.trace(t)
+		silent := o.trace.Last() != n
+		for ttl := 1; ttl <= o.trace.Last(); ttl++ {
+			silent = silent || len(o.shown(ttl)) != 1
+		}
+		if silent {
+			wrong++
+			t.Logf("seed %d: %d hops, %+v at hop %d, links of %v", seed, n, limit, at, scale)
+		}
+		if o.truth.Target.SYN > 6 {
+			many++
+		}
+		if o.took > 8*time.Second {
+			t.Errorf("seed %d: took %v", seed, o.took)
+		}
+	}
+	if wrong > networks/100 || many > networks/100 {
+		t.Errorf("%d of %d wrong, %d with more than 6 SYNs", wrong, networks, many)
+	}
+}
+
+// On a path that is slow from some hop on, the target is shown where it is, by hardly ever more SYNs than twice the probes
+// asked for.
+func TestSlowPaths(t *testing.T) {
+	t.Parallel()
+	const networks = 400
+	many := 0
+	for seed := range uint64(networks) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		n := 2 + rng.IntN(14)
+		p := chain(rng.IntN(2) == 0, n, time.Millisecond)
+		slow := rng.IntN(min(n-1, 2) + 1) // the link that takes long
+		far := time.Duration(300+rng.IntN(400)) * time.Millisecond
+		if slow < n-1 {
+			p.Routers[slow].Delay = far
+		} else {
+			p.Target.Delay = far
+		}
+		p.Target.Jitter = time.Duration(1+rng.IntN(20)) * time.Millisecond
+		if rng.IntN(3) == 0 {
+			p.Routers[n-2].Silent = 1
+		}
+		p.Target.State = []sim.State{sim.Open, sim.Closed}[rng.IntN(2)]
+		s := withScouts(newSetup(p))
+		s.scenario.Seed = seed
+		o := s.trace(t)
+		if o.trace.Last() != n {
+			t.Errorf("seed %d: the last hop is %d, want %d", seed, o.trace.Last(), n)
+		}
+		if syns := o.truth.Target.SYN; syns > 6 {
+			many++
+			t.Logf("seed %d: %d hops, %v before hop %d: %d SYNs at the target", seed, n, far, slow+1, syns)
+		}
+	}
+	if many > networks/50 {
+		t.Errorf("%d of %d with more than 6 SYNs", many, networks)
 	}
 }
