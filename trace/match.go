@@ -25,7 +25,7 @@ type flow struct {
 	flights  []*flight     // those that may still be answered, in order of sending
 	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
 	trusted  bool          // see SendAlone
-	scrubbed bool          // tags come back that were never sent
+	scrubbed int           // how many tags have come back that were never sent
 	far      time.Duration // the longest that a router's answer took
 	near     time.Duration // the shortest that those of the router at spent took
 	*distance
@@ -567,7 +567,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		if fl.ourselves(r) {
 			return match{verdict: OwnAddress}
 		}
-		if f != nil && (f.fate == Pending || !fl.scrubbed) {
+		if f != nil && fl.named(f) {
 			return match{f.verdict(), f, ByTag}
 		}
 		only, several := fl.candidates(at, anyFlight)
@@ -580,6 +580,15 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		return match{Believed, only, ByFlow}
 	}
 	return match{verdict: verdict}
+}
+
+// named reports whether a probe is believed to be the one that an ICMP error names by its tag. Where the network writes tags
+// of its own, one may be another probe's by chance: with 48 probes in flight, one answer in a thousand shows a wrong hop.
+func (fl *flow) named(f *flight) bool {
+	if f.fate == Pending && fl.trusted {
+		return true
+	}
+	return fl.scrubbed == 0 || f.fate == Pending && fl.scrubbed < rewriteProof
 }
 
 // ourselves reports whether an ICMP error comes from our own address, and neither is that the target's nor tells the error
@@ -654,7 +663,9 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 			}
 		}
 	case got.verdict == TagRewritten:
-		fl.scrubbed = fl.scrubbed || got.evidence == ByFlow
+		if got.evidence == ByFlow {
+			fl.scrubbed++
+		}
 	case got.verdict == IsDuplicate:
 		if r.Kind == packet.KindTimeExceeded && got.evidence == ByTag {
 			fl.spent = max(fl.spent, got.flight.probe.TTL) // who answered before was not the target

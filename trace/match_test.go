@@ -549,6 +549,31 @@ func TestRewrittenTag(t *testing.T) {
 	}
 }
 
+// Where the network writes tags of its own, one of them may be that of another probe in flight by chance. It is believed no
+// more once two tags have come back that were never sent, unless only one probe is in flight.
+func TestRewrittenTagOfAnother(t *testing.T) {
+	for _, f := range families {
+		m := newMatcher(new(Options))
+		fl := m.add(f.probe(3, 100), 1, sentAt)
+		m.add(f.probe(9, 101), 2, sentAt)
+		named := parsed(t, f.timeExceeded(t, binary(t, f.probe(9, 100))))
+		for i := range 2 {
+			if got := judge(m, named); got != (match{Believed, fl, ByTag}) {
+				t.Errorf("%s: after %d unknown tags: %v", f.name, i, got.verdict)
+			}
+			unknown := parsed(t, f.timeExceeded(t, binary(t, f.probe(5, 998+uint32(i)))))
+			m.settle(judge(m, unknown), unknown, sentAt.Add(time.Millisecond))
+		}
+		if got := judge(m, named); got.verdict != TagRewritten {
+			t.Errorf("%s: after two unknown tags: %v", f.name, got.verdict)
+		}
+		fl.flow.trusted = true
+		if got := judge(m, named); got != (match{Believed, fl, ByTag}) {
+			t.Errorf("%s: one at a time: %v", f.name, got.verdict)
+		}
+	}
+}
+
 // Where a firewall rewrites sequence numbers, an error is believed only if that was allowed, and is marked.
 func TestRewrittenSequenceNumber(t *testing.T) {
 	f := families[0]
