@@ -194,7 +194,7 @@ func (p *Path) slowDown(now time.Time) {
 
 // slowly asks the hops in doubt one after the other.
 func (p *Path) slowly(now, when time.Time) Move {
-	if move := p.settleEarlier(); move.do != doWait {
+	if move := p.settleEarlier(now); move.do != doWait {
 		return move
 	}
 	s := &p.slow
@@ -226,12 +226,13 @@ func (p *Path) slowly(now, when time.Time) Move {
 	return move
 }
 
-// settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the hop has answered.
-func (p *Path) settleEarlier() Move {
+// settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the hop has
+// answered, and would have answered this one.
+func (p *Path) settleEarlier(now time.Time) Move {
 	for _, a := range p.pending {
 		switch {
 		case a == p.slow.asked || a.spare || a.ttl > p.limit:
-		case p.hop(a.ttl).shown && !p.o.Patient:
+		case p.hop(a.ttl).shown && !p.o.Patient && !now.Before(a.sent.Add(p.haste(a))):
 			return p.conclude(a)
 		case !a.passed:
 			a.passed = true
