@@ -176,6 +176,15 @@ func (p *Path) seen(r Result) {
 	p.first[r.Probe.Key()] = fingerprintOf(r)
 }
 
+// stay keeps the trace from ending right after an answer in the target's name: the router at which the probe expired may be
+// slower than a device before it. With more probes per hop, the others give it the time.
+func (p *Path) stay(now time.Time, r Result) {
+	if p.o.Queries > 1 || p.o.Parallel == 1 || p.rounds.on() || p.o.Session != nil || p.spare(r.Probe) || p.echo() {
+		return
+	}
+	p.stayUntil = later(p.stayUntil, now.Add(leastHaste))
+}
+
 // count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one that fitted
 // several probes at first, and then turned out to be one's.
 func (p *Path) count(r Result) {

@@ -1136,6 +1136,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
 	if r.Fate == Answered {
 		p.seen(r)
+		p.stay(now, r)
 	}
 	if r.Fate == Answered && !t.told {
 		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
