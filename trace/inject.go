@@ -177,12 +177,12 @@ func (p *Path) seen(r Result) {
 }
 
 // stay keeps the trace from ending right after an answer in the target's name: the router at which the probe expired may be
-// slower than a device before it. With more probes per hop, the others give it the time.
+// slower than a device before it. With more probes per hop, the others give it the time. A trace without scouts is a
+// question about a path that is known already.
 func (p *Path) stay(now time.Time, r Result) {
-	if p.o.Queries > 1 || p.o.Parallel == 1 || p.rounds.on() || p.o.Session != nil || p.spare(r.Probe) || p.echo() {
-		return
+	if p.o.Queries == 1 && p.tried > 0 && p.o.Session == nil && !p.spare(r.Probe) && !p.echo() {
+		p.stayUntil = later(p.stayUntil, now.Add(leastHaste))
 	}
-	p.stayUntil = later(p.stayUntil, now.Add(leastHaste))
 }
 
 // count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one that fitted
