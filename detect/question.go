@@ -208,6 +208,9 @@ func (q *questioner) answered() {
 			left--
 		}
 		top := d - max(0, 2-left) // its way may be shorter by one
+		if h := q.at(d - 1); h != nil && !h.answered() {
+			top = min(top, d-2) // an answer of the target would fit the probe to this hop as well
+		}
 		for top > first && top < d && q.only(top) == (netip.Addr{}) {
 			top-- // a silent hop at the end would be waited for
 		}
