@@ -81,8 +81,11 @@ func MostProbes(e Evidence) int {
 	all := Questions(e)
 	n := Probes(all)
 	f := read(&e)
-	if n == 0 || !f.vanish() || len(e.Further) > 0 || f.told() {
-		return n + when(n > 0 && f.told() && f.vanish(), 2*(ownFlows+otherFlows), 0)
+	switch {
+	case n == 0 || !f.vanish() || len(e.Further) > 0:
+		return n
+	case f.told():
+		return n + 4*(ownFlows+otherFlows) // AskReach to two hops, and again
 	}
 	// Each kind of SYN twice to so many hops, or once to all; those of another flow to the hops before the place too.
 	last := f.lastRouter()

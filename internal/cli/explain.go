@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,8 @@ func (p *program) announceQuestions(questions []detect.Question, asked int) {
 		then = fmt.Sprintf(", then SYNs to this port and to port %d", detect.OtherPort(p.path).Port())
 	}
 	p.evidence.Budget = asked + most
-	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s%s\n", most, p.kinds(questions), then)
+	kinds := cmp.Or(p.kinds(questions), "the same from other source ports")
+	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s%s\n", most, kinds, then)
 }
 
 // forPeople reports whether the trace is printed as text.

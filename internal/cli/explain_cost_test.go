@@ -96,6 +96,9 @@ func TestExplainCostFiltered(t *testing.T) {
 			}
 			n, _, v := explainCost(t, costPath(seed%2 == 1, 10, silent, words), seed+1)
 			longest, most = max(longest, v.took), max(most, n)
+			if said := strings.Count(v.stderr, "more probes to tell"); said != 1 {
+				t.Errorf("%s, seed %d: how many probes may come was said %d times\n%s", what, seed, said, v.stderr)
+			}
 			if v.took > mostTime {
 				t.Errorf("%s, seed %d: %v, %d more probes\n%s%s", what, seed, v.took, n, v.stdout, v.stderr)
 			}
