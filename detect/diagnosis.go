@@ -58,8 +58,13 @@ func Diagnose(e Evidence) Diagnosis {
 		return x
 	}
 	f := read(&e)
-	if d := newDrop(f); d != nil && f.complete && f.cycle() == 0 {
+	switch d := newDrop(f); {
+	case d != nil && f.complete && f.cycle() == 0:
 		x.Causes = d.considered()
+	case f.refusal != nil && f.answer == nil:
+		x.Causes = f.whyRefused()
+	case f.answer != nil && f.answer.Reply.Kind == packet.KindTCP:
+		x.Causes = f.whoAnswers()
 	}
 	for _, p := range f.more {
 		x.Questions = append(x.Questions, p.outcome())
@@ -86,6 +91,56 @@ func (d *drop) considered() (all []Considered) {
 		}
 		all = append(all, x)
 	}
+	return all
+}
+
+// whoAnswers are the target and somebody in its name, each with what excludes it.
+func (f *facts) whoAnswers() []Considered {
+	own := Considered{Code: PortUnclear, What: "the target itself answers"}
+	if all := state(f); len(all) > 0 {
+		own.Code = all[0].Code
+	}
+	other := Considered{Code: TCPProxy, What: "something in front of the target answers in its name"}
+	if f.answer.Reply.TCP.Flags.Has(packet.RST) {
+		other.Code = ResetOnPath
+		own.Code = when(own.Code == PortUnclear, PortClosed, own.Code)
+	} else {
+		own.Code = when(own.Code == PortUnclear && !f.ofOlder(), PortOpen, own.Code)
+	}
+	if f.stranger != nil {
+		own.Excluded = f.stranger.evidence
+	}
+	for _, w := range f.others() {
+		if w.path != f.flow && f.stranger == nil && f.like(w.path) {
+			other.Excluded = append(other.Excluded, w.what+": answered from as far away, by the same way back")
+		}
+	}
+	return []Considered{own, other}
+}
+
+// whyRefused are the reasons that a router may have to say no. What was seen of other probes excludes all but one, if
+// that one is certain.
+func (f *facts) whyRefused() (all []Considered) {
+	found := refused(f)
+	if len(found) == 0 {
+		return nil
+	}
+	is := &found[0]
+	for _, c := range []Considered{
+		{Code: RejectedByRouter, What: "a rule of a router rejects"},
+		{Code: RejectedByTarget, What: "a rule of the target rejects"},
+		{Code: UnreachableNetwork, What: "a router has no route to the target"},
+		{Code: UnreachableHost, What: "the target doesn't answer the last router"},
+		{Code: MTULimit, What: "the packets are too large for a link"},
+	} {
+		if c.Code != is.Code && is.Confidence == Certain {
+			c.Excluded = is.Evidence
+		}
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b Considered) int {
+		return when(a.Code == is.Code, 0, 1) - when(b.Code == is.Code, 0, 1)
+	})
 	return all
 }
 
