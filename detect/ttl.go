@@ -156,8 +156,8 @@ func (f *facts) ttlFiltered() *Finding {
 		"Or SYNs or the target's answers are limited in number, and those of lower TTLs were lost."
 	switch p := f.echo; {
 	case p.distance() == d-nearer && p.back() == f.back() && f.cameBy(p, last, sameWay):
-		x.Confidence = Likely
-		x.Title = fmt.Sprintf("The target is at hop %d, not at %d: TCP packets with a low TTL are dropped %s",
+		// Where it is, echo tells; not why the others were lost.
+		x.Title = fmt.Sprintf("The target is at hop %d, not at %d: TCP packets with a low TTL may be dropped %s",
 			d-nearer, d, f.between(last, last+1))
 		x.Evidence = append(x.Evidence, "For ICMP echo requests: "+f.answerText(p))
 	case nearer < leastFiltered:
