@@ -64,7 +64,8 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 			if w == nil {
 				w = &rewrite{Change: c, before: h.ttl, result: r}
 			}
-			if from := r.Reply.From(); !slices.Contains(w.witnesses, from) {
+			same := c.Seen == w.Seen || field == packet.FieldID || field == packet.FieldChecksum // these differ in each packet
+			if from := r.Reply.From(); same && !slices.Contains(w.witnesses, from) {
 				w.witnesses = append(w.witnesses, from)
 			}
 			w.question(q, r.Probe, field)
