@@ -61,7 +61,8 @@ func state(f *facts) []Finding {
 			x.Title = fmt.Sprintf("Port %d is open: the machine beyond the target accepts the connection", port)
 		case d == 0:
 			x.Confidence = Possible
-			x.Evidence = append(x.Evidence, "How far it has come isn't known: something on the way may accept in the target's name.")
+			x.Evidence = append(x.Evidence, "How far it has come isn't known: "+
+				"something on the way may accept in the target's name.")
 		case d > 0 && f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")

@@ -56,10 +56,10 @@ const (
 	// untested is what it waits where nothing near by has answered.
 	untested = 250 * time.Millisecond
 
-	// fullWaits is how many hops beyond the last that has answered are waited for as long as can be, once. All but the nearest
-	// are so at the first time: a router that can't find the target on its link says so 3.06 s after the first probe that it
-	// could not deliver, to all probes since then, and Linux sends six such answers at once and no more. So few may have been
-	// sent by then, and one must still be waited for.
+	// fullWaits is how many hops beyond the last that has answered are waited for as long as can be, once. All but
+	// the nearest are so at the first time: a router that can't find the target on its link says so 3.06 s after the
+	// first probe that it could not deliver, to all probes since then, and Linux sends six such answers at once and
+	// no more. So few may have been sent by then, and one must still be waited for.
 	fullWaits = 4
 )
 
@@ -154,8 +154,9 @@ func (s *Serial) ask(ttl int, now time.Time) Move {
 //   - Where it has not, its first probe and all after the second wait a little more than the nearest hops before and
 //     beyond took to answer. The second one waits its whole time, for a router may be slow to speak of its own, or behind a
 //     long link: if hops beyond have answered, or it is one of fullWaits beyond those that have. Farther ones have only
-//     silence to expect. The first one waits its whole time in place of the second if the hop before is silent too, and no
-//     hop beyond has answered (see fullWaits). With one probe per hop it would be too late: the nearest hop is complete then.
+//     silence to expect. The first one waits its whole time in place of the second if the hop before is silent too,
+//     and no hop beyond has answered (see fullWaits). With one probe per hop it would be too late: the nearest hop is
+//     complete then.
 //   - Where nothing has answered at all, the very first probe and the nearest hop's wait their whole time.
 func (s *Serial) patience(ttl int) time.Duration {
 	h := s.hop(ttl)
@@ -172,7 +173,8 @@ func (s *Serial) patience(ttl int) time.Duration {
 	case s.o.Patient,
 		!s.heard && h.asked == 0 && (ttl == s.o.FirstTTL || ttl == s.o.MaxTTL),
 		s.heard && h.rtt == 0 && h.asked == 1 && !h.whole && (beyond != 0 || ttl <= lastHeard+fullWaits),
-		s.o.Queries > 1 && before != 0 && h.asked == 0 && beyond == 0 && ttl > lastHeard+1 && ttl <= lastHeard+fullWaits:
+		s.o.Queries > 1 && before != 0 && beyond == 0 && h.asked == 0 &&
+			ttl > lastHeard+1 && ttl <= lastHeard+fullWaits:
 		return s.whole
 	case h.rtt > 0:
 		wait = max(againFactor*h.rtt, leastAgain)

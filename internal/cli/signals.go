@@ -40,8 +40,8 @@ const (
 	// stalledAfter is how long a reader who has taken something may take nothing more.
 	stalledAfter = 100 * time.Millisecond
 
-	// lastResort is when it ends although nothing seems to block it: that takes a machine that is very busy, or a trace of
-	// some 100,000 probes, which are long to describe.
+	// lastResort is when it ends although nothing seems to block it: that takes a machine that is very busy, or a trace
+	// of some 100,000 probes, which are long to describe.
 	lastResort = 5 * time.Second
 
 	// pieceSize is how much is written at once, so that it is seen whether the reader takes it. Pipes hold more.
