@@ -231,7 +231,7 @@ func (t *Trace) own(ttl int) []Result {
 // far that is they don't tell. At other TTLs there are none.
 func (t *Trace) Strays(ttl int) (strays []Result) {
 	top := len(t.hops) - 1
-	if ttl != t.hops[top].TTL || t.last < ttl || top == 0 {
+	if ttl != t.hops[top].TTL || t.last < ttl || top == 0 || !t.options.hasScouts() {
 		return nil
 	}
 	before := t.hops[top-1].Probes

@@ -157,6 +157,11 @@ func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
 // Effective is what the options come to: the defaults in the place of zeros.
 func (o PathOptions) Effective() PathOptions { return o.withDefaults() }
 
+// hasScouts reports whether the first probes have the highest TTL, see Path.
+func (o *PathOptions) hasScouts() bool {
+	return o.Parallel >= lookAhead && len(o.Ports) == 0 && o.MaxTTL-o.FirstTTL >= lookAhead
+}
+
 // scout reports whether a probe goes by one of SparePorts: a scout, or the witness.
 func (o *PathOptions) scout(p packet.Probe) bool {
 	return slices.Contains(o.SparePorts, p.Src.Port())

@@ -231,7 +231,7 @@ func NewPath(o PathOptions) (*Path, error) {
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.seq = p.rng.Uint32()
 	p.tag = 1 + p.rng.Uint32N(1<<31)
-	if o.Parallel >= lookAhead && len(o.Ports) == 0 && o.MaxTTL-o.FirstTTL >= lookAhead {
+	if o.hasScouts() {
 		p.scouting = newScouting(o)
 	}
 	if o.Flags.Has(packet.ACK) {
