@@ -67,6 +67,9 @@ func (f *facts) findStranger() *stranger {
 	return f.lastRouterSpeaks()
 }
 
+// tells reports whether a hop says who is there: one probe may be lost.
+func (h *hop) tells() bool { return h != nil && (len(h.routers) > 0 || h.lost >= questionQueries) }
+
 // nearer finds that the target answers probes of another kind from farther away, on the same way. Ways of different length look
 // like that too, unless both are known to have come by the same router right before.
 func (f *facts) nearer() *stranger {
@@ -79,8 +82,8 @@ func (f *facts) nearer() *stranger {
 			continue
 		}
 		h := w.at(d)
-		if f.cameBy(w.path, d-1, otherWay) || h == nil || len(h.routers) == 0 && h.lost < questionQueries {
-			continue // one probe may be lost
+		if f.cameBy(w.path, d-1, otherWay) || !h.tells() {
+			continue
 		}
 		seen, same := len(h.routers) > 0, f.cameBy(w.path, d-1, sameWay)
 		who := &stranger{after: f.standsAt(d), confidence: Likely}

@@ -194,35 +194,7 @@ func (q *questioner) answered() {
 		q.add(AskFlow, 1, first, 0, questionQueries)
 	case d == 0:
 	case len(q.more) == 0:
-		left := q.left()
-		if q.ofOlder() {
-			left = max(left, questionQueries) // what the SYNs of another flow come to is all that tells
-		}
-		switch l, at := q.limit, q.ownHop(); {
-		case l != nil: // whether echo requests are limited like SYNs
-			q.add(AskEcho, 0, l.after+1, d+1, questionQueries)
-		case at > 0: // whether the target itself is there, and hands on only this port
-			q.add(AskEcho, 0, at-1, d+1, 1)
-		default:
-			q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
-		}
-		if reset && left > 2 { // one of the other flow comes too, and one may be sent anew
-			q.add(AskPort, 0, d-1, d, 1)
-			left--
-		}
-		top := d - max(0, 2-left) // its way may be shorter by one
-		if h := q.at(d - 1); h != nil && !h.answered() {
-			top = min(top, d-2) // an answer of the target would fit the probe to this hop as well
-		}
-		for top > first && top < d && q.only(top) == (netip.Addr{}) {
-			top-- // a silent hop at the end would be waited for
-		}
-		if top >= first {
-			q.add(AskFlow, 1, d-flowHops+1, top, 1)
-		}
-		if q.counts.NearMisses >= fewMisses {
-			q.add(AskLoose, 1, first, max(d-1, first), questionQueries)
-		}
+		q.whoAnswers()
 	case q.otherFlowDies() && len(q.asked(AskFlow)) == 1 && q.left() > 0:
 		q.add(AskFlow, 1, d, d, 1) // one alone, which no limit on SYNs drops
 	case farther && len(q.asked(AskEcho)) == 1:
@@ -232,6 +204,41 @@ func (q *questioner) answered() {
 		}
 	case q.echo.distance() > first && q.echo.distance() == q.echo.first() && len(q.asked(AskEcho)) == 1: // or it is nearer
 		q.add(AskEcho, 0, q.echo.first()-lookAhead, q.echo.first()-1, 1)
+	}
+}
+
+// whoAnswers asks by other probes how far away it is who answers in the target's name.
+func (q *questioner) whoAnswers() {
+	d, first := q.distance(), q.facts.first()
+	reset := q.asks() && q.answer.Reply.TCP.Flags.Has(packet.RST)
+	left := q.left()
+	if q.ofOlder() {
+		left = max(left, questionQueries) // what the SYNs of another flow come to is all that tells
+	}
+	switch l, at := q.limit, q.ownHop(); {
+	case l != nil: // whether echo requests are limited like SYNs
+		q.add(AskEcho, 0, l.after+1, d+1, questionQueries)
+	case at > 0: // whether the target itself is there, and hands on only this port
+		q.add(AskEcho, 0, at-1, d+1, 1)
+	default:
+		q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
+	}
+	if reset && left > 2 { // one of the other flow comes too, and one may be sent anew
+		q.add(AskPort, 0, d-1, d, 1)
+		left--
+	}
+	top := d - max(0, 2-left) // its way may be shorter by one
+	if h := q.at(d - 1); h != nil && !h.answered() {
+		top = min(top, d-2) // an answer of the target would fit the probe to this hop as well
+	}
+	for top > first && top < d && q.only(top) == (netip.Addr{}) {
+		top-- // a silent hop at the end would be waited for
+	}
+	if top >= first {
+		q.add(AskFlow, 1, d-flowHops+1, top, 1)
+	}
+	if q.counts.NearMisses >= fewMisses {
+		q.add(AskLoose, 1, first, max(d-1, first), questionQueries)
 	}
 }
 
