@@ -176,6 +176,7 @@ func (d *drop) sightings() (all []sighting) {
 // flowSightings are those of AskReach and AskWay, which belong together by their flow.
 func (d *drop) flowSightings() (all []sighting) {
 	index, tries, vague := map[int]int{}, map[int]int{}, map[int]bool{}
+	passed := func(a netip.Addr) bool { return d.before(a, d.last) }
 	for _, p := range d.asked(AskReach) {
 		i, known := index[p.question.Flow]
 		if !known {
@@ -185,11 +186,13 @@ func (d *drop) flowSightings() (all []sighting) {
 		}
 		s, at := &all[i], p.question.Options.FirstTTL
 		switch {
+		case p.heard() && at == d.maxTTL() && p.answer == nil && slices.ContainsFunc(p.hops[0].routers, passed):
+			// A router before the place has answered: it got no farther, whatever its TTL.
 		case p.heard() && at == d.maxTTL():
 			s.fate = passes
 		case p.heard() && (p.answer != nil || slices.ContainsFunc(p.hops[0].routers, d.beyond)):
 			s.fate, s.at = passes, at
-		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, func(a netip.Addr) bool { return d.before(a, d.last) }):
+		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, passed):
 			vague[p.question.Flow] = true // it is somewhere on another way
 		case at == d.maxTTL():
 			if tries[p.question.Flow]++; tries[p.question.Flow] == 2 && s.fate == either { // twice in vain
