@@ -41,10 +41,12 @@ func (f *facts) perPacket() *Finding {
 			return &x
 		}
 		x.Title = fmt.Sprintf("The path changes at hop %d", h.ttl)
-		x.Advice = "Trace again. If it changes back and forth, a load balancer spreads the packets of one connection, which then arrive out of order; else the route has just changed."
+		x.Advice = "Trace again. If it changes back and forth, a load balancer spreads the packets of one connection, " +
+			"which then arrive out of order; else the route has just changed."
 		if f.alternates() {
 			x.Title = fmt.Sprintf("A load balancer spreads the packets of one connection beyond %s", f.hopName(h.ttl-1))
-			x.Advice = "Ask " + f.owner(h.ttl-1, h.ttl-1) + " to balance by flow: packets of one connection may arrive out of order, which slows it down."
+			x.Advice = "Ask " + f.owner(h.ttl-1, h.ttl-1) + " to balance by flow: packets of one connection may arrive " +
+				"out of order, which slows it down."
 			x.Evidence = append(x.Evidence, "They answer in turn, which a change of route doesn't explain.")
 			x.Confidence, x.Weight = Likely, weightHarm
 		}
@@ -90,7 +92,8 @@ func (f *facts) perFlow() *Finding {
 			Code: LoadBalancer, Confidence: Likely, Weight: weightDetail, After: max(f.first()-1, h.ttl-1), Before: h.ttl,
 			Title:    fmt.Sprintf("A load balancer spreads connections at hop %d", h.ttl),
 			Evidence: []string{fmt.Sprintf("Hop %d is %v for one source port, and %v for another.", h.ttl, a, b)},
-			Advice:   "Nothing to do: each connection keeps to one way. If some are slow or fail, run the same with --track-port to see more of them.",
+			Advice: "Nothing to do: each connection keeps to one way. If some are slow or fail, run the same with " +
+				"--track-port to see more of them.",
 		}
 		// Two different hops, or one and the same beyond it again: no change of route in between looks so.
 		if f.rejoins(h.ttl) {

@@ -69,7 +69,8 @@ func (f *facts) otherFlowVanishes() Finding {
 		fmt.Sprintf("%s got to the target, hop %d.", f.kind(), f.distance()),
 		fmt.Sprintf("From another source port none was answered beyond hop %d, twice.", max(x.After, p.first()-1)),
 	}
-	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back, or a filter drops by source port. "+
+	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back, or a filter "+
+		"drops by source port. "+
 		"Ask %s. To see which source ports are hit: --track-port.", f.owner(x.After, x.Before))
 	return x
 }
@@ -139,7 +140,8 @@ func (d *drop) limit(silent int) Finding {
 	}
 	if silent > 0 {
 		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, fmt.Sprintf("Beyond it %s asked, and silent. A firewall that drops the probes would look the same.", times(silent, "hop was", "hops were")))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Beyond it %s asked, and silent. A firewall that drops the probes "+
+			"would look the same.", times(silent, "hop was", "hops were")))
 	}
 	return x
 }
@@ -195,7 +197,8 @@ func (d *drop) finding() Finding {
 	case len(d.seen) == 0:
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
-		x.Advice = "Run the same with --explain: it asks whether a firewall drops them, the path is broken, or the answers are lost on the way back."
+		x.Advice = "Run the same with --explain: it asks whether a firewall drops them, the path is broken, or the " +
+			"answers are lost on the way back."
 	case len(left) == 0 || slices.ContainsFunc(left, func(c cause) bool { return c.code == PathEnds || c.code == BrokenBranch && len(left) == 1 }):
 		d.deadEnd(&x)
 	default:
@@ -203,7 +206,9 @@ func (d *drop) finding() Finding {
 	}
 	if d.nowhere() && d.next() == 0 && x.Code == PathEnds {
 		x.Title = "Nobody answers at all, neither a router nor the target"
-		x.Advice = fmt.Sprintf("Check this host first: does anything else get out, does its own firewall drop the answers, and is its route right (ip route get %v)? Then ask whoever runs its network for the way back to %v.", d.target.Addr(), d.options.Source.Addr())
+		x.Advice = fmt.Sprintf("Check this host first: does anything else get out, does its own firewall drop the "+
+			"answers, and is its route right (ip route get %v)? Then ask whoever runs its network for the way back to "+
+			"%v.", d.target.Addr(), d.options.Source.Addr())
 	}
 	return x
 }
@@ -338,10 +343,13 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", d.target.Port(), place)
-	x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source port. To see which source ports are hit, run the same with --track-port.", whom)
+	x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source "+
+		"port. To see which source ports are hit, run the same with --track-port.", whom)
 	if probes == 0 { // nothing says why of all flows the kernel's passes
 		x.Confidence = Possible
-		x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source port or by what sets probes apart, or this host sends them another way. To see which source ports are hit, run the same with --track-port.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source "+
+			"port or by what sets probes apart, or this host sends them another way. To see which source ports are hit, "+
+			"run the same with --track-port.", whom)
 	}
 	if filtered {
 		x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or drops this port.", whom)
@@ -380,7 +388,8 @@ func (d *drop) otherWay(x *Finding) bool {
 	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(), d.port.target.Port(), d.hopName(d.last))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("All of %s to port %d came by %v, and all of %s to port %d by %v.",
 		times(mine, "flow", "flows"), d.target.Port(), d.router(d.last), times(theirs, "flow", "flows"), d.port.target.Port(), via))
-	x.Advice = fmt.Sprintf("Ask %s: a router there chooses the way by port, and that way is dead or filtered. Or one member of a load-balanced group is, and all of these went by it by chance.", d.owner(d.last, d.last))
+	x.Advice = fmt.Sprintf("Ask %s: a router there chooses the way by port, and that way is dead or filtered. Or "+
+		"one member of a load-balanced group is, and all of these went by it by chance.", d.owner(d.last, d.last))
 	return true
 }
 
@@ -391,7 +400,8 @@ func (d *drop) deadEnd(x *Finding) {
 	if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == passes }) {
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
 	}
-	same := "a firewall that drops everything to this target, a broken path, a target that is down, and answers that are lost on the way back"
+	same := "a firewall that drops everything to this target, a broken path, a target that is down, and answers " +
+		"that are lost on the way back"
 	x.Advice = fmt.Sprintf("Check that the target is up and has this address. Then ask %s.", d.owner(d.last, d.last))
 	if d.alive() {
 		same = "a firewall that drops these probes, a broken path, and answers that are lost on the way back"
@@ -424,12 +434,14 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Evidence = append(x.Evidence, rivalText(c.code))
 		case n < provenFlows:
 			x.Confidence = min(x.Confidence, Likely)
-			x.Evidence = append(x.Evidence, fmt.Sprintf("If a member of a load-balanced group were dead instead, %s would have fared so by chance.", times(n, "flow", "flows")))
+			x.Evidence = append(x.Evidence, fmt.Sprintf("If a member of a load-balanced group were dead instead, %s "+
+				"would have fared so by chance.", times(n, "flow", "flows")))
 		}
 	}
 	if d.counts.NearMisses >= fewMisses {
 		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, fmt.Sprintf("But %d answers came that fit all but the sequence number of the probes: "+
+		x.Evidence = append(x.Evidence, fmt.Sprintf("But %d answers came that fit all but the sequence number of the "+
+			"probes: "+
 			"something may only hide the hops beyond it.", d.counts.NearMisses))
 	}
 	if slices.ContainsFunc(d.witnesses(), d.answeredNearer) {
@@ -447,15 +459,18 @@ func (d *drop) filter(x *Finding, left []cause) {
 	}
 	if !known {
 		x.Confidence = min(x.Confidence, when(mine >= 2, Possible, Likely))
-		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d did not answer them. They may have gone another way.", d.last))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d "+
+			"did not answer them. They may have gone another way.", d.last))
 	}
 	if !strong {
 		x.Confidence = min(x.Confidence, Likely)
-		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by chance.")
+		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by "+
+			"chance.")
 	}
 	if x.Before >= d.farthest() && d.farthest() > 0 {
 		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
+		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
+			"front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
 		if lead.code != StuckService {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
@@ -475,7 +490,8 @@ func rivalText(code Code) string {
 	case FilteredPort:
 		return "That it is this port alone isn't excluded: no other was seen to come this way."
 	case FilteredSYN, filteredOptions:
-		return "That new connections to all ports are dropped there isn't excluded: SYNs to another port were not seen to come this way."
+		return "That new connections to all ports are dropped there isn't excluded: SYNs to another port were not " +
+			"seen to come this way."
 	case FilteredACK:
 		return "That ACKs to all ports are dropped there isn't excluded."
 	case FilteredTCP:
@@ -496,10 +512,12 @@ func (d *drop) filterText(x *Finding, code Code) {
 	switch code {
 	case SizeFilter:
 		x.Title = fmt.Sprintf("Packets of %d bytes vanish %s, and shorter ones pass", d.options.Length, place)
-		x.Advice = fmt.Sprintf("Ask %s: a filter drops SYNs with a payload, which ordinary connections don't send. Or a link takes only smaller packets, and nobody says so: run it with --mtu to see.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a filter drops SYNs with a payload, which ordinary connections don't send. Or "+
+			"a link takes only smaller packets, and nobody says so: run it with --mtu to see.", whom)
 	case MarkDropped:
 		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s, and unmarked ones pass", d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall or a policy drops by the TOS byte (traffic class). To see the way of ordinary packets, trace without -t.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall or a policy drops by the TOS byte (traffic class). To see the way "+
+			"of ordinary packets, trace without -t.", whom)
 	case filteredOptions:
 		x.Code = FilteredSYN
 		with := "their TCP options"
@@ -509,7 +527,8 @@ func (d *drop) filterText(x *Finding, code Code) {
 		x.Title = fmt.Sprintf("SYNs with %s are silently dropped %s, and other SYNs pass", with, place)
 		x.Advice = fmt.Sprintf("Ask %s: a packet filter there looks at the options of SYNs.", whom)
 		if d.odd() != "" {
-			x.Advice = fmt.Sprintf("Ask %s: a packet filter drops what is unusual. Most connections don't begin so, and pass.", whom)
+			x.Advice = fmt.Sprintf("Ask %s: a packet filter drops what is unusual. Most connections don't begin so, and "+
+				"pass.", whom)
 			x.Weight = weightNotice
 		}
 	case StuckService:
@@ -526,13 +545,16 @@ func (d *drop) filterText(x *Finding, code Code) {
 		}
 	case FilteredSYN:
 		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
-		x.Advice = fmt.Sprintf("Ask %s: a packet filter there lets packets of established connections pass, and drops what opens one.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a packet filter there lets packets of established connections pass, and drops "+
+			"what opens one.", whom)
 	case FilteredTCP:
 		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall there drops TCP to this target, or all of it but some ports that were not tried.", whom)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall there drops TCP to this target, or all of it but some ports that "+
+			"were not tried.", whom)
 		if !d.asks() && d.syn == nil {
 			x.Code, x.Title = Filtered, fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
-			x.Advice = "Trace without -A. A firewall that keeps track of connections drops ACKs without one, or one drops all TCP."
+			x.Advice = "Trace without -A. A firewall that keeps track of connections drops ACKs without one, or one " +
+				"drops all TCP."
 		}
 	}
 }

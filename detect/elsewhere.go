@@ -32,7 +32,8 @@ func elsewhere(f *facts) []Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%v with the number of our SYN to %v came from %v, with a TTL of %d.",
 		r.Reply.TCP.Flags, f.target, from, r.Reply.IP.TTL))
 	if f.answer != nil {
-		x.Title = fmt.Sprintf("Some answers to port %d come from %s, which nobody asked: such connections can't open", port, where)
+		x.Title = fmt.Sprintf("Some answers to port %d come from %s, which nobody asked: such connections can't "+
+			"open", port, where)
 		x.Weight = weightTrap
 		x.Evidence = append(x.Evidence, f.answerText(f.path))
 	}
@@ -41,7 +42,8 @@ func elsewhere(f *facts) []Finding {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("For %s: %s", w.what, f.answerText(w.path)))
 		}
 	}
-	x.Advice = fmt.Sprintf("Check the server that has %v: with direct server return it has to answer from %v; if a NAT or a load balancer "+
+	x.Advice = fmt.Sprintf("Check the server that has %v: with direct server return it has to answer from %v; if a "+
+		"NAT or a load balancer "+
 		"translates for it, its way back has to lead through that.",
 		from.Addr(), f.target.Addr())
 	return []Finding{x}

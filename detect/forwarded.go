@@ -18,12 +18,14 @@ func forwarded(f *facts) []Finding {
 	port := f.target.Port()
 	x := Finding{Code: Forwarded, Confidence: h.confidence, Weight: weightNotice, After: h.at, Before: h.at, Evidence: h.evidence}
 	x.Title = fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine beyond it", port, h.at)
-	x.Advice = "Check the machine beyond it too: the target translates this port, as for a container's published port, a port forward or a load balancer's address."
+	x.Advice = "Check the machine beyond it too: the target translates this port, as for a container's published " +
+		"port, a port forward or a load balancer's address."
 	switch {
 	case h.before:
 		x.Code, x.After = DNAT, max(h.at-1, f.first()-1)
 		x.Title = fmt.Sprintf("Port %d is translated in front of the target, %s", port, f.between(x.After, h.at))
-		x.Advice = "Nothing to do if that is wanted: a router there changes the address or the port, and speaks in the target's name. Else ask " +
+		x.Advice = "Nothing to do if that is wanted: a router there changes the address or the port, and speaks in " +
+			"the target's name. Else ask " +
 			f.owner(x.After, h.at) + "."
 	case h.confidence == Possible:
 		x.Advice += " Or the router at that hop only gives its ICMP errors the target's address, and translates nothing."
@@ -71,20 +73,24 @@ func (f *facts) ownHop() int {
 // these apart.
 func (f *facts) speaksAsRouter(at int) *handover {
 	h := &handover{at: at, confidence: Certain}
-	h.evidence = []string{fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a router does that sends packets on.", at)}
+	h.evidence = []string{fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a "+
+		"router does that sends packets on.", at)}
 	switch d, own := f.echo.distance(), f.echoesFrom(at); {
 	case own == sameWay:
 	case own == unknownWay:
 		h.confidence = Likely
 	case f.echoPasses():
 		h.confidence, h.before = Likely, true
-		h.evidence = append(h.evidence, fmt.Sprintf("But for ICMP echo requests the target is hop %d, and another router stands at a hop before it.", d))
+		h.evidence = append(h.evidence, fmt.Sprintf("But for ICMP echo requests the target is hop %d, and another "+
+			"router stands at a hop before it.", d))
 	case f.othersBetween(at):
 		h.confidence = Possible
-		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests are answered from hop %d, and the routers before it speak in their own names.", d))
+		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests are answered from hop %d, and the routers "+
+			"before it speak in their own names.", d))
 	default:
 		h.confidence = Likely
-		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests go on to hop %d as well: the address is translated as a whole.", d))
+		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests go on to hop %d as well: the address is "+
+			"translated as a whole.", d))
 	}
 	return h
 }
@@ -144,7 +150,8 @@ func (f *facts) goesOn() *handover {
 			continue
 		}
 		return &handover{at: d, confidence: Certain, evidence: []string{
-			fmt.Sprintf("%s were answered by the target from hop %d, while %s to port %d go on from there: hop %d is %v for them.",
+			fmt.Sprintf("%s were answered by the target from hop %d, while %s to port %d go on from there: hop %d is %v "+
+				"for them.",
 				w.what, d, f.kind(), f.target.Port(), d, h.routers[0]),
 		}}
 	}

@@ -37,14 +37,16 @@ func gateway(f *facts) []Finding {
 		}
 	case back-(d-1) >= farBack:
 		x.Title = "A gateway near this host sends packets on with a TTL of its own"
-		x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer has passed %d routers, the probe %d: no way back is that much longer than a way of %s.", back, d-1, times(d, "hop", "hops")))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer has passed %d routers, the probe %d: no "+
+			"way back is that much longer than a way of %s.", back, d-1, times(d, "hop", "hops")))
 		if rtt := f.answer.RTT(); rtt > 0 {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("It took %v.", rtt.Round(10*time.Microsecond)))
 		}
 	case product != "" && isPublic(f.target.Addr()):
 		x.Title = "A gateway near this host may answer in the target's name"
 		x.Confidence, x.Weight = Possible, weightNotice
-		x.Evidence = append(x.Evidence, fmt.Sprintf("The target has a public address, but is %s away. It may really be that near.", times(d, "hop", "hops")))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("The target has a public address, but is %s away. It may really "+
+			"be that near.", times(d, "hop", "hops")))
 	default:
 		return nil
 	}
@@ -52,7 +54,8 @@ func gateway(f *facts) []Finding {
 		x.Title += ": it looks like " + product
 		x.Evidence = append(x.Evidence, "The addresses of this host or its router are those that "+product+" gives.")
 	}
-	x.Advice = "Run it on the machine itself: in a container or a virtual machine with user-mode networking no traceroute sees the path."
+	x.Advice = "Run it on the machine itself: in a container or a virtual machine with user-mode networking no " +
+		"traceroute sees the path."
 	return []Finding{x}
 }
 

@@ -36,10 +36,12 @@ func (f *facts) clamped() *Finding {
 	x := f.rewriteFinding(w, MSSClamped, weightNotice, fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
 	if w.Seen > w.Sent {
 		x.Code, x.Weight = MSSRaised, weightTrap
-		x.Advice = fmt.Sprintf("Ask %s: who answers may now send segments of %d bytes, larger than this host asked for, which may not fit on the way back. Connections then open, and hang.", f.owner(w.after, w.before), w.Seen)
+		x.Advice = fmt.Sprintf("Ask %s: who answers may now send segments of %d bytes, larger than this host asked "+
+			"for, which may not fit on the way back. Connections then open, and hang.", f.owner(w.after, w.before), w.Seen)
 		return &x
 	}
-	x.Advice = fmt.Sprintf("Nothing to do: it keeps TCP's packets to %d bytes, as a router does that knows of a tunnel, and prevents MTU trouble.", w.Seen+mssOverhead(f.target.Addr().Is4()))
+	x.Advice = fmt.Sprintf("Nothing to do: it keeps TCP's packets to %d bytes, as a router does that knows of a "+
+		"tunnel, and prevents MTU trouble.", w.Seen+mssOverhead(f.target.Addr().Is4()))
 	return &x
 }
 
@@ -107,7 +109,8 @@ func (f *facts) unmarked() *Finding {
 		what = fmt.Sprintf("The DSCP (%s) is erased", w.SentText())
 	}
 	x := f.rewriteFinding(w, DSCPChanged, weightNotice, what)
-	x.Advice = "Nothing to do, unless the mark has to mean something beyond that place: networks change it at their borders."
+	x.Advice = "Nothing to do, unless the mark has to mean something beyond that place: networks change it at " +
+		"their borders."
 	return &x
 }
 
@@ -140,7 +143,8 @@ func (f *facts) scrubbed() *Finding {
 		return nil
 	}
 	x := f.rewriteFinding(w, IPIDRewritten, weightNotice, "The IP ID is rewritten")
-	x.Advice = "Nothing to do: a firewall that normalises traffic does that, or a NAT. From there on it is less sure which probe an answer belongs to."
+	x.Advice = "Nothing to do: a firewall that normalises traffic does that, or a NAT. From there on it is less " +
+		"sure which probe an answer belongs to."
 	return &x
 }
 
@@ -151,7 +155,8 @@ func (f *facts) relabelled() *Finding {
 		return nil
 	}
 	x := f.rewriteFinding(w, LabelRewritten, weightNotice, "The IPv6 flow label is rewritten")
-	x.Advice = "Nothing to do: a firewall that normalises traffic does that, or a NAT64. Routers that choose among equal ways by the label may take one way for all packets from there on."
+	x.Advice = "Nothing to do: a firewall that normalises traffic does that, or a NAT64. Routers that choose among " +
+		"equal ways by the label may take one way for all packets from there on."
 	if w.Seen == 0 {
 		x.Title = "The IPv6 flow label is erased " + f.between(w.after, w.before)
 	}
@@ -164,9 +169,11 @@ func (f *facts) hidden() *Finding {
 	if w == nil {
 		return nil
 	}
-	x := f.rewriteFinding(w, HiddenRewrite, weightNotice, "Something is changed that the quotes don't show, likely addresses or ports by a NAT,")
+	x := f.rewriteFinding(w, HiddenRewrite, weightNotice, "Something is changed that the quotes don't show, likely "+
+		"addresses or ports by a NAT,")
 	x.Confidence = min(x.Confidence, Likely)
-	x.Advice = "Nothing to do if connections work. A NAT that puts the old addresses back into ICMP errors, but not the checksum, leaves this trace; so does a change of options that weren't quoted, and damage."
+	x.Advice = "Nothing to do if connections work. A NAT that puts the old addresses back into ICMP errors, but " +
+		"not the checksum, leaves this trace; so does a change of options that weren't quoted, and damage."
 	return &x
 }
 

@@ -26,11 +26,13 @@ func impostor(f *facts) []Finding {
 	if f.answer.Reply.TCP.Flags.Has(packet.RST) {
 		x.Code = ResetOnPath
 		x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, %s", port, place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall answers in the target's name. The target has probably not seen the SYN.", f.owner(x.After, d))
+		x.Advice = fmt.Sprintf("Ask %s: a firewall answers in the target's name. The target has probably not seen the "+
+			"SYN.", f.owner(x.After, d))
 	} else {
 		x.Code, x.Weight = TCPProxy, weightTrap
 		x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
-		x.Advice = "Check the service itself: a SYN proxy, a load balancer or a transparent proxy accepts in the target's name, which doesn't mean that the target is up, or that the port is open there."
+		x.Advice = "Check the service itself: a SYN proxy, a load balancer or a transparent proxy accepts in the " +
+			"target's name, which doesn't mean that the target is up, or that the port is open there."
 		if d <= gatewayDistance {
 			x.Advice += " So near it may be the gateway of a container or a virtual machine, or a security program."
 		}
@@ -100,7 +102,8 @@ func (f *facts) nearer() *stranger {
 		case back >= 0 && its >= 0 && back != its, seen && (back < 0 || its < 0):
 		case seen && !f.backFits(f.path):
 			who.confidence = Possible
-			who.instead = "Or these probes take a shorter way to the target, and its answers come back by the longer one: one TTL from two distances proves neither."
+			who.instead = "Or these probes take a shorter way to the target, and its answers come back by the longer " +
+				"one: one TTL from two distances proves neither."
 		default:
 			continue // two ways of different length, and one way back
 		}
@@ -233,7 +236,8 @@ func injected(f *facts) []Finding {
 	switch {
 	case two.confidence == Possible:
 		x.Title = fmt.Sprintf("Connections to port %d are both accepted and reset", port)
-		x.Advice = "Trace again. Something on the path resets what the target accepts, or accepts what it resets; or the target itself " +
+		x.Advice = "Trace again. Something on the path resets what the target accepts, or accepts what it resets; or " +
+			"the target itself " +
 			"has just changed its mind."
 	case two.code == TCPProxy:
 		x.Title = fmt.Sprintf("Somebody on the path accepts connections to port %d that the target refuses", port)

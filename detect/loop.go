@@ -29,9 +29,11 @@ func loop(f *facts) []Finding {
 	}
 	return []Finding{{
 		Code: RoutingLoop, Confidence: Certain, Weight: weightFatal, After: start, Before: start + n - 1,
-		Title:    fmt.Sprintf("Routing loop from hop %d on: packets go round between %s", start, strings.Join(members, ", ")),
-		Evidence: []string{fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d, and the target never does.", n, start, last)},
-		Advice:   "Ask whoever runs these routers: they point at each other for this destination, so one of them has lost the real route.",
+		Title: fmt.Sprintf("Routing loop from hop %d on: packets go round between %s", start, strings.Join(members, ", ")),
+		Evidence: []string{fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d, and the target "+
+			"never does.", n, start, last)},
+		Advice: "Ask whoever runs these routers: they point at each other for this destination, so one of them has " +
+			"lost the real route.",
 	}}
 }
 

@@ -68,13 +68,15 @@ func (f *facts) lossFinding(hops []hopLoss, end hopLoss) []Finding {
 	switch {
 	case first.ttl > 0:
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%s lost %v.", capital(f.hopName(first.ttl)), first))
-		x.Advice = "Ask " + f.owner(x.After, x.Before) + ". Packets may be lost on the way there, or on the way back, which may be another."
+		x.Advice = "Ask " + f.owner(x.After, x.Before) + ". Packets may be lost on the way there, or on the way back, " +
+			"which may be another."
 	case clean.sent == 0 && len(hops) > 0:
 		x.Confidence = Possible
 		x.Title = fmt.Sprintf("Packets are lost on the way to the target: %v", end)
 		x.Evidence = append(x.Evidence,
 			"At no hop is the loss so much less that it can't be chance: where it begins isn't known.")
-		x.Advice = "Run it with more probes (-q 100) to see where: on the way there, or on the way back. Or the target doesn't answer every SYN."
+		x.Advice = "Run it with more probes (-q 100) to see where: on the way there, or on the way back. Or the " +
+			"target doesn't answer every SYN."
 	default:
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "No other hop shares the loss.")

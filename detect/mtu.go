@@ -33,9 +33,10 @@ func narrowed(f *facts) []Finding {
 	}
 	x := Finding{
 		Code: MTULimit, Confidence: Certain, Weight: weightNotice, After: after, Before: before,
-		Title:    fmt.Sprintf("Packets of more than %d bytes don't fit %s, and %s says so", m.Size, where, who),
-		Evidence: []string{fmt.Sprintf("Packets of %d bytes got to the target, larger ones (%d were tried first) were answered by ICMP from %v.", m.Size, m.First, m.From)},
-		Advice:   "Nothing to do as long as these ICMP messages get to both ends.",
+		Title: fmt.Sprintf("Packets of more than %d bytes don't fit %s, and %s says so", m.Size, where, who),
+		Evidence: []string{fmt.Sprintf("Packets of %d bytes got to the target, larger ones (%d were tried first) were "+
+			"answered by ICMP from %v.", m.Size, m.First, m.From)},
+		Advice: "Nothing to do as long as these ICMP messages get to both ends.",
 	}
 	if m.BlackHole {
 		x.Code, x.Confidence, x.Weight = MTUBlackHole, Likely, weightTrap
@@ -44,8 +45,11 @@ func narrowed(f *facts) []Finding {
 			x.Before = before
 		}
 		x.Title = fmt.Sprintf("Packets of more than %d bytes vanish %s, and nobody says so", m.Size, where)
-		x.Evidence = []string{fmt.Sprintf("Packets of %d bytes got to the target, larger ones (%d were tried first) were lost each time, without a word.", m.Size, m.First)}
-		x.Advice = fmt.Sprintf("Clamp the MSS to %d: connections open, and hang when much is sent. Or ask %s to let ICMP \"fragmentation needed\" and \"packet too big\" through, unless it is a firewall there that drops large segments.",
+		x.Evidence = []string{fmt.Sprintf("Packets of %d bytes got to the target, larger ones (%d were tried first) "+
+			"were lost each time, without a word.", m.Size, m.First)}
+		x.Advice = fmt.Sprintf("Clamp the MSS to %d: connections open, and hang when much is sent. Or ask %s to let "+
+			"ICMP \"fragmentation needed\" and \"packet too big\" through, unless it is a firewall there that drops "+
+			"large segments.",
 			m.Size-int(mssOverhead(f.target.Addr().Is4())), f.owner(after, before))
 	}
 	return []Finding{x}

@@ -28,7 +28,8 @@ func (f *facts) translated(code Code, end string, addr, port packet.Field) []Fin
 	if end == "destination" {
 		x.Advice = fmt.Sprintf("Nothing to do if the connection is meant to go to %v. Else ask %s.", is, f.owner(w.after, w.before))
 	} else {
-		x.Advice = fmt.Sprintf("Check the rules of firewalls beyond it: they see connections from %v, and must allow that address.", is.Addr())
+		x.Advice = fmt.Sprintf("Check the rules of firewalls beyond it: they see connections from %v, and must allow "+
+			"that address.", is.Addr())
 	}
 	return []Finding{x}
 }

@@ -33,11 +33,13 @@ func rateLimited(f *facts) []Finding {
 		Code: RateLimited, Confidence: Likely, Weight: weightNotice, After: l.after, Before: l.after + 1,
 		Title: fmt.Sprintf("New connections are limited in number %s", f.between(l.after, l.after+1)),
 		Evidence: []string{
-			fmt.Sprintf("Of %s beyond %s that followed each other within %v, %d were lost; of %d that came at least %v apart, none.",
+			fmt.Sprintf("Of %s beyond %s that followed each other within %v, %d were lost; of %d that came at least %v "+
+				"apart, none.",
 				times(l.quick, "probe", "probes"), f.hopName(l.after), quick, l.lost, l.slow, slowly),
 			fmt.Sprintf("Up to %s none was lost.", f.hopName(l.after)),
 		},
-		Advice: fmt.Sprintf("Ask %s, if many connections are to be opened at once: a firewall there drops SYNs above some rate. Single connections pass. Routers beyond that all limit their ICMP errors would look similar.",
+		Advice: fmt.Sprintf("Ask %s, if many connections are to be opened at once: a firewall there drops SYNs above "+
+			"some rate. Single connections pass. Routers beyond that all limit their ICMP errors would look similar.",
 			f.owner(l.after, l.after+1)),
 	}
 	if !f.echoUnlimited(l.after) {

@@ -75,12 +75,14 @@ func refused(f *facts) []Finding {
 		if r.MTU > 0 {
 			x.Title += fmt.Sprintf(": the limit is %d bytes", r.MTU)
 		}
-		x.Advice = "Nothing to do as long as this ICMP message gets to both ends. Where a firewall drops it, big packets vanish: clamp the MSS there, or let ICMP through."
+		x.Advice = "Nothing to do as long as this ICMP message gets to both ends. Where a firewall drops it, big " +
+			"packets vanish: clamp the MSS there, or let ICMP through."
 	case from.WithZone("") == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("The target hands port %d on to a machine behind it, which it can't reach", port)
 		x.Evidence = append(x.Evidence, f.waitText())
-		x.Advice = "Check that the machine beyond the target is running: the target is up, and translates this port to a container, or to a server of a balancer."
+		x.Advice = "Check that the machine beyond the target is running: the target is up, and translates this port " +
+			"to a container, or to a server of a balancer."
 	case front != nil:
 		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
@@ -95,33 +97,40 @@ func refused(f *facts) []Finding {
 		x.Code, x.Confidence = UnreachableHost, Likely
 		x.Title = fmt.Sprintf("What port %d is sent on to can't be reached from %v, hop %s", port, from, at)
 		x.Evidence = append(x.Evidence, f.waitText())
-		x.Advice = fmt.Sprintf("Other probes get farther: this port goes another way, or is translated to another machine, which is down. Ask whoever runs %v.", from)
+		x.Advice = fmt.Sprintf("Other probes get farther: this port goes another way, or is translated to another "+
+			"machine, which is down. Ask whoever runs %v.", from)
 	case all == passes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
-		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there says no (in the words %q), and lets others pass.", from, refusalText(r))
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there says no (in the words %q), and lets others "+
+			"pass.", from, refusalText(r))
 	case kind == noRoute:
 		x.Code = UnreachableNetwork
 		x.Title = fmt.Sprintf("No route: %s says that it doesn't know the way to %v", router, f.target.Addr())
-		x.Advice = fmt.Sprintf("Ask whoever runs %v: routing is broken there, or the address isn't announced, or a rule rejects all of it.", from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: routing is broken there, or the address isn't announced, or a "+
+			"rule rejects all of it.", from)
 	case kind == noHost:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
-		x.Advice = "Check that the target is running and has this address: the last router gets no answer from it on their own link."
+		x.Advice = "Check that the target is running and has this address: the last router gets no answer from it on " +
+			"their own link."
 		if f.waited() >= neighbourWait {
 			x.Evidence = append(x.Evidence, f.waitText())
 		} else {
 			x.Confidence = Possible
-			x.Evidence = append(x.Evidence, "It said so at once: it had asked before, or it has a route that rejects this address, of which some routers say the same.")
+			x.Evidence = append(x.Evidence, "It said so at once: it had asked before, or it has a route that rejects "+
+				"this address, of which some routers say the same.")
 		}
 	case all == vanishes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Everything to %v is rejected by %s", f.target.Addr(), strings.TrimSuffix(router, ","))
-		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, says no to all that was tried.", from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, "+
+			"says no to all that was tried.", from)
 	default:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by %s", port, strings.TrimSuffix(router, ","))
-		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, says no.", from)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, "+
+			"says no.", from)
 	}
 	if kind := meaning(r); all == either && (kind == noRoute || kind == noHost && f.waited() < neighbourWait) && f.asks() && x.Code != RejectedByTarget {
 		x.Confidence = Possible

@@ -55,7 +55,8 @@ func limitedInRounds(f *facts, t *trace.Tally) []Finding {
 	x := Finding{
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
 		Title: fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
-		Evidence: []string{fmt.Sprintf("%d of %s there got no answer, but beyond it far fewer are lost: the packets get through.",
+		Evidence: []string{fmt.Sprintf("%d of %s there got no answer, but beyond it far fewer are lost: the packets "+
+			"get through.",
 			missing, times(sent, "probe", "probes"))},
 		Advice: limitAdvice,
 	}

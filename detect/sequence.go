@@ -23,7 +23,8 @@ func sequence(f *facts) []Finding {
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "With --loose anybody may forge such an answer.")
 		}
-		x.Advice = "Run it with --loose to see the hops beyond it: a firewall randomises these numbers (the default of Cisco's ASA). Connections work."
+		x.Advice = "Run it with --loose to see the hops beyond it: a firewall randomises these numbers (the default " +
+			"of Cisco's ASA). Connections work."
 		return []Finding{x}
 	}
 	if f.answer != nil && f.ofOlder() {
@@ -34,9 +35,11 @@ func sequence(f *facts) []Finding {
 	}
 	x := Finding{
 		Code: SeqRewritten, Confidence: Possible, Weight: weightNotice,
-		Title:    "TCP sequence numbers seem to be rewritten on the path",
-		Evidence: []string{fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number of any probe.", f.counts.NearMisses)},
-		Advice:   "Run it with --loose: if a firewall randomises them, that shows the hops beyond it. Or somebody forges answers.",
+		Title: "TCP sequence numbers seem to be rewritten on the path",
+		Evidence: []string{fmt.Sprintf("%d answers fit the addresses and ports, but not the sequence number of any "+
+			"probe.", f.counts.NearMisses)},
+		Advice: "Run it with --loose: if a firewall randomises them, that shows the hops beyond it. Or somebody " +
+			"forges answers.",
 	}
 	return []Finding{x}
 }

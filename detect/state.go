@@ -21,11 +21,13 @@ func state(f *facts) []Finding {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
 	case sent.Flags.Has(packet.ACK) && flags.Has(packet.RST):
-		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to no connection", port)
+		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to "+
+			"no connection", port)
 		x.Advice = "Trace without -A for the port's state: an ACK doesn't tell open from closed."
 		if d > 0 && f.echo != nil && !f.confirmed(d) {
 			x.Confidence = Likely
-			x.Evidence = append(x.Evidence, "Nothing else tells who it is that resets: a firewall may do so in the target's name.")
+			x.Evidence = append(x.Evidence, "Nothing else tells who it is that resets: a firewall may do so in the "+
+				"target's name.")
 		}
 	case two != nil && two.code == TCPProxy:
 		x.Code, x.Confidence = PortClosed, two.confidence
@@ -35,9 +37,11 @@ func state(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is open: the target accepts the connection, and something resets it", port)
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
-		x.Advice = fmt.Sprintf("Check on the target whether anything listens on port %d and on this address (ss -ltn). The path is fine.", port)
+		x.Advice = fmt.Sprintf("Check on the target whether anything listens on port %d and on this address (ss "+
+			"-ltn). The path is fine.", port)
 		if forwarded {
-			x.Title = fmt.Sprintf("Port %d is closed: the machine beyond the target, or a firewall there, refuses the connection", port)
+			x.Title = fmt.Sprintf("Port %d is closed: the machine beyond the target, or a firewall there, refuses the "+
+				"connection", port)
 			x.Confidence = Likely
 			break
 		}
@@ -49,7 +53,8 @@ func state(f *facts) []Finding {
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come from another distance, or another way: "+
 				"a firewall may reset in the target's name.")
 		} else {
-			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall may reset in the target's name.")
+			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall "+
+				"may reset in the target's name.")
 		}
 	case f.answer.Connected():
 		x.Code = PortOpen
@@ -65,7 +70,8 @@ func state(f *facts) []Finding {
 				"something on the way may accept in the target's name.")
 		case d > 0 && f.echo.distance() == d && f.back() >= 0 && f.echo.back() != f.back():
 			x.Confidence = Possible
-			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the target may accept in its name.")
+			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the "+
+				"target may accept in its name.")
 		case f.lastSaysAsMuch(d):
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: "+
@@ -87,7 +93,8 @@ func state(f *facts) []Finding {
 		f.unclear(&x)
 	default:
 		x.Code, x.Title = PortUnclear, fmt.Sprintf("Port %d is unclear: the target answers a SYN with %v", port, flags)
-		x.Advice = "Trace again, from another source port: the target takes the SYN for a part of a connection that it already has with these ports."
+		x.Advice = "Trace again, from another source port: the target takes the SYN for a part of a connection that " +
+			"it already has with these ports."
 		x.Confidence, x.Weight = Likely, weightNotice
 	}
 	return []Finding{x}
@@ -144,10 +151,13 @@ func (f *facts) ofOlder() bool {
 func (f *facts) unclear(x *Finding) {
 	port := f.target.Port()
 	x.Code, x.Confidence, x.Weight = PortUnclear, Likely, weightTrap
-	x.Title = fmt.Sprintf("Whether port %d is open isn't known: the target has an older connection with the source port of the probes, %d",
+	x.Title = fmt.Sprintf("Whether port %d is open isn't known: the target has an older connection with the source "+
+		"port of the probes, %d",
 		port, f.answer.Probe.Src.Port())
-	x.Evidence = append(x.Evidence, "The ACKs have the numbers of that connection, the same each time, and not those of the SYNs.")
-	x.Advice = "Trace again from another source port (without -P): this host has forgotten that connection, and the target has not. " +
+	x.Evidence = append(x.Evidence, "The ACKs have the numbers of that connection, the same each time, and not "+
+		"those of the SYNs.")
+	x.Advice = "Trace again from another source port (without -P): this host has forgotten that connection, and " +
+		"the target has not. " +
 		"Connections from this port hang until the target gives the old one up."
 	if p := f.flow; p != nil && p.answer != nil && !p.told() && p.back() == f.back() && f.back() >= 0 &&
 		(f.distance() == 0 || p.distance() == f.distance()) && p.answer.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 {

@@ -24,8 +24,10 @@ func (d *drop) lostOnWayBack(x *Finding) {
 		d.target.Port())
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"Those that are answered and those that are not all came by %s, the last router before the target.", d.hopName(d.last)))
-	x.Advice = fmt.Sprintf("Ask whoever runs the target for a trace back to this host: answers choose their way by the ports too, and one "+
-		"of these ways may be broken. Or the last link is a bundle with a broken member, or something there drops by source port: "+
+	x.Advice = fmt.Sprintf("Ask whoever runs the target for a trace back to this host: answers choose their way by "+
+		"the ports too, and one "+
+		"of these ways may be broken. Or the last link is a bundle with a broken member, or something there drops by "+
+		"source port: "+
 		"ask %s. To see which ports are hit: --track-port.",
 		d.owner(d.last, d.last))
 }
@@ -64,13 +66,15 @@ func wayBack(f *facts) []Finding {
 		how = "shorter"
 	}
 	x.Title = fmt.Sprintf("The way back is about %d hops %s than the way out, from %s on", max(offset, -offset), how, f.hopName(start))
-	x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer from hop %d has passed %d routers; the probe passed %d.", last.ttl, last.ttl-1+offset, last.ttl-1))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer from hop %d has passed %d routers; the "+
+		"probe passed %d.", last.ttl, last.ttl-1+offset, last.ttl-1))
 	x.Advice = "Trace from the other end too: times beyond that place, and faults seen there, may belong to the way back."
 	if agree >= backHops || agree > 1 && last.ttl == f.distance() {
 		x.Confidence = Likely
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%d hops in a row agree.", agree))
 	} else {
-		x.Evidence = append(x.Evidence, "Few hops tell: they may give their answers an unusual TTL, or be inside a tunnel, from whose end answers turn back.")
+		x.Evidence = append(x.Evidence, "Few hops tell: they may give their answers an unusual TTL, or be inside a "+
+			"tunnel, from whose end answers turn back.")
 	}
 	return []Finding{x}
 }
