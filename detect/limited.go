@@ -42,7 +42,37 @@ func limited(f *facts) []Finding {
 		Advice:   limitAdvice,
 	}
 	x.byChance(chance)
+	if x.Confidence == Possible && last-first >= 2 && f.lossyUpTo(first, f.distance()-1) {
+		return []Finding{f.maybeLimited(first, missing)}
+	}
 	return []Finding{x}
+}
+
+// lossyUpTo reports whether hops that answer lost probes, all of them from one hop to another, and none before.
+func (f *facts) lossyUpTo(first, last int) bool {
+	for i := range f.hops {
+		h := &f.hops[i]
+		if lossy := h.answered() && h.gone() > 0; h.ttl <= last && lossy != (h.ttl >= first) {
+			return false
+		}
+	}
+	return last > first
+}
+
+// maybeLimited is for loss that begins at one hop and goes on at all beyond it, too little to tell what it is: routers that
+// each limit their ICMP errors would have to stand side by side, and loss would spare the target by chance.
+func (f *facts) maybeLimited(first, missing int) Finding {
+	return Finding{
+		Code: RateLimited, Confidence: Possible, Weight: weightNotice, After: first - 1, Before: first,
+		Title: fmt.Sprintf("New connections may be limited in number %s", f.between(first-1, first)),
+		Evidence: []string{
+			fmt.Sprintf("%s to the hops from there on got no answer, up to %s none was lost.",
+				capital(times(missing, "probe", "probes")), f.hopName(first-1)),
+			"Routers that all limit their ICMP errors, or loss that spares the target by chance, look the same.",
+		},
+		Advice: fmt.Sprintf("Trace again with more probes (-q 10), which tells these apart. If it is so, ask %s: "+
+			"a firewall there drops SYNs above some rate.", f.owner(first-1, first)),
+	}
 }
 
 // limitAdvice is for hops that answer less often than they forward.
