@@ -37,9 +37,10 @@ func limited(f *facts) []Finding {
 	}
 	x := Finding{
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
-		Title:    fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
-		Evidence: []string{fmt.Sprintf("%s there got no answer, but beyond %s every one: the packets get through.", capital(times(missing, "probe", "probes")), answeredHops(beyond))},
-		Advice:   limitAdvice,
+		Title: fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
+		Evidence: []string{fmt.Sprintf("%s there got no answer, but beyond %s every one: the packets get through.",
+			capital(times(missing, "probe", "probes")), answeredHops(beyond))},
+		Advice: limitAdvice,
 	}
 	x.byChance(chance)
 	if x.Confidence == Possible && last-first >= 2 && f.lossyUpTo(first, f.distance()-1) {
@@ -59,8 +60,8 @@ func (f *facts) lossyUpTo(first, last int) bool {
 	return last > first
 }
 
-// maybeLimited is for loss that begins at one hop and goes on at all beyond it, too little to tell what it is: routers that
-// each limit their ICMP errors would have to stand side by side, and loss would spare the target by chance.
+// maybeLimited is for loss that begins at one hop and goes on at all beyond it, too little to tell what it is: routers
+// that each limit their ICMP errors would have to stand side by side, and loss would spare the target by chance.
 func (f *facts) maybeLimited(first, missing int) Finding {
 	return Finding{
 		Code: RateLimited, Confidence: Possible, Weight: weightNotice, After: first - 1, Before: first,

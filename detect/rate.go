@@ -30,8 +30,8 @@ func rateLimited(f *facts) []Finding {
 		return nil
 	}
 	x := Finding{
-		Code: RateLimited, Confidence: Likely, Weight: weightNotice, After: l.after, Before: l.after + 1,
-		Title: fmt.Sprintf("New connections are limited in number %s", f.between(l.after, l.after+1)),
+		Code: RateLimited, Confidence: Likely, Weight: weightNotice, After: l.free, Before: l.after + 1,
+		Title: fmt.Sprintf("New connections are limited in number %s", f.between(l.free, l.after+1)),
 		Evidence: []string{
 			fmt.Sprintf("Of %s beyond %s that followed each other within %v, %d were lost; of %d that came at least %v "+
 				"apart, none.",
@@ -40,7 +40,7 @@ func rateLimited(f *facts) []Finding {
 		},
 		Advice: fmt.Sprintf("Ask %s, if many connections are to be opened at once: a firewall there drops SYNs above "+
 			"some rate. Single connections pass. Routers beyond that all limit their ICMP errors would look similar.",
-			f.owner(l.after, l.after+1)),
+			f.owner(l.free, l.after+1)),
 	}
 	if !f.echoUnlimited(l.after) {
 		x.Confidence = Possible
@@ -76,6 +76,7 @@ func (f *facts) echoUnlimited(after int) bool {
 // limit is what shows that SYNs are limited.
 type limit struct {
 	after             int // the last hop without loss
+	free              int // the last hop that probes came to while others were lost: the limit is beyond it
 	quick, lost, slow int // probes beyond it: quick ones, those of them that were lost, slow ones
 }
 
@@ -84,21 +85,13 @@ func (f *facts) findLimit() *limit {
 	if f.distance() == 0 || !f.asks() {
 		return nil
 	}
-	l := &limit{after: f.first() - 1}
-	for i := range f.hops {
-		h := &f.hops[i]
-		if h.ttl >= f.distance() || h.lost > 0 {
-			break
-		}
-		if h.answered() {
-			l.after = h.ttl
-		}
-	}
-	var beyond []trace.Result
+	l := &limit{after: f.lossless(), free: f.first() - 1}
+	var beyond, before []trace.Result
 	lossy := 0
 	for i := range f.hops {
 		h := &f.hops[i]
 		if h.ttl <= l.after {
+			before = append(before, h.results...)
 			continue
 		}
 		lossy += when(h.lost > 0 && h.answered(), 1, 0)
@@ -132,5 +125,35 @@ func (f *facts) findLimit() *limit {
 	if l.lost < leastLimited || lossy < leastLimitedHops || chance > chanceOfSlow {
 		return nil
 	}
+	for _, r := range before {
+		if ttl := int(r.Probe.TTL); ttl > l.free && follows(r, beyond) >= leastThrough {
+			l.free = ttl
+		}
+	}
 	return l
+}
+
+// lossless is the last hop before the target that answered, and up to which no probe was lost.
+func (f *facts) lossless() int {
+	last := f.first() - 1
+	for i := range f.hops {
+		h := &f.hops[i]
+		if h.ttl >= f.distance() || h.lost > 0 {
+			break
+		}
+		if h.answered() {
+			last = h.ttl
+		}
+	}
+	return last
+}
+
+// follows counts the lost probes that were sent at most quick before another.
+func follows(r trace.Result, others []trace.Result) (n int) {
+	for _, o := range others {
+		if gap := r.Sent.Sub(o.Sent); o.Fate == trace.Lost && gap > 0 && gap < quick {
+			n++
+		}
+	}
+	return n
 }
