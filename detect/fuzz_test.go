@@ -48,7 +48,7 @@ func FuzzFindings(f *testing.F) {
 				fate := trace.Fate(fates[(i*3+q)%len(fates)] % 10)
 				x := trace.Result{Probe: p, N: i*3 + q + 1, Fate: fate, Sent: start}
 				switch fate {
-				case trace.Answered, trace.Late, trace.Duplicate, trace.Shared, trace.Rewritten:
+				case trace.Answered, trace.Late, trace.Duplicate, trace.Shared, trace.Rewritten, trace.Elsewhere:
 					x.Reply, x.Recv = r.Clone(), start.Add(time.Millisecond)
 				case trace.Failed:
 					x.Err = trace.ErrNextHop
