@@ -69,9 +69,8 @@ func (f *facts) otherFlowVanishes() Finding {
 		fmt.Sprintf("%s got to the target, hop %d.", f.kind(), f.distance()),
 		fmt.Sprintf("From another source port none was answered beyond hop %d, twice.", max(x.After, p.first()-1)),
 	}
-	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back, or a filter "+
-		"drops by source port. "+
-		"Ask %s. To see which source ports are hit: --track-port.", f.owner(x.After, x.Before))
+	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back, or a filter drops "+
+		"by source port. Ask %s. To see which source ports are hit: --track-port.", f.owner(x.After, x.Before))
 	return x
 }
 
@@ -441,8 +440,7 @@ func (d *drop) filter(x *Finding, left []cause) {
 	if d.counts.NearMisses >= fewMisses {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, fmt.Sprintf("But %d answers came that fit all but the sequence number of the "+
-			"probes: "+
-			"something may only hide the hops beyond it.", d.counts.NearMisses))
+			"probes: something may only hide the hops beyond it.", d.counts.NearMisses))
 	}
 	if slices.ContainsFunc(d.witnesses(), d.answeredNearer) {
 		x.Confidence = min(x.Confidence, Likely)

@@ -42,9 +42,8 @@ func elsewhere(f *facts) []Finding {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("For %s: %s", w.what, f.answerText(w.path)))
 		}
 	}
-	x.Advice = fmt.Sprintf("Check the server that has %v: with direct server return it has to answer from %v; if a "+
-		"NAT or a load balancer "+
-		"translates for it, its way back has to lead through that.",
+	x.Advice = fmt.Sprintf("Check the server that has %v: with direct server return it has to answer from %v; if a NAT "+
+		"or a load balancer translates for it, its way back has to lead through that.",
 		from.Addr(), f.target.Addr())
 	return []Finding{x}
 }

@@ -236,9 +236,8 @@ func injected(f *facts) []Finding {
 	switch {
 	case two.confidence == Possible:
 		x.Title = fmt.Sprintf("Connections to port %d are both accepted and reset", port)
-		x.Advice = "Trace again. Something on the path resets what the target accepts, or accepts what it resets; or " +
-			"the target itself " +
-			"has just changed its mind."
+		x.Advice = "Trace again. Something on the path resets what the target accepts, or accepts what it resets; or the " +
+			"target itself has just changed its mind."
 	case two.code == TCPProxy:
 		x.Title = fmt.Sprintf("Somebody on the path accepts connections to port %d that the target refuses", port)
 	default:

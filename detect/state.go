@@ -156,9 +156,8 @@ func (f *facts) unclear(x *Finding) {
 		port, f.answer.Probe.Src.Port())
 	x.Evidence = append(x.Evidence, "The ACKs have the numbers of that connection, the same each time, and not "+
 		"those of the SYNs.")
-	x.Advice = "Trace again from another source port (without -P): this host has forgotten that connection, and " +
-		"the target has not. " +
-		"Connections from this port hang until the target gives the old one up."
+	x.Advice = "Trace again from another source port (without -P): this host has forgotten that connection, and the " +
+		"target has not. Connections from this port hang until the target gives the old one up."
 	if p := f.flow; p != nil && p.answer != nil && !p.told() && p.back() == f.back() && f.back() >= 0 &&
 		(f.distance() == 0 || p.distance() == f.distance()) && p.answer.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 {
 		x.Confidence = Certain

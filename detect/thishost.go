@@ -230,9 +230,8 @@ func (f *facts) mixed() Finding {
 		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
 		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
 		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group is " +
-			"broken, " +
-			"or a firewall looks at source ports, at what sets probes apart or at the rate of SYNs, or packets were lost, or " +
-			"one of several ways back loses the answers, or the state has just changed.",
+			"broken, or a firewall looks at source ports, at what sets probes apart or at the rate of SYNs, or packets were " +
+			"lost, or one of several ways back loses the answers, or the state has just changed.",
 	}
 	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
 		x.Evidence = append(x.Evidence, "A second one: "+second.String())
@@ -241,8 +240,7 @@ func (f *facts) mixed() Finding {
 		x.Code = ThisHost
 		x.Title = fmt.Sprintf("Connections of this host to port %d may be stopped by this host itself", f.target.Port())
 		x.Advice = "Look at this host's own firewall first: nft list ruleset, iptables -S. If it lets them pass, trace " +
-			"again: " +
-			"packets may have been lost, or a firewall drops by source port, or by the rate of SYNs."
+			"again: packets may have been lost, or a firewall drops by source port, or by the rate of SYNs."
 	}
 	return x
 }

@@ -69,8 +69,7 @@ func (f *facts) ttlSet() *Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, f.maxTTL(), who))
 	x.Advice = fmt.Sprintf("Ask %s: a device there gives packets a TTL that is too low for the rest of the way, so "+
-		"connections die at "+
-		"%v too. Or packets go round at that router alone.", f.owner(from-1, from), who)
+		"connections die at %v too. Or packets go round at that router alone.", f.owner(from-1, from), who)
 	return &x
 }
 
@@ -126,9 +125,8 @@ func (f *facts) ttlRaised() *Finding {
 	x.Evidence = append(x.Evidence, f.answerText(f.path), fmt.Sprintf(
 		"By that TTL it has passed %d routers, and the probe passed %d. For %s there is no such difference.",
 		f.back(), d-1, f.hopName(d-1)))
-	x.Advice = "Nothing to do: none of this harms connections. A device there may set or raise the TTL, or a " +
-		"tunnel may hide its hops. " +
-		"Or only the target's answers take a longer way back, or begin with an unusual TTL."
+	x.Advice = "Nothing to do: none of this harms connections. A device there may set or raise the TTL, or a tunnel " +
+		"may hide its hops. Or only the target's answers take a longer way back, or begin with an unusual TTL."
 	return &x
 }
 
@@ -154,9 +152,9 @@ func (f *facts) ttlFiltered() *Finding {
 	x.Evidence = append(x.Evidence,
 		fmt.Sprintf("%s before the target said nothing.", capital(times(d-1-last, "hop", "hops"))),
 		fmt.Sprintf("%s That is %s less than from hop %d.", f.answerText(f.path), times(nearer, "hop", "hops"), d))
-	x.Advice = "Nothing to do: connections are not harmed. Or the routers there are silent, and the target's " +
-		"answers take a shorter way back. " +
-		"Or SYNs or the target's answers are limited in number, and those of lower TTLs were lost."
+	x.Advice = "Nothing to do: connections are not harmed. Or the routers there are silent, and the target's answers " +
+		"take a shorter way back. Or SYNs or the target's answers are limited in number, and those of lower TTLs were " +
+		"lost."
 	switch p := f.echo; {
 	case p.distance() == d-nearer && p.back() == f.back() && f.cameBy(p, last, sameWay):
 		// Where it is, echo tells; not why the others were lost.

@@ -43,8 +43,15 @@ type older struct {
 
 // mayBeOlder reports whether a segment may be an answer for an older connection.
 func (fl *flow) mayBeOlder(r *packet.Reply) bool {
-	opens := fl.first.Flags&(packet.SYN|packet.ACK) == packet.SYN
-	return opens && fl.nopened == 0 && r.TCP.Flags&(packet.SYN|packet.ACK|packet.RST|packet.FIN) == packet.ACK && len(r.TCP.Payload) == 0
+	return opens(fl.first.Flags) && fl.nopened == 0 && bareACK(r.TCP.Flags) && len(r.TCP.Payload) == 0
+}
+
+// opens reports whether a segment asks for a connection: a SYN alone.
+func opens(f packet.Flags) bool { return f&(packet.SYN|packet.ACK) == packet.SYN }
+
+// bareACK reports whether a segment neither opens nor ends a connection.
+func bareACK(f packet.Flags) bool {
+	return f&(packet.SYN|packet.ACK|packet.RST|packet.FIN) == packet.ACK
 }
 
 // olderTime is how long after the first such answer the next one is believed: most targets have answered by the flow's
@@ -63,8 +70,7 @@ func (fl *flow) isOlder(r *packet.Reply, at time.Time) bool {
 
 // forOlder reports whether a result is the target's answer for an older connection. Linux sends one each 500 ms.
 func forOlder(r Result) bool {
-	return r.FromTarget() && r.Reply.TCP.Flags&(packet.SYN|packet.ACK|packet.RST|packet.FIN) == packet.ACK &&
-		r.Probe.Flags&(packet.SYN|packet.ACK) == packet.SYN
+	return r.FromTarget() && bareACK(r.Reply.TCP.Flags) && opens(r.Probe.Flags)
 }
 
 // olderFits makes an answer for an older connection one that fits several probes, unless it can only be this one's: so
