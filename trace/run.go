@@ -33,8 +33,8 @@ type Options struct {
 	// Persist goes on however many probes in a row can't be sent: for traces that wait for a link to come back.
 	Persist bool
 
-	// Fault, where it is set, is asked why a probe got no answer while nothing at all was heard: an error says what our
-	// own host knows (a next hop that does not resolve).
+	// Fault, where it is set, is asked why a probe got no answer, when none that was sent later got one: an error says what
+	// our own host knows (a next hop that does not resolve).
 	Fault func(packet.Probe) error
 
 	// Zone is where link-local addresses live that answer: the interface that the probes leave by. A target with a zone has its
@@ -130,7 +130,7 @@ type engine struct {
 	m      *matcher
 	counts Counts
 	sentN  int
-	heard  time.Time // when something was last believed
+	heard  time.Time // when the newest probe was sent that anything was believed for: until then the way out was whole
 
 	inFlight queue     // in order of sending: the wait is the same for all
 	extended []*flight // those that wait longer, see Extend
@@ -519,7 +519,7 @@ func (e *engine) receive(d delivery) {
 		}
 		return
 	}
-	e.heard = now
+	e.heard = later(e.heard, f.sent)
 	if fate != Elsewhere { // which tells nothing of the target
 		e.m.settle(got, r, d.at)
 	}

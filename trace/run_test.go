@@ -860,7 +860,16 @@ func TestFault(t *testing.T) {
 	if got := o.hop(1); !slices.Equal(got, slices.Repeat([]string{fault.Error()}, 3)) {
 		t.Errorf("hop 1: %v", got)
 	}
-	// Once something was heard it is the network's silence.
+	// An answer that is read later, to a probe that was sent before, tells nothing of the way out since.
+	s = newSetup(chain(false, 4, time.Millisecond))
+	s.path.MaxTTL, s.path.Queries = 2, 1
+	s.scenario.Paths[0].Routers[0].Rules = []sim.Rule{{Action: sim.Drop}}
+	s.run.Fault = func(packet.Probe) error { return fault }
+	s.conn = func(c *sim.Conn) trace.Conn { return unhurried{c} }
+	if got := s.trace(t).hop(2); !slices.Equal(got, []string{fault.Error()}) {
+		t.Errorf("hop 2: %v", got)
+	}
+	// Once a probe that was sent later was answered, it is the network's silence.
 	s = newSetup(chain(false, 4, time.Millisecond))
 	s.scenario.Paths[0].Routers[1].Silent = 1
 	s.run.Fault = func(packet.Probe) error { return fault }
@@ -888,6 +897,14 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("TTL %d is called lost", r.Probe.TTL)
 		}
 	}
+}
+
+// unhurried takes a microsecond to send a probe.
+type unhurried struct{ *sim.Conn }
+
+func (c unhurried) Send(p packet.Probe) (time.Time, error) {
+	time.Sleep(time.Microsecond)
+	return c.Conn.Send(p)
 }
 
 // brokenConn stops receiving with an error.
