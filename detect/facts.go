@@ -120,7 +120,7 @@ func newPath(v *View) *path {
 		}
 	}
 	p.scouts, p.elsewhere = v.Trace.Scouts(), v.Trace.FromElsewhere()
-	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && !v.Trace.Scout(*u) {
+	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && u.Role == trace.RoleHop {
 		p.answer = u
 	}
 	return p

@@ -242,7 +242,7 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 	o := r.run
 	o.Wait = questions[0].Options.Wait
 	counts, err := trace.Run(r.tb.Context(), r.conn, all, o, func(x trace.Result) {
-		if i := all.Of(x); i >= 0 {
+		if i, x := all.Of(x); i >= 0 {
 			views[i].Add(x)
 		}
 	})

@@ -35,7 +35,7 @@ func (r *Record) Add(res trace.Result) {
 	ttl := int(res.Probe.TTL)
 	e := r.entries[ttl]
 	switch {
-	case r.Scout(res):
+	case res.Role != trace.RoleHop:
 		i, found := slices.BinarySearchFunc(r.scouts, ttl, func(e *Entry, ttl int) int { return e.TTL - ttl })
 		if !found {
 			r.scouts = slices.Insert(r.scouts, i, &Entry{TTL: ttl, Beyond: true})

@@ -92,73 +92,10 @@ type LossCounter interface {
 
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
 type Plan interface {
-	// Next says what to do now. The engine asks again at once after every Move but a wait, and after a wait when its
+	// Next says what to do now. The engine asks again at once after every Action but a wait, and after a wait when its
 	// time has come or something was learned, whichever is first.
-	Next(now time.Time) Move
+	Next(now time.Time) Action
 
 	// Learn tells what became of a probe, or what else was noticed of one.
 	Learn(now time.Time, r Result)
 }
-
-// A Move is one decision of a plan. The zero Move waits until something is learned; a plan that has nothing in flight
-// and makes it has come to its end.
-type Move struct {
-	do      verb
-	probe   packet.Probe
-	key     packet.Key
-	until   time.Time
-	alone   bool // see SendAlone
-	vouched bool // see SendVouched
-	slowly  bool // see SendSlowly
-	aside   bool // see SendAside
-}
-
-type verb uint8
-
-const (
-	doWait verb = iota
-	doSend
-	doGiveUp
-	doWithdraw
-	doPass
-	doExtend
-)
-
-// ends reports whether the move is a consequence of no answer's having come.
-func (m Move) ends() bool { return m.do == doGiveUp || m.do == doWithdraw || m.do == doPass }
-
-// Send asks the engine to send p now.
-func Send(p packet.Probe) Move { return Move{do: doSend, probe: p} }
-
-// SendAlone is Send where the network rewrites what tells the probes of a flow apart. From now on an ICMP error that names
-// the flow and no probe counts for the only probe it can be meant for. The plan sees to it that there is only one.
-func SendAlone(p packet.Probe) Move { return Move{do: doSend, probe: p, alone: true} }
-
-// Extend lets a probe wait longer than Options.Wait, until t: an answer that comes until then is in time.
-func Extend(k packet.Key, t time.Time) Move { return Move{do: doExtend, key: k, until: t} }
-
-// SendVouched is Send of a probe that may be answered by the target, after others of the flow with lower TTLs: of those the plan
-// has made sure in another way that the target doesn't answer them. So an answer that comes later than any before for them, and in
-// time for this one, is this one's.
-func SendVouched(p packet.Probe) Move { return Move{do: doSend, probe: p, vouched: true} }
-
-// SendAside is Send of a probe that the target doesn't answer, as far as the plan knows: an answer of the target is another
-// probe's. An answer that names the probe itself still counts for it.
-func SendAside(p packet.Probe) Move { return Move{do: doSend, probe: p, aside: true} }
-
-// WaitUntil asks to be asked again at t, or when something is learned.
-func WaitUntil(t time.Time) Move { return Move{do: doWait, until: t} }
-
-// SendSlowly is Send of a probe that leaves long after all others of the flow: an answer that comes as soon as those of the target
-// always do is this one's, and not that of a probe which was given up before.
-func SendSlowly(p packet.Probe) Move { return Move{do: doSend, probe: p, slowly: true} }
-
-// GiveUp ends the wait for a probe: it is lost, and an answer that still comes is late.
-func GiveUp(k packet.Key) Move { return Move{do: doGiveUp, key: k} }
-
-// Withdraw takes a probe back: whether it was answered can't be told, or no longer matters. It is not counted as lost.
-func Withdraw(k packet.Key) Move { return Move{do: doWithdraw, key: k} }
-
-// Pass says that an answer which names only the flow is no longer this probe's: it has waited too long for that. An answer
-// that names the probe itself still counts for it.
-func Pass(k packet.Key) Move { return Move{do: doPass, key: k} }

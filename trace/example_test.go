@@ -57,7 +57,8 @@ func ExampleRun() {
 	open := make([]bool, len(plans))
 	_, err := trace.Run(context.Background(), conn, both, trace.Options{}, func(r trace.Result) {
 		if r.FromTarget() {
-			open[both.Of(r)] = r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK)
+			i, _ := both.Of(r)
+			open[i] = r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK)
 		}
 	})
 	fmt.Println("443:", open[0], "25:", open[1], err)

@@ -13,7 +13,7 @@ type Trace struct {
 	queries     int
 	hops        []Hop
 	options     PathOptions
-	scouts      []Result // the outcomes of those by SparePorts
+	scouts      []Result // the outcomes of probes that were not sent for a hop
 	target      int      // the lowest TTL that the target answered at; else the highest that may be probed
 	refusals    refusals
 	elsewhere   refusals // of scouts
@@ -54,7 +54,7 @@ func (t *Trace) Add(r Result) {
 		t.foreign = append(t.foreign, r)
 		return
 	}
-	if t.Scout(r) {
+	if r.Role != RoleHop { // it belongs to no hop unless the target has answered it, see Hop
 		if r.Fate.Outcome() {
 			t.scouts = inOrder(t.scouts, r)
 		}
@@ -141,11 +141,7 @@ func (t *Trace) place(r Result) {
 	}
 }
 
-// Scout reports whether a result is of a scout by one of SparePorts, or of the witness (see Path): it belongs to no hop unless the target has answered it,
-// see Hop.
-func (t *Trace) Scout(r Result) bool { return t.options.scout(r.Probe) }
-
-// Scouts are the outcomes of the probes by SparePorts, in order of sending.
+// Scouts are the outcomes of the probes that were not sent for a hop (see [Role]), in order of sending.
 func (t *Trace) Scouts() []Result { return slices.Clip(t.scouts) }
 
 // FromElsewhere are the answers to probes that came from another address or port than the probes were sent to.

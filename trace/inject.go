@@ -88,7 +88,7 @@ func (p *Path) sweepOn() {
 }
 
 // sweep asks each hop once that is not known to be a router's, and then waits for the routers' answers.
-func (p *Path) sweep(now, when time.Time) Move {
+func (p *Path) sweep(now, when time.Time) Action {
 	var until time.Time
 	for ttl := p.o.FirstTTL; ttl <= min(p.sweepTo, p.o.MaxTTL); ttl++ {
 		h := p.hop(ttl)
@@ -138,7 +138,7 @@ func (p *Path) second(now time.Time, r Result) {
 	ttl := int(r.Probe.TTL)
 	if r.Reply.Kind == packet.KindTimeExceeded {
 		switch h := p.hop(ttl); {
-		case r.Evidence != ByTag || p.spare(r.Probe):
+		case r.Evidence != ByTag || r.Role != RoleHop:
 		case p.rounds.on() && h.reached && ttl > p.impostor:
 			if p.impostor = ttl; p.limit <= ttl {
 				p.reopen(now, ttl)
@@ -180,7 +180,7 @@ func (p *Path) seen(r Result) {
 // slower than a device before it. With more probes per hop, the others give it the time. A trace without scouts is a
 // question about a path that is known already.
 func (p *Path) stay(now time.Time, r Result) {
-	if p.o.Queries == 1 && p.tried > 0 && p.o.Session == nil && !p.spare(r.Probe) && !p.echo() {
+	if p.o.Queries == 1 && p.tried > 0 && p.o.Session == nil && r.Role == RoleHop && !p.echo() {
 		p.stayUntil = later(p.stayUntil, now.Add(leastHaste))
 	}
 }
@@ -188,7 +188,7 @@ func (p *Path) stay(now time.Time, r Result) {
 // count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one that fitted
 // several probes at first, and then turned out to be one's.
 func (p *Path) count(r Result) {
-	if r.Reply.Kind != packet.KindTCP || p.spare(r.Probe) {
+	if r.Reply.Kind != packet.KindTCP || r.Role != RoleHop {
 		return
 	}
 	known := answer{reset: true, at: r.Recv}

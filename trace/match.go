@@ -24,7 +24,7 @@ type flow struct {
 	first    packet.Probe  // what all its probes have in common
 	flights  []*flight     // those that may still be answered, in order of sending
 	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
-	trusted  bool          // see SendAlone
+	alone    bool          // see TrustAlone
 	scrubbed int           // how many tags have come back that were never sent
 	far      time.Duration // the longest that a router's answer took
 	near     time.Duration // the shortest that those of the router at spent took
@@ -82,9 +82,9 @@ type flight struct {
 	sent     time.Time
 	fate     Fate
 	passed   bool
-	vouched  bool      // see SendVouched
-	slowly   bool      // see SendSlowly
-	aside    bool      // see SendAside
+	role     Role
+	note     any
+	trust    Trust
 	until    time.Time // it waits so long, see Extend; zero: as long as others
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
 	recv     time.Time // of its answer, late or not
@@ -93,7 +93,7 @@ type flight struct {
 }
 
 func (f *flight) result(fate Fate) Result {
-	return Result{Probe: f.probe, N: f.n, Fate: fate, Sent: f.sent}
+	return Result{Probe: f.probe, Role: f.role, Note: f.note, N: f.n, Fate: fate, Sent: f.sent}
 }
 
 type matcher struct {
@@ -393,7 +393,7 @@ func (fl *flow) inTime(at time.Time) (in *flight) {
 		}
 		age := at.Sub(f.sent)
 		switch {
-		case in != nil && (!in.vouched || age <= fl.worst+spread+tooLate):
+		case in != nil && (in.trust&TrustFirst == 0 || age <= fl.worst+spread+tooLate):
 			return nil
 		case in == nil && age > fl.worst+spread+tooSoon:
 			return nil
@@ -469,7 +469,7 @@ func (fl *flow) sentAgain(f *flight, at time.Time) bool {
 func (fl *flow) lags(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
 	if fl.best > 0 {
-		return f.slowly && age >= fl.best-repeatNoise && age <= fl.worst+max(repeatNoise, fl.best/8)
+		return f.trust&TrustSlow != 0 && age >= fl.best-repeatNoise && age <= fl.worst+max(repeatNoise, fl.best/8)
 	}
 	return fl.best == 0 && fl.lag > 0 && max(age, fl.lag)-min(age, fl.lag) <= max(repeatNoise, fl.lag/8)
 }
@@ -514,7 +514,7 @@ func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight
 }
 
 // beyond reports whether a probe may have got as far as the target.
-func (fl *flow) beyond(f *flight) bool { return f.probe.TTL > fl.spent && !f.aside }
+func (fl *flow) beyond(f *flight) bool { return f.probe.TTL > fl.spent && f.trust&TrustAside == 0 }
 
 // candidate reports whether an answer that names only the flow may be this probe's.
 func (f *flight) candidate(at time.Time) bool {
@@ -554,7 +554,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		}
 		if q.TCP.Seq != fl.first.Seq {
 			if m.o.Loose && f != nil {
-				if !fl.trusted {
+				if !fl.alone {
 					return match{TagRewritten, f, Unverified}
 				}
 				if only, several := fl.candidates(at, anyFlight); only == f && !several {
@@ -574,7 +574,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		switch {
 		case only == nil:
 			return match{TagRewritten, fl.newest(at, anyFlight), ByFlow}
-		case !fl.trusted || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
+		case !fl.alone || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
 			return match{TagRewritten, only, ByFlow}
 		}
 		return match{Believed, only, ByFlow}
@@ -585,7 +585,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 // named reports whether a probe is believed to be the one that an ICMP error names by its tag. Where the network writes tags
 // of its own, one may be another probe's by chance: with 48 probes in flight, one answer in a thousand shows a wrong hop.
 func (fl *flow) named(f *flight) bool {
-	if f.fate == Pending && fl.trusted {
+	if f.fate == Pending && fl.alone {
 		return true
 	}
 	return fl.scrubbed == 0 || f.fate == Pending && fl.scrubbed < rewriteProof

@@ -207,7 +207,7 @@ func TestFlowLabelWithoutTag(t *testing.T) {
 	if got := judge(m, r); got != (match{TagRewritten, flights[0], ByFlow}) {
 		t.Errorf("side by side: %v", got.verdict)
 	}
-	flights[0].flow.trusted = true
+	flights[0].flow.alone = true
 	if got := judge(m, r); got != (match{Believed, flights[0], ByFlow}) {
 		t.Errorf("alone: %v", got.verdict)
 	}
@@ -479,7 +479,9 @@ func TestInTime(t *testing.T) {
 				}
 				flights = append(flights, m.add(f.probe(uint8(ttl), 100+uint32(i)), i+1, sentAt.Add(sent)))
 			}
-			flights[len(flights)-1].vouched = tt.vouched
+			if tt.vouched {
+				flights[len(flights)-1].trust = TrustFirst
+			}
 			flights[0].flow.best, flights[0].flow.worst = tt.best, tt.worst
 			switch got := m.judge(answer, sentAt.Add(tt.at)); {
 			case tt.of == 0 && got.verdict != IsShared:
@@ -538,7 +540,7 @@ func TestRewrittenTag(t *testing.T) {
 		if got := judge(m, r); got.verdict != TagRewritten {
 			t.Errorf("%s: not trusted: %v", f.name, got.verdict)
 		}
-		fl.flow.trusted = true
+		fl.flow.alone = true
 		if got := judge(m, r); got != (match{Believed, fl, ByFlow}) {
 			t.Errorf("%s: trusted: %v", f.name, got.verdict)
 		}
@@ -567,7 +569,7 @@ func TestRewrittenTagOfAnother(t *testing.T) {
 		if got := judge(m, named); got.verdict != TagRewritten {
 			t.Errorf("%s: after two unknown tags: %v", f.name, got.verdict)
 		}
-		fl.flow.trusted = true
+		fl.flow.alone = true
 		if got := judge(m, named); got != (match{Believed, fl, ByTag}) {
 			t.Errorf("%s: one at a time: %v", f.name, got.verdict)
 		}
@@ -588,7 +590,7 @@ func TestRewrittenSequenceNumber(t *testing.T) {
 	if got := judge(m, r); got.verdict != TagRewritten {
 		t.Errorf("loosely, at first: %v", got.verdict)
 	}
-	flights[0].flow.trusted = true
+	flights[0].flow.alone = true
 	if got := judge(m, r); got != (match{Believed, flights[0], Unverified}) {
 		t.Errorf("loosely, one at a time: %+v", got)
 	}

@@ -81,9 +81,9 @@ func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
 func (s *MTUSearch) Found() MTU { return s.found }
 
 // Next implements Plan.
-func (s *MTUSearch) Next(now time.Time) Move {
+func (s *MTUSearch) Next(now time.Time) Action {
 	if s.flying || s.over {
-		return Move{}
+		return Action{}
 	}
 	if now.Before(s.ready) {
 		return WaitUntil(s.ready)

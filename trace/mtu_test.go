@@ -97,19 +97,19 @@ func TestMTUSearch(t *testing.T) {
 		n := 0
 		for now := time.Now(); ; now = now.Add(time.Millisecond) {
 			mv := s.Next(now)
-			if mv.do == doWait && mv.until.IsZero() {
+			if mv.Do == DoWait && mv.Until.IsZero() {
 				break
 			}
-			if mv.do == doWait {
-				now = mv.until
+			if mv.Do == DoWait {
+				now = mv.Until
 				continue
 			}
 			n++
-			p := mv.probe
+			p := mv.Probe
 			if !p.DontFragment || p.Seq+uint32(p.PayloadLength()) != 5000 || p.PayloadLength() < 1 {
 				t.Fatalf("%s: %+v", tt.name, p)
 			}
-			if again := s.Next(now); again.do != doWait {
+			if again := s.Next(now); again.Do != DoWait {
 				t.Fatalf("%s: two probes in flight", tt.name)
 			}
 			s.Learn(now, tt.path.answer(p, now))

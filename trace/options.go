@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -160,9 +159,4 @@ func (o PathOptions) Effective() PathOptions { return o.withDefaults() }
 // hasScouts reports whether the first probes have the highest TTL, see Path.
 func (o *PathOptions) hasScouts() bool {
 	return o.Parallel >= lookAhead && len(o.Ports) == 0 && o.MaxTTL-o.FirstTTL >= lookAhead
-}
-
-// scout reports whether a probe goes by one of SparePorts: a scout, or the witness.
-func (o *PathOptions) scout(p packet.Probe) bool {
-	return slices.Contains(o.SparePorts, p.Src.Port())
 }

@@ -122,7 +122,7 @@ type ask struct {
 	spare   bool      // it goes by one of SparePorts: a scout, or the witness
 	alone   bool      // nothing else in flight may be answered alike
 	passed  bool      // see Pass
-	aside   bool      // see SendAside; it is passed, too
+	aside   bool      // see TrustAside; it is passed, too
 	again   bool      // two probes or more have gone to this hop before
 	missing bool      // a scout that should have been answered by now
 	doubted bool      // an answer that came, and was not taken for its, may have been
@@ -260,29 +260,29 @@ func (p *Path) Last() int { return p.o.MaxTTL }
 func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
 
 // Next implements Plan.
-func (p *Path) Next(now time.Time) Move {
-	when, move := p.overdue(now)
-	if move.do != doWait {
-		return move
+func (p *Path) Next(now time.Time) Action {
+	when, action := p.overdue(now)
+	if action.Do != DoWait {
+		return action
 	}
 	switch {
 	case p.sweeping():
-		move = p.sweep(now, when)
+		action = p.sweep(now, when)
 	case p.o.Parallel == 1:
-		move = p.oneByOne(now, when)
+		action = p.oneByOne(now, when)
 	case p.slow.active:
-		move = p.slowly(now, when)
+		action = p.slowly(now, when)
 	default:
-		move = p.sideBySide(now, when)
+		action = p.sideBySide(now, when)
 	}
-	if move.do == doWait && move.until.IsZero() && len(p.pending) == 0 && now.Before(p.stayUntil) {
+	if action.Do == DoWait && action.Until.IsZero() && len(p.pending) == 0 && now.Before(p.stayUntil) {
 		return WaitUntil(p.stayUntil)
 	}
-	return move
+	return action
 }
 
 // overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
-func (p *Path) overdue(now time.Time) (when time.Time, move Move) {
+func (p *Path) overdue(now time.Time) (when time.Time, action Action) {
 	if when = p.over(); !when.IsZero() && !now.Before(when) {
 		if !p.suspicious() {
 			return when, p.conclude(p.pending[0])
@@ -290,20 +290,20 @@ func (p *Path) overdue(now time.Time) (when time.Time, move Move) {
 		p.slowDown(now)
 	}
 	for _, a := range p.pending {
-		due, move := p.deadline(a)
+		due, action := p.deadline(a)
 		if !due.IsZero() && !now.Before(due) {
-			if move.do == doExtend {
+			if action.Do == DoExtend {
 				p.linger(now, a.key)
 			}
-			return due, move
+			return due, action
 		}
 		when = sooner(when, due)
 	}
-	return when, Move{}
+	return when, Action{}
 }
 
 // oneByOne asks hop by hop, each probe after the outcome of the one before. when is as in sideBySide.
-func (p *Path) oneByOne(now, when time.Time) Move {
+func (p *Path) oneByOne(now, when time.Time) Action {
 	for ttl := p.o.FirstTTL; ttl <= p.limit && len(p.pending) == 0; ttl++ {
 		if p.hop(ttl).asked < p.o.Queries {
 			if at := p.notBefore(ttl); now.Before(at) {
@@ -325,7 +325,7 @@ func (p *Path) notBefore(ttl int) time.Time {
 
 // sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight allow
 // it. when is when it wants to be asked again in any case.
-func (p *Path) sideBySide(now, when time.Time) Move {
+func (p *Path) sideBySide(now, when time.Time) Action {
 	if p.own == scoutWanted {
 		return p.ask(p.o.MaxTTL, now)
 	}
@@ -354,9 +354,9 @@ func (p *Path) sideBySide(now, when time.Time) Move {
 	}
 	window, due := p.window(now)
 	when = sooner(when, due)
-	move, at := p.knock(now)
-	if move.do != doWait {
-		return move
+	action, at := p.knock(now)
+	if action.Do != DoWait {
+		return action
 	}
 	when = sooner(when, at)
 	any, free, due := p.least(now)
@@ -523,12 +523,12 @@ func (p *Path) close(ttl int) bool {
 func (p *Path) distant() bool { return p.target.told && p.target.least > 2*apart && !p.wary }
 
 // deadline is when something has to be done about a probe, and what. Zero: never.
-func (p *Path) deadline(a *ask) (time.Time, Move) {
+func (p *Path) deadline(a *ask) (time.Time, Action) {
 	switch {
 	case a.spare && a.ttl > p.limit && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
-		return time.Time{}, Move{} // it counts where the target turned out to be
+		return time.Time{}, Action{} // it counts where the target turned out to be
 	case p.sweeping() && a.ttl > p.farthest:
-		return time.Time{}, Move{} // see sweep
+		return time.Time{}, Action{} // see sweep
 	case a.ttl > p.limit && p.refusing():
 		// It may show that the refusal is for some of the packets only.
 		return a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), Withdraw(a.key)
@@ -552,7 +552,7 @@ func (p *Path) deadline(a *ask) (time.Time, Move) {
 		a.anew = true
 		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
 	case !a.lingers && p.kept(a):
-		return time.Time{}, Move{}
+		return time.Time{}, Action{}
 	}
 	return p.ending(a)
 }
@@ -710,7 +710,7 @@ func (p *Path) over() time.Time {
 
 // conclude ends the wait for a probe when nothing else is left to be done. A target whose answers had all the same
 // sequence number may not have answered because it answers a SYN once in stingyTime.
-func (p *Path) conclude(a *ask) Move {
+func (p *Path) conclude(a *ask) Action {
 	if p.needless(a) {
 		return Withdraw(a.key)
 	}
@@ -794,7 +794,7 @@ func (p *Path) silent(ttl int) bool {
 }
 
 // ask sends a probe.
-func (p *Path) ask(ttl int, now time.Time) Move {
+func (p *Path) ask(ttl int, now time.Time) Action {
 	probe := p.probe(ttl)
 	a := &ask{ttl: ttl, sent: now, alone: p.exclusive(ttl)}
 	if p.rounds.aside {
@@ -822,23 +822,25 @@ func (p *Path) ask(ttl int, now time.Time) Move {
 }
 
 // send puts a probe on its way.
-func (p *Path) send(probe packet.Probe, a *ask) Move {
+func (p *Path) send(probe packet.Probe, a *ask) Action {
 	a.key = probe.Key()
 	if a.ttl > p.spent {
 		p.slow.quiet = a.sent
 	}
 	p.pending = append(p.pending, a)
+	action := Send(probe)
+	action.Role = a.role()
 	switch {
 	case p.single:
-		return SendAlone(probe)
+		action.Trust = TrustAlone
 	case a.aside:
-		return SendAside(probe)
+		action.Trust = TrustAside
 	case p.slow.active:
-		return SendSlowly(probe)
+		action.Trust = TrustSlow
 	case !a.spare && a.ttl == p.guess && p.vouched == a.ttl-1: // see close
-		return SendVouched(probe)
+		action.Trust = TrustFirst
 	}
-	return Send(probe)
+	return action
 }
 
 // probe makes the next packet. All probes of a flow are equal but for TTL and tag.
@@ -944,7 +946,7 @@ func (p *Path) nextID() uint16 {
 func (p *Path) Learn(now time.Time, r Result) {
 	if r.FromTarget() {
 		p.count(r)
-		if r.Fate != Answered && !p.spare(r.Probe) {
+		if r.Fate != Answered && r.Role == RoleHop {
 			p.refuse(r)
 		}
 	}
@@ -1071,7 +1073,7 @@ func (p *Path) refuse(r Result) {
 // refusedBeyond is how many probes with other TTLs were refused by the hop that refuses the path's own flow: they count there.
 func (p *Path) refusedBeyond() (n int) {
 	for _, r := range p.refused {
-		if spare := p.spare(r.Probe); (spare || int(r.Probe.TTL) != p.limit) && p.refusals.at(r, !spare) {
+		if spare := r.Role != RoleHop; (spare || int(r.Probe.TTL) != p.limit) && p.refusals.at(r, !spare) {
 			n++
 		}
 	}
@@ -1091,7 +1093,7 @@ func (p *Path) hear(now time.Time, r Result) {
 		return // which hop it is from isn't sure
 	}
 	p.slowest = max(p.slowest, rtt)
-	if p.spare(r.Probe) || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
+	if r.Role != RoleHop || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
 		return // how far it got isn't told by its TTL, or it went another way
 	}
 	if r.Refused() && p.refusals.at(r, true) {
@@ -1171,7 +1173,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	} else if r.Fate == Late {
 		p.within(r)
 	}
-	if !p.spare(r.Probe) {
+	if r.Role == RoleHop {
 		p.leave(now)
 	}
 }
@@ -1250,7 +1252,7 @@ func (p *Path) share(now time.Time, r Result) {
 			one = a.ttl
 		}
 	}
-	if !p.spare(r.Probe) {
+	if r.Role == RoleHop {
 		p.mixed, p.wary = true, true
 	}
 	p.within(r)

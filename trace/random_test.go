@@ -355,7 +355,7 @@ func (n *network) limit() time.Duration {
 	return wait*time.Duration(n.path.Probes()) + n.interval*time.Duration(n.path.Queries) + 30*time.Second
 }
 
-func (c counted) Next(now time.Time) trace.Move {
+func (c counted) Next(now time.Time) trace.Action {
 	if c.n.nexts++; c.n.nexts > 200_000 {
 		c.stop(errBusy)
 	}

@@ -53,6 +53,8 @@ func (e Evidence) String() string { return [...]string{"tag", "flow", "unverifie
 // A Result is the one event of a trace: what became of one probe.
 type Result struct {
 	Probe    packet.Probe
+	Role     Role          // what Probe was for
+	Note     any           // what the plan attached to Probe
 	N        int           // ordinal number of the probe in this run, from 1, in order of sending
 	Fate     Fate          //
 	Sent     time.Time     // when the probe left; zero where Fate is Failed before it was sent

@@ -129,14 +129,14 @@ func (r *Rounds) Last() int { return r.path.Last() }
 func (r *Rounds) Hold(held bool) { r.held.Store(held) }
 
 // Next implements Plan.
-func (r *Rounds) Next(now time.Time) Move {
+func (r *Rounds) Next(now time.Time) Action {
 	p := r.path
 	if !now.Before(p.rounds.fade) {
 		p.fade(now)
 	}
-	when, move := p.overdue(now)
-	if move.do != doWait {
-		return move
+	when, action := p.overdue(now)
+	if action.Do != DoWait {
+		return action
 	}
 	if r.held.Load() {
 		if p.rounds.held.IsZero() {
@@ -191,7 +191,7 @@ func (p *Path) unclaimed(r Result) {
 
 // round asks the hop that has waited longest for its turn, of those that may be asked. when is when the plan wants to be
 // asked again in any case.
-func (p *Path) round(now, when time.Time) Move {
+func (p *Path) round(now, when time.Time) Action {
 	if over := p.rounds.over; !over.IsZero() && !now.Before(over) {
 		return WaitUntil(when)
 	}

@@ -116,7 +116,7 @@ type misled struct {
 	next time.Time
 }
 
-func (m *misled) Next(now time.Time) Move {
+func (m *misled) Next(now time.Time) Action {
 	if m.next.IsZero() {
 		m.next = now.Add(5 * time.Second)
 	}

@@ -146,7 +146,7 @@ type engine struct {
 	stalled     time.Time // when a stall was noticed
 	graceOver   time.Time
 	reading     reading
-	held        Move      // what is put off until everything was read that came in before it was decided
+	held        Action    // what is put off until everything was read that came in before it was decided
 	decided     time.Time // when that was
 	reply       packet.Reply
 	sight       sight
@@ -298,39 +298,39 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		if e.catchingUp(now, in) {
 			return now.Add(backlogPause), nil
 		}
-		mv := e.held
-		if mv.do == doWait {
-			mv, e.decided = e.plan.Next(now), now
+		act := e.held
+		if act.Do == DoWait {
+			act, e.decided = e.plan.Next(now), now
 		}
-		if mv.ends() && !e.readUpTo(e.decided, in) {
-			e.held = mv
+		if act.ends() && !e.readUpTo(e.decided, in) {
+			e.held = act
 			return now.Add(backlogPause), nil
 		}
-		e.held = Move{}
-		switch mv.do {
-		case doWait:
-			return mv.until, nil
-		case doSend:
-			e.send(mv)
-		case doGiveUp:
-			e.end(mv.key, Lost)
-		case doWithdraw:
-			e.end(mv.key, Unknown)
-		case doPass:
-			if f := e.m.flights[mv.key]; f != nil {
+		e.held = Action{}
+		switch act.Do {
+		case DoWait:
+			return act.Until, nil
+		case DoSend:
+			e.send(act)
+		case DoGiveUp:
+			e.end(act.Key, Lost)
+		case DoWithdraw:
+			e.end(act.Key, Unknown)
+		case DoPass:
+			if f := e.m.flights[act.Key]; f != nil {
 				f.passed = true
 			}
-		case doExtend:
-			if f := e.m.flights[mv.key]; f != nil {
-				f.until = mv.until
+		case DoExtend:
+			if f := e.m.flights[act.Key]; f != nil {
+				f.until = act.Until
 			}
 		}
 	}
 	return time.Time{}, nil
 }
 
-func (e *engine) send(mv Move) {
-	p := mv.probe
+func (e *engine) send(a Action) {
+	p := a.Probe
 	e.sentN++
 	sent, err := e.conn.Send(p)
 	now := time.Now()
@@ -341,7 +341,7 @@ func (e *engine) send(mv Move) {
 	e.observe(Event{Time: left, Probe: &p, N: e.sentN, Sent: sent, Err: err})
 	if err != nil {
 		e.pause = now.Add(sendErrorPause)
-		e.finish(now, Result{Probe: p, N: e.sentN, Fate: Failed, Tried: now, Err: err})
+		e.finish(now, Result{Probe: p, Role: a.Role, Note: a.Note, N: e.sentN, Fate: Failed, Tried: now, Err: err})
 		return
 	}
 	e.counts.Sent++
@@ -349,8 +349,8 @@ func (e *engine) send(mv Move) {
 		e.failures = 0
 	}
 	f := e.m.add(p, e.sentN, sent)
-	f.flow.trusted = f.flow.trusted || mv.alone
-	f.vouched, f.aside, f.slowly = mv.vouched, mv.aside, mv.slowly
+	f.role, f.note, f.trust = a.Role, a.Note, a.Trust
+	f.flow.alone = f.flow.alone || a.Trust&TrustAlone != 0
 	e.inFlight.push(f)
 	e.pending++
 }

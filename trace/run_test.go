@@ -698,7 +698,10 @@ func TestManyTargetsAtOnce(t *testing.T) {
 		c := sim.NewConn(m)
 		defer c.Close()
 		all := trace.NewTogether(plans...)
-		if _, err := trace.Run(t.Context(), c, all, trace.Options{}, func(r trace.Result) { folds[all.Of(r)].Add(r) }); err != nil {
+		if _, err := trace.Run(t.Context(), c, all, trace.Options{}, func(r trace.Result) {
+			i, r := all.Of(r)
+			folds[i].Add(r)
+		}); err != nil {
 			t.Fatal(err)
 		}
 		for i, f := range folds {

@@ -86,19 +86,19 @@ func (p *Path) scoutDue(now time.Time) (due bool, again time.Time) {
 }
 
 // sendScout sends one by a port of its own.
-func (p *Path) sendScout(now time.Time) Move {
+func (p *Path) sendScout(now time.Time) Action {
 	p.tried++
 	return p.sendSpare(p.o.MaxTTL, now)
 }
 
-func (p *Path) sendSpare(ttl int, now time.Time) Move {
+func (p *Path) sendSpare(ttl int, now time.Time) Action {
 	port := p.ports[0]
 	p.ports = p.ports[1:]
 	return p.sendBy(port, ttl, now)
 }
 
 // sendBy sends a scout, or the witness, by a port.
-func (p *Path) sendBy(port uint16, ttl int, now time.Time) Move {
+func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
 	probe := p.probe(ttl)
 	p.by(&probe, port)
 	p.soon = now.Add(p.o.Spacing)
@@ -116,7 +116,7 @@ func (p *Path) witnessDue() bool {
 }
 
 // sendWitness sends it.
-func (p *Path) sendWitness(now time.Time) Move {
+func (p *Path) sendWitness(now time.Time) Action {
 	p.vouched = p.guess - 1
 	return p.sendSpare(p.vouched, now)
 }
@@ -166,8 +166,16 @@ func (p *Path) contradict(ttl int) {
 	}
 }
 
-// spare reports whether a probe is a scout by a port of its own, or the witness.
-func (p *Path) spare(probe packet.Probe) bool { return p.o.scout(probe) }
+// role is what the probe is for. The scout on the path's own flow is a probe to the hop at the highest TTL too.
+func (a *ask) role() Role {
+	switch {
+	case !a.spare:
+		return RoleHop
+	case a.scout:
+		return RoleDistance
+	}
+	return RoleControl
+}
 
 // wanted is how many probes a hop is asked: what scouts are answered counts at the hop that the target turns out to be.
 func (p *Path) wanted(ttl int) int {
@@ -282,7 +290,7 @@ func backwards(ttl uint8) int {
 // a scout.
 func (p *Path) within(r Result) {
 	switch {
-	case p.spare(r.Probe):
+	case r.Role != RoleHop:
 		p.estimate(r)
 		return
 	case p.own == scoutSent:

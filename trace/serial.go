@@ -95,7 +95,7 @@ func (s *Serial) Length(wanted int) int { return s.path.Length(wanted) }
 func (s *Serial) hop(ttl int) *serialHop { return &s.hops[ttl-s.o.FirstTTL] }
 
 // Next implements Plan.
-func (s *Serial) Next(now time.Time) Move {
+func (s *Serial) Next(now time.Time) Action {
 	var when time.Time
 	for _, a := range s.pending {
 		due := a.sent.Add(a.wait)
@@ -134,7 +134,7 @@ func (s *Serial) least() int {
 	return best
 }
 
-func (s *Serial) ask(ttl int, now time.Time) Move {
+func (s *Serial) ask(ttl int, now time.Time) Action {
 	port := s.free[0]
 	s.free = s.free[1:]
 	probe := s.path.probe(ttl)

@@ -193,9 +193,9 @@ func (p *Path) slowDown(now time.Time) {
 }
 
 // slowly asks the hops in doubt one after the other.
-func (p *Path) slowly(now, when time.Time) Move {
-	if move := p.settleEarlier(now); move.do != doWait {
-		return move
+func (p *Path) slowly(now, when time.Time) Action {
+	if action := p.settleEarlier(now); action.Do != DoWait {
+		return action
 	}
 	s := &p.slow
 	if a := s.asked; a != nil {
@@ -217,18 +217,18 @@ func (p *Path) slowly(now, when time.Time) Move {
 	if at := later(later(p.soon, p.target.ready), s.last.Add(s.pause)); now.Before(at) {
 		return WaitUntil(sooner(when, at))
 	}
-	if move, any := p.takeBack(ttl); any {
-		return move
+	if action, any := p.takeBack(ttl); any {
+		return action
 	}
-	move := p.ask(ttl, now)
+	action := p.ask(ttl, now)
 	s.asked, s.last = p.pending[len(p.pending)-1], now
 	p.hop(ttl).slowly++
-	return move
+	return action
 }
 
 // settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the hop has
 // answered, and would have answered this one.
-func (p *Path) settleEarlier(now time.Time) Move {
+func (p *Path) settleEarlier(now time.Time) Action {
 	for _, a := range p.pending {
 		switch {
 		case a == p.slow.asked || a.spare || a.ttl > p.limit:
@@ -239,18 +239,18 @@ func (p *Path) settleEarlier(now time.Time) Move {
 			return Pass(a.key)
 		}
 	}
-	return Move{}
+	return Action{}
 }
 
 // takeBack ends the wait for a probe that was sent to a hop before, so that another one takes its place.
-func (p *Path) takeBack(ttl int) (Move, bool) {
+func (p *Path) takeBack(ttl int) (Action, bool) {
 	for _, a := range slices.Backward(p.pending) {
 		if a.ttl == ttl && !a.spare && p.hop(ttl).asked >= p.o.Queries {
 			a.anew = true
 			return Withdraw(a.key), true
 		}
 	}
-	return Move{}, false
+	return Action{}, false
 }
 
 // kept reports whether this is the last probe to a silent hop that can still be taken back. It waits for the end, when it is
@@ -384,28 +384,28 @@ func (p *Path) holds() bool {
 // knock asks a path that is silent beyond some hop twice more, before the rest of the probes is sent into the silence: the target,
 // by a scout's port once more, and the next hop. Nothing depends on the time that this takes, for the first probes into the
 // silence wait longer. at is when the next is due.
-func (p *Path) knock(now time.Time) (move Move, at time.Time) {
+func (p *Path) knock(now time.Time) (action Action, at time.Time) {
 	s := &p.slow
 	if !p.hold(now) {
-		return Move{}, at
+		return Action{}, at
 	}
 	if at = s.quiet.Add(knockPause); s.knocks > 0 {
 		at = s.last.Add(max(slowPause, p.inFlightTime()))
 	}
 	switch {
 	case now.Before(at):
-		return Move{}, at
+		return Action{}, at
 	case s.knocks > 0:
 		next := min(p.known+1, p.limit)
 		s.over, s.from, p.known = true, p.known, p.limit
 		if p.hop(next).asked >= p.o.Queries {
-			return Move{}, time.Time{}
+			return Action{}, time.Time{}
 		}
-		move = p.ask(next, now)
+		action = p.ask(next, now)
 	default:
 		if p.tried == 0 {
 			if p.hop(p.o.MaxTTL).asked < p.o.Queries {
-				move = p.ask(p.o.MaxTTL, now)
+				action = p.ask(p.o.MaxTTL, now)
 			}
 			break
 		}
@@ -413,11 +413,11 @@ func (p *Path) knock(now time.Time) (move Move, at time.Time) {
 		if i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout && a.key.Port == port }); i >= 0 {
 			return Withdraw(p.pending[i].key), at // or an answer might be that of either
 		}
-		move = p.sendBy(port, p.o.MaxTTL, now)
+		action = p.sendBy(port, p.o.MaxTTL, now)
 	}
 	s.knocks++
 	s.last = now
-	return move, at
+	return action, at
 }
 
 // inFlightTime is how long a probe counts as in flight that is not answered.

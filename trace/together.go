@@ -3,17 +3,20 @@ package trace
 import (
 	"container/heap"
 	"time"
-
-	"go.example/tcptraceroute/packet"
 )
 
 // Together is one plan made of many, each with flows of its own: many traces on one network, with one pair of sockets.
-// They take turns, one move each.
+// They take turns, one action each.
 type Together struct {
-	plans  []*member
-	owners map[flowID]*member
-	ready  []*member // those to be asked, in turn
-	asleep sleepers
+	members []*member
+	ready   []*member // those to be asked, in turn
+	asleep  sleepers
+}
+
+// memberNote is the note of a probe of the group: whose it is, and the note that this member attached.
+type memberNote struct {
+	member int
+	note   any
 }
 
 type member struct {
@@ -26,24 +29,25 @@ type member struct {
 
 // NewTogether is a plan that carries out all these.
 func NewTogether(plans ...Plan) *Together {
-	t := &Together{owners: make(map[flowID]*member)}
+	t := new(Together)
 	for i, p := range plans {
 		m := &member{plan: p, index: i, place: -1}
-		t.plans = append(t.plans, m)
+		t.members = append(t.members, m)
 		t.rouse(m)
 	}
 	return t
 }
 
-// Of tells which plan (counted from 0) a result belongs to; -1: none of these.
-func (t *Together) Of(r Result) int {
-	if m := t.owner(r.Probe.Key()); m != nil {
-		return m.index
+// Of returns which plan, counted from 0, a result belongs to, and the result as this plan sees it, with the plan's own
+// note. -1: it belongs to none of them.
+func (t *Together) Of(r Result) (int, Result) {
+	n, ok := r.Note.(memberNote)
+	if !ok {
+		return -1, r
 	}
-	return -1
+	r.Note = n.note
+	return n.member, r
 }
-
-func (t *Together) owner(k packet.Key) *member { return t.owners[flowID{k.Port, k.Seq}] }
 
 func (t *Together) rouse(m *member) {
 	if m.place >= 0 {
@@ -56,7 +60,7 @@ func (t *Together) rouse(m *member) {
 }
 
 // Next implements Plan.
-func (t *Together) Next(now time.Time) Move {
+func (t *Together) Next(now time.Time) Action {
 	for len(t.asleep) > 0 && !now.Before(t.asleep[0].wake) {
 		t.rouse(t.asleep[0])
 	}
@@ -64,29 +68,29 @@ func (t *Together) Next(now time.Time) Move {
 		m := t.ready[0]
 		t.ready = t.ready[1:]
 		m.ready = false
-		mv := m.plan.Next(now)
-		if mv.do != doWait {
-			if mv.do == doSend {
-				k := mv.probe.Key()
-				t.owners[flowID{k.Port, k.Seq}] = m
+		action := m.plan.Next(now)
+		if action.Do != DoWait {
+			if action.Do == DoSend {
+				action.Note = memberNote{m.index, action.Note}
 			}
 			t.rouse(m)
-			return mv
+			return action
 		}
-		if m.wake = mv.until; !m.wake.IsZero() {
+		if m.wake = action.Until; !m.wake.IsZero() {
 			heap.Push(&t.asleep, m)
 		}
 	}
 	if len(t.asleep) == 0 {
-		return Move{}
+		return Action{}
 	}
 	return WaitUntil(t.asleep[0].wake)
 }
 
 // Learn implements Plan.
 func (t *Together) Learn(now time.Time, r Result) {
-	if m := t.owner(r.Probe.Key()); m != nil {
-		m.plan.Learn(now, r)
+	if i, own := t.Of(r); i >= 0 {
+		m := t.members[i]
+		m.plan.Learn(now, own)
 		t.rouse(m)
 	}
 }

@@ -57,7 +57,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // ending is when the wait for a probe ends, and what is to be done then: it is given up, or extended.
-func (p *Path) ending(a *ask) (time.Time, Move) {
+func (p *Path) ending(a *ask) (time.Time, Action) {
 	t := p.patience(a)
 	end, until := a.sent.Add(t), p.resolved(a)
 	switch {
@@ -76,7 +76,7 @@ func (p *Path) ending(a *ask) (time.Time, Move) {
 	case t < p.o.Wait:
 		return end, GiveUp(a.key)
 	}
-	return time.Time{}, Move{} // that it has waited its whole time, the engine knows by itself
+	return time.Time{}, Action{} // that it has waited its whole time, the engine knows by itself
 }
 
 // lingerUntil is how long to wait when everything else is over at end: no longer than mostLinger, and not at all if that is

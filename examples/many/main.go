@@ -60,7 +60,7 @@ func traceAll(ctx context.Context, w io.Writer, conn trace.Conn, paths []trace.P
 	}
 	all := trace.NewTogether(plans...)
 	_, err := trace.Run(ctx, conn, all, paths[0].RunOptions(conn), func(r trace.Result) {
-		if i := all.Of(r); i >= 0 {
+		if i, r := all.Of(r); i >= 0 {
 			found[i].Add(r)
 		}
 	})

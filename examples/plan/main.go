@@ -54,10 +54,10 @@ type pings struct {
 }
 
 // Next implements trace.Plan. A wait with nothing in flight and nothing to come is the end.
-func (p *pings) Next(now time.Time) trace.Move {
+func (p *pings) Next(now time.Time) trace.Action {
 	switch {
 	case p.waiting || p.left == 0:
-		return trace.Move{}
+		return trace.Action{}
 	case now.Before(p.soon):
 		return trace.WaitUntil(p.soon)
 	}

@@ -177,7 +177,7 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 		o.Wait = questions[0].Options.Wait
 	}
 	counts, err := trace.Run(ctx, conn, all, o, func(r trace.Result) {
-		if i := all.Of(r); i >= 0 {
+		if i, r := all.Of(r); i >= 0 {
 			views[i].Add(r)
 		}
 		if r.Fate.Outcome() {
