@@ -52,6 +52,7 @@ type Home struct {
 type graph struct {
 	path     *path
 	steps    []step
+	vertices []vertex          // where the path is given as nodes; then there are no steps
 	routes   map[string]*route // by the ways that were taken
 	spoofing bool
 
@@ -106,9 +107,19 @@ func newSteps(salt uint64, routers []Router) (all []step) {
 
 // choose is the way that a packet takes at a fork; random decides where each packet goes by itself.
 func (s *step) choose(b []byte, random uint64) int {
+	u := s.fork.By.unit(b, s.salt, random)
+	for i := range s.fork.Ways {
+		if u -= s.fork.share(i); u < 0 {
+			return i
+		}
+	}
+	return len(s.fork.Ways) - 1
+}
+
+// unit is the hash by which a packet is sent one of several ways, as a number from 0 to 1.
+func (c Choice) unit(b []byte, salt, random uint64) float64 {
 	f := flowOf(b)
-	salt := s.salt
-	switch s.fork.By {
+	switch c {
 	case ByAddresses:
 		f.srcPort, f.dstPort = 0, 0
 	case ByLabel:
@@ -119,13 +130,7 @@ func (s *step) choose(b []byte, random uint64) int {
 	case ByPacket:
 		salt = mix(salt ^ random)
 	}
-	u := unit(f.hash(salt))
-	for i := range s.fork.Ways {
-		if u -= s.fork.share(i); u < 0 {
-			return i
-		}
-	}
-	return len(s.fork.Ways) - 1
+	return unit(f.hash(salt))
 }
 
 // unit is a hash as a number from 0 to 1.
@@ -133,21 +138,14 @@ func unit(hash uint64) float64 { return float64(hash>>11) / (1 << 53) }
 
 // share is what part of the flows takes a way.
 func (f *Fork) share(way int) float64 {
-	if s := f.Ways[way].Share; s > 0 {
-		return s
-	}
-	rest, equal := 1.0, 0
-	for _, w := range f.Ways {
-		rest -= w.Share
-		if w.Share == 0 {
-			equal++
-		}
-	}
-	return max(0, rest) / float64(equal)
+	return shareOf(f.Ways, func(w Way) float64 { return w.Share }, way)
 }
 
 // route is the one that a packet takes.
-func (g *graph) route(b []byte, random uint64) *route {
+func (g *graph) route(now time.Duration, b []byte, random uint64) *route {
+	if len(g.vertices) > 0 {
+		return g.walk(now, b, random)
+	}
 	var key [32]byte
 	taken := key[:0]
 	choose(g.steps, b, random, &taken)

@@ -142,6 +142,7 @@ func New(s Scenario) (*Model, error) {
 		salt := mix(m.seed ^ uint64(i)<<32 ^ 1)
 		p.target = newTarget(&spec.Target, salt)
 		p.graphs = append(p.graphs, newGraph(p, salt, spec.Routers))
+		p.graphs[0].vertices = newVertices(salt, spec.Nodes)
 		for _, c := range spec.Changes {
 			g := newGraph(p, salt, c.Routers)
 			g.packet, g.time, g.port, g.share, g.salt = c.Packet, c.Time, c.Port, c.Share, mix(salt^uint64(len(p.graphs))<<16^5)
@@ -165,6 +166,9 @@ func (p *Path) realNames() []netip.Addr {
 	routes := [][]Router{p.Routers}
 	for _, c := range p.Changes {
 		routes = append(routes, c.Routers)
+	}
+	for i := range p.Nodes {
+		routes = append(routes, []Router{p.Nodes[i].Router})
 	}
 	for len(routes) > 0 {
 		routers := routes[0]
@@ -195,7 +199,7 @@ func (p *path) routeAt(now time.Duration, b []byte, random uint64) *route {
 			g = c
 		}
 	}
-	return g.route(b, random)
+	return g.route(now, b, random)
 }
 
 // takes reports whether a flow is among the share that the graph is for.

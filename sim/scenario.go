@@ -20,6 +20,7 @@ type Scenario struct {
 type Path struct {
 	Routers []Router
 	Changes []Change
+	Nodes   []Node // the routers as a graph instead, the first hop first; without a text form
 	Target  Target
 }
 
@@ -83,6 +84,9 @@ func (p *Path) validate() error {
 		return errors.New("closes or resets out of range")
 	}
 	if err := errors.Join(p.Target.Link.validate(), p.Target.Back.validate(), validateRules(p.Target.Rules)); err != nil {
+		return err
+	}
+	if err := validateNodes(p, v4); err != nil {
 		return err
 	}
 	routes := [][]Router{p.Routers}

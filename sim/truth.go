@@ -54,7 +54,7 @@ func (m *Model) Truth(path int) Truth {
 	p := m.paths[path]
 	t := Truth{Sent: p.sent, Target: p.target.truth}
 	for i, g := range p.graphs {
-		walkNodes(g.steps, 1, func(n *node, hop int) {
+		g.each(func(n *node, hop int) {
 			h := HopTruth{Route: i, Hop: hop, Lost: n.lost}
 			for _, w := range n.members {
 				h.Members = append(h.Members, w.Member)
