@@ -33,8 +33,8 @@ type Options struct {
 	// Persist goes on however many probes in a row can't be sent: for traces that wait for a link to come back.
 	Persist bool
 
-	// Fault, where it is set, is asked why a probe got no answer, when none that was sent later got one: an error says what
-	// our own host knows (a next hop that does not resolve).
+	// Fault, where it is set, is asked why a probe got no answer, when none that was sent later got one: an error says
+	// what our own host knows (a next hop that does not resolve).
 	Fault func(packet.Probe) error
 
 	// Zone is where link-local addresses live that answer: the interface that the probes leave by. A target with a zone has its
