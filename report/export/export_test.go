@@ -269,6 +269,30 @@ func TestMTR(t *testing.T) {
 	}
 }
 
+// TestMTRUnknown: a probe that was sent again makes a hop's row no longer, and is no loss.
+func TestMTRUnknown(t *testing.T) {
+	again := 0
+	got := play(t, scene.Scene{
+		Network: "router 198.51.100.1\nrouter *\ntarget 203.0.113.9 open",
+		Path:    trace.PathOptions{Queries: 3},
+		Change: func(r trace.Result) trace.Result {
+			if r.Fate == trace.Lost && again == 0 {
+				r.Fate, again = trace.Unknown, again+1
+			}
+			return r
+		},
+	}, export.NewMTR)
+	var doc struct {
+		Report struct{ Hubs []struct{ Snt int } }
+	}
+	if err := json.Unmarshal([]byte(got), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if hubs := doc.Report.Hubs; again != 1 || len(hubs) != 3 || hubs[0].Snt != 3 || hubs[1].Snt != 2 {
+		t.Errorf("%d probes are unknown: %s", again, got)
+	}
+}
+
 // atlas is the result's documented fields as a validator, which lets nothing else pass.
 func atlas(t *testing.T) *jsonschema.Schema {
 	t.Helper()

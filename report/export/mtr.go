@@ -129,9 +129,6 @@ func (m *MTR) hub(e report.Entry) mtrHub {
 	var times []float64 // whole microseconds, in milliseconds
 	lost := 0
 	for _, r := range e.Probes {
-		if !r.Sent.IsZero() && r.Fate != trace.Failed {
-			h.Snt++
-		}
 		switch r.Fate {
 		case trace.Lost:
 			lost++
@@ -146,8 +143,9 @@ func (m *MTR) hub(e report.Entry) mtrHub {
 			}
 		}
 	}
-	if n := len(times) + lost; n > 0 {
-		h.Loss = real(100 * float64(lost) / float64(n))
+	// What is unknown doesn't count: it was sent again, or the trace ended before it was answered.
+	if h.Snt = len(times) + lost; h.Snt > 0 {
+		h.Loss = real(100 * float64(lost) / float64(h.Snt))
 	}
 	h.Last, h.Avg, h.Best, h.Wrst, h.StDev = figures(times)
 	return h
