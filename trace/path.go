@@ -807,7 +807,7 @@ func (p *Path) ask(ttl int, now time.Time) Action {
 	}
 	h := p.hop(ttl)
 	a.again = h.asked > 1
-	p.slow.note(a)
+	p.slow.note(a, probe.Key())
 	h.asked++
 	h.sends++
 	if p.injection.known {
@@ -954,6 +954,7 @@ func (p *Path) Learn(now time.Time, r Result) {
 	case Answered, Lost, Failed, Unknown:
 		p.settle(now, r)
 	case Late:
+		p.answeredLate(r)
 		p.hear(now, r)
 	case Duplicate:
 		p.repeat(now, r)

@@ -57,6 +57,7 @@ type slowing struct {
 	done   bool     // they were
 	check  bool     // nothing tells of a limit but a long silence
 	limit  bool     // a hop has answered that was in doubt
+	news   bool     // a probe was answered that counted as lost when the hops in doubt were marked
 	began  time.Time
 	last   time.Time // when a probe was sent slowly
 	pause  time.Duration
@@ -72,14 +73,15 @@ type slowing struct {
 
 // sentTo is one probe of the log.
 type sentTo struct {
+	key  packet.Key
 	ttl  int
-	fate Fate
+	fate Fate // Answered, too, where the answer came late: no limit has dropped the probe
 }
 
 // note writes a probe into the log.
-func (s *slowing) note(a *ask) {
+func (s *slowing) note(a *ask, key packet.Key) {
 	a.n = len(s.log)
-	s.log = append(s.log, sentTo{ttl: a.ttl})
+	s.log = append(s.log, sentTo{key: key, ttl: a.ttl})
 }
 
 // suspicious marks the hops whose silence may be that of a limit before them, and reports whether there are any.
@@ -93,6 +95,12 @@ func (p *Path) suspicious() (any bool) {
 			s.log[a.n].fate = Unknown // it may have been answered
 		}
 	}
+	return p.markDoubtful()
+}
+
+// markDoubtful marks the hops in doubt by what the log says now, and reports whether there are any.
+func (p *Path) markDoubtful() (any bool) {
+	s := &p.slow
 	last, unplaced := p.lastAnswered()
 	from, silence := p.lostBeyond(), p.longSilence(last)
 	s.check = !unplaced && from > p.limit
@@ -183,6 +191,17 @@ func (p *Path) limited(from int) bool {
 	return len(hops) > 1 && lost >= answered
 }
 
+// answeredLate takes in that a probe that was given up was not dropped.
+func (p *Path) answeredLate(r Result) {
+	if !p.mayBeLimited() || r.Evidence == ByFlow { // which may be another's
+		return
+	}
+	key := r.Probe.Key()
+	if i := slices.IndexFunc(p.slow.log, func(l sentTo) bool { return l.key == key }); i >= 0 {
+		p.slow.log[i].fate, p.slow.news = Answered, true
+	}
+}
+
 // slowDown begins to ask slowly.
 func (p *Path) slowDown(now time.Time) {
 	p.slow.active, p.slow.began, p.slow.pause = true, now, slowPause
@@ -203,12 +222,16 @@ func (p *Path) slowly(now, when time.Time) Action {
 		if now.Before(end) {
 			return WaitUntil(sooner(when, end))
 		}
-		if p.hop(a.ttl).slowly < p.slowTries(a.ttl) && a.ttl <= p.limit {
-			a.anew = true
+		if h := p.hop(a.ttl); a.ttl <= p.limit && (h.slowly < p.slowTries(a.ttl) || h.asked > p.o.Queries) {
+			a.anew = true // it is to be asked again, or has its outcomes
 			return Withdraw(a.key)
 		}
 		return GiveUp(a.key)
 	}
+	if s.news && !s.limit {
+		p.markDoubtful() // nothing may have raised doubts but lateness, of the network or of a busy host that reads late
+	}
+	s.news = false
 	ttl := p.inDoubt()
 	if ttl == 0 || now.Sub(s.began) > slowTime {
 		s.active, s.done = false, true
@@ -331,6 +354,7 @@ func (p *Path) slowWait(a *ask) time.Duration {
 func (p *Path) slowed(a *ask, answered bool) {
 	s := &p.slow
 	if a != s.asked {
+		s.news = s.news || answered
 		return
 	}
 	s.asked = nil

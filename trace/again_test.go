@@ -1,0 +1,101 @@
+package trace_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
+)
+
+// TestAskedAgain: however often a hop is asked again because its silence is not believed, it shows no more losses than
+// probes were asked for.
+func TestAskedAgain(t *testing.T) {
+	t.Parallel()
+	again := 0
+	for seed := range uint64(1500) {
+		rng := rand.New(rand.NewPCG(seed, 33))
+		n := 3 + rng.IntN(12)
+		delays := []time.Duration{50 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
+		p := chain(rng.IntN(2) == 0, n, delays[rng.IntN(len(delays))])
+		loss := []float64{0, 0.05, 0.3, 0.5}[rng.IntN(4)]
+		for i := range p.Routers {
+			r := &p.Routers[i]
+			r.Loss = loss / float64(n)
+			if rng.IntN(4) == 0 {
+				r.Jitter = time.Duration(rng.Int64N(int64(100 * time.Millisecond)))
+			}
+			if rng.IntN(4) == 0 {
+				r.Silent = 1
+			}
+		}
+		p.Target.State = []sim.State{sim.Open, sim.Closed, sim.Filtered}[rng.IntN(3)]
+		if rng.IntN(2) == 0 {
+			limit := sim.Rate{Every: time.Second / time.Duration(4+rng.IntN(50)), Burst: 1 + rng.IntN(12)}
+			p.Routers[rng.IntN(len(p.Routers))].SYNs = limit
+		}
+		s := newSetup(p)
+		s.path.Queries = 1 + rng.IntN(3)
+		if rng.IntN(2) == 0 {
+			withScouts(s)
+		}
+		s.scenario.Seed = seed
+		o := s.trace(t)
+		for ttl := 1; ttl <= o.trace.Last(); ttl++ {
+			lost := 0
+			for _, r := range o.trace.Hop(ttl).Probes {
+				if r.Fate == trace.Lost {
+					lost++
+				}
+			}
+			if lost > s.path.Queries {
+				t.Errorf("seed %d: %d losses at hop %d, %d probes asked for", seed, lost, ttl, s.path.Queries)
+			}
+		}
+		if len(o.sent) > n*s.path.Queries {
+			again++
+		}
+	}
+	if again < 100 {
+		t.Errorf("only %d traces had anything asked again", again)
+	}
+}
+
+// TestLatenessIsNoLimit: that answers come late, or are read late by a busy host, doesn't make a silent hop be asked again.
+func TestLatenessIsNoLimit(t *testing.T) {
+	t.Parallel()
+	lateHost := func(s *setup, by, first time.Duration) {
+		s.conn = func(c *sim.Conn) trace.Conn {
+			return &lateConn{Conn: c, start: time.Now().Add(first - 2*by), by: by, every: 2 * by}
+		}
+	}
+	lateRouters := func(s *setup, by, _ time.Duration) {
+		for i := range s.scenario.Paths[0].Routers {
+			s.scenario.Paths[0].Routers[i].Late = sim.Held{P: 0.5, By: by}
+		}
+	}
+	for who, late := range map[string]func(s *setup, by, first time.Duration){"host": lateHost, "routers": lateRouters} {
+		for seed := range uint64(100) {
+			v6 := seed%2 == 0
+			p := chain(v6, 5, 50*time.Microsecond)
+			p.Routers[2].Silent = 1
+			s := withScouts(newSetup(p))
+			s.scenario.Seed, s.path.Queries = seed, 2
+			late(s, time.Duration(20+seed)*time.Millisecond, time.Duration(1+seed%10)*500*time.Microsecond)
+			o := s.trace(t)
+			if who == "host" {
+				o.wantHops(t, 2, route(v6, 5, 3)...)
+			}
+			n := 0
+			for _, sent := range o.sent {
+				if sent.Probe.TTL == 3 {
+					n++
+				}
+			}
+			if n > 3 { // once more where an answer fits several probes
+				t.Errorf("%s, seed %d: the silent hop was asked %d times", who, seed, n)
+			}
+		}
+	}
+}
