@@ -30,9 +30,13 @@ import (
 // A test that wants something of the program while it runs takes [lab.Host.Command].
 
 func TestMain(m *testing.M) {
-	// Where the tests run under nohup, the programs under test would ignore a hangup as well. What this process handles
-	// itself is at its default in its children.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	// Where the tests run under nohup or in a shell's background, the programs under test would ignore the same signals as
+	// well. What this process handles itself is at its default in its children.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	lab.Main(m)
 }
 
