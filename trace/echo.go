@@ -1,6 +1,10 @@
 package trace
 
-import "go.example/tcptraceroute/packet"
+import (
+	"net/netip"
+
+	"go.example/tcptraceroute/packet"
+)
 
 // The matcher's part for echo requests. What authenticates an answer is the secret in their data; where a router quotes
 // less, the checksum, which holds half of it, and the IP ID (IPv4) or the flow label (IPv6): the checksum alone would be too
@@ -8,33 +12,29 @@ import "go.example/tcptraceroute/packet"
 
 // judgeEcho decides on an echo reply, which brings all data back.
 func (m *matcher) judgeEcho(r *packet.Reply) match {
-	verdict := Unrelated
-	secret, whole := r.Echo.Secret()
-	for _, fl := range m.ports[r.Echo.ID] {
-		if fl.first.Protocol != packet.ProtoEcho || r.IP.Dst != fl.src.Addr() || r.IP.Src != fl.dst.Addr().WithZone("") {
-			continue
-		}
-		f := m.flights[packet.Key{Port: r.Echo.ID, Seq: fl.first.Seq, Tag: uint32(r.Echo.Seq)}]
-		if f == nil || !whole || secret != fl.first.Seq {
-			verdict = NearMiss
-			continue
-		}
-		return match{f.verdict(), f, ByTag}
+	local, remote := netip.AddrPortFrom(r.IP.Dst, r.Echo.ID), netip.AddrPortFrom(r.IP.Src, 0)
+	flows := m.between(packet.ProtoEcho, local, remote)
+	if len(flows) == 0 {
+		return match{verdict: Unrelated}
 	}
-	return match{verdict: verdict}
+	secret, whole := r.Echo.Secret()
+	fl := m.bySeq[flowID{r.Echo.ID, secret}]
+	if !whole || fl == nil || fl.ends() != flows[0].ends() {
+		return match{verdict: NearMiss}
+	}
+	f := m.flights[packet.Key{Port: r.Echo.ID, Seq: fl.first.Seq, Tag: uint32(r.Echo.Seq)}]
+	if f == nil {
+		return match{verdict: NearMiss}
+	}
+	return match{f.verdict(), f, ByTag}
 }
 
 // judgeQuotedEcho decides on an ICMP error that quotes an echo request.
 func (m *matcher) judgeQuotedEcho(r *packet.Reply) match {
-	verdict := Unrelated
 	q := &r.Quote
-	for _, fl := range m.ports[q.Echo.ID] {
-		if fl.first.Protocol != packet.ProtoEcho || r.IP.Dst != fl.src.Addr() || !m.addressed(fl, q) {
-			continue
-		}
+	for _, fl := range m.echoFlows(&q.Echo) {
 		f := m.flights[packet.Key{Port: q.Echo.ID, Seq: fl.first.Seq, Tag: uint32(q.Echo.Seq)}]
-		if f == nil || !f.quotedBy(q) {
-			verdict = NearMiss
+		if !m.quotes(fl, r) || f == nil || !f.quotedBy(q) {
 			continue
 		}
 		if fl.ourselves(r) {
@@ -42,7 +42,13 @@ func (m *matcher) judgeQuotedEcho(r *packet.Reply) match {
 		}
 		return match{f.verdict(), f, ByTag}
 	}
-	return match{verdict: verdict}
+	local, remote := netip.AddrPortFrom(r.IP.Dst, q.Echo.ID), netip.AddrPortFrom(q.IP.Dst, 0)
+	for _, fl := range m.near(packet.ProtoEcho, local, remote) {
+		if m.quotes(fl, r) {
+			return match{verdict: NearMiss}
+		}
+	}
+	return match{verdict: Unrelated}
 }
 
 // quotedBy reports whether a quoted echo request proves that its sender has seen this one.

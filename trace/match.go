@@ -35,6 +35,7 @@ type flow struct {
 	doubts  []doubt
 	blurred []time.Time // when the last answers came that fitted several probes
 	older   older
+	place   int // see index.byLocal
 }
 
 // distance is how far a target is, as all flows to it have seen.
@@ -97,38 +98,19 @@ func (f *flight) result(fate Fate) Result {
 }
 
 type matcher struct {
-	o       *Options
-	flows   map[flowID]*flow
-	ports   map[uint16][]*flow
+	o *Options
+	index
 	flights map[packet.Key]*flight
-	targets map[netip.AddrPort]*distance
 	noticed int // notices of these flights that were handed on
 }
 
 func newMatcher(o *Options) *matcher {
-	return &matcher{
-		o:       o,
-		flows:   make(map[flowID]*flow),
-		ports:   make(map[uint16][]*flow),
-		flights: make(map[packet.Key]*flight),
-		targets: make(map[netip.AddrPort]*distance),
-	}
+	return &matcher{o: o, index: newIndex(), flights: make(map[packet.Key]*flight)}
 }
 
 // add takes in a probe that was just sent.
 func (m *matcher) add(p packet.Probe, n int, sent time.Time) *flight {
-	k := p.Key()
-	id := flowID{k.Port, k.Seq}
-	fl := m.flows[id]
-	if fl == nil {
-		if m.targets[p.Dst] == nil {
-			m.targets[p.Dst] = new(distance)
-		}
-		fl = &flow{src: p.Src, dst: p.Dst, first: p, distance: m.targets[p.Dst]}
-		fl.distance.flows++
-		m.flows[id] = fl
-		m.ports[k.Port] = append(m.ports[k.Port], fl)
-	}
+	k, fl := p.Key(), m.flow(p)
 	f := &flight{flow: fl, probe: p, key: k, n: n, sent: sent}
 	if old := m.flights[k]; old != nil {
 		m.forget(old) // the tag came round again; nothing that old is answered any more
@@ -154,18 +136,8 @@ func (m *matcher) forget(f *flight) {
 	} else if i > 0 {
 		fl.flights = slices.Delete(fl.flights, i, i+1)
 	}
-	if len(fl.flights) > 0 {
-		return
-	}
-	delete(m.flows, flowID{f.key.Port, f.key.Seq})
-	if fl.distance.flows--; fl.distance.flows == 0 {
-		delete(m.targets, fl.dst)
-	}
-	rest := slices.DeleteFunc(m.ports[f.key.Port], func(g *flow) bool { return g == fl })
-	if len(rest) == 0 {
-		delete(m.ports, f.key.Port)
-	} else {
-		m.ports[f.key.Port] = rest
+	if len(fl.flights) == 0 {
+		m.remove(fl)
 	}
 }
 
@@ -215,13 +187,8 @@ func (m *matcher) judge(r *packet.Reply, at time.Time) match {
 func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 	var got match
 	verdict := Unrelated
-	for _, fl := range m.ports[r.TCP.DstPort] {
-		if !fl.from(r) {
-			if fl.first.Protocol == packet.ProtoTCP && r.IP.Dst == fl.src.Addr() && fl.elsewhere(r) {
-				return fl.newestElsewhere(r, at)
-			}
-			continue
-		}
+	local, remote := netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort)
+	for _, fl := range m.between(packet.ProtoTCP, local, remote) {
 		older := !fl.acknowledges(&r.TCP)
 		if older && !fl.isOlder(r, at) {
 			verdict = NearMiss
@@ -239,13 +206,10 @@ func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 	if got.flight != nil {
 		return got
 	}
+	if fl := m.provenElsewhere(r); fl != nil {
+		return fl.newestElsewhere(r, at)
+	}
 	return match{verdict: verdict}
-}
-
-// from reports whether a segment comes from where the flow's probes go to, and to where they come from.
-func (fl *flow) from(r *packet.Reply) bool {
-	return fl.first.Protocol == packet.ProtoTCP && r.IP.Dst == fl.src.Addr() && r.IP.Src == fl.dst.Addr().WithZone("") &&
-		r.TCP.SrcPort == fl.dst.Port()
 }
 
 // acknowledges reports whether t proves that its sender has seen a probe of the flow.
@@ -543,43 +507,67 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	if q.IP.Protocol != protocolTCP || !q.TCP.HasSeq() {
 		return match{verdict: Unrelated}
 	}
+	fl := m.bySeq[flowID{q.TCP.SrcPort, q.TCP.Seq}]
+	if fl == nil || !m.quotes(fl, r) {
+		return m.judgeOtherSeq(r, at)
+	}
+	if fl.ourselves(r) {
+		return match{verdict: OwnAddress}
+	}
+	f := m.tagged(fl, q)
+	if f != nil && fl.named(f) {
+		return match{f.verdict(), f, ByTag}
+	}
+	only, several := fl.candidates(at, anyFlight)
+	switch {
+	case only == nil:
+		return match{TagRewritten, fl.newest(at, anyFlight), ByFlow}
+	case !fl.alone || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
+		return match{TagRewritten, only, ByFlow}
+	}
+	return match{Believed, only, ByFlow}
+}
+
+// judgeOtherSeq decides on an ICMP error that quotes no flow's sequence number.
+func (m *matcher) judgeOtherSeq(r *packet.Reply, at time.Time) match {
+	q := &r.Quote
 	verdict := Unrelated
-	for _, fl := range m.ports[q.TCP.SrcPort] {
-		if fl.first.Protocol != packet.ProtoTCP || r.IP.Dst != fl.src.Addr() || q.IP.Version != r.IP.Version || !m.addressed(fl, q) {
+	local, remote := netip.AddrPortFrom(r.IP.Dst, q.TCP.SrcPort), netip.AddrPortFrom(q.IP.Dst, q.TCP.DstPort)
+	for _, fl := range m.near(packet.ProtoTCP, local, remote) {
+		if !m.quotes(fl, r) {
 			continue
 		}
-		var f *flight // that the tag names
-		if q.HasKey() {
-			f = m.flights[packet.Key{Port: q.TCP.SrcPort, Seq: fl.first.Seq, Tag: q.Key().Tag}]
+		verdict = NearMiss
+		if !m.o.Loose {
+			break
 		}
-		if q.TCP.Seq != fl.first.Seq {
-			if m.o.Loose && f != nil {
-				if !fl.alone {
-					return match{TagRewritten, f, Unverified}
-				}
-				if only, several := fl.candidates(at, anyFlight); only == f && !several {
-					return match{Believed, f, Unverified}
-				}
-			}
-			verdict = NearMiss
+		f := m.tagged(fl, q)
+		if f == nil {
 			continue
 		}
-		if fl.ourselves(r) {
-			return match{verdict: OwnAddress}
+		if !fl.alone {
+			return match{TagRewritten, f, Unverified}
 		}
-		if f != nil && fl.named(f) {
-			return match{f.verdict(), f, ByTag}
+		if only, several := fl.candidates(at, anyFlight); only == f && !several {
+			return match{Believed, f, Unverified}
 		}
-		only, several := fl.candidates(at, anyFlight)
-		switch {
-		case only == nil:
-			return match{TagRewritten, fl.newest(at, anyFlight), ByFlow}
-		case !fl.alone || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
-			return match{TagRewritten, only, ByFlow}
-		}
-		return match{Believed, only, ByFlow}
 	}
 	return match{verdict: verdict}
+}
+
+// quotes reports whether an ICMP error quotes addresses and ports that can be those of the flow.
+func (m *matcher) quotes(fl *flow, r *packet.Reply) bool {
+	q := &r.Quote
+	echo := fl.first.Protocol == packet.ProtoEcho
+	return echo == q.Echo.HasID() && r.IP.Dst == fl.src.Addr() && q.IP.Version == r.IP.Version && m.addressed(fl, q)
+}
+
+// tagged returns the flow's probe that the quoted tag names; nil if there is none.
+func (m *matcher) tagged(fl *flow, q *packet.Quote) *flight {
+	if !q.HasKey() {
+		return nil
+	}
+	return m.flights[packet.Key{Port: q.TCP.SrcPort, Seq: fl.first.Seq, Tag: q.Key().Tag}]
 }
 
 // named reports whether a probe is believed to be the one that an ICMP error names by its tag. Where the network writes tags

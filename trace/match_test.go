@@ -607,8 +607,8 @@ func TestForget(t *testing.T) {
 		m.forget(f)
 		m.forget(f) // twice does no harm
 	}
-	if len(m.flows)+len(m.ports)+len(m.flights)+len(m.targets) != 0 {
-		t.Errorf("left over: %d flows, %d ports, %d probes, %d targets", len(m.flows), len(m.ports), len(m.flights), len(m.targets))
+	if !m.empty() || len(m.flights) != 0 {
+		t.Errorf("left over: %d flows, %d probes", len(m.bySeq), len(m.flights))
 	}
 }
 

@@ -96,8 +96,9 @@ func (m *matcher) remember(r *packet.Reply, at time.Time) {
 	if r.Kind != packet.KindTCP || r.Checksum == packet.CheckBad || r.IP.Checksum == packet.CheckBad {
 		return
 	}
-	for _, fl := range m.ports[r.TCP.DstPort] {
-		if o := &fl.older; fl.from(r) && fl.mayBeOlder(r) && (r.TCP.Seq != o.seq || r.TCP.Ack != o.ack || r.IP.TTL != o.ttl) {
+	local, remote := netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort)
+	for _, fl := range m.between(packet.ProtoTCP, local, remote) {
+		if o := &fl.older; fl.mayBeOlder(r) && (r.TCP.Seq != o.seq || r.TCP.Ack != o.ack || r.IP.TTL != o.ttl) {
 			*o = older{seq: r.TCP.Seq, ack: r.TCP.Ack, ttl: r.IP.TTL, at: at}
 		}
 	}
