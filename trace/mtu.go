@@ -30,7 +30,7 @@ type MTUOptions struct {
 // silence counts at the end, the size found is asked once more, for the connection may be gone by then.
 type MTUSearch struct {
 	o     MTUOptions
-	path  *Path
+	flow  *Flow
 	found MTU
 
 	good, bad int // the largest size that passed, the smallest that did not
@@ -65,15 +65,15 @@ const (
 // IPsec and VXLAN leave of 1500).
 var plateaus = []int{9000, 4352, 1500, 1492, 1480, 1476, 1460, 1450, 1440, 1420, 1400, 1380, 1360, 1280, 1006, 576, 296}
 
-// NewMTUSearch is a search on one path. The error is that of NewPath.
+// NewMTUSearch is a search on one path. The error is that of NewFlow.
 func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
-	p, err := NewPath(o.Path)
+	f, err := NewFlow(o.Path)
 	if err != nil {
 		return nil, err
 	}
 	o.First = min(o.First, MTUMost)
-	s := &MTUSearch{o: o, path: p, found: MTU{First: o.First}, ttl: 255}
-	s.size = p.packet(o.Path.Source, 0).HeaderLength() + mtuSmall
+	s := &MTUSearch{o: o, flow: f, found: MTU{First: o.First}, ttl: 255}
+	s.size = f.Length(0) + mtuSmall
 	return s, nil
 }
 
@@ -88,16 +88,8 @@ func (s *MTUSearch) Next(now time.Time) Action {
 	if now.Before(s.ready) {
 		return WaitUntil(s.ready)
 	}
-	probe := s.path.probe(s.ttl)
-	probe.DontFragment = true
-	if in := s.path.o.Session; in != nil {
-		in.repeat(&probe, s.size)
-	} else {
-		probe.Length = uint16(s.size)
-		probe.Seq -= uint32(probe.PayloadLength()) // a host that acknowledges the payload of a SYN is to be understood
-	}
 	s.flying = true
-	return Send(probe)
+	return Send(s.flow.Sized(s.ttl, s.size))
 }
 
 // Learn implements Plan.
@@ -106,7 +98,7 @@ func (s *MTUSearch) Learn(now time.Time, r Result) {
 		return
 	}
 	s.flying = false
-	if s.path.o.Session != nil && (r.Fate == Lost || unnamed(r)) {
+	if s.o.Path.Session != nil && (r.Fate == Lost || unnamed(r)) {
 		// Such answers may be limited, and a late one would be taken for the next probe's.
 		s.ready = now.Add(stingyTime)
 	}

@@ -1,8 +1,6 @@
 package trace
 
 import (
-	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -34,13 +32,7 @@ import (
 type Path struct {
 	o     PathOptions
 	whole time.Duration // how long a probe waits at the most; o.Wait is how long its answer is told from others'
-	rng   *rand.Rand
-
-	seq, ack uint32
-	labels   uint64          // IPv6: what flow labels are made of; 0: all are 0
-	tag      uint32          // of the last probe, growing as a real TSval does
-	ids      map[uint16]bool // IP IDs (IPv4) and echo sequence numbers taken
-	sent     int
+	flow  *Flow         // makes the probes
 
 	hops    []hop // of FirstTTL and up
 	pending []*ask
@@ -217,42 +209,24 @@ const (
 	rewriteProof = 2
 )
 
-// NewPath is a plan for one target. The error is that of Validate, or says that the addresses don't go together.
+// NewPath is a plan for one target. The error is that of NewFlow.
 func NewPath(o PathOptions) (*Path, error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
-	if err := o.validateFlow(); err != nil {
+	f, err := NewFlow(o)
+	if err != nil {
 		return nil, err
 	}
 	o = o.withDefaults()
-	p := &Path{o: o, whole: o.Wait, rng: o.Rand, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
+	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
 	p.o.Wait = o.RunWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
-	p.seq = p.rng.Uint32()
-	p.tag = 1 + p.rng.Uint32N(1<<31)
 	if o.hasScouts() {
 		p.scouting = newScouting(o)
 	}
-	if o.Flags.Has(packet.ACK) {
-		p.ack = p.rng.Uint32()
-	}
-	if in := o.Session; in != nil {
-		p.seq, p.ack, p.tag = in.Next, in.Ack, in.TSval
-	}
-	if o.Source.Addr().Is6() && o.Session == nil { // whose own label is 0
-		if p.labels = o.LabelSeed; p.labels == 0 {
-			p.labels = p.rng.Uint64()
-		}
-	}
-	p.ids = make(map[uint16]bool)
 	return p, nil
 }
 
 // Length is how long a packet is in bytes where this length is asked for: at least its headers.
-func (p *Path) Length(wanted int) int {
-	return max(wanted, p.packet(p.o.Source, 0).HeaderLength())
-}
+func (p *Path) Length(wanted int) int { return p.flow.Length(wanted) }
 
 // Last is the last TTL that may be asked.
 func (p *Path) Last() int { return p.o.MaxTTL }
@@ -482,7 +456,7 @@ func (p *Path) anyOrder(ttl int) bool { return ttl <= p.spent || ttl < p.guess-1
 // place is where a hop stands in a pass. Each pass has an order of its own: with always the same one, probes and a router that sends
 // packets by its ways in turn would keep step, and only one of the ways would ever be seen.
 func (p *Path) place(pass, ttl int) uint64 {
-	return scramble(uint64(p.seq)<<16 + uint64(pass)<<8 + uint64(ttl))
+	return scramble(uint64(p.flow.seq)<<16 + uint64(pass)<<8 + uint64(ttl))
 }
 
 // turn is when a hop may be asked again.
@@ -795,7 +769,7 @@ func (p *Path) silent(ttl int) bool {
 
 // ask sends a probe.
 func (p *Path) ask(ttl int, now time.Time) Action {
-	probe := p.probe(ttl)
+	probe := p.flow.Probe(ttl)
 	a := &ask{ttl: ttl, sent: now, alone: p.exclusive(ttl)}
 	if p.rounds.aside {
 		a.alone, a.passed, a.aside = false, true, true
@@ -841,105 +815,6 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 		action.Trust = TrustFirst
 	}
 	return action
-}
-
-// probe makes the next packet. All probes of a flow are equal but for TTL and tag.
-func (p *Path) probe(ttl int) packet.Probe {
-	src := p.o.Source
-	if n := len(p.o.Ports); n > 0 {
-		src = withPort(src, p.o.Ports[p.sent%n])
-	}
-	p.sent++
-	p.tag++
-	probe := p.packet(src, p.tag)
-	probe.TTL = uint8(ttl)
-	if src.Addr().Is4() {
-		probe.ID = p.nextID()
-	}
-	if p.echo() {
-		probe.EchoSeq = p.nextID()
-	}
-	return probe
-}
-
-// packet is a probe without TTL and IP ID. The tag goes into the timestamps option, where there is one: the target echoes
-// it. IPv6, whose packets have no ID, always has one, or where there is no room for it the tag in the window.
-func (p *Path) packet(src netip.AddrPort, tag uint32) packet.Probe {
-	if p.echo() {
-		return packet.Probe{
-			Protocol: packet.ProtoEcho, Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
-			Seq: p.seq, FlowLabel: p.flowLabel(src.Port()), Length: uint16(p.o.Length),
-		}
-	}
-	probe := packet.Probe{
-		Src: src, Dst: p.o.Target, TOS: uint8(p.o.TOS), DontFragment: p.o.DontFragment,
-		Seq: p.seq, Ack: p.ack, Flags: p.o.Flags, Window: p.o.Window,
-		Options: p.o.Options, FlowLabel: p.flowLabel(src.Port()), Length: uint16(p.o.Length),
-	}
-	if !stamp(&probe.Options, tag) && src.Addr().Is6() {
-		if o, err := probe.Options.WithTimestamps(tag, 0); err == nil {
-			probe.Options = o
-		} else {
-			probe.Window = uint16(tag)
-		}
-	}
-	if p.o.Session != nil {
-		p.o.Session.repeat(&probe, 0)
-	}
-	return probe
-}
-
-// flowLabel is the IPv6 flow label of the flow from a source port. Each flow has its own, as a kernel's connections have:
-// a router that chooses the way by the label must not take two flows for one (RFC 6437 3).
-func (p *Path) flowLabel(port uint16) uint32 {
-	if p.labels == 0 {
-		return 0
-	}
-	const most = 1<<20 - 1
-	return 1 + uint32(scramble(p.labels+uint64(port))%most)
-}
-
-// scramble is a number that looks random, and is another for each x (the finalizer of SplitMix64).
-func scramble(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// by gives a probe the source port, and so the flow, that it goes by.
-func (p *Path) by(probe *packet.Probe, port uint16) {
-	probe.Src, probe.FlowLabel = withPort(probe.Src, port), p.flowLabel(port)
-}
-
-// stamp writes TSval, and reports whether there is an option that it belongs into.
-func stamp(o *packet.Options, val uint32) bool {
-	for option := range o.All() {
-		if option.Kind == packet.OptionTimestamps && len(option.Data) == 8 {
-			copy(option.Data, []byte{byte(val >> 24), byte(val >> 16), byte(val >> 8), byte(val)})
-			return true
-		}
-	}
-	return false
-}
-
-// nextID is a random IP ID, or echo sequence number, that no other probe in flight has; 0 is left to the kernel, which would fill it in.
-func (p *Path) nextID() uint16 {
-	most := 1 << 15
-	if p.rounds.on() {
-		most = keptIDs
-	}
-	if len(p.ids) > most { // those long over may come again
-		clear(p.ids)
-		for _, a := range p.pending {
-			p.ids[uint16(a.key.Tag)] = true
-		}
-	}
-	for {
-		if id := uint16(p.rng.Uint32()); id != 0 && !p.ids[id] {
-			p.ids[id] = true
-			return id
-		}
-	}
 }
 
 // Learn implements Plan.

@@ -89,9 +89,6 @@ const (
 	goneAfter = 5
 	goneTime  = 3 * time.Second
 
-	// keptIDs is how many IP IDs are kept from coming again, so that what is kept doesn't grow for long.
-	keptIDs = 1 << 12
-
 	// roundsParallel is the default of Parallel: the interval, not the window, is what bounds the number in flight.
 	roundsParallel = 1024
 )

@@ -99,8 +99,7 @@ func (p *Path) sendSpare(ttl int, now time.Time) Action {
 
 // sendBy sends a scout, or the witness, by a port.
 func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
-	probe := p.probe(ttl)
-	p.by(&probe, port)
+	probe := p.flow.ProbeBy(port, ttl)
 	p.soon = now.Add(p.o.Spacing)
 	if p.firstScout.IsZero() {
 		p.firstScout = now

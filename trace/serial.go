@@ -15,7 +15,7 @@ import (
 // MaxTTL: most targets answer it. Without that a target behind a long link would answer the probe before the one that is in
 // flight, for which a kernel sends its SYN again at once.
 type Serial struct {
-	path     *Path         // makes the probes
+	flow     *Flow         // makes the probes
 	whole    time.Duration // how long a probe waits at the most
 	o        PathOptions
 	hops     []serialHop
@@ -63,7 +63,7 @@ const (
 	fullWaits = 4
 )
 
-// NewSerial is a plan for one target, with probes that wait no longer than most. The error is that of NewPath.
+// NewSerial is a plan for one target, with probes that wait no longer than most. The error is that of NewFlow.
 func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 	if _, _, ok := o.Options.Timestamps(); !ok {
 		var err error
@@ -71,14 +71,15 @@ func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 			return nil, err
 		}
 	}
-	p, err := NewPath(o)
+	f, err := NewFlow(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Serial{path: p, o: p.o, limit: p.o.MaxTTL, target: p.o.MaxTTL, known: p.o.FirstTTL - 1}
-	s.o.Wait = min(s.o.Wait, most)
-	s.whole = min(p.whole, most)
-	s.hops = make([]serialHop, p.o.MaxTTL-p.o.FirstTTL+1)
+	o = o.withDefaults()
+	s := &Serial{flow: f, o: o, limit: o.MaxTTL, target: o.MaxTTL, known: o.FirstTTL - 1}
+	s.o.Wait = min(o.RunWait(), most)
+	s.whole = min(o.Wait, most)
+	s.hops = make([]serialHop, o.MaxTTL-o.FirstTTL+1)
 	s.free = append(s.free, o.Ports...)
 	if len(s.free) == 0 {
 		s.free = []uint16{o.Source.Port()}
@@ -89,8 +90,8 @@ func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 // Last is the last TTL that may be asked.
 func (s *Serial) Last() int { return s.o.MaxTTL }
 
-// Length is that of Path; how long the packets are is not for this plan to say.
-func (s *Serial) Length(wanted int) int { return s.path.Length(wanted) }
+// Length is how long a packet is in bytes if this length is asked for: at least its headers.
+func (s *Serial) Length(wanted int) int { return s.flow.Length(wanted) }
 
 func (s *Serial) hop(ttl int) *serialHop { return &s.hops[ttl-s.o.FirstTTL] }
 
@@ -137,8 +138,7 @@ func (s *Serial) least() int {
 func (s *Serial) ask(ttl int, now time.Time) Action {
 	port := s.free[0]
 	s.free = s.free[1:]
-	probe := s.path.probe(ttl)
-	s.path.by(&probe, port)
+	probe := s.flow.ProbeBy(port, ttl)
 	wait := s.patience(ttl)
 	s.pending = append(s.pending, serialProbe{probe.Key(), ttl, now, wait})
 	s.hop(ttl).asked++
