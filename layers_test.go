@@ -21,20 +21,20 @@ var layers = map[string]struct {
 	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
 	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
 	"names":             {never: []string{"log"}},
-	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},           // a pure function of the trace; of syscall the numbers of errors
-	"report":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},           // shows, opens nothing
-	"report/schema":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // the JSON, versioned
-	"report/export":     {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // what others have made
-	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                     // packets for Wireshark
-	"report/live":       {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // the screen; the terminal library
-	"report/picture":    {ours: []string{"packet", "trace", "detect", "report"}, never: []string{"net", "os", "log"}}, // the path drawn
-	"report/scene":      {ours: []string{"packet", "trace", "detect", "sim", "report"}},                               // for tests
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "report", "report/schema", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},                     // a pure function of the trace; of syscall the numbers of errors
+	"record":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                     // values, and their JSON, versioned
+	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},           // shows, opens nothing
+	"report/export":     {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // what others have made
+	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                               // packets for Wireshark
+	"report/live":       {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the screen; the terminal library
+	"report/picture":    {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the path drawn
+	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                               // for tests
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names"}, never: []string{"log"}}, // the front door
-	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "report", "report/schema"}},
+	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},
 	"examples/many":     {ours: []string{"packet", "trace", "wire"}},
-	"examples/report":   {ours: []string{"packet", "trace", "wire", "", "report"}},
+	"examples/report":   {ours: []string{"packet", "trace", "wire", "", "record", "report"}},
 	"cmd/tcptraceroute": {ours: []string{"internal/cli"}},
 	"sim":               {ours: []string{"packet"}, never: []string{"os", "syscall"}},
 	"sim/tun":           {ours: []string{"sim"}},
@@ -48,10 +48,10 @@ var testLayers = map[string][]string{
 	"trace":          {"sim"},
 	"detect":         {"sim"},
 	"report":         {"sim", "report/scene"},
-	"report/schema":  {"report/scene"},
+	"record":         {"report", "report/scene"},
 	"report/export":  {"report/scene"},
 	"report/picture": {"report/scene"},
-	"report/pcapng":  {"report", "report/scene", "report/schema"},
+	"report/pcapng":  {"report", "report/scene"},
 	"internal/cli":   {"lab", "sim"},
 	"":               {"lab", "sim"},
 	"examples/json":  {"sim"}, "examples/plan": {"sim"}, "examples/many": {"sim"}, "examples/report": {"sim"},

@@ -350,3 +350,8 @@ func appendExtensions(b, objects []byte) []byte {
 	binary.BigEndian.PutUint16(b[start+2:], Checksum(b[start:]))
 	return b
 }
+
+// NewExtensions are extensions that were parsed before: their structure with its header, and what was found of it.
+func NewExtensions(structure []byte, compliant bool, c Check) Extensions {
+	return Extensions{b: structure, Compliant: compliant, Checksum: c}
+}

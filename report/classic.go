@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -31,7 +32,7 @@ type ClassicOptions struct {
 	DNAT bool
 
 	// Owner shows whose network a responder is in. It is called as Name is.
-	Owner func(netip.Addr) (Owner, bool)
+	Owner func(netip.Addr) (record.Owner, bool)
 
 	// Extensions shows what routers say beside their answer: MPLS labels, interfaces, the next hop's MTU.
 	Extensions bool
@@ -77,7 +78,7 @@ func (c *Classic) block(h trace.Hop) string {
 		case trace.Answered:
 			c.answer(&b, r)
 		case trace.Failed:
-			b.gap(c.paint(local, LocalMark(r.Err)))
+			b.gap(c.paint(local, record.LocalMark(r.Err)))
 		default:
 			b.gap(c.paint(faint, "*"))
 		}
@@ -125,7 +126,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 			b.afterGap = false
 		}
 		b.text.WriteString(" " + c.label(from))
-		if m := AddressMark(from, r.Probe.Dst.Addr()); m != "" {
+		if m := record.AddressMark(from, r.Probe.Dst.Addr()); m != "" {
 			b.text.WriteString(" " + c.paint(odd, m))
 		}
 		b.responder, b.beside = from, ""
@@ -135,7 +136,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 		b.beside = x
 	}
 	if r.Reply.Kind == packet.KindTCP {
-		if s := StateOf(r); s != b.state {
+		if s := record.StateOf(r); s != b.state {
 			b.text.WriteString(" " + c.paint(stateStyle(s), "["+s+"]"))
 			b.state = s
 		}
@@ -149,7 +150,7 @@ func (c *Classic) answer(b *block, r trace.Result) {
 		speed = odd
 	}
 	b.text.WriteString(space + c.paint(speed, fmt.Sprintf("%.3f ms", milliseconds(r.RTT()))))
-	if m := Mark(r.Reply); m != "" {
+	if m := record.Mark(r.Reply); m != "" {
 		if mtu := NextHopMTU(r.Reply); c.o.Extensions && mtu != 0 {
 			m += fmt.Sprintf("-%d", mtu)
 		}
@@ -173,7 +174,7 @@ func (c *Classic) label(a netip.Addr) string {
 	label := a.String()
 	if c.o.Name != nil {
 		if name := c.o.Name(a); name != "" && name != label {
-			label = fmt.Sprintf("%s (%v)", Printable(name), a)
+			label = fmt.Sprintf("%s (%v)", record.Printable(name), a)
 		}
 	}
 	if c.o.Owner != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -204,18 +205,18 @@ func TestMarks(t *testing.T) {
 		for code, want := range marks {
 			r := &packet.Reply{Kind: packet.KindUnreachable, Code: code}
 			r.IP.Version = version
-			if got := Mark(r); got != want {
+			if got := record.Mark(r); got != want {
 				t.Errorf("IPv%d code %d: %s, want %s", version, code, got, want)
 			}
 		}
 	}
-	if got := Mark(&packet.Reply{Kind: packet.KindTooBig}); got != "!F" {
+	if got := record.Mark(&packet.Reply{Kind: packet.KindTooBig}); got != "!F" {
 		t.Errorf("packet too big: %s", got)
 	}
-	if got := Mark(&packet.Reply{Kind: packet.KindParameterProblem, Type: 12}); got != "!<12/0>" {
+	if got := record.Mark(&packet.Reply{Kind: packet.KindParameterProblem, Type: 12}); got != "!<12/0>" {
 		t.Errorf("parameter problem: %s", got)
 	}
-	if got := Mark(&packet.Reply{Kind: packet.KindTimeExceeded}); got != "" {
+	if got := record.Mark(&packet.Reply{Kind: packet.KindTimeExceeded}); got != "" {
 		t.Errorf("time exceeded: %s", got)
 	}
 }
@@ -224,7 +225,7 @@ func TestLocalMarks(t *testing.T) {
 	for err, want := range map[error]string{
 		syscall.EMSGSIZE: "<EMSGSIZE>", trace.ErrNextHop: "<EHOSTUNREACH>", errors.New("what"): "<local error>",
 	} {
-		if got := LocalMark(err); got != want {
+		if got := record.LocalMark(err); got != want {
 			t.Errorf("%v: %s, want %s", err, got, want)
 		}
 	}
@@ -236,9 +237,9 @@ func FuzzPrintable(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, r := range Printable(s) {
+		for _, r := range record.Printable(s) {
 			if r < ' ' || r > '~' {
-				t.Errorf("%q: %q", s, Printable(s))
+				t.Errorf("%q: %q", s, record.Printable(s))
 			}
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/record"
 )
 
 // findingsWidth leaves room on a terminal of old to indent findings: in a man page, in a mail.
@@ -62,7 +63,7 @@ func Explanation(w io.Writer, host *detect.Host, all []detect.Finding) error {
 func fold(b *strings.Builder, first, next, text string) {
 	line := first
 	begun := false
-	for _, word := range strings.Fields(Printable(text)) {
+	for _, word := range strings.Fields(record.Printable(text)) {
 		if begun && len(line)+1+len(word) > findingsWidth {
 			b.WriteString(line + "\n")
 			line, begun = next, false

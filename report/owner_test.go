@@ -1,6 +1,7 @@
 package report
 
 import (
+	"go.example/tcptraceroute/record"
 	"net/netip"
 	"strings"
 	"testing"
@@ -8,17 +9,17 @@ import (
 
 func TestOwnerString(t *testing.T) {
 	for _, tt := range []struct {
-		o    Owner
+		o    record.Owner
 		want string
 	}{
-		{Owner{}, "*"},
-		{Owner{ASN: 13335, Name: "CLOUDFLARENET", Country: "US"}, "AS13335 CLOUDFLARENET, US"},
-		{Owner{ASN: 4294967295}, "AS4294967295"},
-		{Owner{ASN: 1, Country: "DE"}, "AS1, DE"},
-		{Owner{Country: "DE"}, "*, DE"},
-		{Owner{ASN: 1, Name: "a] [open] \x1b[31m"}, `AS1 a) (open) \x1b(31m`},
-		{Owner{ASN: 1, Name: "x", Country: "\n"}, `AS1 x, \n`},
-		{Owner{ASN: 1, Name: strings.Repeat("x", 255)}, "AS1 " + strings.Repeat("x", 64) + "..."},
+		{record.Owner{}, "*"},
+		{record.Owner{ASN: 13335, Name: "CLOUDFLARENET", Country: "US"}, "AS13335 CLOUDFLARENET, US"},
+		{record.Owner{ASN: 4294967295}, "AS4294967295"},
+		{record.Owner{ASN: 1, Country: "DE"}, "AS1, DE"},
+		{record.Owner{Country: "DE"}, "*, DE"},
+		{record.Owner{ASN: 1, Name: "a] [open] \x1b[31m"}, `AS1 a) (open) \x1b(31m`},
+		{record.Owner{ASN: 1, Name: "x", Country: "\n"}, `AS1 x, \n`},
+		{record.Owner{ASN: 1, Name: strings.Repeat("x", 255)}, "AS1 " + strings.Repeat("x", 64) + "..."},
 	} {
 		if got := tt.o.String(); got != tt.want {
 			t.Errorf("%+v: %s, want %s", tt.o, got, tt.want)
@@ -30,8 +31,8 @@ func TestOwnerString(t *testing.T) {
 func TestOwnersShown(t *testing.T) {
 	o := ClassicOptions{
 		Name: func(a netip.Addr) string { return map[netip.Addr]string{routerA: "gw.example"}[a] },
-		Owner: func(a netip.Addr) (Owner, bool) {
-			o, ok := map[netip.Addr]Owner{routerA: {64500, "EXAMPLE", "DE"}, target.Addr(): {ASN: 64501}}[a]
+		Owner: func(a netip.Addr) (record.Owner, bool) {
+			o, ok := map[netip.Addr]record.Owner{routerA: {ASN: 64500, Name: "EXAMPLE", Country: "DE"}, target.Addr(): {ASN: 64501}}[a]
 			return o, ok
 		},
 	}

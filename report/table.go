@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -21,7 +22,7 @@ type TableOptions struct {
 	Target netip.Addr // its address is no odd one, whatever it is: see AddressMark
 
 	// Owner puts the AS before each host, as mtr -z does; nil: it is not wanted. It may block.
-	Owner func(netip.Addr) (Owner, bool)
+	Owner func(netip.Addr) (record.Owner, bool)
 }
 
 // WriteTable writes the figures of rounds as mtr's report does, for the scripts that read that: a row for each hop,
@@ -92,7 +93,7 @@ func (o *TableOptions) host(a netip.Addr) string {
 	if !a.IsValid() {
 		return "???"
 	}
-	mark := AddressMark(a, o.Target)
+	mark := record.AddressMark(a, o.Target)
 	if o.Name != nil && mark == "" {
 		if name := o.Name(a); name != "" {
 			return word(name)
@@ -103,5 +104,5 @@ func (o *TableOptions) host(a netip.Addr) string {
 
 // word makes text from the network one printable word.
 func word(s string) string {
-	return strings.ReplaceAll(Printable(s), " ", `\x20`)
+	return strings.ReplaceAll(record.Printable(s), " ", `\x20`)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -59,7 +60,9 @@ HOST: here                                                  Loss%   Snt   Last  
   4.|-- a\x20name\x20with\x20blanks\x1b[31m\x20and\x20more   0.0%     1    7.0   7.0   7.0   7.0   0.0
 `)
 	o.Name = nil
-	o.Owner = func(a netip.Addr) (Owner, bool) { return Owner{ASN: 64500}, a == netip.MustParseAddr("10.0.0.2") }
+	o.Owner = func(a netip.Addr) (record.Owner, bool) {
+		return record.Owner{ASN: 64500}, a == netip.MustParseAddr("10.0.0.2")
+	}
 	check(`Start: 2026-11-25T02:24:59+0000
 HOST: here                        Loss%   Snt   Last   Avg  Best  Wrst StDev
   1.|-- AS???      10.0.0.1       33.3%     3    3.0   2.0   1.0   3.0   1.4

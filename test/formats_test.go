@@ -190,7 +190,7 @@ func readable(t *testing.T, format, text string) {
 
 // traceSchema is the published schema, as a validator.
 var traceSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
-	return jsonschema.NewCompiler().Compile("../report/schema/trace-1.json")
+	return jsonschema.NewCompiler().Compile("../record/trace-1.json")
 })
 
 func bySchema(t *testing.T, text string) error {

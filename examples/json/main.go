@@ -1,4 +1,4 @@
-// The command json traces the path to an address and prints it as JSON, version 1 of the schema that package schema
+// The command json traces the path to an address and prints it as JSON, version 1 of the schema that package record
 // describes, with what the answers say about the path:
 //
 //	go build ./examples/json && sudo ./json 192.0.2.1:443
@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
-	"go.example/tcptraceroute/report/schema"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
@@ -56,15 +56,16 @@ func writeTrace(ctx context.Context, w io.Writer, conn trace.Conn, o trace.PathO
 	var counts trace.Counts
 	var failed error
 	found := trace.NewTrace(o) // the document adds the results to it
-	document := schema.NewDocument(w, &report.Run{
-		Version: "example", Started: time.Now(), Host: o.Target.Addr().String(), Path: o, Length: plan.Length(o.Length),
+	document := report.NewJSON(w, &report.Run{
+		Header: record.Header{Version: "example", Started: time.Now(), Host: o.Target.Addr().String(), Path: o,
+			Length: plan.Length(o.Length)},
 		Findings: func() []detect.Finding {
 			return detect.Findings(detect.Evidence{View: detect.View{Trace: found, Options: o, Counts: counts}})
 		},
-		Ending: func() report.Ending {
-			e := report.Ending{Time: time.Now(), Reason: report.Complete, Counts: counts, Err: failed}
+		Ending: func() record.Ending {
+			e := record.Ending{Time: time.Now(), Reason: record.Complete, Counts: counts, Err: failed}
 			if failed != nil {
-				e.Reason, e.ExitCode = report.Interrupted, 1
+				e.Reason, e.ExitCode = record.Interrupted, 1
 			}
 			return e
 		},

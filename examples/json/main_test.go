@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.example/tcptraceroute/report/schema"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
@@ -34,7 +34,7 @@ func TestJSON(t *testing.T) {
 		if err := json.Unmarshal(out.Bytes(), &document); err != nil {
 			t.Fatal(err)
 		}
-		if document.Schema != schema.ID || !document.Outcome.Reached || len(document.Hops) != 2 {
+		if document.Schema != record.ID || !document.Outcome.Reached || len(document.Hops) != 2 {
 			t.Errorf("%+v\n%s", document, out.Bytes())
 		}
 	})

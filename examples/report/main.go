@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -45,9 +45,9 @@ func writeTable(w io.Writer, found *trace.Trace) error {
 			}
 			who = r.From().String()
 			if r.FromTarget() {
-				who += " [" + report.StateOf(r) + "]"
+				who += " [" + record.StateOf(r) + "]"
 			}
-			who += report.Mark(r.Reply)
+			who += record.Mark(r.Reply)
 			times = append(times, fmt.Sprint(r.RTT().Round(10*time.Microsecond)))
 		}
 		fmt.Fprintf(&b, "| %d | %s | %s |\n", hop.TTL, who, strings.Join(times, ", "))

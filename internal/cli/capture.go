@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report/pcapng"
 	"go.example/tcptraceroute/trace"
 )
@@ -64,8 +64,8 @@ func (p *program) openCapture() error {
 
 // captured does what sends and receives, and keeps the packets of it where the user wants that.
 func (p *program) captured(do func() error) error {
-	of := &report.Run{Host: p.host, Path: p.path}
-	err := p.capture.begin(fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), report.Printable(of.Target())), p.out)
+	of := record.Header{Host: p.host, Path: p.path}
+	err := p.capture.begin(fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), record.Printable(of.Target())), p.out)
 	if err != nil {
 		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
 	}

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -68,14 +68,14 @@ func connectionText(p *packet.Probe) string { return fmt.Sprintf("%v > %v", p.Sr
 
 func toldText(r *packet.Reply) string {
 	if r.Kind == packet.KindTCP {
-		return fmt.Sprintf("%v TCP [%s]", r.From(), report.State(r.TCP.Flags))
+		return fmt.Sprintf("%v TCP [%s]", r.From(), record.State(r.TCP.Flags))
 	}
 	return fmt.Sprintf("%v %v (type %d code %d)", r.From(), r.Kind, r.Type, r.Code)
 }
 
 func replyText(r *packet.Reply) string {
 	if r.Kind == packet.KindTCP {
-		return fmt.Sprintf("%v TCP [%s] seq %d ack %d", r.From(), report.State(r.TCP.Flags), r.TCP.Seq, r.TCP.Ack)
+		return fmt.Sprintf("%v TCP [%s] seq %d ack %d", r.From(), record.State(r.TCP.Flags), r.TCP.Seq, r.TCP.Ack)
 	}
 	if r.Kind == packet.KindEcho {
 		return fmt.Sprintf("%v %v %d of %d", r.From(), r.Kind, r.Echo.Seq, r.Echo.ID)

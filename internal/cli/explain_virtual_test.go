@@ -46,7 +46,7 @@ type explained struct {
 // traceSchema is the published schema of the JSON.
 func traceSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	text, err := os.ReadFile("../../report/schema/trace-1.json")
+	text, err := os.ReadFile("../../record/trace-1.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,10 +13,10 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
 	"go.example/tcptraceroute/report/picture"
-	"go.example/tcptraceroute/report/schema"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -39,10 +39,10 @@ var formats = []format{
 			Extensions: p.show.extensions, Owner: run.Owner, Color: p.colored()})
 	}},
 	{"json", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return schema.NewDocument(p.stdout, run, t)
+		return report.NewJSON(p.stdout, run, t)
 	}},
 	{"jsonl", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return schema.NewLines(p.stdout, run, t)
+		return report.NewJSONLines(p.stdout, run, t)
 	}},
 	{"csv", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return export.NewCSV(p.stdout, run, t)
@@ -104,7 +104,7 @@ func (c *formatConfig) setFormat(name, by string) error {
 }
 
 // writer is the report that the user wants. ending is asked when it is to be finished.
-func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() report.Ending) report.Writer {
+func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() record.Ending) report.Writer {
 	run := p.describe(ctx)
 	run.Ending = ending
 	run.Findings = func() []detect.Finding {
@@ -139,29 +139,29 @@ func (p *program) describe(ctx context.Context) *report.Run {
 		length = 0 // the kernel's choice
 	}
 	return &report.Run{
-		Version: version(), Started: time.Now(),
-		Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
-		Path: p.path, Length: length, Connections: p.connecting, Strict: p.strict, Loose: p.loose, Mark: p.mark,
-		Numeric: p.names == names.Never,
-		Name:    func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
-		Owner:   p.owner(ctx),
+		Header: record.Header{Version: version(), Started: time.Now(),
+			Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
+			Path: p.path, Length: length, Connections: p.connecting, Strict: p.strict, Loose: p.loose, Mark: p.mark,
+			Numeric: p.names == names.Never, OwnersAsked: p.show.owners},
+		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
+		Owner: p.owner(ctx),
 	}
 }
 
 // ending says how a run ended that counted this and gave this error.
-func ending(counts trace.Counts, err error) report.Ending {
-	e := report.Ending{Time: time.Now(), Reason: report.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
+func ending(counts trace.Counts, err error) record.Ending {
+	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
 	var interrupted *Interrupted
 	var send *trace.SendError
 	switch {
 	case err == nil || err == errNotReached:
 		e.Err = nil
 	case errors.As(err, &interrupted):
-		e.Reason, e.Signal = report.Interrupted, signalName(interrupted.Signal)
+		e.Reason, e.Signal = record.Interrupted, signalName(interrupted.Signal)
 	case errors.As(err, &send):
-		e.Reason = report.NotSent
+		e.Reason = record.NotSent
 	default:
-		e.Reason = report.Broken
+		e.Reason = record.Broken
 	}
 	return e
 }

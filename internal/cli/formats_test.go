@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -33,22 +33,22 @@ func TestFormatMistakes(t *testing.T) {
 func TestEnding(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
-		reason report.Reason
+		reason record.Reason
 		code   int
 		signal string
 	}{
-		{nil, report.Complete, 0, ""},
-		{errNotReached, report.Complete, 1, ""},
-		{&Interrupted{syscall.SIGINT}, report.Interrupted, 130, "SIGINT"},
-		{&Interrupted{syscall.SIGTERM}, report.Interrupted, 143, "SIGTERM"},
-		{&trace.SendError{Probes: 20, Err: syscall.EPERM}, report.NotSent, 2, ""},
-		{context.DeadlineExceeded, report.Broken, 1, ""},
+		{nil, record.Complete, 0, ""},
+		{errNotReached, record.Complete, 1, ""},
+		{&Interrupted{syscall.SIGINT}, record.Interrupted, 130, "SIGINT"},
+		{&Interrupted{syscall.SIGTERM}, record.Interrupted, 143, "SIGTERM"},
+		{&trace.SendError{Probes: 20, Err: syscall.EPERM}, record.NotSent, 2, ""},
+		{context.DeadlineExceeded, record.Broken, 1, ""},
 	} {
 		e := ending(trace.Counts{Sent: 3}, tt.err)
 		if e.Reason != tt.reason || e.ExitCode != tt.code || e.Signal != tt.signal || e.Counts.Sent != 3 || e.Time.IsZero() {
 			t.Errorf("%v: %+v", tt.err, e)
 		}
-		if told := e.Err != nil; told != (tt.reason != report.Complete) || told && !errors.Is(e.Err, tt.err) {
+		if told := e.Err != nil; told != (tt.reason != record.Complete) || told && !errors.Is(e.Err, tt.err) {
 			t.Errorf("%v: tells %v", tt.err, e.Err)
 		}
 	}

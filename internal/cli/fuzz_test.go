@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 )
 
 // However the arguments are mixed, parsing ends with operands or with one printable line, and what is refused is named.
@@ -25,7 +25,7 @@ func FuzzArguments(f *testing.F) {
 				t.Errorf("operands %q with error %v", operands, err)
 			}
 			text := err.Error()
-			if text == "" || strings.Contains(report.Printable(text), "\n") {
+			if text == "" || strings.Contains(record.Printable(text), "\n") {
 				t.Errorf("error %q", text)
 			}
 			return

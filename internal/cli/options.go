@@ -9,7 +9,7 @@ import (
 
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -250,4 +250,4 @@ func given(v string) string {
 }
 
 // quoted makes what the user typed safe to print.
-func quoted(s string) string { return report.Printable(s) }
+func quoted(s string) string { return record.Printable(s) }

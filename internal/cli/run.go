@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -48,7 +48,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	defer func() { p.control.end() }()
 	awaited := newAwaited(p.path)
 	status := p.showStatus(awaited.say)
-	out := p.writer(ctx, folded, func() report.Ending { return ending(counts, came()) })
+	out := p.writer(ctx, folded, func() record.Ending { return ending(counts, came()) })
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
@@ -101,7 +101,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	}
 	if u := folded.Unplaced(); u != nil {
 		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(),
-			report.StateOf(*u))
+			record.StateOf(*u))
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -101,12 +101,12 @@ func (p *program) lookUp(r trace.Result) {
 }
 
 // owner tells reports who owns an address; nil where that isn't wanted.
-func (p *program) owner(ctx context.Context) func(netip.Addr) (report.Owner, bool) {
+func (p *program) owner(ctx context.Context) func(netip.Addr) (record.Owner, bool) {
 	if !p.show.owners {
 		return nil
 	}
-	return func(a netip.Addr) (report.Owner, bool) {
+	return func(a netip.Addr) (record.Owner, bool) {
 		o, ok := p.resolve.Owner(ctx, a)
-		return report.Owner{ASN: o.ASN, Name: o.Name, Country: o.Country}, ok
+		return record.Owner{ASN: o.ASN, Name: o.Name, Country: o.Country}, ok
 	}
 }

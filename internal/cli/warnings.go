@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
@@ -96,6 +96,6 @@ func (t *troubles) print(w io.Writer) {
 		if n == 1 {
 			s = ""
 		}
-		fmt.Fprintf(w, "%s: %d probe%s not sent: %s\n", report.LocalMark(err), n, s, quoted(err.Error()))
+		fmt.Fprintf(w, "%s: %d probe%s not sent: %s\n", record.LocalMark(err), n, s, quoted(err.Error()))
 	}
 }

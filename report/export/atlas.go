@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
@@ -17,12 +18,12 @@ import (
 type Atlas struct {
 	w   io.Writer
 	run *report.Run
-	rec *report.Record
+	rec *record.Fold
 }
 
 // NewAtlas writes the run's trace t, which it folds the results into, to w.
 func NewAtlas(w io.Writer, run *report.Run, t *trace.Trace) *Atlas {
-	return &Atlas{w, run, report.NewRecord(t)}
+	return &Atlas{w, run, record.NewFold(t)}
 }
 
 const (
@@ -109,7 +110,7 @@ func (a *Atlas) Finish() error {
 	doc := atlasResult{
 		Firmware: atlasFirmware, Version: atlasVersion, LastSync: -1, MsmName: "Traceroute", Type: "traceroute",
 		Timestamp: a.run.Started.Unix(), EndTime: a.run.Ending().Time.Unix(),
-		From: p.Source.Addr().String(), DstName: report.UTF8(a.run.Host), DstAddr: p.Target.Addr().String(),
+		From: p.Source.Addr().String(), DstName: record.UTF8(a.run.Host), DstAddr: p.Target.Addr().String(),
 		SrcAddr: p.Source.Addr().String(), Proto: "TCP", Family: 4, Size: a.run.Length, ParisID: 1, Result: []atlasHop{},
 	}
 	if p.Target.Addr().Is6() {
@@ -130,11 +131,11 @@ func (a *Atlas) Finish() error {
 	if err != nil {
 		return fmt.Errorf("JSON: %w", err)
 	}
-	_, err = a.w.Write(append(report.ASCII(b), '\n'))
+	_, err = a.w.Write(append(record.ASCII(b), '\n'))
 	return err
 }
 
-func (a *Atlas) hop(e report.Entry) atlasHop {
+func (a *Atlas) hop(e record.Entry) atlasHop {
 	h := atlasHop{Hop: e.TTL, Result: []atlasReply{}}
 	for _, r := range e.Probes {
 		switch r.Fate {
@@ -143,7 +144,7 @@ func (a *Atlas) hop(e report.Entry) atlasHop {
 			j.RTT = new(math.Round(float64(r.RTT())/1000) / 1000) // three decimals
 			h.Result = append(h.Result, j)
 		case trace.Failed:
-			h.Result = append(h.Result, atlasReply{Error: "sendto failed: " + report.UTF8(r.Err.Error())})
+			h.Result = append(h.Result, atlasReply{Error: "sendto failed: " + record.UTF8(r.Err.Error())})
 		case trace.Lost:
 			h.Result = append(h.Result, atlasReply{X: "*"})
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
@@ -18,7 +19,7 @@ import (
 type CSV struct {
 	w    *csv.Writer
 	run  *report.Run
-	rec  *report.Record
+	rec  *record.Fold
 	next int
 	told map[int]int // notices written of a TTL
 	head bool
@@ -26,7 +27,7 @@ type CSV struct {
 
 // NewCSV writes the run's trace t, which it folds the results into, to w.
 func NewCSV(w io.Writer, run *report.Run, t *trace.Trace) *CSV {
-	return &CSV{w: csv.NewWriter(w), run: run, rec: report.NewRecord(t), next: t.First(), told: make(map[int]int)}
+	return &CSV{w: csv.NewWriter(w), run: run, rec: record.NewFold(t), next: t.First(), told: make(map[int]int)}
 }
 
 // column is one column of the table: what it is called, and what stands in it, "" where there is nothing.
@@ -63,9 +64,9 @@ func columns() []column {
 			if r.Reply == nil || r.Reply.Kind != packet.KindTCP {
 				return ""
 			}
-			return report.StateOf(*r)
+			return record.StateOf(*r)
 		}},
-		ofReply("mark", func(_ *CSV, a *packet.Reply) string { return report.Mark(a) }),
+		ofReply("mark", func(_ *CSV, a *packet.Reply) string { return record.Mark(a) }),
 		ofReply("icmp_type", icmpOnly(func(a *packet.Reply) string { return decimal(a.Type) })),
 		ofReply("icmp_code", icmpOnly(func(a *packet.Reply) string { return decimal(a.Code) })),
 		ofReply("mtu_bytes", icmpOnly(func(a *packet.Reply) string { return unlessZero(a.MTU) })),
@@ -116,7 +117,7 @@ func columns() []column {
 			if r.Reply == nil {
 				return ""
 			}
-			return report.AddressNote(r.Reply.From(), r.Probe.Dst.Addr())
+			return record.AddressNote(r.Reply.From(), r.Probe.Dst.Addr())
 		}},
 		ofReply("node", icmpOnly(nodes)),
 	}
@@ -140,7 +141,7 @@ func icmpOnly(value func(*packet.Reply) string) func(*CSV, *packet.Reply) string
 	}
 }
 
-func (c *CSV) owner(a *packet.Reply) report.Owner {
+func (c *CSV) owner(a *packet.Reply) record.Owner {
 	o, _ := c.run.OwnerOf(a.From())
 	return o
 }
@@ -202,7 +203,7 @@ func interfaces(a *packet.Reply) string {
 // Cell makes text safe for a cell: printable ASCII, with escapes as in a Go string, and an apostrophe before what a
 // spreadsheet would take for a formula, and before an apostrophe, so that it can be undone.
 func Cell(s string) string {
-	s = report.Escaped(s)
+	s = record.Escaped(s)
 	if s != "" && strings.IndexByte("=+-@'", s[0]) >= 0 {
 		return "'" + s
 	}
@@ -251,7 +252,7 @@ func (c *CSV) flush() error {
 	return c.w.Error()
 }
 
-func (c *CSV) notices(e report.Entry) {
+func (c *CSV) notices(e record.Entry) {
 	c.rows(e.TTL, e.Notices[c.told[e.TTL]:])
 	c.told[e.TTL] = len(e.Notices)
 }

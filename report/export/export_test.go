@@ -15,6 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
 	"go.example/tcptraceroute/report/scene"
@@ -41,7 +42,7 @@ var path = scene.Scene{
 	Path:   trace.PathOptions{TOS: 32},
 	Host:   "www.example.com",
 	Names:  map[string]string{"198.51.100.1": "gw.example", "203.0.113.9": "www.example.com"},
-	Owners: map[string]report.Owner{"198.51.100.9": {ASN: 64500, Name: "Example, Net", Country: "CH"}},
+	Owners: map[string]record.Owner{"198.51.100.9": {ASN: 64500, Name: "Example, Net", Country: "CH"}},
 }
 
 // table reads a CSV text back: the rows by the names of their columns.

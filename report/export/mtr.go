@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
@@ -18,12 +19,12 @@ import (
 type MTR struct {
 	w   io.Writer
 	run *report.Run
-	rec *report.Record
+	rec *record.Fold
 }
 
 // NewMTR writes the run's trace t, which it folds the results into, to w.
 func NewMTR(w io.Writer, run *report.Run, t *trace.Trace) *MTR {
-	return &MTR{w, run, report.NewRecord(t)}
+	return &MTR{w, run, record.NewFold(t)}
 }
 
 type mtrReport struct {
@@ -88,7 +89,7 @@ func (m *MTR) Finish() error {
 	p := m.run.Path.Effective()
 	var doc mtrReport
 	doc.Report.MTR = mtrRun{
-		Src: report.UTF8(m.run.Hostname), Dst: report.UTF8(m.run.Host), TOS: p.TOS, Tests: p.Queries,
+		Src: record.UTF8(m.run.Hostname), Dst: record.UTF8(m.run.Host), TOS: p.TOS, Tests: p.Queries,
 		PSize: strconv.Itoa(m.run.Length), BitPattern: "0x00",
 	}
 	doc.Report.Hubs = m.hubs()
@@ -96,7 +97,7 @@ func (m *MTR) Finish() error {
 	if err != nil {
 		return fmt.Errorf("JSON: %w", err)
 	}
-	_, err = m.w.Write(append(report.ASCII(b), '\n'))
+	_, err = m.w.Write(append(record.ASCII(b), '\n'))
 	return err
 }
 
@@ -121,7 +122,7 @@ func (m *MTR) hubs() []mtrHub {
 	return hubs
 }
 
-func (m *MTR) hub(e report.Entry) mtrHub {
+func (m *MTR) hub(e record.Entry) mtrHub {
 	h := mtrHub{Count: e.TTL, Host: mtrSilent}
 	if m.run.Owner != nil {
 		h.ASN = mtrNoASN
@@ -135,7 +136,7 @@ func (m *MTR) hub(e report.Entry) mtrHub {
 		case trace.Answered:
 			times = append(times, float64(r.RTT()/time.Microsecond)/1000)
 			from := r.Reply.From()
-			if h.Host = report.UTF8(m.run.NameOf(from)); h.Host == "" {
+			if h.Host = record.UTF8(m.run.NameOf(from)); h.Host == "" {
 				h.Host = from.WithZone("").String()
 			}
 			if o, ok := m.run.OwnerOf(from); ok && o.ASN != 0 {

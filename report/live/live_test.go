@@ -20,7 +20,7 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -207,8 +207,8 @@ func TestScreens(t *testing.T) {
 func TestScreensFit(t *testing.T) {
 	for _, o := range []Options{{}, {UTF8: true, Colors: ManyColors}} {
 		s := busy(o)
-		s.s.o.Owner = func(netip.Addr) (report.Owner, bool) {
-			return report.Owner{ASN: 64496, Name: "evil\x1b[2J owner"}, true
+		s.s.o.Owner = func(netip.Addr) (record.Owner, bool) {
+			return record.Owner{ASN: 64496, Name: "evil\x1b[2J owner"}, true
 		}
 		for _, keys := range [][]string{{}, {"G", "enter"}, {"?"}, {"?", "a"}} {
 			s.press(keys...)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -17,7 +17,7 @@ type Options struct {
 	Interval time.Duration // of a round
 
 	Name     func(netip.Addr) string               // "" where no name is known, or not yet; nil: none ever is
-	Owner    func(netip.Addr) (report.Owner, bool) // nil: nobody knows
+	Owner    func(netip.Addr) (record.Owner, bool) // nil: nobody knows
 	Findings func(*trace.Trace) []detect.Finding   // what the last answers say; nil: nobody looks
 	// what the figures say of loss; made anew whenever they are shown; nil: as above
 	Losses func(*trace.Tally) []detect.Finding

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -148,7 +148,7 @@ func (v *view) status(t *trace.Tally) string {
 	}
 	last := t.Last()
 	if err := failing(t); err != nil {
-		part(bad, report.LocalMark(err)+" "+report.Printable(err.Error()))
+		part(bad, record.LocalMark(err)+" "+record.Printable(err.Error()))
 	}
 	switch {
 	case t.Rounds() == 0 && !t.Reached():
@@ -196,10 +196,10 @@ func stateOf(h *trace.HopTally) (string, style) {
 	if h.State == nil {
 		return "", plain
 	}
-	if m := report.Mark(h.State.Reply); m != "" {
+	if m := record.Mark(h.State.Reply); m != "" {
 		return "refused " + m, bad
 	}
-	s := report.State(h.State.Reply.TCP.Flags)
+	s := record.State(h.State.Reply.TCP.Flags)
 	if s == "closed" {
 		return "[" + s + "]", odd
 	}
@@ -338,7 +338,7 @@ func (v *view) host(h *trace.HopTally) string {
 	a := h.Responder()
 	if !a.IsValid() {
 		if h.Failed > 0 && h.Lost == 0 {
-			return report.LocalMark(h.Err)
+			return record.LocalMark(h.Err)
 		}
 		if h.Sent() == 0 {
 			return "(waiting)"
@@ -353,18 +353,18 @@ func (v *view) label(a netip.Addr) string {
 	text := a.String()
 	if !v.addresses && v.o.Name != nil {
 		if name := v.o.Name(a); name != "" && name != text {
-			text = fmt.Sprintf("%s (%s)", report.Printable(name), text)
+			text = fmt.Sprintf("%s (%s)", record.Printable(name), text)
 		}
 	}
 	if v.owners && v.o.Owner != nil {
 		if o, ok := v.o.Owner(a); ok {
 			text += fmt.Sprintf(" AS%d", o.ASN)
 			if o.Name != "" {
-				text += " " + report.Printable(o.Name)
+				text += " " + record.Printable(o.Name)
 			}
 		}
 	}
-	if mark := report.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
+	if mark := record.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
 		text += " " + mark
 	}
 	return text
@@ -372,12 +372,12 @@ func (v *view) label(a netip.Addr) string {
 
 // short is the shorter form of an address: its name alone.
 func (v *view) short(a netip.Addr) string {
-	if mark := report.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
+	if mark := record.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
 		return a.String() + mark
 	}
 	if !v.addresses && v.o.Name != nil {
 		if name := v.o.Name(a); name != "" {
-			return report.Printable(name)
+			return record.Printable(name)
 		}
 	}
 	return a.String()
@@ -794,7 +794,7 @@ func (v *view) found(t *trace.Tally) []string {
 		if f.Confidence == detect.Certain {
 			s = bold
 		}
-		l.put(s, fmt.Sprintf(" %-8s ", f.Confidence)).put(plain, clip(report.Printable(f.Title), v.width-10, v.g))
+		l.put(s, fmt.Sprintf(" %-8s ", f.Confidence)).put(plain, clip(record.Printable(f.Title), v.width-10, v.g))
 		lines = append(lines, l.String())
 	}
 	return lines
@@ -823,7 +823,7 @@ func (v *view) detail(t *trace.Tally, h *trace.HopTally) []string {
 		text := fmt.Sprintf("%d not sent by this host, %d that can't be told, %d late answers, %d doubled", h.Failed,
 			h.Unknown, h.Late, h.Duplicates)
 		if h.Err != nil {
-			text += "; " + report.LocalMark(h.Err) + " " + report.Printable(h.Err.Error())
+			text += "; " + record.LocalMark(h.Err) + " " + record.Printable(h.Err.Error())
 		}
 		add("besides", text)
 	}

@@ -14,7 +14,6 @@ import (
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/pcapng"
 	"go.example/tcptraceroute/report/scene"
-	"go.example/tcptraceroute/report/schema"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -43,7 +42,7 @@ func TestTrace(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return schema.NewDocument(&document, run, t) })
+	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return report.NewJSON(&document, run, t) })
 
 	r, err := pcapgo.NewNgReader(&file, pcapgo.DefaultNgReaderOptions)
 	if err != nil {

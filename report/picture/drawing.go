@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
@@ -77,7 +78,7 @@ const longest = 48
 
 // shown is text from the network in a picture.
 func shown(s string) string {
-	s = report.Printable(s)
+	s = record.Printable(s)
 	if len(s) > longest {
 		s = s[:longest-3] + "..."
 	}
@@ -85,7 +86,7 @@ func shown(s string) string {
 }
 
 // draw makes the drawing of a trace that is over.
-func draw(rec *report.Record, run *report.Run) *drawing {
+func draw(rec *record.Fold, run *report.Run) *drawing {
 	d := &drawing{from: shown(cmp.Or(run.Hostname, "this host"))}
 	protocol := fmt.Sprintf("TCP port %d", run.Path.Target.Port())
 	if run.Path.Protocol == packet.ProtoEcho {
@@ -104,7 +105,7 @@ func draw(rec *report.Record, run *report.Run) *drawing {
 	d.placeBands(rec, run)
 	if run.Findings != nil {
 		for _, f := range run.Findings() {
-			d.findings = append(d.findings, fmt.Sprintf("%s (%s)", report.Printable(f.Title), f.Confidence))
+			d.findings = append(d.findings, fmt.Sprintf("%s (%s)", record.Printable(f.Title), f.Confidence))
 		}
 	}
 	return d
@@ -119,19 +120,19 @@ func shownTarget(run *report.Run) string {
 }
 
 // outcome says how the path ended, in a few words.
-func outcome(rec *report.Record) string {
+func outcome(rec *record.Fold) string {
 	end := rec.End()
 	switch {
 	case end == nil:
 		return "not reached"
 	case end.Fate != trace.Answered:
-		return report.StateOf(*end) + " at an unknown distance"
+		return record.StateOf(*end) + " at an unknown distance"
 	case end.Reply.Kind == packet.KindTCP:
-		return report.StateOf(*end) + ", " + away(rec.EndTTL())
+		return record.StateOf(*end) + ", " + away(rec.EndTTL())
 	case end.FromTarget():
 		return "reached, " + away(rec.EndTTL())
 	}
-	return fmt.Sprintf("refused (%s) at hop %d", report.Mark(end.Reply), rec.EndTTL())
+	return fmt.Sprintf("refused (%s) at hop %d", record.Mark(end.Reply), rec.EndTTL())
 }
 
 func away(hops int) string {
@@ -143,7 +144,7 @@ func away(hops int) string {
 
 // trim leaves a single silent column behind the last that answered: where nobody answers any more there is nothing to
 // draw.
-func (d *drawing) trim(rec *report.Record) {
+func (d *drawing) trim(rec *record.Fold) {
 	if end := rec.End(); end != nil && end.Fate == trace.Answered {
 		return
 	}
@@ -156,7 +157,7 @@ func (d *drawing) trim(rec *report.Record) {
 	d.columns = d.columns[:min(len(d.columns), last+1)]
 }
 
-func columnOf(e report.Entry, run *report.Run) column {
+func columnOf(e record.Entry, run *report.Run) column {
 	c := column{ttl: e.TTL}
 	at := make(map[netip.Addr]int)
 	for _, r := range e.Probes {
@@ -165,7 +166,7 @@ func columnOf(e report.Entry, run *report.Run) column {
 			c.asked++
 			c.lost++
 		case trace.Failed:
-			if m := report.LocalMark(r.Err); !slices.Contains(c.notes, m) {
+			if m := record.LocalMark(r.Err); !slices.Contains(c.notes, m) {
 				c.notes = append(c.notes, m)
 			}
 		case trace.Answered:
@@ -189,14 +190,14 @@ func columnOf(e report.Entry, run *report.Run) column {
 
 func nodeOf(r *trace.Result, run *report.Run) node {
 	a := r.Reply.From()
-	n := node{addr: strings.TrimSpace(a.String() + " " + report.AddressMark(a, r.Probe.Dst.Addr())),
+	n := node{addr: strings.TrimSpace(a.String() + " " + record.AddressMark(a, r.Probe.Dst.Addr())),
 		name: shown(run.NameOf(a)), mpls: labels(r.Reply)}
 	if o, ok := run.OwnerOf(a); ok {
 		n.owner = ownerText(o)
 	}
 	switch {
 	case r.Reply.Kind == packet.KindTCP:
-		n.state = report.StateOf(*r)
+		n.state = record.StateOf(*r)
 		switch {
 		case r.Reply.TCP.Flags.Has(packet.RST):
 			n.kind = closed
@@ -208,12 +209,12 @@ func nodeOf(r *trace.Result, run *report.Run) node {
 	case r.FromTarget():
 		n.kind, n.state = open, "echo reply"
 	case r.Refused():
-		n.kind, n.state = refused, report.Mark(r.Reply)
+		n.kind, n.state = refused, record.Mark(r.Reply)
 	}
 	return n
 }
 
-func ownerText(o report.Owner) string {
+func ownerText(o record.Owner) string {
 	var words []string
 	if o.ASN != 0 {
 		words = append(words, fmt.Sprintf("AS%d", o.ASN))
@@ -267,7 +268,7 @@ func milliseconds(d time.Duration) string {
 
 // placeMarks finds where the probe was changed: before the first hop that quotes it changed, behind the last that
 // answered before.
-func (d *drawing) placeMarks(rec *report.Record) {
+func (d *drawing) placeMarks(rec *record.Fold) {
 	known := make(map[string]bool)
 	before := "this host"
 	for i := range d.columns {
@@ -347,12 +348,12 @@ func words(changes []packet.Change) []string {
 }
 
 // placeBands joins neighbours in one network, and the silent ones between them.
-func (d *drawing) placeBands(rec *report.Record, run *report.Run) {
+func (d *drawing) placeBands(rec *record.Fold, run *report.Run) {
 	for i, c := range d.columns {
 		if c.nodes[0].kind == silent {
 			continue
 		}
-		var own report.Owner
+		var own record.Owner
 		for _, r := range rec.Entry(c.ttl).Probes {
 			if r.Fate == trace.Answered {
 				own, _ = run.OwnerOf(r.Reply.From())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/picture"
 	"go.example/tcptraceroute/trace"
@@ -19,8 +20,8 @@ func ExampleNewMermaid() {
 		Queries: 1, MaxTTL: 1,
 	}
 	run := &report.Run{
-		Version: "1.0", Started: time.Unix(0, 0).UTC(), Host: "www.example.com", Path: o,
-		Ending: func() report.Ending { return report.Ending{Reason: report.Complete} },
+		Header: record.Header{Version: "1.0", Started: time.Unix(0, 0).UTC(), Host: "www.example.com", Path: o},
+		Ending: func() record.Ending { return record.Ending{Reason: record.Complete} },
 	}
 	var diagram strings.Builder
 	out := picture.NewMermaid(&diagram, run, trace.NewTrace(o))

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report/scene"
 	"go.example/tcptraceroute/trace"
 )
@@ -13,7 +13,7 @@ import (
 // long is a path of 24 hops with long names, silent hops, several responders, and many networks.
 func long(v6 bool) scene.Scene {
 	var b strings.Builder
-	s := scene.Scene{Host: "a-rather-long-host-name.of-some-service.example.com", Names: map[string]string{}, Owners: map[string]report.Owner{}}
+	s := scene.Scene{Host: "a-rather-long-host-name.of-some-service.example.com", Names: map[string]string{}, Owners: map[string]record.Owner{}}
 	address := func(n, k int) string {
 		if v6 {
 			return fmt.Sprintf("2001:db8:%x:%x:1234:5678:9abc:%x", n, k, 0xdef0+k)
@@ -37,13 +37,13 @@ func long(v6 bool) scene.Scene {
 			a := address(n, k)
 			all = append(all, a)
 			s.Names[a] = fmt.Sprintf("ae-%d.edge%d.frankfurt%d.level%d.example.net", n*7+k, n, k+1, n%5)
-			s.Owners[a] = report.Owner{ASN: uint32(64500 + n/6), Name: "Example Networks"}
+			s.Owners[a] = record.Owner{ASN: uint32(64500 + n/6), Name: "Example Networks"}
 		}
 		fmt.Fprintf(&b, "router %s delay=%dms jitter=%dms per-packet loss=%.2f\n", strings.Join(all, ","), 1+n%4, 1+n%3, float64(n%7)/60)
 	}
 	target := address(24, 9)
 	s.Names[target] = s.Host
-	s.Owners[target] = report.Owner{ASN: 65000, Name: "The Service of Examples"}
+	s.Owners[target] = record.Owner{ASN: 65000, Name: "The Service of Examples"}
 	fmt.Fprintf(&b, "target %s delay=12ms jitter=9ms closed\n", target)
 	s.Network, s.Path = b.String(), trace.PathOptions{Queries: 4}
 	return s
@@ -76,7 +76,7 @@ var short = scene.Scene{
 	Path:  trace.PathOptions{Queries: 5, Options: must(packet.Options{}.WithMSS(1460))},
 	Host:  "www.example.com",
 	Names: map[string]string{"198.51.100.1": "gw.example", "198.51.100.9": "ae-12-3512.edge7.frankfurt1.example.net", "203.0.113.9": "www.example.com"},
-	Owners: map[string]report.Owner{
+	Owners: map[string]record.Owner{
 		"198.51.100.5": {ASN: 64500, Name: "Example Access Networks"}, "198.51.100.6": {ASN: 64500, Name: "Example Access Networks"},
 		"198.51.100.9": {ASN: 64500, Name: "Example Access Networks"}, "198.51.100.13": {ASN: 64501, Name: "Cloud <Inc> & Sons"},
 		"198.51.100.17": {ASN: 64501, Name: "Cloud <Inc> & Sons"}, "203.0.113.9": {ASN: 64502, Name: "T"},

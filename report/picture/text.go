@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
@@ -13,23 +14,23 @@ import (
 type Picture struct {
 	w    io.Writer
 	run  *report.Run
-	rec  *report.Record
+	rec  *record.Fold
 	form func(*drawing) string
 }
 
 // NewDOT draws the run's trace t, which it folds the results into, in the language of Graphviz.
 func NewDOT(w io.Writer, run *report.Run, t *trace.Trace) *Picture {
-	return &Picture{w, run, report.NewRecord(t), dot}
+	return &Picture{w, run, record.NewFold(t), dot}
 }
 
 // NewMermaid draws it as a Mermaid flowchart.
 func NewMermaid(w io.Writer, run *report.Run, t *trace.Trace) *Picture {
-	return &Picture{w, run, report.NewRecord(t), mermaid}
+	return &Picture{w, run, record.NewFold(t), mermaid}
 }
 
 // NewSVG draws it as SVG.
 func NewSVG(w io.Writer, run *report.Run, t *trace.Trace) *Picture {
-	return &Picture{w, run, report.NewRecord(t), svg}
+	return &Picture{w, run, record.NewFold(t), svg}
 }
 
 // Add takes a result in.

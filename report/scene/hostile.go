@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 )
 
@@ -58,7 +59,7 @@ func Attack(text string) Scene {
 		Network: router + "\nrouter 198.51.100.5,198.51.100.6 per-packet\nrouter *\ntarget 203.0.113.9 open",
 		Host:    text,
 		Names:   map[string]string{"198.51.100.1": text, "198.51.100.6": text, "203.0.113.9": text},
-		Owners: map[string]report.Owner{
+		Owners: map[string]record.Owner{
 			"198.51.100.1": {ASN: 64500, Name: text, Country: text}, "198.51.100.5": {ASN: 64501, Name: text},
 		},
 		Edit: func(r *report.Run) { r.Service, r.Hostname, r.Interface, r.Version = text, text, text, text },

@@ -13,6 +13,7 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
@@ -25,7 +26,7 @@ type Scene struct {
 	Options trace.Options
 	Host    string                          // as typed; "": the target's address
 	Names   map[string]string               // of addresses
-	Owners  map[string]report.Owner         // of addresses
+	Owners  map[string]record.Owner         // of addresses
 	Edit    func(*report.Run)               // changes what else a report is told
 	Stop    time.Duration                   // interrupted after so long; 0: never
 	Results func([]trace.Result)            // sees what a report saw, before it is finished
@@ -73,18 +74,19 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 	folded := trace.NewTrace(p)
 	var counts trace.Counts
 	run := &report.Run{
-		Version: "1.0", Started: time.Now(), Host: s.Host, Service: "https", Hostname: "here", Interface: "eth0",
-		Path: p, Length: plan.Length(p.Length), Strict: s.Options.Strict, Loose: s.Options.Loose,
+		Header: record.Header{Version: "1.0", Started: time.Now(), Host: s.Host, Service: "https", Hostname: "here",
+			Interface: "eth0",
+			Path:      p, Length: plan.Length(p.Length), Strict: s.Options.Strict, Loose: s.Options.Loose},
 		Name:  func(a netip.Addr) string { return s.Names[a.String()] },
-		Owner: func(a netip.Addr) (report.Owner, bool) { o, ok := s.Owners[a.String()]; return o, ok },
+		Owner: func(a netip.Addr) (record.Owner, bool) { o, ok := s.Owners[a.String()]; return o, ok },
 		Findings: func() []detect.Finding {
 			return detect.Findings(detect.Evidence{View: detect.View{Trace: folded, Options: p, Counts: counts}})
 		},
-		Ending: func() report.Ending {
-			e := report.Ending{Time: time.Now(), Reason: report.Complete, Counts: counts}
+		Ending: func() record.Ending {
+			e := record.Ending{Time: time.Now(), Reason: record.Complete, Counts: counts}
 			switch {
 			case err != nil:
-				e.Reason, e.Err, e.ExitCode, e.Signal = report.Interrupted, err, 130, "SIGINT"
+				e.Reason, e.Err, e.ExitCode, e.Signal = record.Interrupted, err, 130, "SIGINT"
 			case !folded.Reached():
 				e.ExitCode = 1
 			}

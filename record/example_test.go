@@ -1,4 +1,4 @@
-package schema_test
+package record_test
 
 import (
 	"bytes"
@@ -8,23 +8,23 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
-	"go.example/tcptraceroute/report/schema"
 	"go.example/tcptraceroute/trace"
 )
 
 // A trace of one hop as a document, and what another program reads of it.
-func ExampleNewDocument() {
+func ExampleTrace_WriteJSON() {
 	o := trace.PathOptions{
 		Source: netip.MustParseAddrPort("192.0.2.1:40000"), Target: netip.MustParseAddrPort("203.0.113.9:443"),
 		Queries: 1, MaxTTL: 1,
 	}
 	run := &report.Run{
-		Version: "1.0", Started: time.Unix(0, 0), Host: "www.example.com", Path: o,
-		Ending: func() report.Ending { return report.Ending{Time: time.Unix(1, 0), Reason: report.Complete} },
+		Header: record.Header{Version: "1.0", Started: time.Unix(0, 0), Host: "www.example.com", Path: o},
+		Ending: func() record.Ending { return record.Ending{Time: time.Unix(1, 0), Reason: record.Complete} },
 	}
 	var out bytes.Buffer
-	document := schema.NewDocument(&out, run, trace.NewTrace(o))
+	document := report.NewJSON(&out, run, trace.NewTrace(o))
 	sent := time.Unix(0, 0)
 	document.Add(trace.Result{
 		Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: 1}, N: 1, Fate: trace.Answered,

@@ -1,4 +1,4 @@
-package report
+package record
 
 import (
 	"cmp"
@@ -8,9 +8,9 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// Record is the fold of a trace that keeps every result, those too that no hop shows: what is unknown, and what was
+// Fold is the fold of a trace that keeps every result, those too that no hop shows: what is unknown, and what was
 // probed beyond the end of the path.
-type Record struct {
+type Fold struct {
 	*trace.Trace
 	entries map[int]*Entry
 	scouts  []*Entry // by ports of their own, by TTL
@@ -24,13 +24,13 @@ type Entry struct {
 	Beyond  bool           // it is of no hop: behind the answer that the path ended with, or of scouts
 }
 
-// NewRecord begins a record that folds the results into t too.
-func NewRecord(t *trace.Trace) *Record {
-	return &Record{Trace: t, entries: make(map[int]*Entry)}
+// NewFold begins a fold that folds the results into t too.
+func NewFold(t *trace.Trace) *Fold {
+	return &Fold{Trace: t, entries: make(map[int]*Entry)}
 }
 
 // Add takes a result in.
-func (r *Record) Add(res trace.Result) {
+func (r *Fold) Add(res trace.Result) {
 	r.Trace.Add(res)
 	ttl := int(res.Probe.TTL)
 	e := r.entries[ttl]
@@ -54,11 +54,12 @@ func (r *Record) Add(res trace.Result) {
 }
 
 // Entries yields every TTL that was probed, in order, and last those of the scouts and strays that no hop shows.
-func (r *Record) Entries() iter.Seq[Entry] {
+func (r *Fold) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		var strays Entry
+		end := r.EndTTL() // it may have nothing but probes with other TTLs
 		for ttl := range 256 {
-			if r.entries[ttl] == nil {
+			if r.entries[ttl] == nil && ttl != end {
 				continue
 			}
 			if far := r.Strays(ttl); len(far) > 0 {
@@ -81,7 +82,7 @@ func (r *Record) Entries() iter.Seq[Entry] {
 }
 
 // Entry is all that came of one TTL. That of the target has the scouts that it answered (see trace.Trace.Hop).
-func (r *Record) Entry(ttl int) Entry {
+func (r *Fold) Entry(ttl int) Entry {
 	e := Entry{TTL: ttl}
 	if own := r.entries[ttl]; own != nil {
 		e = *own
@@ -100,7 +101,7 @@ func (r *Record) Entry(ttl int) Entry {
 }
 
 // placed are the probes with other TTLs that the last hop shows.
-func (r *Record) placed() (scouts []trace.Result) {
+func (r *Fold) placed() (scouts []trace.Result) {
 	end, last := r.end()
 	if end == nil || end.Fate != trace.Answered {
 		return nil
@@ -115,7 +116,7 @@ func (r *Record) placed() (scouts []trace.Result) {
 }
 
 // unplaced are those of some results that the target's hop doesn't show.
-func (r *Record) unplaced(results []trace.Result) []trace.Result {
+func (r *Fold) unplaced(results []trace.Result) []trace.Result {
 	return without(results, r.placed())
 }
 
@@ -130,18 +131,18 @@ func without(results, others []trace.Result) []trace.Result {
 }
 
 // End is the target's answer, or the refusal, that the path ended with; nil where it came to no end.
-func (r *Record) End() *trace.Result {
+func (r *Fold) End() *trace.Result {
 	end, _ := r.end()
 	return end
 }
 
 // EndTTL is the hop that shows End, which may be nearer than its probe's TTL says; 0: none does.
-func (r *Record) EndTTL() int {
+func (r *Fold) EndTTL() int {
 	_, ttl := r.end()
 	return ttl
 }
 
-func (r *Record) end() (end *trace.Result, hop int) {
+func (r *Fold) end() (end *trace.Result, hop int) {
 	for ttl := r.First(); ttl <= r.Last(); ttl++ {
 		for _, res := range r.Hop(ttl).Probes {
 			if res.FromTarget() || res.Refused() {
@@ -150,4 +151,21 @@ func (r *Record) end() (end *trace.Result, hop int) {
 		}
 	}
 	return r.Unplaced(), 0
+}
+
+// nothingSent reports whether probes failed and nothing shows that any other left this host.
+func (r *Fold) nothingSent() bool {
+	failed := false
+	for e := range r.Entries() {
+		for _, p := range e.Probes {
+			failed = failed || p.Fate == trace.Failed
+			if p.Fate == trace.Answered || p.Fate == trace.Lost {
+				return false
+			}
+		}
+		if len(e.Notices) > 0 {
+			return false
+		}
+	}
+	return failed
 }

@@ -1,4 +1,4 @@
-package schema
+package record
 
 // ID names this version of the schema. It stands in every document, and is the $id of trace-1.json.
 const ID = "urn:tcptraceroute:trace:1"
@@ -17,6 +17,8 @@ type document struct {
 	Beyond   []hop     `json:"beyond,omitempty"`  // probed behind the path's end
 	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
 	Explain  *explain  `json:"explain,omitempty"` // left out: it was not asked for
+	MTU      *pathMTU  `json:"path_mtu,omitempty"`
+	Senders  []sender  `json:"senders,omitempty"`
 	Totals   totals    `json:"totals"`
 }
 
@@ -44,6 +46,8 @@ type endLine struct {
 	Beyond   []hop     `json:"beyond,omitempty"` // probed behind the path's end
 	Findings []finding `json:"findings,omitzero"`
 	Explain  *explain  `json:"explain,omitempty"`
+	MTU      *pathMTU  `json:"path_mtu,omitempty"`
+	Senders  []sender  `json:"senders,omitempty"`
 	Totals   totals    `json:"totals"`
 }
 
@@ -87,6 +91,7 @@ type options struct {
 	Loose        bool        `json:"loose"`
 	Mark         uint32      `json:"mark,omitempty"`
 	Names        bool        `json:"names"`
+	Owners       bool        `json:"owners,omitempty"`
 }
 
 type outcome struct {
@@ -124,6 +129,13 @@ type responder struct {
 	WorstMS     float64 `json:"rtt_worst_ms"`
 }
 
+// sender sent nothing but notices.
+type sender struct {
+	Address string `json:"address"`
+	Name    string `json:"name,omitempty"`
+	AS      *owner `json:"as,omitempty"`
+}
+
 type owner struct {
 	Number  uint32 `json:"number,omitempty"`
 	Name    string `json:"name,omitempty"`
@@ -132,6 +144,7 @@ type owner struct {
 
 // probe is what became of a probe, or a notice about one: its fate tells.
 type probe struct {
+	Order        int         `json:"order,omitempty"` // in a document: its place among all, as they became known
 	N            int         `json:"n"`
 	TTL          uint8       `json:"ttl"`
 	Fate         string      `json:"fate"`
@@ -219,6 +232,14 @@ type quote struct {
 	TCPChecksum     string      `json:"tcp_checksum,omitempty"`
 	Echo            *echo       `json:"echo,omitempty"`
 	TCPOptions      []tcpOption `json:"tcp_options,omitempty"`
+
+	// The layout, if it isn't the usual one, see usual.
+	Protocol       *uint8  `json:"protocol,omitempty"`
+	HeaderLength   *int    `json:"ip_header_bytes,omitempty"`
+	MoreFragments  bool    `json:"more_fragments,omitempty"`
+	FragmentOffset uint16  `json:"fragment_offset_bytes,omitempty"`
+	DataOffset     *int    `json:"tcp_header_bytes,omitempty"`
+	OptionsData    *string `json:"tcp_options_data,omitempty"` // hexadecimal
 }
 
 // change is a difference between the probe sent and the one quoted.
@@ -240,7 +261,8 @@ type tcpOption struct {
 
 type extensions struct {
 	Compliant  bool         `json:"compliant"`
-	Checksum   string       `json:"checksum"` // good, bad, absent
+	Checksum   string       `json:"checksum"`            // good, bad, absent
+	Structure  string       `json:"structure,omitempty"` // the bytes of it all, hexadecimal
 	MPLS       []label      `json:"mpls,omitempty"`
 	Interfaces []iface      `json:"interfaces,omitempty"`
 	Nodes      []router     `json:"nodes,omitempty"`
@@ -368,4 +390,16 @@ type totals struct {
 	Unrelated    int `json:"unrelated"`
 	Malformed    int `json:"malformed"`
 	LostHere     int `json:"lost_here"`
+	OwnAddress   int `json:"own_address,omitempty"`
+}
+
+// pathMTU is what a search for the path's MTU has found.
+type pathMTU struct {
+	Size      int    `json:"bytes"` // 0: not known
+	First     int    `json:"first_tried_bytes"`
+	Narrow    bool   `json:"narrow"`
+	TTL       int    `json:"ttl,omitempty"`
+	Address   string `json:"address,omitempty"`
+	BlackHole bool   `json:"black_hole"`
+	InSession bool   `json:"in_session"`
 }

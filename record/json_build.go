@@ -1,4 +1,4 @@
-package schema
+package record
 
 import (
 	"encoding/hex"
@@ -8,7 +8,6 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -26,41 +25,41 @@ func instant(t time.Time) string {
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // text is text from the network or the user.
-func text(s string) string { return report.UTF8(s) }
+func text(s string) string { return UTF8(s) }
 
-func programOf(r *report.Run) program { return program{"tcptraceroute", r.Version} }
+func programOf(h *Header) program { return program{"tcptraceroute", h.Version} }
 
-func targetOf(r *report.Run) target {
-	t := r.Path.Target
-	return target{Host: text(r.Host), Address: t.Addr().String(), Port: t.Port(), Service: text(r.Service)}
+func targetOf(h *Header) target {
+	t := h.Path.Target
+	return target{Host: text(h.Host), Address: t.Addr().String(), Port: t.Port(), Service: text(h.Service)}
 }
 
-func sourceOf(r *report.Run) source {
-	s := r.Path.Source
-	return source{Address: s.Addr().String(), Port: s.Port(), Interface: text(r.Interface), Hostname: text(r.Hostname)}
+func sourceOf(h *Header) source {
+	s := h.Path.Source
+	return source{Address: s.Addr().String(), Port: s.Port(), Interface: text(h.Interface), Hostname: text(h.Hostname)}
 }
 
-func optionsOf(r *report.Run) options {
-	p := r.Path.Effective()
+func optionsOf(h *Header) options {
+	p := h.Path.Effective()
 	family := 4
 	if p.Target.Addr().Is6() {
 		family = 6
 	}
 	mode := "raw"
-	if r.Connections {
+	if h.Connections {
 		mode = "connect"
 	}
 	return options{
 		Family: family, Protocol: p.Protocol.String(), Mode: mode,
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, Parallel: p.Parallel,
 		WaitMS: milliseconds(p.Wait), Patient: p.Patient, SpacingMS: milliseconds(p.Spacing),
-		Flags: flags(p.Flags), TOS: p.TOS, Length: r.Length, DontFragment: p.DontFragment,
+		Flags: flags(p.Flags), TOS: p.TOS, Length: h.Length, DontFragment: p.DontFragment,
 		TCPOptions: tcpOptions(&p.Options), SourcePorts: p.Ports,
-		Strict: r.Strict, Loose: r.Loose, Mark: r.Mark, Names: !r.Numeric,
+		Strict: h.Strict, Loose: h.Loose, Mark: h.Mark, Names: !h.Numeric, Owners: h.OwnersAsked,
 	}
 }
 
-func outcomeOf(rec *report.Record, e report.Ending) outcome {
+func outcomeOf(rec *Fold, e *Ending) outcome {
 	o := outcome{Reached: rec.Reached(), State: "no_answer", Reason: string(e.Reason), Signal: e.Signal,
 		ExitCode: e.ExitCode}
 	if e.Err != nil {
@@ -68,7 +67,7 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 	}
 	end := rec.End()
 	if end == nil {
-		if e.Counts.NothingSent() {
+		if rec.nothingSent() {
 			o.State = "not_sent"
 		}
 		return o
@@ -77,7 +76,7 @@ func outcomeOf(rec *report.Record, e report.Ending) outcome {
 	if end.Fate == trace.Answered { // else which probe it answers, and so the distance, isn't known
 		o.TTL = rec.EndTTL()
 	}
-	o.State, o.Mark = "refused", report.Mark(end.Reply)
+	o.State, o.Mark = "refused", Mark(end.Reply)
 	switch end.Reply.Kind {
 	case packet.KindTCP:
 		o.State = state(end)
@@ -99,11 +98,12 @@ func state(r *trace.Result) string {
 	return "other"
 }
 
-// hopsOf are all the hops, and those that were probed behind the path's end; with their probes, or only their figures.
-func hopsOf(rec *report.Record, run *report.Run, whole bool) (hops, beyond []hop) {
+// hopsOf are all the hops, and those that were probed beyond the path's end; with their probes, or only their figures.
+func hopsOf(rec *Fold, t *Trace, whole bool) (hops, beyond []hop) {
 	hops = []hop{}
+	at := orderOf(t.Results)
 	for e := range rec.Entries() {
-		h := hop{TTL: e.TTL, Responders: respondersOf(e.Probes, run)}
+		h := hop{TTL: e.TTL, Responders: respondersOf(e.Probes, t)}
 		for _, r := range e.Probes {
 			if !r.Sent.IsZero() {
 				h.Sent++
@@ -118,14 +118,9 @@ func hopsOf(rec *report.Record, run *report.Run, whole bool) (hops, beyond []hop
 			case trace.Unknown:
 				h.Unknown++
 			}
-			if whole {
-				h.Probes = append(h.Probes, probeOf(r, run.Connections))
-			}
 		}
 		if whole {
-			for _, r := range e.Notices {
-				h.Notices = append(h.Notices, probeOf(r, run.Connections))
-			}
+			h.Probes, h.Notices = probesOf(e.Probes, at, t.Connections), probesOf(e.Notices, at, t.Connections)
 		}
 		if e.Beyond {
 			beyond = append(beyond, h)
@@ -136,30 +131,81 @@ func hopsOf(rec *report.Record, run *report.Run, whole bool) (hops, beyond []hop
 	return hops, beyond
 }
 
+// order is the place of each result among all, from 1: of outcomes by the probe's number, of notices by their reply.
+type order struct {
+	outcomes map[int]int
+	notices  map[*packet.Reply]int
+}
+
+func orderOf(results []trace.Result) order {
+	o := order{make(map[int]int), make(map[*packet.Reply]int)}
+	for i := range results {
+		if r := &results[i]; r.Fate.Outcome() {
+			o.outcomes[r.N] = i + 1
+		} else {
+			o.notices[r.Reply] = i + 1
+		}
+	}
+	return o
+}
+
+func probesOf(results []trace.Result, at order, connection bool) (all []probe) {
+	for _, r := range results {
+		j := probeOf(r, connection)
+		if j.Order = at.outcomes[r.N]; !r.Fate.Outcome() {
+			j.Order = at.notices[r.Reply]
+		}
+		all = append(all, j)
+	}
+	return all
+}
+
 // respondersOf are those who answered, in order of the probes that they answered first.
-func respondersOf(results []trace.Result, run *report.Run) []responder {
+func respondersOf(results []trace.Result, t *Trace) []responder {
 	found := []responder{}
-	for _, s := range report.Responders(results) {
-		r := responder{
-			Address: s.Addr.String(), AddressNote: report.AddressNote(s.Addr, run.Path.Target.Addr()),
-			Name: text(run.NameOf(s.Addr)), Answered: s.Answered,
+	for _, s := range Responders(results) {
+		found = append(found, responder{
+			Address: s.Addr.String(), AddressNote: AddressNote(s.Addr, t.Path.Target.Addr()),
+			Name: text(t.NameOf(s.Addr)), AS: t.ownerOf(s.Addr), Answered: s.Answered,
 			BestMS: milliseconds(s.Best), AvgMS: milliseconds(s.Average), WorstMS: milliseconds(s.Worst),
+		})
+	}
+	return found
+}
+
+func (t *Trace) ownerOf(a netip.Addr) *owner {
+	o, ok := t.Owners[a]
+	return only(ok, owner{o.ASN, text(o.Name), text(o.Country)})
+}
+
+// sendersOf are those who have a name or an owner, and sent nothing but notices: no hop has them among its responders.
+func sendersOf(t *Trace) (found []sender) {
+	seen := make(map[netip.Addr]bool)
+	for _, r := range t.Results {
+		if r.Fate == trace.Answered {
+			seen[r.Reply.From()] = true
 		}
-		if o, ok := run.OwnerOf(s.Addr); ok {
-			r.AS = &owner{o.ASN, text(o.Name), text(o.Country)}
+	}
+	for _, r := range t.Results {
+		if r.Reply == nil || seen[r.Reply.From()] {
+			continue
 		}
-		found = append(found, r)
+		a := r.Reply.From()
+		seen[a] = true
+		if s := (sender{a.String(), text(t.NameOf(a)), t.ownerOf(a)}); s.Name != "" || s.AS != nil {
+			found = append(found, s)
+		}
 	}
 	return found
 }
 
 // findingsOf are what the answers say about the path; nil where nobody looked.
-func findingsOf(run *report.Run) []finding {
-	if run.Findings == nil {
+func findingsOf(all []detect.Finding) []finding {
+	if all == nil {
 		return nil
 	}
 	list := []finding{}
-	for _, f := range run.Findings() {
+	for _, f := range all {
 		placed := f.After != 0 || f.Before != 0
 		j := finding{
 			Code: string(f.Code), Confidence: f.Confidence.String(), Title: text(f.Title), Advice: text(f.Advice),
@@ -174,11 +220,10 @@ func findingsOf(run *report.Run) []finding {
 }
 
 // explainOf is how the findings came about; nil where that was not asked for.
-func explainOf(run *report.Run) *explain {
-	if run.Diagnosis == nil {
+func explainOf(d *detect.Diagnosis) *explain {
+	if d == nil {
 		return nil
 	}
-	d := run.Diagnosis()
 	x := &explain{Causes: []considered{}, Questions: []question{}, Budget: budget{
 		MostProbes: d.Budget.Probes, Sent: d.Budget.Sent, MostTargetSYNs: d.Budget.Most, TargetSYNs: d.Budget.SYNs,
 	}}
@@ -236,11 +281,11 @@ func questionOf(q *detect.Asked) question {
 	return j
 }
 
-func totalsOf(rec *report.Record, c trace.Counts) totals {
+func totalsOf(rec *Fold, c *trace.Counts) totals {
 	t := totals{
 		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, Repeats: c.Repeats, NearMisses: c.NearMisses,
 		BadChecksums: c.BadChecksum,
-		Unrelated:    c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere,
+		Unrelated:    c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere, OwnAddress: c.OwnAddress,
 	}
 	for e := range rec.Entries() {
 		for _, r := range e.Probes {
@@ -281,7 +326,7 @@ func probeOf(r trace.Result, connection bool) probe {
 		j.Ack, j.TCPOptions = only(p.Flags.Has(packet.ACK), p.Ack), tcpOptions(&p.Options)
 	}
 	if r.Err != nil {
-		j.Error, j.LocalMark = text(r.Err.Error()), report.LocalMark(r.Err)
+		j.Error, j.LocalMark = text(r.Err.Error()), LocalMark(r.Err)
 	}
 	if r.Reply != nil {
 		j.Reply = replyOf(r)
@@ -306,7 +351,7 @@ func replyOf(r trace.Result) *reply {
 	a := r.Reply
 	v4 := a.IP.Version == 4
 	j := &reply{
-		Address: a.From().String(), AddressNote: report.AddressNote(a.From(), r.Probe.Dst.Addr()), Received: instant(r.Recv),
+		Address: a.From().String(), AddressNote: AddressNote(a.From(), r.Probe.Dst.Addr()), Received: instant(r.Recv),
 		RTTMS:    milliseconds(r.RTT()),
 		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: kinds[a.Kind],
 	}
@@ -332,7 +377,7 @@ func replyOf(r trace.Result) *reply {
 		}
 		return j
 	}
-	j.ICMP = &icmp{Type: a.Type, Code: a.Code, Mark: report.Mark(a), MTU: a.MTU, Pointer: a.Pointer}
+	j.ICMP = &icmp{Type: a.Type, Code: a.Code, Mark: Mark(a), MTU: a.MTU, Pointer: a.Pointer}
 	j.Quote = quoteOf(&a.Quote)
 	for c := range a.Quote.Changes(r.Probe) {
 		j.Changes = append(j.Changes, changeOf(c))
@@ -362,7 +407,20 @@ func quoteOf(q *packet.Quote) *quote {
 	if q.Echo.HasID() {
 		j.Echo = &echo{q.Echo.ID, q.Echo.Seq}
 	}
+	j.layout(q)
 	return j
+}
+
+// layout adds what a reader needs to compare the quote with the probe again, if it isn't what is usual.
+func (j *quote) layout(q *packet.Quote) {
+	usual := j.usual()
+	j.Protocol = only(q.IP.Protocol != usual.IP.Protocol, q.IP.Protocol)
+	j.HeaderLength = only(q.IP.HeaderLength != usual.IP.HeaderLength, q.IP.HeaderLength)
+	j.MoreFragments, j.FragmentOffset = q.IP.MoreFragments, q.IP.FragmentOffset
+	if q.TCP.Options != usual.TCP.Options {
+		j.OptionsData = new(hex.EncodeToString(q.TCP.Options.Append(nil)))
+	}
+	j.DataOffset = only(q.TCP.DataOffset != usual.TCP.DataOffset, q.TCP.DataOffset)
 }
 
 // fields are the names of what may have changed.
@@ -409,7 +467,7 @@ func extensionsOf(e *packet.Extensions) *extensions {
 	if e.Len() == 0 {
 		return nil
 	}
-	j := &extensions{Compliant: e.Compliant, Checksum: "absent"}
+	j := &extensions{Compliant: e.Compliant, Checksum: "absent", Structure: hex.EncodeToString(e.Bytes())}
 	if s := checksum(e.Checksum); s != "" {
 		j.Checksum = s
 	}
@@ -480,4 +538,13 @@ func number(b []byte) (n uint64) {
 		n = n<<8 | uint64(x)
 	}
 	return n
+}
+
+// mtuOf is what a search for the path's MTU has found; nil: there was none.
+func mtuOf(m *MTU) *pathMTU {
+	if m == nil {
+		return nil
+	}
+	return &pathMTU{Size: m.Size, First: m.First, Narrow: m.Narrow, TTL: m.TTL, Address: address(m.From),
+		BlackHole: m.BlackHole, InSession: m.InSession}
 }

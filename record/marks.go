@@ -1,4 +1,4 @@
-package report
+package record
 
 import (
 	"errors"
@@ -81,18 +81,30 @@ func LocalMark(err error) string {
 	if errors.Is(err, trace.ErrNextHop) {
 		err = syscall.EHOSTUNREACH
 	}
-	for _, e := range []struct {
-		err  error
-		name string
-	}{
-		{syscall.EPERM, "EPERM"}, {syscall.EACCES, "EACCES"}, {syscall.ENOBUFS, "ENOBUFS"}, {syscall.EMSGSIZE, "EMSGSIZE"},
-		{syscall.ENETUNREACH, "ENETUNREACH"}, {syscall.EHOSTUNREACH, "EHOSTUNREACH"}, {syscall.ENETDOWN, "ENETDOWN"},
-		{syscall.EADDRNOTAVAIL, "EADDRNOTAVAIL"}, {syscall.EINVAL, "EINVAL"}, {syscall.EAGAIN, "EAGAIN"},
-		{syscall.ENODEV, "ENODEV"}, {syscall.ENXIO, "ENXIO"}, {syscall.EAFNOSUPPORT, "EAFNOSUPPORT"},
-	} {
+	for _, e := range localErrors {
 		if errors.Is(err, e.err) {
 			return "<" + e.name + ">"
 		}
 	}
 	return "<local error>"
+}
+
+var localErrors = []struct {
+	err  error
+	name string
+}{
+	{syscall.EPERM, "EPERM"}, {syscall.EACCES, "EACCES"}, {syscall.ENOBUFS, "ENOBUFS"}, {syscall.EMSGSIZE, "EMSGSIZE"},
+	{syscall.ENETUNREACH, "ENETUNREACH"}, {syscall.EHOSTUNREACH, "EHOSTUNREACH"}, {syscall.ENETDOWN, "ENETDOWN"},
+	{syscall.EADDRNOTAVAIL, "EADDRNOTAVAIL"}, {syscall.EINVAL, "EINVAL"}, {syscall.EAGAIN, "EAGAIN"},
+	{syscall.ENODEV, "ENODEV"}, {syscall.ENXIO, "ENXIO"}, {syscall.EAFNOSUPPORT, "EAFNOSUPPORT"},
+}
+
+// localError is the error that has this mark; nil: none that is known.
+func localError(mark string) error {
+	for _, e := range localErrors {
+		if mark == "<"+e.name+">" {
+			return e.err
+		}
+	}
+	return nil
 }

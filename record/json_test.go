@@ -1,10 +1,11 @@
-package schema_test
+package record_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -16,9 +17,9 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/scene"
-	"go.example/tcptraceroute/report/schema"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -38,10 +39,10 @@ func compiled(t *testing.T, strictly bool) *jsonschema.Schema {
 		closeObjects(doc)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource(schema.ID, doc); err != nil {
+	if err := c.AddResource(record.ID, doc); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Compile(schema.ID)
+	s, err := c.Compile(record.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,14 +80,14 @@ func validate(t *testing.T, s *jsonschema.Schema, text []byte) {
 func document(t *testing.T, s scene.Scene) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return schema.NewDocument(&out, run, t) })
+	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return report.NewJSON(&out, run, t) })
 	return out.Bytes()
 }
 
 func lines(t *testing.T, s scene.Scene) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return schema.NewLines(&out, run, t) })
+	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer { return report.NewJSONLines(&out, run, t) })
 	return out.Bytes()
 }
 
@@ -104,7 +105,7 @@ var everything = scene.Scene{
 	Path:   trace.PathOptions{TOS: 32, DontFragment: true, Length: 120, Options: must(packet.Options{}.WithMSS(1460))},
 	Host:   "www.example.com",
 	Names:  map[string]string{"198.51.100.1": "gw.example", "203.0.113.9": "www.example.com"},
-	Owners: map[string]report.Owner{"198.51.100.9": {ASN: 64500, Name: "Example <Net>", Country: "CH"}},
+	Owners: map[string]record.Owner{"198.51.100.9": {ASN: 64500, Name: "Example <Net>", Country: "CH"}},
 }
 
 // odd makes of a result what no simulated network makes: an object of an unknown class, an interface that can't be read; a
@@ -158,7 +159,39 @@ var scenes = map[string]scene.Scene{
 	"MSS":       {Network: "router 198.51.100.1 set-mss=1300\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Path: everything.Path},
 	"connect":   everything.Connections(),
 	"explained": {Network: "router 198.51.100.1\nrouter *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{MaxTTL: 6}, Edit: explained},
-	"no reply":  {Network: "router *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{FirstTTL: 3, MaxTTL: 4}},
+	"layout": {Network: "router 198.51.100.1 dup=1\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Change: unusual, Edit: measured,
+		Names: map[string]string{"198.51.100.77": "other.example"}},
+	"no reply": {Network: "router *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{FirstTTL: 3, MaxTTL: 4}},
+}
+
+// unusual makes quotes that no simulated router makes, and has second answers come from somebody else.
+func unusual(r trace.Result) trace.Result {
+	if r.Reply == nil || r.Reply.Kind != packet.KindTimeExceeded {
+		return r
+	}
+	r.Reply = r.Reply.Clone()
+	if r.Fate == trace.Duplicate {
+		r.Reply.IP.Src = netip.MustParseAddr("198.51.100.77")
+	}
+	q := &r.Reply.Quote
+	q.IP.HeaderLength, q.IP.MoreFragments, q.IP.FragmentOffset = 24, true, 512
+	q.TCP.DataOffset, q.TCP.Options = 32, packet.ParseOptions([]byte{packet.OptionEnd, 1, 2, 3})
+	return r
+}
+
+// measured adds a path MTU, and counts.
+func measured(r *report.Run) {
+	r.OwnersAsked = true
+	r.MTU = func() *record.MTU {
+		return &record.MTU{InSession: true, MTU: trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 2, BlackHole: true,
+			From: netip.MustParseAddr("198.51.100.2")}}
+	}
+	ending := r.Ending
+	r.Ending = func() record.Ending {
+		e := ending()
+		e.Counts.OwnAddress = 3
+		return e
+	}
 }
 
 // explained adds a diagnosis with all that one can hold.

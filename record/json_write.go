@@ -1,0 +1,90 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"go.example/tcptraceroute/trace"
+)
+
+// WriteJSON writes the trace as one JSON document.
+func (t *Trace) WriteJSON(w io.Writer) error {
+	f := t.Fold()
+	hops, beyond := hopsOf(f, t, true)
+	return write(w, "  ", document{
+		Schema: ID, Program: programOf(&t.Header), Started: instant(t.Started), Ended: instant(t.Ending.Time),
+		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header),
+		Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
+		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
+	})
+}
+
+// Lines writes a line of JSON for each event, when it happens: a start, the probes as their fates become known, and
+// an end.
+type Lines struct {
+	w       io.Writer
+	header  Header
+	started bool
+}
+
+// NewLines writes lines to w.
+func NewLines(w io.Writer, h Header) *Lines { return &Lines{w: w, header: h} }
+
+func (l *Lines) start() error {
+	if l.started {
+		return nil
+	}
+	l.started = true
+	h := &l.header
+	return write(l.w, "", startLine{
+		Event: "start", Schema: ID, Program: programOf(h), Started: instant(h.Started), Target: targetOf(h),
+		Source: sourceOf(h), Options: optionsOf(h),
+	})
+}
+
+// Add writes the result's line.
+func (l *Lines) Add(r trace.Result) error {
+	if err := l.start(); err != nil {
+		return err
+	}
+	event := "notice"
+	if r.Fate.Outcome() {
+		event = "probe"
+	}
+	return write(l.w, "", probeLine{event, probeOf(r, l.header.Connections)})
+}
+
+// Finish writes the last line: how the trace ended, and its hops in figures. t is the whole trace, of which all results
+// have been added.
+func (l *Lines) Finish(t *Trace) error {
+	if err := l.start(); err != nil {
+		return err
+	}
+	f := t.Fold()
+	hops, beyond := hopsOf(f, t, false)
+	return write(l.w, "", endLine{
+		Event: "end", Ended: instant(t.Ending.Time), Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond,
+		Findings: findingsOf(t.Findings), Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Senders: sendersOf(t),
+		Totals: totalsOf(f, &t.Ending.Counts),
+	})
+}
+
+// write writes one value and a line feed, at once.
+func write(w io.Writer, indent string, v any) error {
+	b, err := json.Marshal(v) // escapes <, > and & too
+	if err != nil {
+		return fmt.Errorf("JSON: %w", err)
+	}
+	b = ASCII(b)
+	if indent != "" {
+		var pretty bytes.Buffer
+		if err := json.Indent(&pretty, b, "", indent); err != nil {
+			return fmt.Errorf("JSON: %w", err)
+		}
+		b = pretty.Bytes()
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}

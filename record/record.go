@@ -1,0 +1,107 @@
+package record
+
+import (
+	"net/netip"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/trace"
+)
+
+// Header is what is known of a measurement before its first probe: what was asked for, and of which host.
+type Header struct {
+	Version   string // of the program
+	Started   time.Time
+	Host      string // the target as the user typed it
+	Service   string // the name of its port; "": none
+	Hostname  string // of this machine; "": not known
+	Interface string // that the probes leave by
+
+	Path   trace.PathOptions // with target and source
+	Length int               // of a probe in bytes; 0: not known
+	// Connections: the probes are the kernel's own connections, as for users without privileges. Of their packets no more
+	// is known than of trace.ByKernel.
+	Connections   bool
+	Strict, Loose bool
+	Mark          uint32 // firewall mark of the probes; 0: none
+	Numeric       bool   // no names are looked up
+	OwnersAsked   bool   // the owners of addresses are looked up
+}
+
+// Target is the host as typed, and its address if that is another.
+func (h *Header) Target() string {
+	if a := h.Path.Target.Addr().String(); a != h.Host {
+		return h.Host + " (" + a + ")"
+	}
+	return h.Host
+}
+
+// Trace is a whole measurement as plain values. It holds all that a report needs: a saved one shows what the live one
+// showed.
+type Trace struct {
+	Header
+
+	// Results are the outcomes of all probes, and the notices, in the order in which they became known.
+	Results []trace.Result
+
+	Names  map[netip.Addr]string // of addresses that answered, if they have one
+	Owners map[netip.Addr]Owner  // of addresses that answered, as far as they are known
+
+	Findings    []detect.Finding  // what the answers say about the path; nil: nobody looked
+	Explanation *detect.Diagnosis // how the findings came about; nil: nobody asked
+	MTU         *MTU              // nil: nobody asked
+
+	Ending Ending
+}
+
+// MTU is what a search for the path's MTU has found.
+type MTU struct {
+	trace.MTU
+	InSession bool // it was measured inside a connection; outside of one, silence may have other reasons
+}
+
+// Ending is how a measurement ended.
+type Ending struct {
+	Time     time.Time
+	Reason   Reason
+	Signal   string // the name of the signal that interrupted it, else ""
+	Err      error  // what ended it before its time; nil: nothing did
+	ExitCode int
+	Counts   trace.Counts
+}
+
+// Reason is why a measurement ended.
+type Reason string
+
+const (
+	Complete    Reason = "complete"    // everything that was to be learned was
+	Interrupted Reason = "interrupted" // by the user
+	NotSent     Reason = "not_sent"    // this host could not send
+	Broken      Reason = "error"       // anything else
+)
+
+// Owner is who runs the network that an address is in.
+type Owner struct {
+	ASN     uint32 // 0: not known
+	Name    string
+	Country string // two letters; "": not known
+}
+
+// NameOf is the name of an address, "" if it has none but itself.
+func (t *Trace) NameOf(a netip.Addr) string {
+	name := t.Names[a]
+	if name == a.String() {
+		return ""
+	}
+	return name
+}
+
+// Fold folds the results into hops.
+func (t *Trace) Fold() *Fold {
+	f := NewFold(trace.NewTrace(t.Path))
+	for _, r := range t.Results {
+		f.Add(r)
+	}
+	f.Finish()
+	return f
+}

@@ -1,0 +1,81 @@
+package report
+
+import (
+	"io"
+	"net/netip"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/trace"
+)
+
+// JSON writes a trace as JSON, as package record does.
+type JSON struct {
+	w       io.Writer
+	run     *Run
+	t       *trace.Trace
+	results []trace.Result
+	lines   *record.Lines // nil: it is one document
+}
+
+// NewJSON writes the run's trace t, which it folds the results into, to w: as one document, when it is over.
+func NewJSON(w io.Writer, run *Run, t *trace.Trace) *JSON { return &JSON{w: w, run: run, t: t} }
+
+// NewJSONLines writes the same as a line for each event, when it happens.
+func NewJSONLines(w io.Writer, run *Run, t *trace.Trace) *JSON {
+	return &JSON{w: w, run: run, t: t, lines: record.NewLines(w, run.Header)}
+}
+
+// Add takes a result in.
+func (j *JSON) Add(r trace.Result) error {
+	j.t.Add(r)
+	j.results = append(j.results, r)
+	if j.lines != nil {
+		return j.lines.Add(r)
+	}
+	return nil
+}
+
+// Finish writes the document, or the last line.
+func (j *JSON) Finish() error {
+	j.t.Finish()
+	saved := j.run.Record(j.results)
+	if j.lines != nil {
+		return j.lines.Finish(saved)
+	}
+	return saved.WriteJSON(j.w)
+}
+
+// Record is the run as plain values, when it is over.
+func (r *Run) Record(results []trace.Result) *record.Trace {
+	t := &record.Trace{Header: r.Header, Results: results, Names: make(map[netip.Addr]string),
+		Owners: make(map[netip.Addr]record.Owner), Ending: r.Ending()}
+	asked := make(map[netip.Addr]bool)
+	for i := range results {
+		if results[i].Reply == nil || results[i].Reply.Kind == packet.KindOther {
+			continue
+		}
+		a := results[i].Reply.From()
+		if asked[a] {
+			continue
+		}
+		asked[a] = true
+		if name := r.NameOf(a); name != "" {
+			t.Names[a] = name
+		}
+		if o, ok := r.OwnerOf(a); ok {
+			t.Owners[a] = o
+		}
+	}
+	if r.Findings != nil {
+		t.Findings = append([]detect.Finding{}, r.Findings()...)
+	}
+	if r.Diagnosis != nil {
+		t.Explanation = new(r.Diagnosis())
+	}
+	if r.MTU != nil {
+		t.MTU = r.MTU()
+	}
+	return t
+}
