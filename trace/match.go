@@ -112,11 +112,11 @@ func newMatcher(o *Options) *matcher {
 func (m *matcher) add(p packet.Probe, n int, sent time.Time) *flight {
 	k, fl := p.Key(), m.flow(p)
 	f := &flight{flow: fl, probe: p, key: k, n: n, sent: sent}
+	fl.flights = append(fl.flights, f)
 	if old := m.flights[k]; old != nil {
 		m.forget(old) // the tag came round again; nothing that old is answered any more
 	}
 	m.flights[k] = f
-	fl.flights = append(fl.flights, f)
 	return f
 }
 

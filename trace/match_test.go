@@ -612,6 +612,24 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestTagComesRound: a probe with the tag of the only one of its flow takes its place, and the flow stays.
+func TestTagComesRound(t *testing.T) {
+	f := families[0]
+	m, flights := newFlow(f, Options{}, 3)
+	flights[0].fate = Lost
+	again := m.add(flights[0].probe, 2, sentAt)
+	if again.flow != flights[0].flow || len(again.flow.flights) != 1 {
+		t.Errorf("%d probes in the flow", len(again.flow.flights))
+	}
+	if got := judge(m, parsed(t, f.timeExceeded(t, binary(t, again.probe)))); got != (match{Believed, again, ByTag}) {
+		t.Errorf("its answer: %+v", got)
+	}
+	m.forget(flights[0])
+	if m.forget(again); !m.empty() || len(m.flights) != 0 {
+		t.Errorf("left over: %d flows, %d probes", len(m.bySeq), len(m.flights))
+	}
+}
+
 var (
 	randomReplies = flag.Int("random", 1_000_000, "how many random answers to forge")
 	forgerySeed   = flag.Uint64("forgery-seed", 1, "the seed of the forger")
