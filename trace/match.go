@@ -41,6 +41,7 @@ type flow struct {
 // distance is how far a target is, as all flows to it have seen.
 type distance struct {
 	best, worst time.Duration // the shortest and the longest that an answer took
+	slowest     time.Duration // the longest that any answer took to a probe to it, the target's or a router's; 0: there was none
 	lag         time.Duration // how long after the youngest probe the last answer came that fitted several; 0: there was none
 	flows       int
 }
@@ -634,6 +635,7 @@ func (f *flight) verdict() Verdict {
 func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
 	fl.doubt(got, r, at, m.o.Wait)
+	fl.took(got.verdict, rtt)
 	switch {
 	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
 		fl.open(&r.TCP, at)

@@ -12,7 +12,7 @@ const (
 	alikeNotices = 3  // of one kind: from one sender, saying the same
 	mostNotices  = 16 // of all kinds
 
-	// mostRemembered is how many are handed on of all the probes that are remembered (Options.Memory).
+	// mostRemembered is how many are handed on of all the probes that are remembered.
 	mostRemembered = 2048
 )
 

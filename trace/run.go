@@ -26,10 +26,6 @@ type Options struct {
 	// for firewalls that randomise sequence numbers. Such answers are Unverified.
 	Loose bool
 
-	// Memory is how long an answered or lost probe is remembered, so that a late answer or a second one is known for what
-	// it is; a minute where it is 0.
-	Memory time.Duration
-
 	// Persist goes on however many probes in a row can't be sent: for traces that wait for a link to come back.
 	Persist bool
 
@@ -59,8 +55,6 @@ const (
 	// read first, for stallGrace, and what was due in between is Unknown and not Lost.
 	stallGap   = 500 * time.Millisecond
 	stallGrace = 100 * time.Millisecond
-
-	defaultMemory = time.Minute
 
 	// For a plan that asks to be woken in the past.
 	minPause = 100 * time.Microsecond
@@ -94,9 +88,6 @@ func (e *SendError) Unwrap() error { return e.Err }
 func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
-	}
-	if o.Memory <= 0 {
-		o.Memory = defaultMemory
 	}
 	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), sight: sight{seed: maphash.MakeSeed()}}
 	receiving, stop := context.WithCancel(ctx)
@@ -134,7 +125,7 @@ type engine struct {
 
 	inFlight queue     // in order of sending: the wait is the same for all
 	extended []*flight // those that wait longer, see Extend
-	done     queue     // those with an outcome, to be forgotten
+	done     memory    // those with an outcome
 	pending  int
 
 	failed      error // the last send error, and how many like it in a row
@@ -372,7 +363,7 @@ func (e *engine) end(k packet.Key, fate Fate) {
 func (e *engine) close(now time.Time, f *flight, r Result) {
 	f.fate = r.Fate
 	e.pending--
-	e.done.push(f)
+	e.done[0].push(f)
 	e.finish(now, r)
 }
 
@@ -416,10 +407,7 @@ func (e *engine) expire(now time.Time, in *inbox) (any bool) {
 		e.inFlight.pop()
 	}
 	any = e.expireExtended(now, in) || any
-	for f := e.done.first(); f != nil && now.Sub(f.sent) > e.o.Memory; f = e.done.first() {
-		e.m.forget(f)
-		e.done.pop()
-	}
+	e.forget(now)
 	return any
 }
 

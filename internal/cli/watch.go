@@ -181,7 +181,6 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	}()
 	o := p.engine(conn)
 	o.Persist = true
-	o.Memory = max(liveMemory, 2*o.Wait)
 	if raw, ok := conn.(*wire.Conn); ok {
 		conn = guarded{raw, p.rescue}
 	}
@@ -208,9 +207,6 @@ func (g guarded) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	defer g.rescue.guard()
 	return g.Conn.Recv(ctx, buf)
 }
-
-// liveMemory is how long a probe is remembered in a trace that sends many, for ever.
-const liveMemory = 15 * time.Second
 
 // livePercent is how much garbage there may be, as a share of what is in use, in a program that runs for days: half of
 // what the runtime allows by itself, for a collection every few seconds.

@@ -1,0 +1,62 @@
+package trace
+
+import "time"
+
+// A probe that has its outcome is remembered for a while, so that a late answer or a second one is recognised. How long
+// answers may still come depends on the path: a multiple of the slowest answer that was seen to a probe to the same
+// target, and much longer where no answer was seen.
+const (
+	// memoryFactor is how many times the slowest answer seen. Queues on the way seldom make an answer ten times slower.
+	memoryFactor = 20
+
+	// leastMemory is the lower bound. A target sends its SYN+ACK again after 1, 3 and 7 seconds (RFC 6298).
+	leastMemory = 15 * time.Second
+
+	// mostMemory is the upper bound.
+	mostMemory = time.Minute
+
+	// waitMemory is how many times Options.Wait a probe is remembered at least: a wait that is set long means slow answers.
+	waitMemory = 2
+)
+
+// memory is the probes that are remembered, by how old they must be at least before they are forgotten: each queue
+// twice as old as the one before.
+type memory [3]queue
+
+// memoryBounds returns the bounds of the time that a probe is remembered, by how long a probe may be answered.
+func memoryBounds(wait time.Duration) (least, most time.Duration) {
+	least = max(leastMemory, waitMemory*wait)
+	return least, max(least, mostMemory)
+}
+
+// lasts is how long the probes to a target are remembered.
+func (d *distance) lasts(wait time.Duration) time.Duration {
+	least, most := memoryBounds(wait)
+	if d.slowest == 0 {
+		return most
+	}
+	return min(max(least, memoryFactor*d.slowest), most)
+}
+
+// took takes in how long an answer took, in time or late.
+func (d *distance) took(v Verdict, rtt time.Duration) {
+	if v == Believed || v == IsLate {
+		d.slowest = max(d.slowest, rtt)
+	}
+}
+
+// forget drops the probes that have been remembered for long enough.
+func (e *engine) forget(now time.Time) {
+	age, _ := memoryBounds(e.o.Wait)
+	for i := range e.done {
+		q := &e.done[i]
+		for f := q.first(); f != nil && now.Sub(f.sent) > age<<i; f = q.first() {
+			q.pop()
+			if i+1 < len(e.done) && now.Sub(f.sent) < f.flow.lasts(e.o.Wait) {
+				e.done[i+1].push(f)
+			} else {
+				e.m.forget(f)
+			}
+		}
+	}
+}
