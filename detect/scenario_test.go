@@ -238,7 +238,7 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 	if len(plans) == 0 {
 		return
 	}
-	all := trace.NewTogether(plans...)
+	all := trace.NewGroup(plans...)
 	o := r.run
 	o.Wait = questions[0].Options.Wait
 	counts, err := trace.Run(r.tb.Context(), r.conn, all, o, func(x trace.Result) {

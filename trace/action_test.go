@@ -52,8 +52,8 @@ func TestNotesComeBack(t *testing.T) {
 		}
 		defer conn.Close()
 		a, b, c := &noting{t: t, name: "a", port: 1001}, &noting{t: t, name: "b", port: 1002}, &noting{t: t, name: "c", port: 1003}
-		inner := trace.NewTogether(b, c)
-		all := trace.NewTogether(a, inner)
+		inner := trace.NewGroup(b, c)
+		all := trace.NewGroup(a, inner)
 		seen := make(map[any]int)
 		_, err = trace.Run(t.Context(), conn, all, trace.Options{}, func(r trace.Result) {
 			i, r := all.Of(r)

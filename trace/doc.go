@@ -20,8 +20,8 @@
 //		}
 //	}
 //
-// Who wants to see results as they come calls [Run] with a [Path], and who traces many paths at once puts their plans
-// [Together], with one connection and so one pair of sockets.
+// To see results as they arrive, call [Run] with a [Path]. To trace many paths over one connection, combine their plans
+// with [NewGroup]; a [Pace] limits how fast their probes leave together.
 //
 // # Concurrency and cancellation
 //

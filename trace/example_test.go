@@ -53,7 +53,7 @@ func ExampleRun() {
 		}
 		plans = append(plans, plan)
 	}
-	both := trace.NewTogether(plans...)
+	both := trace.NewGroup(plans...)
 	open := make([]bool, len(plans))
 	_, err := trace.Run(context.Background(), conn, both, trace.Options{}, func(r trace.Result) {
 		if r.FromTarget() {

@@ -26,6 +26,14 @@ type Options struct {
 	// for firewalls that randomise sequence numbers. Such answers are Unverified.
 	Loose bool
 
+	// Pace, if it is set, limits how fast probes leave. Runs that share a Conn share its Pace too.
+	Pace *Pace
+
+	// Wake asks the plan again whenever a value comes: something has changed that the plan decides by, other than what it
+	// learns. As long as Wake is open the run goes on though the plan has nothing to do; close it, and the run ends as
+	// others do.
+	Wake <-chan struct{}
+
 	// Persist goes on however many probes in a row can't be sent: for traces that wait for a link to come back.
 	Persist bool
 
@@ -192,6 +200,7 @@ func (q *queue) pop() {
 }
 
 func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
+	woken := e.o.Wake
 	for {
 		// The plan first: it may want to take a probe back whose time is over.
 		wake, err := e.move(ctx, in)
@@ -203,7 +212,7 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 		if e.expire(now, in) {
 			continue
 		}
-		if e.pending == 0 && wake.IsZero() && ctx.Err() == nil {
+		if e.pending == 0 && wake.IsZero() && woken == nil && ctx.Err() == nil {
 			if e.counts.NothingSent() {
 				return &SendError{e.counts.Failed, e.failed}
 			}
@@ -225,6 +234,10 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 			e.abandon(time.Now())
 			return fmt.Errorf("receiving: %w", err)
 		case <-alarm.C():
+		case _, open := <-woken:
+			if !open {
+				woken = nil
+			}
 		case <-ctx.Done():
 			e.abandon(time.Now())
 			return context.Cause(ctx)
@@ -269,25 +282,13 @@ func later(a, b time.Time) time.Time {
 // move does what the plan wants until it wants to wait, and says until when (zero: until something is learned).
 func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error) {
 	for ctx.Err() == nil {
-		// What has come in may change the plan's mind, so it is learned before each step.
-		for more := true; more; {
-			select {
-			case d := <-in.full:
-				e.receive(d)
-				in.reuse(d)
-			default:
-				more = false
-			}
-		}
+		e.readAll(in) // what has come in may change the plan's mind
 		if e.failures >= sendErrorLimit && !e.o.Persist {
 			return time.Time{}, &SendError{e.failures, e.failed}
 		}
 		now := e.tick()
-		if now.Before(e.pause) {
-			return e.pause, nil
-		}
-		if e.catchingUp(now, in) {
-			return now.Add(backlogPause), nil
+		if until := e.notBefore(now, in); now.Before(until) {
+			return until, nil
 		}
 		act := e.held
 		if act.Do == DoWait {
@@ -298,26 +299,61 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 			return now.Add(backlogPause), nil
 		}
 		e.held = Action{}
-		switch act.Do {
-		case DoWait:
+		if act.Do == DoWait {
 			return act.Until, nil
-		case DoSend:
-			e.send(act)
-		case DoGiveUp:
-			e.end(act.Key, Lost)
-		case DoWithdraw:
-			e.end(act.Key, Unknown)
-		case DoPass:
-			if f := e.m.flights[act.Key]; f != nil {
-				f.passed = true
-			}
-		case DoExtend:
-			if f := e.m.flights[act.Key]; f != nil {
-				f.until = act.Until
-			}
 		}
+		e.carryOut(now, act)
 	}
 	return time.Time{}, nil
+}
+
+// readAll takes in what waits to be read.
+func (e *engine) readAll(in *inbox) {
+	for {
+		select {
+		case d := <-in.full:
+			e.receive(d)
+			in.reuse(d)
+		default:
+			return
+		}
+	}
+}
+
+// notBefore is when the plan may be asked: a plan that is asked takes it that the probe it wants to send leaves at once.
+func (e *engine) notBefore(now time.Time, in *inbox) time.Time {
+	switch {
+	case now.Before(e.pause):
+		return e.pause
+	case e.catchingUp(now, in):
+		return now.Add(backlogPause)
+	case e.o.Pace != nil && e.held.Do == DoWait:
+		return e.o.Pace.next(now)
+	}
+	return now
+}
+
+// carryOut does what the plan wants, if it isn't to wait.
+func (e *engine) carryOut(now time.Time, act Action) {
+	switch act.Do {
+	case DoSend:
+		if e.o.Pace != nil {
+			e.o.Pace.take(now)
+		}
+		e.send(act)
+	case DoGiveUp:
+		e.end(act.Key, Lost)
+	case DoWithdraw:
+		e.end(act.Key, Unknown)
+	case DoPass:
+		if f := e.m.flights[act.Key]; f != nil {
+			f.passed = true
+		}
+	case DoExtend:
+		if f := e.m.flights[act.Key]; f != nil {
+			f.until = act.Until
+		}
+	}
 }
 
 func (e *engine) send(a Action) {

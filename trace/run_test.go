@@ -697,7 +697,7 @@ func TestManyTargetsAtOnce(t *testing.T) {
 		}
 		c := sim.NewConn(m)
 		defer c.Close()
-		all := trace.NewTogether(plans...)
+		all := trace.NewGroup(plans...)
 		if _, err := trace.Run(t.Context(), c, all, trace.Options{}, func(r trace.Result) {
 			i, r := all.Of(r)
 			folds[i].Add(r)

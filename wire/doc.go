@@ -6,7 +6,7 @@
 // dropped right after it, before a name is looked up or an answer is read.
 //
 // A [Conn] is what package trace wants of a network: see the example. It serves one run of traces at a time, of any
-// number of paths (trace.Together); programs that run several open several. Recv returns soon after its context ends,
+// number of paths (trace.Group); programs that run several open several. Recv returns soon after its context ends,
 // and Close may be called when no run is under way.
 //
 // On platforms other than Linux everything compiles, and Open fails with [ErrUnsupported].

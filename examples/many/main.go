@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"time"
 
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
@@ -51,15 +50,16 @@ func traceAll(ctx context.Context, w io.Writer, conn trace.Conn, paths []trace.P
 	var plans []trace.Plan
 	var found []*trace.Trace
 	for _, o := range paths {
-		o.Spacing = trace.DefaultSpacing * time.Duration(len(paths)) // together no faster than one
 		plan, err := trace.NewPath(o)
 		if err != nil {
 			return fmt.Errorf("%v: %w", o.Target, err)
 		}
 		plans, found = append(plans, plan), append(found, trace.NewTrace(o))
 	}
-	all := trace.NewTogether(plans...)
-	_, err := trace.Run(ctx, conn, all, paths[0].RunOptions(conn), func(r trace.Result) {
+	all := trace.NewGroup(plans...)
+	run := paths[0].RunOptions(conn)
+	run.Pace = trace.NewPace(1000, 16) // packets a second, over all paths
+	_, err := trace.Run(ctx, conn, all, run, func(r trace.Result) {
 		if i, r := all.Of(r); i >= 0 {
 			found[i].Add(r)
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
 
@@ -38,7 +39,8 @@ type program struct {
 	onTerminal bool // both are terminals, whatever these can do
 	unreached  bool // probes were sent, and the target has not answered
 	capture    capture
-	rescue     *rescue // nil: nothing ends the program but its context
+	pace       *trace.Pace // of all packets that leave; nil: as fast as the plans are
+	rescue     *rescue     // nil: nothing ends the program but its context
 }
 
 // usage prints what the old program prints for -h: the version on stdout, the rest on stderr.

@@ -170,7 +170,7 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 		plans = append(plans, plan)
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
-	all := trace.NewTogether(plans...)
+	all := trace.NewGroup(plans...)
 	o := p.engine(conn)
 	o.Wait, o.Loose = min(o.Wait, questions[0].Options.Wait), o.Loose || questions[0].Ask == detect.AskLoose
 	if o.Wait == 0 {

@@ -32,9 +32,14 @@ func (p *program) wireOptions() wire.Options {
 	return o
 }
 
-// userSpacing keeps users who are not root to 200 packets a second, with a timer that is a little early too: the
-// binary may lend them its privilege.
-const userSpacing = 5100 * time.Microsecond
+const (
+	// userRate is how many packets a second users who are not root may send, whatever they ask for: the binary may lend
+	// them its privilege.
+	userRate = 200
+
+	// userSpacing keeps one trace below that of its own accord, with a timer that is a little early too.
+	userSpacing = 5100 * time.Microsecond
+)
 
 // oneTrack settles that probes with a given source port can't have ports of their own.
 func (p *program) oneTrack() {
