@@ -460,7 +460,10 @@ func TestFlood(t *testing.T) {
 			default:
 			}
 			var sockets string
-			meanwhile(t, l, func() { sockets = p.Source.Run(t, "ss", "-0bpH") })
+			eventually(t, "a packet socket that hears", func() bool { // before that its protocol is 0
+				meanwhile(t, l, func() { sockets = p.Source.Run(t, "ss", "-0bpH") })
+				return strings.Contains(sockets, fmt.Sprintf(",pid=%d,", l.Process.Pid)) && !strings.Contains(sockets, " [0]:")
+			})
 			grown := 0
 			for running := true; running; {
 				select {
