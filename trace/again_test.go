@@ -1,10 +1,13 @@
 package trace_test
 
 import (
+	"context"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
@@ -96,6 +99,64 @@ func TestLatenessIsNoLimit(t *testing.T) {
 			if n > 3 { // once more where an answer fits several probes
 				t.Errorf("%s, seed %d: the silent hop was asked %d times", who, seed, n)
 			}
+		}
+	}
+}
+
+// lateScouts is the connection of a host or a path on which the answers to scouts are late, and no others.
+type lateScouts struct {
+	*sim.Conn
+	by   time.Duration
+	come chan received
+	once sync.Once
+}
+
+type received struct {
+	b   []byte
+	at  time.Time
+	err error
+}
+
+// Recv implements trace.Conn.
+func (c *lateScouts) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	c.once.Do(func() { go c.forward(ctx) })
+	r := <-c.come
+	return copy(buf, r.b), r.at, r.err
+}
+
+// forward hands on what comes in until ctx ends.
+func (c *lateScouts) forward(ctx context.Context) {
+	for {
+		buf := make([]byte, 1500)
+		n, at, err := c.Conn.Recv(ctx, buf)
+		var r packet.Reply
+		if err == nil && packet.Parse(buf[:n], &r) == nil && r.Kind == packet.KindTCP && r.TCP.DstPort != source4.Port() {
+			time.AfterFunc(c.by, func() { c.come <- received{buf[:n], time.Now(), nil} })
+			continue
+		}
+		c.come <- received{buf[:n], at, err}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// TestLateScouts: where the scouts are answered late, so that all other answers are sooner than expected, the target is shown
+// where it is all the same.
+func TestLateScouts(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 34))
+		n := 2 + rng.IntN(13)
+		p := chain(false, n, time.Duration(100+rng.IntN(20000))*time.Microsecond)
+		p.Target.State = []sim.State{sim.Open, sim.Closed}[rng.IntN(2)]
+		p.Target.Jitter = time.Duration(rng.Int64N(int64(10 * time.Millisecond)))
+		by := time.Duration(1+rng.IntN(200)) * time.Millisecond
+		s := withScouts(newSetup(p))
+		s.scenario.Seed = seed
+		s.conn = func(c *sim.Conn) trace.Conn { return &lateScouts{Conn: c, by: by, come: make(chan received, 1000)} }
+		if o := s.trace(t); o.trace.Last() != n || len(o.shown(n)) != 1 || o.shown(n)[0] != p.Target.Addr.String() {
+			t.Errorf("seed %d: scouts late by %v: %d hops, want %d, and hop %d shows %v", seed, by, o.trace.Last(), n, n, o.hop(min(n, o.trace.Last())))
 		}
 	}
 }

@@ -1115,6 +1115,7 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	p.target.stingy = p.target.stingy || forOlder(r)
 	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
+	alone := false                           // nothing was in flight beside it, so the other is one that was withdrawn
 	longest := p.longest()
 	if i := p.youngest(now, r); i >= 0 {
 		longest = max(longest, now.Sub(p.pending[i].sent)) // one of them was answered
@@ -1125,7 +1126,7 @@ func (p *Path) share(now time.Time, r Result) {
 			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
 			oldest, youngest = max(oldest, age), min(youngest, age)
 			other = other || one != 0 && a.ttl != one || a.scout
-			one = a.ttl
+			one, alone = a.ttl, a.alone
 		}
 	}
 	if r.Role == RoleHop {
@@ -1153,7 +1154,7 @@ func (p *Path) share(now time.Time, r Result) {
 	if p.rounds.on() && !p.target.told { // one before may take longer than is thought
 		p.target.rtt = min(2*p.target.rtt, p.o.Wait)
 	}
-	p.confused = p.confused || youngest < oldest // it was asked again too soon
+	p.confused = p.confused || youngest < oldest || alone // it was asked again too soon
 	if delicate && !p.rounds.on() && oldest >= p.target.least-rttNoise {
 		p.limit = min(p.limit, one)
 		if p.guess <= p.spent || p.guess > one {
