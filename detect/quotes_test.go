@@ -98,6 +98,17 @@ func spoilings(v6 bool, one netip.Addr) (ways []spoiling) {
 	return ways
 }
 
+// nextTag is the way to spoil a quote that does most harm: what tells an IPv6 probe from the others is that of the next one then.
+func nextTag(one netip.Addr) spoiling {
+	const stamp = 71 // its last byte
+	return spoiling{"the tag is that of the next probe", quoteSpoiler(one, func(q []byte) []byte {
+		if len(q) > stamp {
+			q[stamp] ^= 1
+		}
+		return q
+	})}
+}
+
 var quoteWays = flag.Int("quote-ways", 6, "in how many ways TestSpoiledQuotes spoils each scenario; 0: in all")
 
 // quoters are the routers of a scenario that may quote, of all its ways.
@@ -134,6 +145,9 @@ func TestSpoiledQuotes(t *testing.T) {
 			}
 			for n := i * 37 % step; n < len(ways); n += step {
 				checkSpoiled(t, &s, truth, ways[n])
+			}
+			if routers[0].Is6() && *quoteWays > 0 {
+				checkSpoiled(t, &s, truth, nextTag(routers[i%len(routers)]))
 			}
 		})
 	}

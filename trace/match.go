@@ -516,7 +516,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		return match{verdict: OwnAddress}
 	}
 	f := m.tagged(fl, q)
-	if f != nil && fl.named(f) {
+	if f != nil && fl.named(f) && !fl.sumOfAnother(f, q) {
 		return match{f.verdict(), f, ByTag}
 	}
 	only, several := fl.candidates(at, anyFlight)
@@ -578,6 +578,21 @@ func (fl *flow) named(f *flight) bool {
 		return true
 	}
 	return fl.scrubbed == 0 || f.fate == Pending && fl.scrubbed < rewriteProof
+}
+
+// sumOfAnother reports whether a quoted packet has the tag of one probe and the TCP checksum of another one, that nobody
+// answered so far. Then the tag was damaged in the quote: whoever rewrites it on the way brings the checksum up to date.
+func (fl *flow) sumOfAnother(f *flight, q *packet.Quote) bool {
+	if _, _, sum := q.Checksum(f.probe); sum != packet.SumNeither {
+		return false
+	}
+	return slices.ContainsFunc(fl.flights, func(g *flight) bool {
+		if g == f || !g.recv.IsZero() {
+			return false
+		}
+		_, _, sum := q.Checksum(g.probe)
+		return sum == packet.SumSent
+	})
 }
 
 // ourselves reports whether an ICMP error comes from our own address, and neither is that the target's nor tells the error

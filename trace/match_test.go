@@ -576,6 +576,25 @@ func TestRewrittenTagOfAnother(t *testing.T) {
 	}
 }
 
+// A damaged tag may be that of another probe. The quoted checksum is still that of the probe that was answered.
+func TestDamagedTagOfAnother(t *testing.T) {
+	f := families[1]
+	m := newMatcher(new(Options))
+	fl := m.add(f.probe(3, 100), 1, sentAt)
+	m.add(f.probe(9, 101), 2, sentAt)
+	quote := binary(t, f.probe(9, 101))
+	if quote[65]--; quote[65] != 100 {
+		t.Fatalf("byte 65 is no tag: %d", quote[65])
+	}
+	if got := judge(m, parsed(t, f.timeExceeded(t, quote))); got.verdict != TagRewritten || got.evidence != ByFlow {
+		t.Errorf("with the checksum of another probe: %v, %v", got.verdict, got.evidence)
+	}
+	quote[57] ^= 0x55 // as where a NAT puts back addresses in quotes, and not the checksum
+	if got := judge(m, parsed(t, f.timeExceeded(t, quote))); got != (match{Believed, fl, ByTag}) {
+		t.Errorf("with the checksum of no probe: %v, %v", got.verdict, got.evidence)
+	}
+}
+
 // Where a firewall rewrites sequence numbers, an error is believed only if that was allowed, and is marked.
 func TestRewrittenSequenceNumber(t *testing.T) {
 	f := families[0]
