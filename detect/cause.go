@@ -164,13 +164,26 @@ func (d *drop) sightings() (all []sighting) {
 		all = append(all, s)
 	}
 	for _, r := range d.path.scouts {
-		if r.Reply != nil {
+		if r.Reply != nil && r.Reply.Kind != packet.KindTimeExceeded { // else its TTL was set, or it goes round
 			s := sighting{class: d.mine, what: "A distance probe from another source port", fate: passes}
 			s.flow = false
 			all = append(all, s)
 		}
 	}
-	return slices.Concat(all, d.flowSightings(), d.controlSightings())
+	flows := d.flowSightings()
+	alone := slices.ContainsFunc(flows, func(s sighting) bool { return s.syn && !s.port && s.fate == passes })
+	for i := range all {
+		if s := &all[i]; alone && s.syn && !s.port && s.fate == vanishes {
+			s.fate = either // a limit on SYNs has dropped them: one alone has passed
+		}
+	}
+	return slices.Concat(all, flows, d.controlSightings())
+}
+
+// allSYNs reports whether it looks as if SYNs to all ports were dropped. Then a limit on SYNs may have dropped those to
+// another port.
+func (d *drop) allSYNs() bool {
+	return slices.ContainsFunc(d.left(), func(c cause) bool { return c.code == FilteredSYN })
 }
 
 // flowSightings are those of AskReach and AskWay, which belong together by their flow.
@@ -188,6 +201,8 @@ func (d *drop) flowSightings() (all []sighting) {
 		switch {
 		case p.heard() && at == d.maxTTL() && p.answer == nil && slices.ContainsFunc(p.hops[0].routers, passed):
 			// A router before the place has answered: it got no farther, whatever its TTL.
+		case p.heard() && at == d.maxTTL() && p.answer == nil && p.refusal == nil:
+			vague[p.question.Flow] = true // its TTL was set, or it goes round
 		case p.heard() && at == d.maxTTL():
 			s.fate = passes
 		case p.heard() && (p.answer != nil || slices.ContainsFunc(p.hops[0].routers, d.beyond)):

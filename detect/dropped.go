@@ -317,9 +317,11 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	same.flow = false
 	// gone: flows that came by the same router and vanished, the trace's own is one; apart, beside: those that pass, by another
 	// router and by the same.
-	gone, apart, beside, filtered := 1, 0, 0, false
+	// mixed: some vanish that went by another router, or pass by one that the trace met too.
+	gone, apart, beside, filtered, mixed := 1, 0, 0, false, false
 	for _, s := range d.seen {
 		gone += when(s.way == sameWay && s.fate == vanishes && !s.flow, 1, 0)
+		mixed = mixed || s.way == otherWay && (s.class == same && s.fate == vanishes || d.before(s.via, d.last))
 		filtered = filtered || s.way == sameWay && s.fate == passes && !s.echo && s.class != same
 	}
 	var others []string
@@ -337,7 +339,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		x.Before = x.After + 1
 		place, whom = "beyond "+d.hopName(d.last), d.owner(d.last, d.last)
 		x.Evidence = append(x.Evidence, fmt.Sprintf("Those that pass go by %s instead.", strings.Join(others, " and ")))
-		if gone >= 2 && apart >= 2 && !filtered {
+		if gone >= 2 && apart >= 2 && !filtered && !mixed {
 			x.Confidence = Certain
 		}
 	}
@@ -447,16 +449,25 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Evidence = append(x.Evidence,
 			"Something nearer answers other probes to this port in the target's name: it may take these too.")
 	}
-	known, strong, mine := false, false, 0 // mine: flows that vanish and were answered by the router before the place
+	known, strong, got := false, false, 0 // got: flows that got farther
 	for _, s := range d.seen {
-		mine += when(s.fate == vanishes && s.way == sameWay, 1, 0)
 		if s.fate == passes && s.way != otherWay {
 			known = known || s.way == sameWay
 			strong = strong || !s.weak
+			got++
 		}
 	}
+	switch {
+	case known && !d.excluded(lead):
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Not all of them came by the router of hop %d, as far as is known.",
+			d.last))
+	case known && got < 2 && lead.code == FilteredPort:
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence, "Only one flow got farther: it may have gone another way.")
+	}
 	if !known {
-		x.Confidence = min(x.Confidence, when(mine >= 2, Possible, Likely))
+		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d "+
 			"did not answer them. They may have gone another way.", d.last))
 	}
@@ -465,7 +476,7 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by "+
 			"chance.")
 	}
-	if x.Before >= d.farthest() && d.farthest() > 0 {
+	if d.farthest() > 0 && (x.Before >= d.farthest() || d.next() == 0 && d.onlyTarget()) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
 			"front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
@@ -473,6 +484,31 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
 	}
+}
+
+// excluded reports whether each other cause that is left out is contradicted by probes that are known to have come by
+// the same router. A dead member of a load-balanced group is excluded by the number of flows.
+func (d *drop) excluded(lead cause) bool {
+	return !slices.ContainsFunc(d.causes(), func(c cause) bool {
+		against := false
+		for _, s := range d.seen {
+			if s.contradicts(c) {
+				if s.way == sameWay {
+					return false
+				}
+				against = true
+			}
+		}
+		return against && c.code != lead.code && c.code != BrokenBranch
+	})
+}
+
+// onlyTarget reports whether all that got farther was answered by the target itself, and by no router beyond the place.
+func (d *drop) onlyTarget() bool {
+	return !slices.ContainsFunc(d.witnesses(), func(w witness) bool {
+		at := d.reach(w.path)
+		return at > 0 && at != w.distance()
+	})
 }
 
 // answeredNearer reports whether probes of another kind to the same port were answered in the target's name before the

@@ -67,7 +67,7 @@ func TestAnswerOfUnknownDistance(t *testing.T) {
 	source, target := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("198.51.100.9:443")
 	for flags, want := range map[packet.Flags]string{
 		packet.SYN | packet.ACK: "port-open possible 0-0",
-		packet.RST | packet.ACK: "port-closed likely 0-0",
+		packet.RST | packet.ACK: "port-closed possible 0-0",
 	} {
 		o := trace.PathOptions{Source: source, Target: target, MaxTTL: 8, Queries: 1}
 		v := detect.View{Trace: trace.NewTrace(o), Options: o}

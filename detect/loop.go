@@ -27,11 +27,20 @@ func loop(f *facts) []Finding {
 			members = append(members, "a silent router")
 		}
 	}
+	after := start // or silent hops before belong to it
+	for h := f.at(after - 1); h != nil && !h.answered(); h = f.at(after - 1) {
+		after--
+	}
+	evidence := []string{fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d, and the target "+
+		"never does.", n, start, last)}
+	if after < start {
+		evidence = append(evidence, "The silent hops right before may belong to it.")
+	}
 	return []Finding{{
-		Code: RoutingLoop, Confidence: Certain, Weight: weightFatal, After: start, Before: start + n - 1,
-		Title: fmt.Sprintf("Routing loop from hop %d on: packets go round between %s", start, strings.Join(members, ", ")),
-		Evidence: []string{fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d, and the target "+
-			"never does.", n, start, last)},
+		Code: RoutingLoop, Confidence: Certain, Weight: weightFatal, After: after, Before: start + n - 1,
+		Title: fmt.Sprintf("Routing loop from hop %d on: packets go round between %s", start,
+			strings.Join(members, ", ")),
+		Evidence: evidence,
 		Advice: "Ask whoever runs these routers: they point at each other for this destination, so one of them has " +
 			"lost the real route.",
 	}}
@@ -93,8 +102,8 @@ func (f *facts) turns(n int) (start int) {
 	switch {
 	case len(known) == 0, last-start+1 < n*(leastTurns+1), repeats < leastTurns*len(members):
 		return 0
-	case len(addresses) == 1 && len(members) == n:
-		return 0 // it is one router that answers at every hop
+	case len(addresses) == 1:
+		return 0 // it is one router that answers at every hop, or at some: it may limit its errors
 	}
 	return start
 }

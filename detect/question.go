@@ -376,7 +376,13 @@ func (q *questioner) flows() {
 			others = max(others, n)
 		}
 	}
-	q.again()
+	if others == 0 && q.left() > 0 && d.port != nil && d.reach(d.port) == 0 && d.allSYNs() {
+		// One SYN, the first for a second: no limit on SYNs drops it.
+		alone := q.with(AskPort, q.maxTTL())
+		alone.Queries = 1
+		q.all = append(q.all, Question{AskReach, firstFlow + ownFlows + 1, alone})
+	}
+	q.again(when(d.reach(d.port) > 0, ownFlows+otherFlows, ownFlows))
 	left := q.left()
 	if n := d.reach(d.port); n > 0 && others == 0 {
 		other := q.with(AskPort, n)
@@ -427,8 +433,8 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 	}
 }
 
-// again asks those flows once more that were asked once, and got no answer.
-func (q *questioner) again() {
+// again asks those flows once more that were asked once, and got no answer, up to the last that is worth it.
+func (q *questioner) again(last int) {
 	type probe struct{ flow, ttl int }
 	tries, answered := map[probe]int{}, map[int]bool{}
 	for _, p := range q.asked(AskReach) {
@@ -436,7 +442,7 @@ func (q *questioner) again() {
 		answered[p.question.Flow] = answered[p.question.Flow] || p.heard()
 	}
 	for _, p := range q.asked(AskReach) {
-		if n := p.question.Flow; tries[probe{n, p.question.Options.FirstTTL}] == 1 && !answered[n] {
+		if n := p.question.Flow; n <= firstFlow+last && tries[probe{n, p.question.Options.FirstTTL}] == 1 && !answered[n] {
 			again := *p.question
 			q.all = append(q.all, again)
 		}

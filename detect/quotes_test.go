@@ -98,7 +98,8 @@ func spoilings(v6 bool, one netip.Addr) (ways []spoiling) {
 	return ways
 }
 
-// nextTag is the way to spoil a quote that does most harm: what tells an IPv6 probe from the others is that of the next one then.
+// nextTag is the way to spoil a quote that does most harm: what tells an IPv6 probe from the others is then that of the
+// next one.
 func nextTag(one netip.Addr) spoiling {
 	const stamp = 71 // its last byte
 	return spoiling{"the tag is that of the next probe", quoteSpoiler(one, func(q []byte) []byte {
@@ -160,7 +161,7 @@ func checkSpoiled(t *testing.T, s *scenario, truth []detect.Finding, how spoilin
 		right := slices.ContainsFunc(truth, func(x detect.Finding) bool {
 			there := f.After <= x.After && x.Before <= f.Before
 			if f.Code == detect.RoutingLoop {
-				there = x.After <= f.After // packets go round from there on, wherever it begins
+				there = x.After <= f.Before // packets go round from there on, wherever it begins
 			}
 			// Who rejects a port in words that nobody can read drops it.
 			unread := f.Code == detect.FilteredPort && x.Code == detect.RejectedByRouter

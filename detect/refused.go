@@ -86,7 +86,7 @@ func refused(f *facts) []Finding {
 	case front != nil:
 		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
-		x.Code, x.Confidence = RejectedByTarget, Likely
+		x.Code, x.Confidence = RejectedByTarget, when(f.alive(), Likely, Possible)
 		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
 		x.Advice = "Check the target's own firewall or security group first. Or a router in front of it says no in its name."
 		if f.refusedFromTarget() {
@@ -132,11 +132,18 @@ func refused(f *facts) []Finding {
 		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, "+
 			"says no.", from)
 	}
-	if kind := meaning(r); all == either && (kind == noRoute || kind == noHost && f.waited() < neighbourWait) && f.asks() && x.Code != RejectedByTarget {
+	kind := meaning(r)
+	noWay := kind == noRoute || kind == noHost && f.waited() < neighbourWait
+	if all == either && noWay && x.Code != RejectedByTarget {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "No other port or protocol was seen there: a rule for this port may say the same.")
 	}
-	if !names(f.refusal) && !f.before(from, f.maxTTL()) {
+	own, seen := f.options.Source.Port(), f.before(from, f.maxTTL())
+	if own != 0 && f.refusal.Probe.Src.Port() != own && !f.told() && !seen {
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence, "It refused a probe from another source port only, which may have gone another way.")
+	}
+	if !names(f.refusal) && !seen {
 		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, "Which probe was refused isn't known for sure: its number was changed on the way.")
 	}
@@ -152,7 +159,7 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 		if w.path == f.flow {
 			continue
 		}
-		farther, from := 0, f.comesTo(w.path, x.After)
+		farther, from := 0, f.comesTo(w.path, x.Before)
 		for _, h := range w.hops {
 			if h.ttl > from && (len(h.routers) > 0 && !slices.Contains(h.routers, r.From())) {
 				farther = h.ttl
@@ -187,7 +194,8 @@ func (f *facts) refusedInFront() *witness {
 		return nil
 	}
 	for _, w := range f.others() {
-		if w.path != f.flow && w.distance() > f.refusedAt && f.cameBy(w.path, f.refusedAt-1, sameWay) {
+		back := w.distance() > f.refusedAt && w.back() >= 0 && w.back() == backLength(f.refusal.Reply.IP.TTL)
+		if w.path != f.flow && w.distance() > f.refusedAt && !back && f.cameBy(w.path, f.refusedAt-1, sameWay) {
 			return &w
 		}
 	}

@@ -46,13 +46,16 @@ func state(f *facts) []Finding {
 			break
 		}
 		x.Confidence = f.refusedItself()
-		if x.Confidence == Certain {
+		switch {
+		case x.Confidence == Certain:
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
-		} else if f.echo != nil && f.echo.answer != nil {
-			x.Confidence = Possible
+		case f.near(f.echo):
+			x.Evidence = append(x.Evidence, "ICMP echo replies come from as far away, but begin with another TTL, or ways "+
+				"back differ: a firewall may reset in the target's name.")
+		case f.echo != nil && f.echo.answer != nil:
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come from another distance, or another way: "+
 				"a firewall may reset in the target's name.")
-		} else {
+		default:
 			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall "+
 				"may reset in the target's name.")
 		}
@@ -111,7 +114,8 @@ func (f *facts) lastSaysAsMuch(distance int) bool {
 // back, which grows by one with each hop.
 func (f *facts) confirmed(distance int) bool {
 	e, known := f.excessBefore(distance)
-	return f.like(f.echo) || known && f.back() == distance-1+e
+	last := f.at(distance - 1) // if it is silent, it may be the one that answers, and the way back another one
+	return f.like(f.echo) || known && last != nil && last.answered() && f.back() == distance-1+e
 }
 
 // backs reports whether a router at the hop says by its own TTL that it has so long a way back.
@@ -184,17 +188,28 @@ func (f *facts) answerText(p *path) string {
 
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered
 // came from as far away, by the same way back. Another flow to the same port is nothing else. Nor is a reset of another
-// port: what resets in the target's name may do so for all ports. That it accepts another port is.
+// port: what resets in the target's name may do so for all ports. That it accepts another port is. Where answers to
+// several flows come back by ways of different length, an equal length proves nothing. Where nothing else was answered,
+// likely is what the way back confirms, which grows by one with each hop.
 func (f *facts) refusedItself() Confidence {
 	accepts := f.like(f.port) && f.port.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK)
-	if f.like(f.echo) || accepts && f.echo.distance() != f.distance() {
+	switch agree, _ := f.ownBacks(); {
+	case agree && (f.like(f.echo) || accepts && f.echo.distance() != f.distance()):
 		return Certain
+	case f.near(f.echo), (f.echo == nil || f.echo.answer == nil) && f.confirmed(f.distance()):
+		return Likely
 	}
-	return Likely
+	return Possible
 }
 
-// like reports whether a trace of another kind was answered from as far away as this one, by the same way back.
+// like reports whether a trace of another kind was answered from as far away as this one, with the same TTL: by the
+// same way back, and by the same kind of machine.
 func (f *facts) like(p *path) bool {
+	return f.near(p) && p.answer.Reply.IP.TTL == f.answer.Reply.IP.TTL
+}
+
+// near is the same for another kind of machine too, which gives its answers another initial TTL.
+func (f *facts) near(p *path) bool {
 	return p.distance() > 0 && p.distance() == f.distance() && p.back() == f.back() && f.back() >= 0
 }
 

@@ -176,7 +176,38 @@ func randomWorld(seed uint64) *world {
 	if !w.taken["target"] && !w.taken["state"] {
 		w.state()
 	}
+	w.together()
 	return w
+}
+
+// together is what two causes make, or a cause and how the trace is made, that one alone doesn't.
+func (w *world) together() {
+	has := func(all ...string) bool {
+		return slices.ContainsFunc(w.causes, func(c string) bool { return slices.Contains(all, c) })
+	}
+	lost := has("home-tcp", "home-port", "home-all")
+	if has("elsewhere") && slices.ContainsFunc(w.routers, func(r sim.Router) bool { return r.NAT.Src.IsValid() }) {
+		w.named(namesWayBack) // a NAT doesn't know what comes from elsewhere
+	}
+	if has("translated") && has("reject-port", "reject-all", "no-route", "route-rejects") {
+		w.named(namesFront) // a router beyond the NAT speaks in the target's name
+	}
+	for _, f := range slices.Clone(w.facts) {
+		switch f.code {
+		case detect.ResetOnPath, detect.TCPProxy: // who takes the port, and answers nobody: that is a filter
+			if lost || w.option("ack") {
+				w.facts = append(w.facts, fact{cause: f.cause, code: detect.FilteredPort, first: f.first, last: f.last})
+			}
+		case detect.MTULimit: // a limit of which nobody hears
+			if has("home-icmp", "home-all") {
+				w.facts = append(w.facts, fact{cause: f.cause, code: detect.SizeFilter, first: f.first, last: f.last})
+			}
+		case detect.OtherWay: // a router that drops this port, and of which nobody hears
+			if has("ttl-low") {
+				w.facts = append(w.facts, fact{cause: f.cause, code: detect.FilteredPort, first: f.first, last: f.last})
+			}
+		}
+	}
 }
 
 // number is how many things are wrong.

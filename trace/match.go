@@ -580,8 +580,9 @@ func (fl *flow) named(f *flight) bool {
 	return fl.scrubbed == 0 || f.fate == Pending && fl.scrubbed < rewriteProof
 }
 
-// sumOfAnother reports whether a quoted packet has the tag of one probe and the TCP checksum of another one, that nobody
-// answered so far. Then the tag was damaged in the quote: whoever rewrites it on the way brings the checksum up to date.
+// sumOfAnother reports whether a quoted packet has the tag of one probe and the TCP checksum of another one, that
+// nobody answered so far. Then the tag was damaged in the quote: whoever rewrites it on the way brings the checksum up
+// to date.
 func (fl *flow) sumOfAnother(f *flight, q *packet.Quote) bool {
 	if _, _, sum := q.Checksum(f.probe); sum != packet.SumNeither {
 		return false
