@@ -97,7 +97,7 @@ func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), sight: sight{seed: maphash.MakeSeed()}}
+	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), wake: o.Wake, sight: sight{seed: maphash.MakeSeed()}}
 	receiving, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	in := newInbox()
@@ -141,6 +141,8 @@ type engine struct {
 	firstFailed int       // its ordinal number
 	unsent      bool      // the last of them never left; else it did, and got no further than the link
 	pause       time.Time // no sending before
+	wake        <-chan struct{}
+	rings       time.Time // when the alarm rings; zero: it is not set
 	expected    time.Time // by when the clock should have been read again
 	stalled     time.Time // when a stall was noticed
 	graceOver   time.Time
@@ -200,7 +202,6 @@ func (q *queue) pop() {
 }
 
 func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
-	woken := e.o.Wake
 	for {
 		// The plan first: it may want to take a probe back whose time is over.
 		wake, err := e.move(ctx, in)
@@ -212,7 +213,7 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 		if e.expire(now, in) {
 			continue
 		}
-		if e.pending == 0 && wake.IsZero() && woken == nil && ctx.Err() == nil {
+		if e.pending == 0 && wake.IsZero() && e.wake == nil && ctx.Err() == nil {
 			if e.counts.NothingSent() {
 				return &SendError{e.counts.Failed, e.failed}
 			}
@@ -224,24 +225,47 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 		if !wake.IsZero() {
 			pause = max(wake.Sub(now), minPause) + time.Microsecond
 		}
-		alarm.Set(pause)
-		e.expected = now.Add(pause)
+		if err := e.wait(ctx, in, alarm, now, pause); err != nil {
+			e.abandon(time.Now())
+			return err
+		}
+	}
+}
+
+// wait waits until something happens, for as long as the pause at most. The error ends the run.
+func (e *engine) wait(ctx context.Context, in *inbox, alarm Alarm, now time.Time, pause time.Duration) error {
+	e.expected = now.Add(pause)
+	for {
+		e.setAlarm(alarm, now)
 		select {
 		case d := <-in.full:
 			e.receive(d)
 			in.reuse(d)
+			return nil
 		case err := <-in.failed:
-			e.abandon(time.Now())
 			return fmt.Errorf("receiving: %w", err)
 		case <-alarm.C():
-		case _, open := <-woken:
-			if !open {
-				woken = nil
+			e.rings = time.Time{}
+			if now = time.Now(); !now.Before(e.expected) {
+				return nil
 			}
+		case _, open := <-e.wake:
+			if !open {
+				e.wake = nil
+			}
+			return nil
 		case <-ctx.Done():
-			e.abandon(time.Now())
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// setAlarm sees to it that the alarm rings when the pause is over, or before. One that rings before is left as it is:
+// answers put off the end of the pause again and again, and to set it each time costs more than one ring in vain.
+func (e *engine) setAlarm(alarm Alarm, now time.Time) {
+	if e.rings.IsZero() || e.expected.Before(e.rings) {
+		alarm.Set(e.expected.Sub(now))
+		e.rings = e.expected
 	}
 }
 

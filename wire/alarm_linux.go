@@ -45,17 +45,19 @@ func (a *alarm) Run() {
 	if err != nil {
 		return
 	}
+	// It never reports that it is done, so that one call reads all rings: each further call would read once in vain.
 	var count [8]byte
-	read := func(fd uintptr) bool {
+	raw.Read(func(fd uintptr) bool {
 		n, _, _ := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
-		return int(n) == len(count)
-	}
-	for raw.Read(read) == nil {
+		if int(n) != len(count) {
+			return false
+		}
 		select {
 		case a.c <- time.Time{}:
 		default: // the last ring has not been heard yet
 		}
-	}
+		return false
+	})
 }
 
 // Stop ends Run. It must not be set afterwards.
