@@ -26,7 +26,10 @@ type wayKey struct {
 	protocol packet.Protocol
 }
 
-// way finds the way of a probe. Each flow's is asked for once.
+// maxWays are remembered: of very many targets only few are traced at a time.
+const maxWays = 4096
+
+// way finds the way of a probe. Each flow's is asked for once, as long as there aren't very many.
 func (c *Conn) way(p *packet.Probe) (*way, error) {
 	key := wayKey{p.Src, p.Dst, p.TOS, p.Protocol}
 	if c.last != nil && c.lastKey == key {
@@ -40,6 +43,9 @@ func (c *Conn) way(p *packet.Probe) (*way, error) {
 			return nil, err
 		}
 		if keep {
+			if len(c.ways) == maxWays {
+				clear(c.ways) // those that are still in use are asked for once more
+			}
 			c.ways[key] = w
 		}
 	}
