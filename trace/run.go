@@ -97,7 +97,8 @@ func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), wake: o.Wake, sight: sight{seed: maphash.MakeSeed()}}
+	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), wake: o.Wake}
+	e.sight.seed = maphash.MakeSeed()
 	receiving, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	in := newInbox()
