@@ -1,0 +1,260 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Graph is all that is known of the ways to one target: the routers as nodes, and the links between them.
+type Graph struct {
+	Nodes []Node // in order of TTL
+	Links []Link // in order of their ends
+	Ways  []Way  // the different ways that flows take from the first hop to the last, those with the most flows first
+
+	Flows      int     // how many were used
+	Probes     int     // how many were sent for this, the ordinary trace not counted
+	TargetSYNs int     // how many SYNs may have reached the target, with those of the ordinary trace
+	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
+	Complete   bool    // the search came to its end: each node that was to be tested has the confidence asked for
+	Reached    bool    // the target answered
+}
+
+// Node is a router at one TTL. A router that ways of different length lead to has a node for each of its TTLs.
+type Node struct {
+	TTL    int
+	Addr   netip.Addr // invalid: a router between two known ones that doesn't answer
+	Target bool       // it is the target
+
+	Flows int     // how many flows passed it, and showed where they went next
+	Next  int     // how many different successors they showed
+	Sure  float64 // the probability that it has no other, if it distributes the flows evenly
+	// Hidden is the share of the flows below which a successor may be missing, with the confidence asked for: not all
+	// routers distribute the flows evenly.
+	Hidden    float64
+	PerPacket bool // it sends each packet its own way, so no flow keeps to one beyond it
+	Spared    bool // it was tested less than others: its successors are, or may be, the target
+}
+
+// Link is a link that one flow was seen to take: by its probes at two TTLs in a row.
+type Link struct {
+	From, To int // indices in Graph.Nodes
+	Flows    int // how many different flows were seen on it
+}
+
+// Way is one way from the first hop to the last.
+type Way struct {
+	Nodes []int    // indices in Graph.Nodes, by hop; -1: a router that doesn't answer
+	Ports []uint16 // source ports of the flows that take it, in the order in which they were used
+}
+
+// Branches are the nodes with several successors.
+func (g *Graph) Branches() (all []int) {
+	for i, n := range g.Nodes {
+		if n.Next > 1 {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// drawing collects a Graph.
+type drawing struct {
+	g     Graph
+	nodes map[nodeName]int
+	links map[[2]int]map[int]bool // the flows of each
+}
+
+// nodeName identifies a node. A silent one is named by its known neighbours.
+type nodeName struct {
+	ttl, value  int
+	before      int // the value of the last known node before it
+	after, span int // that of the first one beyond it, and how many TTLs lie between the two
+}
+
+// draw makes the graph of what is known now.
+func (p *Paths) draw() Graph {
+	p.survey()
+	d := drawing{nodes: map[nodeName]int{}, links: map[[2]int]map[int]bool{}}
+	for i, f := range p.flows {
+		d.follow(p, i, f)
+	}
+	d.order()
+	g := &d.g
+	for ends, flows := range d.links {
+		g.Links = append(g.Links, Link{From: ends[0], To: ends[1], Flows: len(flows)})
+	}
+	slices.SortFunc(g.Links, func(a, b Link) int {
+		if a.From != b.From {
+			return a.From - b.From
+		}
+		return a.To - b.To
+	})
+	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns, p.end > 0
+	d.judge(p)
+	d.ways(p)
+	return d.g
+}
+
+// node finds a node, or adds it.
+func (d *drawing) node(p *Paths, name nodeName) int {
+	i, ok := d.nodes[name]
+	if !ok {
+		i = len(d.g.Nodes)
+		d.nodes[name] = i
+		n := Node{TTL: name.ttl, Target: name.value == targetValue, Addr: p.address(name.value)}
+		d.g.Nodes = append(d.g.Nodes, n)
+	}
+	return i
+}
+
+func (d *drawing) link(from, to, flow int) {
+	ends := [2]int{from, to}
+	if d.links[ends] == nil {
+		d.links[ends] = map[int]bool{}
+	}
+	d.links[ends][flow] = true
+}
+
+// follow adds the nodes and links that a flow has shown. last is the last known node on its way, from which links can
+// be drawn.
+func (d *drawing) follow(p *Paths, flow int, f *pathFlow) {
+	last, lastTTL := -1, 0
+	for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl <= f.ends); ttl++ {
+		c := &f.cells[ttl]
+		switch {
+		case len(c.seen) == 0 && !c.silent:
+			last = -1
+			continue
+		case len(c.seen) == 0:
+			if f.blur[ttl] {
+				last = -1
+			}
+			continue // a run of silent ones; drawn when its end is known
+		}
+		if c.seen[0] == targetValue && (last < 0 || f.blur[ttl-1]) && ttl > p.first {
+			return // it may be nearer
+		}
+		var here int
+		for k, value := range c.seen {
+			here = d.node(p, nodeName{ttl: ttl, value: value})
+			if last < 0 || f.blur[ttl-1] || k > 0 && !f.blur[ttl] {
+				continue
+			}
+			d.join(p, flow, last, lastTTL, here, ttl)
+		}
+		if last, lastTTL = here, ttl; f.blur[ttl] {
+			last = -1
+		}
+	}
+}
+
+// join draws the link between two nodes, with the silent ones between them.
+func (d *drawing) join(p *Paths, flow, from, fromTTL, to, ttl int) {
+	before, after := p.valueOf(d.g.Nodes[from]), p.valueOf(d.g.Nodes[to])
+	for t := fromTTL + 1; t < ttl; t++ {
+		silent := d.node(p, nodeName{ttl: t, value: silentValue, before: before, after: after, span: ttl - fromTTL})
+		d.link(from, silent, flow)
+		from = silent
+	}
+	d.link(from, to, flow)
+}
+
+// order sorts the nodes by TTL; those of one TTL stay in the order in which they were found.
+func (d *drawing) order() {
+	by := make([]int, len(d.g.Nodes))
+	for i := range by {
+		by[i] = i
+	}
+	slices.SortStableFunc(by, func(a, b int) int { return d.g.Nodes[a].TTL - d.g.Nodes[b].TTL })
+	to := make([]int, len(by))
+	nodes := make([]Node, len(by))
+	for i, from := range by {
+		to[from], nodes[i] = i, d.g.Nodes[from]
+	}
+	d.g.Nodes = nodes
+	for name, i := range d.nodes {
+		d.nodes[name] = to[i]
+	}
+	links := map[[2]int]map[int]bool{}
+	for ends, flows := range d.links {
+		links[[2]int{to[ends[0]], to[ends[1]]}] = flows
+	}
+	d.links = links
+}
+
+// judge says of each node how sure it is that no successor is missing, and the same of the whole.
+func (d *drawing) judge(p *Paths) {
+	g := &d.g
+	g.Confidence, g.Complete = 1, !p.late
+	for ttl := p.first - 1; ttl < p.top; ttl++ {
+		for i := range p.spots[ttl] {
+			s := &p.spots[ttl][i]
+			if !p.explores(ttl, s) {
+				continue
+			}
+			sure := 1 - missed(len(s.next)+1, s.n)
+			if spared := p.spared(ttl, s); !spared {
+				g.Confidence *= sure
+				g.Complete = g.Complete && s.n >= p.rule.flows(max(1, len(s.next)))
+			}
+			if k, ok := d.nodes[nodeName{ttl: ttl, value: s.key}]; ok && s.key >= targetValue {
+				n := &g.Nodes[k]
+				n.Flows, n.Next, n.Sure, n.Hidden = s.n, len(s.next), sure, p.rule.hidden(s.n)
+				n.Spared, n.PerPacket = p.spared(ttl, s), p.sprays[spotName{ttl, s.key}] == spraying
+			}
+		}
+	}
+}
+
+// ways are the different ways of the flows that are known from the first hop to the last. Flows that are known only in
+// part are no ways of their own.
+func (d *drawing) ways(p *Paths) {
+	for _, f := range p.flows {
+		nodes, ok := d.way(p, f)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(d.g.Ways, func(w Way) bool { return slices.Equal(w.Nodes, nodes) })
+		if i < 0 {
+			i = len(d.g.Ways)
+			d.g.Ways = append(d.g.Ways, Way{Nodes: nodes})
+		}
+		d.g.Ways[i].Ports = append(d.g.Ways[i].Ports, f.port)
+	}
+	slices.SortStableFunc(d.g.Ways, func(a, b Way) int { return len(b.Ports) - len(a.Ports) })
+}
+
+// way is the way of a flow. Where it was not asked itself, the only successor of the node before it is taken.
+func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, whole bool) {
+	before := rootKey
+	for ttl := p.first; ttl <= p.top; ttl++ {
+		value, known := p.valueAt(f, ttl)
+		if s := p.spotAt(ttl-1, before); !known && s != nil && len(s.next) == 1 {
+			value, known = s.next[0], true
+		}
+		i, drawn := d.nodes[nodeName{ttl: ttl, value: value}]
+		switch {
+		case !known || f.blur[ttl] || value != silentValue && !drawn:
+			return nil, false
+		case value == silentValue:
+			before = p.star(spotName{ttl, before})
+			i = -1
+		default:
+			before = value
+		}
+		nodes = append(nodes, i)
+		if value == targetValue || p.end == 0 && ttl >= p.far {
+			return nodes, true
+		}
+	}
+	return nil, false
+}
+
+// spotAt is a spot by its key; nil: there is none.
+func (p *Paths) spotAt(ttl, key int) *spot {
+	i := slices.IndexFunc(p.spots[ttl], func(s spot) bool { return s.key == key })
+	if i < 0 {
+		return nil
+	}
+	return &p.spots[ttl][i]
+}

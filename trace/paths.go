@@ -1,0 +1,632 @@
+package trace
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.example/tcptraceroute/packet"
+)
+
+// Paths is the plan that finds all ways to one target, after an ordinary trace. Flows that differ in the source port
+// (IPv6: in port and flow label together) are sent to the same hops: a router that balances its load by flow sends them
+// different ways.
+//
+// Each node (a router at one TTL) is tested by itself, as multipath detection algorithms do: of the flows that are
+// known to pass it, so many are sent one TTL further that another successor is unlikely (see stopping). Missing flows
+// are searched for at the node's own TTL. First a few flows are sent to all hops side by side; then everything that an
+// answer makes necessary is sent at once, so a round takes a round-trip time.
+//
+// If all flows that were asked at a hop have met one and the same router there, as many as rule out a second one,
+// further flows are taken to pass it unasked. But a link is believed only if one and the same flow was seen at both its
+// ends.
+//
+// A router that limits its ICMP errors is no router that doesn't answer: see slow hops.
+type Paths struct {
+	o     PathsOptions
+	maker *Flow // makes the probes, of all flows
+	rule  stopping
+	rng   *rand.Rand
+	first int // TTLs
+	last  int
+	top   int // the highest TTL that matters now
+
+	flows  []*pathFlow
+	addrs  []netip.Addr // by value, from firstAddr on
+	values map[netip.Addr]int
+	stars  map[spotName]int // the keys of silent routers, by the spot before
+	sprays map[spotName]sprayed
+	spots  [][]spot // by TTL, see survey
+	hops   []pathHop
+
+	flying  []*pathAsk // in order of sending
+	wants   []want
+	opening []want // what is sent first
+	stale   bool   // something was learned since the last survey
+
+	end     int // the TTL at which the target answered, the lowest; 0: it didn't
+	far     int // the highest TTL at which anybody answered
+	reach   int // from this TTL on the target may answer
+	alone   bool
+	scraps  int // answers from which the network had taken what names the probe
+	sent    int
+	syns    int // that may have got to the target
+	slowest time.Duration
+	started time.Time
+	soon    time.Time
+	late    bool // the time was over before the end
+}
+
+// PathsOptions say what is searched for, and what is known before.
+type PathsOptions struct {
+	Path  PathOptions // of the ordinary trace: probes are like those
+	Ports []uint16    // source ports of further flows; so many flows, and the path's own, are used at the most
+	Known []Result    // of the ordinary trace
+
+	Confidence float64       // with which a node must have no other successor; default 0.99
+	TargetSYNs int           // SYNs at the target at the most, those of the ordinary trace included; default 16
+	Time       time.Duration // how long the search may take; default 60 s
+}
+
+// The constants of the search.
+const (
+	// DefaultConfidence is what a node is tested with. With 95 % a fifth of graphs with several branches lack something.
+	DefaultConfidence = 0.99
+
+	// DefaultTargetSYNs is how many SYNs the target gets at the most, and spareSYNs how many beside one for each distinct
+	// last hop: a server that counts SYNs of one address shouldn't take this for an attack.
+	DefaultTargetSYNs = 16
+	spareSYNs         = 4
+
+	// nearer is by how many hops the target may be nearer to some flows than to those known.
+	nearer = 2
+
+	// DefaultPathsTime is when a search ends, done or not. At one answer a second, as Linux routers give, a diamond takes
+	// so long.
+	DefaultPathsTime = time.Minute
+
+	// MostFlows is how many flows there should be at the most: each is new state in every stateful firewall on the way,
+	// and carrier NAT gives a customer 64 to 512 ports.
+	MostFlows = 256
+
+	// flyingMost is how many probes are in flight at the most.
+	flyingMost = 128
+
+	// atLeastGrow is how many flows are sent in search of a node at once, at the least; else no more than have been at its
+	// hop, so that one answer doesn't ask for many.
+	atLeastGrow = 8
+
+	// A probe waits twice as long as the slowest answer took, waitSlack more, and at least leastProbeWait: a late answer
+	// still counts, so what is given up too early costs one probe.
+	waitFactor     = 2
+	waitSlack      = 20 * time.Millisecond
+	leastProbeWait = 100 * time.Millisecond
+
+	// fastTries is how often a flow is asked at once before its silence is looked into.
+	fastTries = 2
+
+	// A slow hop, at which some flows are not answered and others are, is asked in rounds: those that were not answered
+	// first and alone, so that a router which answers only so often answers one of them. The first round comes after
+	// briefRest (IPv6 routers of Linux answer every 100 ms), later ones after longRest if nothing came (IPv4: once a
+	// second). Flows that stay silent in cleanRounds rounds of that kind, in which nobody answered, have met a router that
+	// doesn't answer.
+	briefRest   = 110 * time.Millisecond
+	longRest    = 1050 * time.Millisecond
+	cleanRounds = 2
+	slowMost    = 16
+)
+
+// What a flow has met at a hop. Addresses come from firstAddr on.
+const (
+	unknownValue = -1
+	silentValue  = 0
+	targetValue  = 1
+	firstAddr    = 2
+)
+
+// Keys of spots: values of addresses; these, and for silent routers what stars says, from firstStar down.
+const (
+	rootKey   = -1
+	mergedKey = -2
+	firstStar = -10
+)
+
+type spotName struct{ ttl, key int }
+
+// spot is a node as the search sees it: a router, or all that flows beyond a router can meet which sends each packet
+// its own way.
+type spot struct {
+	key   int
+	flows []int // that pass it
+	next  []int // the different values that they met one TTL further
+	n     int   // how many have met something there
+	due   int   // how many are being asked
+}
+
+// sprayed is what is known of whether a node sends each packet its own way.
+type sprayed uint8
+
+const (
+	spraysUnknown sprayed = iota
+	steady                // one flow was repeated, and all answers were the same
+	spraying
+)
+
+type pathFlow struct {
+	port   uint16
+	label  uint32
+	cells  []cell // by TTL
+	pos    []int  // index in spots, by TTL; -1: not known
+	blur   []bool // by TTL: another packet of the flow may be elsewhere
+	ends   int    // the lowest TTL at which the target answered; 0: none
+	router int    // the highest TTL at which a router answered
+	ready  time.Time
+}
+
+// cell is what is known of one flow at one TTL.
+type cell struct {
+	seen    []int // values, in order
+	silent  bool  // it has met a router that doesn't answer
+	tries   int   // in vain
+	clean   int   // see cleanRounds
+	flying  int
+	planned bool // it is among Paths.opening
+	doubt   bool // it is one of the doubts of its hop
+}
+
+// pathHop is what is known of a TTL.
+type pathHop struct {
+	mute    bool // nobody has answered
+	uniform int  // what all flows met, and as many as rule out another one; unknownValue: there is no such
+	met     int  // how many flows have met something
+
+	doubts  []int // flows that were not answered though others were
+	limited bool  // one of those was answered later
+	rest    time.Duration
+	last    time.Time // when it was asked last
+	next    time.Time // of the next round
+	asked   []int     // flows of this round
+	flying  int
+	size    int // how many it asks in all
+	got     int
+	alone   bool // only doubts are asked
+	batch   int  // how many are asked in a round
+}
+
+type pathAsk struct {
+	key       packet.Key
+	flow, ttl int
+	sent      time.Time
+	over      bool
+	counts    bool // among syns
+	blind     bool // see blind
+	round     bool // of a slow hop
+}
+
+type want struct{ flow, ttl int }
+
+// NewPaths is a search. The error is that of NewFlow, or says what else is wrong.
+func NewPaths(o PathsOptions) (*Paths, error) {
+	maker, err := NewFlow(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	if o.Confidence == 0 {
+		o.Confidence = DefaultConfidence
+	}
+	if o.TargetSYNs == 0 {
+		o.TargetSYNs = DefaultTargetSYNs
+	}
+	if o.Time == 0 {
+		o.Time = DefaultPathsTime
+	}
+	if !(o.Confidence > 0 && o.Confidence < 1) || o.TargetSYNs < 0 || o.Time < 0 {
+		return nil, errors.New("trace: confidence must be between 0 and 1, SYNs and time not negative")
+	}
+	p := &Paths{o: o, maker: maker, rule: stopping{eps: 1 - o.Confidence}, rng: maker.o.Rand, stale: true,
+		first: maker.o.FirstTTL, last: maker.o.MaxTTL, values: map[netip.Addr]int{}, stars: map[spotName]int{},
+		sprays: map[spotName]sprayed{}}
+	p.spots = make([][]spot, p.last+2)
+	p.hops = make([]pathHop, p.last+2)
+	for i := range p.hops {
+		p.hops[i] = pathHop{mute: true, uniform: unknownValue, rest: briefRest, batch: 1}
+	}
+	p.newFlow(o.Path.Source.Port())
+	for _, r := range o.Known {
+		p.know(r)
+	}
+	for _, r := range o.Known { // unanswered ones may have got there, too
+		if r.Fate.Outcome() && (r.FromTarget() || r.Role == RoleDistance || p.end > 0 && int(r.Probe.TTL) >= p.end) {
+			p.syns++
+		}
+	}
+	if p.reach = p.end; p.reach == 0 {
+		p.reach = p.far + 1
+	}
+	return p, nil
+}
+
+func (p *Paths) newFlow(port uint16) int {
+	n := p.last + 2
+	p.flows = append(p.flows, &pathFlow{port: port, label: p.maker.label(port),
+		cells: make([]cell, n), pos: make([]int, n), blur: make([]bool, n)})
+	return len(p.flows) - 1
+}
+
+// moreFlow is the index of a new flow; false if there are enough.
+func (p *Paths) moreFlow() (int, bool) {
+	n := len(p.flows) - 1
+	if n >= len(p.o.Ports) {
+		return 0, false
+	}
+	return p.newFlow(p.o.Ports[n]), true
+}
+
+// know takes in a result of the ordinary trace.
+func (p *Paths) know(r Result) {
+	ttl := int(r.Probe.TTL)
+	if ttl < p.first || ttl > p.last || r.Reply == nil || r.Fate != Answered && r.Fate != Late {
+		return
+	}
+	p.slowest = max(p.slowest, r.RTT())
+	if r.Role != RoleHop || r.Probe.Src.Port() != p.flows[0].port || r.FromTarget() && r.Fate != Answered {
+		return
+	}
+	p.flows[0].label = r.Probe.FlowLabel
+	p.meet(0, ttl, r)
+}
+
+// meet takes in what a flow has met at a TTL.
+func (p *Paths) meet(flow, ttl int, r Result) {
+	f := p.flows[flow]
+	c, h := &f.cells[ttl], &p.hops[ttl]
+	switch {
+	case r.FromTarget():
+		if p.end == 0 || ttl < p.end {
+			p.end = ttl
+		}
+		if p.reach > 0 && ttl < p.reach {
+			p.reach = ttl
+		}
+		if f.ends == 0 || ttl < f.ends {
+			f.ends = ttl
+		}
+		c.seen = append(c.seen, targetValue)
+	case r.Refused():
+		c.silent = true // nothing of the flow goes further
+	default:
+		c.seen = append(c.seen, p.value(r.From()))
+		f.router = max(f.router, ttl)
+		if f.ends > 0 && ttl > f.ends { // somebody on the way answered in the target's name
+			f.cells[f.ends] = cell{silent: true}
+			f.ends = 0
+		}
+	}
+	if p.far = max(p.far, ttl); p.end == 0 && !p.alone {
+		p.reach = max(p.reach, p.far+1)
+	}
+	p.slowest = max(p.slowest, r.RTT())
+	c.silent = c.silent && len(c.seen) == 0
+	if h.mute {
+		h.mute = false
+		for i, f := range p.flows { // perhaps the router has only answered few
+			if c := &f.cells[ttl]; c.silent && c.tries > 0 {
+				c.silent = false
+				p.suspect(i, ttl)
+			}
+		}
+	}
+}
+
+func (p *Paths) value(a netip.Addr) int {
+	v, ok := p.values[a]
+	if !ok {
+		v = firstAddr + len(p.addrs)
+		p.values[a] = v
+		p.addrs = append(p.addrs, a)
+	}
+	return v
+}
+
+// address is that of a value.
+func (p *Paths) address(value int) netip.Addr {
+	switch {
+	case value == targetValue:
+		return p.o.Path.Target.Addr()
+	case value >= firstAddr:
+		return p.addrs[value-firstAddr]
+	}
+	return netip.Addr{}
+}
+
+func (p *Paths) valueOf(n Node) int {
+	switch {
+	case n.Target:
+		return targetValue
+	case n.Addr.IsValid():
+		return p.values[n.Addr]
+	}
+	return silentValue
+}
+
+// Graph is what was found; before the end, what is known so far.
+func (p *Paths) Graph() Graph { return p.draw() }
+
+// Next implements Plan.
+func (p *Paths) Next(now time.Time) Action {
+	if p.started.IsZero() {
+		p.started = now
+		p.begin()
+	}
+	if len(p.flying) > 0 {
+		a := p.flying[0]
+		if !now.Before(a.sent.Add(p.patience())) {
+			return GiveUp(a.key)
+		}
+	}
+	if now.Sub(p.started) >= p.o.Time {
+		if !p.late {
+			p.plan()
+			p.late = len(p.wants) > 0 || p.doubted()
+		}
+		return p.rest(time.Time{})
+	}
+	if now.Before(p.soon) {
+		return p.rest(p.soon)
+	}
+	if p.stale {
+		p.plan()
+	}
+	if len(p.flying) >= flyingMost {
+		return p.rest(time.Time{})
+	}
+	wake := time.Time{}
+	for i := 0; i < len(p.wants); i++ {
+		w := p.wants[i]
+		ready, ok := p.may(now, w)
+		if ok {
+			p.wants = slices.Delete(p.wants, i, i+1)
+			return p.send(now, w, false)
+		}
+		wake = sooner(wake, ready)
+	}
+	w, ready, ok := p.slowTurn(now)
+	if ok {
+		return p.send(now, w, true)
+	}
+	if wake = sooner(wake, ready); !wake.IsZero() {
+		wake = sooner(wake, p.started.Add(p.o.Time))
+	}
+	return p.rest(wake)
+}
+
+// rest waits until then, or until the next probe has waited long enough.
+func (p *Paths) rest(until time.Time) Action {
+	if len(p.flying) > 0 {
+		until = sooner(until, p.flying[0].sent.Add(p.patience()))
+	}
+	return WaitUntil(until)
+}
+
+// patience is how long a probe waits.
+func (p *Paths) patience() time.Duration {
+	return max(waitFactor*p.slowest+waitSlack, leastProbeWait)
+}
+
+// begin sends the first flows to all hops side by side. The hop before the target has flows of its own: the target may
+// be nearer to some, and of two probes of one flow it doesn't say which it answers.
+func (p *Paths) begin() {
+	last := p.far
+	if p.end > 0 {
+		last = p.end - 1
+		p.open(last, last)
+		last--
+	}
+	p.open(p.first, last)
+}
+
+// open sends as many new flows as a hop with one router needs to these hops.
+func (p *Paths) open(from, to int) {
+	for range p.rule.flows(1) - 1 {
+		if from > to {
+			return
+		}
+		flow, ok := p.moreFlow()
+		if !ok {
+			return
+		}
+		for ttl := max(from, p.first); ttl <= to; ttl++ {
+			p.opening = append(p.opening, want{flow, ttl})
+			p.flows[flow].cells[ttl].planned = true
+		}
+	}
+}
+
+func (p *Paths) want(flow, ttl int) { p.wants = append(p.wants, want{flow, ttl}) }
+
+// shuffle mixes what is to be sent, for some routers send packets their ways in turn.
+func (p *Paths) shuffle() {
+	p.rng.Shuffle(len(p.wants), func(i, j int) { p.wants[i], p.wants[j] = p.wants[j], p.wants[i] })
+}
+
+// may reports whether a probe may be sent now; ready is when that changes by itself.
+func (p *Paths) may(now time.Time, w want) (ready time.Time, ok bool) {
+	if p.slow(w.ttl) {
+		return ready, false // it has its turns
+	}
+	return p.free(now, w)
+}
+
+// free reports whether a flow may have one more probe in flight. Of those that may get to the target it has only one,
+// for the target's answer names no more than the flow.
+func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
+	f := p.flows[w.flow]
+	switch {
+	case !p.near(f, w.ttl):
+		return ready, true
+	case now.Before(f.ready):
+		return f.ready, false
+	case p.blind(w.ttl) && p.syns+p.blindFlying() >= p.o.TargetSYNs:
+		return ready, false
+	}
+	one := slices.ContainsFunc(p.flying, func(a *pathAsk) bool { return a.flow == w.flow && p.near(f, a.ttl) })
+	return ready, !one
+}
+
+// near reports whether a flow's probe to this TTL may get to the target: that may be nearer to some flows than to the
+// ordinary trace's.
+func (p *Paths) near(f *pathFlow, ttl int) bool {
+	return p.alone || ttl >= p.reach-nearer && ttl > f.router
+}
+
+// blind reports whether the target may be nearer to some flows than to others, so that a probe to this TTL gets to it,
+// and not enough is known of the hop to rule that out.
+func (p *Paths) blind(ttl int) bool {
+	return p.end > 0 && ttl >= p.end-nearer && ttl < p.reach && p.hops[ttl].met < p.rule.flows(1)
+}
+
+// blindFlying is how many SYNs are likely to get to the target by those in flight. That it is nearer by more than one
+// hop is rare.
+func (p *Paths) blindFlying() int {
+	quarters := 0
+	for _, a := range p.flying {
+		switch {
+		case !a.blind:
+		case a.ttl == p.end-1:
+			quarters += 4
+		default:
+			quarters++
+		}
+	}
+	return quarters / 4
+}
+
+func (p *Paths) send(now time.Time, w want, round bool) Action {
+	f := p.flows[w.flow]
+	probe := p.maker.ProbeBy(f.port, w.ttl)
+	probe.FlowLabel = f.label
+	a := &pathAsk{key: probe.Key(), flow: w.flow, ttl: w.ttl, sent: now, round: round,
+		counts: w.ttl >= p.reach && !p.alone, blind: p.blind(w.ttl)}
+	p.hops[w.ttl].last = now
+	p.flying = append(p.flying, a)
+	c := &f.cells[w.ttl]
+	c.flying, c.planned = c.flying+1, false
+	p.sent++
+	if p.soon = now.Add(p.maker.o.Spacing); a.counts {
+		p.syns++
+	}
+	action := Send(probe)
+	action.Note = a
+	switch {
+	case p.alone:
+		action.Trust = TrustAlone
+	case !p.near(f, w.ttl):
+		action.Trust = TrustAside
+	}
+	return action
+}
+
+// Learn implements Plan.
+func (p *Paths) Learn(now time.Time, r Result) {
+	a, ok := r.Note.(*pathAsk)
+	if !ok {
+		return
+	}
+	p.stale = true
+	switch r.Fate {
+	case Answered:
+		p.close(a)
+		p.answer(now, a, r)
+	case Lost:
+		p.close(a)
+		p.silence(a)
+	case Failed, Unknown:
+		p.close(a)
+		p.flows[a.flow].cells[a.ttl].tries++ // so that this comes to an end
+		p.endTurn(a, false)
+	case Late:
+		if r.FromTarget() && r.Evidence != ByTag {
+			p.confuse(now, a)
+			return
+		}
+		if c := &p.flows[a.flow].cells[a.ttl]; len(c.seen) == 0 {
+			p.trust(a)
+			p.answer(now, a, r)
+		}
+	case Shared:
+		p.confuse(now, a)
+	case Rewritten:
+		if p.scraps++; p.scraps >= rewriteProof {
+			p.alone, p.reach = true, p.first
+		}
+	}
+}
+
+// close takes a probe out of those in flight.
+func (p *Paths) close(a *pathAsk) {
+	a.over = true
+	p.flows[a.flow].cells[a.ttl].flying--
+	if i := slices.Index(p.flying, a); i >= 0 {
+		p.flying = slices.Delete(p.flying, i, i+1)
+	}
+}
+
+func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
+	f := p.flows[a.flow]
+	p.meet(a.flow, a.ttl, r)
+	if r.FromTarget() {
+		if !a.counts {
+			p.syns++
+		}
+		f.ready = now.Add(resetTime + r.RTT()/resetShare)
+	} else if a.counts {
+		p.syns--
+	}
+	a.counts = r.FromTarget()
+	if c := &f.cells[a.ttl]; c.doubt {
+		p.trust(a)
+	}
+	p.endTurn(a, true)
+}
+
+// confuse takes in that the target has answered a flow, but not which of its probes. From now on none that may be
+// answered by it is in flight with another of its flow, and those that were are sent anew.
+func (p *Paths) confuse(now time.Time, a *pathAsk) {
+	f, low := p.flows[a.flow], p.first
+	for ttl := p.first; ttl <= p.last; ttl++ {
+		if s := f.cells[ttl].seen; len(s) > 0 && s[0] != targetValue {
+			low = ttl + 1
+		}
+	}
+	p.reach = min(p.reach, low)
+	for _, b := range append(p.flying, a) {
+		if b.flow == a.flow && b.ttl >= p.reach && !b.counts {
+			b.counts = true
+			p.syns++
+		}
+	}
+	f.ready = now.Add(p.patience())
+}
+
+// silence takes in that a probe was not answered.
+func (p *Paths) silence(a *pathAsk) {
+	c, h := &p.flows[a.flow].cells[a.ttl], &p.hops[a.ttl]
+	c.tries++
+	defer p.endTurn(a, false)
+	switch {
+	case len(c.seen) > 0 || c.silent || c.flying > 0 || c.doubt || c.tries < fastTries && !p.slow(a.ttl):
+	case a.ttl >= p.reach:
+		c.tries = 2 * fastTries // enough of those
+	case h.mute:
+		c.silent = true
+	default:
+		p.suspect(a.flow, a.ttl)
+	}
+}
+
+// flows of a node that the target answers are enough when they are so many.
+func (p *Paths) spared(ttl int, s *spot) bool {
+	return slices.Contains(s.next, targetValue) || len(s.next) == 0 && ttl+1 >= p.reach
+}

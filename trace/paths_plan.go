@@ -1,0 +1,462 @@
+package trace
+
+import (
+	"iter"
+	"slices"
+)
+
+// plan looks at what is known, and decides what is to be sent.
+func (p *Paths) plan() {
+	p.stale = false
+	p.survey()
+	p.wants = p.wants[:0]
+	last := 0
+	for i := range p.spots[:p.top] {
+		if len(p.spots[i]) > 0 {
+			last = i
+		}
+	}
+	for _, w := range p.opening {
+		if p.flows[w.flow].cells[w.ttl].planned {
+			p.wants = append(p.wants, w)
+		}
+	}
+	p.again()
+	p.confirm()
+	sought := make([]sought, last+1)
+	for ttl := p.first - 1; ttl <= last; ttl++ {
+		p.test(ttl, &sought[ttl])
+		p.repeat(ttl)
+	}
+	for ttl := last; ttl >= p.first; ttl-- {
+		p.search(ttl, sought[ttl], &sought[ttl-1])
+	}
+	p.shuffle()
+}
+
+// again asks once more where there was no answer, and no verdict yet.
+func (p *Paths) again() {
+	for i, f := range p.flows {
+		for ttl := p.first; ttl <= p.top; ttl++ {
+			if c := &f.cells[ttl]; c.tries > 0 && c.tries < 2*fastTries && c.open() && p.afford(ttl) {
+				p.want(i, ttl)
+			}
+		}
+	}
+}
+
+// afford reports whether one more probe may be sent to a TTL.
+func (p *Paths) afford(ttl int) bool { return ttl < p.reach || p.syns+p.toTarget() < p.o.TargetSYNs }
+
+// open reports whether nothing is known of a cell, and nothing is done about that.
+func (c *cell) open() bool {
+	return len(c.seen) == 0 && !c.silent && !c.doubt && !c.planned && c.flying == 0
+}
+
+// valueAt is what a flow meets at a hop, as far as is known or can be told from other flows.
+func (p *Paths) valueAt(f *pathFlow, ttl int) (value int, known bool) {
+	switch c := &f.cells[ttl]; {
+	case len(c.seen) > 0:
+		return c.seen[0], true
+	case c.silent:
+		return silentValue, true
+	}
+	u := p.hops[ttl].uniform
+	return u, u != unknownValue && (f.ends == 0 || ttl < f.ends)
+}
+
+// survey finds out which flows pass which nodes, and what they have met beyond them.
+func (p *Paths) survey() {
+	p.top = min(p.last, p.far+2)
+	for ttl := p.first; ttl <= p.top; ttl++ {
+		p.compare(ttl)
+	}
+	for i := range p.spots {
+		p.spots[i] = p.spots[i][:0]
+	}
+	p.spots[p.first-1] = append(p.spots[p.first-1], spot{key: rootKey})
+	for i := range p.flows {
+		p.place(i)
+	}
+	for ttl := p.first - 1; ttl < p.top; ttl++ {
+		for i := range p.spots[ttl] {
+			p.look(ttl, &p.spots[ttl][i])
+		}
+	}
+}
+
+// compare finds out whether all flows meet one and the same at a hop.
+func (p *Paths) compare(ttl int) {
+	h := &p.hops[ttl]
+	h.uniform, h.met = unknownValue, 0
+	same := true
+	for _, f := range p.flows {
+		c := &f.cells[ttl]
+		seen := c.seen
+		if len(seen) == 0 && c.silent {
+			seen = []int{silentValue}
+		}
+		for _, v := range seen {
+			same = same && (h.uniform == unknownValue || h.uniform == v) && v != targetValue
+			h.uniform = v
+		}
+		h.met += min(len(seen), 1)
+	}
+	if !same || h.met < p.rule.flows(1) {
+		h.uniform = unknownValue
+	}
+}
+
+// place finds out which nodes a flow passes.
+func (p *Paths) place(flow int) {
+	f := p.flows[flow]
+	for ttl := range f.pos {
+		f.pos[ttl], f.blur[ttl] = -1, false
+	}
+	root := &p.spots[p.first-1][0]
+	root.flows = append(root.flows, flow)
+	f.pos[p.first-1] = 0
+	before, blur := rootKey, false
+	for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl < f.ends); ttl++ {
+		value, known := p.valueAt(f, ttl)
+		blur = blur && p.hops[ttl].uniform < firstAddr
+		f.blur[ttl] = blur
+		key := value
+		switch {
+		case blur:
+			key = mergedKey
+		case !known:
+		case value == silentValue && before == unknownValue:
+			known = false // nobody knows which of the silent ones
+		case value == silentValue:
+			key = p.star(spotName{ttl, before})
+		}
+		if !known {
+			before = unknownValue
+			continue
+		}
+		f.pos[ttl] = p.pass(ttl, key, flow)
+		before, blur = key, blur || p.sprays[spotName{ttl, key}] == spraying
+	}
+}
+
+// star is the key of what is silent beyond another spot.
+func (p *Paths) star(n spotName) int {
+	k, ok := p.stars[n]
+	if !ok {
+		k = firstStar - len(p.stars)
+		p.stars[n] = k
+	}
+	return k
+}
+
+// pass adds a flow to a spot, and returns the spot's index.
+func (p *Paths) pass(ttl, key, flow int) int {
+	all := p.spots[ttl]
+	i := slices.IndexFunc(all, func(s spot) bool { return s.key == key })
+	if i < 0 {
+		i = len(all)
+		if all = all[:min(i+1, cap(all))]; len(all) == i {
+			all = append(all, spot{})
+		}
+		all[i] = spot{key: key, flows: all[i].flows[:0], next: all[i].next[:0]}
+		p.spots[ttl] = all
+	}
+	all[i].flows = append(all[i].flows, flow)
+	return i
+}
+
+// look finds out what the flows of a spot have met beyond it.
+func (p *Paths) look(ttl int, s *spot) {
+	s.next, s.n, s.due = s.next[:0], 0, 0
+	name := spotName{ttl, s.key}
+	each := s.key == mergedKey || p.sprays[name] == spraying // each packet counts
+	for _, i := range s.flows {
+		c := &p.flows[i].cells[ttl+1]
+		switch {
+		case len(c.seen) > 0:
+			for _, v := range c.seen {
+				if !slices.Contains(s.next, v) {
+					s.next = append(s.next, v)
+				}
+			}
+			if s.n++; each {
+				s.n += len(c.seen) - 1
+			}
+			if p.sprays[name] == spraysUnknown && s.key != mergedKey && s.key != rootKey {
+				p.sprays[name] = p.spraysBy(c)
+			}
+		case c.silent:
+			if s.n++; !slices.Contains(s.next, silentValue) {
+				s.next = append(s.next, silentValue)
+			}
+		case c.flying > 0 || c.doubt || c.planned || c.tries > 0 && c.tries < 2*fastTries:
+			s.due++
+		}
+	}
+}
+
+// spraysBy is what the answers to one flow say of the node before.
+func (p *Paths) spraysBy(c *cell) sprayed {
+	for _, v := range c.seen {
+		if v != c.seen[0] {
+			return spraying
+		}
+	}
+	if len(c.seen) >= p.rule.alike() {
+		return steady
+	}
+	return spraysUnknown
+}
+
+// explores reports whether it matters where flows go from a spot.
+func (p *Paths) explores(ttl int, s *spot) bool {
+	switch {
+	case ttl >= p.top:
+		return false
+	case s.key <= firstStar || s.key == mergedKey:
+		return ttl < p.far
+	}
+	return true
+}
+
+// sought are flows that are to be asked at a TTL.
+type sought struct {
+	n    int
+	from []int // the spots before, by index, that they should come from
+}
+
+// test asks for what the nodes of a hop lack.
+func (p *Paths) test(ttl int, seek *sought) {
+	for i := range p.spots[ttl] {
+		s := &p.spots[ttl][i]
+		if !p.explores(ttl, s) {
+			continue
+		}
+		lack := p.rule.flows(max(1, len(s.next))) - s.n - s.due
+		lack = min(lack, p.targetShare(ttl, s))
+		lack -= p.forward(ttl, s, lack)
+		if lack <= 0 || p.spared(ttl, s) {
+			continue
+		}
+		if s.key == rootKey || p.hops[ttl].uniform != unknownValue {
+			for range lack { // any flow passes
+				if f, ok := p.moreFlow(); ok {
+					p.want(f, ttl+1)
+				}
+			}
+			continue
+		}
+		p.seek(ttl, i, lack, seek)
+	}
+}
+
+// targetShare is how many probes may be sent on from a node, as some may get to the target.
+func (p *Paths) targetShare(ttl int, s *spot) int {
+	left := p.o.TargetSYNs - p.syns - p.toTarget()
+	switch {
+	case slices.Contains(s.next, targetValue):
+		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
+	case ttl+1 < p.reach:
+		return len(p.o.Ports) + 1
+	case len(s.next) > 0:
+		return left
+	}
+	return min(1-s.due, left)
+}
+
+// toTarget is how many wanted probes may get to the target.
+func (p *Paths) toTarget() (n int) {
+	for _, w := range p.wants {
+		if w.ttl >= p.reach {
+			n++
+		}
+	}
+	return n
+}
+
+// lastHops is how many nodes have the target behind them.
+func (p *Paths) lastHops() (n int) {
+	for _, at := range p.spots {
+		for i := range at {
+			if slices.Contains(at[i].next, targetValue) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// forward asks for flows that pass a node to be sent on, up to a number, and returns how many there were.
+func (p *Paths) forward(ttl int, s *spot, most int) (n int) {
+	for _, i := range s.flows {
+		if n >= most {
+			break
+		}
+		f := p.flows[i]
+		if c := &f.cells[ttl+1]; c.open() && c.tries == 0 && (f.ends == 0 || ttl+1 < f.ends) {
+			p.want(i, ttl+1)
+			n++
+		}
+	}
+	return n
+}
+
+// seek asks for so many flows at a hop that about as many as are lacking pass the spot with the index i.
+func (p *Paths) seek(ttl, i, lack int, seek *sought) {
+	here := map[int]bool{} // the spots from which flows come to it
+	for _, f := range p.spots[ttl][i].flows {
+		if at := p.flows[f].pos[ttl-1]; at >= 0 {
+			here[at] = true
+		}
+	}
+	through, all := 0, 0 // flows from those spots: to this one, and to any
+	for _, f := range p.flows {
+		if f.pos[ttl] < 0 || !here[f.pos[ttl-1]] {
+			continue
+		}
+		if all++; f.pos[ttl] == i {
+			through++
+		}
+	}
+	if through == 0 {
+		through, all = len(p.spots[ttl][i].flows), p.hops[ttl].met
+	}
+	seek.n = max(seek.n, min((lack*all+through-1)/through, max(atLeastGrow, p.hops[ttl].met)))
+	for at := range p.spots[ttl-1] {
+		if here[at] && !slices.Contains(seek.from, at) {
+			seek.from = append(seek.from, at)
+		}
+	}
+}
+
+// search sends flows to a hop of which it isn't known what they meet there, first those that come from the right spots.
+// At hops where some flows get to the target, only those are sent; more of them are sought one TTL before.
+func (p *Paths) search(ttl int, s sought, before *sought) {
+	if s.n == 0 {
+		return
+	}
+	var near, any []int
+	for i, f := range p.flows {
+		c := &f.cells[ttl]
+		switch {
+		case f.ends > 0 && ttl >= f.ends || f.pos[ttl] >= 0 || len(c.seen) > 0 || c.silent:
+		case !c.open() || c.tries > 0:
+			s.n-- // is being asked
+		case f.pos[ttl-1] < 0:
+			any = append(any, i)
+		case slices.Contains(s.from, f.pos[ttl-1]):
+			near = append(near, i)
+		}
+	}
+	far := ttl >= p.reach
+	if far {
+		any = nil
+		s.n = min(s.n, p.o.TargetSYNs-p.syns-p.toTarget())
+	}
+	for _, i := range append(near, any...) {
+		if s.n > 0 {
+			p.want(i, ttl)
+			s.n--
+		}
+	}
+	if far && p.hops[ttl-1].uniform == unknownValue && ttl > p.first {
+		for _, i := range s.from {
+			if s.n > 0 {
+				p.seek(ttl-1, i, s.n, before)
+			}
+		}
+		return
+	}
+	for ; s.n > 0; s.n-- {
+		i, ok := p.moreFlow()
+		if !ok {
+			return
+		}
+		p.want(i, ttl)
+	}
+}
+
+// stretch is a link as a flow shows it: its ends, with nothing but silent routers between them.
+type stretch struct{ fromTTL, from, toTTL, to int }
+
+// confirm sees to it that of each link one flow shows both ends, and what is silent between them: what is only inferred
+// for all flows that are known to take it is asked of one of them.
+func (p *Paths) confirm() {
+	shown := map[stretch]bool{}
+	type inferred struct {
+		stretch
+		flow int
+	}
+	var open []inferred
+	for i, f := range p.flows {
+		for s := range p.stretches(f) {
+			if slices.ContainsFunc(f.cells[s.fromTTL:s.toTTL+1], func(c cell) bool { return c.open() }) {
+				open = append(open, inferred{s, i})
+			} else {
+				shown[s] = true
+			}
+		}
+	}
+	for _, s := range open {
+		cells := p.flows[s.flow].cells
+		if shown[s.stretch] || slices.ContainsFunc(cells[s.fromTTL:s.toTTL+1], func(c cell) bool { return c.tries > 0 }) {
+			continue
+		}
+		shown[s.stretch] = true
+		for ttl := s.fromTTL; ttl <= s.toTTL; ttl++ {
+			if cells[ttl].open() && ttl < p.reach {
+				p.want(s.flow, ttl)
+			}
+		}
+	}
+}
+
+// stretches are the links of a flow.
+func (p *Paths) stretches(f *pathFlow) iter.Seq[stretch] {
+	return func(yield func(stretch) bool) {
+		from, fromTTL := unknownValue, 0
+		for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl <= f.ends); ttl++ {
+			value, known := p.valueAt(f, ttl)
+			switch {
+			case !known, value == silentValue && f.blur[ttl]:
+				from = unknownValue
+			case value == silentValue:
+			default:
+				if from != unknownValue && !yield(stretch{fromTTL, from, ttl, value}) {
+					return
+				}
+				if from, fromTTL = value, ttl; f.blur[ttl] {
+					from = unknownValue
+				}
+			}
+		}
+	}
+}
+
+// repeat sends one flow of each branch as often as shows whether it keeps to its way.
+func (p *Paths) repeat(ttl int) {
+	if ttl < p.first {
+		return
+	}
+	for i := range p.spots[ttl] {
+		s := &p.spots[ttl][i]
+		if len(s.next) < 2 || s.key == mergedKey || p.sprays[spotName{ttl, s.key}] != spraysUnknown {
+			continue
+		}
+		best := -1 // the flow with the most answers
+		for _, f := range s.flows {
+			c := &p.flows[f].cells[ttl+1]
+			if len(c.seen) > 0 && c.seen[0] != targetValue && (best < 0 || len(c.seen) > len(p.flows[best].cells[ttl+1].seen)) {
+				best = f
+			}
+		}
+		if best < 0 || ttl+1 >= p.reach || p.flows[best].cells[ttl+1].tries > 2*p.rule.alike() {
+			continue
+		}
+		c := &p.flows[best].cells[ttl+1]
+		for range p.rule.alike() - len(c.seen) - c.flying {
+			p.want(best, ttl+1)
+		}
+	}
+}

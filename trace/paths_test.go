@@ -1,0 +1,463 @@
+package trace_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
+)
+
+var graphs = flag.Int("graphs", 200, "how many random graphs to search for all paths")
+
+// topology is a graph of routers that is being built for a test, from the first hop to the target.
+type topology struct {
+	sim.Path
+	v6   bool
+	ends []int // the nodes that are open: what comes next comes behind them
+}
+
+func newTopology(v6 bool) *topology {
+	n := &topology{v6: v6}
+	n.Target.Addr = netip.MustParseAddr("203.0.113.9")
+	if v6 {
+		n.Target.Addr = netip.MustParseAddr("2001:db8:9::9")
+	}
+	return n
+}
+
+// add adds a router behind others.
+func (n *topology) add(behind ...int) int {
+	i := len(n.Nodes)
+	a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+	if n.v6 {
+		b := netip.MustParseAddr("2001:db8::").As16()
+		b[14], b[15] = byte(i>>8), byte(i)
+		a = netip.AddrFrom16(b)
+	}
+	by := sim.ByPorts
+	if n.v6 {
+		by = sim.ByPortsAndLabel
+	}
+	n.Nodes = append(n.Nodes, sim.Node{By: by, Router: sim.Router{Addrs: []netip.Addr{a}}})
+	n.join(i, behind...)
+	return i
+}
+
+func (n *topology) join(to int, from ...int) {
+	for _, i := range from {
+		if next := &n.Nodes[i].Next; !slices.Contains(*next, sim.Next{Node: to}) {
+			*next = append(*next, sim.Next{Node: to})
+		}
+	}
+}
+
+// line adds so many routers in a row.
+func (n *topology) line(length int) *topology {
+	for range length {
+		n.ends = []int{n.add(n.ends...)}
+	}
+	return n
+}
+
+// diamond adds branches of these lengths side by side.
+func (n *topology) diamond(lengths ...int) *topology {
+	var ends []int
+	for _, length := range lengths {
+		at := n.ends
+		for range length {
+			at = []int{n.add(at...)}
+		}
+		ends = append(ends, at...)
+	}
+	n.ends = ends
+	return n
+}
+
+// wide adds a diamond of this width.
+func (n *topology) wide(width int) *topology { return n.diamond(slices.Repeat([]int{1}, width)...) }
+
+// meshed adds a layer of routers of which each is behind each.
+func (n *topology) meshed(width int) *topology {
+	var ends []int
+	for range width {
+		ends = append(ends, n.add(n.ends...))
+	}
+	n.ends = ends
+	return n
+}
+
+// target puts the target behind what is open.
+func (n *topology) target() sim.Path {
+	n.join(0, n.ends...)
+	return n.Path
+}
+
+// delayed gives all links this delay.
+func delayed(p sim.Path, d time.Duration) sim.Path {
+	p.Target.Link.Delay = d
+	for i := range p.Nodes {
+		p.Nodes[i].Router.Link.Delay = d
+	}
+	return p
+}
+
+// search is what to search for, and how.
+type search struct {
+	seed       uint64
+	path       sim.Path
+	flows      int // 0: 256
+	confidence float64
+	emit       func(trace.Result)
+}
+
+// discovery is what came of it.
+type discovery struct {
+	trace.Graph
+	took    time.Duration
+	syns    int // that got to the target, those of the ordinary trace not counted
+	missing []string
+	wrong   []string
+	truth   int // nodes and links
+}
+
+// discover searches all paths of a network in virtual time, after an ordinary trace.
+func discover(t testing.TB, s search) (d discovery) {
+	if s.emit == nil {
+		s.emit = func(trace.Result) {}
+	}
+	if s.flows == 0 {
+		s.flows = 256
+	}
+	run := func(t *testing.T) {
+		m, err := sim.New(sim.Scenario{Seed: s.seed, Paths: []sim.Path{s.path}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := sim.NewConn(m)
+		defer c.Close()
+		o := trace.PathOptions{
+			Target:     netip.AddrPortFrom(s.path.Target.Addr, 443),
+			Source:     netip.MustParseAddrPort("192.0.2.1:40000"),
+			SparePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rand.New(rand.NewPCG(s.seed, 9)),
+		}
+		if s.path.Target.Addr.Is6() {
+			o.Source = netip.MustParseAddrPort("[2001:db8:1::1]:40000")
+		}
+		plan, err := trace.NewPath(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var known []trace.Result
+		collect := func(r trace.Result) { known = append(known, r); s.emit(r) }
+		if _, err := trace.Run(context.Background(), c, plan, trace.Options{}, collect); err != nil {
+			t.Fatal(err)
+		}
+		start, ordinary := time.Now(), c.Truth(0).Target.SYN
+		po := trace.PathsOptions{Path: o, Known: known, Confidence: s.confidence}
+		for i := range s.flows - 1 {
+			po.Ports = append(po.Ports, 41000+uint16(i))
+		}
+		paths, err := trace.NewPaths(po)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trace.Run(context.Background(), c, paths, trace.Options{}, s.emit); err != nil {
+			t.Fatal(err)
+		}
+		d.took = time.Since(start)
+		d.Graph = paths.Graph()
+		d.syns = c.Truth(0).Target.SYN - ordinary
+	}
+	synctest.Test(t.(*testing.T), run)
+	d.compare(&s.path)
+	return d
+}
+
+// compare compares what was found with the truth.
+func (d *discovery) compare(p *sim.Path) {
+	truth := trueLinks(p)
+	found := d.links()
+	d.truth = len(truth)
+	for l := range truth {
+		if !found[l] {
+			d.missing = append(d.missing, l)
+		}
+	}
+	for l := range found {
+		if !truth[l] {
+			d.wrong = append(d.wrong, l)
+		}
+	}
+	slices.Sort(d.missing)
+	slices.Sort(d.wrong)
+}
+
+// links are the nodes and links that were found, as text. Of silent routers between two known ones only their number counts.
+func (d *discovery) links() map[string]bool {
+	all := map[string]bool{}
+	next := map[int][]int{}
+	for _, l := range d.Links {
+		next[l.From] = append(next[l.From], l.To)
+	}
+	silent := func(i int) bool { return !d.Nodes[i].Addr.IsValid() }
+	for i, n := range d.Nodes {
+		if silent(i) {
+			continue
+		}
+		all[fmt.Sprint(n.TTL, " ", n.Addr)] = true
+		walkSilent(i, next, silent, func(to, stars int) {
+			all[fmt.Sprint(n.TTL, " ", n.Addr, " *", stars, " ", d.Nodes[to].Addr)] = true
+		})
+	}
+	return all
+}
+
+func walkSilent(from int, next map[int][]int, silent func(int) bool, found func(to, stars int)) {
+	at := next[from]
+	for stars := 0; len(at) > 0; stars++ {
+		var more []int
+		for _, to := range at {
+			if silent(to) {
+				more = append(more, next[to]...)
+			} else {
+				found(to, stars)
+			}
+		}
+		at = more
+	}
+}
+
+func trueLinks(p *sim.Path) map[string]bool {
+	all := map[string]bool{}
+	next := map[int][]int{}
+	address := func(i int) netip.Addr {
+		if i < 0 {
+			return p.Target.Addr
+		}
+		return p.Nodes[i].Router.Addrs[0]
+	}
+	silent := func(i int) bool { return i >= 0 && p.Nodes[i].Router.Silent == 1 }
+	type place struct{ ttl, node int }
+	places := map[place]bool{{1, 0}: true}
+	for _, l := range p.NodeLinks() {
+		if !slices.Contains(next[l.From], l.To) {
+			next[l.From] = append(next[l.From], l.To)
+		}
+		places[place{l.TTL, l.From}], places[place{l.TTL + 1, l.To}] = true, true
+	}
+	for at := range places {
+		if silent(at.node) {
+			continue
+		}
+		all[fmt.Sprint(at.ttl, " ", address(at.node))] = true
+		walkSilent(at.node, next, silent, func(to, stars int) {
+			all[fmt.Sprint(at.ttl, " ", address(at.node), " *", stars, " ", address(to))] = true
+		})
+	}
+	return all
+}
+
+// Shapes are found as they are, at no more than 1.3 times the probes of the algorithm in lockstep (which doesn't look for
+// balancers by packet), in little more than the round trips that it takes, and with few SYNs at the target.
+func TestPathsShapes(t *testing.T) {
+	const rtt = 60 * time.Millisecond // for 5 links
+	for _, c := range []struct {
+		name   string
+		path   func(n *topology) *topology
+		probes int // on average
+		took   time.Duration
+	}{
+		{"line", func(n *topology) *topology { return n.line(4) }, 40, 2 * rtt},
+		{"2 wide", func(n *topology) *topology { return n.line(2).wide(2).line(1) }, 91, 5 * rtt},
+		{"4 wide", func(n *topology) *topology { return n.line(2).wide(4).line(1) }, 160, 5 * rtt},
+		{"8 wide", func(n *topology) *topology { return n.line(2).wide(8).line(1) }, 332, 6 * rtt},
+		{"16 wide", func(n *topology) *topology { return n.line(2).wide(16).line(1) }, 741, 800 * time.Millisecond},
+		{"nested", func(n *topology) *topology { return n.line(2).wide(2).nested().line(1) }, 205, 10 * rtt},
+		{"meshed", func(n *topology) *topology { return n.line(2).wide(4).meshed(4).line(1) }, 500, 10 * rtt},
+		{"unequal", func(n *topology) *topology { return n.line(2).diamond(1, 2, 3).line(1) }, 200, 30 * rtt},
+		{"before the target", func(n *topology) *topology { return n.line(2).wide(4) }, 130, 5 * rtt},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			runs := uint64(6)
+			if testing.Short() {
+				runs = 2
+			}
+			for _, v6 := range []bool{false, true} {
+				probes, missing := 0, 0
+				for seed := range runs {
+					d := discover(t, search{seed: seed, path: delayed(c.path(newTopology(v6)).target(), rtt/10), flows: 1024})
+					if len(d.wrong) > 0 {
+						t.Errorf("v6 %v, seed %d: wrong: %v", v6, seed, d.wrong)
+					}
+					if d.syns > trace.DefaultTargetSYNs || d.took > c.took {
+						t.Errorf("v6 %v, seed %d: %d SYNs at the target, in %v", v6, seed, d.syns, d.took)
+					}
+					probes += d.Probes
+					missing += min(len(d.missing), 1)
+				}
+				if probes/int(runs) > c.probes || missing > 2 {
+					t.Errorf("v6 %v: %d probes on average, %d of %d not complete", v6, probes/int(runs), missing, runs)
+				}
+			}
+		})
+	}
+}
+
+// nested puts a diamond 2 wide into each open branch.
+func (n *topology) nested() *topology {
+	var ends []int
+	for _, at := range n.ends {
+		ends = append(ends, n.add(n.add(at), n.add(at)))
+	}
+	n.ends = ends
+	return n
+}
+
+// randomTopology is a network with one to three balancers, of all shapes, with some silent routers.
+func randomTopology(rng *rand.Rand, silent float64) sim.Path {
+	n := newTopology(rng.IntN(2) == 0).line(1 + rng.IntN(3))
+	unequal := 5 // one diamond with branches of unequal length at the most
+	for range 1 + rng.IntN(3) {
+		switch width := 2 + rng.IntN(5); rng.IntN(unequal) {
+		case 0:
+			n.wide(width)
+		case 4:
+			unequal = 4
+			n.diamond(1+rng.IntN(3), 1+rng.IntN(3), 1+rng.IntN(3)).line(1)
+		case 2:
+			n.wide(2).nested()
+		case 3:
+			n.wide(2 + rng.IntN(3)).meshed(2 + rng.IntN(3))
+		case 1:
+			n.diamond(slices.Repeat([]int{2}, width)...)
+		}
+		if rng.IntN(3) > 0 {
+			n.line(1 + rng.IntN(2))
+		}
+	}
+	for i := range n.Nodes {
+		if i > 0 && rng.Float64() < silent {
+			n.Nodes[i].Router.Silent = 1
+		}
+	}
+	return delayed(n.target(), 2*time.Millisecond)
+}
+
+// Random graphs are found whole as often as is claimed, and nothing false is.
+func TestPathsRandom(t *testing.T) {
+	for _, c := range []struct {
+		confidence, silent float64
+		share              int     // of the graphs
+		missing            float64 // at the most, of nodes and links
+	}{
+		{0.99, 0, 1, 0.01}, {0.95, 0, 2, 0.01}, {0.99, 0.1, 8, 0.03},
+	} {
+		t.Run(fmt.Sprint(c.confidence, " ", c.silent), func(t *testing.T) {
+			var truth, missing, complete, syns, many, probes int
+			var claimed, variance float64
+			n := *graphs / c.share
+			if testing.Short() {
+				n /= 10
+			}
+			for seed := range uint64(n) {
+				p := randomTopology(rand.New(rand.NewPCG(seed, 1)), c.silent)
+				d := discover(t, search{seed: seed, path: p, flows: 2048, confidence: c.confidence})
+				if len(d.wrong) > 0 {
+					t.Errorf("seed %d: wrong: %v", seed, d.wrong)
+				}
+				if len(d.missing) == 0 {
+					complete++
+				}
+				truth += d.truth
+				missing += len(d.missing)
+				probes += d.Probes
+				claimed += d.Confidence
+				variance += d.Confidence * (1 - d.Confidence)
+				if syns = max(syns, d.syns); d.syns > trace.DefaultTargetSYNs {
+					t.Logf("seed %d: %d SYNs at the target", seed, d.syns)
+					many++
+				}
+			}
+			t.Logf("%d of %d nodes and links missing; %d of %d complete, %.1f claimed; at most %d SYNs; %d probes on average",
+				missing, truth, complete, n, claimed, syns, probes/n)
+			if float64(missing) > c.missing*float64(truth)+3*math.Sqrt(c.missing*float64(truth)) {
+				t.Errorf("%d of %d missing", missing, truth)
+			}
+			if float64(complete) < claimed-3*math.Sqrt(variance) {
+				t.Errorf("%d complete, %.1f claimed", complete, claimed)
+			}
+			if many > n/100 {
+				t.Errorf("%d times more than %d SYNs at the target", many, trace.DefaultTargetSYNs)
+			}
+		})
+	}
+}
+
+// A balancer that sends each packet its own way is recognised, and no link is drawn through what is beyond it.
+func TestPathsPerPacket(t *testing.T) {
+	for seed := range uint64(50) {
+		n := newTopology(seed%2 == 1).line(2)
+		by := n.ends[0]
+		n.diamond(2, 2, 2).line(1).wide(2).line(1)
+		p := n.target()
+		p.Nodes[by].By = sim.ByPacket
+		d := discover(t, search{seed: seed, path: delayed(p, time.Millisecond)})
+		if len(d.wrong) > 0 {
+			t.Errorf("seed %d: wrong: %v", seed, d.wrong)
+		}
+		for _, node := range d.Nodes {
+			if want := node.TTL == 2; node.PerPacket != want {
+				t.Errorf("seed %d: %v at hop %d: per packet %v", seed, node.Addr, node.TTL, node.PerPacket)
+			}
+		}
+		for _, l := range d.Links {
+			if d.Nodes[l.From].TTL == 3 || d.Nodes[l.From].TTL == 4 {
+				t.Errorf("seed %d: a link from hop %d, where no flow keeps to a way", seed, d.Nodes[l.From].TTL)
+			}
+		}
+	}
+}
+
+// Routers that answer six times at once, and then once a second, are no missing branches and no silent routers.
+func TestPathsLimited(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		p := delayed(newTopology(v6).line(2).wide(4).line(1).target(), time.Millisecond)
+		every := time.Second
+		if v6 {
+			every /= 10
+		}
+		for i := range p.Nodes {
+			p.Nodes[i].Router.SourceRate = sim.Rate{Every: every, Burst: 6}
+		}
+		d := discover(t, search{seed: 1, path: p})
+		if len(d.wrong)+len(d.missing) > 0 || d.took > trace.DefaultPathsTime+time.Second {
+			t.Errorf("v6 %v: wrong %v, missing %v, in %v, %d probes", v6, d.wrong, d.missing, d.took, d.Probes)
+		}
+		t.Logf("v6 %v: %v, complete %v, confidence %.3f, %d probes", v6, d.took, d.Complete, d.Confidence, d.Probes)
+	}
+}
+
+// Lost packets are no silent routers.
+func TestPathsLoss(t *testing.T) {
+	wrong, missing, truth := 0, 0, 0
+	for seed := range uint64(20) {
+		p := delayed(newTopology(seed%2 == 1).line(2).wide(3).line(2).target(), time.Millisecond)
+		for i := range p.Nodes {
+			p.Nodes[i].Router.Link.Loss = 0.02
+		}
+		d := discover(t, search{seed: seed, path: p})
+		wrong, missing, truth = wrong+len(d.wrong), missing+len(d.missing), truth+d.truth
+	}
+	if wrong > 0 || missing > truth/50 {
+		t.Errorf("of %d nodes and links %d are missing, and %d are wrong", truth, missing, wrong)
+	}
+}
