@@ -234,6 +234,8 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, whole bool) {
 		}
 		i, drawn := d.nodes[nodeName{ttl: ttl, value: value}]
 		switch {
+		case !known && len(nodes) > 0 && p.lastSpared(ttl-1, before):
+			return nodes, true // but for the target
 		case !known || f.blur[ttl] || value != silentValue && !drawn:
 			return nil, false
 		case value == silentValue:
@@ -248,6 +250,12 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, whole bool) {
 		}
 	}
 	return nil, false
+}
+
+// lastSpared reports whether a spot is most likely the last before the target, which was spared a SYN by this way.
+func (p *Paths) lastSpared(ttl, key int) bool {
+	s := p.spotAt(ttl, key)
+	return p.end > 0 && ttl == p.end-1 && s != nil && s.n == 0
 }
 
 // spotAt is a spot by its key; nil: there is none.

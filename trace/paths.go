@@ -15,15 +15,15 @@ import (
 // different ways.
 //
 // Each node (a router at one TTL) is tested by itself, as multipath detection algorithms do: of the flows that are
-// known to pass it, so many are sent one TTL further that another successor is unlikely (see stopping). Missing flows
-// are searched for at the node's own TTL. First a few flows are sent to all hops side by side; then everything that an
-// answer makes necessary is sent at once, so a round takes a round-trip time.
+// known to pass it, so many are sent one TTL further that another successor is unlikely (the coupon collector's
+// problem). Missing flows are searched for at the node's own TTL. First a few flows are sent to all hops side by side;
+// then everything that an answer makes necessary is sent at once, so a round takes a round-trip time.
 //
 // If all flows that were asked at a hop have met one and the same router there, as many as rule out a second one,
 // further flows are taken to pass it unasked. But a link is believed only if one and the same flow was seen at both its
 // ends.
 //
-// A router that limits its ICMP errors is no router that doesn't answer: see slow hops.
+// A router that limits its ICMP errors is neither silent nor missing: it is asked again, with pauses.
 type Paths struct {
 	o     PathsOptions
 	maker *Flow // makes the probes, of all flows
@@ -75,10 +75,12 @@ const (
 	// DefaultConfidence is what a node is tested with. With 95 % a fifth of graphs with several branches lack something.
 	DefaultConfidence = 0.99
 
-	// DefaultTargetSYNs is how many SYNs the target gets at the most, and spareSYNs how many beside one for each distinct
-	// last hop: a server that counts SYNs of one address shouldn't take this for an attack.
+	// DefaultTargetSYNs is how many SYNs the target gets at the most: a server that counts SYNs of one address shouldn't
+	// take this for an attack.
 	DefaultTargetSYNs = 16
-	spareSYNs         = 4
+
+	// spareSYNs is how many SYNs the target gets beside one for each distinct last hop.
+	spareSYNs = 4
 
 	// nearer is by how many hops the target may be nearer to some flows than to those known.
 	nearer = 2

@@ -39,8 +39,9 @@ type program struct {
 	onTerminal bool // both are terminals, whatever these can do
 	unreached  bool // probes were sent, and the target has not answered
 	capture    capture
-	pace       *trace.Pace // of all packets that leave; nil: as fast as the plans are
-	rescue     *rescue     // nil: nothing ends the program but its context
+	graph      *trace.Graph // what --paths found; nil: nothing yet
+	pace       *trace.Pace  // of all packets that leave; nil: as fast as the plans are
+	rescue     *rescue      // nil: nothing ends the program but its context
 }
 
 // usage prints what the old program prints for -h: the version on stdout, the rest on stderr.
@@ -81,7 +82,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.checkExplain(); err != nil {
 		return err
 	}
-	if err := p.checkSession(); err != nil {
+	if err := cmp.Or(p.checkSession(), p.checkPaths()); err != nil {
 		return err
 	}
 	conn, openErr := p.open()

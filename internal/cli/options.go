@@ -47,6 +47,8 @@ type config struct {
 
 	watch watching
 
+	ways pathsConfig
+
 	unprivilegedConfig
 	sessionConfig
 
@@ -68,6 +70,7 @@ func groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
 		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions())},
+		{"All paths", pathsOptions()},
 		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(),
 			terminalOptions())},
 		{"Watching a path", watchOptions()},

@@ -54,6 +54,7 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
 	seen := func(r trace.Result) {
+		p.ways.add(r)
 		p.lookUp(r)
 		troubles.add(r)
 		known.Add(r)
@@ -91,8 +92,8 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	p.sayDepartures(conn)
 	p.sayHidden(conn, known.Trace)
 	p.sayECN(folded)
-	if p.mtu && err == nil && folded.Reached() {
-		err = p.searchMTU(ctx, conn, known.Trace)
+	if err == nil {
+		err = p.searchOn(ctx, conn, known.Trace)
 	}
 	err = p.explainToPeople(ctx, conn, known, err)
 	p.unreached = !counts.NothingSent() && !answered(folded) && (err == nil || errors.As(err, new(*Interrupted)))
@@ -116,6 +117,19 @@ func (p *program) explainToPeople(ctx context.Context, conn medium, known detect
 		err = p.ask(ctx, conn, known)
 	}
 	return cmp.Or(err, p.sayFindings(known))
+}
+
+// searchOn searches for what else was asked for, after a trace that has come to its end.
+func (p *program) searchOn(ctx context.Context, conn medium, known *trace.Trace) error {
+	if p.mtu && known.Reached() {
+		if err := p.searchMTU(ctx, conn, known); err != nil {
+			return err
+		}
+	}
+	if p.ways.paths {
+		return p.allPaths(ctx, conn)
+	}
+	return nil
 }
 
 // answered reports whether the target has answered: a refusal by a router ends a path, too.

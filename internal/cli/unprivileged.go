@@ -66,6 +66,7 @@ func (c *config) needsRaw() string {
 		{"--live", c.watch.live},
 		{"--in-session", c.inSession},
 		{"--mtu", c.mtu},
+		{"--paths", c.ways.paths},
 		{"--pcap", c.pcap != ""},
 	} {
 		if o.used {

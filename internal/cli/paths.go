@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+)
+
+// pathsConfig is what is asked of the search for all paths.
+type pathsConfig struct {
+	paths      bool
+	confidence float64
+	flows      int
+	targetSYNs int
+	asked      string // the last of the options that are about it; "": none
+
+	known []trace.Result // of the ordinary trace
+}
+
+// add keeps a result of the ordinary trace.
+func (w *pathsConfig) add(r trace.Result) {
+	if w.paths {
+		w.known = append(w.known, r)
+	}
+}
+
+func pathsOptions() []option {
+	about := func(name string, set func(*config, string) error) func(*config, string) error {
+		return func(c *config, v string) error {
+			c.ways.asked = name
+			return set(c, v)
+		}
+	}
+	return []option{
+		{long: "paths", help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
+			"ports; prints them below the trace", set: do(func(c *config) { c.ways.paths = true })},
+		{long: "confidence", arg: "percent", from: []string{"95", "99"},
+			help: "with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)",
+			set: about("--confidence", func(c *config, v string) error {
+				switch v {
+				case "95":
+					c.ways.confidence = 0.95
+				case "99":
+					c.ways.confidence = 0.99
+				default:
+					return fmt.Errorf("Argument of --confidence must be 95 or 99: %s", given(v))
+				}
+				return nil
+			})},
+		{long: "max-flows", arg: "flows",
+			help: fmt.Sprintf("with --paths: flows at the most (%d): each is new state in every firewall on the way",
+				trace.MostFlows),
+			set: about("--max-flows", between("--max-flows", 1, 16384, func(c *config, n int) { c.ways.flows = n }))},
+		{long: "max-target-syns", arg: "SYNs",
+			help: fmt.Sprintf("with --paths: SYNs that the target gets at the most, those of the trace included (%d)",
+				trace.DefaultTargetSYNs),
+			set: about("--max-target-syns", between("--max-target-syns", 1, 1024, func(c *config, n int) {
+				c.ways.targetSYNs = n
+			}))},
+	}
+}
+
+// checkPaths refuses what doesn't go with --paths.
+func (c *config) checkPaths() error {
+	switch {
+	case !c.ways.paths && c.ways.asked != "":
+		return fmt.Errorf("%s needs --paths", c.ways.asked)
+	case !c.ways.paths:
+		return nil
+	case c.trackPort:
+		return errors.New("--paths doesn't go with --track-port: its flows keep their ports")
+	case c.watch.on():
+		return fmt.Errorf("--paths doesn't go with %s", c.watch.by())
+	case c.inSession:
+		return errors.New("--paths doesn't go with --in-session: each path is another connection")
+	case c.format != "" && c.format != formats[0].name:
+		return fmt.Errorf("--paths doesn't go with %s yet", c.formatBy)
+	}
+	return nil
+}
+
+// allPaths finds all paths, and prints them.
+func (p *program) allPaths(ctx context.Context, conn medium) error {
+	if err := p.searchPaths(ctx, conn); err != nil {
+		return err
+	}
+	return p.sayPaths(ctx)
+}
+
+// searchPaths finds all paths, after the ordinary trace.
+func (p *program) searchPaths(ctx context.Context, conn medium) error {
+	o := trace.PathsOptions{Path: p.path, Known: p.ways.known, Confidence: p.ways.confidence, TargetSYNs: p.ways.targetSYNs}
+	if o.Confidence == 0 {
+		o.Confidence = trace.DefaultConfidence
+	}
+	for range p.ways.most() - 1 {
+		port, err := p.freePort(conn, p.own)
+		if err != nil {
+			break // with fewer flows less is found, and that is said
+		}
+		o.Ports = append(o.Ports, port)
+	}
+	plan, err := trace.NewPaths(o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", len(o.Ports)+1)
+	if _, err = trace.Run(ctx, conn, plan, p.engine(conn), func(r trace.Result) { p.lookUp(r) }); err != nil {
+		return err
+	}
+	graph := plan.Graph()
+	p.graph = &graph
+	return nil
+}
+
+// most is how many flows there may be.
+func (w *pathsConfig) most() int {
+	if w.flows == 0 {
+		return trace.MostFlows
+	}
+	return w.flows
+}
+
+// sayPaths prints the paths for people.
+func (p *program) sayPaths(ctx context.Context) error {
+	o := report.PathsOptions{Target: p.path.Target.Addr(), Confidence: p.ways.confidence}
+	if o.Confidence == 0 {
+		o.Confidence = trace.DefaultConfidence
+	}
+	if p.names != names.Never {
+		o.Name = func(a netip.Addr) string { return p.resolve.Name(ctx, a) }
+	}
+	if err := report.WritePaths(p.stdout, p.graph, o); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}

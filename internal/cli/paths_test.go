@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+const twoWays = "router 10.0.0.1\nfork\nway\nrouter 10.0.0.2\nway\nrouter 10.0.0.3\nend\nrouter 10.0.0.4\ntarget 203.0.113.9\n"
+
+// --paths prints the trace, and below it all paths.
+func TestPaths(t *testing.T) {
+	v := runVirtual(t, twoWays, 1, "-n", "--paths")
+	if v.code != 0 || !strings.Contains(v.stdout, "2 paths to 203.0.113.9") || !strings.Contains(v.stdout, " 1  10.0.0.1            -> 2a 2b\n") {
+		t.Errorf("code %d\n%s%s", v.code, v.stderr, v.stdout)
+	}
+	few := runVirtual(t, twoWays, 1, "-n", "--paths", "--max-flows", "2")
+	ports := map[uint16]bool{}
+	for _, s := range few.sent {
+		if s.Probe.TTL == 3 {
+			ports[s.Probe.Src.Port()] = true
+		}
+	}
+	if few.code != 0 || !strings.Contains(few.stdout, "Not all of this could be tested") || len(ports) > 3 { // one is the witness's
+		t.Errorf("code %d, ports %v\n%s", few.code, ports, few.stdout)
+	}
+}
+
+// What doesn't go together is refused.
+func TestPathsRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"--confidence", "95"}, {"--max-flows", "9"}, {"--max-target-syns", "9"}, {"--paths", "--confidence", "98"},
+		{"--paths", "--track-port"}, {"--paths", "--live"}, {"--paths", "--report"}, {"--paths", "--json"},
+		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"},
+	} {
+		var c config
+		_, err := parse(options(), append(args, "203.0.113.9"), &c)
+		if err == nil && c.checkPaths() == nil {
+			t.Errorf("%v: taken", args)
+		}
+	}
+	var c config
+	if _, err := parse(options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.checkPaths() != nil {
+		t.Error("refused for no reason")
+	}
+	if c.needsRaw() != "--paths" {
+		t.Errorf("needs raw sockets: %q", c.needsRaw())
+	}
+}

@@ -1,0 +1,252 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/trace"
+)
+
+// PathsOptions say how the paths are shown.
+type PathsOptions struct {
+	Target     netip.Addr
+	Confidence float64                 // that was asked for, for each node
+	Name       func(netip.Addr) string // "" if an address has none; nil: none has. It may block
+}
+
+// pathsWidth is how many columns the text has at the most, but for long names.
+const pathsWidth = 80
+
+// WritePaths writes all paths to a target: a table of them, the graph with a line for each node, and what is not known.
+func WritePaths(w io.Writer, g *trace.Graph, o PathsOptions) error {
+	p := paths{g: g, o: o, labels: labelNodes(g)}
+	p.head()
+	p.table()
+	p.graph()
+	p.notes()
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+type paths struct {
+	g      *trace.Graph
+	o      PathsOptions
+	labels []string // of the nodes
+	b      strings.Builder
+}
+
+// labelNodes gives each node its TTL as a label, with a letter if there are several: 3a, 3b, ...
+func labelNodes(g *trace.Graph) []string {
+	labels := make([]string, len(g.Nodes))
+	for i, n := range g.Nodes {
+		at, width := place(g, i)
+		labels[i] = fmt.Sprint(n.TTL)
+		if width > 1 {
+			labels[i] += letters(at)
+		}
+	}
+	return labels
+}
+
+// place is the place of a node among those with its TTL, and how many these are.
+func place(g *trace.Graph, node int) (at, width int) {
+	for i, n := range g.Nodes {
+		if n.TTL == g.Nodes[node].TTL {
+			if width++; i < node {
+				at++
+			}
+		}
+	}
+	return at, width
+}
+
+// letters is a number as letters: a to z, aa, ab, ...
+func letters(n int) string {
+	s := string(rune('a' + n%26))
+	for n = n/26 - 1; n >= 0; n = n/26 - 1 {
+		s = string(rune('a'+n%26)) + s
+	}
+	return s
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func percent(share float64) string {
+	if share > 0.9995 && share < 1 {
+		return ">99.9 %"
+	}
+	return fmt.Sprintf("%.3g %%", 100*share)
+}
+
+func (p *paths) head() {
+	g := p.g
+	fmt.Fprintf(&p.b, "%s to %v, seen by %s and %s\n", plural(len(g.Ways), "path"), p.o.Target, plural(g.Flows, "flow"),
+		plural(g.Probes, "probe"))
+}
+
+// table is a table of the paths. By is where a path differs from others.
+func (p *paths) table() {
+	total := 0
+	for _, way := range p.g.Ways {
+		total += len(way.Ports)
+	}
+	if len(p.g.Ways) == 0 {
+		return
+	}
+	fmt.Fprintf(&p.b, "path  share   port  by\n")
+	for i, way := range p.g.Ways {
+		var by []string
+		for ttl, node := range way.Nodes {
+			switch {
+			case node < 0:
+				by = append(by, fmt.Sprintf("%d*", p.g.Nodes[0].TTL+ttl))
+			default:
+				if _, width := place(p.g, node); width > 1 {
+					by = append(by, p.labels[node])
+				}
+			}
+		}
+		text := strings.Join(by, " ")
+		if text == "" {
+			text = "the only way"
+		}
+		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s\n", i+1, 100*float64(len(way.Ports))/float64(total), way.Ports[0], text)
+	}
+}
+
+// graph has a line for each node, with the nodes that come next.
+func (p *paths) graph() {
+	wide := 0
+	for i := range p.g.Nodes {
+		wide = max(wide, len(p.labels[i]))
+	}
+	lines, arrow := make([]string, len(p.g.Nodes)), 0
+	for i := range p.g.Nodes {
+		lines[i] = fmt.Sprintf("%*s  %s", wide, p.labels[i], p.host(i))
+		if len(lines[i]) <= pathsWidth/2 {
+			arrow = max(arrow, len(lines[i]))
+		}
+	}
+	for i, line := range lines {
+		if next := p.next(i); next != "" {
+			line = fmt.Sprintf("%-*s  -> %s", arrow, line, next)
+		}
+		p.wrapped(line)
+	}
+}
+
+// wrapped writes a line, with what is beyond the width on further lines.
+func (p *paths) wrapped(line string) {
+	const indent = "        "
+	for len(line) > pathsWidth {
+		cut := strings.LastIndexByte(line[:pathsWidth+1], ' ')
+		if cut <= len(indent) {
+			break
+		}
+		p.b.WriteString(strings.TrimRight(line[:cut], " ") + "\n")
+		line = indent + line[cut+1:]
+	}
+	p.b.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// host is who a node is.
+func (p *paths) host(i int) string {
+	n := p.g.Nodes[i]
+	if !n.Addr.IsValid() {
+		return "*"
+	}
+	name := ""
+	if p.o.Name != nil {
+		name = p.o.Name(n.Addr)
+	}
+	text := n.Addr.String()
+	if name != "" {
+		text = record.Printable(name) + " (" + text + ")"
+	}
+	if n.Target {
+		text += " target"
+	}
+	return text
+}
+
+// next are the labels of the nodes after one, those in a row as a range.
+func (p *paths) next(i int) string {
+	var to []int
+	for _, l := range p.g.Links {
+		if l.From == i {
+			to = append(to, l.To)
+		}
+	}
+	slices.Sort(to)
+	var parts []string
+	for at := 0; at < len(to); {
+		end := at
+		for end+1 < len(to) && to[end+1] == to[end]+1 && p.g.Nodes[to[end+1]].TTL == p.g.Nodes[to[at]].TTL {
+			end++
+		}
+		if end-at >= 2 {
+			parts = append(parts, p.labels[to[at]]+"-"+p.labels[to[end]])
+		} else {
+			for k := at; k <= end; k++ {
+				parts = append(parts, p.labels[to[k]])
+			}
+		}
+		at = end + 1
+	}
+	if p.g.Nodes[i].PerPacket {
+		parts = append(parts, "(each packet its own way)")
+	}
+	return strings.Join(parts, " ")
+}
+
+// notes say how sure all this is, and what is not known.
+func (p *paths) notes() {
+	g := p.g
+	hidden, perPacket, spared := 0.0, false, false
+	for _, n := range g.Nodes {
+		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared
+		if n.Flows > 0 && !n.Spared && !n.Target {
+			hidden = max(hidden, n.Hidden)
+		}
+	}
+	if g.Complete {
+		p.note(fmt.Sprintf("No more paths, with %s for each node and %s for the whole, where routers share out the flows "+
+			"evenly. A branch with less than %s of a node's flows may be missing.",
+			percent(p.o.Confidence), percent(g.Confidence), percent(hidden)))
+	} else {
+		p.note(fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
+			percent(p.o.Confidence), percent(g.Confidence)))
+	}
+	if perPacket {
+		p.note("A router sends each packet its own way: which of the nodes beyond it are linked is not known.")
+	}
+	if spared {
+		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
+	}
+	p.note("A balancer that looks at addresses only stays hidden.")
+}
+
+// note writes a sentence within the width.
+func (p *paths) note(text string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > pathsWidth {
+			p.b.WriteString(line + "\n")
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	p.b.WriteString(line + "\n")
+}

@@ -1,0 +1,90 @@
+package report
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"go.example/tcptraceroute/trace"
+)
+
+// wideGraph is a router, so many behind it, of which the last is silent, one behind those, and the target.
+func wideGraph(width int) *trace.Graph {
+	addr := func(hop, n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(hop), byte(n)}) }
+	g := &trace.Graph{Flows: 24, Probes: 107, Confidence: 0.973, Complete: true, Reached: true}
+	g.Nodes = append(g.Nodes, trace.Node{TTL: 1, Addr: addr(1, 1), Flows: 24, Next: width, Sure: 0.99, Hidden: 0.17})
+	end := width + 1
+	for i := range width {
+		n := trace.Node{TTL: 2, Addr: addr(2, i), Flows: 8, Next: 1, Sure: 0.99, Hidden: 0.44}
+		if i == width-1 {
+			n.Addr = netip.Addr{}
+		}
+		g.Nodes = append(g.Nodes, n)
+		g.Links = append(g.Links, trace.Link{From: 0, To: i + 1, Flows: 3}, trace.Link{From: i + 1, To: end, Flows: 3})
+		g.Ways = append(g.Ways, trace.Way{Nodes: []int{0, i + 1, end, end + 1}, Ports: []uint16{uint16(40000 + i)}})
+	}
+	g.Nodes = append(g.Nodes, trace.Node{TTL: 3, Addr: addr(3, 1), Flows: 1, Next: 1, Spared: true},
+		trace.Node{TTL: 4, Addr: addr(9, 9), Target: true})
+	g.Links = append(g.Links, trace.Link{From: end, To: end + 1, Flows: 1})
+	g.Ways[width-1].Nodes[1] = -1
+	return g
+}
+
+func TestPaths(t *testing.T) {
+	var b strings.Builder
+	g := wideGraph(3)
+	name := func(a netip.Addr) string {
+		if a == g.Nodes[0].Addr {
+			return "gw.example\x1b"
+		}
+		return ""
+	}
+	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), Confidence: 0.99, Name: name}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `3 paths to 198.18.9.9, seen by 24 flows and 107 probes
+path  share   port  by
+   1  33.3%  40000  2a
+   2  33.3%  40001  2b
+   3  33.3%  40002  2*
+ 1  gw.example\x1b (198.18.1.1)  -> 2a-2c
+2a  198.18.2.0                   -> 3
+2b  198.18.2.1                   -> 3
+2c  *                            -> 3
+ 3  198.18.3.1                   -> 4
+ 4  198.18.9.9 target
+No more paths, with 99 % for each node and 97.3 % for the whole, where routers
+share out the flows evenly. A branch with less than 44 % of a node's flows may
+be missing.
+The target is spared SYNs, so longer ways beyond the last routers are not ruled
+out.
+A balancer that looks at addresses only stays hidden.
+`
+	if got := b.String(); got != want {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+// However wide a graph is, no line is wider than a terminal.
+func TestPathsWidth(t *testing.T) {
+	g := wideGraph(40)
+	for i := 1; i <= 40; i++ { // to each other one, so that there are no ranges
+		for k := 1; k <= 16; k++ {
+			g.Links = append(g.Links, trace.Link{From: 0, To: 2*k - 1 + i%2})
+		}
+	}
+	g.Nodes[5].PerPacket, g.Complete = true, false
+	g.Links = append(g.Links[:0:0], g.Links...)
+	var b strings.Builder
+	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), Confidence: 0.95}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if len(line) > 81 {
+			t.Errorf("%d columns: %q", len(line)-1, line)
+		}
+	}
+	if !strings.Contains(b.String(), "each packet") || !strings.Contains(b.String(), "2an") {
+		t.Errorf("got:\n%s", b.String())
+	}
+}

@@ -1,0 +1,139 @@
+package test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.example/tcptraceroute/lab"
+)
+
+// pathsTo are the nodes and links of the graph that --paths prints: nodes as "2 198.18.1.2", links as
+// "2 198.18.1.2 -> 198.18.3.2".
+func pathsTo(t *testing.T, out string) (nodes, links []string) {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^ *(\d+)([a-z]*)  (\S+)(?: target)?(?: +-> (.*(?:\n        .*)*))?$`)
+	_, graph, ok := strings.Cut(out, " path")
+	if !ok {
+		t.Fatalf("no paths:\n%s", out)
+	}
+	byLabel := map[string]string{}
+	var next [][2]string
+	for _, m := range line.FindAllStringSubmatch(graph, -1) {
+		byLabel[m[1]+m[2]] = m[3]
+		nodes = append(nodes, m[1]+" "+m[3])
+		for _, to := range strings.Fields(m[4]) {
+			first, last, _ := strings.Cut(to, "-")
+			for {
+				next = append(next, [2]string{m[1] + m[2], first})
+				if last == "" || first == last {
+					break
+				}
+				ttl := strings.TrimRight(first, "abcdefghijklmnopqrstuvwxyz")
+				first = ttl + string(first[len(first)-1]+1)
+			}
+		}
+	}
+	for _, l := range next {
+		ttl := strings.TrimRight(l[0], "abcdefghijklmnopqrstuvwxyz")
+		links = append(links, fmt.Sprintf("%s %s -> %s", ttl, byLabel[l[0]], byLabel[l[1]]))
+	}
+	slices.Sort(nodes)
+	slices.Sort(links)
+	return nodes, links
+}
+
+// All paths through routers of the kernel are found, with every link, and nothing else.
+func TestPaths(t *testing.T) {
+	widths := []int{1, 2, 4, 8, 16}
+	if testing.Short() {
+		widths = []int{2}
+	}
+	for _, width := range widths {
+		t.Run(strconv.Itoa(width), func(t *testing.T) {
+			if width == 1 {
+				p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+				p.Target.Listen(t, 80)
+				for _, v4 := range []bool{true, false} {
+					findPaths(t, p.Source, p.Target.Interfaces[0], v4, nodesOf(v4, p.Routers...), 1)
+				}
+				return
+			}
+			m := lab.Diamond(t, lab.DiamondOptions{Width: width})
+			m.Target.Listen(t, 80)
+			for _, v4 := range []bool{true, false} {
+				var want []string
+				split := "1 " + addressOf(m.Split.Interfaces[0], v4)
+				want = append(want, split, "4 "+addressOf(m.Target.Interfaces[0], v4))
+				for i, h := range m.Middle {
+					join := m.Join.Interfaces[i] // that the packet comes in by
+					if v4 {
+						join = m.Join.Interfaces[0]
+					}
+					node, after := "2 "+addressOf(h.Interfaces[0], v4), "3 "+addressOf(join, v4)
+					want = append(want, node, after, split+" -> "+node[2:], node+" -> "+after[2:],
+						after+" -> "+addressOf(m.Target.Interfaces[0], v4))
+				}
+				findPaths(t, m.Source, m.Target.Interfaces[0], v4, want, width)
+			}
+		})
+	}
+}
+
+// nodesOf are the nodes and links of a line of routers whose target is one further.
+func nodesOf(v4 bool, routers ...*lab.Host) (all []string) {
+	for i, h := range routers {
+		next := h.Interfaces[1].Peer
+		all = append(all, fmt.Sprint(i+1, " ", addressOf(h.Interfaces[0], v4)), fmt.Sprint(i+2, " ", addressOf(next, v4)),
+			fmt.Sprint(i+1, " ", addressOf(h.Interfaces[0], v4), " -> ", addressOf(next, v4)))
+	}
+	return all
+}
+
+func addressOf(i *lab.Interface, v4 bool) string {
+	if v4 {
+		return i.V4.String()
+	}
+	return i.V6.String()
+}
+
+// mostLast is how many last hops there may be, so that the target's SYNs are enough for a link from each.
+const mostLast = 8
+
+// findPaths compares the nodes and links that --paths finds with those that there are. What is found must be right. One in a
+// hundred searches misses a way, as is claimed, so it is repeated then.
+func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, want []string, paths int) {
+	t.Helper()
+	slices.Sort(want)
+	want = slices.Compact(want)
+	toTarget := " -> " + addressOf(target, v4)
+	for try := 1; ; try++ {
+		out := run(t, source, program(t), "-n", "--paths", "--max-flows", "400", addressOf(target, v4), "80")
+		nodes, links := pathsTo(t, out.stdout)
+		got := slices.Concat(nodes, links)
+		for _, s := range got {
+			if !slices.Contains(want, s) {
+				t.Errorf("%q is wrong\n%v", s, out)
+			}
+		}
+		last := 0
+		for _, n := range nodes {
+			if strings.HasPrefix(n, "3 ") {
+				last++
+			}
+		}
+		missing := slices.DeleteFunc(slices.Clone(want), func(s string) bool {
+			return slices.Contains(got, s) || last > mostLast && strings.HasSuffix(s, toTarget)
+		})
+		whole := len(missing) == 0 && strings.Contains(out.stdout, fmt.Sprintf("\n%d path", paths))
+		switch {
+		case out.code != 0 || !whole && try == 4:
+			t.Fatalf("missing: %q\n%v", missing, out)
+		case whole:
+			return
+		}
+	}
+}
