@@ -88,7 +88,7 @@ func (x *reader) document(b []byte) error {
 		}
 	}
 	return x.end(&endLine{Ended: d.Ended, Outcome: d.Outcome, Hops: d.Hops, Beyond: d.Beyond, Findings: d.Findings,
-		Explain: d.Explain, MTU: d.MTU, Senders: d.Senders, Totals: d.Totals})
+		Explain: d.Explain, MTU: d.MTU, Paths: d.Paths, Graph: d.Graph, Senders: d.Senders, Totals: d.Totals})
 }
 
 // lines reads a trace that was written as lines.
@@ -297,6 +297,7 @@ func (x *reader) end(e *endLine) error {
 		t.MTU = &MTU{trace.MTU{Size: m.Size, First: m.First, Narrow: m.Narrow, TTL: m.TTL, From: r.optional(m.Address),
 			BlackHole: m.BlackHole}, m.InSession}
 	}
+	t.Graph = r.graph(e.Graph, e.Paths)
 	return r.err
 }
 

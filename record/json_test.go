@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -179,13 +180,59 @@ func unusual(r trace.Result) trace.Result {
 	return r
 }
 
-// measured adds a path MTU, and counts.
+// someGraph has all that a graph can have.
+var someGraph = trace.Graph{
+	Nodes: []trace.Node{
+		{TTL: 1, Addr: netip.MustParseAddr("198.51.100.1"), Flows: 15, Next: 2, Sure: 0.993, Hidden: 0.264},
+		{TTL: 2, Addr: netip.MustParseAddr("198.51.100.2"), Flows: 8, Next: 1, Sure: 0.992, Hidden: 0.438, PerPacket: true},
+		{TTL: 2},
+		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.3"), Flows: 1, Next: 1, Hidden: 0.99, Spared: true},
+		{TTL: 4, Addr: netip.MustParseAddr("203.0.113.9"), Target: true},
+	},
+	Links: []trace.Link{
+		{From: 0, To: 1, Flows: 3}, {From: 0, To: 2, Flows: 2}, {From: 1, To: 3, Flows: 3}, {From: 2, To: 3, Flows: 2},
+		{From: 3, To: 4, Flows: 1},
+	},
+	Ways: []trace.Way{
+		{Nodes: []int{0, 1, 3, 4}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 4}, Ports: []uint16{41001}},
+	},
+	Flows: 16, Probes: 70, TargetSYNs: 4, Confidence: 0.985, Complete: true, Reached: true,
+}
+
+// What is written of a graph is read back.
+func TestGraph(t *testing.T) {
+	for _, text := range [][]byte{document(t, scenes["layout"]), lines(t, scenes["layout"])} {
+		saved, err := record.ReadJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if saved.Graph == nil || !reflect.DeepEqual(*saved.Graph, someGraph) {
+			t.Errorf("read %+v", saved.Graph)
+		}
+	}
+	for _, bad := range []string{`"from": 99`, `"to": -1`} {
+		good := bad[:strings.Index(bad, ":")] + ": 0"
+		if good == `"to": 0` {
+			good = `"to": 1`
+		}
+		text := strings.Replace(string(document(t, scenes["layout"])), good, bad, 1)
+		if !strings.Contains(text, bad) {
+			t.Fatalf("no %s", good)
+		}
+		if _, err := record.ReadJSON(strings.NewReader(text)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
+// measured adds a path MTU, all paths, and counts.
 func measured(r *report.Run) {
 	r.OwnersAsked = true
 	r.MTU = func() *record.MTU {
 		return &record.MTU{InSession: true, MTU: trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 2, BlackHole: true,
 			From: netip.MustParseAddr("198.51.100.2")}}
 	}
+	r.Graph = func() *trace.Graph { return &someGraph }
 	ending := r.Ending
 	r.Ending = func() record.Ending {
 		e := ending()

@@ -18,6 +18,8 @@ type document struct {
 	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
 	Explain  *explain  `json:"explain,omitempty"` // left out: it was not asked for
 	MTU      *pathMTU  `json:"path_mtu,omitempty"`
+	Paths    []path    `json:"paths,omitempty"`
+	Graph    *graph    `json:"graph,omitempty"`
 	Senders  []sender  `json:"senders,omitempty"`
 	Totals   totals    `json:"totals"`
 }
@@ -47,6 +49,8 @@ type endLine struct {
 	Findings []finding `json:"findings,omitzero"`
 	Explain  *explain  `json:"explain,omitempty"`
 	MTU      *pathMTU  `json:"path_mtu,omitempty"`
+	Paths    []path    `json:"paths,omitempty"`
+	Graph    *graph    `json:"graph,omitempty"`
 	Senders  []sender  `json:"senders,omitempty"`
 	Totals   totals    `json:"totals"`
 }

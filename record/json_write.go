@@ -17,7 +17,8 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 		Schema: ID, Program: programOf(&t.Header), Started: instant(t.Started), Ended: instant(t.Ending.Time),
 		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header),
 		Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
-		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
+		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU),
+		Paths: pathsOf(t.Graph), Graph: graphOf(t.Graph), Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
 	})
 }
 
@@ -66,7 +67,8 @@ func (l *Lines) Finish(t *Trace) error {
 	hops, beyond := hopsOf(f, t, false)
 	return write(l.w, "", endLine{
 		Event: "end", Ended: instant(t.Ending.Time), Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond,
-		Findings: findingsOf(t.Findings), Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Senders: sendersOf(t),
+		Findings: findingsOf(t.Findings), Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU),
+		Paths: pathsOf(t.Graph), Graph: graphOf(t.Graph), Senders: sendersOf(t),
 		Totals: totalsOf(f, &t.Ending.Counts),
 	})
 }

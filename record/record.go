@@ -50,6 +50,7 @@ type Trace struct {
 	Findings    []detect.Finding  // what the answers say about the path; nil: nobody looked
 	Explanation *detect.Diagnosis // how the findings came about; nil: nobody asked
 	MTU         *MTU              // nil: nobody asked
+	Graph       *trace.Graph      // all paths to the target; nil: nobody asked
 
 	Ending Ending
 }

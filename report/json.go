@@ -77,5 +77,8 @@ func (r *Run) Record(results []trace.Result) *record.Trace {
 	if r.MTU != nil {
 		t.MTU = r.MTU()
 	}
+	if r.Graph != nil {
+		t.Graph = r.Graph()
+	}
 	return t
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/trace"
 )
 
 // Run describes the run that a report is about, for the formats that are read far from where they were made.
@@ -28,6 +29,9 @@ type Run struct {
 	// MTU is what a search for the path's MTU has found. It is called when the report is to be finished. nil: nobody
 	// asked.
 	MTU func() *record.MTU
+
+	// Graph is all paths to the target. It is called when the report is to be finished. nil: nobody asked.
+	Graph func() *trace.Graph
 
 	// Ending tells how the run ended. It is called when the report is to be finished, and not before.
 	Ending func() record.Ending

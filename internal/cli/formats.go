@@ -110,6 +110,7 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() reco
 	run.Findings = func() []detect.Finding {
 		return p.findings(detect.View{Trace: t, Options: p.path, Counts: ending().Counts})
 	}
+	run.Graph = func() *trace.Graph { return p.graph }
 	if p.explain {
 		run.Diagnosis = func() detect.Diagnosis {
 			if p.evidence == nil { // the run ended before anything was asked

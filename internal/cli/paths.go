@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/report"
@@ -78,8 +79,8 @@ func (c *config) checkPaths() error {
 		return fmt.Errorf("--paths doesn't go with %s", c.watch.by())
 	case c.inSession:
 		return errors.New("--paths doesn't go with --in-session: each path is another connection")
-	case c.format != "" && c.format != formats[0].name:
-		return fmt.Errorf("--paths doesn't go with %s yet", c.formatBy)
+	case !slices.Contains([]string{"", formats[0].name, "json", "jsonl"}, c.format):
+		return fmt.Errorf("--paths doesn't go with %s", c.formatBy)
 	}
 	return nil
 }
@@ -94,7 +95,8 @@ func (p *program) allPaths(ctx context.Context, conn medium) error {
 
 // searchPaths finds all paths, after the ordinary trace.
 func (p *program) searchPaths(ctx context.Context, conn medium) error {
-	o := trace.PathsOptions{Path: p.path, Known: p.ways.known, Confidence: p.ways.confidence, TargetSYNs: p.ways.targetSYNs}
+	o := trace.PathsOptions{Path: p.path, Known: p.ways.known, TargetSYNs: p.ways.targetSYNs,
+		Confidence: p.ways.confidence}
 	if o.Confidence == 0 {
 		o.Confidence = trace.DefaultConfidence
 	}

@@ -3,6 +3,8 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"go.example/tcptraceroute/record"
 )
 
 const twoWays = "router 10.0.0.1\nfork\nway\nrouter 10.0.0.2\nway\nrouter 10.0.0.3\nend\nrouter 10.0.0.4\ntarget 203.0.113.9\n"
@@ -12,6 +14,13 @@ func TestPaths(t *testing.T) {
 	v := runVirtual(t, twoWays, 1, "-n", "--paths")
 	if v.code != 0 || !strings.Contains(v.stdout, "2 paths to 203.0.113.9") || !strings.Contains(v.stdout, " 1  10.0.0.1            -> 2a 2b\n") {
 		t.Errorf("code %d\n%s%s", v.code, v.stderr, v.stdout)
+	}
+	saved, err := record.ReadJSON(strings.NewReader(runVirtual(t, twoWays, 1, "-n", "--paths", "--json").stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := saved.Graph; g == nil || len(g.Ways) != 2 || len(g.Nodes) != 5 || len(g.Links) != 5 || !g.Complete {
+		t.Errorf("JSON: %+v", g)
 	}
 	few := runVirtual(t, twoWays, 1, "-n", "--paths", "--max-flows", "2")
 	ports := map[uint16]bool{}
@@ -29,7 +38,7 @@ func TestPaths(t *testing.T) {
 func TestPathsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"--confidence", "95"}, {"--max-flows", "9"}, {"--max-target-syns", "9"}, {"--paths", "--confidence", "98"},
-		{"--paths", "--track-port"}, {"--paths", "--live"}, {"--paths", "--report"}, {"--paths", "--json"},
+		{"--paths", "--track-port"}, {"--paths", "--live"}, {"--paths", "--report"}, {"--paths", "--csv"},
 		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"},
 	} {
 		var c config

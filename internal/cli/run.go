@@ -74,12 +74,8 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	// Programs get the findings with the trace; people can read the hops meanwhile.
 	known.Trace.Finish()
 	known.Counts = counts
-	explaining := p.explain && err == nil
-	if p.explain && !p.forPeople() {
-		p.awaitHost(conn)
-	}
-	if explaining && !p.forPeople() {
-		err = p.ask(ctx, conn, known)
+	if !p.forPeople() {
+		err = p.searchForPrograms(ctx, conn, known, err)
 	}
 	if werr := w.close(); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
@@ -126,10 +122,24 @@ func (p *program) searchOn(ctx context.Context, conn medium, known *trace.Trace)
 			return err
 		}
 	}
-	if p.ways.paths {
+	if p.ways.paths && p.forPeople() {
 		return p.allPaths(ctx, conn)
 	}
 	return nil
+}
+
+// searchForPrograms searches for what belongs into a document, after a trace that has ended with err.
+func (p *program) searchForPrograms(ctx context.Context, conn medium, known detect.View, err error) error {
+	if p.explain {
+		p.awaitHost(conn)
+		if err == nil {
+			err = p.ask(ctx, conn, known)
+		}
+	}
+	if err == nil && p.ways.paths {
+		err = p.searchPaths(ctx, conn)
+	}
+	return err
 }
 
 // answered reports whether the target has answered: a refusal by a router ends a path, too.
