@@ -54,6 +54,7 @@ const (
 	ownFlows   = 4
 	otherFlows = 2
 
+	looseFlow = 2  // that of AskLoose: an answer with another number must not count for another question's flow
 	firstFlow = 16 // the number before that of the first of these: no other kind of question has as many
 )
 
@@ -132,6 +133,8 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 		}
 	case AskPort:
 		o.Target = OtherPort(o)
+	case AskLoose:
+		o.Loose = true
 	case AskACK:
 		o.Flags, o.Options = packet.ACK, packet.Options{} // a segment of a connection has none of a SYN's options
 	case AskSYN:
@@ -238,7 +241,7 @@ func (q *questioner) whoAnswers() {
 		q.add(AskFlow, 1, d-flowHops+1, top, 1)
 	}
 	if q.counts.NearMisses >= fewMisses {
-		q.add(AskLoose, 1, first, max(d-1, first), questionQueries)
+		q.add(AskLoose, looseFlow, first, max(d-1, first), questionQueries)
 	}
 }
 
@@ -249,7 +252,7 @@ func (q *questioner) refused() {
 	case len(q.more) == 0:
 		q.add(AskEcho, 0, at-lookBack, 0, questionQueries)
 		if q.counts.NearMisses >= fewMisses {
-			q.add(AskLoose, 1, first, 0, questionQueries)
+			q.add(AskLoose, looseFlow, first, 0, questionQueries)
 		}
 	case q.port == nil:
 		top, queries := q.within(at)
@@ -269,7 +272,7 @@ func (q *questioner) vanished() {
 			q.add(AskACK, 0, last, last+lookAhead-1, questionQueries)
 		}
 		if q.counts.NearMisses >= fewMisses {
-			q.add(AskLoose, 1, first, 0, questionQueries)
+			q.add(AskLoose, looseFlow, first, 0, questionQueries)
 		}
 		return
 	}

@@ -96,7 +96,6 @@ type run struct {
 	tb      testing.TB
 	conn    trace.Conn
 	path    trace.PathOptions
-	run     trace.Options
 	explain bool // ask detect.Questions
 	mtu     *detect.PathMTU
 	own     string // what this host does with ordinary connections; see option
@@ -129,7 +128,7 @@ func (r *run) option(word string) {
 	case "df":
 		r.path.DontFragment = true
 	case "loose":
-		r.run.Loose = true
+		r.path.Loose = true
 	case "alone":
 		r.explain = false
 	case "mtu":
@@ -180,14 +179,13 @@ func linuxSYN(tb testing.TB) packet.Options {
 }
 
 // view makes one trace.
-func (r *run) view(o trace.PathOptions, ro trace.Options) detect.View {
+func (r *run) view(o trace.PathOptions) detect.View {
 	plan, err := trace.NewPath(o)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	ro.Wait = o.Wait
 	v := detect.View{Trace: trace.NewTrace(o), Options: o}
-	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, ro, v.Add)
+	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, trace.Options{}, v.Add)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
@@ -197,24 +195,16 @@ func (r *run) view(o trace.PathOptions, ro trace.Options) detect.View {
 
 // evidence makes the trace and what else is asked for.
 func (r *run) evidence() detect.Evidence {
-	e := detect.Evidence{View: r.view(r.path, r.run), MTU: r.mtu}
+	e := detect.Evidence{View: r.view(r.path), MTU: r.mtu}
 	if !r.explain {
 		return e
 	}
 	r.askHost(&e)
 	for questions := detect.Questions(e); len(questions) > 0; questions = detect.Questions(e) {
-		var together []detect.Question
-		for _, q := range questions {
-			q.Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+11*uint16(q.Flow))
-			if q.Ask == detect.AskLoose {
-				o := r.run
-				o.Loose = true
-				e.Answer(q, r.view(q.Options, o))
-				continue
-			}
-			together = append(together, q)
+		for i, q := range questions {
+			questions[i].Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+11*uint16(q.Flow))
 		}
-		r.ask(&e, together)
+		r.ask(&e, questions)
 	}
 	if detect.ControlAgain(e) {
 		e.Host.Controls = append(e.Host.Controls, r.control(1))
@@ -239,9 +229,7 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 		return
 	}
 	all := trace.NewGroup(plans...)
-	o := r.run
-	o.Wait = questions[0].Options.Wait
-	counts, err := trace.Run(r.tb.Context(), r.conn, all, o, func(x trace.Result) {
+	counts, err := trace.Run(r.tb.Context(), r.conn, all, trace.Options{}, func(x trace.Result) {
 		if i, x := all.Of(x); i >= 0 {
 			views[i].Add(x)
 		}

@@ -146,13 +146,13 @@ var scenes = map[string]scene.Scene{
 		router 2001:db8:1::2 delay=3ms if-role=0 if-addr=192.0.2.1 mpls=100/0/1
 		router 2001:db8:2::2 rate=1s/1 node-addr=192.0.2.9 node-name=core1 from=::1
 		target 2001:db8:3::2 closed`},
-	"refused": {Network: "router 198.51.100.1\nrouter 198.51.100.5 reject=13\ntarget 203.0.113.9", Options: trace.Options{Strict: true}},
+	"refused": {Network: "router 198.51.100.1\nrouter 198.51.100.5 reject=13\ntarget 203.0.113.9", Path: trace.PathOptions{Strict: true}},
 	"too big": {Network: "router 2001:db8:1::2\nrouter 2001:db8:2::2 reject=4\ntarget 2001:db8:3::2"},
 	"silence": {Network: "router 198.51.100.1\nrouter *\ntarget 203.0.113.9 filtered", Path: trace.PathOptions{MaxTTL: 6, Queries: 2}},
 	"late":    {Network: "router 198.51.100.1 late=1/1005ms\nrouter *\ntarget 203.0.113.9 open", Path: trace.PathOptions{Wait: time.Second, MaxTTL: 5}},
 	"ports": {Network: "router 198.51.100.1\ntarget 203.0.113.9 open",
 		Path: trace.PathOptions{Ports: []uint16{41000, 41001, 41002}}},
-	"loose":     {Network: "router 198.51.100.1 set-seq=99\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Options: trace.Options{Loose: true}},
+	"loose":     {Network: "router 198.51.100.1 set-seq=99\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Path: trace.PathOptions{Loose: true}},
 	"stopped":   {Network: "router 198.51.100.1 delay=30ms\nrouter *\ntarget 203.0.113.9 filtered", Stop: 80 * time.Millisecond},
 	"at once":   {Network: "router 198.51.100.1 delay=30ms\ntarget 203.0.113.9 open", Stop: time.Nanosecond},
 	"odd":       {Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9 open", Change: odd},

@@ -10,12 +10,13 @@ import (
 // flight and returns it has come to its end.
 type Action struct {
 	Do    Verb
-	Probe packet.Probe // to be sent
-	Role  Role         // of Probe
-	Trust Trust        // what is believed of answers to Probe
-	Note  any          // comes back in every Result of Probe; the engine does not look at it
-	Key   packet.Key   // of the probe that GiveUp, Withdraw, Pass or Extend is about
-	Until time.Time    // of Wait and Extend
+	Probe packet.Probe  // to be sent
+	Role  Role          // of Probe
+	Wait  time.Duration // how long Probe may be answered; 0: DefaultWait
+	Trust Trust         // what is believed of answers to Probe
+	Note  any           // comes back in every Result of Probe; the engine does not look at it
+	Key   packet.Key    // of the probe that GiveUp, Withdraw, Pass or Extend is about
+	Until time.Time     // of Wait and Extend
 }
 
 // A Verb says what an Action does.
@@ -62,7 +63,19 @@ const (
 	// TrustSlow: the probe leaves long after all others of its flow. An answer that comes as soon as the target always
 	// answers is this one's, and not that of a probe that was given up before.
 	TrustSlow
+
+	// TrustStrict: an ICMP error is believed only if it quotes the very addresses and destination port that were sent.
+	// Else answers from behind NAT count too. It holds for all probes of a flow.
+	TrustStrict
+
+	// TrustLoose: an ICMP error is believed with another sequence number too, if ports and tag fit the only probe in
+	// flight: for firewalls that randomise sequence numbers. Such answers are Unverified. It holds for all probes of a
+	// flow.
+	TrustLoose
 )
+
+// DefaultWait is how long a probe may be answered if the plan does not say.
+const DefaultWait = 3 * time.Second
 
 // ends reports whether the plan does this because no answer came.
 func (a Action) ends() bool { return a.Do == DoGiveUp || a.Do == DoWithdraw || a.Do == DoPass }

@@ -34,7 +34,7 @@ func (m *matcher) judgeQuotedEcho(r *packet.Reply) match {
 	q := &r.Quote
 	for _, fl := range m.echoFlows(&q.Echo) {
 		f := m.flights[packet.Key{Port: q.Echo.ID, Seq: fl.first.Seq, Tag: uint32(q.Echo.Seq)}]
-		if !m.quotes(fl, r) || f == nil || !f.quotedBy(q) {
+		if !fl.quotes(r) || f == nil || !f.quotedBy(q) {
 			continue
 		}
 		if fl.ourselves(r) {
@@ -44,7 +44,7 @@ func (m *matcher) judgeQuotedEcho(r *packet.Reply) match {
 	}
 	local, remote := netip.AddrPortFrom(r.IP.Dst, q.Echo.ID), netip.AddrPortFrom(q.IP.Dst, 0)
 	for _, fl := range m.near(packet.ProtoEcho, local, remote) {
-		if m.quotes(fl, r) {
+		if fl.quotes(r) {
 			return match{verdict: NearMiss}
 		}
 	}

@@ -46,8 +46,8 @@ func TestEveryBitOfAnEchoCounts(t *testing.T) {
 			for _, tt := range parts {
 				for bit := range 8 * tt.len {
 					b := append([]byte(nil), tt.b...)
-					m := newMatcher(&Options{})
-					m.add(p, 1, sentAt)
+					m := newMatcher()
+					m.add(Send(p), 1, sentAt)
 					if got := judge(m, parsed(t, b)); got.verdict != Believed || got.evidence != ByTag {
 						t.Fatalf("%s: unchanged: %v", tt.name, got.verdict)
 					}
@@ -64,10 +64,10 @@ func TestEveryBitOfAnEchoCounts(t *testing.T) {
 // Answers to TCP are none to echo requests, and the other way round, whatever the numbers in them.
 func TestEchoIsNotTCP(t *testing.T) {
 	for _, f := range families {
-		tcp, echo := newMatcher(&Options{}), newMatcher(&Options{})
+		tcp, echo := newMatcher(), newMatcher()
 		syn, ping := f.probe(3, 100), f.echo(3, 100)
-		tcp.add(syn, 1, sentAt)
-		echo.add(ping, 1, sentAt)
+		tcp.add(Send(syn), 1, sentAt)
+		echo.add(Send(ping), 1, sentAt)
 		reply, _ := packet.AppendEchoReply(nil, binary(t, ping), 60, 1)
 		for name, b := range map[string][]byte{"reply": reply, "quote": f.timeExceeded(t, binary(t, ping))} {
 			if got := judge(tcp, parsed(t, b)); got.verdict != Unrelated {
@@ -116,8 +116,12 @@ func TestWhoAnswersAnEcho(t *testing.T) {
 			{"a port is none", true, func() []byte { return f.timeExceeded(t, binary(t, other)) }, Believed},
 		} {
 			t.Run(fmt.Sprint(f.name, tt.name), func(t *testing.T) {
-				m := newMatcher(&Options{Strict: tt.strict})
-				fl := m.add(p, 1, sentAt)
+				m := newMatcher()
+				action := Send(p)
+				if tt.strict {
+					action.Trust = TrustStrict
+				}
+				fl := m.add(action, 1, sentAt)
 				r := parsed(t, tt.answer())
 				got := judge(m, r)
 				if got.verdict != tt.want {

@@ -64,13 +64,10 @@ func (o PathOptions) Prepare(conn Conn) PathOptions {
 	return o
 }
 
-// RunOptions returns the options of a run of this path over a connection: how long to wait, and what conn knows of this
-// host, as a [Connector], [Faulter], [Timekeeper] and [Zoner].
+// RunOptions returns the options of a run of this path over a connection: what conn knows of this host, as a [Faulter],
+// [Timekeeper] and [Zoner].
 func (o PathOptions) RunOptions(conn Conn) Options {
-	run := Options{Wait: o.RunWait(), Zone: o.zone(conn)}
-	if c, ok := conn.(Connector); ok {
-		run.Wait = c.ConnectWait()
-	}
+	run := Options{Zone: o.zone(conn)}
 	if f, ok := conn.(Faulter); ok {
 		run.Fault = f.Fault
 	}

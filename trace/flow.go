@@ -2,6 +2,7 @@ package trace
 
 import (
 	"net/netip"
+	"time"
 
 	"go.example/tcptraceroute/packet"
 )
@@ -79,6 +80,18 @@ func (f *Flow) Sized(ttl, length int) packet.Probe {
 	p.Length = uint16(length)
 	p.Seq -= uint32(p.PayloadLength()) // a host that acknowledges the payload of a SYN is to be understood
 	return p
+}
+
+// send sends a probe of the flow that waits so long, with the trust that the options ask for.
+func (f *Flow) send(p packet.Probe, wait time.Duration) Action {
+	a := Action{Do: DoSend, Probe: p, Wait: wait}
+	if f.o.Strict {
+		a.Trust |= TrustStrict
+	}
+	if f.o.Loose {
+		a.Trust |= TrustLoose
+	}
+	return a
 }
 
 // Length is how long a packet is in bytes if this length is asked for: at least its headers.

@@ -4,20 +4,19 @@ import (
 	"net/netip"
 	"strconv"
 	"testing"
-	"time"
 
 	"go.example/tcptraceroute/packet"
 )
 
 // manyFlows is a matcher with so many flows from one port, each to a target of its own, with a probe in flight, and the
 // probes.
-func manyFlows(n int, o Options) (*matcher, []packet.Probe) {
-	m := newMatcher(&o)
+func manyFlows(n int) (*matcher, []packet.Probe) {
+	m := newMatcher()
 	probes := make([]packet.Probe, n)
 	for i := range probes {
 		p := families[0].probe(3, uint32(i))
 		p.Dst, p.Seq = netip.AddrPortFrom(targetAddr(i), 443), uint32(i)*0x9e3779b1
-		m.add(p, i+1, sentAt)
+		m.add(Send(p), i+1, sentAt)
 		probes[i] = p
 	}
 	return m, probes
@@ -32,7 +31,7 @@ func targetAddr(n int) netip.Addr {
 // nothing finds none.
 func TestManyFlowsOnOnePort(t *testing.T) {
 	const n = 100
-	m, probes := manyFlows(n, Options{Wait: time.Second})
+	m, probes := manyFlows(n)
 	f := families[0]
 	for i, p := range probes {
 		quoted := binary(t, p)
@@ -82,7 +81,7 @@ func withDst(p packet.Probe, dst netip.AddrPort) packet.Probe { p.Dst = dst; ret
 func BenchmarkMatch(b *testing.B) {
 	f := families[0]
 	for _, n := range []int{1, 100, 10_000} {
-		m, probes := manyFlows(n, Options{Wait: time.Second})
+		m, probes := manyFlows(n)
 		quote := parsed(b, f.timeExceeded(b, binary(b, probes[0])))
 		segment := parsed(b, f.answer(b, func(*packet.Segment) {}))
 		for _, kind := range []struct {

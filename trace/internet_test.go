@@ -62,7 +62,7 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) t
 			conn = over(c)
 		}
 		digest := fnv.New64a()
-		if _, err := trace.Run(t.Context(), conn, plan, trace.Options{Wait: o.RunWait()}, func(r trace.Result) {
+		if _, err := trace.Run(t.Context(), conn, plan, trace.Options{}, func(r trace.Result) {
 			folded.Add(r)
 			fmt.Fprintln(digest, r.N, r.Fate, r.Probe.TTL, r.Probe.Src, r.Evidence, r.Sent.Sub(start), r.RTT())
 		}); err != nil {

@@ -60,7 +60,7 @@ func traceMany(t *testing.T, paths []sim.Path, open int, over func(*sim.Conn) tr
 		}
 		begin := time.Now()
 		v.fates = make(map[trace.Fate]int)
-		run := trace.Options{Wait: options[0].RunWait(), Pace: trace.NewPace(5000, 16)}
+		run := trace.Options{Pace: trace.NewPace(5000, 16)}
 		v.counts, err = trace.Run(t.Context(), over(c), g, run, func(r trace.Result) {
 			i, r := g.Of(r)
 			folds[i].Add(r)

@@ -25,6 +25,8 @@ type flow struct {
 	flights  []*flight     // those that may still be answered, in order of sending
 	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
 	alone    bool          // see TrustAlone
+	trust    Trust         // of its first probe: TrustStrict and TrustLoose
+	wait     time.Duration // how long its probes wait at the most
 	scrubbed int           // how many tags have come back that were never sent
 	far      time.Duration // the longest that a router's answer took
 	near     time.Duration // the shortest that those of the router at spent took
@@ -87,7 +89,10 @@ type flight struct {
 	role     Role
 	note     any
 	trust    Trust
-	until    time.Time // it waits so long, see Extend; zero: as long as others
+	wait     time.Duration
+	until    time.Time // it waits so long at least, see Extend
+	due      time.Time // when its wait is over
+	place    int       // in engine.inFlight
 	shared   bool      // an answer came that fits this probe among others: one more doesn't tell either
 	recv     time.Time // of its answer, late or not
 	byTarget bool      // it was answered, and by the target
@@ -99,20 +104,32 @@ func (f *flight) result(fate Fate) Result {
 }
 
 type matcher struct {
-	o *Options
 	index
+	loose   bool          // a flow was sent with TrustLoose
+	wait    time.Duration // how long a probe waits at the most
 	flights map[packet.Key]*flight
 	noticed int // notices of these flights that were handed on
 }
 
-func newMatcher(o *Options) *matcher {
-	return &matcher{o: o, index: newIndex(), flights: make(map[packet.Key]*flight)}
+func newMatcher() *matcher {
+	return &matcher{index: newIndex(), flights: make(map[packet.Key]*flight)}
 }
 
 // add takes in a probe that was just sent.
-func (m *matcher) add(p packet.Probe, n int, sent time.Time) *flight {
-	k, fl := p.Key(), m.flow(p)
-	f := &flight{flow: fl, probe: p, key: k, n: n, sent: sent}
+func (m *matcher) add(a Action, n int, sent time.Time) *flight {
+	k, fl := a.Probe.Key(), m.flow(a.Probe)
+	f := &flight{
+		flow: fl, probe: a.Probe, key: k, n: n, sent: sent, wait: a.Wait, role: a.Role, note: a.Note, trust: a.Trust,
+	}
+	if f.wait <= 0 {
+		f.wait = DefaultWait
+	}
+	if len(fl.flights) == 0 {
+		fl.trust = a.Trust
+	}
+	fl.wait, m.wait = max(fl.wait, f.wait), max(m.wait, f.wait)
+	fl.alone = fl.alone || a.Trust&TrustAlone != 0
+	m.loose = m.loose || a.Trust&TrustLoose != 0
 	fl.flights = append(fl.flights, f)
 	if old := m.flights[k]; old != nil {
 		m.forget(old) // the tag came round again; nothing that old is answered any more
@@ -244,7 +261,7 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 	}
 	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && fl.beyond(f) })
-	if only == nil && fl.shortened(known, late, at, m.o.Wait) {
+	if only == nil && fl.shortened(known, late, at, fl.wait) {
 		only, _ = fl.candidates(at, anyFlight) // the route has become shorter meanwhile: who knows since which of them
 		several = true
 	}
@@ -282,7 +299,7 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		return match{IsLate, f, ByFlow}
 	}
 	again := r.TCP.Flags.Has(packet.SYN) && fl.sentAgain(only, at)
-	if fl.haunted(only, at, m.o.Wait, again) && !fl.lags(only, at) {
+	if fl.haunted(only, at, fl.wait, again) && !fl.lags(only, at) {
 		return match{IsShared, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -509,7 +526,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		return match{verdict: Unrelated}
 	}
 	fl := m.bySeq[flowID{q.TCP.SrcPort, q.TCP.Seq}]
-	if fl == nil || !m.quotes(fl, r) {
+	if fl == nil || !fl.quotes(r) {
 		return m.judgeOtherSeq(r, at)
 	}
 	if fl.ourselves(r) {
@@ -535,15 +552,15 @@ func (m *matcher) judgeOtherSeq(r *packet.Reply, at time.Time) match {
 	verdict := Unrelated
 	local, remote := netip.AddrPortFrom(r.IP.Dst, q.TCP.SrcPort), netip.AddrPortFrom(q.IP.Dst, q.TCP.DstPort)
 	for _, fl := range m.near(packet.ProtoTCP, local, remote) {
-		if !m.quotes(fl, r) {
+		if !fl.quotes(r) {
 			continue
 		}
 		verdict = NearMiss
-		if !m.o.Loose {
+		if !m.loose {
 			break
 		}
 		f := m.tagged(fl, q)
-		if f == nil {
+		if f == nil || fl.trust&TrustLoose == 0 {
 			continue
 		}
 		if !fl.alone {
@@ -557,10 +574,10 @@ func (m *matcher) judgeOtherSeq(r *packet.Reply, at time.Time) match {
 }
 
 // quotes reports whether an ICMP error quotes addresses and ports that can be those of the flow.
-func (m *matcher) quotes(fl *flow, r *packet.Reply) bool {
+func (fl *flow) quotes(r *packet.Reply) bool {
 	q := &r.Quote
 	echo := fl.first.Protocol == packet.ProtoEcho
-	return echo == q.Echo.HasID() && r.IP.Dst == fl.src.Addr() && q.IP.Version == r.IP.Version && m.addressed(fl, q)
+	return echo == q.Echo.HasID() && r.IP.Dst == fl.src.Addr() && q.IP.Version == r.IP.Version && fl.addressed(q)
 }
 
 // tagged returns the flow's probe that the quoted tag names; nil if there is none.
@@ -626,8 +643,8 @@ const (
 // addressed reports whether the quoted packet's addresses and ports can be those of the flow. NAT on the way may have
 // rewritten the destination, and a cloud's gateway leaves its public address as the source; the source port is what the
 // flow was found by.
-func (m *matcher) addressed(fl *flow, q *packet.Quote) bool {
-	if !m.o.Strict {
+func (fl *flow) addressed(q *packet.Quote) bool {
+	if fl.trust&TrustStrict == 0 {
 		return true
 	}
 	return q.IP.Dst == fl.dst.Addr().WithZone("") && (q.TCP.DstPort == fl.dst.Port() || q.Echo.HasID()) && q.IP.Src == fl.src.Addr()
@@ -650,7 +667,7 @@ func (f *flight) verdict() Verdict {
 // settle takes note of a believed, late, shared or untold answer.
 func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
-	fl.doubt(got, r, at, m.o.Wait)
+	fl.doubt(got, r, at, fl.wait)
 	fl.took(got.verdict, rtt)
 	switch {
 	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:

@@ -92,11 +92,13 @@ func parsed(t testing.TB, b []byte) *packet.Reply {
 var sentAt = time.Unix(1000, 0)
 
 // newFlow is a matcher with probes of these TTLs in flight.
-func newFlow(f family, o Options, ttls ...uint8) (*matcher, []*flight) {
-	m := newMatcher(&o)
+func newFlow(f family, trust Trust, ttls ...uint8) (*matcher, []*flight) {
+	m := newMatcher()
 	var flights []*flight
 	for i, ttl := range ttls {
-		flights = append(flights, m.add(f.probe(ttl, 100+1000*uint32(i)), i+1, sentAt))
+		action := Send(f.probe(ttl, 100+1000*uint32(i)))
+		action.Trust = trust
+		flights = append(flights, m.add(action, i+1, sentAt))
 	}
 	return m, flights
 }
@@ -128,7 +130,7 @@ func TestEveryBitOfTheQuoteCounts(t *testing.T) {
 			fields = quoted6
 		}
 		t.Run(f.name, func(t *testing.T) {
-			m, flights := newFlow(f, Options{Strict: true}, 3, 4)
+			m, flights := newFlow(f, TrustStrict, 3, 4)
 			quote := binary(t, flights[0].probe)
 			if got := judge(m, parsed(t, f.timeExceeded(t, quote))); got != (match{Believed, flights[0], ByTag}) {
 				t.Fatalf("the untouched answer: %+v", got)
@@ -174,8 +176,8 @@ func TestFlowLabel(t *testing.T) {
 	} {
 		p := f.probe(3, 100)
 		tt.edit(&p)
-		m := newMatcher(&Options{Wait: time.Second})
-		fl := m.add(p, 1, sentAt)
+		m := newMatcher()
+		fl := m.add(Send(p), 1, sentAt)
 		for _, label := range []uint32{p.FlowLabel, 0, 1, 0xfffff} {
 			q := p
 			q.FlowLabel = label
@@ -203,7 +205,7 @@ func TestFlowLabelWithoutTag(t *testing.T) {
 	p := f.probe(5, 100)
 	p.FlowLabel = 0
 	r := parsed(t, f.timeExceeded(t, binary(t, p)[:48]))
-	m, flights := newFlow(f, Options{}, 5)
+	m, flights := newFlow(f, 0, 5)
 	if got := judge(m, r); got != (match{TagRewritten, flights[0], ByFlow}) {
 		t.Errorf("side by side: %v", got.verdict)
 	}
@@ -226,7 +228,7 @@ func TestEveryBitOfTheAnswerCounts(t *testing.T) {
 		fields := append(addrs, field{"source port", ip, 16, 0}, field{"destination port", ip + 2, 16, 0},
 			field{"acknowledgement number", ip + 8, 32, 0})
 		t.Run(f.name, func(t *testing.T) {
-			m, flights := newFlow(f, Options{}, 9)
+			m, flights := newFlow(f, 0, 9)
 			good := f.answer(t, func(*packet.Segment) {})
 			if got := judge(m, parsed(t, good)); got.verdict != Believed || got.flight != flights[0] {
 				t.Fatalf("the untouched answer: %+v", got)
@@ -284,7 +286,7 @@ func TestNotAnAnswer(t *testing.T) {
 		}
 		for _, tt := range tests {
 			t.Run(f.name+"/"+tt.name, func(t *testing.T) {
-				m, _ := newFlow(f, Options{}, 9)
+				m, _ := newFlow(f, 0, 9)
 				if got := judge(m, parsed(t, tt.bytes)); got.verdict != tt.want {
 					t.Errorf("got %v, want %v", got.verdict, tt.want)
 				}
@@ -320,7 +322,7 @@ func TestAnswersBelieved(t *testing.T) {
 		}
 		for _, tt := range tests {
 			t.Run(f.name+"/"+tt.name, func(t *testing.T) {
-				m, flights := newFlow(f, Options{}, 9)
+				m, flights := newFlow(f, 0, 9)
 				got := judge(m, parsed(t, tt.bytes))
 				if got.verdict != Believed || got.flight != flights[0] {
 					t.Errorf("got %v", got.verdict)
@@ -336,8 +338,8 @@ func TestAnswerToACK(t *testing.T) {
 		f := families[0]
 		p := f.probe(9, 100)
 		p.Flags, p.Ack = flags, 0x12345678
-		m := newMatcher(new(Options))
-		m.add(p, 1, sentAt)
+		m := newMatcher()
+		m.add(Send(p), 1, sentAt)
 		rst := func(seq uint32) *packet.Reply {
 			return parsed(t, f.answer(t, func(s *packet.Segment) { s.Flags, s.Seq, s.Ack = packet.RST, seq, 0 }))
 		}
@@ -359,8 +361,8 @@ func TestAnswerToPayload(t *testing.T) {
 		ack  uint32
 		want Verdict
 	}{{flowSeq + 1, Believed}, {flowSeq + 61, Believed}, {flowSeq + 60, NearMiss}, {flowSeq + 62, NearMiss}} {
-		m := newMatcher(new(Options))
-		m.add(p, 1, sentAt)
+		m := newMatcher()
+		m.add(Send(p), 1, sentAt)
 		r := parsed(t, f.answer(t, func(s *packet.Segment) { s.Flags, s.Ack = packet.RST|packet.ACK, tt.ack }))
 		if got := judge(m, r); got.verdict != tt.want {
 			t.Errorf("acknowledging %d: %v, want %v", tt.ack-flowSeq, got.verdict, tt.want)
@@ -374,13 +376,13 @@ func TestWhichProbe(t *testing.T) {
 	at := sentAt.Add(10 * time.Millisecond)
 	answer := parsed(t, f.answer(t, func(*packet.Segment) {}))
 	t.Run("several", func(t *testing.T) {
-		m, flights := newFlow(f, Options{}, 8, 9, 10)
+		m, flights := newFlow(f, 0, 8, 9, 10)
 		if got := m.judge(answer, at); got.verdict != IsShared || got.flight != flights[0] {
 			t.Errorf("%v", got.verdict)
 		}
 	})
 	t.Run("the others ended at routers", func(t *testing.T) {
-		m, flights := newFlow(f, Options{}, 7, 8, 9)
+		m, flights := newFlow(f, 0, 7, 8, 9)
 		te := parsed(t, f.timeExceeded(t, binary(t, flights[1].probe)))
 		m.settle(m.judge(te, at), te, at)
 		if got := m.judge(answer, at); got.verdict != Believed || got.flight != flights[2] {
@@ -388,7 +390,7 @@ func TestWhichProbe(t *testing.T) {
 		}
 	})
 	t.Run("the others were passed", func(t *testing.T) {
-		m, flights := newFlow(f, Options{}, 8, 9)
+		m, flights := newFlow(f, 0, 8, 9)
 		flights[0].passed = true
 		if got := m.judge(answer, at); got.verdict != Believed || got.flight != flights[1] {
 			t.Errorf("%v", got.verdict)
@@ -399,41 +401,41 @@ func TestWhichProbe(t *testing.T) {
 		}
 	})
 	t.Run("late", func(t *testing.T) {
-		m, flights := newFlow(f, Options{}, 9)
+		m, flights := newFlow(f, 0, 9)
 		flights[0].fate = Lost
 		if got := m.judge(answer, at); got.verdict != IsLate {
 			t.Errorf("%v", got.verdict)
 		}
 	})
 	t.Run("second", func(t *testing.T) {
-		m, _ := newFlow(f, Options{}, 9, 9)
+		m, _ := newFlow(f, 0, 9, 9)
 		m.flights[packet.Key{Port: 40000, Seq: flowSeq, Tag: 1100}].fate = Lost
 		m.settle(m.judge(answer, at), answer, at)
 		// The same SYN+ACK again, while another probe waits: a retransmission.
-		m.add(f.probe(9, 200), 3, at)
+		m.add(Send(f.probe(9, 200)), 3, at)
 		if got := m.judge(answer, at.Add(time.Second)); got.verdict != IsDuplicate {
 			t.Errorf("%v", got.verdict)
 		}
 	})
 	t.Run("before its question", func(t *testing.T) {
-		m, _ := newFlow(f, Options{}, 9)
+		m, _ := newFlow(f, 0, 9)
 		if got := m.judge(answer, sentAt.Add(-time.Millisecond)); got.verdict != Unrelated {
 			t.Errorf("%v", got.verdict)
 		}
 	})
 	t.Run("named by the timestamp", func(t *testing.T) {
 		f := families[1]
-		m, flights := newFlow(f, Options{}, 8, 9, 10)
+		m, flights := newFlow(f, 0, 8, 9, 10)
 		r := parsed(t, f.answer(t, func(s *packet.Segment) { s.Options, _ = s.Options.WithTimestamps(5, 1100) }))
 		if got := m.judge(r, at); got != (match{Believed, flights[1], ByTag}) {
 			t.Errorf("%v", got.verdict)
 		}
 	})
 	t.Run("far too fast for the target", func(t *testing.T) {
-		m, flights := newFlow(f, Options{}, 9)
+		m, flights := newFlow(f, 0, 9)
 		flights[0].fate = Lost
 		flights[0].flow.best, flights[0].flow.worst = 100*time.Millisecond, 100*time.Millisecond
-		later := m.add(f.probe(9, 7000), 2, sentAt.Add(100*time.Millisecond))
+		later := m.add(Send(f.probe(9, 7000)), 2, sentAt.Add(100*time.Millisecond))
 		if got := m.judge(answer, sentAt.Add(140*time.Millisecond)); got.verdict != IsLate || got.flight != flights[0] {
 			t.Errorf("40 ms after the second probe: %v", got.verdict)
 		}
@@ -470,14 +472,14 @@ func TestInTime(t *testing.T) {
 		{"it comes too late for all", 50 * ms, 51 * ms, []time.Duration{0, 2 * ms, 6 * ms}, 61 * ms, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMatcher(&Options{Wait: 3 * time.Second})
+			m := newMatcher()
 			var flights []*flight
 			for i, sent := range tt.sent {
 				ttl := 12 - i
 				if tt.vouched && i == len(tt.sent)-1 {
 					ttl = 13
 				}
-				flights = append(flights, m.add(f.probe(uint8(ttl), 100+uint32(i)), i+1, sentAt.Add(sent)))
+				flights = append(flights, m.add(Send(f.probe(uint8(ttl), 100+uint32(i))), i+1, sentAt.Add(sent)))
 			}
 			if tt.vouched {
 				flights[len(flights)-1].trust = TrustFirst
@@ -518,9 +520,9 @@ func TestOvertaken(t *testing.T) {
 		{"the first had its time", 72 * ms, 72 * ms, 12, 164 * ms, 210 * ms, Believed, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m, flights := newFlow(f, Options{Wait: 3 * time.Second}, tt.ttl)
+			m, flights := newFlow(f, 0, tt.ttl)
 			flights[0].passed = true
-			flights = append(flights, m.add(f.probe(12, 7000), 2, sentAt.Add(tt.second)))
+			flights = append(flights, m.add(Send(f.probe(12, 7000)), 2, sentAt.Add(tt.second)))
 			flights[0].flow.best, flights[0].flow.worst = tt.best, tt.worst
 			if got := m.judge(answer, sentAt.Add(tt.at)); got.verdict != tt.want || got.flight != flights[tt.of-1] {
 				t.Errorf("%v of probe %d, want %v of probe %d", got.verdict, got.flight.n, tt.want, tt.of)
@@ -535,8 +537,8 @@ func TestRewrittenTag(t *testing.T) {
 		p := f.probe(5, 100)
 		rewritten := f.probe(5, 999)
 		r := parsed(t, f.timeExceeded(t, binary(t, rewritten)))
-		m := newMatcher(new(Options))
-		fl := m.add(p, 1, sentAt)
+		m := newMatcher()
+		fl := m.add(Send(p), 1, sentAt)
 		if got := judge(m, r); got.verdict != TagRewritten {
 			t.Errorf("%s: not trusted: %v", f.name, got.verdict)
 		}
@@ -544,7 +546,7 @@ func TestRewrittenTag(t *testing.T) {
 		if got := judge(m, r); got != (match{Believed, fl, ByFlow}) {
 			t.Errorf("%s: trusted: %v", f.name, got.verdict)
 		}
-		m.add(f.probe(6, 101), 2, sentAt)
+		m.add(Send(f.probe(6, 101)), 2, sentAt)
 		if got := judge(m, r); got.verdict != TagRewritten {
 			t.Errorf("%s: trusted, but two in flight: %v", f.name, got.verdict)
 		}
@@ -555,9 +557,9 @@ func TestRewrittenTag(t *testing.T) {
 // more once two tags have come back that were never sent, unless only one probe is in flight.
 func TestRewrittenTagOfAnother(t *testing.T) {
 	for _, f := range families {
-		m := newMatcher(new(Options))
-		fl := m.add(f.probe(3, 100), 1, sentAt)
-		m.add(f.probe(9, 101), 2, sentAt)
+		m := newMatcher()
+		fl := m.add(Send(f.probe(3, 100)), 1, sentAt)
+		m.add(Send(f.probe(9, 101)), 2, sentAt)
 		named := parsed(t, f.timeExceeded(t, binary(t, f.probe(9, 100))))
 		for i := range 2 {
 			if got := judge(m, named); got != (match{Believed, fl, ByTag}) {
@@ -579,9 +581,9 @@ func TestRewrittenTagOfAnother(t *testing.T) {
 // A damaged tag may be that of another probe. The quoted checksum is still that of the probe that was answered.
 func TestDamagedTagOfAnother(t *testing.T) {
 	f := families[1]
-	m := newMatcher(new(Options))
-	fl := m.add(f.probe(3, 100), 1, sentAt)
-	m.add(f.probe(9, 101), 2, sentAt)
+	m := newMatcher()
+	fl := m.add(Send(f.probe(3, 100)), 1, sentAt)
+	m.add(Send(f.probe(9, 101)), 2, sentAt)
 	quote := binary(t, f.probe(9, 101))
 	if quote[65]--; quote[65] != 100 {
 		t.Fatalf("byte 65 is no tag: %d", quote[65])
@@ -601,11 +603,11 @@ func TestRewrittenSequenceNumber(t *testing.T) {
 	quote := f.probe(5, 100)
 	quote.Seq += 1000000
 	r := parsed(t, f.timeExceeded(t, binary(t, quote)))
-	m, _ := newFlow(f, Options{}, 5)
+	m, _ := newFlow(f, 0, 5)
 	if got := judge(m, r); got.verdict != NearMiss {
 		t.Errorf("strictly: %v", got.verdict)
 	}
-	m, flights := newFlow(f, Options{Loose: true}, 5)
+	m, flights := newFlow(f, TrustLoose, 5)
 	if got := judge(m, r); got.verdict != TagRewritten {
 		t.Errorf("loosely, at first: %v", got.verdict)
 	}
@@ -621,7 +623,7 @@ func TestRewrittenSequenceNumber(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	m, flights := newFlow(families[0], Options{}, 1, 2)
+	m, flights := newFlow(families[0], 0, 1, 2)
 	for _, f := range flights {
 		m.forget(f)
 		m.forget(f) // twice does no harm
@@ -634,9 +636,9 @@ func TestForget(t *testing.T) {
 // TestTagComesRound: a probe with the tag of the only one of its flow takes its place, and the flow stays.
 func TestTagComesRound(t *testing.T) {
 	f := families[0]
-	m, flights := newFlow(f, Options{}, 3)
+	m, flights := newFlow(f, 0, 3)
 	flights[0].fate = Lost
-	again := m.add(flights[0].probe, 2, sentAt)
+	again := m.add(Send(flights[0].probe), 2, sentAt)
 	if again.flow != flights[0].flow || len(again.flow.flights) != 1 {
 		t.Errorf("%d probes in the flow", len(again.flow.flights))
 	}
@@ -667,7 +669,7 @@ func forge(t *testing.T, f family, n int) {
 	for i := range ttls {
 		ttls[i] = uint8(i/3 + 1)
 	}
-	m, flights := newFlow(f, Options{}, ttls...)
+	m, flights := newFlow(f, 0, ttls...)
 	rng := rand.New(rand.NewPCG(*forgerySeed, 2))
 	te := parsed(t, f.timeExceeded(t, binary(t, flights[0].probe)))
 	tcp := parsed(t, f.answer(t, func(*packet.Segment) {}))

@@ -15,7 +15,7 @@ const (
 	// mostMemory is the upper bound.
 	mostMemory = time.Minute
 
-	// waitMemory is how many times Options.Wait a probe is remembered at least: a wait that is set long means slow answers.
+	// waitMemory is how many times its wait a probe is remembered at least: a wait that is set long means slow answers.
 	waitMemory = 2
 )
 
@@ -47,12 +47,12 @@ func (d *distance) took(v Verdict, rtt time.Duration) {
 
 // forget drops the probes that have been remembered for long enough.
 func (e *engine) forget(now time.Time) {
-	age, _ := memoryBounds(e.o.Wait)
+	age, _ := memoryBounds(e.m.wait)
 	for i := range e.done {
 		q := &e.done[i]
 		for f := q.first(); f != nil && now.Sub(f.sent) > age<<i; f = q.first() {
 			q.pop()
-			if i+1 < len(e.done) && now.Sub(f.sent) < f.flow.lasts(e.o.Wait) {
+			if i+1 < len(e.done) && now.Sub(f.sent) < f.flow.lasts(e.m.wait) {
 				e.done[i+1].push(f)
 			} else {
 				e.m.forget(f)

@@ -21,10 +21,11 @@ func TestMemory(t *testing.T) {
 		{"a long wait, no answer", 40 * s, 0, 80 * s, 81 * s},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := Options{Wait: tt.wait}
-			e := &engine{o: &o, m: newMatcher(&o)}
+			e := &engine{o: new(Options), m: newMatcher()}
 			for i := range 3 {
-				f := e.m.add(families[0].probe(3, uint32(i)), i+1, sentAt.Add(time.Duration(i)*time.Microsecond))
+				action := Send(families[0].probe(3, uint32(i)))
+				action.Wait = tt.wait
+				f := e.m.add(action, i+1, sentAt.Add(time.Duration(i)*time.Microsecond))
 				f.flow.slowest = tt.slowest
 				f.fate = Lost
 				e.done[0].push(f)

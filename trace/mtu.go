@@ -20,9 +20,10 @@ type MTU struct {
 
 // MTUOptions say what is known before the search.
 type MTUOptions struct {
-	Path  PathOptions  // probes are like those of this path, in its session where it has one
-	First int          // the size to begin with
-	Hops  []netip.Addr // who has answered by time exceeded, from TTL 1 on; invalid: nobody
+	Path  PathOptions   // probes are like those of this path, in its session where it has one
+	Wait  time.Duration // how long a probe may be answered; 0: as long as one of the path
+	First int           // the size to begin with
+	Hops  []netip.Addr  // who has answered by time exceeded, from TTL 1 on; invalid: nobody
 }
 
 // MTUSearch is the plan that finds the path's MTU (RFC 1191, RFC 8201), and where nobody tells it, by itself (RFC 4821).
@@ -72,6 +73,9 @@ func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
 		return nil, err
 	}
 	o.First = min(o.First, MTUMost)
+	if o.Wait == 0 {
+		o.Wait = o.Path.ProbeWait()
+	}
 	s := &MTUSearch{o: o, flow: f, found: MTU{First: o.First}, ttl: 255}
 	s.size = f.Length(0) + mtuSmall
 	return s, nil
@@ -89,7 +93,7 @@ func (s *MTUSearch) Next(now time.Time) Action {
 		return WaitUntil(s.ready)
 	}
 	s.flying = true
-	return Send(s.flow.Sized(s.ttl, s.size))
+	return s.flow.send(s.flow.Sized(s.ttl, s.size), s.o.Wait)
 }
 
 // Learn implements Plan.

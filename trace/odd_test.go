@@ -33,7 +33,7 @@ func TestRandomisedSequenceNumbersFarAway(t *testing.T) {
 	p := chain(false, 20, 35*time.Millisecond)
 	p.Routers[8].RandomISN = true
 	s := newSetup(p)
-	s.run.Loose = true
+	s.path.Loose = true
 	s.trace(t).wantHops(t, 3, route(false, 20)...)
 
 	// Nor where nothing behind it can be told, because the IP IDs are rewritten too.
@@ -41,7 +41,7 @@ func TestRandomisedSequenceNumbersFarAway(t *testing.T) {
 	p.Routers[1].RandomISN = true
 	p.Routers[4].RandomID = true
 	s = newSetup(p)
-	s.run.Loose = true
+	s.path.Loose = true
 	s.trace(t).wantHops(t, 3, route(false, 12, 6, 7, 8, 9, 10, 11)...)
 }
 

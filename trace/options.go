@@ -22,6 +22,8 @@ type PathOptions struct {
 	Parallel int           // how many probes may be in flight, 1 or more; default 48. 1: one after the other, hop by hop
 	Wait     time.Duration // how long a probe may be answered, LeastWait or more; default 3 s
 	Patient  bool          // every probe waits its whole Wait; else only if answers may still come
+	Strict   bool          // see TrustStrict
+	Loose    bool          // see TrustLoose
 	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the target's
@@ -59,11 +61,11 @@ const (
 // LeastWait is the least that Wait may be.
 const LeastWait = 500 * time.Millisecond
 
-// RunWait is how long the engine has to wait in a run of this path, its [Options.Wait]. A Wait of less than a second ends
-// a probe sooner, but an answer that is later than that would be taken for another probe's if the probe were forgotten.
-func (o PathOptions) RunWait() time.Duration {
+// ProbeWait is how long the engine waits for a probe of this path ([Action.Wait]). A Wait of less than a second ends a
+// probe sooner, but an answer that is later than that would be taken for another probe's if the probe were forgotten.
+func (o PathOptions) ProbeWait() time.Duration {
 	if o.Wait == 0 {
-		return defaultWait
+		return DefaultWait
 	}
 	return max(o.Wait, time.Second)
 }
@@ -86,7 +88,7 @@ func (o PathOptions) withDefaults() PathOptions {
 	or(&o.Queries, DefaultQueries)
 	or(&o.Parallel, DefaultParallel)
 	if o.Wait == 0 {
-		o.Wait = defaultWait
+		o.Wait = DefaultWait
 	}
 	if o.Spacing == 0 {
 		o.Spacing = DefaultSpacing

@@ -217,7 +217,7 @@ func NewPath(o PathOptions) (*Path, error) {
 	}
 	o = o.withDefaults()
 	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
-	p.o.Wait = o.RunWait()
+	p.o.Wait = o.ProbeWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	if o.hasScouts() {
 		p.scouting = newScouting(o)
@@ -802,17 +802,17 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 		p.slow.quiet = a.sent
 	}
 	p.pending = append(p.pending, a)
-	action := Send(probe)
+	action := p.flow.send(probe, p.o.Wait)
 	action.Role = a.role()
 	switch {
 	case p.single:
-		action.Trust = TrustAlone
+		action.Trust |= TrustAlone
 	case a.aside:
-		action.Trust = TrustAside
+		action.Trust |= TrustAside
 	case p.slow.active:
-		action.Trust = TrustSlow
+		action.Trust |= TrustSlow
 	case !a.spare && a.ttl == p.guess && p.vouched == a.ttl-1: // see close
-		action.Trust = TrustFirst
+		action.Trust |= TrustFirst
 	}
 	return action
 }

@@ -67,7 +67,7 @@ func (n *network) String() string {
 	o := n.path
 	return fmt.Sprintf("distance %d, TTL %d to %d, %d queries, window %d, wait %v (patient %v), %d ports, flags %v, length %d, loose %v, port %v, rtt %v; %s",
 		len(n.path0().Routers)+1, o.FirstTTL, o.MaxTTL, o.Queries, o.Parallel, o.Wait, o.Patient, len(o.Ports), o.Flags, o.Length,
-		n.run.Loose, n.path0().Target.State, n.round(len(n.path0().Routers)+1).least, strings.Join(n.troubles, ", "))
+		n.path.Loose, n.path0().Target.State, n.round(len(n.path0().Routers)+1).least, strings.Join(n.troubles, ", "))
 }
 
 // randomNetwork draws one. About a third of them have no trouble at all.
@@ -226,7 +226,7 @@ func (n *network) addTrouble(rng *rand.Rand) {
 		n.scrubbed = true
 	case 14:
 		router.RandomISN = true
-		n.run.Loose = rng.IntN(2) == 0
+		n.path.Loose = rng.IntN(2) == 0
 		n.trouble("sequence number rewritten at hop %d", at+1)
 	case 15:
 		router.Quote = []int{sim.QuoteMinimum, 48, 60, 128}[rng.IntN(4)]
@@ -348,7 +348,7 @@ var (
 
 // limit is how long a trace may take: that of one probe after the other, all in vain, and some of them anew.
 func (n *network) limit() time.Duration {
-	wait := n.path.RunWait()
+	wait := n.path.ProbeWait()
 	for hop := range len(n.path0().Routers) + 1 {
 		wait = max(wait, 2*n.round(hop+1).most+20*time.Millisecond)
 	}
@@ -383,7 +383,6 @@ func (n *network) trace(t *testing.T) *outcome {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.run.Wait = n.path.RunWait()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		over := time.AfterFunc(n.limit(), func() { cancel(errEndless) })
@@ -527,7 +526,7 @@ func (n *network) checkEffort(t *testing.T, o *outcome) {
 	}
 	p := n.path0()
 	spare := max(n.path.Parallel, 8) + 8
-	if n.scrubbed || n.run.Loose {
+	if n.scrubbed || n.path.Loose {
 		spare *= 2
 	}
 	if n.scenario.NoHostRST {
@@ -598,7 +597,7 @@ func (n *network) sees(i int) bool {
 		quote := n.path0().Routers[i].Quote
 		tagged = quote == sim.QuoteFull || quote >= 128
 	}
-	return !randomised || n.run.Loose && tagged
+	return !randomised || n.path.Loose && tagged
 }
 
 // checkWhole checks that nothing is missing where nothing is lost.

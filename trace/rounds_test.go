@@ -381,7 +381,7 @@ func TestRandomNetworksInRounds(t *testing.T) {
 			}
 			// In so many intervals and a wait everything is sent, and then the last probes have their wait; what lies beyond the
 			// last router may be reported by it up to 3.3 s later.
-			wait := n.path.RunWait()
+			wait := n.path.ProbeWait()
 			most := time.Duration(n.path.Queries)*n.interval + wait + max(wait, 3300*time.Millisecond) + 2*time.Second
 			if n.path.Parallel > n.path.MaxTTL && o.took > most {
 				t.Errorf("the rounds took %v, at most %v", o.took, most)
@@ -413,7 +413,7 @@ func (n *network) fits() bool {
 		return false
 	}
 	found := time.Duration(6+6*silent)*far.most + 100*time.Millisecond // each silent hop is asked alone at first
-	return !n.run.Loose && found+time.Duration(n.path.Queries)*turn < time.Duration(n.path.Queries)*n.interval+n.path.RunWait()
+	return !n.path.Loose && found+time.Duration(n.path.Queries)*turn < time.Duration(n.path.Queries)*n.interval+n.path.ProbeWait()
 }
 
 // TestRoundsForDays: memory doesn't grow.

@@ -2,11 +2,11 @@ package trace
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,17 +15,6 @@ import (
 
 // Options are what the engine needs to know.
 type Options struct {
-	// Wait is how long a probe may be answered; 3 s where it is 0.
-	Wait time.Duration
-
-	// Strict believes an ICMP error only where it quotes the very addresses and destination port that were sent. Else
-	// answers from behind NAT count too.
-	Strict bool
-
-	// Loose believes an ICMP error with another sequence number too, where ports and tag fit the only probe in flight:
-	// for firewalls that randomise sequence numbers. Such answers are Unverified.
-	Loose bool
-
 	// Pace, if it is set, limits how fast probes leave. Runs that share a Conn share its Pace too.
 	Pace *Pace
 
@@ -53,8 +42,6 @@ type Options struct {
 }
 
 const (
-	defaultWait = 3 * time.Second
-
 	// A host whose sends fail is not hammered, so that a link that comes back finds the trace still there.
 	sendErrorPause = 100 * time.Millisecond
 	sendErrorLimit = 20
@@ -94,10 +81,7 @@ func (e *SendError) Unwrap() error { return e.Err }
 // probe's outcome goes to emit, in the order in which it becomes known, from the goroutine that called Run. The error is
 // ctx's cause, a *SendError, or what ended receiving. Run leaves no goroutine behind.
 func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
-	if o.Wait <= 0 {
-		o.Wait = defaultWait
-	}
-	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(&o), wake: o.Wake}
+	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(), wake: o.Wake}
 	e.sight.seed = maphash.MakeSeed()
 	receiving, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -132,9 +116,8 @@ type engine struct {
 	sentN  int
 	heard  time.Time // when the newest probe was sent that anything was believed for: until then the way out was whole
 
-	inFlight queue     // in order of sending: the wait is the same for all
-	extended []*flight // those that wait longer, see Extend
-	done     memory    // those with an outcome
+	inFlight inFlight // some may have their outcome already
+	done     memory   // those with an outcome
 	pending  int
 
 	failed      error // the last send error, and how many like it in a row
@@ -272,15 +255,10 @@ func (e *engine) setAlarm(alarm Alarm, now time.Time) {
 
 // nextEnd is when the wait for a probe ends; zero: never.
 func (e *engine) nextEnd(now time.Time) (due time.Time) {
-	if f := e.inFlight.first(); f != nil {
-		due = f.sent.Add(e.o.Wait)
-	}
-	for _, f := range e.extended {
-		due = sooner(due, f.until)
-	}
-	if due.IsZero() {
+	if len(e.inFlight) == 0 {
 		return due
 	}
+	due = e.inFlight[0].due
 	if due = later(due, e.graceOver); !now.Before(due) {
 		due = now.Add(backlogPause) // what came in before is not read yet
 	}
@@ -376,7 +354,7 @@ func (e *engine) carryOut(now time.Time, act Action) {
 		}
 	case DoExtend:
 		if f := e.m.flights[act.Key]; f != nil {
-			f.until = act.Until
+			e.inFlight.extend(f, act.Until)
 		}
 	}
 }
@@ -400,10 +378,7 @@ func (e *engine) send(a Action) {
 	if e.unsent {
 		e.failures = 0
 	}
-	f := e.m.add(p, e.sentN, sent)
-	f.role, f.note, f.trust = a.Role, a.Note, a.Trust
-	f.flow.alone = f.flow.alone || a.Trust&TrustAlone != 0
-	e.inFlight.push(f)
+	e.inFlight.add(e.m.add(a, e.sentN, sent))
 	e.pending++
 }
 
@@ -452,35 +427,18 @@ func (e *engine) finish(now time.Time, r Result) {
 // expire ends the wait for the probes that have waited their time, and forgets those that are long over. It reports
 // whether there were any of the first.
 func (e *engine) expire(now time.Time, in *inbox) (any bool) {
-	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
+	for len(e.inFlight) > 0 {
+		f := e.inFlight[0]
 		if f.fate == Pending {
-			due := f.sent.Add(e.o.Wait)
-			if now.Before(due) || now.Before(e.graceOver) || !e.readUpTo(due, in) {
+			if now.Before(later(f.due, e.graceOver)) || !e.readUpTo(f.due, in) {
 				break
 			}
-			if f.until.After(due) {
-				e.extended = append(e.extended, f)
-			} else {
-				e.close(now, f, e.verdictOnSilence(f, due))
-				any = true
-			}
-		}
-		e.inFlight.pop()
-	}
-	any = e.expireExtended(now, in) || any
-	e.forget(now)
-	return any
-}
-
-// expireExtended is expire for the probes that wait longer than others.
-func (e *engine) expireExtended(now time.Time, in *inbox) (any bool) {
-	e.extended = slices.DeleteFunc(e.extended, func(f *flight) bool {
-		if f.fate == Pending && !now.Before(later(f.until, e.graceOver)) && e.readUpTo(f.until, in) {
-			e.close(now, f, e.verdictOnSilence(f, f.until))
+			e.close(now, f, e.verdictOnSilence(f, f.due))
 			any = true
 		}
-		return f.fate != Pending
-	})
+		heap.Pop(&e.inFlight)
+	}
+	e.forget(now)
 	return any
 }
 
@@ -500,16 +458,11 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 
 // abandon ends the run: what is in flight stays unknown.
 func (e *engine) abandon(now time.Time) {
-	for _, f := range e.extended {
-		if f.fate == Pending {
+	for len(e.inFlight) > 0 {
+		if f := e.inFlight[0]; f.fate == Pending {
 			e.close(now, f, f.result(Unknown))
 		}
-	}
-	for f := e.inFlight.first(); f != nil; f = e.inFlight.first() {
-		if f.fate == Pending {
-			e.close(now, f, f.result(Unknown))
-		}
-		e.inFlight.pop()
+		heap.Pop(&e.inFlight)
 	}
 }
 
@@ -542,7 +495,7 @@ func (e *engine) receive(d delivery) {
 	if f := got.flight; f != nil && r.IP.Src.Is6() && r.IP.Src.IsLinkLocalUnicast() {
 		r.Zone = cmp.Or(f.probe.Dst.Addr().Zone(), e.o.Zone)
 	}
-	if f := got.flight; got.verdict == Believed && d.at.Sub(f.sent) > e.o.Wait && d.at.After(f.until) {
+	if f := got.flight; got.verdict == Believed && d.at.Sub(f.sent) > f.wait && d.at.After(f.until) {
 		got.verdict = IsLate
 	}
 	e.count(got.verdict)

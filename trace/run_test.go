@@ -86,9 +86,6 @@ func (s *setup) trace(t *testing.T) *outcome {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.run.Wait = s.path.Wait; s.run.Wait == 0 {
-			s.run.Wait = 3 * time.Second
-		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		if s.during != nil {
@@ -554,7 +551,7 @@ func TestStrict(t *testing.T) {
 	p := chain(false, 6, time.Millisecond)
 	p.Routers[2].NAT.Dst, p.Routers[2].NAT.RawQuote = netip.MustParseAddrPort("10.6.35.86:443"), true
 	s := newSetup(p)
-	s.run.Strict = true
+	s.path.Strict = true
 	s.trace(t).wantHops(t, 3, route(false, 6, 4, 5)...)
 }
 
@@ -568,7 +565,7 @@ func TestRandomisedSequenceNumbers(t *testing.T) {
 	if o.counts.NearMisses < 15 {
 		t.Errorf("%d near misses", o.counts.NearMisses)
 	}
-	s.run.Loose = true
+	s.path.Loose = true
 	o = s.trace(t)
 	o.wantHops(t, 3, route(false, 9)...)
 	for ttl := 1; ttl <= 8; ttl++ {

@@ -77,7 +77,7 @@ func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 	}
 	o = o.withDefaults()
 	s := &Serial{flow: f, o: o, limit: o.MaxTTL, target: o.MaxTTL, known: o.FirstTTL - 1}
-	s.o.Wait = min(o.RunWait(), most)
+	s.o.Wait = min(o.ProbeWait(), most)
 	s.whole = min(o.Wait, most)
 	s.hops = make([]serialHop, o.MaxTTL-o.FirstTTL+1)
 	s.free = append(s.free, o.Ports...)
@@ -145,7 +145,7 @@ func (s *Serial) ask(ttl int, now time.Time) Action {
 	s.hop(ttl).whole = s.hop(ttl).whole || wait == s.whole
 	s.begun = true
 	s.soon = now.Add(s.o.Spacing)
-	return Send(probe)
+	return s.flow.send(probe, s.o.Wait)
 }
 
 // patience is how long a probe waits. With Patient that is Wait. Else:

@@ -73,7 +73,7 @@ func serially(t *testing.T, path sim.Path, o trace.PathOptions) (out outcome) {
 		}
 		out.trace = trace.NewTrace(o)
 		start := time.Now()
-		out.counts, out.err = trace.Run(t.Context(), c, plan, trace.Options{Wait: serialWait}, func(r trace.Result) {
+		out.counts, out.err = trace.Run(t.Context(), c, plan, trace.Options{}, func(r trace.Result) {
 			out.results = append(out.results, r)
 			out.trace.Add(r)
 		})

@@ -403,7 +403,7 @@ func TestOptions(t *testing.T) {
 		{"-46 a", []string{"a"}, func(c *config) { c.family = names.IPv6 }},
 		{"--dnat a", []string{"a"}, func(c *config) { c.dnat = true }},
 		{"--dnat --no-dnat a", []string{"a"}, func(*config) {}},
-		{"--dnat --no-dnat-strict a", []string{"a"}, func(c *config) { c.strict = true }},
+		{"--dnat --no-dnat-strict a", []string{"a"}, func(c *config) { c.path.Strict = true }},
 		{"--no-dnat-strict --dnat a", []string{"a"}, func(c *config) { c.dnat = true }},
 		{"--no-dnat-strict --no-dnat a", []string{"a"}, func(*config) {}},
 		{"--track-id --track-port a", []string{"a"}, func(c *config) { c.trackPort = true }},
@@ -412,7 +412,7 @@ func TestOptions(t *testing.T) {
 		{"--parallel 4 a", []string{"a"}, func(c *config) { c.path.Parallel = 4 }},
 		{"--parallel=4 a", []string{"a"}, func(c *config) { c.path.Parallel = 4 }},
 		{"--mark 4294967295 a", []string{"a"}, func(c *config) { c.mark = 4294967295 }},
-		{"--loose -d a", []string{"a"}, func(c *config) { c.loose, c.debug = true, true }},
+		{"--loose -d a", []string{"a"}, func(c *config) { c.path.Loose, c.debug = true, true }},
 		{"--no-filter --no-getinterfaces --no-select --select a", []string{"a"}, func(*config) {}},
 	} {
 		got, want := base, base

@@ -62,27 +62,13 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 	ports := map[int]uint16{0: p.path.Source.Port()} // of each flow
 	for ; len(questions) > 0; questions = detect.Questions(*p.evidence) {
 		p.announceQuestions(questions, int(asked.Load()))
-		var together, loose []detect.Question
-		for _, q := range questions {
-			if q.Ask == detect.AskLoose {
-				loose = append(loose, q)
-			} else {
-				together = append(together, q)
-			}
-		}
-		// What is believed is the same for all of a run.
-		for _, some := range [][]detect.Question{together, loose} {
-			if len(some) == 0 {
-				continue
-			}
-			err := p.further(ctx, conn, some, ports, &asked)
-			switch {
-			case ctx.Err() != nil:
-				return err
-			case err != nil: // the trace stands without
-				fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(err.Error()))
-				return nil
-			}
+		err := p.further(ctx, conn, questions, ports, &asked)
+		switch {
+		case ctx.Err() != nil:
+			return err
+		case err != nil: // the trace stands without
+			fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(err.Error()))
+			return nil
 		}
 	}
 	return nil
@@ -171,12 +157,7 @@ func (p *program) further(ctx context.Context, conn medium, questions []detect.Q
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
 	all := trace.NewGroup(plans...)
-	o := p.engine(conn)
-	o.Wait, o.Loose = min(o.Wait, questions[0].Options.Wait), o.Loose || questions[0].Ask == detect.AskLoose
-	if o.Wait == 0 {
-		o.Wait = questions[0].Options.Wait
-	}
-	counts, err := trace.Run(ctx, conn, all, o, func(r trace.Result) {
+	counts, err := trace.Run(ctx, conn, all, p.engine(conn), func(r trace.Result) {
 		if i, r := all.Of(r); i >= 0 {
 			views[i].Add(r)
 		}

@@ -36,8 +36,8 @@ type config struct {
 	syn  synConfig
 	show showConfig
 
-	strict, loose, dnat, debug bool
-	help, helpAll, version     bool
+	dnat, debug            bool
+	help, helpAll, version bool
 
 	formatConfig
 	captureConfig
@@ -130,11 +130,11 @@ func classicOptions() []option {
 		{short: '4', brief: "IPv4 only", help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', brief: "IPv6 only", help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
 		{long: "dnat", brief: "show translation", help: "show where the destination is translated",
-			set: do(func(c *config) { c.dnat, c.strict = true, false })},
+			set: do(func(c *config) { c.dnat, c.path.Strict = true, false })},
 		{long: "no-dnat", brief: "don't (default)", help: "don't show it (the default)",
-			set: do(func(c *config) { c.dnat, c.strict = false, false })},
+			set: do(func(c *config) { c.dnat, c.path.Strict = false, false })},
 		{long: "no-dnat-strict", brief: "believe none of it", help: "believe no answer about a translated packet",
-			set: do(func(c *config) { c.dnat, c.strict = false, true })},
+			set: do(func(c *config) { c.dnat, c.path.Strict = false, true })},
 		{long: "track-port", brief: "a port per probe", help: "a new source port for each probe",
 			set: do(func(c *config) { c.trackPort, c.trackID = true, false })},
 		{long: "track-id", brief: "one port (default)", help: "one source port for all probes (the default)",
@@ -156,7 +156,7 @@ func probingOptions() []option {
 		{long: "parallel", arg: "probes", help: "probes in flight (48); 1: one after the other",
 			set: between("--parallel", 1, 65535, func(c *config, n int) { c.path.Parallel = n })},
 		{long: "loose", help: "believe answers with another sequence number too, one probe at a time, for firewalls that " +
-			"rewrite it", set: do(func(c *config) { c.loose = true })},
+			"rewrite it", set: do(func(c *config) { c.path.Loose = true })},
 		{long: "mark", arg: "mark",
 			help: "firewall mark of the probes, for policy routing: 0 to 4294967295, or hexadecimal, 0x...",
 			set:  ownRight("--mark", setMark)},

@@ -155,7 +155,7 @@ func answered(t *trace.Trace) bool {
 // engine is what the engine is told.
 func (p *program) engine(conn medium) trace.Options {
 	o := p.path.RunOptions(conn)
-	o.Strict, o.Loose, o.Zone, o.Pace = p.strict, p.loose, p.out, p.pace
+	o.Zone, o.Pace = p.out, p.pace
 	if p.debug {
 		o.Observe = debug(p.stderr, p.connecting)
 		if !p.root {

@@ -253,13 +253,12 @@ func (p *program) mtuInside(
 func (p *program) measureMTU(
 	ctx context.Context, conn medium, o trace.MTUOptions, wait time.Duration,
 ) (trace.MTU, error) {
+	o.Wait = wait
 	plan, err := trace.NewMTUSearch(o)
 	if err != nil {
 		return trace.MTU{}, err
 	}
-	engine := p.engine(conn)
-	engine.Wait = wait
-	_, err = trace.Run(ctx, conn, plan, engine, func(trace.Result) {})
+	_, err = trace.Run(ctx, conn, plan, p.engine(conn), func(trace.Result) {})
 	return plan.Found(), err
 }
 

@@ -208,13 +208,13 @@ func (h hops) cut() hops {
 }
 
 // follow traces with a plan that open and plan make.
-func follow(ctx context.Context, conn medium, o trace.PathOptions, make func(trace.PathOptions) (plan, error), wait time.Duration) (hops, int, error) {
+func follow(ctx context.Context, conn medium, o trace.PathOptions, make func(trace.PathOptions) (plan, error)) (hops, int, error) {
 	p, err := make(o)
 	if err != nil {
 		return nil, 0, err
 	}
 	var found hops
-	counts, err := trace.Run(ctx, conn, p, trace.Options{Wait: wait, Fault: conn.Fault}, found.add)
+	counts, err := trace.Run(ctx, conn, p, trace.Options{Fault: conn.Fault}, found.add)
 	return found.cut(), counts.Sent, err
 }
 
@@ -328,7 +328,7 @@ func both(ctx context.Context, s *simulated, target netip.Addr, last int) (raw, 
 	o.Source = netip.AddrPortFrom(route.Source, port)
 	told, sent, err := follow(ctx, connect, o, func(o trace.PathOptions) (plan, error) {
 		return trace.NewSerial(o, wire.ConnectWait)
-	}, wire.ConnectWait)
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -339,6 +339,6 @@ func both(ctx context.Context, s *simulated, target netip.Addr, last int) (raw, 
 	if err := open.Use(port); err != nil {
 		return nil, nil, err
 	}
-	raw, _, err = follow(ctx, open, o, func(o trace.PathOptions) (plan, error) { return trace.NewPath(o) }, 0)
+	raw, _, err = follow(ctx, open, o, func(o trace.PathOptions) (plan, error) { return trace.NewPath(o) })
 	return raw, told, err
 }

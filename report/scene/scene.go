@@ -70,13 +70,12 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 		timer := time.AfterFunc(s.Stop, func() { cancel(ErrStopped) })
 		defer timer.Stop()
 	}
-	s.Options.Wait = p.Effective().Wait
 	folded := trace.NewTrace(p)
 	var counts trace.Counts
 	run := &report.Run{
 		Header: record.Header{Version: "1.0", Started: time.Now(), Host: s.Host, Service: "https", Hostname: "here",
 			Interface: "eth0",
-			Path:      p, Length: plan.Length(p.Length), Strict: s.Options.Strict, Loose: s.Options.Loose},
+			Path:      p, Length: plan.Length(p.Length), Strict: p.Strict, Loose: p.Loose},
 		Name:  func(a netip.Addr) string { return s.Names[a.String()] },
 		Owner: func(a netip.Addr) (record.Owner, bool) { o, ok := s.Owners[a.String()]; return o, ok },
 		Findings: func() []detect.Finding {
