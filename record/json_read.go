@@ -79,7 +79,6 @@ func (x *reader) document(b []byte) error {
 		Options: d.Options}); err != nil {
 		return err
 	}
-	x.sparePorts(d.Hops, d.Beyond)
 	for _, h := range slices.Concat(d.Hops, d.Beyond) {
 		for _, p := range slices.Concat(h.Probes, h.Notices) {
 			if err := x.probe(&p); err != nil {
@@ -130,7 +129,6 @@ func (x *reader) lines(d *json.Decoder) error {
 }
 
 func (x *reader) lineProbes(all []probe) error {
-	x.sparePorts([]hop{{Probes: all}})
 	for i := range all {
 		all[i].Order = i + 1
 		if err := x.probe(&all[i]); err != nil {
@@ -185,21 +183,16 @@ func (x *reader) header(s *startLine) (err error) {
 	return nil
 }
 
-// sparePorts finds the ports of the probes that tell how long the path is: all that aren't the flow's.
-func (x *reader) sparePorts(parts ...[]hop) {
-	o := &x.t.Path
-	if len(o.Ports) > 0 || o.Protocol != packet.ProtoTCP {
-		return
+// role is what a probe was for. The JSON does not say, but only distance and control probes have a flow of their own
+// where all others share one, and only distance probes have the highest TTL.
+func role(o *trace.PathOptions, p *packet.Probe) trace.Role {
+	switch {
+	case len(o.Ports) > 0 || o.Protocol != packet.ProtoTCP || p.Src.Port() == o.Source.Port():
+		return trace.RoleHop
+	case int(p.TTL) == o.MaxTTL:
+		return trace.RoleDistance
 	}
-	for _, h := range slices.Concat(parts...) {
-		for _, p := range slices.Concat(h.Probes, h.Notices) {
-			if p.SourcePort != nil && *p.SourcePort != o.Source.Port() {
-				o.SparePorts = append(o.SparePorts, *p.SourcePort)
-			}
-		}
-	}
-	slices.Sort(o.SparePorts)
-	o.SparePorts = slices.Compact(o.SparePorts)
+	return trace.RoleControl
 }
 
 func (x *reader) probe(j *probe) error {
@@ -219,7 +212,7 @@ func (x *reader) probe(j *probe) error {
 	if !x.t.Connections {
 		r.header(j, &p)
 	}
-	res.Probe = p
+	res.Probe, res.Role = p, role(o, &p)
 	r.within(int(j.TTL), o.FirstTTL, o.MaxTTL)
 	if j.Error != "" || res.Fate == trace.Failed {
 		res.Err = savedError{j.Error, localError(j.LocalMark)}

@@ -392,6 +392,7 @@ func TestWhichProbe(t *testing.T) {
 	t.Run("the others were passed", func(t *testing.T) {
 		m, flights := newFlow(f, 0, 8, 9)
 		flights[0].passed = true
+		flights[0].flow.wait = time.Millisecond // so that its answer would have come by now
 		if got := m.judge(answer, at); got.verdict != Believed || got.flight != flights[1] {
 			t.Errorf("%v", got.verdict)
 		}
