@@ -525,7 +525,8 @@ func (e *engine) receive(d delivery) {
 	if fate != Elsewhere { // which tells nothing of the target
 		e.m.settle(got, r, d.at)
 	}
-	if ev.Repeat {
+	// Of several probes that an answer fits, the next answer is another one's, however many were told as this one's.
+	if ev.Repeat && fate != Shared && fate != Rewritten {
 		return
 	}
 	res := f.result(fate)
@@ -538,7 +539,9 @@ func (e *engine) receive(d delivery) {
 		if fate != Elsewhere {
 			e.plan.Learn(now, res)
 		}
-		e.emit(res)
+		if !ev.Repeat {
+			e.emit(res)
+		}
 		return
 	}
 	e.close(now, f, res)
