@@ -331,10 +331,24 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 		return false
 	}
 	age := at.Sub(f.sent)
+	if fl.best-age > rttNoise && retransmitted(at.Sub(known.last)) {
+		return false
+	}
 	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 && age <= fl.worst+fl.worst/4+tooSoon {
 		return true
 	}
 	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
+}
+
+// retransmitted reports whether a SYN+ACK comes as long after the one before as it does when it is sent again for want of an ACK:
+// after a second, and then after twice as long each time (RFC 6298 2.1, 5.5).
+func retransmitted(after time.Duration) bool {
+	for timeout := time.Second; timeout <= 8*time.Second; timeout *= 2 {
+		if (after - timeout).Abs() < rttNoise {
+			return true
+		}
+	}
+	return false
 }
 
 // tooFast reports whether the target has never been nearly as fast as it would be if it had answered f.
