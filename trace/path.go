@@ -387,8 +387,8 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 func (p *Path) window(now time.Time) (left int, more time.Time) {
 	left = p.o.Parallel
 	for _, a := range p.pending {
-		wait := min(p.inFlightTime(), p.whole/2) // before it is lost
-		if t := p.haste(a); t > 0 {
+		wait := min(p.inFlightTime(), p.whole/2)               // before it is lost
+		if t := p.haste(a); t > 0 && p.known >= p.o.FirstTTL { // else it isn't known yet how late answers are
 			wait = min(t, wait)
 		}
 		if free := a.sent.Add(wait); now.Before(free) {
@@ -413,7 +413,7 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 		if ttl == p.o.MaxTTL && p.own != scoutNone {
 			once = 1
 		}
-		if asked >= p.wanted(ttl) || asked > once && ttl > p.known && !p.target.answers && p.guess == 0 {
+		if asked >= p.wanted(ttl) || asked > once && p.unknown(ttl) {
 			continue
 		}
 		if at := p.turn(ttl); now.Before(at) {
@@ -428,6 +428,15 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 		}
 	}
 	return any, free, due
+}
+
+// unknown reports whether nothing is known yet of a hop: nothing has come from it, nor from beyond. A scout's answer tells how far
+// the target is, but that may be wrong as long as nobody has answered the path's own flow.
+func (p *Path) unknown(ttl int) bool {
+	if ttl <= p.known || p.hop(ttl).refused > 0 {
+		return false
+	}
+	return p.known < p.o.FirstTTL || !p.target.answers && p.guess == 0
 }
 
 // before reports whether hop a is asked before hop b, of two that may be asked now and a is the farther: the one that was asked
@@ -522,7 +531,7 @@ func (p *Path) deadline(a *ask) (time.Time, Action) {
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	switch {
-	case p.slow.active && !p.hop(a.ttl).shown:
+	case p.slow.active && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
 		a.anew = true
 		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
 	case !a.lingers && p.kept(a):
@@ -863,13 +872,14 @@ func (p *Path) settle(now time.Time, r Result) {
 		p.soon = later(p.soon, t)
 	}
 	p.slow.log[a.n].fate = r.Fate
-	p.slowed(a, r.Fate == Answered)
+	p.slowed(a, r)
 	switch r.Fate {
 	case Unknown:
 		if p.gone.IsZero() || now.Sub(p.gone) > p.o.Wait {
 			p.gone = a.sent
 		}
 		if a.anew {
+			p.slow.anew++
 			h.asked--
 			break
 		}

@@ -180,7 +180,7 @@ func (a *ask) role() Role {
 func (p *Path) wanted(ttl int) int {
 	switch {
 	case p.refusing() && ttl > p.limit:
-		return 1 // see refusing
+		return max(1-p.hop(ttl).sends, 0) // see refusing; one that came to nothing isn't sent anew
 	case p.refusedOnly(ttl):
 		return max(p.o.Queries, min(p.hop(ttl).asked+1, p.o.Queries+refusedMore))
 	case ttl != p.limit || ttl == p.o.MaxTTL:

@@ -33,6 +33,9 @@ const (
 	// a client and take its repetition for real only if it comes no sooner than a kernel's would.
 	knockPause = 1550 * time.Millisecond
 
+	// mostAnew is how many probes are sent anew because a limit may have dropped them. The others are lost.
+	mostAnew = 40
+
 	// heldAfter is how many hops beyond the last known one must be silent for the rest to be held back before they have been
 	// silent for slow.
 	heldAfter = 3
@@ -62,7 +65,9 @@ type slowing struct {
 	last   time.Time // when a probe was sent slowly
 	pause  time.Duration
 	vain   int  // how many in a row were not answered
+	target bool // the last one was answered by the target, or refused
 	asked  *ask // the one in flight
+	anew   int  // how many were withdrawn, to be sent once more
 
 	held   bool      // see hold
 	from   int       // the last hop that was known then
@@ -152,7 +157,8 @@ func (p *Path) lossy() int {
 // lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer others; beyond
 // the path: there is none.
 func (p *Path) lostBeyond() int {
-	for from := p.o.FirstTTL; from < p.limit; from++ {
+	last, _ := p.lastAnswered()
+	for from := p.o.FirstTTL; from < last; from++ {
 		if p.limited(from) {
 			return from
 		}
@@ -308,14 +314,19 @@ func (p *Path) inDoubt() (next int) {
 	if aim := min(max(p.back-p.skew, last+1), p.limit); unplaced && p.target.answers && p.asksSlowly(aim) {
 		return aim
 	}
+	var all []int
 	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
 		h := p.hop(ttl)
 		if !p.asksSlowly(ttl) {
 			continue
 		}
+		all = append(all, ttl)
 		if next == 0 || h.slowly < p.hop(next).slowly || !unplaced && h.slowly == p.hop(next).slowly {
 			next = ttl
 		}
+	}
+	if s.target && len(all) > 0 {
+		return all[len(all)/2] // the farthest would most likely tell once more that the target is nearer
 	}
 	return next
 }
@@ -351,14 +362,15 @@ func (p *Path) slowWait(a *ask) time.Duration {
 }
 
 // slowed takes in what became of a probe that was sent slowly.
-func (p *Path) slowed(a *ask, answered bool) {
+func (p *Path) slowed(a *ask, r Result) {
 	s := &p.slow
 	if a != s.asked {
-		s.news = s.news || answered
+		s.news = s.news || r.Fate == Answered
 		return
 	}
 	s.asked = nil
-	if !answered {
+	s.target = r.Fate == Answered && (r.FromTarget() || r.Refused())
+	if r.Fate != Answered {
 		if s.vain++; s.vain > 1 && !s.limit {
 			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
 		}
