@@ -535,13 +535,7 @@ func (e *engine) receive(d delivery) {
 		res.Reply.Quote, res.Evidence = packet.Quote{}, ByKernel
 	}
 	if fate != Answered {
-		e.counts.left++
-		if fate != Elsewhere {
-			e.plan.Learn(now, res)
-		}
-		if !ev.Repeat {
-			e.emit(res)
-		}
+		e.notice(now, res, ev.Repeat)
 		return
 	}
 	e.close(now, f, res)
@@ -549,6 +543,17 @@ func (e *engine) receive(d delivery) {
 		res := f.result(Answered)
 		res.Recv, res.Reply, res.Evidence = at, r, ByFlow
 		e.close(now, f, res)
+	}
+}
+
+// notice tells what isn't the outcome of a probe. What was told often enough of one is told to the plan alone.
+func (e *engine) notice(now time.Time, r Result, repeat bool) {
+	e.counts.left++
+	if r.Fate != Elsewhere {
+		e.plan.Learn(now, r)
+	}
+	if !repeat {
+		e.emit(r)
 	}
 }
 
