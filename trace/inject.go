@@ -153,11 +153,17 @@ func (p *Path) second(now time.Time, r Result) {
 	if !ok || !r.FromTarget() || r.Reply.Kind != packet.KindTCP {
 		return
 	}
-	if n := fingerprintOf(r); n.reset != first.reset || n.ttl != first.ttl && n.seq != first.seq {
+	if first.other(fingerprintOf(r), r.Role != RoleHop) {
 		if !p.injection.known && !p.rounds.on() && len(p.o.Ports) == 0 && p.farthest >= p.o.FirstTTL {
 			p.sweepOn()
 		}
 	}
+}
+
+// other reports whether another answer to the same probe is that of another box. Resets have no numbers of their own, but who
+// resets a scout a second time, whose port no other probe has, does so by the same way as the first time.
+func (f fingerprint) other(g fingerprint, scout bool) bool {
+	return f.reset != g.reset || f.ttl != g.ttl && (f.seq != g.seq || g.reset && scout)
 }
 
 func fingerprintOf(r Result) fingerprint {

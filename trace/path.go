@@ -387,8 +387,12 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 func (p *Path) window(now time.Time) (left int, more time.Time) {
 	left = p.o.Parallel
 	for _, a := range p.pending {
-		wait := min(p.inFlightTime(), p.whole/2)               // before it is lost
-		if t := p.haste(a); t > 0 && p.known >= p.o.FirstTTL { // else it isn't known yet how late answers are
+		enough := p.whole / 2 // before it is lost
+		if p.target.told {
+			enough = max(enough, p.target.least+p.slack()) // the target may be nearer than its TTL says
+		}
+		wait := min(p.inFlightTime(), enough)
+		if t := p.haste(a); t > 0 && p.known >= p.o.FirstTTL { // else how late answers are isn't known yet
 			wait = min(t, wait)
 		}
 		if free := a.sent.Add(wait); now.Before(free) {
@@ -1132,7 +1136,7 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	for _, a := range p.pending {
 		age := now.Sub(a.sent)
-		if p.fits(a, now, r) && (age <= longest || a.scout) {
+		if p.fits(a, now, r) && (age <= longest || a.scout || !p.target.answers) {
 			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
 			oldest, youngest = max(oldest, age), min(youngest, age)
 			other = other || one != 0 && a.ttl != one || a.scout

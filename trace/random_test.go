@@ -443,8 +443,11 @@ func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 		if took >= may.least && (took <= may.most || n.lossy && r.FromTarget()) {
 			return
 		}
-		if r.Evidence == trace.ByFlow && took >= may.least-5*time.Millisecond && n.before(r, p, may) {
-			return // times differ by as much for no reason, so that this can't be told
+		// Times differ by some milliseconds for no reason, so that this can't be told from an answer that comes late, or that the
+		// target sends again.
+		again := n.scenario.NoHostRST && r.FromTarget()
+		if r.Evidence == trace.ByFlow && took >= may.least-5*time.Millisecond && (again || n.before(r, p, may)) {
+			return
 		}
 		if n.interval > 0 && n.scenario.NoHostRST && r.FromTarget() && took >= may.least-may.least/4 {
 			return // it comes again by itself after a second, as does the next probe
@@ -673,7 +676,9 @@ var failed = []uint64{
 	210010010, 7102938, // a target that seems to be far away by its TTL, and answers at uneven times
 	80009795,             // many answers that fit a silent hop's probe and another's
 	130007632,            // a target whose hop nobody vouches for, found in halves instead of one hop after the other
-	170002089, 400000315, // many silent hops: not all that a limit may have dropped is sent again
+	170002089,            // many silent hops: not all that a limit may have dropped is sent again
+	220003530,            // a target's first answer, which fits probes that were sent long before the others, too
+	220007096, 220009157, // a SYN+ACK that is sent again at the very time of the answer to the next probe
 	210000057,            // a hop that was asked slowly after its probe was lost
 	130004090, 210002844, // a SYN+ACK that is sent again just before the answer to the next probe is due
 	130006561, // the answer to a probe that was held up, just before that to the next is due
@@ -712,7 +717,14 @@ func TestRandomNetworks(t *testing.T) {
 // Waits of less than a second end probes sooner, and show nothing that is wrong.
 func TestRandomNetworksShortWait(t *testing.T) {
 	t.Parallel()
+	all := []uint64{ // the first were traced wrongly once
+		400000315, // many silent hops
+		220002181, // a target nearer than its TTL says
+	}
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
+		all = append(all, seed)
+	}
+	for _, seed := range all {
 		n := randomNetwork(seed)
 		n.path.Wait, n.path.Patient = trace.LeastWait+time.Duration(seed%5)*100*time.Millisecond, true
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
