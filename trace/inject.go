@@ -160,8 +160,8 @@ func (p *Path) second(now time.Time, r Result) {
 	}
 }
 
-// other reports whether another answer to the same probe is that of another box. Resets have no numbers of their own, but who
-// resets a scout a second time, whose port no other probe has, does so by the same way as the first time.
+// other reports whether another answer to the same probe is that of another box. Resets have no numbers of their own,
+// but who resets a scout a second time, whose port no other probe has, does so by the same way as the first time.
 func (f fingerprint) other(g fingerprint, scout bool) bool {
 	return f.reset != g.reset || f.ttl != g.ttl && (f.seq != g.seq || g.reset && scout)
 }

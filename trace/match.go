@@ -340,8 +340,8 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
 }
 
-// retransmitted reports whether a SYN+ACK comes as long after the one before as it does when it is sent again for want of an ACK:
-// after a second, and then after twice as long each time (RFC 6298 2.1, 5.5).
+// retransmitted reports whether a SYN+ACK comes as long after the one before as it does when it is sent again for want
+// of an ACK: after a second, and then after twice as long each time (RFC 6298 2.1, 5.5).
 func retransmitted(after time.Duration) bool {
 	for timeout := time.Second; timeout <= 8*time.Second; timeout *= 2 {
 		if (after - timeout).Abs() < rttNoise {

@@ -434,8 +434,8 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 	return any, free, due
 }
 
-// unknown reports whether nothing is known yet of a hop: nothing has come from it, nor from beyond. A scout's answer tells how far
-// the target is, but that may be wrong as long as nobody has answered the path's own flow.
+// unknown reports whether nothing is known yet of a hop: nothing has come from it, nor from beyond. A scout's answer
+// tells how far the target is, but that may be wrong as long as nobody has answered the path's own flow.
 func (p *Path) unknown(ttl int) bool {
 	if ttl <= p.known || p.hop(ttl).refused > 0 {
 		return false
