@@ -14,7 +14,8 @@ type Diagnosis struct {
 	Causes    []Considered
 	Questions []Asked
 	Budget    Budget
-	Host      *Host // nil: nobody asked
+	Host      *Host    // nil: nobody asked
+	Unknown   []string // what could not be asked or seen, a sentence each
 }
 
 // Considered is a cause that may explain what was seen.
@@ -53,7 +54,7 @@ type Budget struct {
 
 // Diagnose says how the findings about the evidence came about.
 func Diagnose(e Evidence) Diagnosis {
-	x := Diagnosis{Host: e.Host}
+	x := Diagnosis{Host: e.Host, Unknown: e.Unknown}
 	if e.Trace == nil {
 		return x
 	}

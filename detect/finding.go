@@ -61,6 +61,9 @@ type Evidence struct {
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
 
+	// Unknown is what could not be asked or seen, by the means that there were: a sentence each.
+	Unknown []string
+
 	// Rounds says that the trace is only the latest of rounds. What is lost there LossInRounds says, by all of them.
 	Rounds bool
 }

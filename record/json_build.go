@@ -237,6 +237,9 @@ func explainOf(d *detect.Diagnosis) *explain {
 	for _, q := range d.Questions {
 		x.Questions = append(x.Questions, questionOf(&q))
 	}
+	for _, what := range d.Unknown {
+		x.Unknown = append(x.Unknown, text(what))
+	}
 	if d.Host != nil {
 		for i := range d.Host.Controls {
 			x.Controls = append(x.Controls, controlOf(&d.Host.Controls[i]))

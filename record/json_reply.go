@@ -196,7 +196,7 @@ func (r *values) structure(j *extensions) []byte {
 
 func (r *values) explain(j *explain, o *trace.PathOptions) *detect.Diagnosis {
 	d := &detect.Diagnosis{Budget: detect.Budget{Probes: j.Budget.MostProbes, Sent: j.Budget.Sent,
-		Most: j.Budget.MostTargetSYNs, SYNs: j.Budget.TargetSYNs}}
+		Most: j.Budget.MostTargetSYNs, SYNs: j.Budget.TargetSYNs}, Unknown: j.Unknown}
 	for _, c := range j.Causes {
 		d.Causes = append(d.Causes, detect.Considered{Code: detect.Code(c.Code), What: c.What, Excluded: c.ExcludedBy})
 	}

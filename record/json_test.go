@@ -257,7 +257,8 @@ func explained(r *report.Run) {
 				{Question: detect.Question{Ask: detect.AskPort, Options: o}, What: "SYNs to port 80", Sent: 4, Answered: 3, Lost: 1, Came: detect.CameTarget, At: 3},
 				{Question: detect.Question{Ask: detect.AskEcho, Options: echo}, What: "ICMP echo requests", Sent: 2, Lost: 2, Came: detect.CameNothing},
 			},
-			Budget: detect.Budget{Probes: 40, Sent: 6, SYNs: 3, Most: 8},
+			Budget:  detect.Budget{Probes: 40, Sent: 6, SYNs: 3, Most: 8},
+			Unknown: []string{"What routers got isn't known"},
 			Host: &detect.Host{
 				Probes: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"eth0"}},
 				Controls: []detect.Control{

@@ -319,6 +319,7 @@ type explain struct {
 	Budget    budget       `json:"budget"`
 	Controls  []control    `json:"controls,omitempty"`
 	Left      *leaving     `json:"probes_left,omitempty"` // left out: not known
+	Unknown   []string     `json:"unknown,omitempty"`
 }
 
 // control is an ordinary connection that this host was asked for.

@@ -80,3 +80,17 @@ func TestControlJSON(t *testing.T) {
 		t.Errorf("%s", v.stdout)
 	}
 }
+
+// With a mark there is no ordinary connection, and it is said why: as text, and in JSON.
+func TestControlWithMark(t *testing.T) {
+	t.Parallel()
+	const why = "What becomes of an ordinary connection with this mark isn't known"
+	attempts := []wire.Attempt{followed(wire.AttemptOpened, roundTrip, 1)}
+	v := runVirtualWith(t, cleanPath, attempts, "--explain", "--json", "--mark", "7")
+	if len(v.asked) != 0 || strings.Count(v.stderr, why) != 1 || strings.Count(v.stdout, why) != 1 {
+		t.Errorf("asked %d times\n%s%s", len(v.asked), v.stdout, v.stderr)
+	}
+	if v = runVirtualWith(t, cleanPath, attempts, "--explain", "--json"); strings.Contains(v.stdout, `"unknown": [`) {
+		t.Errorf("without a mark: %s", v.stdout)
+	}
+}

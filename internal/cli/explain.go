@@ -44,15 +44,14 @@ func (c *config) checkExplain() error {
 
 // ask makes the further traces that tell cases apart.
 func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
-	p.evidence = &detect.Evidence{View: v, MTU: p.pathMTU, Host: p.awaitHost(conn)}
+	p.evidence = &detect.Evidence{View: v, MTU: p.pathMTU, Host: p.awaitHost(conn), Unknown: p.unknown()}
 	defer p.askAgain(ctx, conn)
 	questions := detect.Questions(*p.evidence)
 	if len(questions) == 0 {
 		return nil
 	}
-	if p.connecting {
-		fmt.Fprintln(p.stderr,
-			"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told")
+	for _, what := range p.evidence.Unknown {
+		fmt.Fprintln(p.stderr, what)
 	}
 	var asked atomic.Int32
 	status := p.showStatus(func(time.Duration) string {
@@ -70,6 +69,18 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 			fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(err.Error()))
 			return nil
 		}
+	}
+	return nil
+}
+
+// unknown is what this run can't ask or see.
+func (p *program) unknown() []string {
+	switch {
+	case p.connecting:
+		return []string{"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told"}
+	case p.mark != 0:
+		return []string{"What becomes of an ordinary connection with this mark isn't known: setting it takes a privilege " +
+			"that is given up by then"}
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() reco
 	if p.explain {
 		run.Diagnosis = func() detect.Diagnosis {
 			if p.evidence == nil { // the run ended before anything was asked
-				return detect.Diagnose(detect.Evidence{Host: p.ownPart})
+				return detect.Diagnose(detect.Evidence{Host: p.ownPart, Unknown: p.unknown()})
 			}
 			return detect.Diagnose(*p.evidence)
 		}
