@@ -359,7 +359,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	case beside > 0 && d.last == d.farthest()-1:
 		d.lostOnWayBack(x)
 	case apart == 0:
-		x.Advice += " Or their answers are lost on the way back."
+		x.Advice += " Or their answers are lost on the way back, or only so many connections are let through."
 		if d.farthest() > 0 && x.Before >= d.farthest() { // all routers between are silent to all
 			x.Confidence = Possible
 		}
@@ -462,6 +462,10 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, fmt.Sprintf("Not all of them came by the router of hop %d, as far as is known.",
 			d.last))
+	case known && lead.code == FilteredPort && d.echoVanishes():
+		x.Confidence = min(x.Confidence, Likely)
+		x.Evidence = append(x.Evidence, "ICMP echo requests vanish too: it may be a dead member of a load-balanced group "+
+			"that they went by, and this port be dropped elsewhere.")
 	case known && got < 2 && lead.code == FilteredPort:
 		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, "Only one flow got farther: it may have gone another way.")
@@ -501,6 +505,11 @@ func (d *drop) excluded(lead cause) bool {
 		}
 		return against && c.code != lead.code && c.code != BrokenBranch
 	})
+}
+
+// echoVanishes reports whether ICMP echo requests vanish too, as they do where everything but some ports is dropped.
+func (d *drop) echoVanishes() bool {
+	return slices.ContainsFunc(d.seen, func(s sighting) bool { return s.echo && s.fate == vanishes })
 }
 
 // onlyTarget reports whether all that got farther was answered by the target itself, and by no router beyond the place.

@@ -102,6 +102,11 @@ func (x *truth) wrong(f detect.Finding) string {
 		return no(x.filtered() && f.Confidence == detect.Possible && f.Before >= x.distance, fmt.Sprintf("nothing is dropped there (action %d, filtered %v, distance %d)", act, x.filtered(), x.distance))
 	case detect.PathEnds, detect.Filtered:
 		return no(act == sim.Drop && f.After <= at || x.filtered(), "it doesn't end")
+	case detect.RejectedByTarget: // which names a router that a NAT hides
+		hidden := x.any(func(r *sim.Router) bool { return r.NAT.HideHops })
+		return no(act == sim.Reject && f.Confidence == detect.Possible && hidden, "a router rejects")
+	case detect.TTLFiltered: // which names SYNs that were lost
+		return no(f.Confidence == detect.Possible && x.Target.Defence != (sim.Defence{}), "low TTLs pass")
 	case detect.RejectedByRouter:
 		return no(act == sim.Reject && f.After <= at && at <= f.Before, fmt.Sprintf("rejected at %d", at))
 	case detect.LoadBalancer:
@@ -117,7 +122,10 @@ func (x *truth) wrong(f detect.Finding) string {
 	case detect.BrokenBranch: // a defence that takes only SYNs repeated slowly lets no ordinary connection open at once
 		return no(f.Confidence == detect.Possible && x.Target.Defence != (sim.Defence{}), "all connections fare alike")
 	case detect.RateLimited:
-		return no(x.any(func(r *sim.Router) bool { return r.SYNs != (sim.Rate{}) }), "SYNs are not limited")
+		return no(x.any(func(r *sim.Router) bool {
+			named := r.Rate != (sim.Rate{}) || r.SourceRate != (sim.Rate{}) || r.Link.Loss > 0
+			return r.SYNs != (sim.Rate{}) || f.Confidence == detect.Possible && named
+		}), "SYNs are not limited")
 	case detect.AsymmetricReturn:
 		return no(f.Confidence == detect.Possible && x.any(func(r *sim.Router) bool { return r.Detour > 0 }), "both ways are alike")
 	case detect.ICMPRateLimit:
@@ -191,7 +199,7 @@ func (x *truth) missed(findings []detect.Finding) string {
 	switch act := x.action(); {
 	case act == sim.Drop && !has(detect.FilteredPort, detect.FilteredSYN, detect.FilteredTCP, detect.PathEnds, detect.Filtered):
 		return "the firewall that drops was not found"
-	case act == sim.Reject && !has(detect.RejectedByRouter):
+	case act == sim.Reject && !has(detect.RejectedByRouter, detect.RejectedByTarget):
 		return "the firewall that rejects was not found"
 	case act == sim.Reset && !has(detect.ResetOnPath) && !x.closed() && !has(detect.PortClosed):
 		return "the firewall that resets was not found"

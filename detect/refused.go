@@ -89,7 +89,12 @@ func refused(f *facts) []Finding {
 		x.Code, x.Confidence = RejectedByTarget, when(f.alive(), Likely, Possible)
 		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
 		x.Advice = "Check the target's own firewall or security group first. Or a router in front of it says no in its name."
-		if f.refusedFromTarget() {
+		switch {
+		case f.ownHop() > 0:
+			x.Confidence = Possible
+			x.Evidence = append(x.Evidence, "At a hop before it the target's address says that the TTL is over: a NAT speaks "+
+				"in its name there, and a router or a machine beyond may have said no.")
+		case f.refusedFromTarget():
 			x.Confidence = Certain
 			x.Advice = "Check the target's own firewall: it says no."
 		}

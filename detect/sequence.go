@@ -10,6 +10,21 @@ import (
 // fewMisses is how many answers with a wrong sequence number are more than a stray packet.
 const fewMisses = 3
 
+// keepsSeq reports whether the router right before the target got the probes with the number that they were sent with.
+// Then answers with other numbers are forged, or answer something else.
+func (f *facts) keepsSeq() bool {
+	h := f.at(f.distance() - 1)
+	if h == nil {
+		return false
+	}
+	for r, q := range h.quoted {
+		if covers(q, packet.FieldSeq) && q.TCP.Seq == r.Probe.Seq {
+			return true
+		}
+	}
+	return false
+}
+
 // sequence finds devices that give connections other sequence numbers. Answers that bring those back are not believed
 // (anybody could make them), so it takes a trace with --loose to see who they come from.
 func sequence(f *facts) []Finding {
@@ -27,8 +42,8 @@ func sequence(f *facts) []Finding {
 			"of Cisco's ASA). Connections work."
 		return []Finding{x}
 	}
-	if f.answer != nil && f.ofOlder() {
-		return nil // they have the numbers of an older connection
+	if f.answer != nil && f.ofOlder() || f.keepsSeq() {
+		return nil // they have the numbers of an older connection, or nothing rewrites any
 	}
 	if f.counts.NearMisses < fewMisses || f.loose == nil && f.counts.NearMisses < trace.NearMissAlarm {
 		return nil

@@ -199,8 +199,12 @@ func (w *world) together() {
 				w.facts = append(w.facts, fact{cause: f.cause, code: detect.FilteredPort, first: f.first, last: f.last})
 			}
 		case detect.MTULimit: // a limit of which nobody hears
-			if has("home-icmp", "home-all") {
+			if has("home-icmp", "home-all", "hidden-nat") {
 				w.facts = append(w.facts, fact{cause: f.cause, code: detect.SizeFilter, first: f.first, last: f.last})
+			}
+		case detect.BrokenBranch: // the others vanish elsewhere
+			if has("member-port") && len(w.causes) > 1 {
+				w.facts = append(w.facts, fact{cause: f.cause, code: detect.FilteredPort, first: f.first, last: f.last})
 			}
 		case detect.OtherWay: // a router that drops this port, and of which nobody hears
 			if has("ttl-low") {

@@ -287,10 +287,11 @@ var cousinSituations = []situation{
 		may: openOnly + ", " + hidden + ", broken-branch likely, path-ends possible, rate-limited possible, " +
 			"packet-loss likely",
 		truth: "NAT|connections"},
-	{name: "hop 3 lets one connection pass, open", unmet: "a limit on the number of connections is no cause",
+	{name: "hop 3 lets one connection pass, open", unmet: "a limit on connections looks like a dead member of a group",
 		do:   []act{at(3).rules("forward", "tcp dport 80 ct state new ct count over 1 drop")},
-		rows: "1 2 3 4|- 5|- T|-", must: "port-open", may: openOnly + ", rate-limited likely",
-		truth: "limit on new connections|rate of SYNs"},
+		rows: "1 2 3 4|- 5|- T|-", must: "port-open|broken-branch",
+		may:   openOnly + ", rate-limited likely, broken-branch possible",
+		truth: "limit on new connections|rate of SYNs|only so many connections"},
 	{name: "half of the SYNs to a port die at hop 3",
 		do: []act{
 			goal.listens(9000), at(3).rules("forward", "tcp dport 9000 "+syn+" numgen random mod 2 == 0 drop"),

@@ -77,7 +77,8 @@ func (p *program) ask(ctx context.Context, conn medium, v detect.View) error {
 func (p *program) unknown() []string {
 	switch {
 	case p.connecting:
-		return []string{"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: less can be told"}
+		return []string{"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: " +
+			"less can be told"}
 	case p.mark != 0:
 		return []string{"What becomes of an ordinary connection with this mark isn't known: setting it takes a privilege " +
 			"that is given up by then"}
