@@ -316,6 +316,9 @@ func probeOf(r trace.Result, connection bool) probe {
 		N: r.N, TTL: p.TTL, Fate: r.Fate.String(), Sent: instant(r.Sent), Tried: instant(r.Tried),
 		TOS: p.TOS, DontFragment: p.DontFragment,
 	}
+	if r.Role != trace.RoleHop {
+		j.Role = r.Role.String()
+	}
 	if !connection {
 		j.IPID, j.FlowLabel, j.Length = only(v4, p.ID), only(!v4, p.FlowLabel), p.HeaderLength()+p.PayloadLength()
 	}

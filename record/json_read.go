@@ -79,6 +79,7 @@ func (x *reader) document(b []byte) error {
 		Options: d.Options}); err != nil {
 		return err
 	}
+	x.roles(d.Hops, d.Beyond)
 	for _, h := range slices.Concat(d.Hops, d.Beyond) {
 		for _, p := range slices.Concat(h.Probes, h.Notices) {
 			if err := x.probe(&p); err != nil {
@@ -129,6 +130,7 @@ func (x *reader) lines(d *json.Decoder) error {
 }
 
 func (x *reader) lineProbes(all []probe) error {
+	x.roles([]hop{{Probes: all}})
 	for i := range all {
 		all[i].Order = i + 1
 		if err := x.probe(&all[i]); err != nil {
@@ -183,16 +185,32 @@ func (x *reader) header(s *startLine) (err error) {
 	return nil
 }
 
-// role is what a probe was for. The JSON does not say, but only distance and control probes have a flow of their own
-// where all others share one, and only distance probes have the highest TTL.
-func role(o *trace.PathOptions, p *packet.Probe) trace.Role {
-	switch {
-	case len(o.Ports) > 0 || o.Protocol != packet.ProtoTCP || p.Src.Port() == o.Source.Port():
-		return trace.RoleHop
-	case int(p.TTL) == o.MaxTTL:
-		return trace.RoleDistance
+// roles finds what the probes were for if none says so: earlier programs didn't write it. Then those that are not of the
+// flow tell how long the path is.
+func (x *reader) roles(parts ...[]hop) {
+	o := &x.t.Path
+	if len(o.Ports) > 0 || o.Protocol != packet.ProtoTCP {
+		return
 	}
-	return trace.RoleControl
+	var spare []*probe
+	for _, h := range slices.Concat(parts...) {
+		for _, list := range [][]probe{h.Probes, h.Notices} {
+			for i := range list {
+				p := &list[i]
+				if p.Role != "" {
+					return
+				}
+				if or(p.SourcePort, o.Source.Port()) != o.Source.Port() {
+					spare = append(spare, p)
+				}
+			}
+		}
+	}
+	for _, p := range spare {
+		if p.Role = trace.RoleControl.String(); int(p.TTL) == o.MaxTTL {
+			p.Role = trace.RoleDistance.String()
+		}
+	}
 }
 
 func (x *reader) probe(j *probe) error {
@@ -200,6 +218,9 @@ func (x *reader) probe(j *probe) error {
 	o := &x.t.Path
 	res := trace.Result{N: r.within(j.N, 1, math.MaxInt32), Fate: r.fate(j.Fate), Sent: r.time(j.Sent),
 		Tried: r.time(j.Tried)}
+	if j.Role != "" {
+		res.Role = named(&r, j.Role, trace.RoleHop, trace.RoleControl)
+	}
 	port := o.Source.Port()
 	p := packet.Probe{Protocol: o.Protocol, Dst: o.Target, TTL: j.TTL, TOS: j.TOS, DontFragment: j.DontFragment}
 	switch {
@@ -212,7 +233,7 @@ func (x *reader) probe(j *probe) error {
 	if !x.t.Connections {
 		r.header(j, &p)
 	}
-	res.Probe, res.Role = p, role(o, &p)
+	res.Probe = p
 	r.within(int(j.TTL), o.FirstTTL, o.MaxTTL)
 	if j.Error != "" || res.Fate == trace.Failed {
 		res.Err = savedError{j.Error, localError(j.LocalMark)}

@@ -150,6 +150,7 @@ type owner struct {
 type probe struct {
 	Order        int         `json:"order,omitempty"` // in a document: its place among all, as they became known
 	N            int         `json:"n"`
+	Role         string      `json:"role,omitempty"` // distance, control; left out: it asks the hop
 	TTL          uint8       `json:"ttl"`
 	Fate         string      `json:"fate"`
 	Sent         string      `json:"sent,omitempty"`

@@ -82,3 +82,25 @@ func (r *Run) Record(results []trace.Result) *record.Trace {
 	}
 	return t
 }
+
+// Saved describes the run of a trace that is over.
+func Saved(t *record.Trace) *Run {
+	r := &Run{Header: t.Header, Name: func(a netip.Addr) string { return t.Names[a] },
+		Ending: func() record.Ending { return t.Ending }}
+	if t.OwnersAsked {
+		r.Owner = func(a netip.Addr) (record.Owner, bool) {
+			o, ok := t.Owners[a]
+			return o, ok
+		}
+	}
+	if t.Findings != nil {
+		r.Findings = func() []detect.Finding { return t.Findings }
+	}
+	if t.Explanation != nil {
+		r.Diagnosis = func() detect.Diagnosis { return *t.Explanation }
+	}
+	if t.MTU != nil {
+		r.MTU = func() *record.MTU { return t.MTU }
+	}
+	return r
+}

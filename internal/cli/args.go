@@ -15,6 +15,7 @@ type option struct {
 	word  string   // the one value that it may take, and need not; only where it has a long form and no arg
 	brief string   // its half line on the one screen of --help; "": not there
 	help  string   // the whole truth, with default and range; "": not shown
+	shows bool     // it says how a trace is shown, also one that was saved: it goes with --replay
 	set   func(c *config, value string) error
 }
 
@@ -75,6 +76,7 @@ func long(table []option, arg string, args []string, c *config) (rest []string, 
 	case o.arg != "" || o.word != "" && len(args) > 0 && args[0] == o.word:
 		value, args = args[0], args[1:]
 	}
+	c.given = append(c.given, o)
 	return args, o.set(c, value)
 }
 
@@ -100,6 +102,7 @@ func cluster(table []option, letters string, args []string, c *config) (rest []s
 				return nil, fmt.Errorf("Argument required for -%c", letter)
 			}
 		}
+		c.given = append(c.given, o)
 		if err := o.set(c, value); err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
@@ -42,6 +43,8 @@ type program struct {
 	graph      *trace.Graph // what --paths found; nil: nothing yet
 	pace       *trace.Pace  // of all packets that leave; nil: as fast as the plans are
 	rescue     *rescue      // nil: nothing ends the program but its context
+
+	made func(*record.Trace) // is called with the trace that was made; nil: nobody wants it as a record
 }
 
 // usage prints what the old program prints for -h: the version on stdout, the rest on stderr.
@@ -69,6 +72,12 @@ func (p *program) run(ctx context.Context, args []string) error {
 	case p.version:
 		_, err := fmt.Fprint(p.stdout, versionText())
 		return err
+	}
+	if p.replay != "" {
+		if err := p.checkReplay(operands); err != nil {
+			return err
+		}
+		return p.showSaved()
 	}
 	if err := p.operands(operands); err != nil {
 		return err

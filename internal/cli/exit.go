@@ -67,9 +67,12 @@ func (p *program) code(err error) int {
 // exitCode is what an error means to the shell.
 func exitCode(err error) int {
 	var interrupted *Interrupted
+	var saved *savedEnding
 	switch {
 	case err == nil:
 		return exitReached
+	case errors.As(err, &saved):
+		return saved.ExitCode
 	case errors.As(err, &interrupted):
 		return interrupted.ExitCode()
 	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*routeError)):

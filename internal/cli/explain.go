@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -27,7 +28,7 @@ type explaining struct {
 
 func explainOptions() []option {
 	return []option{
-		{long: "explain", brief: "why it fails, where",
+		{long: "explain", shows: true, brief: "why it fails, where",
 			help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other " +
 				"kinds to find out, and first prints the maximum on stderr", set: do(func(c *config) { c.explain = true })},
 	}
@@ -112,10 +113,7 @@ func (p *program) holdsFindings() bool {
 
 // putFindingsAside prints on stderr what the format has no place for.
 func (p *program) putFindingsAside(v detect.View) {
-	stdout := p.stdout
-	defer func() { p.stdout = stdout }()
-	p.stdout = p.stderr
-	p.sayFindings(v) // stderr that is gone is no reason to fail
+	writeFindings(p.stderr, p.ownPart, p.findings(v)) // stderr that is gone is no reason to fail
 }
 
 // kinds says what is sent.
@@ -220,14 +218,18 @@ func (p *program) findings(v detect.View) []detect.Finding {
 
 // sayFindings prints them below the hops.
 func (p *program) sayFindings(v detect.View) error {
-	all := p.findings(v)
-	if len(all) == 0 && p.ownPart == nil {
+	return writeFindings(p.stdout, p.ownPart, p.findings(v))
+}
+
+// writeFindings writes them below what was written before.
+func writeFindings(w io.Writer, host *detect.Host, all []detect.Finding) error {
+	if len(all) == 0 && host == nil {
 		return nil
 	}
-	if _, err := fmt.Fprintln(p.stdout); err != nil {
+	if _, err := fmt.Fprintln(w); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
-	if err := report.Explanation(p.stdout, p.ownPart, all); err != nil {
+	if err := report.Explanation(w, host, all); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil

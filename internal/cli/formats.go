@@ -76,10 +76,10 @@ func oneFormat() string { return "one of " + strings.Join(formatNames(), ", ") }
 
 func formatOptions() []option {
 	return []option{
-		{long: "json", brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
-		{long: "jsonl", help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
-		{long: "csv", help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
-		{long: "format", arg: "format", from: formatNames(), help: oneFormat() + " (text)",
+		{long: "json", shows: true, brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
+		{long: "jsonl", shows: true, help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
+		{long: "csv", shows: true, help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
+		{long: "format", shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
 			set: func(c *config, v string) error {
 				return c.setFormat(v, "--format "+v)
 			}},
@@ -103,8 +103,8 @@ func (c *formatConfig) setFormat(name, by string) error {
 	return nil
 }
 
-// writer is the report that the user wants. ending is asked when it is to be finished.
-func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() record.Ending) report.Writer {
+// about describes the run for its report. ending is asked when that is to be finished.
+func (p *program) about(ctx context.Context, t *trace.Trace, ending func() record.Ending) *report.Run {
 	run := p.describe(ctx)
 	run.Ending = ending
 	run.Findings = func() []detect.Finding {
@@ -119,6 +119,11 @@ func (p *program) writer(ctx context.Context, t *trace.Trace, ending func() reco
 			return detect.Diagnose(*p.evidence)
 		}
 	}
+	return run
+}
+
+// formatted is the report in the form that the user wants.
+func (p *program) formatted(run *report.Run, t *trace.Trace) report.Writer {
 	p.stdout = p.rescue.inPieces(p.stdout)
 	name := p.format
 	if name == "" {

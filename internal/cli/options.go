@@ -39,8 +39,11 @@ type config struct {
 	dnat, debug            bool
 	help, helpAll, version bool
 
+	given []*option // on the command line, in order
+
 	formatConfig
 	captureConfig
+	replayConfig
 	terminal terminalConfig
 
 	explaining
@@ -71,8 +74,8 @@ func groups() []group {
 		{"Classic options", classicOptions()},
 		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions())},
 		{"All paths", pathsOptions()},
-		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), captureOptions(),
-			terminalOptions())},
+		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), replayOptions(),
+			captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{helpTitle, helpOptions()},
 	}
@@ -93,7 +96,7 @@ func options() []option {
 // classicOptions are those of tcptraceroute 1.5beta7, and -4 and -6.
 func classicOptions() []option {
 	return []option{
-		{short: 'n', brief: "addresses only", help: "show addresses only, look up no names",
+		{short: 'n', shows: true, brief: "addresses only", help: "show addresses only, look up no names",
 			set: do(func(c *config) { c.names = names.Never })},
 		{short: 'N', brief: "names of all hops", help: "look up the name of every hop, of private addresses too",
 			set: do(func(c *config) { c.names = names.All })},
@@ -129,9 +132,9 @@ func classicOptions() []option {
 			set: rootOnly("-s", text(func(c *config, v string) { c.source, c.sourceSet = v, true }))},
 		{short: '4', brief: "IPv4 only", help: "IPv4 only", set: do(func(c *config) { c.family = names.IPv4 })},
 		{short: '6', brief: "IPv6 only", help: "IPv6 only", set: do(func(c *config) { c.family = names.IPv6 })},
-		{long: "dnat", brief: "show translation", help: "show where the destination is translated",
+		{long: "dnat", shows: true, brief: "show translation", help: "show where the destination is translated",
 			set: do(func(c *config) { c.dnat, c.path.Strict = true, false })},
-		{long: "no-dnat", brief: "don't (default)", help: "don't show it (the default)",
+		{long: "no-dnat", shows: true, brief: "don't (default)", help: "don't show it (the default)",
 			set: do(func(c *config) { c.dnat, c.path.Strict = false, false })},
 		{long: "no-dnat-strict", brief: "believe none of it", help: "believe no answer about a translated packet",
 			set: do(func(c *config) { c.dnat, c.path.Strict = false, true })},
@@ -165,11 +168,11 @@ func probingOptions() []option {
 
 func helpOptions() []option {
 	return []option{
-		{short: 'h', long: "help", word: "all", brief: "this; all: the rest", help: "the classic options, or all of them",
+		{short: 'h', long: "help", shows: true, word: "all", brief: "this; all: the rest", help: "the classic options, or all of them",
 			set: text(func(c *config, v string) {
 				c.help, c.helpAll = true, v == "all"
 			})},
-		{short: 'v', long: "version", brief: "the version", help: "the version",
+		{short: 'v', long: "version", shows: true, brief: "the version", help: "the version",
 			set: do(func(c *config) { c.version = true })},
 	}
 }

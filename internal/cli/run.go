@@ -48,14 +48,22 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	defer func() { p.control.end() }()
 	awaited := newAwaited(p.path)
 	status := p.showStatus(awaited.say)
-	out := p.writer(ctx, folded, func() record.Ending { return ending(counts, came()) })
+	about := p.about(ctx, folded, func() record.Ending { return ending(counts, came()) })
+	out := p.formatted(about, folded)
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
 	var troubles troubles
+	var results []trace.Result
+	if p.made != nil {
+		defer func() { p.made(about.Record(results)) }()
+	}
 	seen := func(r trace.Result) {
 		p.ways.add(r)
 		p.lookUp(r)
+		if p.made != nil {
+			results = append(results, r)
+		}
 		troubles.add(r)
 		known.Add(r)
 		if status != nil {
@@ -96,11 +104,16 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 	if err := came(); err != nil {
 		return err
 	}
-	if u := folded.Unplaced(); u != nil {
+	p.sayUnplaced(folded)
+	return nil
+}
+
+// sayUnplaced says that the target has answered, if no hop shows it.
+func (p *program) sayUnplaced(t *trace.Trace) {
+	if u := t.Unplaced(); u != nil {
 		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(),
 			record.StateOf(*u))
 	}
-	return nil
 }
 
 // explainToPeople asks what is still open and prints the findings of a trace that has ended with err.

@@ -9,6 +9,8 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
@@ -219,7 +221,7 @@ func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace
 		return err
 	}
 	p.pathMTU = mtuEvidence(found, session)
-	if _, err := fmt.Fprintln(p.stdout, mtuText(found, session)); err != nil {
+	if _, err := fmt.Fprintln(p.stdout, report.MTU(&record.MTU{MTU: found, InSession: session})); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil
@@ -270,31 +272,4 @@ func mtuEvidence(m trace.MTU, session bool) *detect.PathMTU {
 	}
 	found := detect.PathMTU(m)
 	return &found
-}
-
-// mtuText is the result in words. Outside of a session silence to a large packet may have another reason.
-func mtuText(m trace.MTU, session bool) string {
-	hop := ""
-	switch {
-	case m.TTL > 0:
-		hop = fmt.Sprintf("hop %d (%v)", m.TTL, m.From)
-	case m.From.IsValid():
-		hop = m.From.String()
-	}
-	switch {
-	case m.Size == 0:
-		return "Path MTU not known: the target did not answer probes with a payload"
-	case !m.Narrow && m.Size == trace.MTUMost:
-		return fmt.Sprintf("Path MTU %d bytes at least: no larger packets were tried", m.Size)
-	case !m.Narrow:
-		return fmt.Sprintf("Path MTU %d bytes, as the interface's", m.Size)
-	case m.BlackHole && !session:
-		return fmt.Sprintf("Path MTU %d bytes at least: larger SYNs are not answered, which may have another reason", m.Size)
-	case m.BlackHole && hop == "":
-		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish, and nobody says so", m.Size)
-	case m.BlackHole:
-		return fmt.Sprintf("Path MTU %d bytes, a black hole: larger packets vanish beyond %s, and nobody says so", m.Size,
-			hop)
-	}
-	return fmt.Sprintf("Path MTU %d bytes: %s says that larger packets don't fit", m.Size, hop)
 }

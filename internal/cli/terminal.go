@@ -18,7 +18,7 @@ var whens = []string{"auto", "always", "never"}
 
 func terminalOptions() []option {
 	return []option{
-		{long: "color", arg: strings.Join(whens, "|"),
+		{long: "color", shows: true, arg: strings.Join(whens, "|"),
 			help: "colours in the text: where it goes to a terminal (auto), always or never",
 			set: func(c *config, v string) error {
 				if !slices.Contains(whens, v) {

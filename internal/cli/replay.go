@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+)
+
+// replayConfig is which saved trace is shown in the place of a new one.
+type replayConfig struct {
+	replay string // a file; "-": standard input; "": none
+}
+
+func replayOptions() []option {
+	return []option{
+		{long: "replay", arg: "file", shows: true,
+			help: "show a trace that was saved with --json or --jsonl, in any format, and send nothing; -: from standard input",
+			set: func(c *config, v string) error {
+				if v == "" {
+					return errors.New("Argument of --replay must be the name of a file")
+				}
+				c.replay = v
+				return nil
+			}},
+	}
+}
+
+// checkReplay refuses what is about making a trace where a saved one is shown.
+func (c *config) checkReplay(operands []string) error {
+	for _, o := range c.given {
+		if !o.shows {
+			return fmt.Errorf("%s doesn't go with --replay, which shows a saved trace and sends nothing", o.names()[0])
+		}
+	}
+	if len(operands) > 0 {
+		return fmt.Errorf("--replay takes no host: it shows a saved trace; leave %s out", quoted(operands[0]))
+	}
+	return nil
+}
+
+// showSaved shows a saved trace as if it had just been made. It is read without privileges.
+func (p *program) showSaved() error {
+	if _, err := p.drop(func() []string { return []string{p.replay} }); err != nil {
+		return fmt.Errorf("giving up privileges: %w", err)
+	}
+	saved, err := readSaved(p.replay)
+	if err != nil {
+		return fmt.Errorf("--replay %s: %s", quoted(p.replay), quoted(err.Error()))
+	}
+	return p.showRecord(saved)
+}
+
+func readSaved(name string) (*record.Trace, error) {
+	if name == "-" {
+		return record.ReadJSON(os.Stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer f.Close() // of a file that is only read
+	return record.ReadJSON(f)
+}
+
+// showRecord shows a trace that is over.
+func (p *program) showRecord(saved *record.Trace) error {
+	if p.names == names.Never {
+		saved.Names, saved.Numeric = nil, true
+	}
+	saved.OwnersAsked = saved.OwnersAsked || p.show.owners
+	p.path, p.host = saved.Path, saved.Host
+	fmt.Fprintf(p.stderr, "Saved trace of %s: the path to %s on TCP port %s, %d hops max\n",
+		saved.Started.Format("2006-01-02 15:04:05 UTC"), quoted(saved.Target()), quoted(portText(saved)), saved.Path.MaxTTL)
+	folded := trace.NewTrace(saved.Path)
+	w := p.formatted(report.Saved(saved), folded)
+	for _, r := range saved.Results {
+		if err := w.Add(r); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+	}
+	if err := w.Finish(); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	if err := p.showFound(saved, folded); err != nil {
+		return err
+	}
+	switch end := &saved.Ending; {
+	case end.Err != nil:
+		return &savedEnding{end}
+	case !folded.Reached():
+		return errNotReached
+	}
+	p.sayUnplaced(folded)
+	return nil
+}
+
+func portText(saved *record.Trace) string {
+	text := fmt.Sprint(saved.Path.Target.Port())
+	if saved.Service != "" {
+		text += " (" + saved.Service + ")"
+	}
+	return text
+}
+
+// showFound shows what stands below the hops: ECN, the MTU, and the findings, if they were asked for then or now.
+func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
+	p.explain = p.explain || saved.Explanation != nil
+	p.syn.accecn = saved.Path.Flags.Has(packet.AE)
+	p.sayECN(folded)
+	if saved.MTU != nil && p.forPeople() {
+		if _, err := fmt.Fprintln(p.stdout, report.MTU(saved.MTU)); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+	}
+	if saved.Explanation != nil {
+		p.ownPart = saved.Explanation.Host
+	}
+	switch {
+	case !p.explain:
+		return nil
+	case !p.holdsFindings(): // stderr that is gone is no reason to fail
+		writeFindings(p.stderr, p.ownPart, saved.Findings)
+		return nil
+	case !p.forPeople():
+		return nil
+	}
+	return writeFindings(p.stdout, p.ownPart, saved.Findings)
+}
+
+// savedEnding is how a saved trace ended before its time.
+type savedEnding struct{ *record.Ending }
+
+func (e *savedEnding) Error() string { return capital(e.Err) }
