@@ -185,8 +185,8 @@ func (x *reader) header(s *startLine) (err error) {
 	return nil
 }
 
-// roles finds what the probes were for if none says so: earlier programs didn't write it. Then those that are not of the
-// flow tell how long the path is.
+// roles finds what the probes were for if none says so: earlier programs didn't write it. Then those that are not of
+// the flow tell how long the path is.
 func (x *reader) roles(parts ...[]hop) {
 	o := &x.t.Path
 	if len(o.Ports) > 0 || o.Protocol != packet.ProtoTCP {

@@ -15,6 +15,7 @@ type option struct {
 	word  string   // the one value that it may take, and need not; only where it has a long form and no arg
 	brief string   // its half line on the one screen of --help; "": not there
 	help  string   // the whole truth, with default and range; "": not shown
+	facts []fact   // what others depend on: see checkTogether
 	shows bool     // it says how a trace is shown, also one that was saved: it goes with --replay
 	set   func(c *config, value string) error
 }

@@ -16,7 +16,9 @@ type captureConfig struct{ pcap string } // "": nowhere, "-": standard output
 
 func captureOptions() []option {
 	return []option{
-		{long: "pcap", arg: "file", help: "write every probe and every answer to it, as pcapng; -: standard output",
+		{long: "pcap",
+			facts: needsRawSockets(func(c *config) bool { return c.pcap != "" }),
+			arg:   "file", help: "write every probe and every answer to it, as pcapng; -: standard output",
 			set: func(c *config, v string) error {
 				switch {
 				case v == "":

@@ -254,8 +254,8 @@ func TestHelpIsWhole(t *testing.T) {
 			case i == 0 && o.short != 0 && !regexp.MustCompile(`[[|]-\w*`+string(o.short)).MatchString(head):
 				t.Errorf("the synopsis lacks -%c", o.short)
 			}
-			if !strings.Contains(all, " "+form+" "+o.help) {
-				t.Errorf("the long help has not: %s %s", form, o.help)
+			if !strings.Contains(all, " "+form+" "+o.whole()) {
+				t.Errorf("the long help has not: %s %s", form, o.whole())
 			}
 			if o.brief != "" && !strings.Contains(cells, fmt.Sprintf("  %-17s %s", o.form("", ""), o.brief)) {
 				t.Errorf("the short help has no %s", form)

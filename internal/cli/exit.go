@@ -33,13 +33,8 @@ func (p *program) pointToExplain() {
 		return
 	}
 	how := "the same with --explain"
-	for _, o := range []struct {
-		name string
-		used bool
-	}{{"--live", p.watch.live}, {"--report", p.watch.report}, {"--in-session", p.inSession}} {
-		if o.used { // which --explain doesn't go with
-			how = "--explain in the place of " + o.name
-		}
+	for _, other := range p.notWith("--explain") {
+		how = "--explain in the place of " + other
 	}
 	fmt.Fprintln(p.stderr, "To find out why, and where: "+how)
 }

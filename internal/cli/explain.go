@@ -28,19 +28,12 @@ type explaining struct {
 
 func explainOptions() []option {
 	return []option{
-		{long: "explain", shows: true, brief: "why it fails, where",
+		{long: "explain", facts: []fact{{on: func(c *config) bool { return c.explain }, not: []conflict{{"--live, --report",
+			"--explain can't be used with {}: it explains one trace, not rounds; leave one of them out"}}}},
+			shows: true, brief: "why it fails, where",
 			help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other " +
 				"kinds to find out, and first prints the maximum on stderr", set: do(func(c *config) { c.explain = true })},
 	}
-}
-
-// checkExplain says what doesn't go together.
-func (c *config) checkExplain() error {
-	if c.explain && c.watch.on() {
-		return fmt.Errorf("--explain can't be used with %s: it explains one trace, not rounds; leave one of them out",
-			c.watch.by())
-	}
-	return nil
 }
 
 // ask makes the further traces that tell cases apart.

@@ -29,8 +29,8 @@ func TestExplainSYN(t *testing.T) {
 		if _, err := parse(options(), strings.Fields(args), &c); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.linuxSYN(); got != want || c.checkSYN() != nil {
-			t.Errorf("%s: %v, %v", args, got, c.checkSYN())
+		if got := c.linuxSYN(); got != want || c.checkTogether() != nil {
+			t.Errorf("%s: %v, %v", args, got, c.checkTogether())
 		}
 		if c.path.Flags.Has(packet.ACK) != strings.Contains(args, "A") {
 			t.Errorf("%s: flags %v", args, c.path.Flags)

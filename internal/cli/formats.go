@@ -76,10 +76,14 @@ func oneFormat() string { return "one of " + strings.Join(formatNames(), ", ") }
 
 func formatOptions() []option {
 	return []option{
-		{long: "json", shows: true, brief: "for programs", help: "the trace as one JSON document", set: formatOption("json", "--json")},
-		{long: "jsonl", shows: true, help: "a line of JSON for each event, when it happens", set: formatOption("jsonl", "--jsonl")},
+		{long: "json", shows: true, brief: "for programs", help: "the trace as one JSON document",
+			set: formatOption("json", "--json")},
+		{long: "jsonl", shows: true, help: "a line of JSON for each event, when it happens",
+			set: formatOption("jsonl", "--jsonl")},
 		{long: "csv", shows: true, help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
-		{long: "format", shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
+		{long: "format", facts: []fact{{on: func(c *config) bool { return c.format != "" && c.format != formats[0].name },
+			by: func(c *config) string { return c.formatBy }}},
+			shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
 			set: func(c *config, v string) error {
 				return c.setFormat(v, "--format "+v)
 			}},

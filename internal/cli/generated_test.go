@@ -23,6 +23,7 @@ const (
 	bashFile     = "../../packaging/completions/tcptraceroute.bash"
 	zshFile      = "../../packaging/completions/_tcptraceroute"
 	fishFile     = "../../packaging/completions/tcptraceroute.fish"
+	optionsFile  = "../../docs/options.md"
 )
 
 func TestGenerated(t *testing.T) {
@@ -35,7 +36,7 @@ func TestGenerated(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		manualFile: manual, bashFile: bashCompletion(groups()), zshFile: zshCompletion(groups()), fishFile: fishCompletion(groups()),
+		optionsFile: withRules(t, groups()), manualFile: manual, bashFile: bashCompletion(groups()), zshFile: zshCompletion(groups()), fishFile: fishCompletion(groups()),
 	} {
 		if *regenerate {
 			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -73,7 +74,7 @@ func manual(source string, table []group) (string, error) {
 				continue
 			}
 			b.WriteString(".It" + mdocForm(&o) + "\n")
-			mdocText(&b, sentence(o.help))
+			mdocText(&b, sentence(o.whole()))
 			for _, name := range o.names() {
 				b.WriteString(details[name])
 				delete(details, name)
@@ -315,4 +316,29 @@ func fishCompletion(table []group) string {
 		}
 	}
 	return b.String()
+}
+
+// withRules is the document of the options with what each needs and excludes.
+func withRules(t *testing.T, table []group) string {
+	t.Helper()
+	text, err := os.ReadFile(optionsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "## What goes together\n", "\n## "
+	head, rest, ok := strings.Cut(string(text), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no section %q", optionsFile, begin)
+	}
+	var b strings.Builder
+	b.WriteString(head + begin + "\nThis table comes from the program's own (`go generate ./internal/cli`).\n\n| option | rule |\n|---|---|\n")
+	for _, g := range table {
+		for _, o := range g.options {
+			if rules := o.rules(); rules != "" {
+				fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(o.names(), ", "), rules)
+			}
+		}
+	}
+	return b.String() + end + tail
 }

@@ -38,8 +38,9 @@ func pathsOptions() []option {
 		}
 	}
 	return []option{
-		{long: "paths", help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
-			"ports; prints them below the trace", set: do(func(c *config) { c.ways.paths = true })},
+		{long: "paths", facts: needsRawSockets(func(c *config) bool { return c.ways.paths }),
+			help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
+				"ports; prints them below the trace", set: do(func(c *config) { c.ways.paths = true })},
 		{long: "confidence", arg: "percent", from: []string{"95", "99"},
 			help: "with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)",
 			set: about("--confidence", func(c *config, v string) error {

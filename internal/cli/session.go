@@ -24,51 +24,19 @@ type sessionConfig struct {
 
 func sessionOptions() []option {
 	return []option{
-		{long: "in-session",
+		{long: "in-session", facts: []fact{{on: func(c *config) bool { return c.inSession }, raw: true, not: []conflict{{
+			"-A, -E, -l, -p, -P, --track-port, --mark, --syn, --mss, --accecn, --explain, --report, --live",
+			"{} doesn't go with --in-session, whose probes are those of an ordinary connection",
+		}}}},
 			help: "open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; " +
 				"falls back to SYNs, and says why, if no connection can be opened",
 			set: do(func(c *config) { c.inSession = true })},
-		{long: "mtu", help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it " +
+		{long: "mtu", facts: []fact{{on: func(c *config) bool { return c.mtu }, raw: true, not: []conflict{
+			{"--report, --live", "--mtu doesn't go with what goes round by round"},
+			{"--format", "--mtu doesn't go with {}: its result is a line of text"},
+		}}}, help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it " +
 			"says so or swallows larger ones; measured inside a connection", set: do(func(c *config) { c.mtu = true })},
 	}
-}
-
-// checkSession says what doesn't go together.
-func (c *config) checkSession() error {
-	if c.mtu {
-		switch {
-		case c.watch.on():
-			return errors.New("--mtu doesn't go with what goes round by round")
-		case c.format != "" && c.format != formats[0].name:
-			return fmt.Errorf("--mtu doesn't go with %s: its result is a line of text", c.formatBy)
-		}
-	}
-	if !c.inSession {
-		return nil
-	}
-	for _, o := range []struct {
-		name string
-		used bool
-	}{
-		{"-A", c.path.Flags.Has(packet.ACK)},
-		{"-E", c.path.Flags.Has(packet.ECE) && !c.syn.accecn},
-		{"-l", c.path.Length > 0},
-		{"-p", c.portSet && !c.anyPort},
-		{"-P", c.anyPort},
-		{"--track-port", c.trackPort},
-		{"--mark", c.mark != 0},
-		{"--syn", c.syn.shape != ""},
-		{"--mss", c.syn.mss > 0},
-		{"--accecn", c.syn.accecn},
-		{"--explain", c.explain},
-		{"--report", c.watch.report},
-		{"--live", c.watch.live},
-	} {
-		if o.used {
-			return fmt.Errorf("%s doesn't go with --in-session, whose probes are those of an ordinary connection", o.name)
-		}
-	}
-	return nil
 }
 
 // sessionWait is how long a connection may take to open.

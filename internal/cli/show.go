@@ -28,8 +28,9 @@ func showOptions() []option {
 		{short: 'e', long: "extensions", shows: true,
 			help: "show what routers say beside their answer: MPLS labels, the interface that a packet came by, the MTU that " +
 				"it is too big for", set: do(func(c *config) { c.show.extensions = true })},
-		{short: 'a', shows: true, help: "show number and name of the AS that each hop is in, and the country, by MMDB files of MaxMind, " +
-			"DB-IP or IPinfo; without --mmdb those in the usual places, such as /usr/share/GeoIP",
+		{short: 'a', shows: true,
+			help: "show number and name of the AS that each hop is in, and the country, by MMDB files of MaxMind, " +
+				"DB-IP or IPinfo; without --mmdb those in the usual places, such as /usr/share/GeoIP",
 			set: do(func(c *config) { c.show.owners = true })},
 		{long: "mmdb", arg: "file", help: "look owners up in this MMDB file, may be given more than once; implies -a",
 			set: func(c *config, v string) error {

@@ -24,7 +24,10 @@ const (
 
 func synOptions() []option {
 	return []option{
-		{long: "syn", arg: "bare|linux",
+		{long: "syn", facts: []fact{
+			used(func(c *config) bool { return c.syn.shape != "" }),
+			{words: "linux", on: func(c *config) bool { return c.syn.shape == shapeLinux }, raw: true},
+		}, arg: "bare|linux",
 			help: "bare: a SYN without options, as the old program sends it (the default); linux: the SYN that this host's " +
 				"own connections begin with, for firewalls that look at it", set: func(c *config, v string) error {
 				if v != shapeBare && v != shapeLinux {
@@ -33,14 +36,16 @@ func synOptions() []option {
 				c.syn.shape = v
 				return nil
 			}},
-		{long: "mss", arg: "bytes",
+		{long: "mss", facts: needsRawSockets(func(c *config) bool { return c.syn.mss > 0 }), arg: "bytes",
 			help: "maximum segment size that the SYN tells, 1 to 65535 (none; with --syn linux what the interface allows)",
 			set:  between("--mss", 1, 65535, func(c *config, n int) { c.syn.mss = n })},
-		{long: "accecn", help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target " +
-			"made of it, as -E does with --explain", set: do(func(c *config) {
-			c.syn.accecn = true
-			c.path.Flags |= packet.AE | packet.CWR | packet.ECE
-		})},
+		{long: "accecn",
+			facts: needsRawSockets(func(c *config) bool { return c.syn.accecn }),
+			help: "an Accurate ECN SYN (RFC 9768): set AE, CWR and ECE; says what the hops and the target " +
+				"made of it, as -E does with --explain", set: do(func(c *config) {
+				c.syn.accecn = true
+				c.path.Flags |= packet.AE | packet.CWR | packet.ECE
+			})},
 	}
 }
 
@@ -49,22 +54,6 @@ func synOptions() []option {
 func (c *config) linuxSYN() bool {
 	return c.syn.shape == shapeLinux || c.syn.shape == "" && c.explain &&
 		(!c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN))
-}
-
-// checkSYN refuses what shapes a SYN where none is sent.
-func (c *config) checkSYN() error {
-	if !c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN) {
-		return nil
-	}
-	for _, o := range []struct {
-		given bool
-		name  string
-	}{{c.syn.shape == shapeLinux, "--syn linux"}, {c.syn.mss > 0, "--mss"}, {c.syn.accecn, "--accecn"}} {
-		if o.given {
-			return fmt.Errorf("%s is about SYNs, and -A sends none: leave one of them away, or add -S", o.name)
-		}
-	}
-	return nil
 }
 
 // shapeSYN settles window and options of the SYNs that go by this route. Where the host has timestamps switched off,

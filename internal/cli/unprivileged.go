@@ -44,38 +44,6 @@ func unprivilegedOptions() []option {
 	}
 }
 
-// needsRaw is the first option that connections can't do; "": none.
-func (c *config) needsRaw() string {
-	for _, o := range []struct {
-		name string
-		used bool
-	}{
-		{"-A", c.path.Flags.Has(packet.ACK)},
-		{"-E", c.path.Flags.Has(packet.ECE) && !c.syn.accecn},
-		{"-l", c.path.Length > 0},
-		{"-t with the ECN bits", c.path.TOS&3 != 0},
-		{"-P", c.anyPort},
-		{"--dnat", c.dnat},
-		{"--no-dnat-strict", c.path.Strict},
-		{"--loose", c.path.Loose},
-		{"--mark", c.mark != 0},
-		{"--syn linux", c.syn.shape == shapeLinux},
-		{"--mss", c.syn.mss > 0},
-		{"--accecn", c.syn.accecn},
-		{"--report", c.watch.report},
-		{"--live", c.watch.live},
-		{"--in-session", c.inSession},
-		{"--mtu", c.mtu},
-		{"--paths", c.ways.paths},
-		{"--pcap", c.pcap != ""},
-	} {
-		if o.used {
-			return o.name
-		}
-	}
-	return ""
-}
-
 const howToRaw = "run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"
 
 // openNetwork opens raw sockets where that is allowed and wanted, and else does without.
@@ -85,7 +53,7 @@ func (p *program) openNetwork(o wire.Options) (medium, error) {
 		switch {
 		case err == nil:
 			if !p.root {
-				p.path.Spacing, p.pace = userSpacing, trace.NewPace(userRate, 1)
+				p.path.Spacing = userSpacing
 			}
 			return conn, nil
 		case !errors.Is(err, wire.ErrPrivilege):

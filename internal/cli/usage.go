@@ -69,7 +69,7 @@ func helpText(table []group) string {
 			if o.help == "" {
 				continue
 			}
-			entry(&b, o.form("<", ">"), o.help)
+			entry(&b, o.form("<", ">"), o.whole())
 		}
 		b.WriteString("\n")
 	}

@@ -184,7 +184,7 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 	p := &program{stdout: &stdout, stderr: &stderr}
 	change(p)
 	operands, err := parse(options(), append([]string{"-n", m.target.String(), "443"}, args...), &p.config)
-	if err = errors.Join(err, p.operands(operands), p.checkSYN(), p.watch.check(&p.config), p.checkExplain()); err != nil {
+	if err = errors.Join(err, p.operands(operands), p.checkTogether()); err != nil {
 		t.Fatal(err)
 	}
 	p.ports = names.NewServices("")

@@ -35,17 +35,27 @@ type watching struct {
 // watchOptions are about tracing that goes on.
 func watchOptions() []option {
 	return []option{
-		{long: "live", brief: "live view, like mtr",
-			help: "live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)",
-			set:  do(func(c *config) { c.watch.live = true })},
-		{long: "report", brief: "mtr's table",
-			help: "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval)",
-			set:  do(func(c *config) { c.watch.report = true })},
-		{short: 'c', long: "count", arg: "rounds",
+		{long: "live",
+			facts: []fact{{on: func(c *config) bool { return c.watch.live }, raw: true, not: append(notInRounds("--live"),
+				conflict{"--report", "--live doesn't go with --report: it prints the table when it ends"},
+				conflict{"-d", "-d can't be used with --live: its output would corrupt the screen"})}},
+			brief: "live view, like mtr",
+			help:  "live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)",
+			set:   do(func(c *config) { c.watch.live = true })},
+		{long: "report",
+			facts: []fact{{on: func(c *config) bool { return c.watch.report }, raw: true, not: notInRounds("--report")}},
+			brief: "mtr's table",
+			help:  "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval)",
+			set:   do(func(c *config) { c.watch.report = true })},
+		{short: 'c',
+			facts: []fact{{on: func(c *config) bool { return c.watch.count > 0 }, needs: []string{"--report", "--live"}}},
+			long:  "count", arg: "rounds",
 			help: "rounds of --report and --live, 1 or more (10; with --live without end)",
 			set:  between("-c, --count", 1, math.MaxInt32, func(c *config, n int) { c.watch.count = n })},
-		{long: "interval", arg: "seconds",
-			help: "time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round",
+		{long: "interval",
+			facts: []fact{{on: func(c *config) bool { return c.watch.interval > 0 }, needs: []string{"--report", "--live"}}},
+			arg:   "seconds",
+			help:  "time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round",
 			set: seconds("--interval", trace.LeastInterval, time.Hour,
 				func(c *config, d time.Duration) { c.watch.interval = d })},
 	}
@@ -74,28 +84,6 @@ func (w *watching) by() string {
 		return "--live"
 	}
 	return "--report"
-}
-
-// check says what doesn't go together.
-func (w *watching) check(c *config) error {
-	by := w.by()
-	switch {
-	case !w.on() && w.count > 0:
-		return errors.New("-c needs --report or --live")
-	case !w.on() && w.interval > 0:
-		return errors.New("--interval needs --report or --live")
-	case w.live && w.report:
-		return errors.New("--live doesn't go with --report: it prints the table when it ends")
-	case w.on() && c.path.Queries != 0:
-		return fmt.Errorf("-q doesn't go with %s: -c says how many rounds there are, with one probe per hop each", by)
-	case w.on() && c.format != "" && c.format != formats[0].name:
-		return fmt.Errorf("%s doesn't go with %s, which has a format of its own", c.formatBy, by)
-	case w.on() && c.trackPort:
-		return fmt.Errorf("--track-port doesn't go with %s: its rounds are one flow", by)
-	case w.live && c.debug:
-		return errors.New("-d can't be used with --live: its output would corrupt the screen")
-	}
-	return nil
 }
 
 const defaultRounds = 10

@@ -49,7 +49,7 @@ func TestWatchDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.watch.defaults()
-		if err := c.watch.check(&c); err != nil || c.watch.count != tt.count || c.watch.interval != tt.interval {
+		if err := c.checkTogether(); err != nil || c.watch.count != tt.count || c.watch.interval != tt.interval {
 			t.Errorf("%s: %d rounds of %v, %v", tt.args, c.watch.count, c.watch.interval, err)
 		}
 	}
