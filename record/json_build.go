@@ -55,7 +55,7 @@ func optionsOf(h *Header) options {
 		WaitMS: milliseconds(p.Wait), Patient: p.Patient, SpacingMS: milliseconds(p.Spacing),
 		Flags: flags(p.Flags), TOS: p.TOS, Length: h.Length, DontFragment: p.DontFragment,
 		TCPOptions: tcpOptions(&p.Options), SourcePorts: p.Ports,
-		Strict: h.Strict, Loose: h.Loose, Mark: h.Mark, Names: !h.Numeric, Owners: h.OwnersAsked,
+		Strict: p.Strict, Loose: p.Loose, Mark: h.Mark, Names: !h.Numeric, Owners: h.OwnersAsked,
 	}
 }
 

@@ -154,7 +154,7 @@ func (x *reader) header(s *startLine) (err error) {
 	h := Header{
 		Version: s.Program.Version, Started: r.time(s.Started), Host: s.Target.Host, Service: s.Target.Service,
 		Hostname: s.Source.Hostname, Interface: s.Source.Interface, Length: r.within(s.Options.Length, 0, 65535),
-		Connections: s.Options.Mode == "connect", Strict: s.Options.Strict, Loose: s.Options.Loose, Mark: s.Options.Mark,
+		Connections: s.Options.Mode == "connect", Mark: s.Options.Mark,
 		Numeric: !s.Options.Names, OwnersAsked: s.Options.Owners,
 	}
 	o := &s.Options
@@ -163,7 +163,8 @@ func (x *reader) header(s *startLine) (err error) {
 		Source: netip.AddrPortFrom(r.address(s.Source.Address), s.Source.Port), FirstTTL: o.FirstTTL, MaxTTL: o.MaxTTL,
 		Queries: o.Queries, Parallel: o.Parallel, Wait: r.duration(o.WaitMS), Patient: o.Patient,
 		Spacing: r.duration(o.SpacingMS), Protocol: r.protocol(o.Protocol), Flags: r.flags(o.Flags), TOS: o.TOS,
-		Length: h.Length, DontFragment: o.DontFragment, Options: r.tcpOptions(o.TCPOptions), Ports: o.SourcePorts,
+		Length: h.Length, DontFragment: o.DontFragment, Strict: o.Strict, Loose: o.Loose,
+		Options: r.tcpOptions(o.TCPOptions), Ports: o.SourcePorts,
 	}
 	to, from := h.Path.Target.Addr(), h.Path.Source.Addr()
 	switch {

@@ -21,11 +21,10 @@ type Header struct {
 	Length int               // of a probe in bytes; 0: not known
 	// Connections: the probes are the kernel's own connections, as for users without privileges. Of their packets no more
 	// is known than of trace.ByKernel.
-	Connections   bool
-	Strict, Loose bool
-	Mark          uint32 // firewall mark of the probes; 0: none
-	Numeric       bool   // no names are looked up
-	OwnersAsked   bool   // the owners of addresses are looked up
+	Connections bool
+	Mark        uint32 // firewall mark of the probes; 0: none
+	Numeric     bool   // no names are looked up
+	OwnersAsked bool   // the owners of addresses are looked up
 }
 
 // Target is the host as typed, and its address if that is another.

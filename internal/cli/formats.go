@@ -151,7 +151,7 @@ func (p *program) describe(ctx context.Context) *report.Run {
 	return &report.Run{
 		Header: record.Header{Version: version(), Started: time.Now(),
 			Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
-			Path: p.path, Length: length, Connections: p.connecting, Strict: p.path.Strict, Loose: p.path.Loose, Mark: p.mark,
+			Path: p.path, Length: length, Connections: p.connecting, Mark: p.mark,
 			Numeric: p.names == names.Never, OwnersAsked: p.show.owners},
 		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
 		Owner: p.owner(ctx),

@@ -53,7 +53,7 @@ func (p *program) openNetwork(o wire.Options) (medium, error) {
 		switch {
 		case err == nil:
 			if !p.root {
-				p.path.Spacing = userSpacing
+				p.path.Spacing, p.pace = userSpacing, trace.NewPace(userRate, 1)
 			}
 			return conn, nil
 		case !errors.Is(err, wire.ErrPrivilege):

@@ -75,7 +75,7 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 	run := &report.Run{
 		Header: record.Header{Version: "1.0", Started: time.Now(), Host: s.Host, Service: "https", Hostname: "here",
 			Interface: "eth0",
-			Path:      p, Length: plan.Length(p.Length), Strict: p.Strict, Loose: p.Loose},
+			Path:      p, Length: plan.Length(p.Length)},
 		Name:  func(a netip.Addr) string { return s.Names[a.String()] },
 		Owner: func(a netip.Addr) (record.Owner, bool) { o, ok := s.Owners[a.String()]; return o, ok },
 		Findings: func() []detect.Finding {
