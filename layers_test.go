@@ -29,8 +29,9 @@ var layers = map[string]struct {
 	"report/live":       {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the screen; the terminal library
 	"report/picture":    {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the path drawn
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                               // for tests
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
-	"":                  {ours: []string{"packet", "trace", "wire", "names"}, never: []string{"log"}}, // the front door
+	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record"}, never: []string{"log"}},       // whole measurements
+	"internal/cli":      {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},
 	"examples/many":     {ours: []string{"packet", "trace", "wire"}},
@@ -49,6 +50,7 @@ var testLayers = map[string][]string{
 	"detect":         {"sim"},
 	"report":         {"sim", "report/scene"},
 	"record":         {"report", "report/scene"},
+	"measure":        {"sim"},
 	"report/export":  {"report/scene"},
 	"report/picture": {"report/scene"},
 	"report/pcapng":  {"report", "report/scene"},

@@ -8,9 +8,10 @@
 //		}
 //	}
 //
-// Trace is the front door. Programs that trace many targets, choose the probes, or give up their privileges use the
-// packages that it is made of: package wire opens sockets, package trace finds the path, package detect says what the
-// answers mean, and the packages below report show them. ARCHITECTURE.md is the map, and examples has whole programs.
+// Trace is the front door. Programs that want to know why a path ends, or a record to keep, use package measure. Those
+// that trace many targets, choose the probes, or give up their privileges use what it is made of: package wire opens
+// sockets, package trace finds the path, package detect says what the answers mean, and the packages below report show
+// them. ARCHITECTURE.md is the map, and examples has whole programs.
 //
 // # Stability
 //
@@ -20,17 +21,15 @@ package tcptraceroute
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/netip"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
 
 // DefaultPort is the target's port if none is given.
-const DefaultPort = 80
+const DefaultPort = measure.DefaultPort
 
 // Options say how to trace. The zero value is what the command does without options.
 type Options struct {
@@ -48,57 +47,14 @@ type Options struct {
 // If ctx ends, Trace returns what is known by then, with ctx's cause as the error. The Trace is nil if no probe could
 // be sent: no such host, no route, options that make no sense.
 func Trace(ctx context.Context, host string, o Options) (*trace.Trace, error) {
-	conn, err := open(o.Wire)
+	t, err := measure.Open(measure.Options{Wire: o.Wire})
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if o.Path.Target, err = lookUp(ctx, host, o); err != nil {
+	defer t.Close()
+	made, err := t.Trace(ctx, measure.Request{Host: host, Port: o.Port, Family: o.Family, Path: o.Path})
+	if made == nil {
 		return nil, err
 	}
-	if o.Path.Source, err = conn.Source(o.Path.Target); err != nil {
-		return nil, fmt.Errorf("source for %v: %w", o.Path.Target, err)
-	}
-	return trace.Find(ctx, conn, o.Path)
-}
-
-// connection is a way to the network, by raw sockets or without.
-type connection interface {
-	trace.Conn
-	Source(target netip.AddrPort) (netip.AddrPort, error)
-	Close() error
-}
-
-var _ connection = (*wire.Unprivileged)(nil)
-
-// open opens raw sockets, or does without if they are refused.
-func open(o wire.Options) (connection, error) {
-	conn, err := wire.Open(o)
-	if errors.Is(err, wire.ErrPrivilege) {
-		return wire.OpenUnprivileged(o)
-	}
-	return conn, err
-}
-
-// lookUp finds the target's address.
-func lookUp(ctx context.Context, host string, o Options) (target netip.AddrPort, err error) {
-	ascii, err := names.ASCII(host)
-	if err != nil {
-		return target, err
-	}
-	resolver := names.New(names.Options{Policy: names.Never})
-	defer resolver.Close()
-	addrs, err := resolver.Host(ctx, ascii, o.Family)
-	if err != nil {
-		return target, err
-	}
-	port := o.Port
-	if port == 0 {
-		port = DefaultPort
-	}
-	a := addrs[0]
-	if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
-		a = a.WithZone(o.Wire.Interface)
-	}
-	return netip.AddrPortFrom(a, port), nil
+	return made.Fold().Trace, err
 }

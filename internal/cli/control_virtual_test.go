@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/wire"
 )
 
@@ -41,7 +42,7 @@ func TestControlTime(t *testing.T) {
 	// Where nothing comes back, it waits while the trace does.
 	filtered := strings.Replace(cleanPath, "10.0.2.1", "10.0.2.1 drop=443", 1)
 	without = runVirtual(t, filtered, 1, "--explain")
-	v = runVirtualWith(t, filtered, []wire.Attempt{followed(wire.AttemptSilent, controlWait, 3)}, "--explain")
+	v = runVirtualWith(t, filtered, []wire.Attempt{followed(wire.AttemptSilent, measure.ControlWait, 3)}, "--explain")
 	if len(v.asked) != 1 || v.took != without.took || !strings.Contains(v.stdout, "gets no answer in 2.9 s, to 3 SYNs.") {
 		t.Errorf("took %v; %v without the connection\n%s%s", v.took, without.took, v.stdout, v.stderr)
 	}
@@ -50,8 +51,8 @@ func TestControlTime(t *testing.T) {
 // A second connection is asked for only if the first fares otherwise than the trace, and nothing proves why.
 func TestControlAgain(t *testing.T) {
 	t.Parallel()
-	opened, silent := followed(wire.AttemptOpened, roundTrip, 1), followed(wire.AttemptSilent, controlWait, 3)
-	answered := followed(wire.AttemptSilent, controlWait, 3, wire.AttemptCame{Flags: 0x12}, wire.AttemptCame{Flags: 0x12})
+	opened, silent := followed(wire.AttemptOpened, roundTrip, 1), followed(wire.AttemptSilent, measure.ControlWait, 3)
+	answered := followed(wire.AttemptSilent, measure.ControlWait, 3, wire.AttemptCame{Flags: 0x12}, wire.AttemptCame{Flags: 0x12})
 	for _, tt := range []struct {
 		name     string
 		attempts []wire.Attempt
@@ -75,7 +76,7 @@ func TestControlAgain(t *testing.T) {
 func TestControlJSON(t *testing.T) {
 	t.Parallel()
 	silent := strings.Replace(cleanPath, "10.0.1.1", "10.0.1.1 drop", 1)
-	v := runVirtualWith(t, silent, []wire.Attempt{followed(wire.AttemptSilent, controlWait, 3)}, "--explain", "--json")
+	v := runVirtualWith(t, silent, []wire.Attempt{followed(wire.AttemptSilent, measure.ControlWait, 3)}, "--explain", "--json")
 	if !strings.Contains(v.stdout, `"controls": [`) || !strings.Contains(v.stdout, `"outcome": "silent"`) {
 		t.Errorf("%s", v.stdout)
 	}

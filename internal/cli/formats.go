@@ -116,12 +116,7 @@ func (p *program) about(ctx context.Context, t *trace.Trace, ending func() recor
 	}
 	run.Graph = func() *trace.Graph { return p.graph }
 	if p.explain {
-		run.Diagnosis = func() detect.Diagnosis {
-			if p.evidence == nil { // the run ended before anything was asked
-				return detect.Diagnose(detect.Evidence{Host: p.ownPart, Unknown: p.unknown()})
-			}
-			return detect.Diagnose(*p.evidence)
-		}
+		run.Diagnosis = func() detect.Diagnosis { return p.asking.Diagnosis() }
 	}
 	return run
 }

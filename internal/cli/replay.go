@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
@@ -118,19 +119,20 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 			return fmt.Errorf("writing: %w", err)
 		}
 	}
+	var host *detect.Host
 	if saved.Explanation != nil {
-		p.ownPart = saved.Explanation.Host
+		host = saved.Explanation.Host
 	}
 	switch {
 	case !p.explain:
 		return nil
 	case !p.holdsFindings(): // stderr that is gone is no reason to fail
-		writeFindings(p.stderr, p.ownPart, saved.Findings)
+		writeFindings(p.stderr, host, saved.Findings)
 		return nil
 	case !p.forPeople():
 		return nil
 	}
-	return writeFindings(p.stdout, p.ownPart, saved.Findings)
+	return writeFindings(p.stdout, host, saved.Findings)
 }
 
 // savedEnding is how a saved trace ended before its time.

@@ -44,8 +44,11 @@ func (p *program) trace(ctx context.Context, conn medium) error {
 		}
 		return err
 	}
-	p.control = p.beginControl(ctx, conn)
-	defer func() { p.control.end() }()
+	p.asking = p.explainer(conn)
+	if p.explain {
+		p.asking.Begin(ctx)
+	}
+	defer p.asking.End()
 	awaited := newAwaited(p.path)
 	status := p.showStatus(awaited.say)
 	about := p.about(ctx, folded, func() record.Ending { return ending(counts, came()) })
@@ -121,9 +124,9 @@ func (p *program) explainToPeople(ctx context.Context, conn medium, known detect
 	if !p.explain || !p.forPeople() {
 		return err
 	}
-	p.awaitHost(conn)
+	p.asking.Await()
 	if err == nil {
-		err = p.ask(ctx, conn, known)
+		err = p.asking.Ask(ctx, known)
 	}
 	return cmp.Or(err, p.sayFindings(known))
 }
@@ -144,9 +147,9 @@ func (p *program) searchOn(ctx context.Context, conn medium, known *trace.Trace)
 // searchForPrograms searches for what belongs into a document, after a trace that has ended with err.
 func (p *program) searchForPrograms(ctx context.Context, conn medium, known detect.View, err error) error {
 	if p.explain {
-		p.awaitHost(conn)
+		p.asking.Await()
 		if err == nil {
-			err = p.ask(ctx, conn, known)
+			err = p.asking.Ask(ctx, known)
 		}
 	}
 	if err == nil && p.ways.paths {

@@ -188,7 +188,7 @@ func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace
 	if err != nil {
 		return err
 	}
-	p.pathMTU = mtuEvidence(found, session)
+	p.asking.MTU = mtuEvidence(found, session)
 	if _, err := fmt.Fprintln(p.stdout, report.MTU(&record.MTU{MTU: found, InSession: session})); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}

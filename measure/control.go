@@ -1,8 +1,7 @@
-package cli
+package measure
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,13 +13,13 @@ import (
 )
 
 const (
-	// controlWait is how long an ordinary connection may take to open: the kernel has sent three SYNs by then, and the
+	// ControlWait is how long an ordinary connection may take to open: the kernel has sent three SYNs by then, and the
 	// fourth it sends no sooner than this.
-	controlWait = 2900 * time.Millisecond
+	ControlWait = 2900 * time.Millisecond
 	controlSYNs = 3
 )
 
-// ordinary is a medium that can be asked for ordinary connections.
+// ordinary is a network that can be asked for ordinary connections.
 type ordinary interface {
 	Attempt(context.Context, wire.AttemptOptions) (wire.Attempt, error)
 }
@@ -33,26 +32,26 @@ type control struct {
 	err     error // why it could not be asked for
 }
 
-// beginControl asks for an ordinary connection, beside the trace; nil: this run can't have one. A trace by
-// connections is one anyway.
-func (p *program) beginControl(ctx context.Context, conn medium) *control {
-	by, ok := conn.(ordinary)
-	if !p.explain || p.connecting || !ok || p.mark != 0 {
-		return nil
+// Begin asks for an ordinary connection, beside the trace, if there can be one. A trace by connections is one anyway.
+func (e *Explainer) Begin(ctx context.Context) {
+	by, ok := e.Conn.(ordinary)
+	if e.Connections || !ok || e.Mark != 0 {
+		return
 	}
-	fmt.Fprintf(p.stderr,
-		"Asking this host for an ordinary connection too, which the target's program doesn't see: up to %d SYNs\n",
-		controlSYNs)
-	return p.connect(ctx, by)
+	e.progress(Progress{Stage: Connecting, Most: controlSYNs})
+	e.control = e.connect(ctx, by)
 }
 
-func (p *program) connect(ctx context.Context, by ordinary) *control {
+// End ends the ordinary connection that Begin asked for, whatever has come of it.
+func (e *Explainer) End() { e.control.end() }
+
+func (e *Explainer) connect(ctx context.Context, by ordinary) *control {
 	ctx, stop := context.WithCancel(ctx)
 	c := &control{stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		c.attempt, c.err = by.Attempt(ctx, wire.AttemptOptions{
-			Source: p.own, Target: p.path.Target, Interface: p.iface, TOS: uint8(p.path.TOS), Wait: controlWait,
+			Source: e.Own, Target: e.Path.Target, Interface: e.Interface, TOS: uint8(e.Path.TOS), Wait: ControlWait,
 		})
 	}()
 	return c
@@ -66,47 +65,48 @@ func (c *control) end() {
 	}
 }
 
-// awaitHost waits for what came of the control, and is all that is known of this host's own part; nil: nothing.
-func (p *program) awaitHost(conn medium) *detect.Host {
-	if p.control == nil || p.ownPart != nil {
-		return p.ownPart
+// Await waits for what came of the ordinary connection, and returns all that is known of this host's own part; nil:
+// nothing.
+func (e *Explainer) Await() *detect.Host {
+	if e.control == nil || e.host != nil {
+		return e.host
 	}
-	status := p.showStatus(func(time.Duration) string { return "waiting for an ordinary connection" })
-	<-p.control.done
-	status.stop()
-	if p.control.err == nil {
-		p.ownPart = p.hostSeen(conn)
-		p.ownPart.Controls = []detect.Control{p.controlOf(conn, &p.control.attempt)}
+	e.progress(Progress{Stage: Awaiting})
+	<-e.control.done
+	e.progress(Progress{Stage: Done})
+	if e.control.err == nil {
+		e.host = e.hostSeen()
+		e.host.Controls = []detect.Control{e.controlOf(&e.control.attempt)}
 	}
-	return p.ownPart
+	return e.host
 }
 
 // askAgain asks for a second ordinary connection, if the first one leaves something in doubt.
-func (p *program) askAgain(ctx context.Context, conn medium) {
-	by, ok := conn.(ordinary)
-	if !ok || !detect.ControlAgain(*p.evidence) {
+func (e *Explainer) askAgain(ctx context.Context) {
+	by, ok := e.Conn.(ordinary)
+	if !ok || !detect.ControlAgain(*e.evidence) {
 		return
 	}
-	c := p.connect(ctx, by)
+	c := e.connect(ctx, by)
 	defer c.end()
-	status := p.showStatus(func(time.Duration) string { return "waiting for a second ordinary connection" })
+	e.progress(Progress{Stage: AwaitingAgain})
 	<-c.done
-	status.stop()
+	e.progress(Progress{Stage: Done})
 	if c.err == nil {
-		p.ownPart.Controls = append(p.ownPart.Controls, p.controlOf(conn, &c.attempt))
+		e.host.Controls = append(e.host.Controls, e.controlOf(&c.attempt))
 	}
 }
 
 // hostSeen is how the probes left this host.
-func (p *program) hostSeen(conn medium) *detect.Host {
-	to := netip.AddrPortFrom(p.path.Target.Addr().WithZone(""), p.path.Target.Port())
-	h := &detect.Host{Meant: detect.Leaving{Src: p.path.Source, Dst: to, Mark: p.mark, Loopback: p.route.Local}}
-	if p.out != "" {
-		h.Meant.Interfaces = []string{p.out}
+func (e *Explainer) hostSeen() *detect.Host {
+	to := netip.AddrPortFrom(e.Path.Target.Addr().WithZone(""), e.Path.Target.Port())
+	h := &detect.Host{Meant: detect.Leaving{Src: e.Path.Source, Dst: to, Mark: e.Mark, Loopback: e.Local}}
+	if e.Out != "" {
+		h.Meant.Interfaces = []string{e.Out}
 	}
-	h.Incoming = p.chains(conn, wire.HookPrerouting, wire.HookInput)
-	h.Outgoing = p.chains(conn, wire.HookOutput, wire.HookPostrouting)
-	raw, ok := conn.(interface {
+	h.Incoming = e.chains(wire.HookPrerouting, wire.HookInput)
+	h.Outgoing = e.chains(wire.HookOutput, wire.HookPostrouting)
+	raw, ok := e.Conn.(interface {
 		Copies() bool
 		Departures() []wire.Departure
 	})
@@ -116,7 +116,7 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 	left := h.Meant
 	h.Probes = &left
 	for _, d := range raw.Departures() {
-		if d.Meant.Src != p.path.Source {
+		if d.Meant.Src != e.Path.Source {
 			continue
 		}
 		left.Src, left.Dst, left.Mark = d.Left.Src, d.Left.Dst, d.Mark
@@ -126,7 +126,7 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 		}
 		h.Changed = "the probes" + strings.TrimPrefix(d.String(), "they")
 		if d.Mark != d.MeantMark || d.Interface != d.MeantInterface {
-			h.Rule = ruleOf(conn, wire.Leaving{Ends: d.Left, Mark: d.Mark, TOS: d.TOS}, p.path.Source)
+			h.Rule = ruleOf(e.Conn, wire.Leaving{Ends: d.Left, Mark: d.Mark, TOS: d.TOS}, e.Path.Source)
 		}
 	}
 	return h
@@ -134,7 +134,7 @@ func (p *program) hostSeen(conn medium) *detect.Host {
 
 // ruleOf names the rule by which packets were routed that left so. When it was looked at they had the source that
 // they began with.
-func ruleOf(conn medium, left wire.Leaving, source netip.AddrPort) string {
+func ruleOf(conn Network, left wire.Leaving, source netip.AddrPort) string {
 	by, ok := conn.(interface{ RouteRule(*wire.Leaving) string })
 	if !ok {
 		return ""
@@ -144,15 +144,15 @@ func ruleOf(conn medium, left wire.Leaving, source netip.AddrPort) string {
 }
 
 // chains names those of this host's firewall that packets of the trace's family meet at some hooks.
-func (p *program) chains(conn medium, hooks ...wire.Hook) (names []string) {
-	by, ok := conn.(interface{ Chains() []wire.Chain })
+func (e *Explainer) chains(hooks ...wire.Hook) (names []string) {
+	by, ok := e.Conn.(interface{ Chains() []wire.Chain })
 	if !ok {
 		return nil
 	}
 	const most = 6
 	for _, c := range by.Chains() {
 		seen := c.V6
-		if p.path.Target.Addr().Is4() {
+		if e.Path.Target.Addr().Is4() {
 			seen = c.V4
 		}
 		if seen && slices.Contains(hooks, c.Hook) && len(names) < most {
@@ -163,7 +163,7 @@ func (p *program) chains(conn medium, hooks ...wire.Hook) (names []string) {
 }
 
 // controlOf is an attempt as evidence.
-func (p *program) controlOf(conn medium, a *wire.Attempt) detect.Control {
+func (e *Explainer) controlOf(a *wire.Attempt) detect.Control {
 	c := detect.Control{Source: a.Source, SYNs: a.SYNs, Waited: a.Waited, From: a.From, Followed: a.Followed}
 	switch a.State {
 	case wire.AttemptOpened:
@@ -179,7 +179,7 @@ func (p *program) controlOf(conn medium, a *wire.Attempt) detect.Control {
 		c.Left = &detect.Leaving{
 			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, Loopback: l.Loopback, Options: l.Options,
 		}
-		c.Rule = ruleOf(conn, *l, a.Source)
+		c.Rule = ruleOf(e.Conn, *l, a.Source)
 	}
 	for _, came := range a.Came {
 		if came.Flags.Has(packet.RST) {

@@ -1,0 +1,126 @@
+package measure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
+)
+
+// simulated is a simulated network in the place of raw sockets.
+type simulated struct {
+	*sim.Conn
+	port uint16
+}
+
+func (s *simulated) Source(netip.AddrPort) (netip.AddrPort, error) {
+	return netip.MustParseAddrPort("192.0.2.1:40000"), nil
+}
+
+func (s *simulated) Route(_, src netip.AddrPort) (wire.Route, error) {
+	return wire.Route{Source: src.Addr(), Interface: "eth0"}, nil
+}
+
+func (s *simulated) Reserve(netip.AddrPort) (uint16, error) {
+	s.port++
+	return 40000 + s.port, nil
+}
+
+func (s *simulated) Fault(packet.Probe) error { return nil }
+
+// traced makes a request in a simulated network, to the address of its target.
+func traced(t *testing.T, network string, stop time.Duration, r Request) (made *record.Trace, err error) {
+	t.Helper()
+	scenario, failed := sim.Parse(network)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m, failed := sim.New(scenario)
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		conn := &simulated{Conn: sim.NewConn(m)}
+		tracer := &Tracer{conn: conn}
+		defer tracer.Close()
+		r.Host, r.Port = scenario.Paths[0].Target.Addr.String(), 443
+		r.Path.Rand = rand.New(rand.NewPCG(1, 1))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), stop, errStopped)
+		defer cancel()
+		made, err = tracer.Trace(ctx, r)
+	})
+	return made, err
+}
+
+var errStopped = errors.New("stopped")
+
+const filtered = `
+	router 10.0.1.1 delay=1ms
+	router 10.0.2.1 delay=2ms drop=443
+	router 10.0.3.1 delay=2ms
+	target 198.51.100.9 delay=1ms`
+
+// A measurement is a record: what was found, why, what was seen of it on the way, and all of it reads back.
+func TestTrace(t *testing.T) {
+	var seen int
+	var stages []Stage
+	made, err := traced(t, filtered, time.Hour, Request{Explain: true, Seen: func(trace.Result) { seen++ },
+		Progress: func(p Progress) { stages = append(stages, p.Stage) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(made.Findings) == 0 || made.Findings[0].Code != detect.FilteredPort || made.Explanation == nil ||
+		len(made.Explanation.Questions) == 0 {
+		t.Errorf("findings %+v, explanation %+v", made.Findings, made.Explanation)
+	}
+	if seen != len(made.Results) || made.Ending.Reason != record.Complete || made.Ending.ExitCode != 1 ||
+		made.Interface != "eth0" {
+		t.Errorf("%d of %d results seen, ending %+v", seen, len(made.Results), made.Ending)
+	}
+	if n := len(stages); n < 3 || stages[0] != Asking || stages[1] != Announcing || stages[n-1] != Done {
+		t.Errorf("stages %v", stages)
+	}
+	var first, second bytes.Buffer
+	if err := made.WriteJSON(&first); err != nil {
+		t.Fatal(err)
+	}
+	text := first.Bytes()
+	again, err := record.ReadJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.WriteJSON(&second); err != nil || !bytes.Equal(text, second.Bytes()) {
+		t.Errorf("%v\n%s\nis read back as\n%s", err, text, second.Bytes())
+	}
+	if !reflect.DeepEqual(again.Findings, made.Findings) {
+		t.Errorf("findings %+v, read back %+v", made.Findings, again.Findings)
+	}
+}
+
+// Without Explain nothing is asked further, and a trace that is stopped says what is known.
+func TestTraceStopped(t *testing.T) {
+	made, err := traced(t, filtered, time.Hour, Request{})
+	if err != nil || made.Explanation != nil || len(made.Findings) == 0 {
+		t.Errorf("%v, %+v", err, made)
+	}
+	made, err = traced(t, filtered, 100*time.Millisecond, Request{Explain: true})
+	if !errors.Is(err, errStopped) || made == nil || made.Ending.Reason != record.Interrupted || len(made.Results) == 0 {
+		t.Errorf("%v, %+v", err, made)
+	}
+	made, err = traced(t, filtered, time.Hour, Request{Path: trace.PathOptions{MaxTTL: 300}})
+	if err == nil || made != nil {
+		t.Errorf("a TTL of 300: %v, %+v", err, made)
+	}
+}
