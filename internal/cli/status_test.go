@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,19 +22,38 @@ func outcome(n int, ttl uint8, fate trace.Fate, kind packet.Kind) trace.Result {
 	return r
 }
 
+// drawn is what was written since it was looked at last.
+type drawn struct {
+	mu sync.Mutex // synctest orders what a goroutine writes before a look at it, and not after one
+	b  bytes.Buffer
+}
+
+func (s *drawn) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+// take is what was written, which it forgets.
+func (s *drawn) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.b.Reset()
+	return s.b.String()
+}
+
 // What the line says while a trace goes on, and that it is wiped before a hop is written and at the end.
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var screen bytes.Buffer
+		var screen drawn
 		a := newAwaited(trace.PathOptions{Queries: 2, MaxTTL: 9})
 		s := startStatus(&screen, &screen, 80, a.say)
 		wants := func(want string) {
 			t.Helper()
 			synctest.Wait()
-			if got := screen.String(); got != want {
+			if got := screen.take(); got != want {
 				t.Errorf("%q, want %q", got, want)
 			}
-			screen.Reset()
 		}
 		const wipe = "\r\x1b[K"
 		wants("")
