@@ -12,7 +12,7 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-var lateTargets = flag.Int("late-targets", 400, "how many targets of the simulated Internet to trace side by side with a late reader")
+var lateTargets = flag.Int("late-targets", 200, "how many targets of the simulated Internet to trace side by side with a late reader")
 
 // manyTraces is what traces side by side came to.
 type manyTraces struct {
