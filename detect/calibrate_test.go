@@ -34,7 +34,7 @@ type calibration struct {
 // certain nearly all has to be true, of what is likely nine in ten, and what is possible names the truth. The tables for
 // docs/findings.md:
 //
-//	go test ./detect -run TestCalibration -v -worlds 20000 -first-world 100000
+//	go test ./detect -run TestCalibration -v -worlds 20000 -first-world 7000000
 func TestCalibration(t *testing.T) {
 	c := &calibration{
 		said: map[string]int{}, right: map[string]int{}, worlds: map[string]int{}, missed: map[string]int{},
