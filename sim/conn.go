@@ -28,6 +28,7 @@ type Conn struct {
 	fail   func(n int, p packet.Probe) error
 	buf    []byte
 	closed bool
+	taken  bool // Recv has taken a packet and was not called again
 
 	reserved uint16 // how many source ports were given out
 
@@ -128,6 +129,7 @@ func (c *Conn) signal() {
 // Errors: that of ctx, [net.ErrClosed].
 func (c *Conn) Recv(ctx context.Context, buf []byte) (n int, received time.Time, err error) {
 	defer c.timer.Stop()
+	c.untake()
 	for {
 		ended := ctx.Err() // before the look at what has arrived: that comes first
 		n, due, wait, err := c.poll(buf)
@@ -165,6 +167,7 @@ func (c *Conn) poll(buf []byte) (n int, due, wait time.Duration, err error) {
 	}
 	now := time.Since(c.start)
 	if n, due, ok := c.model.Receive(now, buf); ok {
+		c.taken = true
 		return n, due, 0, nil
 	}
 	if next, ok := c.model.Next(); ok {
@@ -173,12 +176,20 @@ func (c *Conn) poll(buf []byte) (n int, due, wait time.Duration, err error) {
 	return 0, 0, never, errNothing
 }
 
-// Waiting reports whether a packet has arrived that Recv has not returned yet.
+// untake takes it that the packet that Recv has returned last is where it is read.
+func (c *Conn) untake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken = false
+}
+
+// Waiting reports whether a packet has arrived that Recv has not returned yet, or
+// has returned last: it may be on the way still to where it is read.
 func (c *Conn) Waiting() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.model.run(time.Since(c.start))
-	return c.model.ready.head != nil
+	return c.taken || c.model.ready.head != nil
 }
 
 // Sent returns all calls of Send so far, those that failed too.
