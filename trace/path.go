@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -134,16 +133,6 @@ const (
 	// would be enough at the end, see haste.
 	slow = 500 * time.Millisecond
 
-	// settleFactor times the target's round-trip time, and settleSlack, is when a probe is held to be unanswered by it.
-	settleFactor = 2
-	settleSlack  = 20 * time.Millisecond
-
-	// refusedSlack is how much longer than twice a refusal took a probe may be answered that was sent further.
-	refusedSlack = 50 * time.Millisecond
-
-	// doubtMargin is how long before the end of its wait a doubted probe is withdrawn.
-	doubtMargin = time.Millisecond
-
 	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by.
 	// While a scout may still be answered it goes creepAhead hops beyond the last one known, firstAhead from the start.
 	// Each of these hops may be the target, so more of them are SYNs that nobody needs, and that a limit on SYNs counts.
@@ -173,20 +162,6 @@ const (
 	// before the target costs a round trip and a half, and one in eight is.
 	apart = 4 * time.Millisecond
 
-	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter times what
-	// answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and hasteUnknown times that for a hop that
-	// has not answered at all. One that is later counts as mostLate: a router that is slow by itself says little of the others.
-	// Of 8004 answers that come within 3 s, this shows 7954 in a median time of 139 ms; 1.5 times as long and 20 ms would show
-	// 7973 in 165 ms, twice as long and 50 ms 7980 in 211 ms.
-	hasteSlack   = 4 * time.Millisecond
-	hasteJitter  = 4
-	hasteUnknown = 4
-	hasteHops    = 2
-	mostLate     = 5 * time.Millisecond
-
-	// leastHaste is the least of that: next door, where it costs nobody time, a busy host is late by some milliseconds.
-	leastHaste = 15 * time.Millisecond
-
 	// resetTime and a resetShare of the round-trip time is what the target is left alone after an answer, so that our
 	// kernel's reset of what it opened gets there before the next SYN, which else would not be answered (a listening Linux
 	// answers a repeated SYN once in 500 ms).
@@ -198,12 +173,6 @@ const (
 
 	// mostAgain is how many probes are asked anew because of doubts though they were alone.
 	mostAgain = 8
-
-	// leastPatience is the least time that a probe waits where it does not wait its whole time, see patience.
-	leastPatience = time.Second
-
-	// patienceFactor times the slowest answer from here on is what a probe waits, see patience.
-	patienceFactor = 3
 
 	// rewriteProof is how many answers that name no probe it takes to believe that the network rewrites tags.
 	rewriteProof = 2
@@ -308,23 +277,10 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 		when = sooner(when, at)
 	}
 	if scout || p.witnessDue() {
-		switch {
-		case now.Before(p.soon):
-			return WaitUntil(sooner(when, p.soon))
-		case scout:
-			return p.sendScout(now)
-		}
-		return p.sendWitness(now)
+		return p.sendOwnFlow(now, when, scout)
 	}
-	if p.purge {
-		// Those that were sent beside it, for they were thought not to get that far, would have its answer, if it is late.
-		for _, a := range p.pending {
-			if !a.passed && !a.spare && a.ttl > p.spent {
-				a.passed = true
-				return Pass(a.key)
-			}
-		}
-		p.purge = false
+	if action, any := p.passBeside(); any {
+		return action
 	}
 	window, due := p.window(now)
 	when = sooner(when, due)
@@ -335,15 +291,7 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	when = sooner(when, at)
 	any, free, due := p.least(now)
 	when = sooner(when, due)
-	may := func(ttl int) bool {
-		return any > p.spent && ttl > p.spent && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
-	}
-	switch {
-	case p.mixed && p.guess > 0 && may(p.guess):
-		any = p.guess // before others that may be the target, which is most likely there
-	case p.target.vague && may(p.limit):
-		any = p.limit
-	}
+	any = p.likeliest(now, any)
 	if ttl := p.begun(any); ttl != 0 {
 		if at := p.turn(ttl); now.Before(at) {
 			return WaitUntil(sooner(when, at))
@@ -367,19 +315,65 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	if now.Before(settled) {
 		ttl, when = free, sooner(when, settled)
 	} else if blocker != nil {
-		if blocker.doubted {
-			return Withdraw(blocker.key)
-		}
-		blocker.passed = true
-		if h := p.hop(blocker.ttl); !h.answered && p.guess > 0 && blocker.ttl == p.guess && h.asked > 1 {
-			p.guess, p.purge = 0, true // there is a silent hop where the target was thought to be
-		}
-		return Pass(blocker.key)
+		return p.passBlocker(blocker)
 	}
 	if ttl == 0 {
 		return WaitUntil(when)
 	}
 	return p.ask(ttl, now)
+}
+
+// sendOwnFlow sends a scout or the witness, as soon as the spacing allows it.
+func (p *Path) sendOwnFlow(now, when time.Time, scout bool) Action {
+	switch {
+	case now.Before(p.soon):
+		return WaitUntil(sooner(when, p.soon))
+	case scout:
+		return p.sendScout(now)
+	}
+	return p.sendWitness(now)
+}
+
+// passBeside stops attributing answers to probes that were sent beside one to the hop where the target was thought to be: they
+// were thought not to get that far, and would have its answer if it is late.
+func (p *Path) passBeside() (Action, bool) {
+	if !p.purge {
+		return Action{}, false
+	}
+	for _, a := range p.pending {
+		if !a.passed && !a.spare && a.ttl > p.spent {
+			a.passed = true
+			return Pass(a.key), true
+		}
+	}
+	p.purge = false
+	return Action{}, false
+}
+
+// passBlocker ends what a probe in flight keeps from being sent, because its answer is overdue.
+func (p *Path) passBlocker(a *ask) Action {
+	if a.doubted {
+		return Withdraw(a.key)
+	}
+	a.passed = true
+	if h := p.hop(a.ttl); !h.answered && p.guess > 0 && a.ttl == p.guess && h.asked > 1 {
+		p.guess, p.purge = 0, true // there is a silent hop where the target was thought to be
+	}
+	return Pass(a.key)
+}
+
+// likeliest is the hop to ask in the place of this one, where both may be the target: the one that most likely is.
+func (p *Path) likeliest(now time.Time, any int) int {
+	may := func(ttl int) bool {
+		return any > p.spent && ttl > p.spent && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
+	}
+	switch {
+	case p.mixed && p.guess > 0 && may(p.guess):
+		return p.guess
+	case p.target.vague && may(p.limit):
+		return p.limit
+	}
+	return any
 }
 
 // window is how many probes more may be in flight, and when there may be another. It takes note of those that have waited for
@@ -509,41 +503,6 @@ func (p *Path) close(ttl int) bool {
 // their distance: then a nearer hop has answered before the target does.
 func (p *Path) distant() bool { return p.target.told && p.target.least > 2*apart && !p.wary }
 
-// deadline is when something has to be done about a probe, and what. Zero: never.
-func (p *Path) deadline(a *ask) (time.Time, Action) {
-	switch {
-	case a.spare && a.ttl > p.limit && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
-		return time.Time{}, Action{} // it counts where the target turned out to be
-	case p.sweeping() && a.ttl > p.farthest:
-		return time.Time{}, Action{} // see sweep
-	case a.ttl > p.limit && p.refusing():
-		// It may show that the refusal is for some of the packets only.
-		return a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), Withdraw(a.key)
-	case a.ttl > p.limit && !p.wanting(a):
-		return a.sent, Withdraw(a.key) // nothing depends on it any more
-	case a.under:
-		// A router would have answered by then. Next door answers may be late by more than they take.
-		return a.sent.Add(max(p.target.least+p.slack(), leastHaste)), Withdraw(a.key)
-	case a.doubted, a.ttl > p.limit:
-		// It may have been answered, so it is not lost; it is asked anew when its answer can't come any more. So long one
-		// beyond the target keeps others from being sent.
-		t := p.overtaking(a)
-		if p.rewritten > 0 {
-			t = p.longest() // answers from far behind may be on their way that could be taken for others'
-		}
-		t = max(t, a.until.Sub(a.sent))
-		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
-	}
-	switch {
-	case p.slow.active && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
-		a.anew = true
-		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
-	case !a.lingers && p.kept(a):
-		return time.Time{}, Action{}
-	}
-	return p.ending(a)
-}
-
 // wanting reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
 func (p *Path) wanting(a *ask) bool {
 	if !p.target.answers || p.echo() {
@@ -569,21 +528,6 @@ func (p *Path) exclusive(ttl int) bool {
 }
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
-
-// settling is how long a probe keeps others from being sent that could not be told from it. Where the distance is known
-// it may as well be the target's answer that is lost, and nothing else is waiting.
-func (p *Path) settling(ttl int) time.Duration {
-	var t time.Duration
-	switch {
-	case !p.target.answers || p.single: // it may be the target's, and that far, or a router's that is slow
-		t = max(p.longest(), settled(p.target.rtt))
-	case ttl == p.limit && p.hop(ttl).answered || p.target.rtt == 0:
-		t = max(settled(p.target.rtt), slow)
-	default:
-		t = settled(p.target.rtt)
-	}
-	return min(t, p.o.Wait)
-}
 
 // rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of probes to
 // one hop before the guess it doesn't matter which is answered: the target would be there.
@@ -617,168 +561,6 @@ func (p *Path) begun(any int) int {
 // delicate reports whether a hop before the guess may be the target for all that is known, and is asked with care because
 // the target has answered one of several probes before.
 func (p *Path) delicate(ttl int) bool { return p.wary && ttl > p.spent }
-
-// overtaking is how long a probe keeps another from being sent that could not be told from it: where it is known how long
-// the target's answers take at least, the other one's comes no sooner.
-func (p *Path) overtaking(a *ask) time.Duration {
-	t := p.settling(a.ttl)
-	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() {
-		return t
-	}
-	return max(t-p.target.least, min(p.target.least+p.slack(), t))
-}
-
-// settled is when a probe to somebody that far away is held to be unanswered.
-func settled(rtt time.Duration) time.Duration { return settleFactor*rtt + settleSlack }
-
-// patience is how long a probe waits for its answer. With Patient, and one by one, that is Wait. Else:
-//
-//   - Where a hop beyond has answered, the path is alive and known to be no slower than its slowest answer from this hop
-//     on: a probe waits patienceFactor times that, and leastPatience at least (routers make their answers slowly).
-//   - Where nothing beyond has answered, and a probe to this hop or between it and the last one that answered has waited
-//     its whole time in vain, it waits leastPatience: the silence was given its chance once.
-func (p *Path) patience(a *ask) time.Duration {
-	if p.o.Patient || p.o.Parallel == 1 {
-		return p.most()
-	}
-	var slowest time.Duration
-	last := a.ttl // that answered, from this hop on
-	for ttl := a.ttl; ttl <= p.limit; ttl++ {
-		if h := p.hop(ttl); h.answered {
-			slowest, last = max(slowest, h.rtt), ttl
-		}
-	}
-	if last == a.ttl && !p.silent(a.ttl) {
-		return p.most()
-	}
-	if last == a.ttl && p.slow.over {
-		return min(max(patienceFactor*p.slowest, silentPatience), p.most())
-	}
-	if last == a.ttl {
-		return min(p.longest(), p.most())
-	}
-	return min(max(patienceFactor*slowest, leastPatience), p.most())
-}
-
-// most is how long a probe waits at the most. Where probes can't be told apart for certain, a late answer would be taken for
-// another probe's: there a wait of less than a second is not for the user to choose.
-func (p *Path) most() time.Duration {
-	if p.rewritten > 0 || p.untagged || p.single || p.confused || p.wary {
-		return p.o.Wait
-	}
-	return p.whole
-}
-
-// over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done; zero:
-// not yet, or not known.
-func (p *Path) over() time.Time {
-	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() || p.slow.active {
-		return time.Time{}
-	}
-	if p.unasked() {
-		return time.Time{}
-	}
-	end := p.pending[0].sent
-	for _, a := range p.pending {
-		if p.needless(a) {
-			continue
-		}
-		t := p.haste(a)
-		if t == 0 || a.doubted || a.ttl > p.limit && !a.spare {
-			return time.Time{}
-		}
-		end = later(end, a.sent.Add(t))
-		if a.lingers {
-			end = later(end, p.resolved(a))
-		}
-	}
-	return end
-}
-
-// conclude ends the wait for a probe when nothing else is left to be done. A target whose answers had all the same
-// sequence number may not have answered because it answers a SYN once in stingyTime.
-func (p *Path) conclude(a *ask) Action {
-	if p.needless(a) {
-		return Withdraw(a.key)
-	}
-	if p.target.repeats && !p.target.stingy && a.ttl > p.spent {
-		p.target.stingy, a.doubted = true, true
-		return Withdraw(a.key)
-	}
-	return GiveUp(a.key)
-}
-
-// haste is how long a probe waits at least where nothing but silence is left, 0 where that can't be told: its answer would
-// take about as long as one from there before, or as those from the next hops before and behind that answer.
-func (p *Path) haste(a *ask) time.Duration {
-	t := p.distance(a.ttl)
-	if a.spare {
-		t = p.target.least
-	}
-	if a.witness() && t > 0 {
-		t += 2 * (p.target.rtt - p.target.least) // it is what tells the distance
-	}
-	if t == 0 {
-		return 0
-	}
-	t += p.slack()
-	if !a.spare && !a.again && !p.hop(a.ttl).answered {
-		t += hasteUnknown * p.jitter()
-	}
-	if (p.exclusive(a.ttl) || p.delicate(a.ttl)) && !a.spare && !a.sent.Before(p.target.heard) {
-		t = max(t, p.settling(a.ttl))
-	}
-	return min(max(t, leastHaste), p.o.Wait)
-}
-
-// slack is how much longer than others an answer may take.
-func (p *Path) slack() time.Duration { return hasteSlack + hasteJitter*p.jitter() }
-
-// jitter is by how much answers were late on average.
-func (p *Path) jitter() time.Duration { return p.unsteady / time.Duration(max(p.repeated, 1)) }
-
-// distance is about how long an answer from a hop takes, by itself and its neighbours; 0: nothing beyond has answered.
-func (p *Path) distance(ttl int) time.Duration {
-	if h := p.hop(ttl); h.answered && (h.router || h.reached || !p.refusals.some()) {
-		return h.best
-	}
-	var t time.Duration
-	for i := ttl - 1; i >= p.o.FirstTTL && t == 0; i-- {
-		t = p.hop(i).best
-	}
-	n := 0
-	for i := ttl + 1; i <= p.limit && n < hasteHops; i++ {
-		if h := p.hop(i); h.answered {
-			t = max(t, h.best)
-			n++
-		}
-	}
-	switch {
-	case n < hasteHops && p.target.told:
-		t = max(t, p.target.least)
-	case p.refusals.some():
-		t = max(t, p.slowest) // who refuses answers sooner than those beyond
-	case n == 0:
-		return 0
-	}
-	return t
-}
-
-// longest is how long an answer may take, by all that was seen.
-func (p *Path) longest() time.Duration { return max(patienceFactor*p.slowest, leastPatience) }
-
-// silent reports whether a probe to this hop, or to one before it behind the last that answered, waited in vain.
-func (p *Path) silent(ttl int) bool {
-	for ; ttl >= p.o.FirstTTL; ttl-- {
-		switch h := p.hop(ttl); {
-		case h.silent:
-			return true
-		case h.answered:
-			return false
-		}
-	}
-	return false
-}
 
 // ask sends a probe.
 func (p *Path) ask(ttl int, now time.Time) Action {
@@ -830,382 +612,19 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 	return action
 }
 
-// Learn implements Plan.
-func (p *Path) Learn(now time.Time, r Result) {
-	if r.FromTarget() {
-		p.count(r)
-		if r.Fate != Answered && r.Role == RoleHop {
-			p.refuse(r)
-		}
-	}
-	switch r.Fate {
-	case Answered, Lost, Failed, Unknown:
-		p.settle(now, r)
-	case Late:
-		p.answeredLate(r)
-		p.hear(now, r)
-	case Duplicate:
-		p.repeat(now, r)
-	case Shared:
-		p.share(now, r)
-	case Rewritten:
-		p.mistrust(now, r)
-	}
-}
-
-// settle takes a probe's outcome in.
-func (p *Path) settle(now time.Time, r Result) {
-	ttl, key := int(r.Probe.TTL), r.Probe.Key()
-	h := p.hop(ttl)
-	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.key == key })
-	if i < 0 {
-		return
-	}
-	a := p.pending[i]
-	p.pending = slices.Delete(p.pending, i, i+1)
-	if a.spare {
-		p.scouted(now, r)
-		return
-	}
-	if p.untagged {
-		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
-		t := now.Add(resetTime + r.RTT()/resetShare)
-		if r.Fate != Answered {
-			t = a.sent.Add(settled(p.slowest))
-		}
-		p.soon = later(p.soon, t)
-	}
-	p.slow.log[a.n].fate = r.Fate
-	p.slowed(a, r)
-	switch r.Fate {
-	case Unknown:
-		if p.gone.IsZero() || now.Sub(p.gone) > p.o.Wait {
-			p.gone = a.sent
-		}
-		if a.anew {
-			p.slow.anew++
-			h.asked--
-			break
-		}
-		if a.alone && a.doubted {
-			p.again++
-		}
-		if !a.doubted && ttl <= p.limit {
-			h.unseen++ // this host was stopped, or has lost answers, and may go on doing so
-		}
-		if p.again <= mostAgain && h.unseen <= p.o.Queries && (p.rounds.on() || h.sends < mostAgain*p.o.Queries) {
-			h.asked--
-		}
-	case Lost:
-		h.vain++
-		h.silent = h.silent || now.Sub(a.sent) >= p.whole
-		p.missed(now, a)
-		if ttl == p.guess && !h.answered && h.asked >= p.wanted(ttl) {
-			if p.guess > p.spent+2 && p.suspicious() {
-				p.slowDown(now) // before others are sent beyond it
-			}
-			p.guess = 0 // nothing is there; it may be farther
-		}
-	case Failed:
-		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
-	case Answered:
-		if r.FromTarget() && a.scout {
-			p.credit++
-		}
-		p.refuse(r)
-		h.shown, h.byTarget = true, h.byTarget || r.FromTarget() || r.Refused()
-		if p.slow.over && !p.slow.active && !p.slow.done && ttl > p.slow.from && !p.target.answers && !h.byTarget {
-			p.slowDown(now) // so the silence was that of a limit
-		}
-		p.hear(now, r)
-		h.heard, h.gone = later(h.heard, r.Sent), 0
-		if r.Refused() {
-			h.refused++
-		}
-		if r.FromTarget() {
-			p.mixed, p.target.heard = false, now
-			if ttl != p.guess && !a.scout {
-				p.guess = p.nearest(ttl)
-			}
-		}
-		if r.FromTarget() {
-			p.reached(ttl)
-		}
-		if r.FromTarget() && ttl > p.impostor || r.Refused() {
-			p.rounds.end = later(p.rounds.end, r.Sent)
-		}
-		if a.scout {
-			p.own = scoutOver
-			p.estimate(r)
-		} else if r.Reply.Kind == packet.KindTimeExceeded && p.guess > 0 && ttl >= p.guess {
-			p.guess = max(ttl+p.step, p.back-p.skew)
-			p.step *= 2
-		}
-	}
-}
-
-// refuse takes in where the path's own flow is refused, if it is. A router that answers where the quotes said that this is
-// proves them wrong.
-func (p *Path) refuse(r Result) {
-	before := p.refusals.end()
-	p.refusals.add(r)
-	switch end := p.refusals.end(); {
-	case end == 0 && before > 0 && p.limit == max(before, p.o.FirstTTL):
-		p.limit = p.bound() // others get past it
-	case end == 0:
-	case p.limit == before && end > before:
-		p.limit = end
-	default:
-		p.limit = min(p.limit, max(end, p.o.FirstTTL))
-	}
-}
-
-// refusedBeyond is how many probes with other TTLs were refused by the hop that refuses the path's own flow: they count there.
-func (p *Path) refusedBeyond() (n int) {
-	for _, r := range p.refused {
-		if spare := r.Role != RoleHop; (spare || int(r.Probe.TTL) != p.limit) && p.refusals.at(r, !spare) {
-			n++
-		}
-	}
-	return n
-}
-
-// hear takes in what an answer says of the path and of the times.
-func (p *Path) hear(now time.Time, r Result) {
-	ttl, rtt := int(r.Probe.TTL), p.roundTrip(r)
-	if r.Refused() && !p.rounds.on() && r.Fate == Answered {
-		p.refused = append(p.refused, r)
-	}
-	if r.FromTarget() {
-		p.hearTarget(now, r)
-	}
-	if r.Fate == Late && r.Evidence == ByFlow {
-		return // which hop it is from isn't sure
-	}
-	p.slowest = max(p.slowest, rtt)
-	if r.Role != RoleHop || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
-		return // how far it got isn't told by its TTL, or it went another way
-	}
-	if r.Refused() && p.refusals.at(r, true) {
-		ttl = p.limit
-	}
-	h := p.hop(ttl)
-	if h.answered {
-		p.unsteady += min(max(rtt, h.best)-min(rtt, h.best), mostLate)
-		p.repeated++
-	}
-	switch passed := h.router || h.reached; {
-	case r.Refused() && passed: // it was refused nearer by, and says nothing of this hop's time
-	case !h.answered || rtt < h.best, !r.Refused() && !passed:
-		h.best = rtt
-	}
-	h.answered, h.vain = true, 0
-	h.rtt = max(h.rtt, rtt)
-	if ttl > p.known {
-		p.known, p.moved, p.slow.held = ttl, now, false
-		if r.Reply.Kind == packet.KindTimeExceeded {
-			p.skew = backwards(r.Reply.IP.TTL) - ttl
-		}
-	}
-	switch {
-	case r.Reply.Kind == packet.KindTimeExceeded:
-		p.spent = max(p.spent, ttl)
-		p.expired(ttl)
-		p.lengthen(r)
-		for _, a := range p.pending {
-			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
-			a.under = a.under && a.doubted
-		}
-	case r.FromTarget() && (p.rounds.on() && ttl > p.impostor || ttl > p.farthest):
-		p.spent = min(p.spent, ttl-1) // where the route has become shorter
-	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
-		p.refuse(r)
-		p.rounds.end = later(p.rounds.end, r.Sent)
-	}
-}
-
-func (p *Path) hearTarget(now time.Time, r Result) {
-	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
-	if r.Fate == Answered {
-		p.seen(r)
-		p.stay(now, r)
-	}
-	if r.Fate == Answered && !t.told {
-		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
-	}
-	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
-		for _, a := range p.pending {
-			switch {
-			case a.aside:
-			case a.passed && tcp.Seq == t.iss:
-				// One number for all, and not all are answered: our resets don't get there.
-				t.stingy, a.doubted = true, true
-			case p.swallowed(a, r):
-				a.doubted = true
-				if a.ttl < ttl {
-					p.undercut(a)
-				}
-			}
-		}
-		t.repeats = t.answers && t.iss == tcp.Seq
-		t.stingy = t.stingy && (t.repeats || !p.rounds.on()) // one reset was lost, not all
-		t.iss = tcp.Seq
-	}
-	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
-		rtt = t.rtt // it may be another's, of long ago
-	}
-	t.stingy = t.stingy || forOlder(r)
-	t.tags = r.Evidence == ByTag
-	t.least = min(t.least, rtt)
-	t.rtt, t.answers = max(t.rtt, rtt), true
-	if r.Evidence == ByTag {
-		p.reached(ttl) // a late answer tells the distance too
-	} else if r.Fate == Late {
-		p.within(r)
-	}
-	if r.Role == RoleHop {
-		p.leave(now)
-	}
-}
-
-// swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was not
-// meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may be asked
-// after it.
-func (p *Path) swallowed(a *ask, r Result) bool {
-	if a.passed || a.key.Port != r.Probe.Src.Port() {
-		return false
-	}
-	ttl := int(r.Probe.TTL)
-	if p.spent < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Fate == Answered {
-		return !a.sent.Before(r.Sent) || a.ttl > p.vouched // else it would have been answered itself, and so would the witness
-	}
-	early := ttl < p.guess || ttl == p.o.MaxTTL && p.step == 0
-	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && early)
-}
-
-// undercut takes in that a probe may have got no answer because one was sent further before it.
-func (p *Path) undercut(a *ask) { a.doubted, a.under, p.wary = true, true, true }
-
-// leave leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
-func (p *Path) leave(now time.Time) {
-	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
-	if p.target.told {
-		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
-	}
-	if p.target.stingy {
-		p.target.ready = later(p.target.ready, now.Add(stingyTime))
-	}
-}
-
-// repeat takes in a second answer. A SYN+ACK may come again by itself, or because the target takes our SYN for a
-// repetition of one before: then it was this SYN's answer.
-func (p *Path) repeat(now time.Time, r Result) {
-	p.suspect(r)
-	p.second(now, r)
-	if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN) {
-		return
-	}
-	first := !p.wary
-	for _, a := range p.pending {
-		switch {
-		case a.passed:
-		case p.exclusive(a.ttl):
-			a.doubted = true
-		case first && !a.spare && a.ttl > p.spent && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
-			p.undercut(a)
-		}
-	}
-}
-
-// share takes in that the target has answered one of several probes.
-func (p *Path) share(now time.Time, r Result) {
-	if ttl := int(r.Probe.TTL); ttl <= p.spent && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) { // else it is another flow that ends there
-		p.spent = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
-	}
-	var oldest time.Duration
-	youngest := p.o.Wait
-	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
-		p.target.iss = tcp.Seq
-	}
-	p.target.stingy = p.target.stingy || forOlder(r)
-	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
-	alone := false                           // nothing was in flight beside it, so the other is one that was withdrawn
-	longest := p.longest()
-	if i := p.youngest(now, r); i >= 0 {
-		longest = max(longest, now.Sub(p.pending[i].sent)) // one of them was answered
-	}
-	for _, a := range p.pending {
-		age := now.Sub(a.sent)
-		if p.fits(a, now, r) && (age <= longest || a.scout || !p.target.answers) {
-			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
-			oldest, youngest = max(oldest, age), min(youngest, age)
-			other = other || one != 0 && a.ttl != one || a.scout
-			one, alone = a.ttl, a.alone
-		}
-	}
-	if r.Role == RoleHop {
-		p.mixed, p.wary = true, true
-	}
-	p.within(r)
-	if !p.target.answers {
-		p.target.answers = true
-		if age := now.Sub(p.gone); age < p.o.Wait {
-			oldest = max(oldest, age) // one that was withdrawn may be answered
-		}
-		p.target.rtt = oldest
-		// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop
-		// in doubt is asked.
-		long := slow
-		if p.rounds.on() {
-			long = longRound
-		}
-		p.target.vague = oldest > long && youngest < oldest/2
-	}
-	p.leave(now)
-	if one == 0 || other {
-		return
-	}
+// sharedAt takes in that the target has answered one of several probes to one hop, of which the oldest was sent so long ago.
+// tooSoon: the hop was asked again before the first answer could have come.
+func (p *Path) sharedAt(one int, oldest time.Duration, tooSoon, delicate bool) {
 	if p.rounds.on() && !p.target.told { // one before may take longer than is thought
 		p.target.rtt = min(2*p.target.rtt, p.o.Wait)
 	}
-	p.confused = p.confused || youngest < oldest || alone // it was asked again too soon
+	p.confused = p.confused || tooSoon
 	if delicate && !p.rounds.on() && oldest >= p.target.least-rttNoise {
 		p.limit = min(p.limit, one)
 		if p.guess <= p.spent || p.guess > one {
 			p.guess = one
 		}
 	}
-}
-
-// fits reports whether an answer that fits several probes may be this one's.
-func (p *Path) fits(a *ask, now time.Time, r Result) bool {
-	return a.ttl > p.spent && !a.aside && (!a.passed || now.Sub(a.sent) < p.settling(a.ttl)) &&
-		a.key.Port == r.Probe.Src.Port()
-}
-
-// youngest finds the probe in flight that was sent last, of those that an answer fits; -1: there is none.
-func (p *Path) youngest(now time.Time, r Result) int {
-	i := len(p.pending) - 1
-	for i >= 0 && !p.fits(p.pending[i], now, r) {
-		i--
-	}
-	return i
-}
-
-// mistrust takes in that an answer was not taken for any probe's, because the network rewrites what would tell. All that
-// are in flight may have been answered so. It takes more than one such answer to go on with one probe at a time, for one
-// may be a damaged packet.
-func (p *Path) mistrust(now time.Time, r Result) {
-	p.rewritten++
-	p.single = p.rewritten >= rewriteProof
-	p.untagged = p.untagged || p.single && r.Evidence == ByFlow
-	took := r.RTT()
-	for _, a := range p.pending {
-		if a.doubted = true; r.Evidence == ByFlow {
-			took = min(took, now.Sub(a.sent)) // at least: it may be any of them
-		}
-	}
-	p.slowest = max(p.slowest, took)
 }
 
 func sooner(a, b time.Time) time.Time {

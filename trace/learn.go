@@ -1,0 +1,403 @@
+package trace
+
+import (
+	"slices"
+	"time"
+
+	"go.example/tcptraceroute/packet"
+)
+
+// What a plan learns from what became of its probes.
+
+// Learn implements Plan.
+func (p *Path) Learn(now time.Time, r Result) {
+	if r.FromTarget() {
+		p.count(r)
+		if r.Fate != Answered && r.Role == RoleHop {
+			p.refuse(r)
+		}
+	}
+	switch r.Fate {
+	case Answered, Lost, Failed, Unknown:
+		p.settle(now, r)
+	case Late:
+		p.answeredLate(r)
+		p.hear(now, r)
+	case Duplicate:
+		p.repeat(now, r)
+	case Shared:
+		p.share(now, r)
+	case Rewritten:
+		p.mistrust(now, r)
+	}
+}
+
+// settle takes a probe's outcome in.
+func (p *Path) settle(now time.Time, r Result) {
+	ttl, key := int(r.Probe.TTL), r.Probe.Key()
+	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.key == key })
+	if i < 0 {
+		return
+	}
+	a := p.pending[i]
+	p.pending = slices.Delete(p.pending, i, i+1)
+	if a.spare {
+		p.scouted(now, r)
+		return
+	}
+	if p.untagged {
+		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
+		t := now.Add(resetTime + r.RTT()/resetShare)
+		if r.Fate != Answered {
+			t = a.sent.Add(settled(p.slowest))
+		}
+		p.soon = later(p.soon, t)
+	}
+	p.slow.log[a.n].fate = r.Fate
+	p.slowed(a, r)
+	switch r.Fate {
+	case Unknown:
+		p.settleUnknown(now, a)
+	case Lost:
+		p.settleLost(now, a)
+	case Failed:
+		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
+	case Answered:
+		p.settleAnswered(now, a, r)
+	}
+}
+
+// settleUnknown takes in that a probe was withdrawn, or that this host was stopped. Mostly it is sent anew.
+func (p *Path) settleUnknown(now time.Time, a *ask) {
+	h := p.hop(a.ttl)
+	if p.gone.IsZero() || now.Sub(p.gone) > p.o.Wait {
+		p.gone = a.sent
+	}
+	if a.anew {
+		p.slow.anew++
+		h.asked--
+		return
+	}
+	if a.alone && a.doubted {
+		p.again++
+	}
+	if !a.doubted && a.ttl <= p.limit {
+		h.unseen++ // this host was stopped, or has lost answers, and may go on doing so
+	}
+	if p.again <= mostAgain && h.unseen <= p.o.Queries && (p.rounds.on() || h.sends < mostAgain*p.o.Queries) {
+		h.asked--
+	}
+}
+
+// settleLost takes in that a probe was not answered.
+func (p *Path) settleLost(now time.Time, a *ask) {
+	h := p.hop(a.ttl)
+	h.vain++
+	h.silent = h.silent || now.Sub(a.sent) >= p.whole
+	p.missed(now, a)
+	if a.ttl == p.guess && !h.answered && h.asked >= p.wanted(a.ttl) {
+		if p.guess > p.spent+2 && p.suspicious() {
+			p.slowDown(now) // before others are sent beyond it
+		}
+		p.guess = 0 // nothing is there; it may be farther
+	}
+}
+
+// settleAnswered takes in a probe's answer.
+func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
+	ttl, h := a.ttl, p.hop(a.ttl)
+	if r.FromTarget() && a.scout {
+		p.credit++
+	}
+	p.refuse(r)
+	h.shown, h.byTarget = true, h.byTarget || r.FromTarget() || r.Refused()
+	if p.slow.over && !p.slow.active && !p.slow.done && ttl > p.slow.from && !p.target.answers && !h.byTarget {
+		p.slowDown(now) // so the silence was that of a limit
+	}
+	p.hear(now, r)
+	h.heard, h.gone = later(h.heard, r.Sent), 0
+	if r.Refused() {
+		h.refused++
+	}
+	if r.FromTarget() {
+		p.mixed, p.target.heard = false, now
+		if ttl != p.guess && !a.scout {
+			p.guess = p.nearest(ttl)
+		}
+	}
+	if r.FromTarget() {
+		p.reached(ttl)
+	}
+	if r.FromTarget() && ttl > p.impostor || r.Refused() {
+		p.rounds.end = later(p.rounds.end, r.Sent)
+	}
+	if a.scout {
+		p.own = scoutOver
+		p.estimate(r)
+	} else if r.Reply.Kind == packet.KindTimeExceeded && p.guess > 0 && ttl >= p.guess {
+		p.guess = max(ttl+p.step, p.back-p.skew)
+		p.step *= 2
+	}
+}
+
+// refuse takes in where the path's own flow is refused, if it is. A router that answers where the quotes said that this is
+// proves them wrong.
+func (p *Path) refuse(r Result) {
+	before := p.refusals.end()
+	p.refusals.add(r)
+	switch end := p.refusals.end(); {
+	case end == 0 && before > 0 && p.limit == max(before, p.o.FirstTTL):
+		p.limit = p.bound() // others get past it
+	case end == 0:
+	case p.limit == before && end > before:
+		p.limit = end
+	default:
+		p.limit = min(p.limit, max(end, p.o.FirstTTL))
+	}
+}
+
+// refusedBeyond is how many probes with other TTLs were refused by the hop that refuses the path's own flow: they count there.
+func (p *Path) refusedBeyond() (n int) {
+	for _, r := range p.refused {
+		if spare := r.Role != RoleHop; (spare || int(r.Probe.TTL) != p.limit) && p.refusals.at(r, !spare) {
+			n++
+		}
+	}
+	return n
+}
+
+// hear takes in what an answer says of the path and of the times.
+func (p *Path) hear(now time.Time, r Result) {
+	ttl, rtt := int(r.Probe.TTL), p.roundTrip(r)
+	if r.Refused() && !p.rounds.on() && r.Fate == Answered {
+		p.refused = append(p.refused, r)
+	}
+	if r.FromTarget() {
+		p.hearTarget(now, r)
+	}
+	if r.Fate == Late && r.Evidence == ByFlow {
+		return // which hop it is from isn't sure
+	}
+	p.slowest = max(p.slowest, rtt)
+	if r.Role != RoleHop || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
+		return // how far it got isn't told by its TTL, or it went another way
+	}
+	if r.Refused() && p.refusals.at(r, true) {
+		ttl = p.limit
+	}
+	p.timed(p.hop(ttl), rtt, r.Refused())
+	if ttl > p.known {
+		p.known, p.moved, p.slow.held = ttl, now, false
+		if r.Reply.Kind == packet.KindTimeExceeded {
+			p.skew = backwards(r.Reply.IP.TTL) - ttl
+		}
+	}
+	switch {
+	case r.Reply.Kind == packet.KindTimeExceeded:
+		p.spent = max(p.spent, ttl)
+		p.expired(ttl)
+		p.lengthen(r)
+		for _, a := range p.pending {
+			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
+			a.under = a.under && a.doubted
+		}
+	case r.FromTarget() && (p.rounds.on() && ttl > p.impostor || ttl > p.farthest):
+		p.spent = min(p.spent, ttl-1) // where the route has become shorter
+	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
+		p.refuse(r)
+		p.rounds.end = later(p.rounds.end, r.Sent)
+	}
+}
+
+// timed takes in how long an answer from a hop took.
+func (p *Path) timed(h *hop, rtt time.Duration, refused bool) {
+	if h.answered {
+		p.unsteady += min(max(rtt, h.best)-min(rtt, h.best), mostLate)
+		p.repeated++
+	}
+	switch passed := h.router || h.reached; {
+	case refused && passed: // it was refused nearer by, and says nothing of this hop's time
+	case !h.answered || rtt < h.best, !refused && !passed:
+		h.best = rtt
+	}
+	h.answered, h.vain = true, 0
+	h.rtt = max(h.rtt, rtt)
+}
+
+func (p *Path) hearTarget(now time.Time, r Result) {
+	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
+	if r.Fate == Answered {
+		p.seen(r)
+		p.stay(now, r)
+	}
+	if r.Fate == Answered && !t.told {
+		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
+	}
+	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
+		for _, a := range p.pending {
+			switch {
+			case a.aside:
+			case a.passed && tcp.Seq == t.iss:
+				// One number for all, and not all are answered: our resets don't get there.
+				t.stingy, a.doubted = true, true
+			case p.swallowed(a, r):
+				a.doubted = true
+				if a.ttl < ttl {
+					p.undercut(a)
+				}
+			}
+		}
+		t.repeats = t.answers && t.iss == tcp.Seq
+		t.stingy = t.stingy && (t.repeats || !p.rounds.on()) // one reset was lost, not all
+		t.iss = tcp.Seq
+	}
+	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
+		rtt = t.rtt // it may be another's, of long ago
+	}
+	t.stingy = t.stingy || forOlder(r)
+	t.tags = r.Evidence == ByTag
+	t.least = min(t.least, rtt)
+	t.rtt, t.answers = max(t.rtt, rtt), true
+	if r.Evidence == ByTag {
+		p.reached(ttl) // a late answer tells the distance too
+	} else if r.Fate == Late {
+		p.within(r)
+	}
+	if r.Role == RoleHop {
+		p.leave(now)
+	}
+}
+
+// swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was not
+// meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may be asked
+// after it.
+func (p *Path) swallowed(a *ask, r Result) bool {
+	if a.passed || a.key.Port != r.Probe.Src.Port() {
+		return false
+	}
+	ttl := int(r.Probe.TTL)
+	if p.spent < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Fate == Answered {
+		return !a.sent.Before(r.Sent) || a.ttl > p.vouched // else it would have been answered itself, and so would the witness
+	}
+	early := ttl < p.guess || ttl == p.o.MaxTTL && p.step == 0
+	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && early)
+}
+
+// undercut takes in that a probe may have got no answer because one was sent further before it.
+func (p *Path) undercut(a *ask) { a.doubted, a.under, p.wary = true, true, true }
+
+// leave leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
+func (p *Path) leave(now time.Time) {
+	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
+	if p.target.told {
+		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
+	}
+	if p.target.stingy {
+		p.target.ready = later(p.target.ready, now.Add(stingyTime))
+	}
+}
+
+// repeat takes in a second answer. A SYN+ACK may come again by itself, or because the target takes our SYN for a
+// repetition of one before: then it was this SYN's answer.
+func (p *Path) repeat(now time.Time, r Result) {
+	p.suspect(r)
+	p.second(now, r)
+	if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN) {
+		return
+	}
+	first := !p.wary
+	for _, a := range p.pending {
+		switch {
+		case a.passed:
+		case p.exclusive(a.ttl):
+			a.doubted = true
+		case first && !a.spare && a.ttl > p.spent && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
+			p.undercut(a)
+		}
+	}
+}
+
+// share takes in that the target has answered one of several probes.
+func (p *Path) share(now time.Time, r Result) {
+	if ttl := int(r.Probe.TTL); ttl <= p.spent && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) { // else it is another flow that ends there
+		p.spent = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
+	}
+	var oldest time.Duration
+	youngest := p.o.Wait
+	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
+		p.target.iss = tcp.Seq
+	}
+	p.target.stingy = p.target.stingy || forOlder(r)
+	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
+	alone := false                           // nothing was in flight beside it, so the other is one that was withdrawn
+	longest := p.longest()
+	if i := p.youngest(now, r); i >= 0 {
+		longest = max(longest, now.Sub(p.pending[i].sent)) // one of them was answered
+	}
+	for _, a := range p.pending {
+		age := now.Sub(a.sent)
+		if p.fits(a, now, r) && (age <= longest || a.scout || !p.target.answers) {
+			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
+			oldest, youngest = max(oldest, age), min(youngest, age)
+			other = other || one != 0 && a.ttl != one || a.scout
+			one, alone = a.ttl, a.alone
+		}
+	}
+	if r.Role == RoleHop {
+		p.mixed, p.wary = true, true
+	}
+	p.within(r)
+	if !p.target.answers {
+		if age := now.Sub(p.gone); age < p.o.Wait {
+			oldest = max(oldest, age) // one that was withdrawn may be answered
+		}
+		p.firstShared(oldest, youngest)
+	}
+	p.leave(now)
+	if one > 0 && !other {
+		p.sharedAt(one, oldest, youngest < oldest || alone, delicate)
+	}
+}
+
+// firstShared takes in that the target answers, by the ages of the probes that its first answer fits.
+func (p *Path) firstShared(oldest, youngest time.Duration) {
+	p.target.answers, p.target.rtt = true, oldest
+	// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop in doubt
+	// is asked.
+	long := slow
+	if p.rounds.on() {
+		long = longRound
+	}
+	p.target.vague = oldest > long && youngest < oldest/2
+}
+
+// fits reports whether an answer that fits several probes may be this one's.
+func (p *Path) fits(a *ask, now time.Time, r Result) bool {
+	return a.ttl > p.spent && !a.aside && (!a.passed || now.Sub(a.sent) < p.settling(a.ttl)) &&
+		a.key.Port == r.Probe.Src.Port()
+}
+
+// youngest finds the probe in flight that was sent last, of those that an answer fits; -1: there is none.
+func (p *Path) youngest(now time.Time, r Result) int {
+	i := len(p.pending) - 1
+	for i >= 0 && !p.fits(p.pending[i], now, r) {
+		i--
+	}
+	return i
+}
+
+// mistrust takes in that an answer was not taken for any probe's, because the network rewrites what would tell. All that
+// are in flight may have been answered so. It takes more than one such answer to go on with one probe at a time, for one
+// may be a damaged packet.
+func (p *Path) mistrust(now time.Time, r Result) {
+	p.rewritten++
+	p.single = p.rewritten >= rewriteProof
+	p.untagged = p.untagged || p.single && r.Evidence == ByFlow
+	took := r.RTT()
+	for _, a := range p.pending {
+		if a.doubted = true; r.Evidence == ByFlow {
+			took = min(took, now.Sub(a.sent)) // at least: it may be any of them
+		}
+	}
+	p.slowest = max(p.slowest, took)
+}
