@@ -140,8 +140,8 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	}
 }
 
-// refuse takes in where the path's own flow is refused, if it is. A router that answers where the quotes said that this is
-// proves them wrong.
+// refuse takes in where the path's own flow is refused, if it is. A router that answers where the quotes said that
+// this is proves them wrong.
 func (p *Path) refuse(r Result) {
 	before := p.refusals.end()
 	p.refusals.add(r)
@@ -156,7 +156,8 @@ func (p *Path) refuse(r Result) {
 	}
 }
 
-// refusedBeyond is how many probes with other TTLs were refused by the hop that refuses the path's own flow: they count there.
+// refusedBeyond is how many probes with other TTLs were refused by the hop that refuses the path's own flow: they
+// count there.
 func (p *Path) refusedBeyond() (n int) {
 	for _, r := range p.refused {
 		if spare := r.Role != RoleHop; (spare || int(r.Probe.TTL) != p.limit) && p.refusals.at(r, !spare) {
@@ -268,9 +269,9 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	}
 }
 
-// swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was not
-// meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may be asked
-// after it.
+// swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was
+// not meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may
+// be asked after it.
 func (p *Path) swallowed(a *ask, r Result) bool {
 	if a.passed || a.key.Port != r.Probe.Src.Port() {
 		return false
@@ -362,8 +363,8 @@ func (p *Path) share(now time.Time, r Result) {
 // firstShared takes in that the target answers, by the ages of the probes that its first answer fits.
 func (p *Path) firstShared(oldest, youngest time.Duration) {
 	p.target.answers, p.target.rtt = true, oldest
-	// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop in doubt
-	// is asked.
+	// Where that makes for a long wait, it is measured by one probe that certainly gets there before any other hop in
+	// doubt is asked.
 	long := slow
 	if p.rounds.on() {
 		long = longRound
@@ -386,9 +387,9 @@ func (p *Path) youngest(now time.Time, r Result) int {
 	return i
 }
 
-// mistrust takes in that an answer was not taken for any probe's, because the network rewrites what would tell. All that
-// are in flight may have been answered so. It takes more than one such answer to go on with one probe at a time, for one
-// may be a damaged packet.
+// mistrust takes in that an answer was not taken for any probe's, because the network rewrites what would tell. All
+// that are in flight may have been answered so. It takes more than one such answer to go on with one probe at a time,
+// for one may be a damaged packet.
 func (p *Path) mistrust(now time.Time, r Result) {
 	p.rewritten++
 	p.single = p.rewritten >= rewriteProof

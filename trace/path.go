@@ -17,13 +17,13 @@ import (
 // so that all hops up to there are asked at once, and none beyond. Until then only the first hops are asked.
 // So a trace takes two round trips, and the pauses between its passes.
 //
-// All probes but the scouts are one flow, as alike as retransmissions, so that they take one path and no firewall minds
-// them. The price is that a TCP answer says that the target was reached, but not by which probe. So once the target is
-// known to answer, at most one probe is in flight that may reach it, but for those that by the guess don't. Where several
-// may have been answered all the same, the answer counts for none of them (Shared), they are given the time to be answered,
-// and the target is asked anew, where it is thought to be, with nothing beside it that it may answer.
-// The next of two that can't be told apart leaves as soon as its answer can't come before the other's, and the
-// target so long after the hop right before it that an answer to the one is none to the other.
+// All probes but the scouts are one flow, as alike as retransmissions, so that they take one path and no firewall
+// minds them. The price is that a TCP answer says that the target was reached, but not by which probe. So once the
+// target is known to answer, at most one probe is in flight that may reach it, but for those that by the guess don't.
+// Where several may have been answered all the same, the answer counts for none of them (Shared), they are given the
+// time to be answered, and the target is asked anew, where it is thought to be, with nothing beside it that it may
+// answer. The next of two that can't be told apart leaves as soon as its answer can't come before the other's, and
+// the target so long after the hop right before it that an answer to the one is none to the other.
 //
 // Echo requests have none of that: each answer brings back the number of its probe.
 //
@@ -125,9 +125,9 @@ type ask struct {
 }
 
 // The constants of the strategy. Times and numbers in their reasons are those of 200 paths of the simulated Internet
-// (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout on the path's own flow
-// 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost ones replaced, 149 ms; with the hop
-// before the target asked before it, and a witness, 139 ms.
+// (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout on the path's own
+// flow 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost ones replaced,
+// 149 ms; with the hop before the target asked before it, and a witness, 139 ms.
 const (
 	// slow is when a probe stops counting as in flight for the window, at the latest; else when it has waited so long as
 	// would be enough at the end, see haste.
@@ -157,9 +157,9 @@ const (
 	// mostShift is by how many probes less one a hop may have its turn later than its rest is over, see place.
 	mostShift = 5
 
-	// apart is how long after the hop before it the target is asked, see close: long enough that their answers aren't confused
-	// where times differ by a millisecond or so. 3 ms would save none. Without close the median is 8 % longer, for a silent hop
-	// before the target costs a round trip and a half, and one in eight is.
+	// apart is how long after the hop before it the target is asked, see close: long enough that their answers aren't
+	// confused where times differ by a millisecond or so. 3 ms would save none. Without close the median is 8 % longer,
+	// for a silent hop before the target costs a round trip and a half, and one in eight is.
 	apart = 4 * time.Millisecond
 
 	// resetTime and a resetShare of the round-trip time is what the target is left alone after an answer, so that our
@@ -266,8 +266,8 @@ func (p *Path) notBefore(ttl int) time.Time {
 	return p.soon
 }
 
-// sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight allow
-// it. when is when it wants to be asked again in any case.
+// sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight
+// allow it. when is when it wants to be asked again in any case.
 func (p *Path) sideBySide(now, when time.Time) Action {
 	if p.own == scoutWanted {
 		return p.ask(p.o.MaxTTL, now)
@@ -334,8 +334,8 @@ func (p *Path) sendOwnFlow(now, when time.Time, scout bool) Action {
 	return p.sendWitness(now)
 }
 
-// passBeside stops attributing answers to probes that were sent beside one to the hop where the target was thought to be: they
-// were thought not to get that far, and would have its answer if it is late.
+// passBeside stops attributing answers to probes that were sent beside one to the hop where the target was thought to
+// be: they were thought not to get that far, and would have its answer if it is late.
 func (p *Path) passBeside() (Action, bool) {
 	if !p.purge {
 		return Action{}, false
@@ -376,8 +376,8 @@ func (p *Path) likeliest(now time.Time, any int) int {
 	return any
 }
 
-// window is how many probes more may be in flight, and when there may be another. It takes note of those that have waited for
-// slow: they don't count, and silence is what is known of their hops.
+// window is how many probes more may be in flight, and when there may be another. It takes note of those that have
+// waited for slow: they don't count, and silence is what is known of their hops.
 func (p *Path) window(now time.Time) (left int, more time.Time) {
 	left = p.o.Parallel
 	for _, a := range p.pending {
@@ -437,8 +437,8 @@ func (p *Path) unknown(ttl int) bool {
 	return p.known < p.o.FirstTTL || !p.target.answers && p.guess == 0
 }
 
-// before reports whether hop a is asked before hop b, of two that may be asked now and a is the farther: the one that was asked
-// least.
+// before reports whether hop a is asked before hop b, of two that may be asked now and a is the farther: the one that
+// was asked least.
 func (p *Path) before(a, b int) bool {
 	switch {
 	case p.close(a):
@@ -456,12 +456,12 @@ func (p *Path) before(a, b int) bool {
 	return x < y
 }
 
-// anyOrder reports whether it doesn't matter when a hop has its turn within a pass: it is not the target, nor thought to be right
-// before it.
+// anyOrder reports whether it doesn't matter when a hop has its turn within a pass: it is not the target, nor thought
+// to be right before it.
 func (p *Path) anyOrder(ttl int) bool { return ttl <= p.spent || ttl < p.guess-1 && !p.delicate(ttl) }
 
-// place is where a hop stands in a pass. Each pass has an order of its own: with always the same one, probes and a router that sends
-// packets by its ways in turn would keep step, and only one of the ways would ever be seen.
+// place is where a hop stands in a pass. Each pass has an order of its own: with always the same one, probes and a
+// router that sends packets by its ways in turn would keep step, and only one of the ways would ever be seen.
 func (p *Path) place(pass, ttl int) uint64 {
 	return scramble(uint64(p.flow.seq)<<16 + uint64(pass)<<8 + uint64(ttl))
 }
@@ -490,17 +490,17 @@ func (p *Path) turn(ttl int) time.Time {
 // rest is how long a hop is left alone after it was asked.
 func (p *Path) rest() time.Duration { return min(max(p.slowest/restShare, leastRest), mostRest) }
 
-// close reports whether a hop is the one right before the target, by the guess, and nothing is known of it: it may be silent, or
-// be the target. So the target is asked after it, so long that an answer to the one is none to the other (apart): were it the
-// target, it would answer the first. Such an answer, if it is late, looks like one to the second; but then the target answers the
-// witness too (witnessDue).
+// close reports whether a hop is the one right before the target, by the guess, and nothing is known of it: it may be
+// silent, or be the target. So the target is asked after it, so long that an answer to the one is none to the other
+// (apart): were it the target, it would answer the first. Such an answer, if it is late, looks like one to the
+// second; but then the target answers the witness too (witnessDue).
 func (p *Path) close(ttl int) bool {
 	return ttl == p.guess-1 && p.guess <= p.limit && p.spent < ttl && p.distant() && !p.hop(ttl).answered && p.hop(p.guess).asked == 0 &&
 		(p.vouched >= ttl || len(p.ports) > 0) && !p.echo()
 }
 
-// distant reports whether the target is so far away that the order matters in which hops are asked, which else is that of
-// their distance: then a nearer hop has answered before the target does.
+// distant reports whether the target is so far away that the order matters in which hops are asked, which else is
+// that of their distance: then a nearer hop has answered before the target does.
 func (p *Path) distant() bool { return p.target.told && p.target.least > 2*apart && !p.wary }
 
 // wanting reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
@@ -529,8 +529,8 @@ func (p *Path) exclusive(ttl int) bool {
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
 
-// rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of probes to
-// one hop before the guess it doesn't matter which is answered: the target would be there.
+// rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of
+// probes to one hop before the guess it doesn't matter which is answered: the target would be there.
 func (p *Path) rival(ttl int) *ask {
 	exclusive := p.exclusive(ttl)
 	if !exclusive && !p.delicate(ttl) {
@@ -544,8 +544,8 @@ func (p *Path) rival(ttl int) *ask {
 	return nil
 }
 
-// begun is another hop than this one that is asked with care, if there is one with probes in flight and more to come: one
-// after the other takes less time than in turn. 0: none.
+// begun is another hop than this one that is asked with care, if there is one with probes in flight and more to come:
+// one after the other takes less time than in turn. 0: none.
 func (p *Path) begun(any int) int {
 	if any == 0 || !p.delicate(any) {
 		return 0
@@ -558,8 +558,8 @@ func (p *Path) begun(any int) int {
 	return 0
 }
 
-// delicate reports whether a hop before the guess may be the target for all that is known, and is asked with care because
-// the target has answered one of several probes before.
+// delicate reports whether a hop before the guess may be the target for all that is known, and is asked with care
+// because the target has answered one of several probes before.
 func (p *Path) delicate(ttl int) bool { return p.wary && ttl > p.spent }
 
 // ask sends a probe.
@@ -612,8 +612,8 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 	return action
 }
 
-// sharedAt takes in that the target has answered one of several probes to one hop, of which the oldest was sent so long ago.
-// tooSoon: the hop was asked again before the first answer could have come.
+// sharedAt takes in that the target has answered one of several probes to one hop, of which the oldest was sent so
+// long ago. tooSoon: the hop was asked again before the first answer could have come.
 func (p *Path) sharedAt(one int, oldest time.Duration, tooSoon, delicate bool) {
 	if p.rounds.on() && !p.target.told { // one before may take longer than is thought
 		p.target.rtt = min(2*p.target.rtt, p.o.Wait)

@@ -18,11 +18,11 @@ const (
 	// doubtMargin is how long before the end of its wait a doubted probe is withdrawn.
 	doubtMargin = time.Millisecond
 
-	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter times what
-	// answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and hasteUnknown times that for a hop that
-	// has not answered at all. One that is later counts as mostLate: a router that is slow by itself says little of the others.
-	// Of 8004 answers that come within 3 s, this shows 7954 in a median time of 139 ms; 1.5 times as long and 20 ms would show
-	// 7973 in 165 ms, twice as long and 50 ms 7980 in 211 ms.
+	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter
+	// times what answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and hasteUnknown times
+	// that for a hop that has not answered at all. One that is later counts as mostLate: a router that is slow by itself
+	// says little of the others. Of 8004 answers that come within 3 s, this shows 7954 in a median time of 139 ms; 1.5
+	// times as long and 20 ms would show 7973 in 165 ms, twice as long and 50 ms 7980 in 211 ms.
 	hasteSlack   = 4 * time.Millisecond
 	hasteJitter  = 4
 	hasteUnknown = 4
@@ -89,8 +89,8 @@ func (p *Path) settling(ttl int) time.Duration {
 	return min(t, p.o.Wait)
 }
 
-// overtaking is how long a probe keeps another from being sent that could not be told from it: where it is known how long
-// the target's answers take at least, the other one's comes no sooner.
+// overtaking is how long a probe keeps another from being sent that could not be told from it: where it is known how
+// long the target's answers take at least, the other one's comes no sooner.
 func (p *Path) overtaking(a *ask) time.Duration {
 	t := p.settling(a.ttl)
 	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() {
@@ -131,8 +131,8 @@ func (p *Path) patience(a *ask) time.Duration {
 	return min(max(patienceFactor*slowest, leastPatience), p.most())
 }
 
-// most is how long a probe waits at the most. Where probes can't be told apart for certain, a late answer would be taken for
-// another probe's: there a wait of less than a second is not for the user to choose.
+// most is how long a probe waits at the most. Where probes can't be told apart for certain, a late answer would be
+// taken for another probe's: there a wait of less than a second is not for the user to choose.
 func (p *Path) most() time.Duration {
 	if p.rewritten > 0 || p.untagged || p.single || p.confused || p.wary {
 		return p.o.Wait
@@ -140,8 +140,8 @@ func (p *Path) most() time.Duration {
 	return p.whole
 }
 
-// over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done; zero:
-// not yet, or not known.
+// over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done;
+// zero: not yet, or not known.
 func (p *Path) over() time.Time {
 	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() || p.slow.active {
 		return time.Time{}
@@ -179,8 +179,8 @@ func (p *Path) conclude(a *ask) Action {
 	return GiveUp(a.key)
 }
 
-// haste is how long a probe waits at least where nothing but silence is left, 0 where that can't be told: its answer would
-// take about as long as one from there before, or as those from the next hops before and behind that answer.
+// haste is how long a probe waits at least where nothing but silence is left, 0 where that can't be told: its answer
+// would take about as long as one from there before, or as those from the next hops before and behind that answer.
 func (p *Path) haste(a *ask) time.Duration {
 	t := p.distance(a.ttl)
 	if a.spare {
