@@ -24,7 +24,7 @@ func state(f *facts) []Finding {
 		x.Code, x.Title = TargetAlive, fmt.Sprintf("The target is there: it resets an ACK to port %d that belongs to "+
 			"no connection", port)
 		x.Advice = "Trace without -A for the port's state: an ACK doesn't tell open from closed."
-		if d > 0 && f.echo != nil && !f.confirmed(d) {
+		if d == 0 || f.echo != nil && !f.confirmed(d) {
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "Nothing else tells who it is that resets: a firewall may do so in the "+
 				"target's name.")
