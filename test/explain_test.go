@@ -228,7 +228,7 @@ func TestExplainUnprivileged(t *testing.T) {
 		code int
 	}{
 		{80, "port-open certain", 0},
-		{9000, "port-closed likely", 0},
+		{9000, "port-closed possible", 0},
 		{9001, "filtered-port certain", 1},
 		{9003, "reset-on-path certain", 0},
 		{9005, "rejected-by-router certain", 0},
