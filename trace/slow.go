@@ -65,7 +65,7 @@ type slowing struct {
 	last   time.Time // when a probe was sent slowly
 	pause  time.Duration
 	vain   int  // how many in a row were not answered
-	target bool // the last one was answered by the target, or refused
+	target int  // how many in a row were answered by the target, or refused
 	asked  *ask // the one in flight
 	anew   int  // how many were withdrawn, to be sent once more
 
@@ -325,7 +325,7 @@ func (p *Path) inDoubt() (next int) {
 			next = ttl
 		}
 	}
-	if s.target && len(all) > 0 {
+	if s.target > 1 && len(all) > 0 {
 		return all[len(all)/2] // the farthest would most likely tell once more that the target is nearer
 	}
 	return next
@@ -369,7 +369,9 @@ func (p *Path) slowed(a *ask, r Result) {
 		return
 	}
 	s.asked = nil
-	s.target = r.Fate == Answered && (r.FromTarget() || r.Refused())
+	if s.target++; r.Fate != Answered || !r.FromTarget() && !r.Refused() {
+		s.target = 0
+	}
 	if r.Fate != Answered {
 		if s.vain++; s.vain > 1 && !s.limit {
 			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
