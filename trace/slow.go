@@ -396,12 +396,13 @@ func (p *Path) hold(now time.Time) bool {
 	if !p.holds() || p.slow.held {
 		return p.holds()
 	}
-	enough := min(scoutFactor*p.slowest+scoutSlack, slow)
+	long := min(slow, p.whole/2) // then the plan looks again, see window
+	enough := min(scoutFactor*p.slowest+scoutSlack, long)
 	silent := make(map[int]bool)
 	for _, a := range p.pending {
 		if age := now.Sub(a.sent); !a.spare && !a.scout && a.ttl > p.known && age >= enough {
 			silent[a.ttl] = true
-			p.slow.held = p.slow.held || age >= slow || len(silent) >= heldAfter
+			p.slow.held = p.slow.held || age >= long || len(silent) >= heldAfter
 		}
 	}
 	return p.slow.held
