@@ -53,7 +53,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		}
 		p.soon = later(p.soon, t)
 	}
-	p.slow.log[a.n].fate = r.Fate
+	a.fate = r.Fate
 	p.slowed(a, r)
 	switch r.Fate {
 	case Unknown:

@@ -119,7 +119,7 @@ type ask struct {
 	doubted bool      // an answer that came, and was not taken for its, may have been
 	until   time.Time // it is not withdrawn before
 	lingers bool      // see linger
-	n       int       // in slowing.log
+	fate    Fate      // Answered also if the answer came late: no limit has dropped the probe
 	anew    bool      // it is sent once more, see slowing
 	under   bool      // it may have got no answer because one was sent further before it
 }
@@ -576,7 +576,9 @@ func (p *Path) ask(ttl int, now time.Time) Action {
 	}
 	h := p.hop(ttl)
 	a.again = h.asked > 1
-	p.slow.note(a, probe.Key())
+	if !p.rounds.on() { // which nobody asks slowly, and which may go on for ever
+		p.slow.log = append(p.slow.log, a)
+	}
 	h.asked++
 	h.sends++
 	if p.injection.known {

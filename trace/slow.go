@@ -55,12 +55,12 @@ const (
 
 // slowing is what a plan knows of a limit.
 type slowing struct {
-	log    []sentTo // the path's own probes, in the order of sending
-	active bool     // hops are asked slowly now
-	done   bool     // they were
-	check  bool     // nothing tells of a limit but a long silence
-	limit  bool     // a hop has answered that was in doubt
-	news   bool     // a probe was answered that counted as lost when the hops in doubt were marked
+	log    []*ask // the path's own probes, in the order of sending
+	active bool   // hops are asked slowly now
+	done   bool   // they were
+	check  bool   // nothing tells of a limit but a long silence
+	limit  bool   // a hop has answered that was in doubt
+	news   bool   // a probe was answered that counted as lost when the hops in doubt were marked
 	began  time.Time
 	last   time.Time // when a probe was sent slowly
 	pause  time.Duration
@@ -76,28 +76,14 @@ type slowing struct {
 	quiet  time.Time // when a probe was sent that may have got to the target
 }
 
-// sentTo is one probe of the log.
-type sentTo struct {
-	key  packet.Key
-	ttl  int
-	fate Fate // Answered, too, where the answer came late: no limit has dropped the probe
-}
-
-// note writes a probe into the log.
-func (s *slowing) note(a *ask, key packet.Key) {
-	a.n = len(s.log)
-	s.log = append(s.log, sentTo{key: key, ttl: a.ttl})
-}
-
 // suspicious marks the hops whose silence may be that of a limit before them, and reports whether there are any.
 func (p *Path) suspicious() (any bool) {
-	s := &p.slow
 	if !p.mayBeLimited() {
 		return false
 	}
 	for _, a := range p.pending {
 		if !a.spare && (a.passed && p.wary || a.doubted) {
-			s.log[a.n].fate = Unknown // it may have been answered
+			a.fate = Unknown // it may have been answered
 		}
 	}
 	return p.markDoubtful()
@@ -203,7 +189,7 @@ func (p *Path) answeredLate(r Result) {
 		return
 	}
 	key := r.Probe.Key()
-	if i := slices.IndexFunc(p.slow.log, func(l sentTo) bool { return l.key == key }); i >= 0 {
+	if i := slices.IndexFunc(p.slow.log, func(a *ask) bool { return a.key == key }); i >= 0 {
 		p.slow.log[i].fate, p.slow.news = Answered, true
 	}
 }
