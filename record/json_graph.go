@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"math"
 
 	"go.example/tcptraceroute/trace"
@@ -10,6 +11,8 @@ import (
 type graph struct {
 	Complete   bool    `json:"complete"`
 	Confidence float64 `json:"confidence"`
+	Asked      float64 `json:"confidence_asked,omitempty"`
+	Reached    bool    `json:"reached,omitempty"`
 	Flows      int     `json:"flows"`
 	Probes     int     `json:"probes"`
 	TargetSYNs int     `json:"target_syns"`
@@ -20,6 +23,7 @@ type graph struct {
 type node struct {
 	TTL       int     `json:"ttl"`
 	Address   string  `json:"address,omitempty"` // left out: it doesn't answer
+	Name      string  `json:"name,omitempty"`
 	Target    bool    `json:"target,omitempty"`
 	Flows     int     `json:"flows"`
 	Next      int     `json:"next"`
@@ -44,16 +48,17 @@ type path struct {
 	Ports []uint16 `json:"ports"`
 }
 
-// graphOf is a graph for JSON; nil: nobody asked.
-func graphOf(g *trace.Graph) *graph {
+// graphOf is the graph of a trace for JSON; nil: nobody asked.
+func graphOf(t *Trace) *graph {
+	g := t.Graph
 	if g == nil {
 		return nil
 	}
-	j := &graph{Complete: g.Complete, Confidence: rounded(g.Confidence), Flows: g.Flows, Probes: g.Probes,
-		TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
+	j := &graph{Complete: g.Complete, Confidence: rounded(g.Confidence), Asked: g.Asked, Reached: g.Reached,
+		Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
 	for _, n := range g.Nodes {
-		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Target: n.Target, Flows: n.Flows, Next: n.Next,
-			Sure: rounded(n.Sure), Hidden: rounded(n.Hidden), PerPacket: n.PerPacket, Spared: n.Spared})
+		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)), Target: n.Target,
+			Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden), PerPacket: n.PerPacket, Spared: n.Spared})
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
@@ -85,8 +90,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 	if j == nil {
 		return nil
 	}
-	g := &trace.Graph{Complete: j.Complete, Confidence: j.Confidence, Flows: j.Flows, Probes: j.Probes,
-		TargetSYNs: j.TargetSYNs}
+	g := &trace.Graph{Complete: j.Complete, Confidence: j.Confidence, Reached: j.Reached, Flows: j.Flows, Probes: j.Probes,
+		TargetSYNs: j.TargetSYNs, Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
 	for _, n := range j.Nodes {
 		g.Reached = g.Reached || n.Target
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: r.optional(n.Address), Target: n.Target,

@@ -342,6 +342,14 @@ func (t *Trace) people(r *values, e *endLine) {
 	for _, s := range e.Senders {
 		add(s.Address, s.Name, s.AS)
 	}
+	if e.Graph != nil {
+		for _, n := range e.Graph.Nodes {
+			if n.Address != "" {
+				add(n.Address, n.Name, nil)
+				came[r.address(n.Address)] = true
+			}
+		}
+	}
 	for a := range t.Names {
 		if !came[a] || t.Names[a] == a.String() {
 			delete(t.Names, a) // of nobody who is shown

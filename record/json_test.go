@@ -196,7 +196,7 @@ var someGraph = trace.Graph{
 	Ways: []trace.Way{
 		{Nodes: []int{0, 1, 3, 4}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 4}, Ports: []uint16{41001}},
 	},
-	Flows: 16, Probes: 70, TargetSYNs: 4, Confidence: 0.985, Complete: true, Reached: true,
+	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Complete: true, Reached: true,
 }
 
 // What is written of a graph is read back.

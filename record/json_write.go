@@ -18,7 +18,7 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header),
 		Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
 		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU),
-		Paths: pathsOf(t.Graph), Graph: graphOf(t.Graph), Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
+		Paths: pathsOf(t.Graph), Graph: graphOf(t), Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
 	})
 }
 
@@ -68,7 +68,7 @@ func (l *Lines) Finish(t *Trace) error {
 	return write(l.w, "", endLine{
 		Event: "end", Ended: instant(t.Ending.Time), Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond,
 		Findings: findingsOf(t.Findings), Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU),
-		Paths: pathsOf(t.Graph), Graph: graphOf(t.Graph), Senders: sendersOf(t),
+		Paths: pathsOf(t.Graph), Graph: graphOf(t), Senders: sendersOf(t),
 		Totals: totalsOf(f, &t.Ending.Counts),
 	})
 }

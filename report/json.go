@@ -80,6 +80,13 @@ func (r *Run) Record(results []trace.Result) *record.Trace {
 	if r.Graph != nil {
 		t.Graph = r.Graph()
 	}
+	if t.Graph != nil {
+		for _, n := range t.Graph.Nodes {
+			if name := r.NameOf(n.Addr); n.Addr.IsValid() && name != "" {
+				t.Names[n.Addr] = name
+			}
+		}
+	}
 	return t
 }
 
@@ -101,6 +108,9 @@ func Saved(t *record.Trace) *Run {
 	}
 	if t.MTU != nil {
 		r.MTU = func() *record.MTU { return t.MTU }
+	}
+	if t.Graph != nil {
+		r.Graph = func() *trace.Graph { return t.Graph }
 	}
 	return r
 }

@@ -13,9 +13,9 @@ import (
 
 // PathsOptions say how the paths are shown.
 type PathsOptions struct {
-	Target     netip.Addr
-	Confidence float64                 // that was asked for, for each node
-	Name       func(netip.Addr) string // "" if an address has none; nil: none has. It may block
+	Target   netip.Addr
+	FirstTTL int                     // at which the paths begin
+	Name     func(netip.Addr) string // "" if an address has none; nil: none has. It may block
 }
 
 // pathsWidth is how many columns the text has at the most, but for long names.
@@ -89,8 +89,15 @@ func percent(share float64) string {
 
 func (p *paths) head() {
 	g := p.g
-	fmt.Fprintf(&p.b, "%s to %v, seen by %s and %s\n", plural(len(g.Ways), "path"), p.o.Target, plural(g.Flows, "flow"),
-		plural(g.Probes, "probe"))
+	most, seen := "", ", seen"
+	switch {
+	case len(g.Ways) == 0:
+		seen = " known as a whole,"
+	case !g.Complete:
+		most = "At least "
+	}
+	fmt.Fprintf(&p.b, "%s%s to %v%s by %s and %s\n", most, plural(len(g.Ways), "path"), p.o.Target, seen,
+		plural(g.Flows, "flow"), plural(g.Probes, "probe"))
 }
 
 // table is a table of the paths. By is where a path differs from others.
@@ -108,7 +115,7 @@ func (p *paths) table() {
 		for ttl, node := range way.Nodes {
 			switch {
 			case node < 0:
-				by = append(by, fmt.Sprintf("%d*", p.g.Nodes[0].TTL+ttl))
+				by = append(by, fmt.Sprintf("%d*", p.o.FirstTTL+ttl))
 			default:
 				if _, width := place(p.g, node); width > 1 {
 					by = append(by, p.labels[node])
@@ -221,10 +228,16 @@ func (p *paths) notes() {
 	if g.Complete {
 		p.note(fmt.Sprintf("No more paths, with %s for each node and %s for the whole, where routers share out the flows "+
 			"evenly. A branch with less than %s of a node's flows may be missing.",
-			percent(p.o.Confidence), percent(g.Confidence), percent(hidden)))
+			percent(g.Asked), percent(g.Confidence), percent(hidden)))
 	} else {
 		p.note(fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
-			percent(p.o.Confidence), percent(g.Confidence)))
+			percent(g.Asked), percent(g.Confidence)))
+	}
+	if !g.Reached {
+		p.note("The target didn't answer: what is beyond the last routers is not known.")
+	}
+	if p.silent() {
+		p.note("Routers that don't answer (*) can't be told apart: where one stands, there may be several.")
 	}
 	if perPacket {
 		p.note("A router sends each packet its own way: which of the nodes beyond it are linked is not known.")
@@ -233,6 +246,12 @@ func (p *paths) notes() {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
 	}
 	p.note("A balancer that looks at addresses only stays hidden.")
+}
+
+// silent reports whether a router doesn't answer, between known ones or before them.
+func (p *paths) silent() bool {
+	return len(p.g.Nodes) == 0 || p.g.Nodes[0].TTL > p.o.FirstTTL ||
+		slices.ContainsFunc(p.g.Nodes, func(n trace.Node) bool { return !n.Addr.IsValid() })
 }
 
 // note writes a sentence within the width.

@@ -11,7 +11,7 @@ import (
 // wideGraph is a router, so many behind it, of which the last is silent, one behind those, and the target.
 func wideGraph(width int) *trace.Graph {
 	addr := func(hop, n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(hop), byte(n)}) }
-	g := &trace.Graph{Flows: 24, Probes: 107, Confidence: 0.973, Complete: true, Reached: true}
+	g := &trace.Graph{Flows: 24, Probes: 107, Asked: 0.99, Confidence: 0.973, Complete: true, Reached: true}
 	g.Nodes = append(g.Nodes, trace.Node{TTL: 1, Addr: addr(1, 1), Flows: 24, Next: width, Sure: 0.99, Hidden: 0.17})
 	end := width + 1
 	for i := range width {
@@ -39,7 +39,7 @@ func TestPaths(t *testing.T) {
 		}
 		return ""
 	}
-	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), Confidence: 0.99, Name: name}); err != nil {
+	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1, Name: name}); err != nil {
 		t.Fatal(err)
 	}
 	const want = `3 paths to 198.18.9.9, seen by 24 flows and 107 probes
@@ -56,6 +56,8 @@ path  share   port  by
 No more paths, with 99 % for each node and 97.3 % for the whole, where routers
 share out the flows evenly. A branch with less than 44 % of a node's flows may
 be missing.
+Routers that don't answer (*) can't be told apart: where one stands, there may
+be several.
 The target is spared SYNs, so longer ways beyond the last routers are not ruled
 out.
 A balancer that looks at addresses only stays hidden.
@@ -76,7 +78,7 @@ func TestPathsWidth(t *testing.T) {
 	g.Nodes[5].PerPacket, g.Complete = true, false
 	g.Links = append(g.Links[:0:0], g.Links...)
 	var b strings.Builder
-	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), Confidence: 0.95}); err != nil {
+	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -86,5 +88,44 @@ func TestPathsWidth(t *testing.T) {
 	}
 	if !strings.Contains(b.String(), "each packet") || !strings.Contains(b.String(), "2an") {
 		t.Errorf("got:\n%s", b.String())
+	}
+}
+
+// Where routers are silent, and where the target is, no more is claimed than is known.
+func TestPathsUnknown(t *testing.T) {
+	const stars = "Routers that don't answer (*)"
+	behind := wideGraph(3) // a silent hop before it
+	for i := range behind.Nodes {
+		behind.Nodes[i].TTL++
+	}
+	for i := range behind.Ways {
+		behind.Ways[i].Nodes = append([]int{-1}, behind.Ways[i].Nodes...)
+	}
+	short := wideGraph(2)
+	short.Reached, short.Nodes[2].Addr, short.Ways[1].Nodes[1] = false, netip.MustParseAddr("198.18.2.2"), 2
+	for _, tt := range []struct {
+		name          string
+		g             *trace.Graph
+		want, wantNot []string
+	}{
+		{"nobody", &trace.Graph{Flows: 1, Probes: 2, Asked: 0.99, Ways: []trace.Way{{Nodes: []int{-1}, Ports: []uint16{7}}}},
+			[]string{stars, "target didn't answer", "Not all", " 7  1*\n"}, []string{"No more paths"}},
+		{"first hop", behind, []string{"40000  1* 3a\n", "40002  1* 3*\n", stars}, []string{"target didn't answer"}},
+		{"target", short, []string{"target didn't answer", "40001  2b\n"}, []string{stars}},
+	} {
+		var b strings.Builder
+		if err := WritePaths(&b, tt.g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range tt.want {
+			if !strings.Contains(b.String(), s) {
+				t.Errorf("%s: no %q in\n%s", tt.name, s, b.String())
+			}
+		}
+		for _, s := range tt.wantNot {
+			if strings.Contains(b.String(), s) {
+				t.Errorf("%s: %q in\n%s", tt.name, s, b.String())
+			}
+		}
 	}
 }

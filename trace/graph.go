@@ -14,6 +14,7 @@ type Graph struct {
 	Flows      int     // how many were used
 	Probes     int     // how many were sent for this, the ordinary trace not counted
 	TargetSYNs int     // how many SYNs may have reached the target, with those of the ordinary trace
+	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Complete   bool    // the search came to its end: each node that was to be tested has the confidence asked for
 	Reached    bool    // the target answered
@@ -185,7 +186,11 @@ func (d *drawing) order() {
 // judge says of each node how sure it is that no successor is missing, and the same of the whole.
 func (d *drawing) judge(p *Paths) {
 	g := &d.g
-	g.Confidence, g.Complete = 1, !p.late
+	g.Asked, g.Confidence, g.Complete = p.o.Confidence, 1, !p.late
+	if len(g.Nodes) == 0 { // no router has shown itself: there may be any number of ways
+		g.Confidence, g.Complete = 0, false
+		return
+	}
 	for ttl := p.first - 1; ttl < p.top; ttl++ {
 		for i := range p.spots[ttl] {
 			s := &p.spots[ttl][i]

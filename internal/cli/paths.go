@@ -91,7 +91,7 @@ func (p *program) allPaths(ctx context.Context, conn medium) error {
 	if err := p.searchPaths(ctx, conn); err != nil {
 		return err
 	}
-	return p.sayPaths(ctx)
+	return p.sayPaths(func(a netip.Addr) string { return p.resolve.Name(ctx, a) })
 }
 
 // searchPaths finds all paths, after the ordinary trace.
@@ -130,13 +130,10 @@ func (w *pathsConfig) most() int {
 }
 
 // sayPaths prints the paths for people.
-func (p *program) sayPaths(ctx context.Context) error {
-	o := report.PathsOptions{Target: p.path.Target.Addr(), Confidence: p.ways.confidence}
-	if o.Confidence == 0 {
-		o.Confidence = trace.DefaultConfidence
-	}
+func (p *program) sayPaths(name func(netip.Addr) string) error {
+	o := report.PathsOptions{Target: p.path.Target.Addr(), FirstTTL: p.path.Effective().FirstTTL}
 	if p.names != names.Never {
-		o.Name = func(a netip.Addr) string { return p.resolve.Name(ctx, a) }
+		o.Name = name
 	}
 	if err := report.WritePaths(p.stdout, p.graph, o); err != nil {
 		return fmt.Errorf("writing: %w", err)

@@ -55,3 +55,28 @@ func TestPathsRefused(t *testing.T) {
 		t.Errorf("needs raw sockets: %q", c.needsRaw())
 	}
 }
+
+// A saved search shows what the live one showed.
+func TestPathsReplayed(t *testing.T) {
+	for name, network := range map[string]string{"two ways": twoWays, "silent": "router *\ntarget 203.0.113.9\n",
+		"filtered": "router 10.0.0.1\ntarget 203.0.113.9 filtered\n", "nobody": "router *\ntarget 203.0.113.9 filtered\n",
+		"silent before": "router *\n" + twoWays} {
+		for _, args := range [][]string{{}, {"--confidence", "95"}} {
+			args = append(args, "-n", "--paths")
+			live := runVirtual(t, network, 1, args...)
+			saved := runVirtual(t, network, 1, append(args, "--json")...).stdout
+			shown, _, code := replayed(t, saved)
+			_, want, _ := strings.Cut(live.stdout, " paths to ") // the ports of probes before are drawn at random
+			_, got, _ := strings.Cut(shown, " paths to ")
+			if got != want || code != live.code {
+				t.Errorf("%s: exit code %d, live %d\n%s\nlive:\n%s", name, code, live.code, shown, live.stdout)
+			}
+			if again, _, _ := replayed(t, saved, "--json"); again != saved {
+				t.Errorf("%s: as JSON\n%s\nlive:\n%s", name, again, saved)
+			}
+			if unknown := name == "silent" || name == "nobody"; unknown == strings.Contains(shown, "No more paths") {
+				t.Errorf("%s:\n%s", name, shown)
+			}
+		}
+	}
+}

@@ -109,7 +109,8 @@ func portText(saved *record.Trace) string {
 	return text
 }
 
-// showFound shows what stands below the hops: ECN, the MTU, and the findings, if they were asked for then or now.
+// showFound shows what stands below the hops: ECN, the MTU, all paths, and the findings, if they were asked for then
+// or now.
 func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 	p.explain = p.explain || saved.Explanation != nil
 	p.syn.accecn = saved.Path.Flags.Has(packet.AE)
@@ -117,6 +118,11 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 	if saved.MTU != nil && p.forPeople() {
 		if _, err := fmt.Fprintln(p.stdout, report.MTU(saved.MTU)); err != nil {
 			return fmt.Errorf("writing: %w", err)
+		}
+	}
+	if p.graph = saved.Graph; p.graph != nil && p.forPeople() {
+		if err := p.sayPaths(saved.NameOf); err != nil {
+			return err
 		}
 	}
 	var host *detect.Host
