@@ -473,10 +473,12 @@ func (r *values) duration(ms float64) time.Duration {
 	return time.Duration(math.Round(ms * 1e6))
 }
 
+// address reads an address. A zone may be any text to netip, and reports write addresses as they are.
 func (r *values) address(s string) netip.Addr {
 	a, err := netip.ParseAddr(s)
-	if err != nil {
+	if err != nil || Printable(s) != s {
 		r.bad("bad address %q", s)
+		return netip.Addr{}
 	}
 	return a
 }
@@ -491,8 +493,9 @@ func (r *values) optional(s string) netip.Addr {
 
 func (r *values) ends(s string) netip.AddrPort {
 	a, err := netip.ParseAddrPort(s)
-	if err != nil && s != (netip.AddrPort{}).String() {
+	if err != nil && s != (netip.AddrPort{}).String() || Printable(s) != s {
 		r.bad("bad address and port %q", s)
+		return netip.AddrPort{}
 	}
 	return a
 }

@@ -401,3 +401,18 @@ func written(v any, named map[string]bool) {
 		}
 	}
 }
+
+// The zone of an address may be any text to netip; only such that is safe to print is taken.
+func TestZone(t *testing.T) {
+	good := string(document(t, scenes["layout"]))
+	const address = `"address": "198.51.100.1"`
+	if !strings.Contains(good, address) {
+		t.Fatalf("no %s", address)
+	}
+	for zone, taken := range map[string]bool{"eth0": true, `\u001b[31m`: false, `\u202e`: false} {
+		text := strings.ReplaceAll(good, address, `"address": "fe80::1%`+zone+`"`)
+		if _, err := record.ReadJSON(strings.NewReader(text)); (err == nil) != taken {
+			t.Errorf("zone %s: %v", zone, err)
+		}
+	}
+}
