@@ -57,8 +57,9 @@ func graphOf(t *Trace) *graph {
 	j := &graph{Complete: g.Complete, Confidence: rounded(g.Confidence), Asked: g.Asked, Reached: g.Reached,
 		Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
 	for _, n := range g.Nodes {
-		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)), Target: n.Target,
-			Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden), PerPacket: n.PerPacket, Spared: n.Spared})
+		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
+			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
+			PerPacket: n.PerPacket, Spared: n.Spared})
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
