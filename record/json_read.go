@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/hex"
@@ -27,7 +28,11 @@ const mostBytes = 1 << 30
 // marks, changes) is not read but found again. Lines whose last one is missing make a trace that was cut short:
 // its Ending says so.
 func ReadJSON(r io.Reader) (*Trace, error) {
-	b, err := io.ReadAll(io.LimitReader(r, mostBytes+1))
+	head := bufio.NewReader(r)
+	if err := opens(head); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(head, mostBytes+1))
 	switch {
 	case err != nil:
 		return nil, err
@@ -55,6 +60,23 @@ func ReadJSON(r io.Reader) (*Trace, error) {
 		return nil, err
 	}
 	return x.t, nil
+}
+
+// opens looks for the brace that a trace opens with, so that not much is read of what is none.
+func opens(r *bufio.Reader) error {
+	for {
+		b, err := r.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errors.New("not a trace in JSON: nothing is in it")
+		case err != nil:
+			return err
+		case b == '{':
+			return r.UnreadByte()
+		case !strings.ContainsRune(" \t\r\n", rune(b)):
+			return fmt.Errorf("not a trace in JSON: it begins with %q", b)
+		}
+	}
 }
 
 // reader makes a trace of its JSON.
@@ -123,6 +145,9 @@ func (x *reader) lines(d *json.Decoder) error {
 		case p.Event == "end":
 			if err := x.lineProbes(all); err != nil {
 				return err
+			}
+			if d.More() {
+				return errors.New("more than one trace: something stands behind its last line")
 			}
 			return x.end(&end)
 		}

@@ -140,9 +140,10 @@ func TestReplayRefuses(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q, %q", tt.args, code, stdout, stderr)
 		}
 	}
-	for _, text := range []string{"", "{}", "\x1b[31m"} {
+	lines := runVirtual(t, "target 192.0.2.1", 1, "-n", "--jsonl").stdout
+	for _, text := range []string{"", "{}", "\x1b[31m", " \n\x00", lines + lines, `{"schema": "` + strings.Repeat("long", 999) + `"}`} {
 		stdout, stderr, code := replayed(t, text)
-		if stdout != "" || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "\x1b") || code != 1 {
+		if stdout != "" || len(stderr) > 999 || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "\x1b") || code != 1 {
 			t.Errorf("%q: exit code %d, %q, %q", text, code, stdout, stderr)
 		}
 	}
