@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,12 +87,13 @@ func (c *config) checkPaths() error {
 	return nil
 }
 
-// allPaths finds all paths, and prints them.
+// allPaths finds all paths, and prints them: after an interrupt those that are known.
 func (p *program) allPaths(ctx context.Context, conn medium) error {
-	if err := p.searchPaths(ctx, conn); err != nil {
+	err := p.searchPaths(ctx, conn)
+	if p.graph == nil {
 		return err
 	}
-	return p.sayPaths(func(a netip.Addr) string { return p.resolve.Name(ctx, a) })
+	return cmp.Or(err, p.sayPaths(func(a netip.Addr) string { return p.resolve.Name(ctx, a) }))
 }
 
 // searchPaths finds all paths, after the ordinary trace.
@@ -113,12 +115,11 @@ func (p *program) searchPaths(ctx context.Context, conn medium) error {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", len(o.Ports)+1)
-	if _, err = trace.Run(ctx, conn, plan, p.engine(conn), func(r trace.Result) { p.lookUp(r) }); err != nil {
-		return err
-	}
+	_, err = trace.Run(ctx, conn, plan, p.engine(conn), func(r trace.Result) { p.lookUp(r) })
 	graph := plan.Graph()
+	graph.Complete = graph.Complete && err == nil
 	p.graph = &graph
-	return nil
+	return err
 }
 
 // most is how many flows there may be.

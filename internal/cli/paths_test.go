@@ -3,6 +3,7 @@ package cli
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"go.example/tcptraceroute/record"
 )
@@ -78,5 +79,25 @@ func TestPathsReplayed(t *testing.T) {
 				t.Errorf("%s:\n%s", name, shown)
 			}
 		}
+	}
+}
+
+// A search that is interrupted shows what it has found by then, and doesn't say that this is all.
+func TestPathsInterrupted(t *testing.T) {
+	network := strings.Replace(twoWays, "10.0.0.4", "10.0.0.4 rate=1s/1", 1)
+	m := &simMedium{stop: 5 * time.Second}
+	v := runVirtualOn(t, network, 1, m, func(*program) {}, "--paths")
+	if v.code == 0 || v.took != m.stop || !strings.Contains(v.stdout, "-> 2a 2b\n") ||
+		!strings.Contains(v.stdout, "Not all of this") {
+		t.Errorf("exit code %d after %v\n%s%s", v.code, v.took, v.stdout, v.stderr)
+	}
+	m = &simMedium{stop: m.stop}
+	v = runVirtualOn(t, network, 1, m, func(*program) {}, "--paths", "--json")
+	saved, err := record.ReadJSON(strings.NewReader(v.stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved.Graph == nil || saved.Graph.Complete || len(saved.Graph.Nodes) < 4 {
+		t.Errorf("JSON: %+v", saved.Graph)
 	}
 }

@@ -25,6 +25,8 @@ type simMedium struct {
 
 	attempts []wire.Attempt // what comes of ordinary connections, each after its Waited; none: as the network has it
 	asked    []time.Time    // when they were
+
+	stop time.Duration // when the trace is interrupted; 0: never
 }
 
 func (m *simMedium) Attempt(ctx context.Context, o wire.AttemptOptions) (wire.Attempt, error) {
@@ -202,8 +204,14 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 	if p.plan, err = p.newPlan(); err != nil {
 		t.Fatal(err)
 	}
+	ctx := t.Context()
+	if m.stop > 0 {
+		c, cancel := context.WithTimeout(ctx, m.stop)
+		defer cancel()
+		ctx = c
+	}
 	begun := time.Now()
-	v.code = p.code(p.trace(t.Context(), m))
+	v.code = p.code(p.trace(ctx, m))
 	v.took = time.Since(begun)
 	v.stdout, v.stderr = stdout.String(), stderr.String()
 	return v
