@@ -89,15 +89,39 @@ func percent(share float64) string {
 
 func (p *paths) head() {
 	g := p.g
-	most, seen := "", ", seen"
+	most, seen, lost := "", ", seen", 0
+	for _, w := range g.Ways {
+		if !p.arrives(w) {
+			lost++
+		}
+	}
+	if lost > 0 {
+		seen = fmt.Sprintf(", and %d not seen to get there,", lost)
+	}
 	switch {
-	case len(g.Ways) == 0:
+	case lost == len(g.Ways):
 		seen = " known as a whole,"
 	case !g.Complete:
 		most = "At least "
 	}
-	fmt.Fprintf(&p.b, "%s%s to %v%s by %s and %s\n", most, plural(len(g.Ways), "path"), p.o.Target, seen,
+	fmt.Fprintf(&p.b, "%s%s to %v%s by %s and %s\n", most, plural(len(g.Ways)-lost, "path"), p.o.Target, seen,
 		plural(g.Flows, "flow"), plural(g.Probes, "probe"))
+}
+
+// arrives reports whether a path gets to the target, or may for all that is known: the target is spared SYNs. One that
+// ends in silence, or goes on where others have arrived, doesn't.
+func (p *paths) arrives(w trace.Way) bool {
+	last := w.Nodes[len(w.Nodes)-1]
+	if !p.g.Reached || last >= 0 && p.g.Nodes[last].Target {
+		return true
+	}
+	end := 0
+	for _, n := range p.g.Nodes {
+		if n.Target {
+			end = n.TTL
+		}
+	}
+	return last >= 0 && p.g.Nodes[last].TTL < end
 }
 
 // table is a table of the paths. By is where a path differs from others.
@@ -123,8 +147,15 @@ func (p *paths) table() {
 			}
 		}
 		text := strings.Join(by, " ")
-		if text == "" {
+		switch {
+		case text != "":
+		case p.g.Complete:
 			text = "the only way"
+		default:
+			text = "the way that is known"
+		}
+		if !p.arrives(way) {
+			text += " (not seen to get there)"
 		}
 		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s\n", i+1, 100*float64(len(way.Ports))/float64(total), way.Ports[0], text)
 	}

@@ -101,6 +101,13 @@ func TestPathsUnknown(t *testing.T) {
 	for i := range behind.Ways {
 		behind.Ways[i].Nodes = append([]int{-1}, behind.Ways[i].Nodes...)
 	}
+	dead := wideGraph(3)
+	dead.Ways[2].Nodes = dead.Ways[2].Nodes[:2] // 1, *
+	loop := wideGraph(3)
+	loop.Nodes = append(loop.Nodes, trace.Node{TTL: 4, Addr: netip.MustParseAddr("198.18.2.1")})
+	loop.Ways[1].Nodes[3] = 6
+	spared := wideGraph(3)
+	spared.Ways[1].Nodes = spared.Ways[1].Nodes[:3]
 	short := wideGraph(2)
 	short.Reached, short.Nodes[2].Addr, short.Ways[1].Nodes[1] = false, netip.MustParseAddr("198.18.2.2"), 2
 	for _, tt := range []struct {
@@ -111,6 +118,11 @@ func TestPathsUnknown(t *testing.T) {
 		{"nobody", &trace.Graph{Flows: 1, Probes: 2, Asked: 0.99, Ways: []trace.Way{{Nodes: []int{-1}, Ports: []uint16{7}}}},
 			[]string{stars, "target didn't answer", "Not all", " 7  1*\n"}, []string{"No more paths"}},
 		{"first hop", behind, []string{"40000  1* 3a\n", "40002  1* 3*\n", stars}, []string{"target didn't answer"}},
+		{"dead", dead, []string{"2 paths to 198.18.9.9, and 1 not seen to get there, by", "40002  2* (not seen to get there)\n"},
+			[]string{"2a (not", "3 paths"}},
+		{"loop", loop, []string{"2 paths to 198.18.9.9, and 1 not seen to get there, by", "40001  2b 4b (not seen to get there)\n"},
+			[]string{"2a (not", "3 paths"}},
+		{"spared", spared, []string{"3 paths to 198.18.9.9, seen"}, []string{"get there"}},
 		{"target", short, []string{"target didn't answer", "40001  2b\n"}, []string{stars}},
 	} {
 		var b strings.Builder

@@ -254,7 +254,7 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, whole bool) {
 			return nodes, true
 		}
 	}
-	return nil, false
+	return nodes, p.top == p.last // it goes on, as a loop does
 }
 
 // lastSpared reports whether a spot is most likely the last before the target, which was spared a SYN by this way.

@@ -101,3 +101,15 @@ func TestPathsInterrupted(t *testing.T) {
 		t.Errorf("JSON: %+v", saved.Graph)
 	}
 }
+
+// A way that goes on where others have arrived is shown, and not as one to the target.
+func TestPathsGoOn(t *testing.T) {
+	const network = "router 10.0.0.1\nfork\nway\nrouter 10.0.0.2\nway\nrouter 10.0.0.3\nrouter 10.0.0.5\nrouter 10.0.0.6\nend\n" +
+		"router 10.0.0.4\ntarget 203.0.113.9\n"
+	for seed := range uint64(4) {
+		v := runVirtual(t, network, seed, "--paths", "-m", "4")
+		if !strings.Contains(v.stdout, "1 path to 203.0.113.9, and 1 not seen to get there, by ") {
+			t.Errorf("seed %d:\n%s%s", seed, v.stdout, v.stderr)
+		}
+	}
+}
