@@ -93,6 +93,10 @@ func (p *Paths) draw() Graph {
 	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns, p.end > 0
 	d.judge(p)
 	d.ways(p)
+	// Where no way is known, there may be any number; beyond a router that sends each packet its own way, too.
+	if len(g.Ways) == 0 || len(g.Nodes) == 0 || slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.PerPacket }) {
+		g.Confidence, g.Complete = 0, false
+	}
 	return d.g
 }
 
@@ -187,10 +191,6 @@ func (d *drawing) order() {
 func (d *drawing) judge(p *Paths) {
 	g := &d.g
 	g.Asked, g.Confidence, g.Complete = p.o.Confidence, 1, !p.late
-	if len(g.Nodes) == 0 { // no router has shown itself: there may be any number of ways
-		g.Confidence, g.Complete = 0, false
-		return
-	}
 	for ttl := p.first - 1; ttl < p.top; ttl++ {
 		for i := range p.spots[ttl] {
 			s := &p.spots[ttl][i]

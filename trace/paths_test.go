@@ -414,6 +414,9 @@ func TestPathsPerPacket(t *testing.T) {
 		if len(d.wrong) > 0 {
 			t.Errorf("seed %d: wrong: %v", seed, d.wrong)
 		}
+		if d.Complete || d.Confidence != 0 {
+			t.Errorf("seed %d: complete %v with %v, though nobody knows who is linked", seed, d.Complete, d.Confidence)
+		}
 		for _, node := range d.Nodes {
 			if want := node.TTL == 2; node.PerPacket != want {
 				t.Errorf("seed %d: %v at hop %d: per packet %v", seed, node.Addr, node.TTL, node.PerPacket)
