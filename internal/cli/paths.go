@@ -78,11 +78,11 @@ func (c *config) checkPaths() error {
 	case c.trackPort:
 		return errors.New("--paths doesn't go with --track-port: its flows keep their ports")
 	case c.watch.on():
-		return fmt.Errorf("--paths doesn't go with %s", c.watch.by())
+		return fmt.Errorf("--paths doesn't go with %s: its search begins after one trace", c.watch.by())
 	case c.inSession:
 		return errors.New("--paths doesn't go with --in-session: each path is another connection")
 	case !slices.Contains([]string{"", formats[0].name, "json", "jsonl"}, c.format):
-		return fmt.Errorf("--paths doesn't go with %s", c.formatBy)
+		return fmt.Errorf("--paths doesn't go with %s: paths are shown as text, json or jsonl", c.formatBy)
 	}
 	return nil
 }
