@@ -16,7 +16,7 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-var graphs = flag.Int("graphs", 200, "how many random graphs to search for all paths")
+var graphs = flag.Int("graphs", 100, "how many random graphs to search for all paths")
 
 // topology is a graph of routers that is being built for a test, from the first hop to the target.
 type topology struct {
