@@ -61,7 +61,7 @@ func (f *facts) alternates() bool {
 	for i := range f.hops {
 		var order []netip.Addr
 		for _, r := range f.hops[i].results {
-			if r.Fate != trace.Answered || r.FromTarget() || r.Refused() {
+			if r.Outcome != trace.Answered || r.FromTarget() || r.Refused() {
 				continue
 			}
 			if from := r.Reply.From(); !slices.Contains(f.hops[i].sure, from) {

@@ -163,7 +163,7 @@ func (d *drop) sightings() (all []sighting) {
 		s.way, s.via = d.wayAt(w.path, d.last)
 		all = append(all, s)
 	}
-	for _, r := range d.path.scouts {
+	for _, r := range d.path.distanceProbes {
 		if r.Reply != nil && r.Reply.Kind != packet.KindTimeExceeded { // else its TTL was set, or it goes round
 			s := sighting{class: d.mine, what: "A distance probe from another source port", fate: passes}
 			s.flow = false
@@ -315,7 +315,8 @@ func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
 	return sameWay, its.routers[0]
 }
 
-// answersAtLast reports whether an answer in the target's name has come no farther than what the router before the place says.
+// answersAtLast reports whether an answer in the target's name has come no farther than what the router before the
+// place says.
 func (d *drop) answersAtLast(p *path) bool {
 	h := d.at(d.last)
 	return h != nil && p.back() >= 0 && h.backs(p.back())

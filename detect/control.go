@@ -185,7 +185,7 @@ func (f *facts) rawOutcome() rawOutcome {
 func (p *path) failed() (n int) {
 	for _, h := range p.hops {
 		for _, r := range h.results {
-			n += when(r.Fate == trace.Failed, 1, 0)
+			n += when(r.Outcome == trace.Failed, 1, 0)
 		}
 	}
 	return n

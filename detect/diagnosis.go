@@ -245,7 +245,7 @@ func (v *View) syns() (n int) {
 	case len(p.elsewhere) > 0: // as far away as that is not known
 		from = p.lastRouter() + 1
 	default: // but by other ways it may be reached
-		for _, r := range v.Trace.Scouts() {
+		for _, r := range v.Trace.DistanceProbes() {
 			n += when(r.FromTarget(), 1, 0)
 		}
 		return n
@@ -258,7 +258,7 @@ func (v *View) syns() (n int) {
 	}
 	seen := map[int]bool{} // the hop of the target shows answers to probes with other TTLs
 	count := func(r trace.Result) {
-		if r.Fate != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= from {
+		if r.Outcome != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= from {
 			seen[r.N] = true
 			n++
 		}
@@ -268,7 +268,7 @@ func (v *View) syns() (n int) {
 			count(r)
 		}
 	}
-	for _, r := range v.Trace.Scouts() {
+	for _, r := range v.Trace.DistanceProbes() {
 		count(r)
 	}
 	return n

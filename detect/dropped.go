@@ -35,8 +35,8 @@ func dropped(f *facts) []Finding {
 	return []Finding{d.limit(silent)}
 }
 
-// otherFlowDies reports whether probes from another source port vanish where the trace's own pass: nobody answers them from
-// some hop on, at several hops that answer the trace, the target among them.
+// otherFlowDies reports whether probes from another source port vanish where the trace's own pass: nobody answers them
+// from some hop on, at several hops that answer the trace, the target among them.
 func (f *facts) otherFlowDies() bool {
 	flows := f.asked(AskFlow)
 	for _, p := range flows {
@@ -93,7 +93,8 @@ func newDrop(f *facts) *drop {
 	return d
 }
 
-// dropOf finds the last hop that probes get to, how many hops beyond are silent, and how many probes this host could not send.
+// dropOf finds the last hop that probes get to, how many hops beyond are silent, and how many probes this host could
+// not send.
 func dropOf(f *facts) (d *drop, silent, failed int) {
 	last := max(f.lastRouter(), f.sameFate())
 	for _, h := range f.hops {
@@ -101,7 +102,7 @@ func dropOf(f *facts) (d *drop, silent, failed int) {
 			silent++
 		}
 		for _, r := range h.results {
-			if r.Fate == trace.Failed {
+			if r.Outcome == trace.Failed {
 				failed++
 			}
 		}
@@ -230,8 +231,8 @@ func (d *drop) silenceText() string {
 	return fmt.Sprintf("%s got to %s, and no farther: %s beyond it were silent.", d.what(), d.hopName(d.last), times(d.silentHops(), "hop", "hops"))
 }
 
-// seenTexts is what became of other probes, in words: a sentence for each kind that got farther, one for all that did not, and one
-// for all other source ports.
+// seenTexts is what became of other probes, in words: a sentence for each kind that got farther, one for all that did
+// not, and one for all other source ports.
 func (d *drop) seenTexts() (all []string) {
 	witnesses := d.witnesses()
 	var gone []string
@@ -282,8 +283,9 @@ func (d *drop) seenTexts() (all []string) {
 	return all
 }
 
-// next is the first hop beyond the place that anything was answered from; 0: nothing was. Where TCP gets by, it tells the place:
-// errors about TCP do come back from there, and those about ICMP may come from beyond a NAT that hides the others.
+// next is the first hop beyond the place that anything was answered from; 0: nothing was. Where TCP gets by, it tells
+// the place: errors about TCP do come back from there, and those about ICMP may come from beyond a NAT that hides the
+// others.
 func (d *drop) next() (before int) {
 	tcp := false
 	for _, s := range d.seen {
@@ -315,9 +317,9 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	x.Code, x.Confidence = BrokenBranch, Likely
 	same := d.mine
 	same.flow = false
-	// gone: flows that came by the same router and vanished, the trace's own is one; apart, beside: those that pass, by another
-	// router and by the same.
-	// mixed: some vanish that went by another router, or pass by one that the trace met too.
+	// gone: flows that came by the same router and vanished, the trace's own is one; apart, beside: those that pass, by
+	// another router and by the same. mixed: some vanish that went by another router, or pass by one that the trace met
+	// too.
 	gone, apart, beside, filtered, mixed := 1, 0, 0, false, false
 	for _, s := range d.seen {
 		gone += when(s.way == sameWay && s.fate == vanishes && !s.flow, 1, 0)
@@ -366,8 +368,8 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	}
 }
 
-// otherWay reports whether it is the way that this port takes which is dead, and says so: all flows to this port came by one
-// router, and all to another port by others.
+// otherWay reports whether it is the way that this port takes which is dead, and says so: all flows to this port came
+// by one router, and all to another port by others.
 func (d *drop) otherWay(x *Finding) bool {
 	mine, theirs := 1, 0
 	var via netip.Addr
@@ -602,8 +604,9 @@ func (d *drop) filterText(x *Finding, code Code) {
 	}
 }
 
-// proves reports whether a trace of another kind shows enough of what is beyond the place: several routers, or the target
-// and none but one that always answers. One that doesn't may have left the others unanswered though they got there.
+// proves reports whether a trace of another kind shows enough of what is beyond the place: several routers, or the
+// target and none but one that always answers. One that doesn't may have left the others unanswered though they got
+// there.
 func (d *drop) proves(p *path) bool {
 	routers, lost := 0, 0
 	for _, h := range p.hops {
@@ -632,7 +635,8 @@ func (d *drop) silentHops() (n int) {
 	return n
 }
 
-// odd is what sets the SYNs, of the trace and of those to tell cases apart, off from those of most connections; "": nothing.
+// odd is what sets the SYNs, of the trace and of those to tell cases apart, off from those of most connections; "":
+// nothing.
 func (p *path) odd() string {
 	flags := p.options.Flags &^ packet.SYN
 	switch {

@@ -57,7 +57,8 @@ func (f *facts) asked(a Ask) (all []*path) {
 	return all
 }
 
-// ask is the further trace of a kind; nil: there was none. Where a second one goes on where the first has ended, they are one.
+// ask is the further trace of a kind; nil: there was none. Where a second one goes on where the first has ended, they
+// are one.
 func (f *facts) ask(a Ask) *path {
 	all := f.asked(a)
 	if len(all) == 0 {
@@ -81,13 +82,13 @@ func (f *facts) ask(a Ask) *path {
 
 // path is one trace.
 type path struct {
-	options  trace.PathOptions
-	question *Question // that it answers; nil: it is the trace itself
-	target   netip.AddrPort
-	hops     []hop          // those that were asked, in order
-	answer   *trace.Result  // the target's first; nil: it never answered
-	refusal  *trace.Result  // the first ICMP error that ended the path; nil: none
-	scouts   []trace.Result // what came of distance probes that belong to no hop
+	options        trace.PathOptions
+	question       *Question // that it answers; nil: it is the trace itself
+	target         netip.AddrPort
+	hops           []hop          // those that were asked, in order
+	answer         *trace.Result  // the target's first; nil: it never answered
+	refusal        *trace.Result  // the first ICMP error that ended the path; nil: none
+	distanceProbes []trace.Result // what came of distance probes that belong to no hop
 
 	elsewhere []trace.Result // answers from another address or port than the probes were sent to
 
@@ -119,7 +120,7 @@ func newPath(v *View) *path {
 			p.add(h)
 		}
 	}
-	p.scouts, p.elsewhere = v.Trace.Scouts(), v.Trace.FromElsewhere()
+	p.distanceProbes, p.elsewhere = v.Trace.DistanceProbes(), v.Trace.FromElsewhere()
 	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && u.Role == trace.RoleHop {
 		p.answer = u
 	}
@@ -131,7 +132,7 @@ func (p *path) add(h trace.Hop) {
 	for i := range h.Probes {
 		r := &h.Probes[i]
 		switch {
-		case r.Fate == trace.Lost:
+		case r.Outcome == trace.Lost:
 			x.lost++
 		case r.Reply == nil:
 		case r.FromTarget():
@@ -169,7 +170,7 @@ func (h *hop) replies() func(yield func(*trace.Result) bool) {
 			}
 		}
 		for i := range h.extra {
-			if h.extra[i].Fate == trace.Late && names(&h.extra[i]) && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
+			if h.extra[i].Outcome == trace.Late && names(&h.extra[i]) && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
 				return
 			}
 		}
@@ -179,8 +180,8 @@ func (h *hop) replies() func(yield func(*trace.Result) bool) {
 // names reports whether it is sure which probe was answered.
 func names(r *trace.Result) bool { return r.Evidence == trace.ByTag || r.Evidence == trace.ByKernel }
 
-// told reports whether the answers are the kernel's accounts, as to a user without privileges: no quotes, and no probes but
-// SYNs.
+// told reports whether the answers are the kernel's accounts, as to a user without privileges: no quotes, and no probes
+// but SYNs.
 func (p *path) told() bool {
 	for i := range p.hops {
 		for r := range p.hops[i].replies() {
@@ -208,7 +209,7 @@ func (p *path) at(ttl int) *hop {
 
 // distance is the TTL of the probes that the target answered; 0: it didn't, or which it was isn't known.
 func (p *path) distance() int {
-	if p == nil || p.answer == nil || p.answer.Fate == trace.Shared {
+	if p == nil || p.answer == nil || p.answer.Outcome == trace.Shared {
 		return 0
 	}
 	return int(p.answer.Probe.TTL)
@@ -277,8 +278,8 @@ type witness struct {
 	what string // it sends
 }
 
-// farthest is the greatest distance at which anything was answered in the target's name, by any kind of probe: nobody but
-// the target itself can be that far. It is 0 where there was no such answer.
+// farthest is the greatest distance at which anything was answered in the target's name, by any kind of probe: nobody
+// but the target itself can be that far. It is 0 where there was no such answer.
 func (f *facts) farthest() int {
 	d := f.distance()
 	for _, w := range f.others() {

@@ -42,7 +42,8 @@ type Finding struct {
 	Weight int // how much it matters to whose connection doesn't work; the list is in this order
 }
 
-// Detail reports whether a finding is about what the way is like, and about no fault: one line is enough for whoever reads of one.
+// Detail reports whether a finding is about what the way is like, and about no fault: one line is enough for whoever
+// reads of one.
 func (f *Finding) Detail() bool { return f.Weight <= weightDetail }
 
 // Evidence is all that is known of a path.
@@ -52,7 +53,8 @@ type Evidence struct {
 	// Further are the traces that were made to tell causes apart (see Questions), in the order in which they were asked.
 	Further []Further
 
-	// Budget is how many probes the further traces may take in all, as was said before the first of them; 0: none were made.
+	// Budget is how many probes the further traces may take in all, as was said before the first of them; 0: none were
+	// made.
 	Budget int
 
 	// Host is what is known of this host's own part; nil: nobody asked.
@@ -83,10 +85,11 @@ type View struct {
 	sent []int // probes with each TTL; nil: what the trace holds
 }
 
-// Add adds what became of a probe. A view whose results all come this way knows of the probes too that a trace does not show.
+// Add adds what became of a probe. A view whose results all come this way knows of the probes too that a trace does not
+// show.
 func (v *View) Add(r trace.Result) {
 	v.Trace.Add(r)
-	if !r.Fate.Outcome() || r.Fate == trace.Failed {
+	if !r.Outcome.Final() || r.Outcome == trace.Failed {
 		return
 	}
 	ttl := int(r.Probe.TTL)
@@ -96,7 +99,8 @@ func (v *View) Add(r trace.Result) {
 	v.sent[ttl]++
 }
 
-// Findings says what the evidence shows, the weightiest first. A path without anything odd yields the port's state alone.
+// Findings says what the evidence shows, the weightiest first. A path without anything odd yields the port's state
+// alone.
 func Findings(e Evidence) []Finding {
 	if e.Trace == nil {
 		return nil

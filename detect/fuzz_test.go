@@ -45,8 +45,8 @@ func FuzzFindings(f *testing.F) {
 				p := probe
 				p.TTL = uint8(i + 1)
 				p.ID = uint16(i*3 + q)
-				fate := trace.Fate(fates[(i*3+q)%len(fates)] % 10)
-				x := trace.Result{Probe: p, N: i*3 + q + 1, Fate: fate, Sent: start}
+				fate := trace.Outcome(fates[(i*3+q)%len(fates)] % 10)
+				x := trace.Result{Probe: p, N: i*3 + q + 1, Outcome: fate, Sent: start}
 				switch fate {
 				case trace.Answered, trace.Late, trace.Duplicate, trace.Shared, trace.Rewritten, trace.Elsewhere:
 					x.Reply, x.Recv = r.Clone(), start.Add(time.Millisecond)

@@ -23,7 +23,7 @@ func headers(f *facts) []Finding {
 	add(f.scrubbed())
 	add(f.relabelled())
 	add(f.hidden())
-	add(f.elsewise())
+	add(f.otherChanges())
 	return all
 }
 
@@ -114,7 +114,8 @@ func (f *facts) unmarked() *Finding {
 	return &x
 }
 
-// noECN is explicit congestion notification taken out, of either header. Congestion experienced is what routers may set.
+// noECN is explicit congestion notification taken out, of either header. Congestion experienced is what routers may
+// set.
 func (f *facts) noECN() *Finding {
 	const notECT, congestion = 0, 3
 	w := f.rewritten(packet.FieldECN, func(c packet.Change) bool {
@@ -177,8 +178,8 @@ func (f *facts) hidden() *Finding {
 	return &x
 }
 
-// elsewise is any other change.
-func (f *facts) elsewise() *Finding {
+// otherChanges is any other change.
+func (f *facts) otherChanges() *Finding {
 	var first *rewrite
 	for _, field := range []packet.Field{
 		packet.FieldDontFragment, packet.FieldAck, packet.FieldFlags, packet.FieldWindow, packet.FieldUrgent, packet.FieldOption,

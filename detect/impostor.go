@@ -9,8 +9,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// impostor finds answers in the target's name that come from something in front of it: firewalls that reset, SYN proxies
-// and gateways that end TCP.
+// impostor finds answers in the target's name that come from something in front of it: firewalls that reset, SYN
+// proxies and gateways that end TCP.
 func impostor(f *facts) []Finding {
 	who := f.stranger
 	switch {
@@ -72,8 +72,8 @@ func (f *facts) findStranger() *stranger {
 // tells reports whether a hop says who is there: one probe may be lost.
 func (h *hop) tells() bool { return h != nil && (len(h.routers) > 0 || h.lost >= questionQueries) }
 
-// nearer finds that the target answers probes of another kind from farther away, on the same way. Ways of different length look
-// like that too, unless both are known to have come by the same router right before.
+// nearer finds that the target answers probes of another kind from farther away, on the same way. Ways of different
+// length look like that too, unless both are known to have come by the same router right before.
 func (f *facts) nearer() *stranger {
 	d := f.distance()
 	if n := f.flow.distance(); n > 0 && n != d || f.flow.beyond(d) {
@@ -144,8 +144,8 @@ func (f *facts) shifted(p *path) bool {
 	return false
 }
 
-// lastRouterSpeaks finds that what is said in the target's name has come no farther than what the last router before it says in
-// its own, or a nearer one: the way back grows by one with each hop, and here it doesn't.
+// lastRouterSpeaks finds that what is said in the target's name has come no farther than what the last router before it
+// says in its own, or a nearer one: the way back grows by one with each hop, and here it doesn't.
 func (f *facts) lastRouterSpeaks() *stranger {
 	d, back := f.distance(), f.back()
 	if d < 2 || back < 0 {
@@ -190,7 +190,8 @@ func (f *facts) silentBefore(distance int) (n int) {
 	return n
 }
 
-// ownBacks reports whether the target's answers to all flows of the trace's own kind came equally far, and how many flows that were.
+// ownBacks reports whether the target's answers to all flows of the trace's own kind came equally far, and how many
+// flows that were.
 func (f *facts) ownBacks() (agree bool, flows int) {
 	var ports []uint16
 	agree = true
@@ -208,8 +209,8 @@ func (f *facts) ownBacks() (agree bool, flows int) {
 			take(&h.results[i])
 		}
 	}
-	for i := range f.path.scouts {
-		take(&f.path.scouts[i])
+	for i := range f.path.distanceProbes {
+		take(&f.path.distanceProbes[i])
 	}
 	if f.flow != nil && f.flow.answer != nil {
 		take(f.flow.answer)

@@ -46,7 +46,7 @@ func TestInjectedReset(t *testing.T) {
 }
 
 // answered is a probe with TTL 7 that was answered by a segment with these flags and this TTL.
-func answered(t *testing.T, source, target netip.AddrPort, flags packet.Flags, ttl uint8, fate trace.Fate) trace.Result {
+func answered(t *testing.T, source, target netip.AddrPort, flags packet.Flags, ttl uint8, fate trace.Outcome) trace.Result {
 	b, err := packet.AppendTCP(nil, &packet.Segment{Src: target, Dst: source, TTL: ttl, Flags: flags, Ack: 8})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func answered(t *testing.T, source, target netip.AddrPort, flags packet.Flags, t
 	}
 	sent := time.Unix(0, 0)
 	return trace.Result{
-		Probe: packet.Probe{Src: source, Dst: target, TTL: 7, Seq: 7, Flags: packet.SYN}, N: 1, Fate: fate,
+		Probe: packet.Probe{Src: source, Dst: target, TTL: 7, Seq: 7, Flags: packet.SYN}, N: 1, Outcome: fate,
 		Sent: sent, Recv: sent.Add(time.Millisecond), Reply: r,
 	}
 }

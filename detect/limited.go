@@ -94,7 +94,7 @@ func (x *Finding) byChance(chance float64) {
 func (h *hop) gone() int {
 	n := h.lost
 	for _, r := range h.extra {
-		if r.Fate == trace.Late {
+		if r.Outcome == trace.Late {
 			n--
 		}
 	}

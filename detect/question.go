@@ -124,7 +124,7 @@ func (q *questioner) add(a Ask, flow, from, to, queries int) {
 // with is the trace's options, changed in what a question is about.
 func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	o := q.base
-	o.Ports, o.SparePorts, o.Queries, o.Wait, o.Patient = nil, nil, questionQueries, q.questionWait(), false
+	o.Ports, o.ProbePorts, o.Queries, o.Wait, o.Patient = nil, nil, questionQueries, q.questionWait(), false
 	o.FirstTTL = max(q.facts.first(), from)
 	switch a {
 	case AskFlow:
@@ -341,7 +341,7 @@ func (q *questioner) target() int {
 	if d := q.farthest(); d > 0 {
 		return d
 	}
-	answers := slices.Clone(q.path.scouts)
+	answers := slices.Clone(q.path.distanceProbes)
 	for _, p := range q.asked(AskAlive) {
 		if p.answer != nil {
 			answers = append(answers, *p.answer)

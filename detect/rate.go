@@ -14,16 +14,16 @@ const (
 	quick  = 20 * time.Millisecond
 	slowly = 50 * time.Millisecond
 
-	// leastLimited is how many quick probes must be lost, at leastLimitedHops hops, to speak of a limit, and chanceOfSlow the
-	// probability that as many slow ones are answered if all are lost alike.
+	// leastLimited is how many quick probes must be lost, at leastLimitedHops hops, to speak of a limit, and chanceOfSlow
+	// the probability that as many slow ones are answered if all are lost alike.
 	leastLimited     = 3
 	leastLimitedHops = 2
 	leastThrough     = 2 // quick probes that are answered by one hop, and none lost, show that there is none
 	chanceOfSlow     = 0.05
 )
 
-// rateLimited finds that SYNs above some rate are dropped: from one hop on, probes that follow each other quickly are lost, and
-// those that come slowly are all answered.
+// rateLimited finds that SYNs above some rate are dropped: from one hop on, probes that follow each other quickly are
+// lost, and those that come slowly are all answered.
 func rateLimited(f *facts) []Finding {
 	l := f.limit
 	if l == nil {
@@ -108,9 +108,9 @@ func (f *facts) findLimit() *limit {
 		case int(r.Probe.TTL) > f.distance(): // a distance probe is one of the first, which pass
 		case gap < quick:
 			l.quick++
-			l.lost += when(r.Fate == trace.Lost, 1, 0)
-			through[r.Probe.TTL] += when(r.Fate == trace.Lost, -len(beyond), 1)
-		case gap >= slowly && r.Fate == trace.Lost:
+			l.lost += when(r.Outcome == trace.Lost, 1, 0)
+			through[r.Probe.TTL] += when(r.Outcome == trace.Lost, -len(beyond), 1)
+		case gap >= slowly && r.Outcome == trace.Lost:
 			return nil
 		case gap >= slowly:
 			l.slow++
@@ -151,7 +151,7 @@ func (f *facts) lossless() int {
 // follows counts the lost probes that were sent at most quick before another.
 func follows(r trace.Result, others []trace.Result) (n int) {
 	for _, o := range others {
-		if gap := r.Sent.Sub(o.Sent); o.Fate == trace.Lost && gap > 0 && gap < quick {
+		if gap := r.Sent.Sub(o.Sent); o.Outcome == trace.Lost && gap > 0 && gap < quick {
 			n++
 		}
 	}

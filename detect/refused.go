@@ -55,7 +55,7 @@ func refused(f *facts) []Finding {
 	r := f.refusal.Reply
 	from := r.From()
 	ttl := f.refusedAt
-	after, before := f.seat(ttl)
+	after, before := f.location(ttl)
 	at := fmt.Sprint(after)
 	if after != before {
 		at = fmt.Sprintf("%d to %d", after, before)
@@ -155,8 +155,8 @@ func refused(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// compareRefusals says what became of other probes at the router that refuses: whether they pass it, or all are refused by
-// it in the same way (vanishes).
+// compareRefusals says what became of other probes at the router that refuses: whether they pass it, or all are refused
+// by it in the same way (vanishes).
 func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 	r := f.refusal.Reply
 	same := 0
@@ -192,8 +192,8 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 	return when(same >= 2 || same == 1 && f.echo != nil && f.echo.refusal != nil, vanishes, either)
 }
 
-// refusedInFront is another kind of probe that the target answers from farther away than it seems to refuse from, by the same way: then
-// somebody else has refused in its name. nil: there is none.
+// refusedInFront is another kind of probe that the target answers from farther away than it seems to refuse from, by
+// the same way: then somebody else has refused in its name. nil: there is none.
 func (f *facts) refusedInFront() *witness {
 	if f.refusal.Reply.From().WithZone("") != f.target.Addr() || f.refusedAt < 2 {
 		return nil
@@ -249,10 +249,10 @@ func (f *facts) waited() (longest time.Duration) {
 	return longest
 }
 
-// seat is the hop where who refused a probe with this TTL sits: where it said time exceeded too. Else it is that of the
-// probe, or a silent one right before: a router looks at the TTL first and then at its rules, and may not have said so to
-// the first that it refused.
-func (f *facts) seat(ttl int) (after, before int) {
+// location is the hop where who refused a probe with this TTL sits: where it said time exceeded too. Else it is that of
+// the probe, or a silent one right before: a router looks at the TTL first and then at its rules, and may not have said
+// so to the first that it refused.
+func (f *facts) location(ttl int) (after, before int) {
 	for _, h := range f.hops {
 		if slices.Contains(h.routers, f.refusal.Reply.From()) {
 			if before = h.ttl; after == 0 {

@@ -13,14 +13,14 @@ const leastMissing = 2
 
 // LossInRounds says what the loss at the hops means, by the judgement that they are marked by too (trace.LossKind). So
 // what it says of a hop never differs from its mark.
-func LossInRounds(t *trace.Tally) []Finding {
-	f := &facts{path: tallyPath(t)}
+func LossInRounds(t *trace.Stats) []Finding {
+	f := &facts{path: statsPath(t)}
 	all := lostInRounds(f, t)
 	return append(all, limitedInRounds(f, t)...)
 }
 
 // tallyPath is what is known of who is where.
-func tallyPath(t *trace.Tally) *path {
+func statsPath(t *trace.Stats) *path {
 	p := new(path)
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
 		h := hop{ttl: ttl}
@@ -33,7 +33,7 @@ func tallyPath(t *trace.Tally) *path {
 }
 
 // limitedInRounds names the hops that answer less often than they forward.
-func limitedInRounds(f *facts, t *trace.Tally) []Finding {
+func limitedInRounds(f *facts, t *trace.Stats) []Finding {
 	var who []string
 	first, last, missing, sent := 0, 0, 0, 0
 	chance := 0.0
@@ -65,7 +65,7 @@ func limitedInRounds(f *facts, t *trace.Tally) []Finding {
 }
 
 // leastBeyond is the loss of the hop that has the least of those beyond one.
-func leastBeyond(t *trace.Tally, ttl int) (least hopLoss) {
+func leastBeyond(t *trace.Stats, ttl int) (least hopLoss) {
 	for k := ttl + 1; k <= t.Last(); k++ {
 		if h := t.Hop(k); h.Received > 0 && (least.sent == 0 || h.Loss() < float64(least.lost)/float64(least.sent)) {
 			least = lossOf(h)
@@ -75,7 +75,7 @@ func leastBeyond(t *trace.Tally, ttl int) (least hopLoss) {
 }
 
 // lostInRounds finds loss at the target, and where it begins. Hops that limit their answers tell nothing of it.
-func lostInRounds(f *facts, t *trace.Tally) []Finding {
+func lostInRounds(f *facts, t *trace.Stats) []Finding {
 	if !t.Ended() {
 		return nil
 	}
@@ -93,4 +93,4 @@ func lostInRounds(f *facts, t *trace.Tally) []Finding {
 }
 
 // lossOf is what was lost at a hop.
-func lossOf(h *trace.HopTally) hopLoss { return hopLoss{h.TTL, tried{h.Lost, h.Received + h.Lost}} }
+func lossOf(h *trace.HopStats) hopLoss { return hopLoss{h.TTL, tried{h.Lost, h.Received + h.Lost}} }

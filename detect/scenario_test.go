@@ -266,7 +266,7 @@ func (s *scenario) evidence(t *testing.T, seed uint64, spoil func([]byte) []byte
 		}
 		r := &run{tb: t, conn: c, explain: true, path: trace.PathOptions{
 			Target: netip.AddrPortFrom(target, 443), Source: source, Options: linuxSYN(t),
-			SparePorts: []uint16{40001, 40002, 40003, 40004},
+			ProbePorts: []uint16{40001, 40002, 40003, 40004},
 			Rand:       rand.New(rand.NewPCG(seed, 1)),
 		}}
 		if spoil != nil {

@@ -176,7 +176,7 @@ func (e *Explainer) further(ctx context.Context, questions []detect.Question, po
 		if i, r := all.Of(r); i >= 0 {
 			views[i].Add(r)
 		}
-		if r.Fate.Outcome() {
+		if r.Outcome.Final() {
 			e.asked.Add(1)
 		}
 	})

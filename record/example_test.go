@@ -27,7 +27,7 @@ func ExampleTrace_WriteJSON() {
 	document := report.NewJSON(&out, run, trace.NewTrace(o))
 	sent := time.Unix(0, 0)
 	document.Add(trace.Result{
-		Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: 1}, N: 1, Fate: trace.Answered,
+		Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: 1}, N: 1, Outcome: trace.Answered,
 		Sent: sent, Recv: sent.Add(1500 * time.Microsecond),
 		Reply: &packet.Reply{Kind: packet.KindTimeExceeded, IP: packet.IP{Src: netip.MustParseAddr("198.51.100.1")}},
 	})

@@ -12,8 +12,8 @@ import (
 // probed beyond the end of the path.
 type Fold struct {
 	*trace.Trace
-	entries map[int]*Entry
-	scouts  []*Entry // by ports of their own, by TTL
+	entries        map[int]*Entry
+	distanceProbes []*Entry // by ports of their own, by TTL
 }
 
 // Entry is all that came of one TTL.
@@ -21,7 +21,7 @@ type Entry struct {
 	TTL     int
 	Probes  []trace.Result // the outcomes, in order of sending
 	Notices []trace.Result // about probes that have their outcome already, or none for sure; in order of coming
-	Beyond  bool           // it is of no hop: behind the answer that the path ended with, or of scouts
+	Beyond  bool           // it is of no hop: behind the answer that the path ended with, or of distance probes
 }
 
 // NewFold begins a fold that folds the results into t too.
@@ -36,16 +36,16 @@ func (r *Fold) Add(res trace.Result) {
 	e := r.entries[ttl]
 	switch {
 	case res.Role != trace.RoleHop:
-		i, found := slices.BinarySearchFunc(r.scouts, ttl, func(e *Entry, ttl int) int { return e.TTL - ttl })
+		i, found := slices.BinarySearchFunc(r.distanceProbes, ttl, func(e *Entry, ttl int) int { return e.TTL - ttl })
 		if !found {
-			r.scouts = slices.Insert(r.scouts, i, &Entry{TTL: ttl, Beyond: true})
+			r.distanceProbes = slices.Insert(r.distanceProbes, i, &Entry{TTL: ttl, Beyond: true})
 		}
-		e = r.scouts[i]
+		e = r.distanceProbes[i]
 	case e == nil:
 		e = &Entry{TTL: ttl}
 		r.entries[ttl] = e
 	}
-	if !res.Fate.Outcome() {
+	if !res.Outcome.Final() {
 		e.Notices = append(e.Notices, res)
 		return
 	}
@@ -53,7 +53,8 @@ func (r *Fold) Add(res trace.Result) {
 	e.Probes = slices.Insert(e.Probes, i, res)
 }
 
-// Entries yields every TTL that was probed, in order, and last those of the scouts and strays that no hop shows.
+// Entries yields every TTL that was probed, in order, and last those of the distance probes and strays that no hop
+// shows.
 func (r *Fold) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		var strays Entry
@@ -72,7 +73,7 @@ func (r *Fold) Entries() iter.Seq[Entry] {
 		if len(strays.Probes) > 0 && !yield(strays) {
 			return
 		}
-		for _, s := range r.scouts {
+		for _, s := range r.distanceProbes {
 			e := *s
 			if e.Probes = r.unplaced(e.Probes); len(e.Probes)+len(e.Notices) > 0 && !yield(e) {
 				return
@@ -81,7 +82,7 @@ func (r *Fold) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Entry is all that came of one TTL. That of the target has the scouts that it answered (see trace.Trace.Hop).
+// Entry is all that came of one TTL. That of the target has the distance probes that it answered (see trace.Trace.Hop).
 func (r *Fold) Entry(ttl int) Entry {
 	e := Entry{TTL: ttl}
 	if own := r.entries[ttl]; own != nil {
@@ -89,7 +90,7 @@ func (r *Fold) Entry(ttl int) Entry {
 	}
 	e.Probes = without(e.Probes, r.Strays(ttl))
 	end, at := r.end()
-	if end == nil || end.Fate != trace.Answered || ttl < at {
+	if end == nil || end.Outcome != trace.Answered || ttl < at {
 		return e
 	}
 	if ttl == at {
@@ -101,18 +102,18 @@ func (r *Fold) Entry(ttl int) Entry {
 }
 
 // placed are the probes with other TTLs that the last hop shows.
-func (r *Fold) placed() (scouts []trace.Result) {
+func (r *Fold) placed() (distant []trace.Result) {
 	end, last := r.end()
-	if end == nil || end.Fate != trace.Answered {
+	if end == nil || end.Outcome != trace.Answered {
 		return nil
 	}
 	own := r.entries[last]
 	for _, p := range r.Hop(last).Probes {
 		if own == nil || !slices.ContainsFunc(own.Probes, func(o trace.Result) bool { return o.N == p.N }) {
-			scouts = append(scouts, p)
+			distant = append(distant, p)
 		}
 	}
-	return scouts
+	return distant
 }
 
 // unplaced are those of some results that the target's hop doesn't show.
@@ -158,8 +159,8 @@ func (r *Fold) nothingSent() bool {
 	failed := false
 	for e := range r.Entries() {
 		for _, p := range e.Probes {
-			failed = failed || p.Fate == trace.Failed
-			if p.Fate == trace.Answered || p.Fate == trace.Lost {
+			failed = failed || p.Outcome == trace.Failed
+			if p.Outcome == trace.Answered || p.Outcome == trace.Lost {
 				return false
 			}
 		}

@@ -73,7 +73,7 @@ func outcomeOf(rec *Fold, e *Ending) outcome {
 		return o
 	}
 	o.Address = end.Reply.From().String()
-	if end.Fate == trace.Answered { // else which probe it answers, and so the distance, isn't known
+	if end.Outcome == trace.Answered { // else which probe it answers, and so the distance, isn't known
 		o.TTL = rec.EndTTL()
 	}
 	o.State, o.Mark = "refused", Mark(end.Reply)
@@ -108,7 +108,7 @@ func hopsOf(rec *Fold, t *Trace, whole bool) (hops, beyond []hop) {
 			if !r.Sent.IsZero() {
 				h.Sent++
 			}
-			switch r.Fate {
+			switch r.Outcome {
 			case trace.Answered:
 				h.Answered++
 			case trace.Lost:
@@ -140,7 +140,7 @@ type order struct {
 func orderOf(results []trace.Result) order {
 	o := order{make(map[int]int), make(map[*packet.Reply]int)}
 	for i := range results {
-		if r := &results[i]; r.Fate.Outcome() {
+		if r := &results[i]; r.Outcome.Final() {
 			o.outcomes[r.N] = i + 1
 		} else {
 			o.notices[r.Reply] = i + 1
@@ -152,7 +152,7 @@ func orderOf(results []trace.Result) order {
 func probesOf(results []trace.Result, at order, connection bool) (all []probe) {
 	for _, r := range results {
 		j := probeOf(r, connection)
-		if j.Order = at.outcomes[r.N]; !r.Fate.Outcome() {
+		if j.Order = at.outcomes[r.N]; !r.Outcome.Final() {
 			j.Order = at.notices[r.Reply]
 		}
 		all = append(all, j)
@@ -182,7 +182,7 @@ func (t *Trace) ownerOf(a netip.Addr) *owner {
 func sendersOf(t *Trace) (found []sender) {
 	seen := make(map[netip.Addr]bool)
 	for _, r := range t.Results {
-		if r.Fate == trace.Answered {
+		if r.Outcome == trace.Answered {
 			seen[r.Reply.From()] = true
 		}
 	}
@@ -293,7 +293,7 @@ func totalsOf(rec *Fold, c *trace.Counts) totals {
 	for e := range rec.Entries() {
 		for _, r := range e.Probes {
 			t.Probes++
-			switch r.Fate {
+			switch r.Outcome {
 			case trace.Answered:
 				t.Answered++
 			case trace.Lost:
@@ -313,7 +313,7 @@ func probeOf(r trace.Result, connection bool) probe {
 	p := &r.Probe
 	v4 := p.Src.Addr().Is4()
 	j := probe{
-		N: r.N, TTL: p.TTL, Fate: r.Fate.String(), Sent: instant(r.Sent), Tried: instant(r.Tried),
+		N: r.N, TTL: p.TTL, Fate: r.Outcome.String(), Sent: instant(r.Sent), Tried: instant(r.Tried),
 		TOS: p.TOS, DontFragment: p.DontFragment,
 	}
 	if r.Role != trace.RoleHop {

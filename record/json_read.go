@@ -242,7 +242,7 @@ func (x *reader) roles(parts ...[]hop) {
 func (x *reader) probe(j *probe) error {
 	var r values
 	o := &x.t.Path
-	res := trace.Result{N: r.within(j.N, 1, math.MaxInt32), Fate: r.fate(j.Fate), Sent: r.time(j.Sent),
+	res := trace.Result{N: r.within(j.N, 1, math.MaxInt32), Outcome: r.fate(j.Fate), Sent: r.time(j.Sent),
 		Tried: r.time(j.Tried)}
 	if j.Role != "" {
 		res.Role = named(&r, j.Role, trace.RoleHop, trace.RoleControl)
@@ -261,7 +261,7 @@ func (x *reader) probe(j *probe) error {
 	}
 	res.Probe = p
 	r.within(int(j.TTL), o.FirstTTL, o.MaxTTL)
-	if j.Error != "" || res.Fate == trace.Failed {
+	if j.Error != "" || res.Outcome == trace.Failed {
 		res.Err = savedError{j.Error, localError(j.LocalMark)}
 	}
 	if j.Reply != nil {
@@ -270,15 +270,15 @@ func (x *reader) probe(j *probe) error {
 			res.Recv = res.Sent.Add(r.duration(j.Reply.RTTMS)) // the clock may have been set in between
 		}
 	}
-	answers := res.Fate == trace.Answered || !res.Fate.Outcome()
+	answers := res.Outcome == trace.Answered || !res.Outcome.Final()
 	switch {
 	case r.err != nil:
 		return fmt.Errorf("probe %d: %w", j.N, r.err)
 	case answers != (res.Reply != nil):
-		return fmt.Errorf("probe %d: %v, with or without a reply, as that can't be", j.N, res.Fate)
-	case res.Fate.Outcome() && x.took[res.N]:
+		return fmt.Errorf("probe %d: %v, with or without a reply, as that can't be", j.N, res.Outcome)
+	case res.Outcome.Final() && x.took[res.N]:
 		return fmt.Errorf("probe %d has two outcomes", j.N)
-	case res.Fate.Outcome():
+	case res.Outcome.Final():
 		x.took[res.N] = true
 	}
 	x.results = append(x.results, ordered{res, j.Order})
@@ -315,7 +315,7 @@ func (x *reader) end(e *endLine) error {
 			Malformed: n.Malformed, LostHere: n.LostHere},
 	}
 	for i := range t.Results {
-		if t.Results[i].Fate == trace.Failed {
+		if t.Results[i].Outcome == trace.Failed {
 			t.Ending.Counts.Failed++
 		}
 	}
@@ -392,11 +392,11 @@ func (t *Trace) people(r *values, e *endLine) {
 func (x *reader) inOrder() []trace.Result {
 	known := !slices.ContainsFunc(x.results, func(o ordered) bool { return o.order <= 0 })
 	slices.SortStableFunc(x.results, func(a, b ordered) int {
-		switch notice := !a.Fate.Outcome(); {
+		switch notice := !a.Outcome.Final(); {
 		case known:
 			return cmp.Compare(a.order, b.order)
-		case notice != !b.Fate.Outcome():
-			return compareBool(notice, !b.Fate.Outcome())
+		case notice != !b.Outcome.Final():
+			return compareBool(notice, !b.Outcome.Final())
 		case notice:
 			return a.Recv.Compare(b.Recv)
 		}
@@ -405,8 +405,8 @@ func (x *reader) inOrder() []trace.Result {
 	lost := x.refusedLate()
 	var all []trace.Result
 	for _, o := range x.results {
-		if o.Fate == trace.Answered && lost[o.N] {
-			o.Fate, o.Reply, o.Recv, o.Evidence = trace.Lost, nil, time.Time{}, 0
+		if o.Outcome == trace.Answered && lost[o.N] {
+			o.Outcome, o.Reply, o.Recv, o.Evidence = trace.Lost, nil, time.Time{}, 0
 		}
 		all = append(all, o.Result)
 	}
@@ -418,13 +418,13 @@ func (x *reader) inOrder() []trace.Result {
 func (x *reader) refusedLate() map[int]bool {
 	late := make(map[int]time.Time)
 	for _, o := range x.results {
-		if o.Fate == trace.Late && o.Refused() {
+		if o.Outcome == trace.Late && o.Refused() {
 			late[o.N] = o.Recv
 		}
 	}
 	lost := make(map[int]bool)
 	for _, o := range x.results {
-		if at, ok := late[o.N]; ok && o.Fate == trace.Answered && o.Recv.Equal(at) {
+		if at, ok := late[o.N]; ok && o.Outcome == trace.Answered && o.Recv.Equal(at) {
 			lost[o.N] = true
 		}
 	}
@@ -547,7 +547,7 @@ func named[T interface {
 	return first
 }
 
-func (r *values) fate(s string) trace.Fate { return named(r, s, trace.Answered, trace.Elsewhere) }
+func (r *values) fate(s string) trace.Outcome { return named(r, s, trace.Answered, trace.Elsewhere) }
 
 func (r *values) evidence(s string) trace.Evidence { return named(r, s, trace.ByTag, trace.ByKernel) }
 

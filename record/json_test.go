@@ -113,9 +113,9 @@ var everything = scene.Scene{
 // probe that wasn't sent.
 func odd(r trace.Result) trace.Result {
 	if r.N%5 == 4 {
-		return trace.Result{Probe: r.Probe, N: r.N, Fate: trace.Failed, Tried: r.Sent, Err: syscall.EPERM}
+		return trace.Result{Probe: r.Probe, N: r.N, Outcome: trace.Failed, Tried: r.Sent, Err: syscall.EPERM}
 	}
-	if r.Fate != trace.Answered || r.FromTarget() {
+	if r.Outcome != trace.Answered || r.FromTarget() {
 		return r
 	}
 	objects, err := packet.AppendObject(nil, 9, 1, []byte("\x00data"))
@@ -171,7 +171,7 @@ func unusual(r trace.Result) trace.Result {
 		return r
 	}
 	r.Reply = r.Reply.Clone()
-	if r.Fate == trace.Duplicate {
+	if r.Outcome == trace.Duplicate {
 		r.Reply.IP.Src = netip.MustParseAddr("198.51.100.77")
 	}
 	q := &r.Reply.Quote

@@ -51,7 +51,7 @@ func (l *Lines) Add(r trace.Result) error {
 		return err
 	}
 	event := "notice"
-	if r.Fate.Outcome() {
+	if r.Outcome.Final() {
 		event = "probe"
 	}
 	return write(l.w, "", probeLine{event, probeOf(r, l.header.Connections)})

@@ -19,7 +19,7 @@ func Responders(results []trace.Result) []Responder {
 	var found []Responder
 	at := make(map[netip.Addr]int)
 	for _, r := range results {
-		if r.Fate != trace.Answered {
+		if r.Outcome != trace.Answered {
 			continue
 		}
 		a, rtt := r.Reply.From(), r.RTT()

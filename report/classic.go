@@ -74,7 +74,7 @@ func (c *Classic) block(h trace.Hop) string {
 	var b block
 	fmt.Fprintf(&b.text, "%2d ", h.TTL)
 	for _, r := range h.Probes {
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Answered:
 			c.answer(&b, r)
 		case trace.Failed:

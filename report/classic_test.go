@@ -36,7 +36,7 @@ func script(t *testing.T, hops ...string) []trace.Result {
 		for _, w := range strings.Fields(hop) {
 			n++
 			p := packet.Probe{Src: source, Dst: target, TTL: uint8(i + 1)}
-			r := trace.Result{Probe: p, N: n, Fate: trace.Answered, Sent: sent, Recv: sent.Add(time.Duration(n) * 1001 * time.Microsecond)}
+			r := trace.Result{Probe: p, N: n, Outcome: trace.Answered, Sent: sent, Recv: sent.Add(time.Duration(n) * 1001 * time.Microsecond)}
 			reply := &packet.Reply{Kind: packet.KindTimeExceeded}
 			reply.IP.Version = 4
 			reply.Quote.IP.Dst, reply.Quote.TCP.DstPort = target.Addr(), target.Port()
@@ -59,9 +59,9 @@ func script(t *testing.T, hops ...string) []trace.Result {
 			case "B":
 				reply.IP.Src = routerB
 			case "*":
-				r.Fate, reply = trace.Lost, nil
+				r.Outcome, reply = trace.Lost, nil
 			case "":
-				r.Fate, reply, r.Err = trace.Failed, nil, syscall.EPERM
+				r.Outcome, reply, r.Err = trace.Failed, nil, syscall.EPERM
 			case "o":
 				tcp(packet.SYN | packet.ACK)
 			case "e":

@@ -132,12 +132,12 @@ func ecnTrace(sent packet.Flags, tos uint8, hops []ecnHop) *trace.Trace {
 	for i, h := range hops {
 		r := trace.Result{
 			Probe: packet.Probe{Src: source, Dst: target, TTL: uint8(i + 1), Flags: sent, TOS: tos},
-			N:     i + 1, Fate: trace.Answered, Reply: &packet.Reply{Kind: packet.KindTimeExceeded},
+			N:     i + 1, Outcome: trace.Answered, Reply: &packet.Reply{Kind: packet.KindTimeExceeded},
 		}
 		r.Reply.IP.Src = netip.AddrFrom4([4]byte{198, 18, byte(i + 1), 1})
 		switch {
 		case h.silent:
-			r.Fate, r.Reply = trace.Lost, nil
+			r.Outcome, r.Reply = trace.Lost, nil
 		case h.target:
 			r.Reply.Kind, r.Reply.TCP.Flags, r.Reply.IP.TOS = packet.KindTCP, h.flags, h.tos
 		default:

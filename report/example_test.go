@@ -25,7 +25,7 @@ func ExampleNewClassic() {
 	}
 	for i, reply := range []*packet.Reply{router, target} {
 		out.Add(trace.Result{
-			Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: uint8(i + 1)}, N: i + 1, Fate: trace.Answered,
+			Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: uint8(i + 1)}, N: i + 1, Outcome: trace.Answered,
 			Sent: sent, Recv: sent.Add(time.Duration(i+1) * 1500 * time.Microsecond), Reply: reply,
 		})
 	}

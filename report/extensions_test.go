@@ -110,7 +110,7 @@ func TestExtensionsOfEachAnswer(t *testing.T) {
 	}{{"198.18.3.2", one}, {"198.18.3.2", one}, {"198.18.3.2", two}, {"198.18.3.3", two}, {"198.18.3.3", nil}, {"198.18.3.2", one}} {
 		reply := message(t, packet.ICMPError{Extensions: a.objects})
 		reply.IP.Src = netip.MustParseAddr(a.from)
-		if err := w.Add(trace.Result{Probe: packet.Probe{TTL: 1}, N: i + 1, Fate: trace.Answered, Reply: reply}); err != nil {
+		if err := w.Add(trace.Result{Probe: packet.Probe{TTL: 1}, N: i + 1, Outcome: trace.Answered, Reply: reply}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestNextHopMTU(t *testing.T) {
 	for _, shown := range []bool{false, true} {
 		var out strings.Builder
 		w := report.NewClassic(&out, trace.NewTrace(trace.PathOptions{Queries: 1}), report.ClassicOptions{Extensions: shown})
-		r := trace.Result{Probe: packet.Probe{TTL: 1}, N: 1, Fate: trace.Answered, Reply: message(t, packet.ICMPError{Type: 3, Code: 4, MTU: 1400})}
+		r := trace.Result{Probe: packet.Probe{TTL: 1}, N: 1, Outcome: trace.Answered, Reply: message(t, packet.ICMPError{Type: 3, Code: 4, MTU: 1400})}
 		if err := w.Add(r); err != nil {
 			t.Fatal(err)
 		}

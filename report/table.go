@@ -28,9 +28,9 @@ type TableOptions struct {
 // WriteTable writes the figures of rounds as mtr's report does, for the scripts that read that: a row for each hop,
 // times in milliseconds, and below it the other addresses that answered there. A hop has one word for its host: a
 // name, an address, or "???".
-func WriteTable(w io.Writer, t *trace.Tally, o TableOptions) error {
+func WriteTable(w io.Writer, t *trace.Stats, o TableOptions) error {
 	type row struct {
-		hop    *trace.HopTally
+		hop    *trace.HopStats
 		host   string
 		others []string
 	}
@@ -67,7 +67,7 @@ func WriteTable(w io.Writer, t *trace.Tally, o TableOptions) error {
 }
 
 // byCount is who answered at a hop, the most frequent first.
-func byCount(h *trace.HopTally) []netip.Addr {
+func byCount(h *trace.HopStats) []netip.Addr {
 	all, _ := h.Responders()
 	all = slices.SortedStableFunc(slices.Values(all),
 		func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) })

@@ -12,14 +12,14 @@ import (
 )
 
 func TestTable(t *testing.T) {
-	tally := trace.NewTally(trace.PathOptions{})
+	stats := trace.NewStats(trace.PathOptions{})
 	add := func(ttl uint8, from string, ms float64, kind packet.Kind) {
-		r := trace.Result{Probe: packet.Probe{TTL: ttl}, Fate: trace.Lost, Sent: time.Unix(1, 0)}
+		r := trace.Result{Probe: packet.Probe{TTL: ttl}, Outcome: trace.Lost, Sent: time.Unix(1, 0)}
 		if from != "" {
-			r.Fate, r.Recv = trace.Answered, r.Sent.Add(time.Duration(ms*1e6))
+			r.Outcome, r.Recv = trace.Answered, r.Sent.Add(time.Duration(ms*1e6))
 			r.Reply = &packet.Reply{IP: packet.IP{Version: 4, Src: netip.MustParseAddr(from)}, Kind: kind}
 		}
-		tally.Add(r)
+		stats.Add(r)
 	}
 	add(1, "10.0.0.1", 1, packet.KindTimeExceeded)
 	add(1, "10.0.0.1", 3, packet.KindTimeExceeded)
@@ -33,7 +33,7 @@ func TestTable(t *testing.T) {
 	check := func(want string) {
 		t.Helper()
 		var b strings.Builder
-		if err := WriteTable(&b, tally, o); err != nil || b.String() != want {
+		if err := WriteTable(&b, stats, o); err != nil || b.String() != want {
 			t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
 		}
 	}

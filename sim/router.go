@@ -308,7 +308,7 @@ func (m *Model) forward(t *transit, n *node, at time.Duration) {
 	m.leave(t, n, at)
 }
 
-// leave sends a packet on, changed as the router changes all.
+// restTarget sends a packet on, changed as the router changes all.
 func (m *Model) leave(t *transit, n *node, at time.Duration) {
 	if n.changes {
 		n.Set.apply(t.b)

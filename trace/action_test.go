@@ -105,7 +105,7 @@ func (p *waiting) Next(time.Time) trace.Action {
 }
 
 func (p *waiting) Learn(now time.Time, r trace.Result) {
-	if r.Fate == trace.Lost {
+	if r.Outcome == trace.Lost {
 		p.lost = append(p.lost, now.Sub(p.start))
 	}
 }
@@ -168,7 +168,7 @@ func TestTrustOfFlows(t *testing.T) {
 		}
 		answers := func(of *trace.Trace) (n int) {
 			for _, r := range of.Hop(2).Probes {
-				if r.Fate == trace.Answered && r.Evidence == trace.Unverified {
+				if r.Outcome == trace.Answered && r.Evidence == trace.Unverified {
 					n++
 				}
 			}

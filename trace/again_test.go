@@ -41,14 +41,14 @@ func TestAskedAgain(t *testing.T) {
 		s := newSetup(p)
 		s.path.Queries = 1 + rng.IntN(3)
 		if rng.IntN(2) == 0 {
-			withScouts(s)
+			withProbePorts(s)
 		}
 		s.scenario.Seed = seed
 		o := s.trace(t)
 		for ttl := 1; ttl <= o.trace.Last(); ttl++ {
 			lost := 0
 			for _, r := range o.trace.Hop(ttl).Probes {
-				if r.Fate == trace.Lost {
+				if r.Outcome == trace.Lost {
 					lost++
 				}
 			}
@@ -83,7 +83,7 @@ func TestLatenessIsNoLimit(t *testing.T) {
 			v6 := seed%2 == 0
 			p := chain(v6, 5, 50*time.Microsecond)
 			p.Routers[2].Silent = 1
-			s := withScouts(newSetup(p))
+			s := withProbePorts(newSetup(p))
 			s.scenario.Seed, s.path.Queries = seed, 2
 			late(s, time.Duration(20+seed)*time.Millisecond, time.Duration(1+seed%10)*500*time.Microsecond)
 			o := s.trace(t)
@@ -103,8 +103,8 @@ func TestLatenessIsNoLimit(t *testing.T) {
 	}
 }
 
-// lateScouts is the connection of a host or a path on which the answers to scouts are late, and no others.
-type lateScouts struct {
+// lateDistance is the connection of a host or a path on which the answers to distance probes are late, and no others.
+type lateDistance struct {
 	*sim.Conn
 	by   time.Duration
 	come chan received
@@ -118,14 +118,14 @@ type received struct {
 }
 
 // Recv implements trace.Conn.
-func (c *lateScouts) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+func (c *lateDistance) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	c.once.Do(func() { go c.forward(ctx) })
 	r := <-c.come
 	return copy(buf, r.b), r.at, r.err
 }
 
 // forward hands on what comes in until ctx ends.
-func (c *lateScouts) forward(ctx context.Context) {
+func (c *lateDistance) forward(ctx context.Context) {
 	for {
 		buf := make([]byte, 1500)
 		n, at, err := c.Conn.Recv(ctx, buf)
@@ -141,7 +141,7 @@ func (c *lateScouts) forward(ctx context.Context) {
 	}
 }
 
-// TestLateScouts: where the scouts are answered late, so that all other answers are sooner than expected, the target is shown
+// TestLateScouts: where the distance probes are answered late, so that all other answers are sooner than expected, the target is shown
 // where it is all the same.
 func TestLateScouts(t *testing.T) {
 	t.Parallel()
@@ -152,9 +152,9 @@ func TestLateScouts(t *testing.T) {
 		p.Target.State = []sim.State{sim.Open, sim.Closed}[rng.IntN(2)]
 		p.Target.Jitter = time.Duration(rng.Int64N(int64(10 * time.Millisecond)))
 		by := time.Duration(1+rng.IntN(200)) * time.Millisecond
-		s := withScouts(newSetup(p))
+		s := withProbePorts(newSetup(p))
 		s.scenario.Seed = seed
-		s.conn = func(c *sim.Conn) trace.Conn { return &lateScouts{Conn: c, by: by, come: make(chan received, 1000)} }
+		s.conn = func(c *sim.Conn) trace.Conn { return &lateDistance{Conn: c, by: by, come: make(chan received, 1000)} }
 		if o := s.trace(t); o.trace.Last() != n || len(o.shown(n)) != 1 || o.shown(n)[0] != p.Target.Addr.String() {
 			t.Errorf("seed %d: scouts late by %v: %d hops, want %d, and hop %d shows %v", seed, by, o.trace.Last(), n, n, o.hop(min(n, o.trace.Last())))
 		}

@@ -26,15 +26,16 @@ type Restamper interface {
 	Restamp(k packet.Key) (sent time.Time, ok bool)
 }
 
-// A Voucher is a Conn whose packets are not what came in, but the kernel's account of it, written down in the terms of the
-// probe that was asked for. What the account doesn't hold is taken out of a Reply, so that nobody takes it for evidence.
-type Voucher interface {
-	KernelVouches()
+// A Synthetic is a Conn whose packets are not what came in, but the kernel's account of it, written down in the terms
+// of the probe that was asked for. What the account doesn't hold is taken out of a Reply, so that nobody takes it for
+// evidence.
+type Synthetic interface {
+	SyntheticPackets()
 }
 
-// An Alarm is a timer that is set again and again. One that rings too early, for what it was set to before, does no harm.
-// It is an alias, so that a package of sockets, which does not import this one, can make one.
-type Alarm = interface {
+// A Timer is a timer that is set again and again. One that rings too early, for what it was set to before, does no
+// harm. It is an alias, so that a package of sockets, which does not import this one, can make one.
+type Timer = interface {
 	Set(d time.Duration)
 	C() <-chan time.Time
 	Run()  // lets it ring until Stop; has a goroutine of its own
@@ -43,7 +44,7 @@ type Alarm = interface {
 
 // A Timekeeper is a Conn that can make a timer that is better than Go's; nil if it can't now.
 type Timekeeper interface {
-	NewAlarm() Alarm
+	NewTimer() Timer
 }
 
 // A Faulter is a Conn that knows why this host could not deliver a probe, such as a next hop that does not resolve.
@@ -51,8 +52,8 @@ type Faulter interface {
 	Fault(p packet.Probe) error
 }
 
-// A Reserver is a Conn that reserves source ports: no other program gets the port, and what comes in for it is received.
-// For port 0 it chooses one. A link-local address has its zone.
+// A Reserver is a Conn that reserves source ports: no other program gets the port, and what comes in for it is
+// received. For port 0 it chooses one. A link-local address has its zone.
 type Reserver interface {
 	Reserve(src netip.AddrPort) (port uint16, err error)
 }
@@ -76,16 +77,16 @@ func (a goAlarm) C() <-chan time.Time { return a.t.C }
 func (a goAlarm) Run()                {}
 func (a goAlarm) Stop()               { a.t.Stop() }
 
-// A Backlogger is a Conn that can tell whether packets have come in that Recv has not returned yet. No probe is given up,
-// withdrawn or passed over before everything was read that came in by then: on a busy host the program is late, and not the
-// answer. It is asked by the goroutine that sends.
+// A Backlogger is a Conn that can tell whether packets have come in that Recv has not returned yet. No probe is given
+// up, withdrawn or passed over before everything was read that came in by then: on a busy host the program is late, and
+// not the answer. It is asked by the goroutine that sends.
 type Backlogger interface {
 	Backlog() bool
 }
 
-// A LossCounter is a Conn that knows how many packets, of those that may be answers, this host has lost since the Conn was
-// opened because they were not read in time. A probe that was in flight then is not Lost but Unknown. It is asked by the
-// goroutine that sends.
+// A LossCounter is a Conn that knows how many packets, of those that may be answers, this host has lost since the Conn
+// was opened because they were not read in time. A probe that was in flight then is not Lost but Unknown. It is asked
+// by the goroutine that sends.
 type LossCounter interface {
 	LostHere() int
 }

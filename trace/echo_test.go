@@ -115,8 +115,8 @@ func TestEchoTrouble(t *testing.T) {
 		t.Error("no duplicates counted")
 	}
 	for _, r := range o.results {
-		if r.Fate == trace.Shared || r.Fate == trace.Rewritten {
-			t.Errorf("%v", r.Fate)
+		if r.Outcome == trace.Shared || r.Outcome == trace.Rewritten {
+			t.Errorf("%v", r.Outcome)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestEchoAcrossTheInternet(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, r := range results {
-				if r.Fate != trace.Answered {
+				if r.Outcome != trace.Answered {
 					continue
 				}
 				answered++

@@ -8,11 +8,11 @@ import (
 )
 
 // Find traces one path from beginning to end. It is what most programs want of this package: [NewPath], [Run] and
-// [NewTrace] put together, with all that conn can do for a trace ([PathOptions.Prepare], [PathOptions.RunOptions]). Over a
-// [Connector] the plan is a [Serial].
+// [NewTrace] put together, with all that conn can do for a trace ([PathOptions.Prepare], [PathOptions.RunOptions]).
+// Over a [Connector] the plan is a [Serial].
 //
-// When ctx ends, it returns what is known until then, with ctx's cause as the error; and with any other error of the run
-// too. Only where o doesn't make sense is there no Trace.
+// When ctx ends, it returns what is known until then, with ctx's cause as the error; and with any other error of the
+// run too. Only where o doesn't make sense is there no Trace.
 func Find(ctx context.Context, conn Conn, o PathOptions) (*Trace, error) {
 	if err := cmp.Or(o.Validate(), o.validateFlow()); err != nil {
 		return nil, err
@@ -41,13 +41,14 @@ func (o PathOptions) SourcePorts() int {
 	if o.Session != nil || len(o.Ports) > 0 || o.Parallel == 1 {
 		return 1
 	}
-	return 1 + MostScouts
+	return 1 + MostDistanceProbes
 }
 
-// Prepare returns the options with the SparePorts that they lack, if conn is a [Reserver]. It takes as many as there are.
+// Prepare returns the options with the ProbePorts that they lack, if conn is a [Reserver]. It takes as many as there
+// are.
 func (o PathOptions) Prepare(conn Conn) PathOptions {
 	c, ok := conn.(Reserver)
-	if _, connects := conn.(Connector); !ok || connects || len(o.SparePorts) > 0 {
+	if _, connects := conn.(Connector); !ok || connects || len(o.ProbePorts) > 0 {
 		return o
 	}
 	from := o.Source.Addr()
@@ -59,7 +60,7 @@ func (o PathOptions) Prepare(conn Conn) PathOptions {
 		if err != nil {
 			break // a trace with fewer ports is slower, and as good
 		}
-		o.SparePorts = append(o.SparePorts, port)
+		o.ProbePorts = append(o.ProbePorts, port)
 	}
 	return o
 }
@@ -72,7 +73,7 @@ func (o PathOptions) RunOptions(conn Conn) Options {
 		run.Fault = f.Fault
 	}
 	if c, ok := conn.(Timekeeper); ok {
-		run.NewAlarm = c.NewAlarm
+		run.NewTimer = c.NewTimer
 	}
 	return run
 }

@@ -37,7 +37,7 @@ func responders(found *trace.Trace) (all []string) {
 	for hop := range found.Hops() {
 		who := "*"
 		for _, r := range hop.Probes {
-			if r.Fate == trace.Answered {
+			if r.Outcome == trace.Answered {
 				who = r.From().String()
 			}
 		}
@@ -93,8 +93,8 @@ func TestFindAsksForFaults(t *testing.T) {
 		if send := (*trace.SendError)(nil); !errors.As(err, &send) || send.Probes != 1 {
 			t.Errorf("error %v", err)
 		}
-		if r := found.Hop(1).Probes[0]; r.Fate != trace.Failed || r.From().IsValid() {
-			t.Errorf("%v, from %v", r.Fate, r.From())
+		if r := found.Hop(1).Probes[0]; r.Outcome != trace.Failed || r.From().IsValid() {
+			t.Errorf("%v, from %v", r.Outcome, r.From())
 		}
 	})
 }

@@ -67,16 +67,16 @@ func (g *Group) Remove(member int) {
 	g.leaving = append(g.leaving, member)
 }
 
-// Ask has a member asked again before its time, because something has changed that it decides by. Any goroutine may call
-// it at any time; wake the run afterwards (Options.Wake).
+// Ask has a member asked again before its time, because something has changed that it decides by. Any goroutine may
+// call it at any time; wake the run afterwards (Options.Wake).
 func (g *Group) Ask(member int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asking = append(g.asking, member)
 }
 
-// Of returns which member, by its number, a result belongs to, and the result as this member sees it, with its own note.
-// -1: it belongs to none. Results may come after the member's end.
+// Of returns which member, by its number, a result belongs to, and the result as this member sees it, with its own
+// note. -1: it belongs to none. Results may come after the member's end.
 func (g *Group) Of(r Result) (int, Result) {
 	n, ok := r.Note.(memberNote)
 	if !ok {
@@ -172,7 +172,7 @@ func (g *Group) Learn(now time.Time, r Result) {
 	if m == nil {
 		return
 	}
-	if r.Fate.Outcome() {
+	if r.Outcome.Final() {
 		m.pending--
 	}
 	m.plan.Learn(now, own)

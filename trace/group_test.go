@@ -43,7 +43,7 @@ func newMany(t *testing.T, targets int) *many {
 func (m *many) path(i int) (*Path, *Trace) {
 	m.t.Helper()
 	o := PathOptions{Source: src4, Target: netip.AddrPortFrom(targetAddr(i), 443), Rand: m.rng,
-		SparePorts: []uint16{40001, 40002, 40003, 40004}}
+		ProbePorts: []uint16{40001, 40002, 40003, 40004}}
 	plan, err := NewPath(o)
 	if err != nil {
 		m.t.Fatal(err)

@@ -8,18 +8,18 @@ import (
 
 // Trace is the pure fold of one path's results into hops. The zero value is not ready: use NewTrace.
 type Trace struct {
-	first, last int // TTLs
-	farthest    int // the highest TTL at which a router answered
-	queries     int
-	hops        []Hop
-	options     PathOptions
-	scouts      []Result // the outcomes of probes that were not sent for a hop
-	target      int      // the lowest TTL that the target answered at; else the highest that may be probed
-	refusals    refusals
-	elsewhere   refusals // of scouts
-	shared      *Result
-	foreign     []Result
-	over        bool
+	first, last    int // TTLs
+	farthest       int // the highest TTL at which a router answered
+	queries        int
+	hops           []Hop
+	options        PathOptions
+	distanceProbes []Result // the outcomes of probes that were not sent for a hop
+	target         int      // the lowest TTL that the target answered at; else the highest that may be probed
+	refusals       refusals
+	elsewhere      refusals // of distance probes
+	shared         *Result
+	foreign        []Result
+	over           bool
 }
 
 // Hop is what is known of one TTL.
@@ -40,7 +40,8 @@ func NewTrace(o PathOptions) *Trace {
 	return t
 }
 
-// usualQueries is for how many probes a hop has room from the beginning. Whoever asks for billions has hardly memory for them.
+// usualQueries is for how many probes a hop has room from the beginning. Whoever asks for billions has hardly memory
+// for them.
 const usualQueries = 100
 
 // Add takes a result in.
@@ -50,26 +51,26 @@ func (t *Trace) Add(r Result) {
 		return
 	}
 	h := &t.hops[ttl-t.first]
-	if r.Fate == Elsewhere {
+	if r.Outcome == Elsewhere {
 		t.foreign = append(t.foreign, r)
 		return
 	}
 	if r.Role != RoleHop { // it belongs to no hop unless the target has answered it, see Hop
-		if r.Fate.Outcome() {
-			t.scouts = inOrder(t.scouts, r)
+		if r.Outcome.Final() {
+			t.distanceProbes = inOrder(t.distanceProbes, r)
 		}
-		if r.Fate == Answered {
+		if r.Outcome == Answered {
 			t.elsewhere.add(r)
 		}
 		return
 	}
-	switch r.Fate {
+	switch r.Outcome {
 	case Answered, Lost, Failed:
 		if h.Probes == nil {
 			h.Probes = make([]Result, 0, min(t.queries, usualQueries))
 		}
 		h.Probes = inOrder(h.Probes, r)
-		if r.Fate == Answered {
+		if r.Outcome == Answered {
 			t.place(r)
 		}
 	case Late, Duplicate:
@@ -78,7 +79,7 @@ func (t *Trace) Add(r Result) {
 			h.correct(&r)
 			t.place(r)
 		}
-		if r.Fate == Late && r.Refused() && h.refuse(r) {
+		if r.Outcome == Late && r.Refused() && h.refuse(r) {
 			t.place(r)
 			return
 		}
@@ -92,37 +93,37 @@ func (t *Trace) Add(r Result) {
 	}
 }
 
-// correct has a probe that was answered twice show the answer of who was farther from the host: the router at which it expired
-// instead of somebody who answered in the target's name. r is then the other answer.
+// correct has a probe that was answered twice show the answer of who was farther from the host: the router at which it
+// expired instead of somebody who answered in the target's name. r is then the other answer.
 func (h *Hop) correct(r *Result) {
-	if r.Fate != Duplicate {
+	if r.Outcome != Duplicate {
 		return
 	}
-	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Fate == Answered })
+	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Outcome == Answered })
 	if i < 0 || !h.Probes[i].FromTarget() || r.Reply.Kind != packet.KindTimeExceeded || r.Evidence != ByTag {
 		return
 	}
 	h.Probes[i], *r = *r, h.Probes[i]
-	h.Probes[i].Fate, r.Fate = Answered, Duplicate
+	h.Probes[i].Outcome, r.Outcome = Answered, Duplicate
 }
 
-// refuse puts a refusal that came late in the place of the silence that it ends, if nobody else has answered at the hop: it is
-// why nothing is heard from here on. It reports whether it did.
+// refuse puts a refusal that came late in the place of the silence that it ends, if nobody else has answered at the
+// hop: it is why nothing is heard from here on. It reports whether it did.
 func (h *Hop) refuse(r Result) bool {
-	if slices.ContainsFunc(h.Probes, func(p Result) bool { return p.Fate == Answered && !p.Refused() }) {
+	if slices.ContainsFunc(h.Probes, func(p Result) bool { return p.Outcome == Answered && !p.Refused() }) {
 		return false
 	}
-	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Fate == Lost })
+	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Outcome == Lost })
 	if i < 0 {
 		return false
 	}
-	r.Fate = Answered
+	r.Outcome = Answered
 	h.Probes[i] = r
 	return true
 }
 
-// place takes in what an answer says of where the path ends. Whoever answered in the target's name at a hop where a router
-// answers, or before such a hop, was a device on the way.
+// place takes in what an answer says of where the path ends. Whoever answered in the target's name at a hop where a
+// router answers, or before such a hop, was a device on the way.
 func (t *Trace) place(r Result) {
 	if r.Reply.Kind == packet.KindTimeExceeded {
 		t.farthest = max(t.farthest, int(r.Probe.TTL))
@@ -141,8 +142,8 @@ func (t *Trace) place(r Result) {
 	}
 }
 
-// Scouts are the outcomes of the probes that were not sent for a hop (see [Role]), in order of sending.
-func (t *Trace) Scouts() []Result { return slices.Clip(t.scouts) }
+// Distance probes are the outcomes of the probes that were not sent for a hop (see [Role]), in order of sending.
+func (t *Trace) DistanceProbes() []Result { return slices.Clip(t.distanceProbes) }
 
 // FromElsewhere are the answers to probes that came from another address or port than the probes were sent to.
 func (t *Trace) FromElsewhere() []Result { return slices.Clip(t.foreign) }
@@ -165,7 +166,7 @@ func (t *Trace) Last() int {
 	}
 	last := t.last
 	if top := len(t.hops) - 1; last == t.hops[top].TTL && top > 0 && len(t.hops[top-1].Probes) == 0 {
-		last-- // only a scout has got there
+		last-- // only a distance probe has got there
 	}
 	for ttl := last; ttl >= t.first; ttl-- {
 		if len(t.own(ttl)) > 0 {
@@ -180,18 +181,18 @@ func (t *Trace) Complete(ttl int) bool {
 	return t.over || len(t.Hop(ttl).Probes) >= t.queries && !t.disputed(ttl) && !t.refusedOnly(ttl)
 }
 
-// disputed reports whether a hop, whose own probes nobody answered, may turn out to be the one that refuses: scouts were refused
-// there.
+// disputed reports whether a hop, whose own probes nobody answered, may turn out to be the one that refuses: distance
+// probes were refused there.
 func (t *Trace) disputed(ttl int) bool {
 	end := t.elsewhere.end()
 	return end > 0 && ttl >= end && t.refusals.nearest == 0 && !slices.ContainsFunc(t.hops[ttl-t.first].Probes, answered)
 }
 
-func answered(r Result) bool { return r.Fate == Answered }
+func answered(r Result) bool { return r.Outcome == Answered }
 
 // Hop is the hop at a TTL between the first and Last. That of the target has, where it was asked less often itself, the
-// target's answers to scouts too, behind its own: they have other TTLs. That of a refusal has all that were refused there,
-// whatever their TTLs, before its own that nobody answered.
+// target's answers to distance probes too, behind its own: they have other TTLs. That of a refusal has all that were
+// refused there, whatever their TTLs, before its own that nobody answered.
 func (t *Trace) Hop(ttl int) Hop {
 	h := t.hops[ttl-t.first]
 	h.Probes = t.own(ttl)
@@ -201,13 +202,13 @@ func (t *Trace) Hop(ttl int) Hop {
 	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {
 		return h
 	}
-	scouts := t.scouts
+	distant := t.distanceProbes
 	if top := t.hops[len(t.hops)-1]; ttl < top.TTL {
-		scouts = slices.Concat(top.Probes, scouts)
+		distant = slices.Concat(top.Probes, distant)
 	}
-	for i := 0; i < len(scouts) && len(h.Probes) < t.queries; i++ {
-		if scouts[i].FromTarget() {
-			h.Probes = append(slices.Clip(h.Probes), scouts[i])
+	for i := 0; i < len(distant) && len(h.Probes) < t.queries; i++ {
+		if distant[i].FromTarget() {
+			h.Probes = append(slices.Clip(h.Probes), distant[i])
 		}
 	}
 	return h
@@ -222,12 +223,12 @@ func (t *Trace) own(ttl int) []Result {
 	return slices.DeleteFunc(slices.Clone(probes), Result.FromTarget)
 }
 
-// Strays are the target's answers to probes with the highest TTL that were sent before anything was known of the hops in
-// front, where nothing else says that the target is there. They belong to no hop: the probes went as far as the target, how
-// far that is they don't tell. At other TTLs there are none.
+// Strays are the target's answers to probes with the highest TTL that were sent before anything was known of the hops
+// in front, where nothing else says that the target is there. They belong to no hop: the probes went as far as the
+// target, how far that is they don't tell. At other TTLs there are none.
 func (t *Trace) Strays(ttl int) (strays []Result) {
 	top := len(t.hops) - 1
-	if ttl != t.hops[top].TTL || t.last < ttl || top == 0 || !t.options.hasScouts() {
+	if ttl != t.hops[top].TTL || t.last < ttl || top == 0 || !t.options.sendsDistanceProbes() {
 		return nil
 	}
 	before := t.hops[top-1].Probes
@@ -258,7 +259,7 @@ func (t *Trace) refusal(h Hop) Hop {
 			}
 		}
 	}
-	for _, r := range t.scouts {
+	for _, r := range t.distanceProbes {
 		if t.refusals.at(r, false) {
 			probes = append(probes, r)
 		}
@@ -283,7 +284,7 @@ func (t *Trace) Reached() bool {
 		return true
 	}
 	ended := func(r Result) bool { return r.FromTarget() || r.Refused() }
-	return slices.ContainsFunc(t.scouts, ended) || slices.ContainsFunc(t.hops, func(h Hop) bool { return slices.ContainsFunc(h.Probes, ended) })
+	return slices.ContainsFunc(t.distanceProbes, ended) || slices.ContainsFunc(t.hops, func(h Hop) bool { return slices.ContainsFunc(h.Probes, ended) })
 }
 
 // Unplaced is the target's answer that no hop shows, because how far it is could not be told; nil where there is none.
@@ -291,10 +292,10 @@ func (t *Trace) Unplaced() *Result {
 	if t.answered(packet.KindTCP) || t.answered(packet.KindEcho) {
 		return nil
 	}
-	far := slices.Concat(t.Strays(t.hops[len(t.hops)-1].TTL), t.scouts)
+	far := slices.Concat(t.Strays(t.hops[len(t.hops)-1].TTL), t.distanceProbes)
 	if i := slices.IndexFunc(far, Result.FromTarget); i >= 0 && t.shared == nil {
 		answer := far[i]
-		answer.Fate = Shared // how far it got isn't known
+		answer.Outcome = Shared // how far it got isn't known
 		return &answer
 	}
 	return t.shared

@@ -16,7 +16,7 @@ func (q *inFlight) add(f *flight) {
 
 // extend lets a probe wait until t, if it would not wait so long.
 func (q *inFlight) extend(f *flight, t time.Time) {
-	if f.until = t; f.due.Before(t) && f.fate == Pending {
+	if f.until = t; f.due.Before(t) && f.outcome == Pending {
 		f.due = t
 		heap.Fix(q, f.place)
 	}

@@ -6,10 +6,11 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// A device on the way may answer in the target's name, beside the target's own answer: it resets connections, or accepts them.
-// Its answers say nothing of where the target is. What tells: a router's time exceeded for the same probe or for one that was
-// sent further, and two answers of different kinds to one probe. Then the plan sweeps: it asks the hops beyond the last router
-// that is known, whatever is answered in the target's name, until no router answers any more. The target is behind them.
+// A device on the way may answer in the target's name, beside the target's own answer: it resets connections, or
+// accepts them. Its answers say nothing of where the target is. What tells: a router's time exceeded for the same probe
+// or for one that was sent further, and two answers of different kinds to one probe. Then the plan sweeps: it asks the
+// hops beyond the last router that is known, whatever is answered in the target's name, until no router answers any
+// more. The target is behind them.
 type injection struct {
 	known     bool                       // there is such a device
 	farthest  int                        // the highest TTL at which a router answered
@@ -20,7 +21,8 @@ type injection struct {
 	answers   map[answer]bool            // in the target's name to the path's own flow
 }
 
-// answer is what tells one answer in the target's name from the next: of a SYN+ACK its sequence number, of a reset when it came.
+// answer is what tells one answer in the target's name from the next: of a SYN+ACK its sequence number, of a reset when
+// it came.
 type answer struct {
 	reset bool
 	seq   uint32
@@ -48,8 +50,8 @@ func (p *Path) reached(ttl int) {
 	}
 }
 
-// expired takes in that a router has let a probe expire: who answered in the target's name at this hop or before was not the
-// target.
+// expired takes in that a router has let a probe expire: who answered in the target's name at this hop or before was
+// not the target.
 func (p *Path) expired(ttl int) {
 	h := p.hop(ttl)
 	h.router = true
@@ -108,15 +110,15 @@ func (p *Path) sweep(now, when time.Time) Action {
 		return WaitUntil(sooner(when, until))
 	}
 	for _, a := range p.pending {
-		if a.ttl > p.farthest && !a.spare {
+		if a.ttl > p.farthest && !a.byProbePort {
 			return Withdraw(a.key)
 		}
 	}
 	p.sweepTo, p.mixed, p.wary, p.purge = 0, false, true, false
-	p.spent = p.farthest
-	p.limit, p.guess = p.o.MaxTTL, 0
+	p.lastRouter = p.farthest
+	p.limit, p.estimate = p.o.MaxTTL, 0
 	if p.target.answers && p.farthest < p.o.MaxTTL {
-		p.limit, p.guess = p.farthest+1, p.farthest+1
+		p.limit, p.estimate = p.farthest+1, p.farthest+1
 	}
 	return p.Next(now)
 }
@@ -129,11 +131,11 @@ func (p *Path) sweepWait() time.Duration {
 			t = max(t, h.best)
 		}
 	}
-	return 2*t + hasteUnknown*p.jitter() + leastHaste
+	return 2*t + earlyUnknown*p.jitter() + leastEarlyTimeout
 }
 
-// second takes in a second answer to a probe. A time exceeded proves that the first was not the target's; two answers that
-// differ are from two boxes.
+// second takes in a second answer to a probe. A time exceeded proves that the first was not the target's; two answers
+// that differ are from two boxes.
 func (p *Path) second(now time.Time, r Result) {
 	ttl := int(r.Probe.TTL)
 	if r.Reply.Kind == packet.KindTimeExceeded {
@@ -161,9 +163,10 @@ func (p *Path) second(now time.Time, r Result) {
 }
 
 // other reports whether another answer to the same probe is that of another box. Resets have no numbers of their own,
-// but who resets a scout a second time, whose port no other probe has, does so by the same way as the first time.
-func (f fingerprint) other(g fingerprint, scout bool) bool {
-	return f.reset != g.reset || f.ttl != g.ttl && (f.seq != g.seq || g.reset && scout)
+// but who resets a distance probe a second time, whose port no other probe has, does so by the same way as the first
+// time.
+func (f fingerprint) other(g fingerprint, distance bool) bool {
+	return f.reset != g.reset || f.ttl != g.ttl && (f.seq != g.seq || g.reset && distance)
 }
 
 func fingerprintOf(r Result) fingerprint {
@@ -182,17 +185,17 @@ func (p *Path) seen(r Result) {
 	p.first[r.Probe.Key()] = fingerprintOf(r)
 }
 
-// stay keeps the trace from ending right after an answer in the target's name: the router at which the probe expired may be
-// slower than a device before it. With more probes per hop, the others give it the time. A trace without scouts is a
-// question about a path that is known already.
+// stay keeps the trace from ending right after an answer in the target's name: the router at which the probe expired
+// may be slower than a device before it. With more probes per hop, the others give it the time. A trace without
+// distance probes is a question about a path that is known already.
 func (p *Path) stay(now time.Time, r Result) {
 	if p.o.Queries == 1 && p.tried > 0 && p.o.Session == nil && r.Role == RoleHop && !p.echo() {
-		p.stayUntil = later(p.stayUntil, now.Add(leastHaste))
+		p.stayUntil = later(p.stayUntil, now.Add(leastEarlyTimeout))
 	}
 }
 
-// count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one that fitted
-// several probes at first, and then turned out to be one's.
+// count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one
+// that fitted several probes at first, and then turned out to be one's.
 func (p *Path) count(r Result) {
 	if r.Reply.Kind != packet.KindTCP || r.Role != RoleHop {
 		return
@@ -211,8 +214,8 @@ func (p *Path) count(r Result) {
 	p.tooMany()
 }
 
-// tooMany begins a sweep if more answers have come in the target's name than probes were sent that can have got beyond the
-// last router.
+// tooMany begins a sweep if more answers have come in the target's name than probes were sent that can have got beyond
+// the last router.
 func (p *Path) tooMany() {
 	if p.injection.known || p.rounds.on() || p.o.Session != nil || len(p.o.Ports) > 0 || p.farthest < p.o.FirstTTL || p.single {
 		return

@@ -38,11 +38,11 @@ func randomInjection(seed uint64) (s *setup, n, at int, what string) {
 	in.TTL = []uint8{64, 64, 128, 255, uint8(64 - n + at), uint8(64 - n + at), 50}[rng.IntN(7)]
 	in.Delay = []time.Duration{0, 0, scale / 2, scale * time.Duration(n)}[rng.IntN(4)]
 	p.Routers[at-1].Inject = in
-	s = withScouts(newSetup(p))
+	s = withProbePorts(newSetup(p))
 	s.scenario.Seed = seed
 	s.path.Queries = []int{3, 3, 3, 1, 2}[rng.IntN(5)]
 	if rng.IntN(4) == 0 {
-		s.path.SparePorts = nil
+		s.path.ProbePorts = nil
 		what += "no scouts' ports, "
 	}
 	what = fmt.Sprintf("%starget at %d (%v), device at %d %+v, %d probes per hop, links of %v, IPv6 %v", what, n, p.Target.State, at, in, s.path.Queries, scale, v6)
@@ -62,7 +62,7 @@ func (o *outcome) wantWhole(t *testing.T, s *setup, n, at int) (bad []string) {
 	for ttl := 1; ttl <= min(n, o.trace.Last()); ttl++ {
 		who := make(map[netip.Addr]bool)
 		for _, r := range o.trace.Hop(ttl).Probes {
-			if r.Fate == trace.Answered {
+			if r.Outcome == trace.Answered {
 				who[r.From()] = true
 			}
 		}
@@ -146,8 +146,8 @@ func TestInjectedAnswersInRounds(t *testing.T) {
 				p := chain(v6, n, 2*time.Millisecond)
 				p.Routers[at-1].Inject = sim.Inject{Kind: kind, Least: 2}
 				w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, count, nil)
-				if w.tally.Last() != n || !w.tally.Reached() {
-					t.Errorf("kind %v, %d rounds: the path ends at %d, reached: %v", kind, count, w.tally.Last(), w.tally.Reached())
+				if w.stats.Last() != n || !w.stats.Reached() {
+					t.Errorf("kind %v, %d rounds: the path ends at %d, reached: %v", kind, count, w.stats.Last(), w.stats.Reached())
 				}
 			}
 		}

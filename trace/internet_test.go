@@ -46,7 +46,7 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) t
 		o := trace.PathOptions{
 			Target:     netip.AddrPortFrom(p.Target.Addr, sim.InternetPort),
 			Source:     netip.AddrPortFrom(sim.InternetHosts4.Addr().Next(), 40000),
-			SparePorts: []uint16{40001, 40002, 40003, 40004}, Wait: *internetWait, Patient: *internetPatient, Rand: rand.New(rand.NewPCG(seed, 9)),
+			ProbePorts: []uint16{40001, 40002, 40003, 40004}, Wait: *internetWait, Patient: *internetPatient, Rand: rand.New(rand.NewPCG(seed, 9)),
 		}
 		if p.Target.Addr.Is6() {
 			o.Source = netip.AddrPortFrom(sim.InternetHosts6.Addr().Next(), 40000)
@@ -64,7 +64,7 @@ func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) t
 		digest := fnv.New64a()
 		if _, err := trace.Run(t.Context(), conn, plan, trace.Options{}, func(r trace.Result) {
 			folded.Add(r)
-			fmt.Fprintln(digest, r.N, r.Fate, r.Probe.TTL, r.Probe.Src, r.Evidence, r.Sent.Sub(start), r.RTT())
+			fmt.Fprintln(digest, r.N, r.Outcome, r.Probe.TTL, r.Probe.Src, r.Evidence, r.Sent.Sub(start), r.RTT())
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func (v *verdict) compare(folded *trace.Trace, truth sim.Expected) {
 		found := false
 		if ttl <= folded.Last() {
 			for _, r := range folded.Hop(ttl).Probes {
-				if r.Fate != trace.Answered {
+				if r.Outcome != trace.Answered {
 					continue
 				}
 				v.answered++

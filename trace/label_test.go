@@ -9,7 +9,7 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// Each IPv6 flow has a label of its own, which stays the same: the path's own, those of the scouts, and each port's.
+// Each IPv6 flow has a label of its own, which stays the same: the path's own, those of the distance probes, and each port's.
 func TestLabelOfEachFlow(t *testing.T) {
 	ports := []uint16{42001, 42002, 42003, 42004, 42005, 42006}
 	for _, tt := range []struct {
@@ -17,7 +17,7 @@ func TestLabelOfEachFlow(t *testing.T) {
 		edit func(*setup)
 		of   int // flows, at least
 	}{
-		{"scouts", func(s *setup) { withScouts(s) }, 3},
+		{"scouts", func(s *setup) { withProbePorts(s) }, 3},
 		{"ports", func(s *setup) { s.path.Ports = ports }, len(ports)},
 		{"echo", func(s *setup) { s.path.Protocol = packet.ProtoEcho }, 1},
 	} {

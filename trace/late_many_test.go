@@ -18,7 +18,7 @@ var lateTargets = flag.Int("late-targets", 200, "how many targets of the simulat
 type manyTraces struct {
 	verdict
 	counts trace.Counts
-	fates  map[trace.Fate]int
+	fates  map[trace.Outcome]int
 }
 
 // traceMany traces paths of the simulated Internet side by side, at most so many at a time, with one pace over all and
@@ -42,7 +42,7 @@ func traceMany(t *testing.T, paths []sim.Path, open int, over func(*sim.Conn) tr
 			o := trace.PathOptions{
 				Target:     netip.AddrPortFrom(paths[len(folds)].Target.Addr, sim.InternetPort),
 				Source:     netip.AddrPortFrom(sim.InternetHosts4.Addr().Next(), 40000),
-				SparePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rng,
+				ProbePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rng,
 			}
 			if o.Target.Addr().Is6() {
 				o.Source = netip.AddrPortFrom(sim.InternetHosts6.Addr().Next(), 40000)
@@ -59,12 +59,12 @@ func traceMany(t *testing.T, paths []sim.Path, open int, over func(*sim.Conn) tr
 			add()
 		}
 		begin := time.Now()
-		v.fates = make(map[trace.Fate]int)
+		v.fates = make(map[trace.Outcome]int)
 		run := trace.Options{Pace: trace.NewPace(5000, 16)}
 		v.counts, err = trace.Run(t.Context(), over(c), g, run, func(r trace.Result) {
 			i, r := g.Of(r)
 			folds[i].Add(r)
-			v.fates[r.Fate]++
+			v.fates[r.Outcome]++
 		})
 		if err != nil {
 			t.Fatal(err)

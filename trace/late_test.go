@@ -130,7 +130,7 @@ func TestLostHere(t *testing.T) {
 			t.Errorf("one in %d: %v, %d lost", every, o.err, o.counts.LostHere)
 		}
 		for _, r := range o.results {
-			if r.Fate == trace.Lost {
+			if r.Outcome == trace.Lost {
 				t.Errorf("one in %d: probe %d, TTL %d, is lost", every, r.N, r.Probe.TTL)
 			}
 		}

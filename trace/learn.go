@@ -13,11 +13,11 @@ import (
 func (p *Path) Learn(now time.Time, r Result) {
 	if r.FromTarget() {
 		p.count(r)
-		if r.Fate != Answered && r.Role == RoleHop {
+		if r.Outcome != Answered && r.Role == RoleHop {
 			p.refuse(r)
 		}
 	}
-	switch r.Fate {
+	switch r.Outcome {
 	case Answered, Lost, Failed, Unknown:
 		p.settle(now, r)
 	case Late:
@@ -41,21 +41,21 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 	a := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
-	if a.spare {
-		p.scouted(now, r)
+	if a.byProbePort {
+		p.learnDistance(now, r)
 		return
 	}
 	if p.untagged {
 		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
 		t := now.Add(resetTime + r.RTT()/resetShare)
-		if r.Fate != Answered {
+		if r.Outcome != Answered {
 			t = a.sent.Add(settled(p.slowest))
 		}
 		p.soon = later(p.soon, t)
 	}
-	a.fate = r.Fate
+	a.outcome = r.Outcome
 	p.slowed(a, r)
-	switch r.Fate {
+	switch r.Outcome {
 	case Unknown:
 		p.settleUnknown(now, a)
 	case Lost:
@@ -95,18 +95,18 @@ func (p *Path) settleLost(now time.Time, a *ask) {
 	h.vain++
 	h.silent = h.silent || now.Sub(a.sent) >= p.whole
 	p.missed(now, a)
-	if a.ttl == p.guess && !h.answered && h.asked >= p.wanted(a.ttl) {
-		if p.guess > p.spent+2 && p.suspicious() {
+	if a.ttl == p.estimate && !h.answered && h.asked >= p.wanted(a.ttl) {
+		if p.estimate > p.lastRouter+2 && p.suspicious() {
 			p.slowDown(now) // before others are sent beyond it
 		}
-		p.guess = 0 // nothing is there; it may be farther
+		p.estimate = 0 // nothing is there; it may be farther
 	}
 }
 
 // settleAnswered takes in a probe's answer.
 func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	ttl, h := a.ttl, p.hop(a.ttl)
-	if r.FromTarget() && a.scout {
+	if r.FromTarget() && a.distance {
 		p.credit++
 	}
 	p.refuse(r)
@@ -121,8 +121,8 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	}
 	if r.FromTarget() {
 		p.mixed, p.target.heard = false, now
-		if ttl != p.guess && !a.scout {
-			p.guess = p.nearest(ttl)
+		if ttl != p.estimate && !a.distance {
+			p.estimate = p.nearest(ttl)
 		}
 	}
 	if r.FromTarget() {
@@ -131,11 +131,11 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	if r.FromTarget() && ttl > p.impostor || r.Refused() {
 		p.rounds.end = later(p.rounds.end, r.Sent)
 	}
-	if a.scout {
-		p.own = scoutOver
-		p.estimate(r)
-	} else if r.Reply.Kind == packet.KindTimeExceeded && p.guess > 0 && ttl >= p.guess {
-		p.guess = max(ttl+p.step, p.back-p.skew)
+	if a.distance {
+		p.own = ownOver
+		p.estimateFrom(r)
+	} else if r.Reply.Kind == packet.KindTimeExceeded && p.estimate > 0 && ttl >= p.estimate {
+		p.estimate = max(ttl+p.step, p.back-p.skew)
 		p.step *= 2
 	}
 }
@@ -170,17 +170,17 @@ func (p *Path) refusedBeyond() (n int) {
 // hear takes in what an answer says of the path and of the times.
 func (p *Path) hear(now time.Time, r Result) {
 	ttl, rtt := int(r.Probe.TTL), p.roundTrip(r)
-	if r.Refused() && !p.rounds.on() && r.Fate == Answered {
+	if r.Refused() && !p.rounds.on() && r.Outcome == Answered {
 		p.refused = append(p.refused, r)
 	}
 	if r.FromTarget() {
 		p.hearTarget(now, r)
 	}
-	if r.Fate == Late && r.Evidence == ByFlow {
+	if r.Outcome == Late && r.Evidence == ByFlow {
 		return // which hop it is from isn't sure
 	}
 	p.slowest = max(p.slowest, rtt)
-	if r.Role != RoleHop || ttl == p.o.MaxTTL && p.own != scoutNone && r.Reply.Kind != packet.KindTimeExceeded {
+	if r.Role != RoleHop || ttl == p.o.MaxTTL && p.own != ownNone && r.Reply.Kind != packet.KindTimeExceeded {
 		return // how far it got isn't told by its TTL, or it went another way
 	}
 	if r.Refused() && p.refusals.at(r, true) {
@@ -195,16 +195,16 @@ func (p *Path) hear(now time.Time, r Result) {
 	}
 	switch {
 	case r.Reply.Kind == packet.KindTimeExceeded:
-		p.spent = max(p.spent, ttl)
+		p.lastRouter = max(p.lastRouter, ttl)
 		p.expired(ttl)
 		p.lengthen(r)
 		for _, a := range p.pending {
-			a.doubted = a.doubted && (a.ttl > p.spent || p.rewritten > 0) // it did not get to the target
-			a.under = a.under && a.doubted
+			a.doubted = a.doubted && (a.ttl > p.lastRouter || p.rewritten > 0) // it did not get to the target
+			a.shadowed = a.shadowed && a.doubted
 		}
 	case r.FromTarget() && (p.rounds.on() && ttl > p.impostor || ttl > p.farthest):
-		p.spent = min(p.spent, ttl-1) // where the route has become shorter
-	case r.Fate == Late && ttl > p.spent && !p.target.answers: // a refusal
+		p.lastRouter = min(p.lastRouter, ttl-1) // where the route has become shorter
+	case r.Outcome == Late && ttl > p.lastRouter && !p.target.answers: // a refusal
 		p.refuse(r)
 		p.rounds.end = later(p.rounds.end, r.Sent)
 	}
@@ -227,11 +227,11 @@ func (p *Path) timed(h *hop, rtt time.Duration, refused bool) {
 
 func (p *Path) hearTarget(now time.Time, r Result) {
 	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
-	if r.Fate == Answered {
+	if r.Outcome == Answered {
 		p.seen(r)
 		p.stay(now, r)
 	}
-	if r.Fate == Answered && !t.told {
+	if r.Outcome == Answered && !t.told {
 		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
 	}
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
@@ -240,61 +240,61 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 			case a.aside:
 			case a.passed && tcp.Seq == t.iss:
 				// One number for all, and not all are answered: our resets don't get there.
-				t.stingy, a.doubted = true, true
-			case p.swallowed(a, r):
+				t.rateLimitsSYNACK, a.doubted = true, true
+			case p.takenForResend(a, r):
 				a.doubted = true
 				if a.ttl < ttl {
-					p.undercut(a)
+					p.shadow(a)
 				}
 			}
 		}
 		t.repeats = t.answers && t.iss == tcp.Seq
-		t.stingy = t.stingy && (t.repeats || !p.rounds.on()) // one reset was lost, not all
+		t.rateLimitsSYNACK = t.rateLimitsSYNACK && (t.repeats || !p.rounds.on()) // one reset was lost, not all
 		t.iss = tcp.Seq
 	}
-	if p.rounds.on() && r.Fate == Late && r.Evidence == ByFlow {
+	if p.rounds.on() && r.Outcome == Late && r.Evidence == ByFlow {
 		rtt = t.rtt // it may be another's, of long ago
 	}
-	t.stingy = t.stingy || forOlder(r)
+	t.rateLimitsSYNACK = t.rateLimitsSYNACK || forOlder(r)
 	t.tags = r.Evidence == ByTag
 	t.least = min(t.least, rtt)
 	t.rtt, t.answers = max(t.rtt, rtt), true
 	if r.Evidence == ByTag {
 		p.reached(ttl) // a late answer tells the distance too
-	} else if r.Fate == Late {
+	} else if r.Outcome == Late {
 		p.within(r)
 	}
 	if r.Role == RoleHop {
-		p.leave(now)
+		p.restTarget(now)
 	}
 }
 
-// swallowed reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's was
-// not meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may
+// takenForResend reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's
+// was not meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may
 // be asked after it.
-func (p *Path) swallowed(a *ask, r Result) bool {
+func (p *Path) takenForResend(a *ask, r Result) bool {
 	if a.passed || a.key.Port != r.Probe.Src.Port() {
 		return false
 	}
 	ttl := int(r.Probe.TTL)
-	if p.spent < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Fate == Answered {
-		return !a.sent.Before(r.Sent) || a.ttl > p.vouched // else it would have been answered itself, and so would the witness
+	if p.lastRouter < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Outcome == Answered {
+		return !a.sent.Before(r.Sent) || a.ttl > p.controlled // else it would have been answered itself, and so would the control probe
 	}
-	early := ttl < p.guess || ttl == p.o.MaxTTL && p.step == 0
-	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.spent && early)
+	early := ttl < p.estimate || ttl == p.o.MaxTTL && p.step == 0
+	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.lastRouter && early)
 }
 
-// undercut takes in that a probe may have got no answer because one was sent further before it.
-func (p *Path) undercut(a *ask) { a.doubted, a.under, p.wary = true, true, true }
+// shadow notes that a probe may have got no answer because one was sent further before it.
+func (p *Path) shadow(a *ask) { a.doubted, a.shadowed, p.wary = true, true, true }
 
-// leave leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
-func (p *Path) leave(now time.Time) {
+// restTarget leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
+func (p *Path) restTarget(now time.Time) {
 	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
 	if p.target.told {
 		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
 	}
-	if p.target.stingy {
-		p.target.ready = later(p.target.ready, now.Add(stingyTime))
+	if p.target.rateLimitsSYNACK {
+		p.target.ready = later(p.target.ready, now.Add(resendAnswerTime))
 	}
 }
 
@@ -312,23 +312,23 @@ func (p *Path) repeat(now time.Time, r Result) {
 		case a.passed:
 		case p.exclusive(a.ttl):
 			a.doubted = true
-		case first && !a.spare && a.ttl > p.spent && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
-			p.undercut(a)
+		case first && !a.byProbePort && a.ttl > p.lastRouter && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
+			p.shadow(a)
 		}
 	}
 }
 
 // share takes in that the target has answered one of several probes.
 func (p *Path) share(now time.Time, r Result) {
-	if ttl := int(r.Probe.TTL); ttl <= p.spent && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) { // else it is another flow that ends there
-		p.spent = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
+	if ttl := int(r.Probe.TTL); ttl <= p.lastRouter && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) { // else it is another flow that ends there
+		p.lastRouter = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
 	}
 	var oldest time.Duration
 	youngest := p.o.Wait
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
 		p.target.iss = tcp.Seq
 	}
-	p.target.stingy = p.target.stingy || forOlder(r)
+	p.target.rateLimitsSYNACK = p.target.rateLimitsSYNACK || forOlder(r)
 	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
 	alone := false                           // nothing was in flight beside it, so the other is one that was withdrawn
 	longest := p.longest()
@@ -337,10 +337,10 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	for _, a := range p.pending {
 		age := now.Sub(a.sent)
-		if p.fits(a, now, r) && (age <= longest || a.scout || !p.target.answers) {
+		if p.fits(a, now, r) && (age <= longest || a.distance || !p.target.answers) {
 			a.doubted, a.until = true, now.Add(2*apart) // for the router before the target may tell
 			oldest, youngest = max(oldest, age), min(youngest, age)
-			other = other || one != 0 && a.ttl != one || a.scout
+			other = other || one != 0 && a.ttl != one || a.distance
 			one, alone = a.ttl, a.alone
 		}
 	}
@@ -354,7 +354,7 @@ func (p *Path) share(now time.Time, r Result) {
 		}
 		p.firstShared(oldest, youngest)
 	}
-	p.leave(now)
+	p.restTarget(now)
 	if one > 0 && !other {
 		p.sharedAt(one, oldest, youngest < oldest || alone, delicate)
 	}
@@ -374,7 +374,7 @@ func (p *Path) firstShared(oldest, youngest time.Duration) {
 
 // fits reports whether an answer that fits several probes may be this one's.
 func (p *Path) fits(a *ask, now time.Time, r Result) bool {
-	return a.ttl > p.spent && !a.aside && (!a.passed || now.Sub(a.sent) < p.settling(a.ttl)) &&
+	return a.ttl > p.lastRouter && !a.aside && (!a.passed || now.Sub(a.sent) < p.settling(a.ttl)) &&
 		a.key.Port == r.Probe.Src.Port()
 }
 

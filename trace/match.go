@@ -20,16 +20,16 @@ type flowID struct {
 
 // flow is all that the matcher knows of one flow.
 type flow struct {
-	src, dst netip.AddrPort
-	first    packet.Probe  // what all its probes have in common
-	flights  []*flight     // those that may still be answered, in order of sending
-	spent    uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
-	alone    bool          // see TrustAlone
-	trust    Trust         // of its first probe: TrustStrict and TrustLoose
-	wait     time.Duration // how long its probes wait at the most
-	scrubbed int           // how many tags have come back that were never sent
-	far      time.Duration // the longest that a router's answer took
-	near     time.Duration // the shortest that those of the router at spent took
+	src, dst   netip.AddrPort
+	first      packet.Probe  // what all its probes have in common
+	flights    []*flight     // those that may still be answered, in order of sending
+	lastRouter uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
+	alone      bool          // see TrustAlone
+	trust      Trust         // of its first probe: TrustStrict and TrustLoose
+	wait       time.Duration // how long its probes wait at the most
+	scrubbed   int           // how many tags have come back that were never sent
+	far        time.Duration // the longest that a router's answer took
+	near       time.Duration // the shortest that those of the router at spent took
 	*distance
 	opened  [8]opening // newest last
 	nopened int
@@ -48,8 +48,8 @@ type distance struct {
 	flows       int
 }
 
-// doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at routers,
-// it is that one's.
+// doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at
+// routers, it is that one's.
 type doubt struct {
 	reply *packet.Reply
 	at    time.Time
@@ -84,7 +84,7 @@ type flight struct {
 	key      packet.Key
 	n        int
 	sent     time.Time
-	fate     Fate
+	outcome  Outcome
 	passed   bool
 	role     Role
 	note     any
@@ -99,8 +99,8 @@ type flight struct {
 	notices  *notices  // nil: none yet
 }
 
-func (f *flight) result(fate Fate) Result {
-	return Result{Probe: f.probe, Role: f.role, Note: f.note, N: f.n, Fate: fate, Sent: f.sent}
+func (f *flight) result(fate Outcome) Result {
+	return Result{Probe: f.probe, Role: f.role, Note: f.note, N: f.n, Outcome: fate, Sent: f.sent}
 }
 
 type matcher struct {
@@ -250,17 +250,17 @@ func (fl *flow) acknowledges(t *packet.TCP) bool {
 func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	known := fl.opening(&r.TCP)
 	if _, ecr, ok := r.TCP.Options.Timestamps(); ok && ecr != 0 {
-		if f := fl.byTimestamp(ecr); f != nil && (f.fate != Answered || known == nil) {
+		if f := fl.byTimestamp(ecr); f != nil && (f.outcome != Answered || known == nil) {
 			return match{f.verdict(), f, ByTag}
 		}
 	}
 	only, several := fl.candidates(at, func(f *flight) bool { return fl.beyond(f) })
 	if several {
-		if f := fl.inTime(at); f != nil {
+		if f := fl.onlyPlausible(at); f != nil {
 			only, several = f, false
 		}
 	}
-	late := fl.newest(at, func(f *flight) bool { return (f.fate == Lost || f.fate == Unknown) && fl.beyond(f) })
+	late := fl.newest(at, func(f *flight) bool { return (f.outcome == Lost || f.outcome == Unknown) && fl.beyond(f) })
 	if only == nil && fl.shortened(known, late, at, fl.wait) {
 		only, _ = fl.candidates(at, anyFlight) // the route has become shorter meanwhile: who knows since which of them
 		several = true
@@ -284,22 +284,22 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	case several || only.shared:
 		return match{IsShared, only, ByFlow}
 	}
-	switch f, told := fl.overtaken(only, at); {
+	switch f, told := fl.olderCandidate(only, at); {
 	case !told:
 		return match{IsShared, only, ByFlow}
-	case f != nil && f.fate == Pending && f.probe.TTL == only.probe.TTL && fl.quiet(at):
+	case f != nil && f.outcome == Pending && f.probe.TTL == only.probe.TTL && fl.quiet(at):
 		return match{Believed, f, ByFlow}
 	case f != nil:
 		return match{IsLate, f, ByFlow}
 	}
-	if f := fl.rather(only, at); f != nil {
+	if f := fl.betterMatch(only, at); f != nil {
 		if f.byTarget {
 			return match{IsDuplicate, f, ByFlow}
 		}
 		return match{IsLate, f, ByFlow}
 	}
 	again := r.TCP.Flags.Has(packet.SYN) && fl.sentAgain(only, at)
-	if fl.haunted(only, at, fl.wait, again) && !fl.lags(only, at) {
+	if fl.ambiguous(only, at, fl.wait, again) && !fl.lags(only, at) {
 		return match{IsShared, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -322,10 +322,11 @@ func (fl *flow) quiet(at time.Time) bool {
 }
 
 // answersAgain reports whether a SYN+ACK with a sequence number that the target has used before answers the probe f.
-// Mostly it doesn't: it was sent again for want of an ACK, which takes a second at least (RFC 6298 2.1), or doubled on the
-// way. But a target that answers by SYN cookies has one number for equal SYNs, and so has one that our reset doesn't
-// reach, each time that it answers a repeated SYN. Both have never used another. In rounds that are a second apart such an
-// answer is also that of a probe which it comes in time for, to the hop that the target has answered at before.
+// Mostly it doesn't: it was sent again for want of an ACK, which takes a second at least (RFC 6298 2.1), or doubled on
+// the way. But a target that answers by SYN cookies has one number for equal SYNs, and so has one that our reset
+// doesn't reach, each time that it answers a repeated SYN. Both have never used another. In rounds that are a second
+// apart such an answer is also that of a probe which it comes in time for, to the hop that the target has answered at
+// before.
 func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 	if fl.nopened != 1 || !f.sent.After(known.last) {
 		return false
@@ -357,10 +358,10 @@ func (fl *flow) tooFast(f *flight, at time.Time) bool {
 	return age < fl.best/2 && fl.best-age > repeatNoise
 }
 
-// rather finds the probe before f that an answer fits better, though nobody waits for that any more; nil where it is f's.
-// Where the target's time is known, f is doubted if that makes it too fast. Else it is if probes were given up that
-// are no older than answers on this path may well be: the wait is shorter than the round trip.
-func (fl *flow) rather(f *flight, at time.Time) *flight {
+// betterMatch finds the probe before f that an answer fits better, though nobody waits for that any more; nil where it
+// is f's. Where the target's time is known, f is doubted if that makes it too fast. Else it is if probes were given up
+// that are no older than answers on this path may well be: the wait is shorter than the round trip.
+func (fl *flow) betterMatch(f *flight, at time.Time) *flight {
 	horizon := 2 * fl.far
 	if fl.best > 0 {
 		if !fl.tooFast(f, at) {
@@ -369,15 +370,15 @@ func (fl *flow) rather(f *flight, at time.Time) *flight {
 		horizon = 2 * fl.worst
 	}
 	return fl.newest(at, func(g *flight) bool {
-		return g.sent.Before(f.sent) && fl.beyond(g) && at.Sub(g.sent) <= horizon && (g.fate == Lost || g.fate == Unknown || fl.best > 0)
+		return g.sent.Before(f.sent) && fl.beyond(g) && at.Sub(g.sent) <= horizon && (g.outcome == Lost || g.outcome == Unknown || fl.best > 0)
 	})
 }
 
-// inTime finds the only one of several probes that an answer of the target comes in time for, where the others have lower TTLs
-// and were sent so long before or after it that the answer would come later or sooner than ever before; nil: there is none. If
-// it answers one that was sent after it all the same, the probe that is found has got to the target too, and before. Those that
-// were sent before are of no matter if the plan vouches for that.
-func (fl *flow) inTime(at time.Time) (in *flight) {
+// onlyPlausible finds the only one of several probes that an answer of the target comes in time for, where the others
+// have lower TTLs and were sent so long before or after it that the answer would come later or sooner than ever before;
+// nil: there is none. If it answers one that was sent after it all the same, the probe that is found has got to the
+// target too, and before. Those that were sent before are of no matter if the plan vouches for that.
+func (fl *flow) onlyPlausible(at time.Time) (in *flight) {
 	if fl.best == 0 {
 		return nil
 	}
@@ -405,10 +406,10 @@ func (fl *flow) inTime(at time.Time) (in *flight) {
 	return in
 }
 
-// overtaken finds the probe before f that an answer may be for though the plan doesn't wait for that any more: it has sent f
-// so early that f's answer was not due before the end of the other's time. It is that one's where f's would be faster than
-// ever; where answers come at uneven times, so that this may be, that can't be told.
-func (fl *flow) overtaken(f *flight, at time.Time) (g *flight, told bool) {
+// olderCandidate finds the probe before f that an answer may be for though the plan doesn't wait for that any more: it
+// has sent f so early that f's answer was not due before the end of the other's time. It is that one's where f's would
+// be faster than ever; where answers come at uneven times, so that this may be, that can't be told.
+func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	age := at.Sub(f.sent)
 	if fl.best == 0 || fl.best-age <= min(rttNoise, max(repeatNoise, fl.best/8)) {
 		return nil, true
@@ -418,15 +419,15 @@ func (fl *flow) overtaken(f *flight, at time.Time) (g *flight, told bool) {
 		soonest = min(soonest, fl.near)
 	}
 	g = fl.newest(at, func(g *flight) bool {
-		return (g.passed || g.fate == Unknown) && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) &&
+		return (g.passed || g.outcome == Unknown) && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) &&
 			at.Sub(g.sent) <= settled(fl.best)
 	})
 	return g, g == nil || fl.tooFast(f, at) || soonest-age > max(rttNoise+fl.worst-fl.best, soonest/3)
 }
 
-// haunted reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
+// ambiguous reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
 // target is would be told wrongly. A busy host is late by some hundredths of a second.
-func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration, again bool) bool {
+func (fl *flow) ambiguous(f *flight, at time.Time, wait time.Duration, again bool) bool {
 	horizon := hauntFactor*max(fl.worst, fl.far) + hauntSlack
 	if fl.best == 0 {
 		if horizon = wait; fl.bound > 0 { // then nothing more is known of how far the target is
@@ -438,9 +439,9 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration, again bool)
 	}
 	same := 0 // of f's TTL: which of them is answered tells how long it took
 	other := fl.newest(at, func(g *flight) bool {
-		may := (g.fate == Lost || (fl.best == 0 || again) && (g.fate == Unknown || g.passed)) && g.recv.IsZero() &&
+		may := (g.outcome == Lost || (fl.best == 0 || again) && (g.outcome == Unknown || g.passed)) && g.recv.IsZero() &&
 			fl.beyond(g) && g != f && at.Sub(g.sent) < horizon
-		if may && fl.best == 0 && (g.fate != Lost || g.shared) && g.probe.TTL == f.probe.TTL {
+		if may && fl.best == 0 && (g.outcome != Lost || g.shared) && g.probe.TTL == f.probe.TTL {
 			same++
 		}
 		return may && g.probe.TTL != f.probe.TTL
@@ -453,15 +454,15 @@ func (fl *flow) haunted(f *flight, at time.Time, wait time.Duration, again bool)
 	return other != nil || same > 0
 }
 
-// sentAgain reports whether a SYN+ACK comes so late that the target has most likely sent it again, because its first one was lost:
-// so it says nothing of which SYN it answers.
+// sentAgain reports whether a SYN+ACK comes so late that the target has most likely sent it again, because its first
+// one was lost: so it says nothing of which SYN it answers.
 func (fl *flow) sentAgain(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
 	return fl.best > 0 && age >= leastRetransmit && age > hauntFactor*fl.worst+hauntSlack
 }
 
-// lags reports whether an answer that may be that of an older probe, for all that is known of the times, came as long after the
-// youngest one as the answer before. Answers to older probes would keep the distances of those.
+// lags reports whether an answer that may be that of an older probe, for all that is known of the times, came as long
+// after the youngest one as the answer before. Answers to older probes would keep the distances of those.
 func (fl *flow) lags(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
 	if fl.best > 0 {
@@ -477,7 +478,7 @@ func (fl *flow) lagged(at time.Time) {
 	}
 }
 
-// See haunted.
+// See ambiguous.
 const (
 	hauntFactor = 3
 	hauntSlack  = 100 * time.Millisecond
@@ -510,11 +511,11 @@ func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight
 }
 
 // beyond reports whether a probe may have got as far as the target.
-func (fl *flow) beyond(f *flight) bool { return f.probe.TTL > fl.spent && f.trust&TrustAside == 0 }
+func (fl *flow) beyond(f *flight) bool { return f.probe.TTL > fl.lastRouter && f.trust&TrustAside == 0 }
 
 // candidate reports whether an answer that names only the flow may be this probe's.
 func (f *flight) candidate(at time.Time) bool {
-	return f.fate == Pending && !f.passed && !f.sent.After(at)
+	return f.outcome == Pending && !f.passed && !f.sent.After(at)
 }
 
 // newest is the probe of the flow that was sent last, of those that are so.
@@ -531,9 +532,9 @@ func anyFlight(*flight) bool { return true }
 
 func byTarget(f *flight) bool { return f.byTarget }
 
-// judgeICMP decides on an ICMP error by the packet it quotes. Its sequence number has to be the flow's, and its tag names the
-// probe. The IPv6 flow label proves nothing and refuses nothing: a NAT64 sets it to 0 (RFC 7915 5.1), and whoever has guessed
-// the sequence number would need the tag too, which has more bits.
+// judgeICMP decides on an ICMP error by the packet it quotes. Its sequence number has to be the flow's, and its tag
+// names the probe. The IPv6 flow label proves nothing and refuses nothing: a NAT64 sets it to 0 (RFC 7915 5.1), and
+// whoever has guessed the sequence number would need the tag too, which has more bits.
 func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	q := &r.Quote
 	if q.IP.Protocol != protocolTCP || !q.TCP.HasSeq() {
@@ -602,13 +603,14 @@ func (m *matcher) tagged(fl *flow, q *packet.Quote) *flight {
 	return m.flights[packet.Key{Port: q.TCP.SrcPort, Seq: fl.first.Seq, Tag: q.Key().Tag}]
 }
 
-// named reports whether a probe is believed to be the one that an ICMP error names by its tag. Where the network writes tags
-// of its own, one may be another probe's by chance: with 48 probes in flight, one answer in a thousand shows a wrong hop.
+// named reports whether a probe is believed to be the one that an ICMP error names by its tag. Where the network writes
+// tags of its own, one may be another probe's by chance: with 48 probes in flight, one answer in a thousand shows a
+// wrong hop.
 func (fl *flow) named(f *flight) bool {
-	if f.fate == Pending && fl.alone {
+	if f.outcome == Pending && fl.alone {
 		return true
 	}
-	return fl.scrubbed == 0 || f.fate == Pending && fl.scrubbed < rewriteProof
+	return fl.scrubbed == 0 || f.outcome == Pending && fl.scrubbed < rewriteProof
 }
 
 // sumOfAnother reports whether a quoted packet has the tag of one probe and the TCP checksum of another one, that
@@ -627,8 +629,8 @@ func (fl *flow) sumOfAnother(f *flight, q *packet.Quote) bool {
 	})
 }
 
-// ourselves reports whether an ICMP error comes from our own address, and neither is that the target's nor tells the error
-// what our own kernel knows.
+// ourselves reports whether an ICMP error comes from our own address, and neither is that the target's nor tells the
+// error what our own kernel knows.
 func (fl *flow) ourselves(r *packet.Reply) bool {
 	return r.IP.Src == fl.src.Addr() && r.IP.Src != fl.dst.Addr().WithZone("") && r.Kind != packet.KindUnreachable
 }
@@ -643,13 +645,14 @@ const (
 	// echoTime is how long after an answer copies of it may still come that the network made.
 	echoTime = 50 * time.Millisecond
 
-	// tooSoon is by how much more than the times known differ an answer is told to be none to a probe, see inTime.
+	// tooSoon is by how much more than the times known differ an answer is told to be none to a probe, see onlyPlausible.
 	tooSoon = 2500 * time.Microsecond
 
 	// tooLate is the same for one that would be later.
 	tooLate = time.Millisecond
 
-	// rttNoise is how much faster than ever before an answer may be for no reason; repeatNoise, where it may well be another's.
+	// rttNoise is how much faster than ever before an answer may be for no reason; repeatNoise, where it may well be
+	// another's.
 	rttNoise    = 5 * time.Millisecond
 	repeatNoise = time.Millisecond
 )
@@ -666,7 +669,7 @@ func (fl *flow) addressed(q *packet.Quote) bool {
 
 // verdict is what an answer that names this probe is.
 func (f *flight) verdict() Verdict {
-	switch f.fate {
+	switch f.outcome {
 	case Pending:
 		return Believed
 	case Answered:
@@ -688,10 +691,10 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 		fl.open(&r.TCP, at)
 		fl.older.proven = fl.older.proven || fl.mayBeOlder(r) && !fl.acknowledges(&r.TCP)
 		switch {
-		case got.verdict == IsShared && got.flight.probe.TTL <= fl.spent:
-			fl.spent = 0 // the route has become shorter, by how much will be seen
+		case got.verdict == IsShared && got.flight.probe.TTL <= fl.lastRouter:
+			fl.lastRouter = 0 // the route has become shorter, by how much will be seen
 		case got.verdict == Believed || got.verdict == IsShared:
-			fl.spent = min(fl.spent, got.flight.probe.TTL-1)
+			fl.lastRouter = min(fl.lastRouter, got.flight.probe.TTL-1)
 		}
 		if got.verdict == Believed {
 			fl.worst = max(fl.worst, rtt)
@@ -705,7 +708,7 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 		}
 	case got.verdict == IsDuplicate:
 		if r.Kind == packet.KindTimeExceeded && got.evidence == ByTag {
-			fl.spent = max(fl.spent, got.flight.probe.TTL) // who answered before was not the target
+			fl.lastRouter = max(fl.lastRouter, got.flight.probe.TTL) // who answered before was not the target
 		}
 	case got.verdict == Believed || got.verdict == IsLate:
 		fl.far = max(fl.far, rtt)
@@ -713,20 +716,20 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 			break
 		}
 		switch ttl := got.flight.probe.TTL; {
-		case ttl > fl.spent:
-			fl.spent, fl.near = ttl, rtt
-		case ttl == fl.spent:
+		case ttl > fl.lastRouter:
+			fl.lastRouter, fl.near = ttl, rtt
+		case ttl == fl.lastRouter:
 			fl.near = min(fl.near, rtt)
 		}
 	}
 	if got.evidence == ByFlow && (got.verdict == IsShared || got.verdict == TagRewritten) {
 		for _, f := range fl.flights {
-			f.shared = f.shared || f.fate == Pending
+			f.shared = f.shared || f.outcome == Pending
 		}
 	}
 	switch got.verdict {
 	case Believed:
-		got.flight.fate, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP || r.Kind == packet.KindEcho
+		got.flight.outcome, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP || r.Kind == packet.KindEcho
 	case IsLate:
 		got.flight.recv = at
 	}
@@ -756,7 +759,7 @@ func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Durati
 	d := doubt{reply: r.Clone(), at: at}
 	for _, f := range fl.flights {
 		switch {
-		case !fl.beyond(f) || f.sent.After(at) || f.fate == Answered:
+		case !fl.beyond(f) || f.sent.After(at) || f.outcome == Answered:
 		case f.shared || !f.candidate(at):
 			return // an answer before may be this one's, or this one that of a probe that nobody waits for
 		default:
@@ -772,10 +775,10 @@ func (m *matcher) resolve(fl *flow) (f *flight, r *packet.Reply, at time.Time) {
 		d := &fl.doubts[i]
 		open := true
 		d.among = slices.DeleteFunc(d.among, func(f *flight) bool {
-			if f.probe.TTL <= fl.spent {
+			if f.probe.TTL <= fl.lastRouter {
 				return true
 			}
-			open = open && f.fate == Pending
+			open = open && f.outcome == Pending
 			return false
 		})
 		switch {
@@ -787,7 +790,7 @@ func (m *matcher) resolve(fl *flow) (f *flight, r *packet.Reply, at time.Time) {
 		fl.doubts = slices.Delete(fl.doubts, i, i+1)
 		i--
 	}
-	if f == nil || fl.rather(f, at) != nil {
+	if f == nil || fl.betterMatch(f, at) != nil {
 		return nil, nil, time.Time{}
 	}
 	m.settle(match{Believed, f, ByFlow}, r, at)

@@ -403,14 +403,14 @@ func TestWhichProbe(t *testing.T) {
 	})
 	t.Run("late", func(t *testing.T) {
 		m, flights := newFlow(f, 0, 9)
-		flights[0].fate = Lost
+		flights[0].outcome = Lost
 		if got := m.judge(answer, at); got.verdict != IsLate {
 			t.Errorf("%v", got.verdict)
 		}
 	})
 	t.Run("second", func(t *testing.T) {
 		m, _ := newFlow(f, 0, 9, 9)
-		m.flights[packet.Key{Port: 40000, Seq: flowSeq, Tag: 1100}].fate = Lost
+		m.flights[packet.Key{Port: 40000, Seq: flowSeq, Tag: 1100}].outcome = Lost
 		m.settle(m.judge(answer, at), answer, at)
 		// The same SYN+ACK again, while another probe waits: a retransmission.
 		m.add(Send(f.probe(9, 200)), 3, at)
@@ -434,7 +434,7 @@ func TestWhichProbe(t *testing.T) {
 	})
 	t.Run("far too fast for the target", func(t *testing.T) {
 		m, flights := newFlow(f, 0, 9)
-		flights[0].fate = Lost
+		flights[0].outcome = Lost
 		flights[0].flow.best, flights[0].flow.worst = 100*time.Millisecond, 100*time.Millisecond
 		later := m.add(Send(f.probe(9, 7000)), 2, sentAt.Add(100*time.Millisecond))
 		if got := m.judge(answer, sentAt.Add(140*time.Millisecond)); got.verdict != IsLate || got.flight != flights[0] {
@@ -638,7 +638,7 @@ func TestForget(t *testing.T) {
 func TestTagComesRound(t *testing.T) {
 	f := families[0]
 	m, flights := newFlow(f, 0, 3)
-	flights[0].fate = Lost
+	flights[0].outcome = Lost
 	again := m.add(Send(flights[0].probe), 2, sentAt)
 	if again.flow != flights[0].flow || len(again.flow.flights) != 1 {
 		t.Errorf("%d probes in the flow", len(again.flow.flights))

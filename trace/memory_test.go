@@ -27,7 +27,7 @@ func TestMemory(t *testing.T) {
 				action.Wait = tt.wait
 				f := e.m.add(action, i+1, sentAt.Add(time.Duration(i)*time.Microsecond))
 				f.flow.slowest = tt.slowest
-				f.fate = Lost
+				f.outcome = Lost
 				e.done[0].push(f)
 			}
 			for at := sentAt; at.Before(sentAt.Add(tt.known)); at = at.Add(s) {

@@ -26,9 +26,9 @@ type MTUOptions struct {
 	Hops  []netip.Addr  // who has answered by time exceeded, from TTL 1 on; invalid: nobody
 }
 
-// MTUSearch is the plan that finds the path's MTU (RFC 1191, RFC 8201), and where nobody tells it, by itself (RFC 4821).
-// One probe is in flight at a time. First a small one is sent, so that silence to a large one means something; and before
-// silence counts at the end, the size found is asked once more, for the connection may be gone by then.
+// MTUSearch is the plan that finds the path's MTU (RFC 1191, RFC 8201), and where nobody tells it, by itself (RFC
+// 4821). One probe is in flight at a time. First a small one is sent, so that silence to a large one means something;
+// and before silence counts at the end, the size found is asked once more, for the connection may be gone by then.
 type MTUSearch struct {
 	o     MTUOptions
 	flow  *Flow
@@ -62,8 +62,8 @@ const (
 	MTUMost = 65535
 )
 
-// plateaus are sizes that links and tunnels really have, tried before all between them (RFC 1191 7.1, and what PPPoE, GRE,
-// IPsec and VXLAN leave of 1500).
+// plateaus are sizes that links and tunnels really have, tried before all between them (RFC 1191 7.1, and what PPPoE,
+// GRE, IPsec and VXLAN leave of 1500).
 var plateaus = []int{9000, 4352, 1500, 1492, 1480, 1476, 1460, 1450, 1440, 1420, 1400, 1380, 1360, 1280, 1006, 576, 296}
 
 // NewMTUSearch is a search on one path. The error is that of NewFlow.
@@ -98,22 +98,22 @@ func (s *MTUSearch) Next(now time.Time) Action {
 
 // Learn implements Plan.
 func (s *MTUSearch) Learn(now time.Time, r Result) {
-	if !r.Fate.Outcome() || s.over {
+	if !r.Outcome.Final() || s.over {
 		return
 	}
 	s.flying = false
-	if s.o.Path.Session != nil && (r.Fate == Lost || unnamed(r)) {
+	if s.o.Path.Session != nil && (r.Outcome == Lost || unnamed(r)) {
 		// Such answers may be limited, and a late one would be taken for the next probe's.
-		s.ready = now.Add(stingyTime)
+		s.ready = now.Add(resendAnswerTime)
 	}
 	switch {
-	case r.Fate == Failed || r.Fate == Unknown:
+	case r.Outcome == Failed || r.Outcome == Unknown:
 		s.over = true // this host can't tell
 	case s.again:
 		s.confirm(r)
 	case s.placing:
 		s.place(r)
-	case r.Fate == Lost:
+	case r.Outcome == Lost:
 		if s.tries++; s.tries >= mtuTries {
 			s.fail()
 		}
@@ -181,7 +181,8 @@ func (s *MTUSearch) step(said int) {
 	}
 }
 
-// between is a size between good and bad: the middle one of the plateaus, or what proves that good is one, or the middle.
+// between is a size between good and bad: the middle one of the plateaus, or what proves that good is one, or the
+// middle.
 func (s *MTUSearch) between() int {
 	var real []int
 	for _, p := range plateaus {
@@ -207,12 +208,12 @@ func (s *MTUSearch) settle() {
 	s.found.Size, s.found.Narrow, s.over = s.good, s.bad > 0, true
 }
 
-// confirm takes in what became of a packet of the size found. If it still passes, larger ones vanish, and the search goes on
-// to find where. Else silence has had another reason, and nothing is known.
+// confirm takes in what became of a packet of the size found. If it still passes, larger ones vanish, and the search
+// goes on to find where. Else silence has had another reason, and nothing is known.
 func (s *MTUSearch) confirm(r Result) {
 	switch {
 	case r.FromTarget():
-	case r.Fate == Lost && s.tries+1 < confirmTries:
+	case r.Outcome == Lost && s.tries+1 < confirmTries:
 		s.tries++
 		return
 	default:
@@ -241,7 +242,7 @@ func (s *MTUSearch) seek() {
 
 // place takes in what a hop made of a large packet.
 func (s *MTUSearch) place(r Result) {
-	if r.Fate == Answered && r.Reply.Kind == packet.KindTimeExceeded {
+	if r.Outcome == Answered && r.Reply.Kind == packet.KindTimeExceeded {
 		s.low, s.found.TTL, s.found.From = s.ttl, s.ttl, r.Reply.From()
 		s.seek()
 		return

@@ -27,12 +27,12 @@ func hopAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n)
 
 // answer is what becomes of a probe.
 func (n *narrow) answer(p packet.Probe, now time.Time) Result {
-	r := Result{Probe: p, Fate: Answered, Reply: &packet.Reply{}}
+	r := Result{Probe: p, Outcome: Answered, Reply: &packet.Reply{}}
 	size, from := int(p.Length), hopAddr(min(int(p.TTL), n.hops))
 	switch {
 	case n.at > 0 && int(p.TTL) > n.at && size > n.mtu:
 		if n.silent {
-			return Result{Probe: p, Fate: Lost}
+			return Result{Probe: p, Outcome: Lost}
 		}
 		from = hopAddr(n.at)
 		r.Reply.Kind, r.Reply.Type, r.Reply.Code, r.Reply.MTU = packet.KindUnreachable, 3, 4, uint32(n.mtu)
@@ -42,7 +42,7 @@ func (n *narrow) answer(p packet.Probe, now time.Time) Result {
 	case int(p.TTL) < n.hops:
 		r.Reply.Kind = packet.KindTimeExceeded
 	case n.deaf, n.dies > 0 && n.answers >= n.dies, !n.last.IsZero() && now.Sub(n.last) < n.limits:
-		return Result{Probe: p, Fate: Lost}
+		return Result{Probe: p, Outcome: Lost}
 	default:
 		n.answers++
 		n.last = now

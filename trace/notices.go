@@ -6,8 +6,8 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Somebody who has seen a probe can answer it as often as he likes. So that nobody who keeps notices needs memory for that,
-// the engine hands on the first few of each probe, and counts the others (Counts.Repeats).
+// Somebody who has seen a probe can answer it as often as he likes. So that nobody who keeps notices needs memory for
+// that, the engine hands on the first few of each probe, and counts the others (Counts.Repeats).
 const (
 	alikeNotices = 3  // of one kind: from one sender, saying the same
 	mostNotices  = 16 // of all kinds
@@ -18,7 +18,7 @@ const (
 
 // notice is what notices that are alike have in common.
 type notice struct {
-	fate       Fate
+	outcome    Outcome
 	from       netip.Addr
 	kind       packet.Kind
 	typ, code  uint8        // ICMP
@@ -34,12 +34,12 @@ type notices struct {
 }
 
 // repeats reports whether a notice is one more of those that were handed on; else it is counted as handed on.
-func (m *matcher) repeats(f *flight, fate Fate, r *packet.Reply, e Evidence) bool {
+func (m *matcher) repeats(f *flight, fate Outcome, r *packet.Reply, e Evidence) bool {
 	if f.notices == nil {
 		f.notices = new(notices)
 	}
 	s := f.notices
-	n := notice{fate: fate, from: r.IP.Src, kind: r.Kind, typ: r.Type, code: r.Code, unverified: e == Unverified}
+	n := notice{outcome: fate, from: r.IP.Src, kind: r.Kind, typ: r.Type, code: r.Code, unverified: e == Unverified}
 	if r.Kind == packet.KindTCP {
 		n.flags = r.TCP.Flags
 	}

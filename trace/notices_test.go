@@ -82,7 +82,7 @@ func TestCopies(t *testing.T) {
 			}
 			told := make(map[int]int)
 			for _, r := range o.results {
-				if !r.Fate.Outcome() {
+				if !r.Outcome.Final() {
 					told[r.N]++
 				}
 			}
@@ -121,7 +121,7 @@ func TestEveryKindOfNoticeIsTold(t *testing.T) {
 	}
 	o := s.trace(t)
 	if !slices.ContainsFunc(o.results, func(r trace.Result) bool {
-		return r.Fate == trace.Duplicate && r.Reply.IP.Src.String() == "198.19.0.7"
+		return r.Outcome == trace.Duplicate && r.Reply.IP.Src.String() == "198.19.0.7"
 	}) {
 		t.Error("the answer of another router, behind many copies of the first, is told to nobody")
 	}
@@ -137,7 +137,7 @@ func TestManyProbes(t *testing.T) {
 	o := s.trace(t)
 	told := 0
 	for _, r := range o.results {
-		if !r.Fate.Outcome() {
+		if !r.Outcome.Final() {
 			told++
 		}
 	}

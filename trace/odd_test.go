@@ -60,8 +60,8 @@ func TestWaitShorterThanTheRoundTrip(t *testing.T) {
 			}
 			for ttl := 1; ttl <= o.trace.Last(); ttl++ {
 				for _, r := range o.trace.Hop(ttl).Probes {
-					if want := ttl <= 15; (r.Fate == trace.Answered) != want || want && r.RTT() != time.Duration(ttl)*66*time.Millisecond {
-						t.Errorf("hop %d: %v after %v", ttl, r.Fate, r.RTT())
+					if want := ttl <= 15; (r.Outcome == trace.Answered) != want || want && r.RTT() != time.Duration(ttl)*66*time.Millisecond {
+						t.Errorf("hop %d: %v after %v", ttl, r.Outcome, r.RTT())
 					}
 				}
 			}

@@ -26,8 +26,8 @@ type PathOptions struct {
 	Loose    bool          // see TrustLoose
 	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
-	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the target's
-	// port mean nothing.
+	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the
+	// target's port mean nothing.
 	Protocol     packet.Protocol
 	Flags        packet.Flags // SYN is added where there is neither SYN nor ACK
 	TOS          int          // 0 to 255
@@ -35,18 +35,19 @@ type PathOptions struct {
 	DontFragment bool
 	Window       uint16         // of TCP; IPv6 packets that have no room for timestamps have their tag there
 	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
-	SparePorts   []uint16       // source ports for scouts and the witness (see Path), of which MostScouts are used at the most. None: one scout, by the Source's
+	ProbePorts   []uint16       // source ports for distance probes and the control probe (see Path), of which MostDistanceProbes are used at the most. None: one distance probe, by the Source's
 	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 
-	// Session is the open connection, between Source and Target, that the probes are sent inside of; nil: there is none. Flags,
-	// Window and Options are then those of its segments.
+	// Session is the open connection, between Source and Target, that the probes are sent inside of; nil: there is none.
+	// Flags, Window and Options are then those of its segments.
 	Session *Session
 
-	// LabelSeed makes the IPv6 flow labels, together with the source port: traces with the same seed have the same label for
-	// the same port. 0: random.
+	// LabelSeed makes the IPv6 flow labels, together with the source port: traces with the same seed have the same label
+	// for the same port. 0: random.
 	LabelSeed uint64
 
-	// Rand is where sequence number, IP IDs and flow labels come from; nil: the system's randomness. Tests hand in their own.
+	// Rand is where sequence number, IP IDs and flow labels come from; nil: the system's randomness. Tests hand in their
+	// own.
 	Rand *rand.Rand
 }
 
@@ -158,7 +159,7 @@ func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
 // Effective is what the options come to: the defaults in the place of zeros.
 func (o PathOptions) Effective() PathOptions { return o.withDefaults() }
 
-// hasScouts reports whether the first probes have the highest TTL, see Path.
-func (o *PathOptions) hasScouts() bool {
+// sendsDistanceProbes reports whether the first probes have the highest TTL, see Path.
+func (o *PathOptions) sendsDistanceProbes() bool {
 	return o.Parallel >= lookAhead && len(o.Ports) == 0 && o.MaxTTL-o.FirstTTL >= lookAhead
 }

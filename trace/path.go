@@ -12,18 +12,18 @@ import (
 // so that no router gets a burst. What is in flight is bounded by the window (PathOptions.Parallel), in which
 // a probe that has waited for half a second does not count: silence must not fill it.
 //
-// The first probes are scouts: they have the highest TTL, so they get to the target if anything does. An answer to them
-// tells in one round trip that the target answers, how long that takes, and by its own TTL about how far the target is,
-// so that all hops up to there are asked at once, and none beyond. Until then only the first hops are asked.
-// So a trace takes two round trips, and the pauses between its passes.
+// The first probes are distance probes: they have the highest TTL, so they get to the target if anything does. An
+// answer to them tells in one round trip that the target answers, how long that takes, and by its own TTL about how far
+// the target is, so that all hops up to there are asked at once, and none beyond. Until then only the first hops are
+// asked. So a trace takes two round trips, and the pauses between its passes.
 //
-// All probes but the scouts are one flow, as alike as retransmissions, so that they take one path and no firewall
-// minds them. The price is that a TCP answer says that the target was reached, but not by which probe. So once the
-// target is known to answer, at most one probe is in flight that may reach it, but for those that by the guess don't.
-// Where several may have been answered all the same, the answer counts for none of them (Shared), they are given the
-// time to be answered, and the target is asked anew, where it is thought to be, with nothing beside it that it may
-// answer. The next of two that can't be told apart leaves as soon as its answer can't come before the other's, and
-// the target so long after the hop right before it that an answer to the one is none to the other.
+// All probes but the distance probes are one flow, as alike as retransmissions, so that they take one path and no
+// firewall minds them. The price is that a TCP answer says that the target was reached, but not by which probe. So once
+// the target is known to answer, at most one probe is in flight that may reach it, but for those that by the estimate
+// don't. Where several may have been answered all the same, the answer counts for none of them (Shared), they are given
+// the time to be answered, and the target is asked anew, where it is thought to be, with nothing beside it that it may
+// answer. The next of two that can't be told apart leaves as soon as its answer can't come before the other's, and the
+// target so long after the hop right before it that an answer to the one is none to the other.
 //
 // Echo requests have none of that: each answer brings back the number of its probe.
 //
@@ -33,28 +33,28 @@ type Path struct {
 	whole time.Duration // how long a probe waits at the most; o.Wait is how long its answer is told from others'
 	flow  *Flow         // makes the probes
 
-	hops    []hop // of FirstTTL and up
-	pending []*ask
-	limit   int       // the last TTL worth asking
-	asked   int       // the highest TTL asked
-	spent   int       // the highest TTL known to end at a router
-	known   int       // the highest TTL that anything is known of: answered, or silent for slow
-	moved   time.Time // when known grew by an answer
-	soon    time.Time
+	hops       []hop // of FirstTTL and up
+	pending    []*ask
+	limit      int       // the last TTL worth asking
+	asked      int       // the highest TTL asked
+	lastRouter int       // the highest TTL known to end at a router
+	known      int       // the highest TTL that anything is known of: answered, or silent for slow
+	moved      time.Time // when known grew by an answer
+	soon       time.Time
 
 	injection
 	lingering time.Time // when the wait for a probe was extended last
 
-	scouting
+	distanceState
 	mixed    bool      // the target has answered one of several probes, and none that was told since
 	wary     bool      // that has happened, so those that may get to the target and those before it are not in flight together
-	confused bool      // two probes to one hop were confused, so each has its whole time before the next (see overtaking)
+	confused bool      // two probes to one hop were confused, so each has its whole time before the next (see resendSafety)
 	purge    bool      // see sideBySide
 	gone     time.Time // when the oldest was sent of those that were withdrawn, and may be answered still
 
 	target    target
 	refusals  refusals
-	refused   []Result // all of them, those of scouts too
+	refused   []Result // all of them, those of distance probes too
 	rewritten int      // answers from which the network had taken what tells the probe
 	single    bool     // so only one probe of the flow may be in flight
 	untagged  bool     // and nothing else tells whose an answer is
@@ -68,17 +68,17 @@ type Path struct {
 
 // target is what is known of the target's answers.
 type target struct {
-	answers bool
-	told    bool          // an answer was told to be that of one probe
-	vague   bool          // rtt may be far too long, see share
-	rtt     time.Duration // the longest seen; as long as no probe could be told, an upper bound
-	least   time.Duration // the shortest
-	heard   time.Time     // when a probe of the path's own flow was answered last
-	ready   time.Time     // when the reset of the last answer is over
-	iss     uint32        // its last initial sequence number
-	repeats bool          // its last two answers had the same one
-	stingy  bool          // it answers a SYN once in stingyTime
-	tags    bool          // its answers tell which probe they are to
+	answers          bool
+	told             bool          // an answer was told to be that of one probe
+	vague            bool          // rtt may be far too long, see share
+	rtt              time.Duration // the longest seen; as long as no probe could be told, an upper bound
+	least            time.Duration // the shortest
+	heard            time.Time     // when a probe of the path's own flow was answered last
+	ready            time.Time     // when the reset of the last answer is over
+	iss              uint32        // its last initial sequence number
+	repeats          bool          // its last two answers had the same one
+	rateLimitsSYNACK bool          // it answers a SYN once in resendAnswerTime
+	tags             bool          // its answers tell which probe they are to
 }
 
 type hop struct {
@@ -106,35 +106,35 @@ type hop struct {
 }
 
 type ask struct {
-	key     packet.Key
-	ttl     int
-	sent    time.Time
-	scout   bool      // it has the highest TTL
-	spare   bool      // it goes by one of SparePorts: a scout, or the witness
-	alone   bool      // nothing else in flight may be answered alike
-	passed  bool      // see Pass
-	aside   bool      // see TrustAside; it is passed, too
-	again   bool      // two probes or more have gone to this hop before
-	missing bool      // a scout that should have been answered by now
-	doubted bool      // an answer that came, and was not taken for its, may have been
-	until   time.Time // it is not withdrawn before
-	lingers bool      // see linger
-	fate    Fate      // Answered also if the answer came late: no limit has dropped the probe
-	anew    bool      // it is sent once more, see slowing
-	under   bool      // it may have got no answer because one was sent further before it
+	key         packet.Key
+	ttl         int
+	sent        time.Time
+	distance    bool      // it has the highest TTL
+	byProbePort bool      // it goes by one of ProbePorts: a distance probe, or the control probe
+	alone       bool      // nothing else in flight may be answered alike
+	passed      bool      // see Pass
+	aside       bool      // see TrustAside; it is passed, too
+	again       bool      // two probes or more have gone to this hop before
+	missing     bool      // a distance probe that should have been answered by now
+	doubted     bool      // an answer that came, and was not taken for its, may have been
+	until       time.Time // it is not withdrawn before
+	lingers     bool      // see linger
+	outcome     Outcome   // Answered also if the answer came late: no limit has dropped the probe
+	anew        bool      // it is sent once more, see slowing
+	shadowed    bool      // it may have got no answer because one was sent further before it
 }
 
 // The constants of the strategy. Times and numbers in their reasons are those of 200 paths of the simulated Internet
-// (TestInternet). Without any scout the median was 1.2 s, and 10 SYNs at the target; with one scout on the path's own
-// flow 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost ones replaced,
-// 149 ms; with the hop before the target asked before it, and a witness, 139 ms.
+// (TestInternet). Without any distance probe the median was 1.2 s, and 10 SYNs at the target; with one distance probe
+// on the path's own flow 266 ms and 3 SYNs; with a second one on another flow 169 ms; with all on others, and the lost
+// ones replaced, 149 ms; with the hop before the target asked before it, and a control probe, 139 ms.
 const (
 	// slow is when a probe stops counting as in flight for the window, at the latest; else when it has waited so long as
-	// would be enough at the end, see haste.
+	// would be enough at the end, see earlyTimeout.
 	slow = 500 * time.Millisecond
 
-	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by.
-	// While a scout may still be answered it goes creepAhead hops beyond the last one known, firstAhead from the start.
+	// lookAhead is how many hops beyond the last one known the first pass goes: what it may overshoot the target by. While
+	// a distance probe may still be answered it goes creepAhead hops beyond the last one known, firstAhead from the start.
 	// Each of these hops may be the target, so more of them are SYNs that nobody needs, and that a limit on SYNs counts.
 	// With 2 and 8 the target gets up to 9 SYNs at once, of 3000 random paths with a limit on SYNs 61 are wrong instead of
 	// 15, and the trace is 1 % faster. With 1 and 1 twice as many paths are wrong where a device answers in the target's
@@ -143,10 +143,10 @@ const (
 	firstAhead = 4
 	creepAhead = 3
 
-	// scoutFactor times the slowest answer, and scoutSlack, is how long the scout's answer is waited for before hops
-	// beyond the first lookAhead are asked without it. Routers answer before the target does.
-	scoutFactor = 3
-	scoutSlack  = 50 * time.Millisecond
+	// distanceFactor times the slowest answer, and distanceSlack, is how long the distance probe's answer is waited for
+	// before hops beyond the first lookAhead are asked without it. Routers answer before the target does.
+	distanceFactor = 3
+	distanceSlack  = 50 * time.Millisecond
 
 	// A hop is asked again after a restShare of the longest round trip, but no sooner than leastRest and no later than
 	// mostRest.
@@ -157,9 +157,9 @@ const (
 	// mostShift is by how many probes less one a hop may have its turn later than its rest is over, see place.
 	mostShift = 5
 
-	// apart is how long after the hop before it the target is asked, see close: long enough that their answers aren't
-	// confused where times differ by a millisecond or so. 3 ms would save none. Without close the median is 8 % longer,
-	// for a silent hop before the target costs a round trip and a half, and one in eight is.
+	// apart is how long after the hop before it the target is asked, see nextToTarget: long enough that their answers
+	// aren't confused where times differ by a millisecond or so. 3 ms would save none. Without that the median is 8 %
+	// longer, for a silent hop before the target costs a round trip and a half, and one in eight is.
 	apart = 4 * time.Millisecond
 
 	// resetTime and a resetShare of the round-trip time is what the target is left alone after an answer, so that our
@@ -168,8 +168,8 @@ const (
 	resetTime  = 2 * time.Millisecond
 	resetShare = 16
 
-	// stingyTime is how often a listening Linux answers the same SYN where our resets don't reach it.
-	stingyTime = 510 * time.Millisecond
+	// resendAnswerTime is how often a listening Linux answers the same SYN where our resets don't reach it.
+	resendAnswerTime = 510 * time.Millisecond
 
 	// mostAgain is how many probes are asked anew because of doubts though they were alone.
 	mostAgain = 8
@@ -185,11 +185,11 @@ func NewPath(o PathOptions) (*Path, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, spent: o.FirstTTL - 1, known: o.FirstTTL - 1}
+	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, lastRouter: o.FirstTTL - 1, known: o.FirstTTL - 1}
 	p.o.Wait = o.ProbeWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
-	if o.hasScouts() {
-		p.scouting = newScouting(o)
+	if o.sendsDistanceProbes() {
+		p.distanceState = newDistanceState(o)
 	}
 	return p, nil
 }
@@ -226,7 +226,7 @@ func (p *Path) Next(now time.Time) Action {
 
 // overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
 func (p *Path) overdue(now time.Time) (when time.Time, action Action) {
-	if when = p.over(); !when.IsZero() && !now.Before(when) {
+	if when = p.giveUpAt(); !when.IsZero() && !now.Before(when) {
 		if !p.suspicious() {
 			return when, p.conclude(p.pending[0])
 		}
@@ -269,15 +269,15 @@ func (p *Path) notBefore(ttl int) time.Time {
 // sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight
 // allow it. when is when it wants to be asked again in any case.
 func (p *Path) sideBySide(now, when time.Time) Action {
-	if p.own == scoutWanted {
+	if p.own == ownWanted {
 		return p.ask(p.o.MaxTTL, now)
 	}
-	scout, at := p.scoutDue(now)
-	if !scout {
+	distance, at := p.distanceDue(now)
+	if !distance {
 		when = sooner(when, at)
 	}
-	if scout || p.witnessDue() {
-		return p.sendOwnFlow(now, when, scout)
+	if distance || p.controlDue() {
+		return p.sendOwnFlow(now, when, distance)
 	}
 	if action, any := p.passBeside(); any {
 		return action
@@ -310,7 +310,7 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 		if p.untagged {
 			return WaitUntil(when) // its answer would be taken for the next one's
 		}
-		settled = later(settled, blocker.sent.Add(p.overtaking(blocker)))
+		settled = later(settled, blocker.sent.Add(p.resendSafety(blocker)))
 	}
 	if now.Before(settled) {
 		ttl, when = free, sooner(when, settled)
@@ -323,15 +323,15 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	return p.ask(ttl, now)
 }
 
-// sendOwnFlow sends a scout or the witness, as soon as the spacing allows it.
-func (p *Path) sendOwnFlow(now, when time.Time, scout bool) Action {
+// sendOwnFlow sends a distance probe or the control probe, as soon as the spacing allows it.
+func (p *Path) sendOwnFlow(now, when time.Time, distance bool) Action {
 	switch {
 	case now.Before(p.soon):
 		return WaitUntil(sooner(when, p.soon))
-	case scout:
-		return p.sendScout(now)
+	case distance:
+		return p.sendDistance(now)
 	}
-	return p.sendWitness(now)
+	return p.sendControl(now)
 }
 
 // passBeside stops attributing answers to probes that were sent beside one to the hop where the target was thought to
@@ -341,7 +341,7 @@ func (p *Path) passBeside() (Action, bool) {
 		return Action{}, false
 	}
 	for _, a := range p.pending {
-		if !a.passed && !a.spare && a.ttl > p.spent {
+		if !a.passed && !a.byProbePort && a.ttl > p.lastRouter {
 			a.passed = true
 			return Pass(a.key), true
 		}
@@ -356,8 +356,8 @@ func (p *Path) passBlocker(a *ask) Action {
 		return Withdraw(a.key)
 	}
 	a.passed = true
-	if h := p.hop(a.ttl); !h.answered && p.guess > 0 && a.ttl == p.guess && h.asked > 1 {
-		p.guess, p.purge = 0, true // there is a silent hop where the target was thought to be
+	if h := p.hop(a.ttl); !h.answered && p.estimate > 0 && a.ttl == p.estimate && h.asked > 1 {
+		p.estimate, p.purge = 0, true // there is a silent hop where the target was thought to be
 	}
 	return Pass(a.key)
 }
@@ -365,11 +365,11 @@ func (p *Path) passBlocker(a *ask) Action {
 // likeliest is the hop to ask in the place of this one, where both may be the target: the one that most likely is.
 func (p *Path) likeliest(now time.Time, any int) int {
 	may := func(ttl int) bool {
-		return any > p.spent && ttl > p.spent && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
+		return any > p.lastRouter && ttl > p.lastRouter && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
 	}
 	switch {
-	case p.mixed && p.guess > 0 && may(p.guess):
-		return p.guess
+	case p.mixed && p.estimate > 0 && may(p.estimate):
+		return p.estimate
 	case p.target.vague && may(p.limit):
 		return p.limit
 	}
@@ -386,13 +386,13 @@ func (p *Path) window(now time.Time) (left int, more time.Time) {
 			enough = max(enough, p.target.least+p.slack()) // the target may be nearer than its TTL says
 		}
 		wait := min(p.inFlightTime(), enough)
-		if t := p.haste(a); t > 0 && p.known >= p.o.FirstTTL { // else how late answers are isn't known yet
+		if t := p.earlyTimeout(a); t > 0 && p.known >= p.o.FirstTTL { // else how late answers are isn't known yet
 			wait = min(t, wait)
 		}
 		if free := a.sent.Add(wait); now.Before(free) {
 			left--
 			more = sooner(more, free)
-		} else if !a.scout && !a.spare {
+		} else if !a.distance && !a.byProbePort {
 			p.silence(a)
 		}
 	}
@@ -408,7 +408,7 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 	}
 	for ttl := p.o.FirstTTL; ttl <= min(p.end(), last); ttl++ {
 		asked, once := p.hop(ttl).asked, 0
-		if ttl == p.o.MaxTTL && p.own != scoutNone {
+		if ttl == p.o.MaxTTL && p.own != ownNone {
 			once = 1
 		}
 		if asked >= p.wanted(ttl) || asked > once && p.unknown(ttl) {
@@ -428,29 +428,29 @@ func (p *Path) least(now time.Time) (any, free int, due time.Time) {
 	return any, free, due
 }
 
-// unknown reports whether nothing is known yet of a hop: nothing has come from it, nor from beyond. A scout's answer
-// tells how far the target is, but that may be wrong as long as nobody has answered the path's own flow.
+// unknown reports whether nothing is known yet of a hop: nothing has come from it, nor from beyond. A distance probe's
+// answer tells how far the target is, but that may be wrong as long as nobody has answered the path's own flow.
 func (p *Path) unknown(ttl int) bool {
 	if ttl <= p.known || p.hop(ttl).refused > 0 {
 		return false
 	}
-	return p.known < p.o.FirstTTL || !p.target.answers && p.guess == 0
+	return p.known < p.o.FirstTTL || !p.target.answers && p.estimate == 0
 }
 
 // before reports whether hop a is asked before hop b, of two that may be asked now and a is the farther: the one that
 // was asked least.
 func (p *Path) before(a, b int) bool {
 	switch {
-	case p.close(a):
+	case p.nextToTarget(a):
 		return true
-	case p.close(b):
+	case p.nextToTarget(b):
 		return false
 	}
 	x, y := p.hop(a).asked, p.hop(b).asked
 	if x == y && x > 0 && p.anyOrder(a) && p.anyOrder(b) {
 		return p.place(x, a) < p.place(x, b)
 	}
-	if x == y && p.guess > 0 && p.distant() {
+	if x == y && p.estimate > 0 && p.distant() {
 		return true // the farthest first, which takes longest
 	}
 	return x < y
@@ -458,7 +458,9 @@ func (p *Path) before(a, b int) bool {
 
 // anyOrder reports whether it doesn't matter when a hop has its turn within a pass: it is not the target, nor thought
 // to be right before it.
-func (p *Path) anyOrder(ttl int) bool { return ttl <= p.spent || ttl < p.guess-1 && !p.delicate(ttl) }
+func (p *Path) anyOrder(ttl int) bool {
+	return ttl <= p.lastRouter || ttl < p.estimate-1 && !p.delicate(ttl)
+}
 
 // place is where a hop stands in a pass. Each pass has an order of its own: with always the same one, probes and a
 // router that sends packets by its ways in turn would keep step, and only one of the ways would ever be seen.
@@ -469,7 +471,7 @@ func (p *Path) place(pass, ttl int) uint64 {
 // turn is when a hop may be asked again.
 func (p *Path) turn(ttl int) time.Time {
 	switch h := p.hop(ttl); {
-	case ttl == p.guess && p.close(ttl-1):
+	case ttl == p.estimate && p.nextToTarget(ttl-1):
 		before := p.hop(ttl - 1)
 		at := before.last.Add(p.apart())
 		if left := p.wanted(ttl-1) - before.asked; left > 0 {
@@ -479,7 +481,7 @@ func (p *Path) turn(ttl int) time.Time {
 	case h.asked == 0:
 		return time.Time{}
 	case h.asked >= p.o.Queries && p.refusedOnly(ttl):
-		return h.last.Add(stingyTime) // our resets may be refused too
+		return h.last.Add(resendAnswerTime) // our resets may be refused too
 	case p.anyOrder(ttl):
 		return h.last.Add(p.rest() + time.Duration(p.place(h.asked, ttl)%mostShift)*min(p.o.Spacing, DefaultSpacing))
 	default:
@@ -490,31 +492,31 @@ func (p *Path) turn(ttl int) time.Time {
 // rest is how long a hop is left alone after it was asked.
 func (p *Path) rest() time.Duration { return min(max(p.slowest/restShare, leastRest), mostRest) }
 
-// close reports whether a hop is the one right before the target, by the guess, and nothing is known of it: it may be
-// silent, or be the target. So the target is asked after it, so long that an answer to the one is none to the other
-// (apart): were it the target, it would answer the first. Such an answer, if it is late, looks like one to the
-// second; but then the target answers the witness too (witnessDue).
-func (p *Path) close(ttl int) bool {
-	return ttl == p.guess-1 && p.guess <= p.limit && p.spent < ttl && p.distant() && !p.hop(ttl).answered && p.hop(p.guess).asked == 0 &&
-		(p.vouched >= ttl || len(p.ports) > 0) && !p.echo()
+// nextToTarget reports whether a hop is the one right before the target, by the estimate, and nothing is known of it:
+// it may be silent, or be the target. So the target is asked after it, so long that an answer to the one is none to the
+// other (apart): were it the target, it would answer the first. Such an answer, if it is late, looks like one to the
+// second; but then the target answers the control probe too (controlDue).
+func (p *Path) nextToTarget(ttl int) bool {
+	return ttl == p.estimate-1 && p.estimate <= p.limit && p.lastRouter < ttl && p.distant() && !p.hop(ttl).answered && p.hop(p.estimate).asked == 0 &&
+		(p.controlled >= ttl || len(p.ports) > 0) && !p.echo()
 }
 
 // distant reports whether the target is so far away that the order matters in which hops are asked, which else is
 // that of their distance: then a nearer hop has answered before the target does.
 func (p *Path) distant() bool { return p.target.told && p.target.least > 2*apart && !p.wary }
 
-// wanting reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
-func (p *Path) wanting(a *ask) bool {
+// mayConfuse reports whether there is, or will be, another probe that an answer to this one could be taken for that of.
+func (p *Path) mayConfuse(a *ask) bool {
 	if !p.target.answers || p.echo() {
 		return false
 	}
 	for _, b := range p.pending {
 		// Which hops a flow ends at is known for that flow only.
-		if b.ttl <= p.limit && (b.ttl > p.spent || len(p.o.Ports) > 0 && b != a && b.key.Port == a.key.Port) {
+		if b.ttl <= p.limit && (b.ttl > p.lastRouter || len(p.o.Ports) > 0 && b != a && b.key.Port == a.key.Port) {
 			return true
 		}
 	}
-	for ttl := p.spent + 1; ttl <= p.limit; ttl++ {
+	for ttl := p.lastRouter + 1; ttl <= p.limit; ttl++ {
 		if p.hop(ttl).asked < p.wanted(ttl) {
 			return true
 		}
@@ -524,20 +526,20 @@ func (p *Path) wanting(a *ask) bool {
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
 func (p *Path) exclusive(ttl int) bool {
-	return p.single || p.target.answers && ttl > p.spent && (ttl >= p.guess || p.mixed || p.rounds.on()) && !p.echo()
+	return p.single || p.target.answers && ttl > p.lastRouter && (ttl >= p.estimate || p.mixed || p.rounds.on()) && !p.echo()
 }
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
 
 // rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of
-// probes to one hop before the guess it doesn't matter which is answered: the target would be there.
+// probes to one hop before the estimate it doesn't matter which is answered: the target would be there.
 func (p *Path) rival(ttl int) *ask {
 	exclusive := p.exclusive(ttl)
 	if !exclusive && !p.delicate(ttl) {
 		return nil
 	}
 	for _, a := range p.pending {
-		if !a.passed && !a.spare && (exclusive || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
+		if !a.passed && !a.byProbePort && (exclusive || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
 			return a
 		}
 	}
@@ -551,16 +553,16 @@ func (p *Path) begun(any int) int {
 		return 0
 	}
 	for _, a := range p.pending {
-		if ttl := a.ttl; ttl != any && ttl < p.guess && !a.passed && !a.spare && p.delicate(ttl) && p.hop(ttl).asked < p.wanted(ttl) {
+		if ttl := a.ttl; ttl != any && ttl < p.estimate && !a.passed && !a.byProbePort && p.delicate(ttl) && p.hop(ttl).asked < p.wanted(ttl) {
 			return ttl
 		}
 	}
 	return 0
 }
 
-// delicate reports whether a hop before the guess may be the target for all that is known, and is asked with care
+// delicate reports whether a hop before the estimate may be the target for all that is known, and is asked with care
 // because the target has answered one of several probes before.
-func (p *Path) delicate(ttl int) bool { return p.wary && ttl > p.spent }
+func (p *Path) delicate(ttl int) bool { return p.wary && ttl > p.lastRouter }
 
 // ask sends a probe.
 func (p *Path) ask(ttl int, now time.Time) Action {
@@ -569,8 +571,8 @@ func (p *Path) ask(ttl int, now time.Time) Action {
 	if p.rounds.aside {
 		a.alone, a.passed, a.aside = false, true, true
 	}
-	if p.own == scoutWanted {
-		a.scout, p.own = true, scoutSent
+	if p.own == ownWanted {
+		a.distance, p.own = true, ownSent
 	} else {
 		p.asked = max(p.asked, ttl)
 	}
@@ -595,7 +597,7 @@ func (p *Path) ask(ttl int, now time.Time) Action {
 // send puts a probe on its way.
 func (p *Path) send(probe packet.Probe, a *ask) Action {
 	a.key = probe.Key()
-	if a.ttl > p.spent {
+	if a.ttl > p.lastRouter {
 		p.slow.quiet = a.sent
 	}
 	p.pending = append(p.pending, a)
@@ -608,7 +610,7 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 		action.Trust |= TrustAside
 	case p.slow.active:
 		action.Trust |= TrustSlow
-	case !a.spare && a.ttl == p.guess && p.vouched == a.ttl-1: // see close
+	case !a.byProbePort && a.ttl == p.estimate && p.controlled == a.ttl-1: // see nextToTarget
 		action.Trust |= TrustFirst
 	}
 	return action
@@ -623,8 +625,8 @@ func (p *Path) sharedAt(one int, oldest time.Duration, tooSoon, delicate bool) {
 	p.confused = p.confused || tooSoon
 	if delicate && !p.rounds.on() && oldest >= p.target.least-rttNoise {
 		p.limit = min(p.limit, one)
-		if p.guess <= p.spent || p.guess > one {
-			p.guess = one
+		if p.estimate <= p.lastRouter || p.estimate > one {
+			p.estimate = one
 		}
 	}
 }

@@ -240,7 +240,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 		p.know(r)
 	}
 	for _, r := range o.Known { // unanswered ones may have got there, too
-		if r.Fate.Outcome() && (r.FromTarget() || r.Role == RoleDistance || p.end > 0 && int(r.Probe.TTL) >= p.end) {
+		if r.Outcome.Final() && (r.FromTarget() || r.Role == RoleDistance || p.end > 0 && int(r.Probe.TTL) >= p.end) {
 			p.syns++
 		}
 	}
@@ -269,11 +269,11 @@ func (p *Paths) moreFlow() (int, bool) {
 // know takes in a result of the ordinary trace.
 func (p *Paths) know(r Result) {
 	ttl := int(r.Probe.TTL)
-	if ttl < p.first || ttl > p.last || r.Reply == nil || r.Fate != Answered && r.Fate != Late {
+	if ttl < p.first || ttl > p.last || r.Reply == nil || r.Outcome != Answered && r.Outcome != Late {
 		return
 	}
 	p.slowest = max(p.slowest, r.RTT())
-	if r.Role != RoleHop || r.Probe.Src.Port() != p.flows[0].port || r.FromTarget() && r.Fate != Answered {
+	if r.Role != RoleHop || r.Probe.Src.Port() != p.flows[0].port || r.FromTarget() && r.Outcome != Answered {
 		return
 	}
 	p.flows[0].label = r.Probe.FlowLabel
@@ -364,7 +364,7 @@ func (p *Paths) Next(now time.Time) Action {
 	}
 	if len(p.flying) > 0 {
 		a := p.flying[0]
-		if !now.Before(a.sent.Add(p.patience())) {
+		if !now.Before(a.sent.Add(p.timeout())) {
 			return GiveUp(a.key)
 		}
 	}
@@ -407,13 +407,13 @@ func (p *Paths) Next(now time.Time) Action {
 // rest waits until then, or until the next probe has waited long enough.
 func (p *Paths) rest(until time.Time) Action {
 	if len(p.flying) > 0 {
-		until = sooner(until, p.flying[0].sent.Add(p.patience()))
+		until = sooner(until, p.flying[0].sent.Add(p.timeout()))
 	}
 	return WaitUntil(until)
 }
 
-// patience is how long a probe waits.
-func (p *Paths) patience() time.Duration {
+// timeout is how long a probe waits.
+func (p *Paths) timeout() time.Duration {
 	return max(waitFactor*p.slowest+waitSlack, leastProbeWait)
 }
 
@@ -537,7 +537,7 @@ func (p *Paths) Learn(now time.Time, r Result) {
 		return
 	}
 	p.stale = true
-	switch r.Fate {
+	switch r.Outcome {
 	case Answered:
 		p.close(a)
 		p.answer(now, a, r)
@@ -609,7 +609,7 @@ func (p *Paths) confuse(now time.Time, a *pathAsk) {
 			p.syns++
 		}
 	}
-	f.ready = now.Add(p.patience())
+	f.ready = now.Add(p.timeout())
 }
 
 // silence takes in that a probe was not answered.

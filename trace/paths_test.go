@@ -147,7 +147,7 @@ func discover(t testing.TB, s search) (d discovery) {
 		o := trace.PathOptions{
 			Target:     netip.AddrPortFrom(s.path.Target.Addr, 443),
 			Source:     netip.MustParseAddrPort("192.0.2.1:40000"),
-			SparePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rand.New(rand.NewPCG(s.seed, 9)),
+			ProbePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rand.New(rand.NewPCG(s.seed, 9)),
 		}
 		if s.path.Target.Addr.Is6() {
 			o.Source = netip.MustParseAddrPort("[2001:db8:1::1]:40000")

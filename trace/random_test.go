@@ -89,7 +89,7 @@ func randomNetwork(seed uint64) *network {
 	p.Target.Delay = upTo(scale)
 	p.Target.State = sim.State(pick(int(sim.Open), int(sim.Open), int(sim.Closed), int(sim.Closed), int(sim.Filtered)))
 
-	p.Target.TTL = uint8(pick(0, 0, 0, 0, 0, 0, 32, 58, 60, 62, 63, 65, 66, 67, 69, 128, 255)) // from which the guess is made
+	p.Target.TTL = uint8(pick(0, 0, 0, 0, 0, 0, 32, 58, 60, 62, 63, 65, 66, 67, 69, 128, 255)) // from which the estimate is made
 
 	if int(p.Target.TTL) <= len(p.Routers) {
 		p.Target.TTL = 0 // else its answers don't get here
@@ -117,7 +117,7 @@ func randomNetwork(seed uint64) *network {
 		}
 	}
 	if one(2) {
-		o.SparePorts = []uint16{60000, 60001, 60002, 60003}[:1+rng.IntN(4)]
+		o.ProbePorts = []uint16{60000, 60001, 60002, 60003}[:1+rng.IntN(4)]
 	}
 	if one(10) {
 		for range 10 { // no room for timestamps
@@ -391,7 +391,7 @@ func (n *network) trace(t *testing.T) *outcome {
 		o.counts, o.err = trace.Run(ctx, numbered{c, n, rand.New(rand.NewPCG(n.scenario.Seed, 8))}, counted{plan, n, cancel}, n.run, func(r trace.Result) {
 			o.results = append(o.results, r)
 			o.trace.Add(r)
-			if r.Fate.Outcome() {
+			if r.Outcome.Final() {
 				n.ended[r.N] = time.Now()
 			}
 		})
@@ -415,7 +415,7 @@ func (n *network) check(t *testing.T, o *outcome) {
 		return
 	}
 	for _, r := range o.results {
-		if r.Fate == trace.Answered {
+		if r.Outcome == trace.Answered {
 			n.checkAnswer(t, r)
 		}
 	}
@@ -471,7 +471,7 @@ func (n *network) before(r trace.Result, at place, may span) bool {
 	return false
 }
 
-// patience is how long an answer is waited for in any case.
+// timeout is how long an answer is waited for in any case.
 func (n *network) patience() time.Duration {
 	if n.path.Patient {
 		return n.path.Wait
@@ -651,7 +651,7 @@ func (n *network) checkWhole(t *testing.T, o *outcome) {
 		}
 		for _, r := range probes {
 			got := netip.Addr{}
-			if r.Fate == trace.Answered {
+			if r.Outcome == trace.Answered {
 				got = r.Reply.From()
 			}
 			if !slices.Contains(want, got) {
@@ -672,7 +672,7 @@ var failed = []uint64{
 	130002010,            // answers that were to come when the path began to be asked slowly
 	170009270,            // the target at the last TTL, asked in order, behind a silent hop
 	130004502, 210012572, // hops beyond a refusal, asked again and again where refusals are rare or slow
-	130002204,          // a refusal at the last TTL, where the scout's was not understood
+	130002204,          // a refusal at the last TTL, where the distance probe's was not understood
 	210010010, 7102938, // a target that seems to be far away by its TTL, and answers at uneven times
 	80009795,             // many answers that fit a silent hop's probe and another's
 	130007632,            // a target whose hop nobody vouches for, found in halves instead of one hop after the other
@@ -747,7 +747,7 @@ func inOrder(trace.Event) { synctest.Wait() }
 func (n *network) story(o *outcome) string {
 	var b strings.Builder
 	for _, r := range o.results {
-		fmt.Fprintf(&b, "%d %v %v %v %v\n", r.N, r.Fate, r.Evidence, r.Sent.Sub(n.start), r.RTT())
+		fmt.Fprintf(&b, "%d %v %v %v %v\n", r.N, r.Outcome, r.Evidence, r.Sent.Sub(n.start), r.RTT())
 	}
 	return b.String()
 }
@@ -775,7 +775,7 @@ func (n *network) dump(t *testing.T, o *outcome) {
 		} else if at = n.ended[r.N]; at.IsZero() {
 			at = r.Sent
 		}
-		lines = append(lines, line{at, fmt.Sprintf("    %v: probe %d TTL %d, %v %v %s", r.Fate, r.N, r.Probe.TTL, r.RTT(), r.Evidence, kind)})
+		lines = append(lines, line{at, fmt.Sprintf("    %v: probe %d TTL %d, %v %v %s", r.Outcome, r.N, r.Probe.TTL, r.RTT(), r.Evidence, kind)})
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return a.at.Compare(b.at) })
 	for _, l := range lines {

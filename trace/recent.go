@@ -18,7 +18,7 @@ func NewRecent(o PathOptions, keep int) *Recent {
 
 // Add takes a result in.
 func (r *Recent) Add(res Result) {
-	switch res.Fate {
+	switch res.Outcome {
 	case Answered, Lost, Failed:
 	default:
 		return

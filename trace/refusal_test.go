@@ -70,7 +70,7 @@ func TestRefusalByQuote(t *testing.T) {
 			s := newSetup(p)
 			s.path.MaxTTL = 15
 			if tt.spare {
-				s.path.SparePorts = []uint16{60000, 60001, 60002, 60003}
+				s.path.ProbePorts = []uint16{60000, 60001, 60002, 60003}
 			}
 			c := deafConn{ttls: new(sync.Map), lost: make(map[uint8]bool)}
 			for _, ttl := range tt.lost {
@@ -80,7 +80,7 @@ func TestRefusalByQuote(t *testing.T) {
 				c.Conn = conn
 				return c
 			}
-			if tt.spare { // those of scouts, which have the highest TTL too, are heard
+			if tt.spare { // those of distance probes, which have the highest TTL too, are heard
 				s.conn = func(conn *sim.Conn) trace.Conn {
 					c.Conn = conn
 					return sparing{c}
@@ -130,10 +130,10 @@ func TestRefusalInRounds(t *testing.T) {
 	p.Routers[3].Rules = []sim.Rule{{Action: sim.Reject, Code: 13}}
 	p.Routers[3].Rate = sim.Rate{Every: time.Second, Burst: 2}
 	w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 10, nil)
-	if w.tally.Last() != 5 || w.tally.Hop(5).State == nil {
-		t.Errorf("the last hop is %d", w.tally.Last())
+	if w.stats.Last() != 5 || w.stats.Hop(5).State == nil {
+		t.Errorf("the last hop is %d", w.stats.Last())
 	}
-	if from := w.tally.Hop(5).Responder(); from != address(false, 4) {
+	if from := w.stats.Hop(5).Responder(); from != address(false, 4) {
 		t.Errorf("hop 5 is %v", from)
 	}
 	for _, r := range w.results {

@@ -35,11 +35,11 @@ func TestSomePacketsRefused(t *testing.T) {
 			r.Addrs = append(r.Addrs, netip.AddrFrom16(other(r.Addrs[0], 7)).Unmap())
 			r.PerPacket = rng.IntN(2) == 0
 		}
-		s := withScouts(newSetup(p))
+		s := withProbePorts(newSetup(p))
 		s.scenario.Seed = seed
 		o := s.trace(t)
 		what := fmt.Sprintf("seed %d: target at %d, hop %d (%d routers, per packet %v) rejects, IPv6 %v", seed, n, at, len(r.Addrs), r.PerPacket, v6)
-		open := func(r trace.Result) bool { return r.Fate == trace.Answered && r.FromTarget() }
+		open := func(r trace.Result) bool { return r.Outcome == trace.Answered && r.FromTarget() }
 		if o.trace.Last() != n || !slices.ContainsFunc(o.trace.Hop(n).Probes, open) {
 			bad++
 			t.Logf("%s: ends at hop %d, %v; hop %d %v", what, o.trace.Last(), o.hop(o.trace.Last()), min(n, o.trace.Last()), o.hop(min(n, o.trace.Last())))
@@ -47,7 +47,7 @@ func TestSomePacketsRefused(t *testing.T) {
 		for ttl := 1; ttl <= min(n, o.trace.Last()); ttl++ {
 			for _, got := range o.trace.Hop(ttl).Probes {
 				refused := got.Refused() && ttl > at
-				if got.Fate == trace.Answered && !refused && (ttl == n) != got.FromTarget() {
+				if got.Outcome == trace.Answered && !refused && (ttl == n) != got.FromTarget() {
 					t.Errorf("%s: hop %d: %v from %v", what, ttl, got.Reply.Kind, got.From())
 				}
 			}
@@ -68,7 +68,7 @@ func TestAllPacketsRefused(t *testing.T) {
 			for at := 1; at < n; at += 3 {
 				p := chain(v6, n, 3*time.Millisecond)
 				p.Routers[at-1].Rules = []sim.Rule{{Action: sim.Reject, Code: 1}}
-				o := withScouts(newSetup(p)).trace(t)
+				o := withProbePorts(newSetup(p)).trace(t)
 				o.wantHops(t, 3, append(route(v6, at), address(v6, at))...)
 			}
 		}

@@ -6,16 +6,16 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// A Fate is what became of a probe. Each probe that was asked for has exactly one of the first five, its outcome; the
-// others are notices about a probe that has its outcome already, or about none for sure.
-type Fate uint8
+// A Outcome is what became of a probe. Each probe that was asked for has exactly one of the first five, its outcome;
+// the others are notices about a probe that has its outcome already, or about none for sure.
+type Outcome uint8
 
 const (
-	Pending  Fate = iota // on its way; never in a Result
-	Answered             // Reply answers it
-	Lost                 // nobody answered in time
-	Failed               // it never left, or never left the first link: Err says why. A local matter, not the network's loss
-	Unknown              // whether it was answered can't be told (withdrawn, interrupted, the program was stopped): not loss
+	Pending  Outcome = iota // on its way; never in a Result
+	Answered                // Reply answers it
+	Lost                    // nobody answered in time
+	Failed                  // it never left, or never left the first link: Err says why. A local matter, not the network's loss
+	Unknown                 // whether it was answered can't be told (withdrawn, interrupted, the program was stopped): not loss
 
 	// Notices. Of one probe only the first few are told, see Counts.Repeats.
 	Late      // Reply answers a probe that was lost or withdrawn before
@@ -26,9 +26,9 @@ const (
 )
 
 // Outcome reports whether f ends a probe's life, as opposed to a notice.
-func (f Fate) Outcome() bool { return f >= Answered && f <= Unknown }
+func (f Outcome) Final() bool { return f >= Answered && f <= Unknown }
 
-func (f Fate) String() string {
+func (f Outcome) String() string {
 	return [...]string{
 		"pending", "answered", "lost", "failed", "unknown", "late", "duplicate", "shared", "rewritten", "elsewhere",
 	}[f]
@@ -42,7 +42,7 @@ const (
 	ByFlow                     // it names the flow, and only this probe of it can be meant
 	Unverified                 // the flow's sequence number was rewritten; ports and IP ID fit the only probe in flight
 
-	// ByKernel: the answer is our kernel's account, to a user who may not see packets (see Voucher). Of the Reply only
+	// ByKernel: the answer is our kernel's account, to a user who may not see packets (see Synthetic). Of the Reply only
 	// sender, time, kind, type, code and extensions are known, and of an ICMP error its own TTL and TOS. What it quotes
 	// isn't, and neither is what the probe itself was but for addresses, ports, TTL, TOS and DontFragment.
 	ByKernel
@@ -56,13 +56,13 @@ type Result struct {
 	Role     Role          // what Probe was for
 	Note     any           // what the plan attached to Probe
 	N        int           // ordinal number of the probe in this run, from 1, in order of sending
-	Fate     Fate          //
-	Sent     time.Time     // when the probe left; zero where Fate is Failed before it was sent
+	Outcome  Outcome       //
+	Sent     time.Time     // when the probe left; zero where Outcome is Failed before it was sent
 	Tried    time.Time     // when that was; else zero
 	Recv     time.Time     // when Reply came in
 	Reply    *packet.Reply // nil where there is none; belongs to the reader
 	Evidence Evidence      // of Reply
-	Err      error         // where Fate is Failed
+	Err      error         // where Outcome is Failed
 }
 
 // RTT is the round-trip time of an answered probe, else 0.
@@ -73,10 +73,10 @@ func (r Result) RTT() time.Duration {
 	return r.Recv.Sub(r.Sent)
 }
 
-// FromTarget reports whether the probe reached its target: a TCP answer or an echo reply, which only the target's address
-// may give.
+// FromTarget reports whether the probe reached its target: a TCP answer or an echo reply, which only the target's
+// address may give.
 func (r Result) FromTarget() bool {
-	return r.Reply != nil && r.Fate != Elsewhere && (r.Reply.Kind == packet.KindTCP || r.Reply.Kind == packet.KindEcho)
+	return r.Reply != nil && r.Outcome != Elsewhere && (r.Reply.Kind == packet.KindTCP || r.Reply.Kind == packet.KindEcho)
 }
 
 // Refused reports whether an ICMP error other than time exceeded says that the probe goes no further.
@@ -141,8 +141,8 @@ func (v Verdict) String() string {
 	}[v]
 }
 
-// An Event is what an observer sees: a probe sent (Reply nil) or a packet received (Reply set), with what was made of it.
-// Reply and Packet are valid only during the call.
+// An Event is what an observer sees: a probe sent (Reply nil) or a packet received (Reply set), with what was made of
+// it. Reply and Packet are valid only during the call.
 type Event struct {
 	Time    time.Time     // when the packet left or came in, by the best clock there is
 	Probe   *packet.Probe // sent, or the one that the received packet answers; nil where there is none
@@ -155,12 +155,12 @@ type Event struct {
 	Err     error // sending failed, or the packet could not be read
 }
 
-// Authentic reports whether the packet can only be from somebody who has seen a probe of ours: it answers one, be it late,
-// again, or one that can't be told.
-func (v Verdict) Authentic() bool { return v.fate() != Pending }
+// Authentic reports whether the packet can only be from somebody who has seen a probe of ours: it answers one, be it
+// late, again, or one that can't be told.
+func (v Verdict) Authentic() bool { return v.outcome() != Pending }
 
 // fate is what a packet so judged means for the probe that it names; Pending where it means nothing.
-func (v Verdict) fate() Fate {
+func (v Verdict) outcome() Outcome {
 	switch v {
 	case Believed:
 		return Answered

@@ -16,19 +16,19 @@ import (
 // asked last, and never sooner, whatever was late or skipped. Within an interval the probes are spread evenly, so that
 // nobody gets a burst. Among the hops that may be asked, the one goes first that has waited longest.
 //
-// Which probe the target has answered can't always be told. So a probe that may get as far waits until others of that kind
-// are answered, or until their answers are overdue. No hop waits longer than that: what a single trace infers from
-// answers, to be quick, has no say here. Hops before the target that have never answered don't wait for the target,
-// nor it for them: their probes are sent aside, as ones that it doesn't answer. Now and then one of them is asked alone, for
-// the way may have become shorter.
+// Which probe the target has answered can't always be told. So a probe that may get as far waits until others of that
+// kind are answered, or until their answers are overdue. No hop waits longer than that: what a single trace infers from
+// answers, to be quick, has no say here. Hops before the target that have never answered don't wait for the target, nor
+// it for them: their probes are sent aside, as ones that it doesn't answer. Now and then one of them is asked alone,
+// for the way may have become shorter.
 //
-// The first round is asked as quickly as a Path is, to learn the distance. Later the way may become longer or shorter: a
-// router that answers where the target, or a refusal, was, moves the end out again, and an answer from the target moves it
-// in. Where there is no end, because nothing answers beyond some hop, a round goes only a few hops further; the rest is
-// tried again from time to time.
+// The first round is asked as quickly as a Path is, to learn the distance. Later the way may become longer or shorter:
+// a router that answers where the target, or a refusal, was, moves the end out again, and an answer from the target
+// moves it in. Where there is no end, because nothing answers beyond some hop, a round goes only a few hops further;
+// the rest is tried again from time to time.
 //
-// Rounds that have an end are over when each hop was asked so often, and at the latest when as many intervals have passed and
-// the time that a probe waits.
+// Rounds that have an end are over when each hop was asked so often, and at the latest when as many intervals have
+// passed and the time that a probe waits.
 //
 // What was learned of round-trip times fades, since a plan that lives for days must not be ruled by its worst
 // second.
@@ -84,8 +84,8 @@ const (
 	// suspectAfter is how often in a row a router doesn't answer before it may have gone.
 	suspectAfter = 3
 
-	// goneAfter is how often in a row the end doesn't answer before it is looked for beyond, and goneTime for how long: while a
-	// reset of ours is lost, Linux answers once in half a second.
+	// goneAfter is how often in a row the end doesn't answer before it is looked for beyond, and goneTime for how long:
+	// while a reset of ours is lost, Linux answers once in half a second.
 	goneAfter = 5
 	goneTime  = 3 * time.Second
 
@@ -93,8 +93,8 @@ const (
 	roundsParallel = 1024
 )
 
-// NewRounds is a plan for one target, an interval and a number of rounds; 0: it goes on until it is stopped. Queries and
-// Ports of o don't apply. The error is as NewPath's.
+// NewRounds is a plan for one target, an interval and a number of rounds; 0: it goes on until it is stopped. Queries
+// and Ports of o don't apply. The error is as NewPath's.
 func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error) {
 	if interval < LeastInterval || count < 0 {
 		return nil, errors.New("trace: rounds need an interval and a number")
@@ -102,7 +102,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 	if o.Queries = count; count == 0 {
 		o.Queries = math.MaxInt
 	}
-	o.Ports, o.SparePorts = nil, nil
+	o.Ports, o.ProbePorts = nil, nil
 	if o.Parallel == 0 {
 		o.Parallel = roundsParallel
 	}
@@ -111,7 +111,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 		return nil, err
 	}
 	p.rounds.every = interval
-	p.own = scoutNone
+	p.own = ownNone
 	return &Rounds{path: p}, nil
 }
 
@@ -167,15 +167,15 @@ func (r *Rounds) Learn(now time.Time, res Result) {
 	r.path.Learn(now, res)
 }
 
-// unclaimed takes in an answer of the target that is no copy, and that no probe is known to have got: the target may have
-// answered one that was sent aside, so each quiet hop is asked alone before that is done again.
+// unclaimed takes in an answer of the target that is no copy, and that no probe is known to have got: the target may
+// have answered one that was sent aside, so each quiet hop is asked alone before that is done again.
 func (p *Path) unclaimed(r Result) {
-	if !r.FromTarget() || r.Fate.Outcome() {
+	if !r.FromTarget() || r.Outcome.Final() {
 		return
 	}
 	p.hop(p.limit).gone = 0 // the end may well be where it was
 	copied := r.Recv.Sub(p.target.heard) <= echoTime || r.Reply.TCP.Flags.Has(packet.SYN) && r.Reply.TCP.Seq == p.target.iss
-	if r.Fate != Shared && copied {
+	if r.Outcome != Shared && copied {
 		return
 	}
 	if p.rounds.end.IsZero() && p.rounds.lost.IsZero() {
@@ -186,8 +186,8 @@ func (p *Path) unclaimed(r Result) {
 	}
 }
 
-// round asks the hop that has waited longest for its turn, of those that may be asked. when is when the plan wants to be
-// asked again in any case.
+// round asks the hop that has waited longest for its turn, of those that may be asked. when is when the plan wants to
+// be asked again in any case.
 func (p *Path) round(now, when time.Time) Action {
 	if over := p.rounds.over; !over.IsZero() && !now.Before(over) {
 		return WaitUntil(when)
@@ -227,7 +227,8 @@ func (p *Path) round(now, when time.Time) Action {
 	return p.ask(best, now)
 }
 
-// resting reports whether a hop is not to be asked at all for now: it was asked often enough, or nothing is known of it yet.
+// resting reports whether a hop is not to be asked at all for now: it was asked often enough, or nothing is known of it
+// yet.
 func (p *Path) resting(ttl int) bool {
 	asked := p.hop(ttl).asked
 	return asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl)
@@ -252,7 +253,7 @@ func (p *Path) may(now time.Time, ttl int) (at time.Time, aside bool) {
 // loneTurn is when a quiet hop is to be asked alone again.
 func (p *Path) loneTurn(ttl int) time.Time {
 	n := 0
-	for i := p.spent + 1; i < p.limit; i++ {
+	for i := p.lastRouter + 1; i < p.limit; i++ {
 		if p.quiet(i) {
 			n++
 		}
@@ -260,10 +261,10 @@ func (p *Path) loneTurn(ttl int) time.Time {
 	return p.hop(ttl).lone.Add(time.Duration(n*quietShare) * p.settling(ttl))
 }
 
-// waits reports whether hop a goes before hop b, of two that may be asked now, a being the farther: it has waited longer.
-// What a round doesn't go to comes last. When it is known that the target answers, and not where, the hops that were not
-// asked since are asked from the nearest on. Before them, where it may take far less time than seems so, the target's time is
-// measured by one that certainly gets there (round).
+// waits reports whether hop a goes before hop b, of two that may be asked now, a being the farther: it has waited
+// longer. What a round doesn't go to comes last. When it is known that the target answers, and not where, the hops that
+// were not asked since are asked from the nearest on. Before them, where it may take far less time than seems so, the
+// target's time is measured by one that certainly gets there (round).
 func (p *Path) waits(a, b int) bool {
 	since := func(ttl int) time.Time {
 		h := p.hop(ttl)
@@ -278,15 +279,17 @@ func (p *Path) waits(a, b int) bool {
 	return !p.deep(a) && since(a).Before(since(b))
 }
 
-// proven reports whether a hop was a router when it was asked last, though that is in doubt again: its answer ends the doubt.
+// proven reports whether a hop was a router when it was asked last, though that is in doubt again: its answer ends the
+// doubt.
 func (p *Path) proven(ttl int) bool {
 	h := p.hop(ttl)
 	return p.exclusive(ttl) && !p.single && h.answered && !h.byTarget && h.gone == 0
 }
 
-// clear is from when on a probe that the target may answer can be told from others in flight. Of two to one hop, or where
-// the one before went to a nearer hop, it matters little which one is answered, so that they wait no longer than an
-// interval, or than an answer takes that is no later than others. Else the hop would be wrong that the target stands at.
+// clear is from when on a probe that the target may answer can be told from others in flight. Of two to one hop, or
+// where the one before went to a nearer hop, it matters little which one is answered, so that they wait no longer than
+// an interval, or than an answer takes that is no later than others. Else the hop would be wrong that the target stands
+// at.
 func (p *Path) clear(ttl int) time.Time {
 	at := p.target.ready
 	for _, a := range p.pending {
@@ -345,8 +348,8 @@ func (p *Path) mute(ttl int) bool {
 	return p.single && h.asked > 0 && (!h.answered || h.vain >= suspectAfter)
 }
 
-// deep reports whether a hop is so far beyond the last that answered that a round doesn't go there. Where the target is known
-// to be, somewhere, it is looked for.
+// deep reports whether a hop is so far beyond the last that answered that a round doesn't go there. Where the target is
+// known to be, somewhere, it is looked for.
 func (p *Path) deep(ttl int) bool {
 	return p.limit == p.o.MaxTTL && p.rounds.end.IsZero() && !p.target.answers && ttl > p.answered()+silentTail
 }
@@ -367,8 +370,8 @@ func (p *Path) answered() int {
 	return p.o.FirstTTL - 1
 }
 
-// abandoned reports whether a hop is not to be asked again though it was not asked often enough: rounds that have an end
-// don't wait for what is deep, nor, once the target is done, for what is quiet.
+// abandoned reports whether a hop is not to be asked again though it was not asked often enough: rounds that have an
+// end don't wait for what is deep, nor, once the target is done, for what is quiet.
 func (p *Path) abandoned(ttl int) bool {
 	if p.o.Queries == math.MaxInt || p.hop(ttl).asked == 0 {
 		return false
@@ -376,8 +379,8 @@ func (p *Path) abandoned(ttl int) bool {
 	return p.deep(ttl) || p.hop(p.limit).asked >= p.o.Queries && p.quiet(ttl)
 }
 
-// spacing is the least time to the next probe after one to this hop. Rounds after the first are spread over the interval,
-// with a slot left free, so that what is late doesn't make the next round late.
+// spacing is the least time to the next probe after one to this hop. Rounds after the first are spread over the
+// interval, with a slot left free, so that what is late doesn't make the next round late.
 func (p *Path) spacing(h *hop) time.Duration {
 	if !p.rounds.on() || h.asked <= 1 {
 		return p.o.Spacing
@@ -412,8 +415,8 @@ func (p *Path) reopen(now time.Time, ttl int) {
 	}
 }
 
-// missed takes in that a probe was lost. Where the end no longer answers, the way may have become longer, and a silent router
-// may stand there: so a round goes beyond it again, as where no end was ever known.
+// missed takes in that a probe was lost. Where the end no longer answers, the way may have become longer, and a silent
+// router may stand there: so a round goes beyond it again, as where no end was ever known.
 func (p *Path) missed(now time.Time, a *ask) {
 	h := p.hop(a.ttl)
 	if !p.rounds.on() || !a.sent.After(h.heard) {
@@ -425,15 +428,16 @@ func (p *Path) missed(now time.Time, a *ask) {
 	}
 }
 
-// suspect takes in that the target answered once more. Where a router before it has fallen silent meanwhile, that may be
-// because the target has come to stand in its place; so every hop is asked alone until it is known again to be a router.
+// suspect takes in that the target answered once more. Where a router before it has fallen silent meanwhile, that may
+// be because the target has come to stand in its place; so every hop is asked alone until it is known again to be a
+// router.
 func (p *Path) suspect(r Result) {
 	if !p.rounds.on() || !r.FromTarget() {
 		return
 	}
-	for ttl := p.o.FirstTTL; ttl <= p.spent; ttl++ {
+	for ttl := p.o.FirstTTL; ttl <= p.lastRouter; ttl++ {
 		if h := p.hop(ttl); h.answered && h.vain >= suspectAfter {
-			p.spent = p.o.FirstTTL - 1
+			p.lastRouter = p.o.FirstTTL - 1
 			for i := range p.hops {
 				p.hops[i].vain = 0
 			}

@@ -125,17 +125,17 @@ func (m *misled) Next(now time.Time) Action {
 		hop := p.o.FirstTTL + m.rng.IntN(p.limit-p.o.FirstTTL+1)
 		switch m.rng.IntN(6) {
 		case 0:
-			p.wary, p.spent, p.guess = true, p.o.FirstTTL-1, hop
+			p.wary, p.lastRouter, p.estimate = true, p.o.FirstTTL-1, hop
 		case 1:
-			p.mixed, p.guess = true, hop
+			p.mixed, p.estimate = true, hop
 		case 2:
-			p.spent = p.o.FirstTTL - 1
+			p.lastRouter = p.o.FirstTTL - 1
 		case 3:
 			p.confused, p.wary = true, true
 		case 4:
 			p.target.vague = true
 		case 5:
-			p.target.told, p.guess, p.wary = false, hop, true
+			p.target.told, p.estimate, p.wary = false, hop, true
 		}
 	}
 	return m.Rounds.Next(now)
@@ -205,7 +205,7 @@ func (w *watched) watch(t *testing.T, rng *rand.Rand, interval, length time.Dura
 		if ttl == w.last || w.stops && ttl >= w.last {
 			turn = max(turn, w.far+w.far/8+10*time.Millisecond)
 			if w.scenario.NoHostRST {
-				turn = max(turn, stingyTime+w.far)
+				turn = max(turn, resendAnswerTime+w.far)
 			}
 		}
 		n := 0

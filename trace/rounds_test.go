@@ -19,7 +19,7 @@ import (
 
 // watch is a run of rounds and what it showed.
 type watch struct {
-	tally   *trace.Tally
+	stats   *trace.Stats
 	results []trace.Result
 	sent    []sim.Sent
 	took    time.Duration
@@ -51,11 +51,11 @@ func rounds(t *testing.T, s sim.Scenario, interval time.Duration, count int, dur
 		if during != nil {
 			go during(ctx, func() { cancel(errStopped) }, plan, c)
 		}
-		w.tally = trace.NewTally(o)
+		w.stats = trace.NewStats(o)
 		start := time.Now()
 		_, w.err = trace.Run(ctx, c, plan, trace.Options{}, func(r trace.Result) {
 			w.results = append(w.results, r)
-			w.tally.Add(r)
+			w.stats.Add(r)
 		})
 		w.took = time.Since(start)
 		w.sent = c.Sent()
@@ -96,7 +96,7 @@ func (w *watch) paced(t *testing.T, interval time.Duration) {
 func byNumber(all []trace.Result) []trace.Result {
 	var sent []trace.Result
 	for _, r := range all {
-		if r.Fate.Outcome() {
+		if r.Outcome.Final() {
 			sent = append(sent, r)
 		}
 	}
@@ -106,7 +106,7 @@ func byNumber(all []trace.Result) []trace.Result {
 
 // line is a hop's figures in short.
 func (w *watch) hop(ttl int) (sent, received int, from netip.Addr) {
-	h := w.tally.Hop(ttl)
+	h := w.stats.Hop(ttl)
 	return h.Sent(), h.Received, h.Responder()
 }
 
@@ -116,8 +116,8 @@ func TestRoundsAskEveryHopOnceARound(t *testing.T) {
 			p := chain(v6, 9, 2*time.Millisecond)
 			p.Target.State = state
 			w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 10, nil)
-			if w.tally.Last() != 9 || !w.tally.Reached() {
-				t.Errorf("the path ends at %d, reached: %v", w.tally.Last(), w.tally.Reached())
+			if w.stats.Last() != 9 || !w.stats.Reached() {
+				t.Errorf("the path ends at %d, reached: %v", w.stats.Last(), w.stats.Reached())
 			}
 			for ttl := 1; ttl <= 9; ttl++ {
 				sent, received, from := w.hop(ttl)
@@ -173,7 +173,7 @@ func TestRoundsSilentHopsBeforeTheTarget(t *testing.T) {
 	}
 }
 
-// TestRoundsFollowTheRoute: the path becomes longer, then shorter than before, and the tally follows.
+// TestRoundsFollowTheRoute: the path becomes longer, then shorter than before, and the stats follows.
 func TestRoundsFollowTheRoute(t *testing.T) {
 	t.Parallel()
 	bothFamilies(t, func(t *testing.T, v6 bool) {
@@ -189,16 +189,16 @@ func TestRoundsFollowTheRoute(t *testing.T) {
 					last int
 				}{{9 * time.Second, 6}, {19 * time.Second, 9}, {40 * time.Second, 4}} {
 					w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(end.at))
-					if w.tally.Last() != end.last {
-						t.Errorf("%v, every %v: after %v the path ends at %d, want %d", state, interval, end.at, w.tally.Last(), end.last)
+					if w.stats.Last() != end.last {
+						t.Errorf("%v, every %v: after %v the path ends at %d, want %d", state, interval, end.at, w.stats.Last(), end.last)
 					}
-					h := w.tally.Hop(end.last)
+					h := w.stats.Hop(end.last)
 					back := 0
-					for back+1 < h.Samples() && h.Sample(back).Fate == trace.Unknown { // in flight when it ended
+					for back+1 < h.Samples() && h.Sample(back).Outcome == trace.Unknown { // in flight when it ended
 						back++
 					}
-					if recent := h.Sample(back); h.State == nil || recent.Fate != trace.Answered {
-						t.Errorf("%v, every %v: after %v the target's last probe was %v", state, interval, end.at, recent.Fate)
+					if recent := h.Sample(back); h.State == nil || recent.Outcome != trace.Answered {
+						t.Errorf("%v, every %v: after %v the target's last probe was %v", state, interval, end.at, recent.Outcome)
 					}
 				}
 			}
@@ -220,8 +220,8 @@ func TestRoundsSilentRouterAtTheEnd(t *testing.T) {
 				w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(40*time.Second))
 				sent, received, _ := w.hop(8)
 				turn := max(interval, 200*time.Millisecond) // it is 160 ms away
-				if want := int(20 * time.Second / turn); w.tally.Last() != 8 || received < want || sent > received+3 {
-					t.Errorf("%v, every %v: the path ends at %d, hop 8: %d of %d answered", state, interval, w.tally.Last(), received, sent)
+				if want := int(20 * time.Second / turn); w.stats.Last() != 8 || received < want || sent > received+3 {
+					t.Errorf("%v, every %v: the path ends at %d, hop 8: %d of %d answered", state, interval, w.stats.Last(), received, sent)
 				}
 			}
 		}
@@ -239,8 +239,8 @@ func TestRoundsTargetGoesAndComes(t *testing.T) {
 		w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(60*time.Second))
 		sent, received, _ := w.hop(6)
 		turn := max(interval, 150*time.Millisecond) // it is 120 ms away
-		if w.tally.Last() != 6 || sent < int(50*time.Second/turn) || received < int(33*time.Second/turn) {
-			t.Errorf("every %v: the path ends at %d; of %d probes %d were answered", interval, w.tally.Last(), sent, received)
+		if w.stats.Last() != 6 || sent < int(50*time.Second/turn) || received < int(33*time.Second/turn) {
+			t.Errorf("every %v: the path ends at %d; of %d probes %d were answered", interval, w.stats.Last(), sent, received)
 		}
 	}
 }
@@ -253,7 +253,7 @@ func TestRoundsRouteBecomesFaster(t *testing.T) {
 		p.Target.State = sim.Closed
 		p.Changes = []sim.Change{{Time: 30 * time.Second, Routers: chain(false, 6, time.Millisecond).Routers}}
 		w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, interval, 0, after(60*time.Second))
-		h := w.tally.Hop(6)
+		h := w.stats.Hop(6)
 		if h.Best > 100*time.Millisecond || h.Loss() > 0.05 {
 			t.Errorf("every %v: best %v, loss %v of %d", interval, h.Best, h.Loss(), h.Sent())
 		}
@@ -265,7 +265,7 @@ func TestRoundsFilteredTarget(t *testing.T) {
 	p := chain(false, 9, 2*time.Millisecond)
 	p.Routers[3].Rules = []sim.Rule{{Action: sim.Drop, Hi: 65535}}
 	w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 0, after(60*time.Second))
-	if w.tally.Ended() || w.tally.Reached() {
+	if w.stats.Ended() || w.stats.Reached() {
 		t.Error("the end is known")
 	}
 	asked := make(map[uint8]int)
@@ -330,7 +330,7 @@ func TestRoundsHeld(t *testing.T) {
 		if r.Sent.After(from.Add(250*time.Millisecond)) && r.Sent.Before(to) {
 			t.Errorf("hop %d was asked %v after the plan was held", r.Probe.TTL, r.Sent.Sub(from))
 		}
-		if r.Fate == trace.Lost {
+		if r.Outcome == trace.Lost {
 			t.Errorf("hop %d: lost", r.Probe.TTL)
 		}
 	}
@@ -357,7 +357,7 @@ func TestRandomNetworksInRounds(t *testing.T) {
 			w.paced(t, n.interval-10*time.Microsecond) // what sending takes differs by as much
 			if !n.collided() {
 				for _, r := range o.results {
-					if r.Fate == trace.Answered {
+					if r.Outcome == trace.Answered {
 						n.checkAnswer(t, r)
 					}
 				}
@@ -365,7 +365,7 @@ func TestRandomNetworksInRounds(t *testing.T) {
 			if end, who := n.end(); !n.noisy && !n.scrubbed && n.round(min(end, len(n.path0().Routers)+1)).most < n.patience() {
 				answered := make(map[int]int)
 				for _, r := range o.results {
-					if r.Fate == trace.Answered {
+					if r.Outcome == trace.Answered {
 						answered[int(r.Probe.TTL)]++
 					}
 				}
@@ -427,11 +427,11 @@ func TestRoundsForDays(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		tally := trace.NewTally(o)
+		stats := trace.NewStats(o)
 		start := time.Now()
 		var early, n uint64
 		trace.Run(ctx, c, plan, trace.Options{}, func(r trace.Result) {
-			tally.Add(r)
+			stats.Add(r)
 			if n++; n%256 != 0 {
 				return
 			}
@@ -445,10 +445,10 @@ func TestRoundsForDays(t *testing.T) {
 		if now := heap(); now > early+256<<10 {
 			t.Errorf("the heap was %d KiB after four hours and is %d KiB after three days", early>>10, now>>10)
 		}
-		if h := tally.Hop(2); h.Sent() < 12700 || h.Loss() < 0.28 || h.Loss() > 0.32 {
+		if h := stats.Hop(2); h.Sent() < 12700 || h.Loss() < 0.28 || h.Loss() > 0.32 {
 			t.Errorf("hop 2: %d sent, loss %v", h.Sent(), h.Loss())
 		}
-		runtime.KeepAlive(tally)
+		runtime.KeepAlive(stats)
 	})
 }
 

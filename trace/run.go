@@ -30,12 +30,12 @@ type Options struct {
 	// what our own host knows (a next hop that does not resolve).
 	Fault func(packet.Probe) error
 
-	// Zone is where link-local addresses live that answer: the interface that the probes leave by. A target with a zone has its
-	// own.
+	// Zone is where link-local addresses live that answer: the interface that the probes leave by. A target with a zone
+	// has its own.
 	Zone string
 
-	// NewAlarm, where it is set, makes a timer that is better than Go's; nil where there is none.
-	NewAlarm func() Alarm
+	// NewTimer, where it is set, makes a timer that is better than Go's; nil where there is none.
+	NewTimer func() Timer
 
 	// Observe, where it is set, sees every packet sent and received.
 	Observe func(Event)
@@ -77,29 +77,29 @@ func (e *SendError) Error() string {
 
 func (e *SendError) Unwrap() error { return e.Err }
 
-// Run carries out a plan on a network until the plan has come to its end, ctx ends, or nothing more can be learned. Every
-// probe's outcome goes to emit, in the order in which it becomes known, from the goroutine that called Run. The error is
-// ctx's cause, a *SendError, or what ended receiving. Run leaves no goroutine behind.
+// Run carries out a plan on a network until the plan has come to its end, ctx ends, or nothing more can be learned.
+// Every probe's outcome goes to emit, in the order in which it becomes known, from the goroutine that called Run. The
+// error is ctx's cause, a *SendError, or what ended receiving. Run leaves no goroutine behind.
 func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
 	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(), wake: o.Wake}
-	e.sight.seed = maphash.MakeSeed()
+	e.dedup.seed = maphash.MakeSeed()
 	receiving, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	in := newInbox()
 	wg.Go(func() { in.fill(receiving, conn) })
-	alarm := newAlarm(&o)
-	wg.Go(alarm.Run)
-	err := e.run(ctx, in, alarm)
-	alarm.Stop()
+	timer := newTimer(&o)
+	wg.Go(timer.Run)
+	err := e.run(ctx, in, timer)
+	timer.Stop()
 	stop()
 	wg.Wait()
 	e.countLosses(time.Now())
 	return e.counts, err
 }
 
-func newAlarm(o *Options) Alarm {
-	if o.NewAlarm != nil {
-		if a := o.NewAlarm(); a != nil {
+func newTimer(o *Options) Timer {
+	if o.NewTimer != nil {
+		if a := o.NewTimer(); a != nil {
 			return a
 		}
 	}
@@ -126,7 +126,7 @@ type engine struct {
 	unsent      bool      // the last of them never left; else it did, and got no further than the link
 	pause       time.Time // no sending before
 	wake        <-chan struct{}
-	rings       time.Time // when the alarm rings; zero: it is not set
+	rings       time.Time // when the timer rings; zero: it is not set
 	expected    time.Time // by when the clock should have been read again
 	stalled     time.Time // when a stall was noticed
 	graceOver   time.Time
@@ -134,12 +134,12 @@ type engine struct {
 	held        Action    // what is put off until everything was read that came in before it was decided
 	decided     time.Time // when that was
 	reply       packet.Reply
-	sight       sight
+	dedup       dedup
 }
 
-// sight remembers the last few packets, to know one that is seen twice, on a bridge and on its port: the same bytes at
+// dedup remembers the last few packets, to know one that is seen twice, on a bridge and on its port: the same bytes at
 // the same nanosecond.
-type sight struct {
+type dedup struct {
 	seed maphash.Seed
 	last [4]struct {
 		at  time.Time
@@ -148,7 +148,7 @@ type sight struct {
 	next int
 }
 
-func (s *sight) again(d delivery) bool {
+func (s *dedup) again(d delivery) bool {
 	sum := maphash.Bytes(s.seed, d.buf[:d.n])
 	for _, l := range s.last {
 		if l.sum == sum && l.at.Equal(d.at) {
@@ -185,7 +185,7 @@ func (q *queue) pop() {
 	}
 }
 
-func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
+func (e *engine) run(ctx context.Context, in *inbox, timer Timer) error {
 	for {
 		// The plan first: it may want to take a probe back whose time is over.
 		wake, err := e.move(ctx, in)
@@ -209,7 +209,7 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 		if !wake.IsZero() {
 			pause = max(wake.Sub(now), minPause) + time.Microsecond
 		}
-		if err := e.wait(ctx, in, alarm, now, pause); err != nil {
+		if err := e.wait(ctx, in, timer, now, pause); err != nil {
 			e.abandon(time.Now())
 			return err
 		}
@@ -217,10 +217,10 @@ func (e *engine) run(ctx context.Context, in *inbox, alarm Alarm) error {
 }
 
 // wait waits until something happens, for as long as the pause at most. The error ends the run.
-func (e *engine) wait(ctx context.Context, in *inbox, alarm Alarm, now time.Time, pause time.Duration) error {
+func (e *engine) wait(ctx context.Context, in *inbox, timer Timer, now time.Time, pause time.Duration) error {
 	e.expected = now.Add(pause)
 	for {
-		e.setAlarm(alarm, now)
+		e.setTimer(timer, now)
 		select {
 		case d := <-in.full:
 			e.receive(d)
@@ -228,7 +228,7 @@ func (e *engine) wait(ctx context.Context, in *inbox, alarm Alarm, now time.Time
 			return nil
 		case err := <-in.failed:
 			return fmt.Errorf("receiving: %w", err)
-		case <-alarm.C():
+		case <-timer.C():
 			e.rings = time.Time{}
 			if now = time.Now(); !now.Before(e.expected) {
 				return nil
@@ -244,11 +244,11 @@ func (e *engine) wait(ctx context.Context, in *inbox, alarm Alarm, now time.Time
 	}
 }
 
-// setAlarm sees to it that the alarm rings when the pause is over, or before. One that rings before is left as it is:
+// setTimer sees to it that the timer rings when the pause is over, or before. One that rings before is left as it is:
 // answers put off the end of the pause again and again, and to set it each time costs more than one ring in vain.
-func (e *engine) setAlarm(alarm Alarm, now time.Time) {
+func (e *engine) setTimer(timer Timer, now time.Time) {
 	if e.rings.IsZero() || e.expected.Before(e.rings) {
-		alarm.Set(e.expected.Sub(now))
+		timer.Set(e.expected.Sub(now))
 		e.rings = e.expected
 	}
 }
@@ -323,7 +323,8 @@ func (e *engine) readAll(in *inbox) {
 	}
 }
 
-// notBefore is when the plan may be asked: a plan that is asked takes it that the probe it wants to send leaves at once.
+// notBefore is when the plan may be asked: a plan that is asked takes it that the probe it wants to send leaves at
+// once.
 func (e *engine) notBefore(now time.Time, in *inbox) time.Time {
 	switch {
 	case now.Before(e.pause):
@@ -371,7 +372,7 @@ func (e *engine) send(a Action) {
 	e.observe(Event{Time: left, Probe: &p, N: e.sentN, Sent: sent, Err: err})
 	if err != nil {
 		e.pause = now.Add(sendErrorPause)
-		e.finish(now, Result{Probe: p, Role: a.Role, Note: a.Note, N: e.sentN, Fate: Failed, Tried: now, Err: err})
+		e.finish(now, Result{Probe: p, Role: a.Role, Note: a.Note, N: e.sentN, Outcome: Failed, Tried: now, Err: err})
 		return
 	}
 	e.counts.Sent++
@@ -383,9 +384,9 @@ func (e *engine) send(a Action) {
 }
 
 // end gives a probe that is still in flight the fate that the plan decided on.
-func (e *engine) end(k packet.Key, fate Fate) {
+func (e *engine) end(k packet.Key, fate Outcome) {
 	f := e.m.flights[k]
-	if f == nil || f.fate != Pending {
+	if f == nil || f.outcome != Pending {
 		return
 	}
 	now, r := time.Now(), f.result(fate)
@@ -397,7 +398,7 @@ func (e *engine) end(k packet.Key, fate Fate) {
 
 // close gives a probe its outcome.
 func (e *engine) close(now time.Time, f *flight, r Result) {
-	f.fate = r.Fate
+	f.outcome = r.Outcome
 	e.pending--
 	e.done[0].push(f)
 	e.finish(now, r)
@@ -405,19 +406,19 @@ func (e *engine) close(now time.Time, f *flight, r Result) {
 
 // finish tells everybody an outcome.
 func (e *engine) finish(now time.Time, r Result) {
-	switch r.Fate {
+	switch r.Outcome {
 	case Answered, Lost:
 		e.counts.left++
 	case Failed:
 		e.counts.Failed++
 	}
 	switch {
-	case r.Fate == Failed:
+	case r.Outcome == Failed:
 		if e.failures == 0 || e.failed.Error() != r.Err.Error() {
 			e.failures, e.firstFailed = 0, r.N
 		}
 		e.failures, e.failed, e.unsent = e.failures+1, r.Err, r.Sent.IsZero()
-	case r.Fate == Answered && r.N > e.firstFailed:
+	case r.Outcome == Answered && r.N > e.firstFailed:
 		e.failures = 0
 	}
 	e.plan.Learn(now, r)
@@ -429,7 +430,7 @@ func (e *engine) finish(now time.Time, r Result) {
 func (e *engine) expire(now time.Time, in *inbox) (any bool) {
 	for len(e.inFlight) > 0 {
 		f := e.inFlight[0]
-		if f.fate == Pending {
+		if f.outcome == Pending {
 			if now.Before(later(f.due, e.graceOver)) || !e.readUpTo(f.due, in) {
 				break
 			}
@@ -450,7 +451,7 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 	r := f.result(Lost)
 	if e.heard.Before(f.sent) && e.o.Fault != nil {
 		if err := e.o.Fault(f.probe); err != nil {
-			r.Fate, r.Err = Failed, err
+			r.Outcome, r.Err = Failed, err
 		}
 	}
 	return r
@@ -459,7 +460,7 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 // abandon ends the run: what is in flight stays unknown.
 func (e *engine) abandon(now time.Time) {
 	for len(e.inFlight) > 0 {
-		if f := e.inFlight[0]; f.fate == Pending {
+		if f := e.inFlight[0]; f.outcome == Pending {
 			e.close(now, f, f.result(Unknown))
 		}
 		heap.Pop(&e.inFlight)
@@ -482,7 +483,7 @@ func (e *engine) undelivered(f *flight) Result {
 func (e *engine) receive(d delivery) {
 	now := time.Now()
 	e.reading.read(now, d.at)
-	if e.sight.again(d) {
+	if e.dedup.again(d) {
 		return
 	}
 	r := &e.reply
@@ -506,7 +507,7 @@ func (e *engine) receive(d delivery) {
 	if f := got.flight; f != nil {
 		ev.Probe, ev.N, ev.Sent = &f.probe, f.n, f.sent
 	}
-	fate, f := got.verdict.fate(), got.flight
+	fate, f := got.verdict.outcome(), got.flight
 	if ev.Repeat = f != nil && fate > Unknown && e.m.repeats(f, fate, r, got.evidence); ev.Repeat {
 		e.counts.Repeats++
 	}
@@ -531,7 +532,7 @@ func (e *engine) receive(d delivery) {
 	}
 	res := f.result(fate)
 	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
-	if _, ok := e.conn.(Voucher); ok {
+	if _, ok := e.conn.(Synthetic); ok {
 		res.Reply.Quote, res.Evidence = packet.Quote{}, ByKernel
 	}
 	if fate != Answered {
@@ -549,7 +550,7 @@ func (e *engine) receive(d delivery) {
 // notice tells what isn't the outcome of a probe. What was told often enough of one is told to the plan alone.
 func (e *engine) notice(now time.Time, r Result, repeat bool) {
 	e.counts.left++
-	if r.Fate != Elsewhere {
+	if r.Outcome != Elsewhere {
 		e.plan.Learn(now, r)
 	}
 	if !repeat {
@@ -557,8 +558,8 @@ func (e *engine) notice(now time.Time, r Result, repeat bool) {
 	}
 }
 
-// judge decides what a received packet is, by the best that is known of when the probe left. A probe that is answered by its
-// tag can't have left after that, however late the kernel says it did.
+// judge decides what a received packet is, by the best that is known of when the probe left. A probe that is answered
+// by its tag can't have left after that, however late the kernel says it did.
 func (e *engine) judge(r *packet.Reply, at time.Time) match {
 	got := e.m.judge(r, at)
 	conn, ok := e.conn.(Restamper)

@@ -112,18 +112,18 @@ func (s *setup) trace(t *testing.T) *outcome {
 // checkOutcomes holds for every run: each probe has exactly one outcome, and no answer came before its probe.
 func checkOutcomes(t *testing.T, o *outcome) {
 	t.Helper()
-	seen := make(map[int]trace.Fate)
+	seen := make(map[int]trace.Outcome)
 	for _, r := range o.results {
 		if r.Reply != nil && r.RTT() < 0 {
 			t.Errorf("probe %d: RTT %v", r.N, r.RTT())
 		}
-		if !r.Fate.Outcome() {
+		if !r.Outcome.Final() {
 			continue
 		}
 		if before, ok := seen[r.N]; ok {
-			t.Errorf("probe %d: %v after %v", r.N, r.Fate, before)
+			t.Errorf("probe %d: %v after %v", r.N, r.Outcome, before)
 		}
-		seen[r.N] = r.Fate
+		seen[r.N] = r.Outcome
 	}
 	if len(seen) != len(o.sent) {
 		t.Errorf("%d outcomes of %d probes", len(seen), len(o.sent))
@@ -134,7 +134,7 @@ func checkOutcomes(t *testing.T, o *outcome) {
 func (o *outcome) hop(ttl int) []string {
 	var s []string
 	for _, r := range o.trace.Hop(ttl).Probes {
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Answered:
 			s = append(s, r.Reply.From().String())
 		case trace.Failed:
@@ -245,7 +245,7 @@ func TestParallelProbesAtAListeningTarget(t *testing.T) {
 		o.wantHops(t, 3, route(seed%2 == 1, 10)...)
 		for _, r := range o.trace.Hop(10).Probes {
 			if !r.FromTarget() || !r.Reply.TCP.Flags.Has(packet.SYN|packet.ACK) {
-				t.Errorf("seed %d: the target's state: %v", seed, r.Fate)
+				t.Errorf("seed %d: the target's state: %v", seed, r.Outcome)
 			}
 		}
 		if t.Failed() {
@@ -351,7 +351,7 @@ func TestManners(t *testing.T) {
 		}
 		open = 0
 		for _, r := range o.results {
-			if r.Fate.Outcome() && !r.Sent.After(sent.At) && (r.Reply == nil || r.Recv.After(sent.At)) && sent.At.Sub(r.Sent) < 500*time.Millisecond {
+			if r.Outcome.Final() && !r.Sent.After(sent.At) && (r.Reply == nil || r.Recv.After(sent.At)) && sent.At.Sub(r.Sent) < 500*time.Millisecond {
 				open++
 			}
 		}
@@ -440,8 +440,8 @@ func TestALateAnswerIsSaid(t *testing.T) {
 		t.Errorf("%d late answers, want 3", o.counts.Late)
 	}
 	for _, r := range o.trace.Hop(1).Extra {
-		if r.Fate != trace.Late || r.RTT() < 1200*time.Millisecond {
-			t.Errorf("%v after %v", r.Fate, r.RTT())
+		if r.Outcome != trace.Late || r.RTT() < 1200*time.Millisecond {
+			t.Errorf("%v after %v", r.Outcome, r.RTT())
 		}
 	}
 }
@@ -470,7 +470,7 @@ func TestTrouble(t *testing.T) {
 			}
 			for ttl := 1; ttl <= o.trace.Last(); ttl++ {
 				for _, r := range o.trace.Hop(ttl).Probes {
-					if r.Fate == trace.Answered && r.Reply.From() != address(v6, ttl) {
+					if r.Outcome == trace.Answered && r.Reply.From() != address(v6, ttl) {
 						t.Errorf("seed %d, state %v: hop %d is %v", seed, state, ttl, r.Reply.From())
 					}
 				}
@@ -495,7 +495,7 @@ func TestLossIsExact(t *testing.T) {
 		o := s.trace(t)
 		lost := 0
 		for _, r := range o.trace.Hop(2).Probes {
-			if r.Fate == trace.Lost {
+			if r.Outcome == trace.Lost {
 				lost++
 			}
 		}
@@ -577,7 +577,7 @@ func TestRandomisedSequenceNumbers(t *testing.T) {
 	}
 }
 
-// A router that quotes wrong sequence numbers is no hop, and the alarm can be raised.
+// A router that quotes wrong sequence numbers is no hop, and the timer can be raised.
 func TestWrongQuotes(t *testing.T) {
 	p := chain(false, 9, 2*time.Millisecond)
 	p.Routers[3].QuoteAs.Seq = 1000000
@@ -731,7 +731,7 @@ func TestSendErrors(t *testing.T) {
 	}
 	failed := 0
 	for _, r := range o.results {
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Failed:
 			failed++
 			if !errors.Is(r.Err, syscall.ENETUNREACH) {
@@ -837,8 +837,8 @@ func TestNextHopUnreachable(t *testing.T) {
 		}
 		o := s.trace(t)
 		for _, r := range o.results {
-			if r.Fate != trace.Failed || !errors.Is(r.Err, trace.ErrNextHop) {
-				t.Errorf("%v: %v", r.Fate, r.Err)
+			if r.Outcome != trace.Failed || !errors.Is(r.Err, trace.ErrNextHop) {
+				t.Errorf("%v: %v", r.Outcome, r.Err)
 			}
 		}
 		if o.trace.Reached() || len(o.results) != 9 {
@@ -893,7 +893,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("hop 1: %v", got)
 	}
 	for _, r := range o.results {
-		if r.Fate == trace.Lost {
+		if r.Outcome == trace.Lost {
 			t.Errorf("TTL %d is called lost", r.Probe.TTL)
 		}
 	}
@@ -951,7 +951,7 @@ func TestStopped(t *testing.T) {
 	o.wantHops(t, 3, route(false, 20, 4)...)
 	unknown := 0
 	for _, r := range o.results {
-		if r.Fate == trace.Unknown && r.Probe.TTL == 4 {
+		if r.Outcome == trace.Unknown && r.Probe.TTL == 4 {
 			unknown++
 		}
 	}
@@ -1018,8 +1018,8 @@ func TestRouteChange(t *testing.T) {
 			if r.N >= 14 {
 				want = longer[ttl-1].Addrs[0]
 			}
-			if r.Fate != trace.Answered || r.Reply.From() != want {
-				t.Errorf("probe %d (TTL %d, %v): %v, want %v", r.N, ttl, before, r.Fate, want)
+			if r.Outcome != trace.Answered || r.Reply.From() != want {
+				t.Errorf("probe %d (TTL %d, %v): %v, want %v", r.N, ttl, before, r.Outcome, want)
 			}
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Serial is the plan for a network that takes only one probe of a flow at a time, such as one without privileges, where a
-// probe is a connection and two can't have the same addresses and ports. Its probes are one flow, or with
+// Serial is the plan for a network that takes only one probe of a flow at a time, such as one without privileges, where
+// a probe is a connection and two can't have the same addresses and ports. Its probes are one flow, or with
 // PathOptions.Ports as many flows as there are ports, of which up to PathOptions.Parallel are in flight.
 //
-// Hops are asked in passes, as [Path] does it. But here every silence holds up the trace, so a probe waits its whole time
-// only where that can bring something. To know how long an answer takes, the very first probe is one to
-// MaxTTL: most targets answer it. Without that a target behind a long link would answer the probe before the one that is in
+// Hops are asked in passes, as [Path] does it. But here every silence holds up the trace, so a probe waits its whole
+// time only where that can bring something. To know how long an answer takes, the very first probe is one to MaxTTL:
+// most targets answer it. Without that a target behind a long link would answer the probe before the one that is in
 // flight, for which a kernel sends its SYN again at once.
 type Serial struct {
 	flow     *Flow         // makes the probes
@@ -43,7 +43,7 @@ type serialProbe struct {
 	wait time.Duration
 }
 
-// The constants of patience, all times multiples of what has answered near by.
+// The constants of waiting, all times multiples of what has answered near by.
 const (
 	// A hop that has answered is waited for againFactor times as long, and leastAgain at least.
 	againFactor = 3
@@ -139,7 +139,7 @@ func (s *Serial) ask(ttl int, now time.Time) Action {
 	port := s.free[0]
 	s.free = s.free[1:]
 	probe := s.flow.ProbeBy(port, ttl)
-	wait := s.patience(ttl)
+	wait := s.timeout(ttl)
 	s.pending = append(s.pending, serialProbe{probe.Key(), ttl, now, wait})
 	s.hop(ttl).asked++
 	s.hop(ttl).whole = s.hop(ttl).whole || wait == s.whole
@@ -148,7 +148,7 @@ func (s *Serial) ask(ttl int, now time.Time) Action {
 	return s.flow.send(probe, s.o.Wait)
 }
 
-// patience is how long a probe waits. With Patient that is Wait. Else:
+// timeout is how long a probe waits. With Patient that is Wait. Else:
 //
 //   - Where the hop has answered before, it is againFactor times that.
 //   - Where it has not, its first probe and all after the second wait a little more than the nearest hops before and
@@ -158,7 +158,7 @@ func (s *Serial) ask(ttl int, now time.Time) Action {
 //     and no hop beyond has answered (see fullWaits). With one probe per hop it would be too late: the nearest hop is
 //     complete then.
 //   - Where nothing has answered at all, the very first probe and the nearest hop's wait their whole time.
-func (s *Serial) patience(ttl int) time.Duration {
+func (s *Serial) timeout(ttl int) time.Duration {
 	h := s.hop(ttl)
 	before, beyond := s.nearest(ttl, -1), s.nearest(ttl, 1)
 	lastHeard := max(before, s.o.FirstTTL-1)
@@ -199,7 +199,7 @@ func (s *Serial) nearest(ttl, step int) int {
 // Learn implements Plan.
 func (s *Serial) Learn(_ time.Time, r Result) {
 	ttl := int(r.Probe.TTL)
-	if r.Fate.Outcome() {
+	if r.Outcome.Final() {
 		s.over(r.Probe.Key())
 		if ttl < s.o.MaxTTL {
 			s.known = max(s.known, ttl)
@@ -208,7 +208,7 @@ func (s *Serial) Learn(_ time.Time, r Result) {
 			s.known = s.o.MaxTTL
 		}
 	}
-	if r.Fate != Answered {
+	if r.Outcome != Answered {
 		return
 	}
 	s.heard = true

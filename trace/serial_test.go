@@ -24,7 +24,7 @@ type connecting struct {
 	current map[uint16]packet.Probe // by port
 }
 
-func (c *connecting) KernelVouches() {}
+func (c *connecting) SyntheticPackets() {}
 
 func (c *connecting) Send(p packet.Probe) (time.Time, error) {
 	c.mu.Lock()

@@ -6,10 +6,10 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Session is an open TCP connection that probes are sent inside of, with all that its segments need. A probe repeats what is
-// acknowledged already: its last byte stands in front of Next, and so its receiver answers at once that it has it (RFC 9293
-// 3.10.7.4), by a duplicate SACK where both ends know that (RFC 2883). Linux limits the rate of such answers only to segments
-// without data.
+// Session is an open TCP connection that probes are sent inside of, with all that its segments need. A probe repeats
+// what is acknowledged already: its last byte stands in front of Next, and so its receiver answers at once that it has
+// it (RFC 9293 3.10.7.4), by a duplicate SACK where both ends know that (RFC 2883). Linux limits the rate of such
+// answers only to segments without data.
 type Session struct {
 	Next       uint32 // the sequence number that would be sent next
 	Ack        uint32 // the one that is expected
@@ -51,8 +51,9 @@ var (
 	errSessionDead   = errors.New("the target answers in it no more")
 )
 
-// CheckSession says what is wrong with a trace inside a session, so that one by SYNs may show more; nil: nothing. closed
-// is whether the target has closed its side; ttl is the TTL of its answer to the SYN, which says about how far it is.
+// CheckSession says what is wrong with a trace inside a session, so that one by SYNs may show more; nil: nothing.
+// closed is whether the target has closed its side; ttl is the TTL of its answer to the SYN, which says about how far
+// it is.
 func CheckSession(t *Trace, closed bool, ttl uint8) error {
 	switch {
 	case t.Unplaced() != nil:
@@ -68,7 +69,7 @@ func CheckSession(t *Trace, closed bool, ttl uint8) error {
 		switch {
 		case r.FromTarget():
 			answered, tail = answered+1, 0
-		case r.Fate == Lost:
+		case r.Outcome == Lost:
 			lost, tail = lost+1, tail+1
 		}
 	}

@@ -14,9 +14,9 @@ func TestStrays(t *testing.T) {
 	o := trace.PathOptions{Source: source4, Target: netip.AddrPortFrom(address(false, 4), 443), MaxTTL: 12, Queries: 2}
 	sent := time.Now()
 	result := func(n, ttl int, kind packet.Kind, back uint8) trace.Result {
-		r := trace.Result{Probe: packet.Probe{TTL: uint8(ttl)}, N: n, Fate: trace.Lost, Sent: sent}
+		r := trace.Result{Probe: packet.Probe{TTL: uint8(ttl)}, N: n, Outcome: trace.Lost, Sent: sent}
 		if kind != packet.KindOther {
-			r.Fate, r.Recv, r.Reply = trace.Answered, sent, &packet.Reply{Kind: kind}
+			r.Outcome, r.Recv, r.Reply = trace.Answered, sent, &packet.Reply{Kind: kind}
 			r.Reply.IP.TTL = back
 		}
 		return r
@@ -74,10 +74,10 @@ func TestCheckSession(t *testing.T) {
 	} {
 		folded := trace.NewTrace(o)
 		for i, c := range tt.target {
-			r := trace.Result{Probe: packet.Probe{TTL: 4}, N: i + 1, Fate: trace.Answered, Reply: &packet.Reply{Kind: packet.KindTCP}}
+			r := trace.Result{Probe: packet.Probe{TTL: 4}, N: i + 1, Outcome: trace.Answered, Reply: &packet.Reply{Kind: packet.KindTCP}}
 			switch c {
 			case '-':
-				r.Fate, r.Reply = trace.Lost, nil
+				r.Outcome, r.Reply = trace.Lost, nil
 			case '!':
 				r.Reply.Kind = packet.KindUnreachable
 			}

@@ -7,14 +7,15 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Some routers forward only so many SYNs a second and drop the rest. To probes that are sent side by side that looks as if
-// nothing answered beyond the router. So before a plan takes silence for the truth, it looks whether the path is alive all the
-// same (suspicious): then it asks the hops that are in doubt once more, slowly and one after the other. A path that shows no
-// such signs is asked no probe more, and takes no longer.
+// Some routers forward only so many SYNs a second and drop the rest. To probes that are sent side by side that looks as
+// if nothing answered beyond the router. So before a plan takes silence for the truth, it looks whether the path is
+// alive all the same (suspicious): then it asks the hops that are in doubt once more, slowly and one after the other. A
+// path that shows no such signs is asked no probe more, and takes no longer.
 
 // The constants of asking slowly.
 const (
-	// slowPause is the time between two probes: a little more than a limit of 5 a second, the strictest that is usual, takes.
+	// slowPause is the time between two probes: a little more than a limit of 5 a second, the strictest that is usual,
+	// takes.
 	slowPause = 210 * time.Millisecond
 
 	// slowTries is how often a hop is asked slowly before its silence is believed.
@@ -29,26 +30,27 @@ const (
 	// slowTime is how long hops are asked slowly, at the most.
 	slowTime = 5500 * time.Millisecond
 
-	// knockPause is how long the target is left alone before a silent path is asked again. Some targets drop the first SYN of
-	// a client and take its repetition for real only if it comes no sooner than a kernel's would.
+	// knockPause is how long the target is left alone before a silent path is asked again. Some targets drop the first SYN
+	// of a client and take its repetition for real only if it comes no sooner than a kernel's would.
 	knockPause = 1550 * time.Millisecond
 
 	// mostAnew is how many probes are sent anew because a limit may have dropped them. The others are lost.
 	mostAnew = 40
 
-	// heldAfter is how many hops beyond the last known one must be silent for the rest to be held back before they have been
-	// silent for slow.
+	// heldAfter is how many hops beyond the last known one must be silent for the rest to be held back before they have
+	// been silent for slow.
 	heldAfter = 3
 
-	// silentPatience is the least that a probe waits that is sent after a silent path was asked slowly in vain, see patience.
-	silentPatience = 700 * time.Millisecond
+	// silentTimeout is the least that a probe waits that is sent after a silent path was asked slowly in vain, see
+	// timeout.
+	silentTimeout = 700 * time.Millisecond
 
 	// slowRun is how many probes that were sent one after the other, to as many hops, must be lost for that to be no
 	// coincidence.
 	slowRun = 4
 
-	// mostSilent is how many hops in a row must be silent to raise doubts, or one less right before the target; slowChecks is
-	// how many probes it takes to believe it.
+	// mostSilent is how many hops in a row must be silent to raise doubts, or one less right before the target; slowChecks
+	// is how many probes it takes to believe it.
 	mostSilent = 4
 	slowChecks = 2
 )
@@ -82,8 +84,8 @@ func (p *Path) suspicious() (any bool) {
 		return false
 	}
 	for _, a := range p.pending {
-		if !a.spare && (a.passed && p.wary || a.doubted) {
-			a.fate = Unknown // it may have been answered
+		if !a.byProbePort && (a.passed && p.wary || a.doubted) {
+			a.outcome = Unknown // it may have been answered
 		}
 	}
 	return p.markDoubtful()
@@ -109,8 +111,8 @@ func (p *Path) mayBeLimited() bool {
 	return !p.slow.done && p.o.Parallel > 1 && !p.rounds.on() && !p.echo() && p.rewritten == 0
 }
 
-// longSilence finds the last hop before more silent ones than usual, or before those where the target should have answered by its
-// own account; beyond the path: there are none.
+// longSilence finds the last hop before more silent ones than usual, or before those where the target should have
+// answered by its own account; beyond the path: there are none.
 func (p *Path) longSilence(last int) int {
 	silent, most := 0, mostSilent
 	if p.lossy() > 1 {
@@ -133,15 +135,15 @@ func (p *Path) longSilence(last int) int {
 func (p *Path) lossy() int {
 	hops := make(map[int]bool)
 	for _, l := range p.slow.log {
-		if l.ttl <= p.limit && p.hop(l.ttl).shown && (l.fate == Lost || l.fate == Pending) {
+		if l.ttl <= p.limit && p.hop(l.ttl).shown && (l.outcome == Lost || l.outcome == Pending) {
 			hops[l.ttl] = true
 		}
 	}
 	return len(hops)
 }
 
-// lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer others; beyond
-// the path: there is none.
+// lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer
+// others; beyond the path: there is none.
 func (p *Path) lostBeyond() int {
 	last, _ := p.lastAnswered()
 	for from := p.o.FirstTTL; from < last; from++ {
@@ -152,8 +154,8 @@ func (p *Path) lostBeyond() int {
 	return p.o.MaxTTL + 1
 }
 
-// limited reports whether there may be a limit beyond a hop: no probe got through for a while, or only every other one, or the
-// target has missed one and nothing is known of the hop before it.
+// limited reports whether there may be a limit beyond a hop: no probe got through for a while, or only every other one,
+// or the target has missed one and nothing is known of the hop before it.
 func (p *Path) limited(from int) bool {
 	run, hops := make(map[int]bool), make(map[int]int) // that a probe was lost to: in a row, at all
 	lost, answered := 0, 0
@@ -162,7 +164,7 @@ func (p *Path) limited(from int) bool {
 		if l.ttl <= from || l.ttl > p.limit || !h.shown {
 			continue
 		}
-		switch l.fate {
+		switch l.outcome {
 		case Answered:
 			clear(run)
 			answered++
@@ -190,7 +192,7 @@ func (p *Path) answeredLate(r Result) {
 	}
 	key := r.Probe.Key()
 	if i := slices.IndexFunc(p.slow.log, func(a *ask) bool { return a.key == key }); i >= 0 {
-		p.slow.log[i].fate, p.slow.news = Answered, true
+		p.slow.log[i].outcome, p.slow.news = Answered, true
 	}
 }
 
@@ -241,13 +243,13 @@ func (p *Path) slowly(now, when time.Time) Action {
 	return action
 }
 
-// settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the hop has
-// answered, and would have answered this one.
+// settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the
+// hop has answered, and would have answered this one.
 func (p *Path) settleEarlier(now time.Time) Action {
 	for _, a := range p.pending {
 		switch {
-		case a == p.slow.asked || a.spare || a.ttl > p.limit:
-		case p.hop(a.ttl).shown && !p.o.Patient && !now.Before(a.sent.Add(p.haste(a))):
+		case a == p.slow.asked || a.byProbePort || a.ttl > p.limit:
+		case p.hop(a.ttl).shown && !p.o.Patient && !now.Before(a.sent.Add(p.earlyTimeout(a))):
 			return p.conclude(a)
 		case !a.passed:
 			a.passed = true
@@ -260,7 +262,7 @@ func (p *Path) settleEarlier(now time.Time) Action {
 // takeBack ends the wait for a probe that was sent to a hop before, so that another one takes its place.
 func (p *Path) takeBack(ttl int) (Action, bool) {
 	for _, a := range slices.Backward(p.pending) {
-		if a.ttl == ttl && !a.spare && p.hop(ttl).asked >= p.o.Queries {
+		if a.ttl == ttl && !a.byProbePort && p.hop(ttl).asked >= p.o.Queries {
 			a.anew = true
 			return Withdraw(a.key), true
 		}
@@ -268,17 +270,18 @@ func (p *Path) takeBack(ttl int) (Action, bool) {
 	return Action{}, false
 }
 
-// kept reports whether this is the last probe to a silent hop that can still be taken back. It waits for the end, when it is
-// known whether the hop is in doubt.
+// kept reports whether this is the last probe to a silent hop that can still be taken back. It waits for the end, when
+// it is known whether the hop is in doubt.
 func (p *Path) kept(a *ask) bool {
-	if p.hop(a.ttl).shown || a.spare || p.haste(a) == 0 || !p.mayBeLimited() {
+	if p.hop(a.ttl).shown || a.byProbePort || p.earlyTimeout(a) == 0 || !p.mayBeLimited() {
 		return false
 	}
-	return !slices.ContainsFunc(p.pending, func(b *ask) bool { return b != a && b.ttl == a.ttl && !b.spare })
+	return !slices.ContainsFunc(p.pending, func(b *ask) bool { return b != a && b.ttl == a.ttl && !b.byProbePort })
 }
 
-// inDoubt is the next hop to ask slowly, the one that was asked least so; 0: none. Where the target has answered, but not by a hop's
-// probe, it is most likely no farther than its answers say; else the farthest hop is the likeliest to be beyond a limit.
+// inDoubt is the next hop to ask slowly, the one that was asked least so; 0: none. Where the target has answered, but
+// not by a hop's probe, it is most likely no farther than its answers say; else the farthest hop is the likeliest to be
+// beyond a limit.
 func (p *Path) inDoubt() (next int) {
 	s := &p.slow
 	last, unplaced := p.lastAnswered()
@@ -341,7 +344,7 @@ func (p *Path) lastAnswered() (ttl int, unplaced bool) {
 
 // slowWait is how long a probe that was sent slowly is waited for.
 func (p *Path) slowWait(a *ask) time.Duration {
-	if t := p.haste(a); t > 0 {
+	if t := p.earlyTimeout(a); t > 0 {
 		return t
 	}
 	return min(max(settled(p.slowest), slow), p.o.Wait)
@@ -351,14 +354,14 @@ func (p *Path) slowWait(a *ask) time.Duration {
 func (p *Path) slowed(a *ask, r Result) {
 	s := &p.slow
 	if a != s.asked {
-		s.news = s.news || r.Fate == Answered
+		s.news = s.news || r.Outcome == Answered
 		return
 	}
 	s.asked = nil
-	if s.target++; r.Fate != Answered || !r.FromTarget() && !r.Refused() {
+	if s.target++; r.Outcome != Answered || !r.FromTarget() && !r.Refused() {
 		s.target = 0
 	}
-	if r.Fate != Answered {
+	if r.Outcome != Answered {
 		if s.vain++; s.vain > 1 && !s.limit {
 			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
 		}
@@ -376,17 +379,17 @@ func (p *Path) doubt() {
 	}
 }
 
-// hold reports whether the rest of the probes is held back: nothing has come from the target, nor from beyond some hop. That may be
-// a limit, or a target that defends itself (knock).
+// hold reports whether the rest of the probes is held back: nothing has come from the target, nor from beyond some hop.
+// That may be a limit, or a target that defends itself (knock).
 func (p *Path) hold(now time.Time) bool {
 	if !p.holds() || p.slow.held {
 		return p.holds()
 	}
 	long := min(slow, p.whole/2) // then the plan looks again, see window
-	enough := min(scoutFactor*p.slowest+scoutSlack, long)
+	enough := min(distanceFactor*p.slowest+distanceSlack, long)
 	silent := make(map[int]bool)
 	for _, a := range p.pending {
-		if age := now.Sub(a.sent); !a.spare && !a.scout && a.ttl > p.known && age >= enough {
+		if age := now.Sub(a.sent); !a.byProbePort && !a.distance && a.ttl > p.known && age >= enough {
 			silent[a.ttl] = true
 			p.slow.held = p.slow.held || age >= long || len(silent) >= heldAfter
 		}
@@ -401,14 +404,14 @@ func (p *Path) silence(a *ask) {
 	}
 }
 
-// holds reports whether probes may be held back: where scouts would have told that the target answers.
+// holds reports whether probes may be held back: where distance probes would have told that the target answers.
 func (p *Path) holds() bool {
-	return (p.tried > 0 || p.own != scoutNone) && !p.slow.over && !p.target.answers && p.mayBeLimited() && p.o.Flags.Has(packet.SYN) && p.o.Session == nil
+	return (p.tried > 0 || p.own != ownNone) && !p.slow.over && !p.target.answers && p.mayBeLimited() && p.o.Flags.Has(packet.SYN) && p.o.Session == nil
 }
 
-// knock asks a path that is silent beyond some hop twice more, before the rest of the probes is sent into the silence: the target,
-// by a scout's port once more, and the next hop. Nothing depends on the time that this takes, for the first probes into the
-// silence wait longer. at is when the next is due.
+// knock asks a path that is silent beyond some hop twice more, before the rest of the probes is sent into the silence:
+// the target, by a distance probe's port once more, and the next hop. Nothing depends on the time that this takes, for
+// the first probes into the silence wait longer. at is when the next is due.
 func (p *Path) knock(now time.Time) (action Action, at time.Time) {
 	s := &p.slow
 	if !p.hold(now) {
@@ -434,8 +437,8 @@ func (p *Path) knock(now time.Time) (action Action, at time.Time) {
 			}
 			break
 		}
-		port := p.o.SparePorts[0]
-		if i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.scout && a.key.Port == port }); i >= 0 {
+		port := p.o.ProbePorts[0]
+		if i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.distance && a.key.Port == port }); i >= 0 {
 			return Withdraw(p.pending[i].key), at // or an answer might be that of either
 		}
 		action = p.sendBy(port, p.o.MaxTTL, now)
@@ -450,5 +453,5 @@ func (p *Path) inFlightTime() time.Duration {
 	if !p.slow.over && p.slow.knocks == 0 {
 		return slow
 	}
-	return min(scoutFactor*p.slowest+scoutSlack, slow)
+	return min(distanceFactor*p.slowest+distanceSlack, slow)
 }

@@ -69,7 +69,7 @@ func TestSYNLimits(t *testing.T) {
 								p := chain(v6, distance, delay)
 								p.Target.State = state
 								p.Routers[at-1].SYNs = sim.Rate{Every: time.Second / time.Duration(rate), Burst: burst}
-								o := withScouts(newSetup(p)).trace(t)
+								o := withProbePorts(newSetup(p)).trace(t)
 								o.wantPath(t, p)
 								t.Logf("took %v, %d SYNs at the target, %d probes", o.took, o.truth.Target.SYN, len(o.sent))
 								if o.took > 8*time.Second {
@@ -116,7 +116,7 @@ func TestDefendedTargets(t *testing.T) {
 						t.Run(name, func(t *testing.T) {
 							p := chain(v6, distance, delay)
 							p.Target.State, p.Target.Defence = state, d.Defence
-							o := withScouts(newSetup(p)).trace(t)
+							o := withProbePorts(newSetup(p)).trace(t)
 							o.wantPath(t, p)
 							t.Logf("took %v, %d SYNs at the target, %d probes", o.took, o.truth.Target.SYN, len(o.sent))
 							if o.took > 5*time.Second {
@@ -150,7 +150,7 @@ func TestRandomSYNLimits(t *testing.T) {
 		at := 1 + rng.IntN(min(n-1, 7))
 		limit := sim.Rate{Every: time.Second / time.Duration(4+rng.IntN(50)), Burst: 1 + rng.IntN(12)}
 		p.Routers[at-1].SYNs = limit
-		s := withScouts(newSetup(p))
+		s := withProbePorts(newSetup(p))
 		s.scenario.Seed = seed
 		o := s.trace(t)
 		silent := o.trace.Last() != n
@@ -195,7 +195,7 @@ func TestSlowPaths(t *testing.T) {
 			p.Routers[n-2].Silent = 1
 		}
 		p.Target.State = []sim.State{sim.Open, sim.Closed}[rng.IntN(2)]
-		s := withScouts(newSetup(p))
+		s := withProbePorts(newSetup(p))
 		s.scenario.Seed = seed
 		o := s.trace(t)
 		if o.trace.Last() != n {

@@ -27,7 +27,7 @@ func TestOlderConnection(t *testing.T) {
 							p.Routers[distance-2].Silent = silent
 						}
 						s := newSetup(p)
-						s.path.SparePorts = ports
+						s.path.ProbePorts = ports
 						o := s.trace(t)
 						what := fmt.Sprintf("distance %d, delay %v, silent %v, ports %v", distance, delay, silent, ports)
 						shown := targetAt(o.trace)
@@ -107,8 +107,8 @@ func TestAnsweredFromElsewhere(t *testing.T) {
 				t.Fatalf("as %v: no answer from elsewhere is known", as)
 			}
 			for _, r := range got {
-				if r.Fate != trace.Elsewhere || !r.Reply.TCP.Flags.Has(packet.SYN|packet.ACK) || as.Addr().IsValid() && r.Reply.IP.Src != as.Addr() {
-					t.Errorf("as %v: %v from %v", as, r.Fate, r.Reply.From())
+				if r.Outcome != trace.Elsewhere || !r.Reply.TCP.Flags.Has(packet.SYN|packet.ACK) || as.Addr().IsValid() && r.Reply.IP.Src != as.Addr() {
+					t.Errorf("as %v: %v from %v", as, r.Outcome, r.Reply.From())
 				}
 			}
 		}

@@ -18,46 +18,47 @@ const (
 	// doubtMargin is how long before the end of its wait a doubted probe is withdrawn.
 	doubtMargin = time.Millisecond
 
-	// What a probe waits at least, see haste: as long as hasteHops hops behind it took, hasteSlack, and hasteJitter
-	// times what answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and hasteUnknown times
+	// What a probe waits at least, see earlyTimeout: as long as earlyHops hops behind it took, earlySlack, and earlyJitter
+	// times what answers are late by on average (as a retransmission timer does, RFC 6298 2.3), and earlyUnknown times
 	// that for a hop that has not answered at all. One that is later counts as mostLate: a router that is slow by itself
 	// says little of the others. Of 8004 answers that come within 3 s, this shows 7954 in a median time of 139 ms; 1.5
 	// times as long and 20 ms would show 7973 in 165 ms, twice as long and 50 ms 7980 in 211 ms.
-	hasteSlack   = 4 * time.Millisecond
-	hasteJitter  = 4
-	hasteUnknown = 4
-	hasteHops    = 2
+	earlySlack   = 4 * time.Millisecond
+	earlyJitter  = 4
+	earlyUnknown = 4
+	earlyHops    = 2
 	mostLate     = 5 * time.Millisecond
 
-	// leastHaste is the least of that: next door, where it costs nobody time, a busy host is late by some milliseconds.
-	leastHaste = 15 * time.Millisecond
+	// leastEarlyTimeout is the least of that: next door, where it costs nobody time, a busy host is late by some
+	// milliseconds.
+	leastEarlyTimeout = 15 * time.Millisecond
 
-	// leastPatience is the least time that a probe waits where it does not wait its whole time, see patience.
-	leastPatience = time.Second
+	// leastTimeout is the least time that a probe waits where it does not wait its whole time, see timeout.
+	leastTimeout = time.Second
 
-	// patienceFactor times the slowest answer from here on is what a probe waits, see patience.
-	patienceFactor = 3
+	// timeoutFactor times the slowest answer from here on is what a probe waits, see timeout.
+	timeoutFactor = 3
 )
 
 // deadline is when something has to be done about a probe, and what. Zero: never.
 func (p *Path) deadline(a *ask) (time.Time, Action) {
 	switch {
-	case a.spare && a.ttl > p.limit && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
+	case a.byProbePort && a.ttl > p.limit && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
 		return time.Time{}, Action{} // it counts where the target turned out to be
 	case p.sweeping() && a.ttl > p.farthest:
 		return time.Time{}, Action{} // see sweep
 	case a.ttl > p.limit && p.refusing():
 		// It may show that the refusal is for some of the packets only.
 		return a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), Withdraw(a.key)
-	case a.ttl > p.limit && !p.wanting(a):
+	case a.ttl > p.limit && !p.mayConfuse(a):
 		return a.sent, Withdraw(a.key) // nothing depends on it any more
-	case a.under:
+	case a.shadowed:
 		// A router would have answered by then. Next door answers may be late by more than they take.
-		return a.sent.Add(max(p.target.least+p.slack(), leastHaste)), Withdraw(a.key)
+		return a.sent.Add(max(p.target.least+p.slack(), leastEarlyTimeout)), Withdraw(a.key)
 	case a.doubted, a.ttl > p.limit:
 		// It may have been answered, so it is not lost; it is asked anew when its answer can't come any more. So long one
 		// beyond the target keeps others from being sent.
-		t := p.overtaking(a)
+		t := p.resendSafety(a)
 		if p.rewritten > 0 {
 			t = p.longest() // answers from far behind may be on their way that could be taken for others'
 		}
@@ -89,9 +90,9 @@ func (p *Path) settling(ttl int) time.Duration {
 	return min(t, p.o.Wait)
 }
 
-// overtaking is how long a probe keeps another from being sent that could not be told from it: where it is known how
+// resendSafety is how long a probe keeps another from being sent that could not be told from it: where it is known how
 // long the target's answers take at least, the other one's comes no sooner.
-func (p *Path) overtaking(a *ask) time.Duration {
+func (p *Path) resendSafety(a *ask) time.Duration {
 	t := p.settling(a.ttl)
 	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() {
 		return t
@@ -102,13 +103,13 @@ func (p *Path) overtaking(a *ask) time.Duration {
 // settled is when a probe to somebody that far away is held to be unanswered.
 func settled(rtt time.Duration) time.Duration { return settleFactor*rtt + settleSlack }
 
-// patience is how long a probe waits for its answer. With Patient, and one by one, that is Wait. Else:
+// timeout is how long a probe waits for its answer. With Patient, and one by one, that is Wait. Else:
 //
 //   - Where a hop beyond has answered, the path is alive and known to be no slower than its slowest answer from this hop
-//     on: a probe waits patienceFactor times that, and leastPatience at least (routers make their answers slowly).
+//     on: a probe waits timeoutFactor times that, and leastTimeout at least (routers make their answers slowly).
 //   - Where nothing beyond has answered, and a probe to this hop or between it and the last one that answered has waited
-//     its whole time in vain, it waits leastPatience: the silence was given its chance once.
-func (p *Path) patience(a *ask) time.Duration {
+//     its whole time in vain, it waits leastTimeout: the silence was given its chance once.
+func (p *Path) timeout(a *ask) time.Duration {
 	if p.o.Patient || p.o.Parallel == 1 {
 		return p.most()
 	}
@@ -123,12 +124,12 @@ func (p *Path) patience(a *ask) time.Duration {
 		return p.most()
 	}
 	if last == a.ttl && p.slow.over {
-		return min(max(patienceFactor*p.slowest, silentPatience), p.most())
+		return min(max(timeoutFactor*p.slowest, silentTimeout), p.most())
 	}
 	if last == a.ttl {
 		return min(p.longest(), p.most())
 	}
-	return min(max(patienceFactor*slowest, leastPatience), p.most())
+	return min(max(timeoutFactor*slowest, leastTimeout), p.most())
 }
 
 // most is how long a probe waits at the most. Where probes can't be told apart for certain, a late answer would be
@@ -140,9 +141,9 @@ func (p *Path) most() time.Duration {
 	return p.whole
 }
 
-// over is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done;
+// giveUpAt is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done;
 // zero: not yet, or not known.
-func (p *Path) over() time.Time {
+func (p *Path) giveUpAt() time.Time {
 	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() || p.slow.active {
 		return time.Time{}
 	}
@@ -154,8 +155,8 @@ func (p *Path) over() time.Time {
 		if p.needless(a) {
 			continue
 		}
-		t := p.haste(a)
-		if t == 0 || a.doubted || a.ttl > p.limit && !a.spare {
+		t := p.earlyTimeout(a)
+		if t == 0 || a.doubted || a.ttl > p.limit && !a.byProbePort {
 			return time.Time{}
 		}
 		end = later(end, a.sent.Add(t))
@@ -167,49 +168,51 @@ func (p *Path) over() time.Time {
 }
 
 // conclude ends the wait for a probe when nothing else is left to be done. A target whose answers had all the same
-// sequence number may not have answered because it answers a SYN once in stingyTime.
+// sequence number may not have answered because it answers a SYN once in resendAnswerTime.
 func (p *Path) conclude(a *ask) Action {
 	if p.needless(a) {
 		return Withdraw(a.key)
 	}
-	if p.target.repeats && !p.target.stingy && a.ttl > p.spent {
-		p.target.stingy, a.doubted = true, true
+	if p.target.repeats && !p.target.rateLimitsSYNACK && a.ttl > p.lastRouter {
+		p.target.rateLimitsSYNACK, a.doubted = true, true
 		return Withdraw(a.key)
 	}
 	return GiveUp(a.key)
 }
 
-// haste is how long a probe waits at least where nothing but silence is left, 0 where that can't be told: its answer
-// would take about as long as one from there before, or as those from the next hops before and behind that answer.
-func (p *Path) haste(a *ask) time.Duration {
-	t := p.distance(a.ttl)
-	if a.spare {
+// earlyTimeout is how long a probe waits at least where nothing but silence is left, 0 where that can't be told: its
+// answer would take about as long as one from there before, or as those from the next hops before and behind that
+// answer.
+func (p *Path) earlyTimeout(a *ask) time.Duration {
+	t := p.expectedRTT(a.ttl)
+	if a.byProbePort {
 		t = p.target.least
 	}
-	if a.witness() && t > 0 {
+	if a.control() && t > 0 {
 		t += 2 * (p.target.rtt - p.target.least) // it is what tells the distance
 	}
 	if t == 0 {
 		return 0
 	}
 	t += p.slack()
-	if !a.spare && !a.again && !p.hop(a.ttl).answered {
-		t += hasteUnknown * p.jitter()
+	if !a.byProbePort && !a.again && !p.hop(a.ttl).answered {
+		t += earlyUnknown * p.jitter()
 	}
-	if (p.exclusive(a.ttl) || p.delicate(a.ttl)) && !a.spare && !a.sent.Before(p.target.heard) {
+	if (p.exclusive(a.ttl) || p.delicate(a.ttl)) && !a.byProbePort && !a.sent.Before(p.target.heard) {
 		t = max(t, p.settling(a.ttl))
 	}
-	return min(max(t, leastHaste), p.o.Wait)
+	return min(max(t, leastEarlyTimeout), p.o.Wait)
 }
 
 // slack is how much longer than others an answer may take.
-func (p *Path) slack() time.Duration { return hasteSlack + hasteJitter*p.jitter() }
+func (p *Path) slack() time.Duration { return earlySlack + earlyJitter*p.jitter() }
 
 // jitter is by how much answers were late on average.
 func (p *Path) jitter() time.Duration { return p.unsteady / time.Duration(max(p.repeated, 1)) }
 
-// distance is about how long an answer from a hop takes, by itself and its neighbours; 0: nothing beyond has answered.
-func (p *Path) distance(ttl int) time.Duration {
+// expectedRTT is about how long an answer from a hop takes, by itself and its neighbours; 0: nothing beyond has
+// answered.
+func (p *Path) expectedRTT(ttl int) time.Duration {
 	if h := p.hop(ttl); h.answered && (h.router || h.reached || !p.refusals.some()) {
 		return h.best
 	}
@@ -218,14 +221,14 @@ func (p *Path) distance(ttl int) time.Duration {
 		t = p.hop(i).best
 	}
 	n := 0
-	for i := ttl + 1; i <= p.limit && n < hasteHops; i++ {
+	for i := ttl + 1; i <= p.limit && n < earlyHops; i++ {
 		if h := p.hop(i); h.answered {
 			t = max(t, h.best)
 			n++
 		}
 	}
 	switch {
-	case n < hasteHops && p.target.told:
+	case n < earlyHops && p.target.told:
 		t = max(t, p.target.least)
 	case p.refusals.some():
 		t = max(t, p.slowest) // who refuses answers sooner than those beyond
@@ -236,7 +239,7 @@ func (p *Path) distance(ttl int) time.Duration {
 }
 
 // longest is how long an answer may take, by all that was seen.
-func (p *Path) longest() time.Duration { return max(patienceFactor*p.slowest, leastPatience) }
+func (p *Path) longest() time.Duration { return max(timeoutFactor*p.slowest, leastTimeout) }
 
 // silent reports whether a probe to this hop, or to one before it behind the last that answered, waited in vain.
 func (p *Path) silent(ttl int) bool {

@@ -18,7 +18,7 @@ func TestStrictTurns(t *testing.T) {
 					for i := 1; i < width; i++ {
 						r.Addrs = append(r.Addrs, netip.AddrFrom16(other(r.Addrs[0], i)).Unmap())
 					}
-					s := withScouts(newSetup(p))
+					s := withProbePorts(newSetup(p))
 					s.path.Queries = 16
 					o := s.trace(t)
 					seen := make(map[string]int)

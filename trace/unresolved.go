@@ -6,13 +6,13 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// A router that forwards a packet to a neighbour asks for the neighbour's link-layer address first, and keeps the packet
-// meanwhile. When nobody answers, it reports "host unreachable" for all packets that it has kept. So the silence beyond the
-// last router that answers may end a little later than the wait.
+// A router that forwards a packet to a neighbour asks for the neighbour's link-layer address first, and keeps the
+// packet meanwhile. When nobody answers, it reports "host unreachable" for all packets that it has kept. So the silence
+// beyond the last router that answers may end a little later than the wait.
 const (
-	// resolveTime is how long a router asks for a neighbour's address: three times, a second apart (RFC 4861 10; Linux asks
-	// as often in IPv4). resolveSlack is how much later its timers may be. Linux 6.18 reports after 3.05 to 3.07 s; with 100
-	// ticks a second its timers are late by up to 240 ms.
+	// resolveTime is how long a router asks for a neighbour's address: three times, a second apart (RFC 4861 10; Linux
+	// asks as often in IPv4). resolveSlack is how much later its timers may be. Linux 6.18 reports after 3.05 to 3.07 s;
+	// with 100 ticks a second its timers are late by up to 240 ms.
 	resolveTime  = 3 * time.Second
 	resolveSlack = 250 * time.Millisecond
 
@@ -26,22 +26,22 @@ const (
 // resolved is by when the last router that answered has reported that it can't deliver a probe, if that is so; zero if
 // something beyond has answered, or nothing at all.
 func (p *Path) resolved(a *ask) time.Time {
-	if p.target.answers || p.spent < p.o.FirstTTL || a.ttl <= p.spent || p.o.Session != nil {
+	if p.target.answers || p.lastRouter < p.o.FirstTTL || a.ttl <= p.lastRouter || p.o.Session != nil {
 		return time.Time{}
 	}
 	first := a.sent
 	if !p.rounds.on() {
 		first = p.beyond(first)
 	}
-	return first.Add(resolveTime + resolveSlack + p.hop(p.spent).rtt)
+	return first.Add(resolveTime + resolveSlack + p.hop(p.lastRouter).rtt)
 }
 
 // beyond is when the first probe was sent that got farther than the last router that answered: no later than this.
 func (p *Path) beyond(first time.Time) time.Time {
-	if !p.firstScout.IsZero() {
-		first = earlier(first, p.firstScout)
+	if !p.firstDistance.IsZero() {
+		first = earlier(first, p.firstDistance)
 	}
-	for ttl := p.spent + 1; ttl <= p.limit; ttl++ {
+	for ttl := p.lastRouter + 1; ttl <= p.limit; ttl++ {
 		if h := p.hop(ttl); !h.first.IsZero() {
 			first = earlier(first, h.first)
 		}
@@ -58,7 +58,7 @@ func earlier(a, b time.Time) time.Time {
 
 // ending is when the wait for a probe ends, and what is to be done then: it is given up, or extended.
 func (p *Path) ending(a *ask) (time.Time, Action) {
-	t := p.patience(a)
+	t := p.timeout(a)
 	end, until := a.sent.Add(t), p.resolved(a)
 	switch {
 	case a.lingers && p.idle():
@@ -79,8 +79,8 @@ func (p *Path) ending(a *ask) (time.Time, Action) {
 	return time.Time{}, Action{} // that it has waited its whole time, the engine knows by itself
 }
 
-// lingerUntil is how long to wait when everything else is over at end: no longer than mostLinger, and not at all if that is
-// too short for a report.
+// lingerUntil is how long to wait when everything else is over at end: no longer than mostLinger, and not at all if
+// that is too short for a report.
 func lingerUntil(end, until time.Time) time.Time {
 	most := end.Add(mostLinger)
 	if until.Add(-resolveSlack).After(most) {
@@ -95,7 +95,7 @@ func (p *Path) linger(now time.Time, key packet.Key) {
 		if a.key == key {
 			a.lingers, p.lingering = true, now.Add(lingerMargin)
 			h := p.hop(a.ttl)
-			h.silent = h.silent || !a.spare && now.Sub(a.sent) >= p.whole-lingerMargin
+			h.silent = h.silent || !a.byProbePort && now.Sub(a.sent) >= p.whole-lingerMargin
 		}
 	}
 }
@@ -120,12 +120,12 @@ func (p *Path) unasked() bool {
 	return false
 }
 
-// roundTrip is the time of an answer as far as it says something of the path. A router that could not deliver a probe has
-// kept it for seconds.
+// roundTrip is the time of an answer as far as it says something of the path. A router that could not deliver a probe
+// has kept it for seconds.
 func (p *Path) roundTrip(r Result) time.Duration {
 	rtt := r.RTT()
-	if r.Refused() && rtt > leastPatience && p.spent >= p.o.FirstTTL {
-		return min(rtt, p.hop(p.spent).rtt)
+	if r.Refused() && rtt > leastTimeout && p.lastRouter >= p.o.FirstTTL {
+		return min(rtt, p.hop(p.lastRouter).rtt)
 	}
 	return rtt
 }

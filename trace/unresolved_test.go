@@ -33,7 +33,7 @@ func (o *outcome) wantDead(t *testing.T, v6 bool, n int) {
 	}
 	for ttl := 1; ttl < n; ttl++ {
 		for _, r := range o.trace.Hop(ttl).Probes {
-			if r.Fate == trace.Answered && (r.From() != address(v6, ttl) || r.Reply.Kind != packet.KindTimeExceeded) {
+			if r.Outcome == trace.Answered && (r.From() != address(v6, ttl) || r.Reply.Kind != packet.KindTimeExceeded) {
 				t.Errorf("hop %d: %v from %v", ttl, r.Reply.Kind, r.From())
 			}
 		}
@@ -63,7 +63,7 @@ func TestTargetDown(t *testing.T) {
 			{"one after the other", func(s *setup) { s.path.Parallel = 1 }},
 			{"one after the other, one probe per hop", func(s *setup) { s.path.Parallel, s.path.Queries = 1, 1 }},
 			{"a port for each probe", func(s *setup) { s.path.Ports = []uint16{42000, 42001, 42002, 42003, 42004} }},
-			{"no ports for scouts", func(s *setup) { s.path.SparePorts = nil }},
+			{"no ports for scouts", func(s *setup) { s.path.ProbePorts = nil }},
 			{"a small window", func(s *setup) { s.path.Parallel = 4 }},
 		} {
 			for i := range 2 * 2 * 2 * 3 {
@@ -74,7 +74,7 @@ func TestTargetDown(t *testing.T) {
 					continue // more than half a second after the wait
 				}
 				t.Run(fmt.Sprintf("%s, limited %v, hop %d, delay %v, after %v", tt.name, limited, n, delay, after), func(t *testing.T) {
-					s := withScouts(newSetup(deadTarget(v6, n, delay, after)))
+					s := withProbePorts(newSetup(deadTarget(v6, n, delay, after)))
 					if limited {
 						for i := range s.scenario.Paths[0].Routers { // as Linux does by default
 							s.scenario.Paths[0].Routers[i].SourceRate = sim.Rate{Every: time.Second, Burst: 6}
@@ -109,7 +109,7 @@ func TestDropTakesNoLonger(t *testing.T) {
 			p := chain(v6, tt.n, tt.delay)
 			p.Target.State = sim.Filtered
 			for _, wait := range []time.Duration{0, 3 * time.Second} {
-				s := withScouts(newSetup(p))
+				s := withProbePorts(newSetup(p))
 				s.path.Queries, s.path.Wait, s.path.Patient = tt.queries, wait, wait > 0
 				o := s.trace(t)
 				before := tt.before
@@ -133,10 +133,10 @@ func TestTargetDownInRounds(t *testing.T) {
 			for _, interval := range []time.Duration{200 * time.Millisecond, time.Second} {
 				const n = 4
 				w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{deadTarget(v6, n, 3*time.Millisecond, 3070*time.Millisecond)}}, interval, count, nil)
-				if w.tally.Last() != n || !w.tally.Reached() {
-					t.Fatalf("%d rounds, one in %v: the path ends at %d, reached: %v", count, interval, w.tally.Last(), w.tally.Reached())
+				if w.stats.Last() != n || !w.stats.Reached() {
+					t.Fatalf("%d rounds, one in %v: the path ends at %d, reached: %v", count, interval, w.stats.Last(), w.stats.Reached())
 				}
-				if h := w.tally.Hop(n); h.State == nil || !h.State.Refused() || h.Lost > 0 {
+				if h := w.stats.Hop(n); h.State == nil || !h.State.Refused() || h.Lost > 0 {
 					t.Errorf("%d rounds, one in %v: hop %d: %d answers, %d lost", count, interval, n, h.Received, h.Lost)
 				}
 			}

@@ -68,8 +68,8 @@ func OpenUnprivileged(Options) (*Unprivileged, error) { return nil, ErrUnsupport
 // ConnectWait returns [ConnectWait].
 func (*Unprivileged) ConnectWait() time.Duration { return ConnectWait }
 
-// KernelVouches says that its packets are the kernel's account of them.
-func (*Unprivileged) KernelVouches() {}
+// SyntheticPackets says that its packets are the kernel's account of them.
+func (*Unprivileged) SyntheticPackets() {}
 
 // Repeated is how many SYNs the kernel has sent again.
 func (*Unprivileged) Repeated() int { return 0 }

@@ -31,7 +31,7 @@ func Example() {
 	}
 	for hop := range found.Hops() {
 		for _, r := range hop.Probes {
-			fmt.Println(hop.TTL, r.Fate, r.From(), r.RTT())
+			fmt.Println(hop.TTL, r.Outcome, r.From(), r.RTT())
 		}
 	}
 }

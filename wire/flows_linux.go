@@ -373,7 +373,7 @@ func (f *flows) wanted() *wanted {
 	return w
 }
 
-// leave adds how the probes of a flow should leave.
+// restTarget adds how the probes of a flow should leave.
 func (w *wanted) leave(flow *followed, first word, f *flows) {
 	l := leaving{
 		echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), dst: flow.dst.Addr(), port: flow.dst.Port(),

@@ -13,20 +13,20 @@ func (c *Conn) Source(target netip.AddrPort) (netip.AddrPort, error) { return so
 // Zone returns the name of the interface that packets to dst leave by, from src; "" if there is no route.
 func (c *Conn) Zone(dst, src netip.AddrPort) string { return zone(c, dst, src) }
 
-// Alarm is what package trace wants of a timer.
-type Alarm = interface {
+// Timer is what package trace wants of a timer.
+type Timer = interface {
 	Set(d time.Duration)
 	C() <-chan time.Time
 	Run()
 	Stop()
 }
 
-// NewAlarm returns a timer of the kernel's; nil if none can be opened.
-func (c *Conn) NewAlarm() Alarm { return kernelAlarm() }
+// NewTimer returns a timer of the kernel's; nil if none can be opened.
+func (c *Conn) NewTimer() Timer { return kernelTimer() }
 
 // kernelAlarm avoids the interface that holds a nil pointer.
-func kernelAlarm() Alarm {
-	if a, err := newAlarm(); err == nil {
+func kernelTimer() Timer {
+	if a, err := newTimerFD(); err == nil {
 		return a
 	}
 	return nil

@@ -60,10 +60,10 @@ func findBySource(t *testing.T, p *lab.Path, c sourcer) {
 			continue
 		}
 		o := trace.PathOptions{Source: source, Target: port(tt.target, 443)}
-		if _, connects := c.(trace.Connector); !connects && len(o.Prepare(c).SparePorts) != trace.MostScouts {
-			t.Errorf("%v: ports for distance probes: %v", tt.target, o.Prepare(c).SparePorts)
+		if _, connects := c.(trace.Connector); !connects && len(o.Prepare(c).ProbePorts) != trace.MostDistanceProbes {
+			t.Errorf("%v: ports for distance probes: %v", tt.target, o.Prepare(c).ProbePorts)
 		}
-		if run := o.RunOptions(c); run.NewAlarm() == nil || run.Fault == nil || run.Zone == "" {
+		if run := o.RunOptions(c); run.NewTimer() == nil || run.Fault == nil || run.Zone == "" {
 			t.Errorf("%v: the engine lacks something: %+v", tt.target, run)
 		}
 		found, err := trace.Find(ctx, c, o)

@@ -133,14 +133,14 @@ func (c *Unprivileged) Source(target netip.AddrPort) (netip.AddrPort, error) {
 // Zone is that of [Conn.Zone].
 func (c *Unprivileged) Zone(dst, src netip.AddrPort) string { return zone(c, dst, src) }
 
-// NewAlarm is that of [Conn.NewAlarm].
-func (c *Unprivileged) NewAlarm() Alarm { return kernelAlarm() }
+// NewTimer is that of [Conn.NewTimer].
+func (c *Unprivileged) NewTimer() Timer { return kernelTimer() }
 
 // ConnectWait returns [ConnectWait]. A Conn with this method takes one probe at a time from each source port.
 func (c *Unprivileged) ConnectWait() time.Duration { return ConnectWait }
 
-// KernelVouches says that of its packets only what [Unprivileged] lists is evidence.
-func (c *Unprivileged) KernelVouches() {}
+// SyntheticPackets says that of its packets only what [Unprivileged] lists is evidence.
+func (c *Unprivileged) SyntheticPackets() {}
 
 // Send begins to connect. Of the probe it takes addresses, ports, TTL, TOS and DontFragment; the rest is the kernel's
 // choice. The time is that of the call: the kernel tells none. An error is a local one: no route, an address that is

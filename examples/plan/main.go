@@ -72,7 +72,7 @@ func (p *pings) Next(now time.Time) trace.Action {
 
 // Learn implements trace.Plan.
 func (p *pings) Learn(now time.Time, r trace.Result) {
-	if r.Fate.Outcome() {
+	if r.Outcome.Final() {
 		p.waiting = false
 	}
 }
@@ -82,10 +82,10 @@ func ping(ctx context.Context, w io.Writer, conn trace.Conn, p *pings) error {
 	o := trace.PathOptions{Source: p.source, Target: p.target}
 	_, err := trace.Run(ctx, conn, p, o.RunOptions(conn), func(r trace.Result) {
 		switch {
-		case r.Fate == trace.Answered:
+		case r.Outcome == trace.Answered:
 			fmt.Fprintf(w, "%v: %v, %v\n", r.From(), r.Reply.Kind, r.RTT().Round(time.Microsecond))
-		case r.Fate.Outcome():
-			fmt.Fprintf(w, "%v\n", r.Fate)
+		case r.Outcome.Final():
+			fmt.Fprintf(w, "%v\n", r.Outcome)
 		}
 	})
 	return err

@@ -39,7 +39,7 @@ func writeTable(w io.Writer, found *trace.Trace) error {
 	for hop := range found.Hops() {
 		who, times := "no answer", []string{}
 		for _, r := range hop.Probes {
-			if r.Fate != trace.Answered {
+			if r.Outcome != trace.Answered {
 				times = append(times, "lost")
 				continue
 			}

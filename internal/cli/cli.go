@@ -124,7 +124,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	if openErr != nil {
 		if openErr == errPortInUse {
-			p.oneTrack()
+			p.dropTrackPort()
 		}
 		return openErr
 	}

@@ -516,9 +516,9 @@ func TestExitCodes(t *testing.T) {
 func TestTroubles(t *testing.T) {
 	var all troubles
 	for _, err := range []error{syscall.EPERM, nil, trace.ErrNextHop, syscall.EPERM} {
-		r := trace.Result{Fate: trace.Lost}
+		r := trace.Result{Outcome: trace.Lost}
 		if err != nil {
-			r = trace.Result{Fate: trace.Failed, Err: fmt.Errorf("sending: %w", err)}
+			r = trace.Result{Outcome: trace.Failed, Err: fmt.Errorf("sending: %w", err)}
 		}
 		all.add(r)
 	}
@@ -587,7 +587,7 @@ func TestPrinterDoesNotBlock(t *testing.T) {
 	r, w := io.Pipe()
 	p := startPrinter(report.NewClassic(w, trace.NewTrace(o), report.ClassicOptions{}), func(err error) { t.Error(err) })
 	for ttl := range 100 {
-		p.add(trace.Result{Probe: packet.Probe{TTL: uint8(ttl + 1)}, N: ttl + 1, Fate: trace.Lost})
+		p.add(trace.Result{Probe: packet.Probe{TTL: uint8(ttl + 1)}, N: ttl + 1, Outcome: trace.Lost})
 	}
 	text := make(chan string)
 	go func() {

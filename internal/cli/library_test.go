@@ -60,7 +60,7 @@ func traceSim(t *testing.T, seed uint64, path sim.Path, by func(*testing.T, *fro
 		var hops strings.Builder
 		for hop := range found.Hops() {
 			for _, r := range hop.Probes {
-				fmt.Fprintln(&hops, hop.TTL, r.Fate, r.From(), r.RTT())
+				fmt.Fprintln(&hops, hop.TTL, r.Outcome, r.From(), r.RTT())
 			}
 		}
 		got.hops = hops.String()

@@ -64,7 +64,7 @@ func (p *program) openSession(ctx context.Context, conn medium, from netip.Addr,
 
 // inside makes path options those of probes inside a session.
 func inside(o trace.PathOptions, s *wire.Session) trace.PathOptions {
-	o.Source, o.SparePorts = s.Source(), nil
+	o.Source, o.ProbePorts = s.Source(), nil
 	o.Session = &trace.Session{Next: s.Next, Ack: s.Ack, Timestamps: s.Timestamps, TSval: s.TSval, TSecr: s.TSecr}
 	return o
 }
@@ -145,16 +145,16 @@ func (p *program) goBySYNs(conn medium) error {
 		return err
 	}
 	p.path.Session = nil
-	p.path.Source, p.path.SparePorts = netip.AddrPortFrom(p.path.Source.Addr(), ports[0]), ports[1:]
+	p.path.Source, p.path.ProbePorts = netip.AddrPortFrom(p.path.Source.Addr(), ports[0]), ports[1:]
 	p.plan, err = p.newPlan()
 	return err
 }
 
 const (
-	// The MTU search waits mtuPatience times as long as the slowest hop took, within these bounds.
-	mtuPatience  = 3
-	mtuLeastWait = 300 * time.Millisecond
-	mtuMostWait  = 3 * time.Second
+	// The MTU search waits mtuTimeoutFactor times as long as the slowest hop took, within these bounds.
+	mtuTimeoutFactor = 3
+	mtuLeastWait     = 300 * time.Millisecond
+	mtuMostWait      = 3 * time.Second
 )
 
 // mtuBySYNs is how the MTU is measured where there is no connection.
@@ -168,7 +168,7 @@ func (p *program) searchMTU(ctx context.Context, conn medium, known *trace.Trace
 		var who netip.Addr
 		if ttl >= known.First() {
 			for _, r := range known.Hop(ttl).Probes {
-				if wait = max(wait, mtuPatience*r.RTT()); r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded {
+				if wait = max(wait, mtuTimeoutFactor*r.RTT()); r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded {
 					who = r.Reply.From()
 				}
 			}

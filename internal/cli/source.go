@@ -41,8 +41,8 @@ const (
 	userSpacing = 5100 * time.Microsecond
 )
 
-// oneTrack settles that probes with a given source port can't have ports of their own.
-func (p *program) oneTrack() {
+// dropTrackPort settles that probes with a given source port can't have ports of their own.
+func (p *program) dropTrackPort() {
 	if p.trackPort && p.portSet {
 		fmt.Fprintln(p.stderr, "Warning: --track-id implied by specifying the local source port")
 		p.trackPort = false
@@ -91,7 +91,7 @@ func (p *program) reserve(ctx context.Context, conn medium) (err error) {
 	if err := p.ownSource(conn, route); err != nil {
 		return err
 	}
-	p.oneTrack()
+	p.dropTrackPort()
 	ports := []uint16{uint16(p.port)}
 	if p.portSet {
 		if err := p.takePort(conn, route.Source.Is6()); err != nil {
@@ -116,7 +116,7 @@ func (p *program) reserve(ctx context.Context, conn medium) (err error) {
 	if p.trackPort {
 		p.path.Ports = ports
 	} else {
-		p.path.SparePorts = ports[1:]
+		p.path.ProbePorts = ports[1:]
 	}
 	if p.plan, err = p.newPlan(); err != nil {
 		return err
@@ -222,8 +222,8 @@ func notOurs(a netip.Addr) error {
 // maxPorts is how many source ports --track-port takes at the most; then they come round again.
 const maxPorts = 256
 
-// freePorts reserves source ports of the kernel's choice: one for all probes and spare ones for scouts, or one for
-// each.
+// freePorts reserves source ports of the kernel's choice: one for all probes and spare ones for distance probes, or one
+// for each.
 func (p *program) freePorts(conn medium, from netip.Addr) ([]uint16, error) {
 	wanted := p.path.SourcePorts()
 	if p.trackPort {

@@ -121,7 +121,7 @@ func (a *awaited) add(r trace.Result) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.seen.Add(r)
-	if r.Fate == trace.Answered {
+	if r.Outcome == trace.Answered {
 		a.last = max(a.last, int(r.Probe.TTL))
 	}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // outcome is what became of probe n, sent with a TTL.
-func outcome(n int, ttl uint8, fate trace.Fate, kind packet.Kind) trace.Result {
-	r := trace.Result{Probe: packet.Probe{TTL: ttl}, N: n, Fate: fate}
+func outcome(n int, ttl uint8, fate trace.Outcome, kind packet.Kind) trace.Result {
+	r := trace.Result{Probe: packet.Probe{TTL: ttl}, N: n, Outcome: fate}
 	if fate == trace.Answered {
 		r.Reply = &packet.Reply{Kind: kind}
 	}

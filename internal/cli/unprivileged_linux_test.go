@@ -177,7 +177,7 @@ func (h *hops) add(r trace.Result) {
 	for len(*h) < int(r.Probe.TTL) {
 		*h = append(*h, nil)
 	}
-	if r.Fate != trace.Answered {
+	if r.Outcome != trace.Answered {
 		return
 	}
 	p := r.Reply

@@ -78,7 +78,7 @@ type troubles struct {
 }
 
 func (t *troubles) add(r trace.Result) {
-	if r.Fate != trace.Failed {
+	if r.Outcome != trace.Failed {
 		return
 	}
 	if t.counts == nil {

@@ -112,37 +112,37 @@ func (p *program) watched(ctx context.Context, conn medium) error {
 	if p.watch.live {
 		carryOut = p.live
 	}
-	tally, start, counts, err := carryOut(ctx, conn, seen)
-	if werr := p.table(ctx, tally, start); werr != nil {
+	stats, start, counts, err := carryOut(ctx, conn, seen)
+	if werr := p.table(ctx, stats, start); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	p.warn(&troubles, counts)
 	p.sayDepartures(conn)
-	p.unreached = !counts.NothingSent() && !tally.Reached()
+	p.unreached = !counts.NothingSent() && !stats.Reached()
 	switch {
 	case err != nil:
 		return err
 	case counts.NothingSent(): // which the user has seen for as long as he liked
 		return &trace.SendError{Probes: counts.Failed, Err: troubles.errs[len(troubles.errs)-1]}
-	case !tally.Reached():
+	case !stats.Reached():
 		return errNotReached
 	}
 	return nil
 }
 
 // rounds goes its rounds in silence.
-func (p *program) rounds(ctx context.Context, conn medium, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
-	tally, start := trace.NewTally(p.path), time.Now()
+func (p *program) rounds(ctx context.Context, conn medium, seen seeing) (*trace.Stats, time.Time, trace.Counts, error) {
+	stats, start := trace.NewStats(p.path), time.Now()
 	status := p.showStatus(func(sofar time.Duration) string {
 		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
 	})
-	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), seen(tally.Add))
+	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), seen(stats.Add))
 	status.stop()
-	return tally, start, counts, err
+	return stats, start, counts, err
 }
 
 // live goes its rounds on a screen, until the user or a signal ends it.
-func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Tally, time.Time, trace.Counts, error) {
+func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Stats, time.Time, trace.Counts, error) {
 	runtimedebug.SetGCPercent(livePercent)
 	options := p.screen(ctx)
 	var job *jobs
@@ -180,8 +180,8 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Ta
 	if serr := <-shown; serr != nil && err == nil {
 		err = fmt.Errorf("the screen: %w", serr)
 	}
-	tally, start := screen.Tally()
-	return tally, start, counts, err
+	stats, start := screen.Stats()
+	return stats, start, counts, err
 }
 
 // guarded is a connection that is read by a goroutine which leaves a whole terminal.
@@ -235,7 +235,7 @@ func (p *program) screen(ctx context.Context) live.Options {
 }
 
 // table writes the figures of the rounds.
-func (p *program) table(ctx context.Context, t *trace.Tally, start time.Time) error {
+func (p *program) table(ctx context.Context, t *trace.Stats, start time.Time) error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"

@@ -138,7 +138,7 @@ func (a *Atlas) Finish() error {
 func (a *Atlas) hop(e record.Entry) atlasHop {
 	h := atlasHop{Hop: e.TTL, Result: []atlasReply{}}
 	for _, r := range e.Probes {
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Answered:
 			j := atlasReplyOf(&r)
 			j.RTT = new(math.Round(float64(r.RTT())/1000) / 1000) // three decimals
@@ -151,7 +151,7 @@ func (a *Atlas) hop(e record.Entry) atlasHop {
 	}
 	for _, r := range e.Notices {
 		j := atlasReplyOf(&r)
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Duplicate:
 			j.Dup = true
 			j.RTT = new(math.Round(float64(r.RTT())/1000) / 1000)

@@ -50,7 +50,7 @@ func columns() []column {
 	return []column{
 		{"ttl", func(_ *CSV, r *trace.Result) string { return decimal(r.Probe.TTL) }},
 		{"n", func(_ *CSV, r *trace.Result) string { return decimal(r.N) }},
-		{"fate", func(_ *CSV, r *trace.Result) string { return r.Fate.String() }},
+		{"fate", func(_ *CSV, r *trace.Result) string { return r.Outcome.String() }},
 		ofReply("address", func(_ *CSV, a *packet.Reply) string { return a.From().String() }),
 		ofReply("name", func(c *CSV, a *packet.Reply) string { return Cell(c.run.NameOf(a.From())) }),
 		{"rtt_ms", func(_ *CSV, r *trace.Result) string {
@@ -260,7 +260,7 @@ func (c *CSV) notices(e record.Entry) {
 func (c *CSV) rows(ttl int, results []trace.Result) {
 	table := columns()
 	for r := range slices.Values(results) {
-		r.Probe.TTL = uint8(ttl) // of the hop where it is shown: a scout's is higher
+		r.Probe.TTL = uint8(ttl) // of the hop where it is shown: a distance probe's is higher
 		row := make([]string, len(table))
 		for i, col := range table {
 			row[i] = col.value(c, &r)

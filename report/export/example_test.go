@@ -24,7 +24,7 @@ func ExampleNewCSV() {
 	var table bytes.Buffer
 	out := export.NewCSV(&table, run, trace.NewTrace(o))
 	out.Add(trace.Result{
-		Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: 1}, N: 1, Fate: trace.Lost, Sent: time.Unix(0, 0),
+		Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: 1}, N: 1, Outcome: trace.Lost, Sent: time.Unix(0, 0),
 	})
 	if err := out.Finish(); err != nil {
 		panic(err)

@@ -277,8 +277,8 @@ func TestMTRUnknown(t *testing.T) {
 		Network: "router 198.51.100.1\nrouter *\ntarget 203.0.113.9 open",
 		Path:    trace.PathOptions{Queries: 3},
 		Change: func(r trace.Result) trace.Result {
-			if r.Fate == trace.Lost && again == 0 {
-				r.Fate, again = trace.Unknown, again+1
+			if r.Outcome == trace.Lost && again == 0 {
+				r.Outcome, again = trace.Unknown, again+1
 			}
 			return r
 		},

@@ -116,7 +116,7 @@ func (m *MTR) hubs() []mtrHub {
 			last = len(hubs)
 		}
 	}
-	if end == nil || end.Fate != trace.Answered {
+	if end == nil || end.Outcome != trace.Answered {
 		hubs = hubs[:min(len(hubs), last+1)]
 	}
 	return hubs
@@ -130,7 +130,7 @@ func (m *MTR) hub(e record.Entry) mtrHub {
 	var times []float64 // whole microseconds, in milliseconds
 	lost := 0
 	for _, r := range e.Probes {
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Lost:
 			lost++
 		case trace.Answered:

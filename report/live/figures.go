@@ -67,13 +67,13 @@ type column struct {
 	name  string
 	width int
 	rank  int // the lower, the longer it stays when the terminal is narrow
-	text  func(h *trace.HopTally) string
+	text  func(h *trace.HopStats) string
 }
 
 // columns are all there are, in the order of the table.
 func columns() []column {
-	of := func(f func(h *trace.HopTally) time.Duration) func(h *trace.HopTally) string {
-		return func(h *trace.HopTally) string {
+	of := func(f func(h *trace.HopStats) time.Duration) func(h *trace.HopStats) string {
+		return func(h *trace.HopStats) string {
 			if h.Received == 0 {
 				return ""
 			}
@@ -81,19 +81,19 @@ func columns() []column {
 		}
 	}
 	return []column{
-		{"Loss", 6, 0, func(h *trace.HopTally) string {
+		{"Loss", 6, 0, func(h *trace.HopStats) string {
 			if h.Sent() == 0 {
 				return ""
 			}
 			return percent(h.Loss())
 		}},
-		{"Snt", 6, 5, func(h *trace.HopTally) string { return number(h.Sent()) }},
-		{"Last", 6, 1, of(func(h *trace.HopTally) time.Duration { return h.Last })},
-		{"Avg", 6, 2, of((*trace.HopTally).Average)},
-		{"Best", 6, 4, of(func(h *trace.HopTally) time.Duration { return h.Best })},
-		{"Wrst", 6, 3, of(func(h *trace.HopTally) time.Duration { return h.Worst })},
-		{"StDev", 6, 6, of((*trace.HopTally).Deviation)},
-		{"Jttr", 6, 7, of(func(h *trace.HopTally) time.Duration { return h.Jitter })},
+		{"Snt", 6, 5, func(h *trace.HopStats) string { return number(h.Sent()) }},
+		{"Last", 6, 1, of(func(h *trace.HopStats) time.Duration { return h.Last })},
+		{"Avg", 6, 2, of((*trace.HopStats).Average)},
+		{"Best", 6, 4, of(func(h *trace.HopStats) time.Duration { return h.Best })},
+		{"Wrst", 6, 3, of(func(h *trace.HopStats) time.Duration { return h.Worst })},
+		{"StDev", 6, 6, of((*trace.HopStats).Deviation)},
+		{"Jttr", 6, 7, of(func(h *trace.HopStats) time.Duration { return h.Jitter })},
 	}
 }
 

@@ -55,17 +55,17 @@ func (s *scene) round(hops ...string) {
 		if h == "" {
 			continue
 		}
-		r := trace.Result{Probe: packet.Probe{TTL: uint8(i + 1)}, N: s.n*len(hops) + i, Fate: trace.Lost, Sent: at}
+		r := trace.Result{Probe: packet.Probe{TTL: uint8(i + 1)}, N: s.n*len(hops) + i, Outcome: trace.Lost, Sent: at}
 		f := strings.Fields(h)
 		switch {
 		case f[0] == "!":
-			r.Fate, r.Err, r.Sent, r.Tried = trace.Failed, syscall.EPERM, time.Time{}, at
+			r.Outcome, r.Err, r.Sent, r.Tried = trace.Failed, syscall.EPERM, time.Time{}, at
 		case f[0] != "*":
 			d, err := time.ParseDuration(f[1])
 			if err != nil {
 				panic(err)
 			}
-			r.Fate, r.Recv = trace.Answered, at.Add(d)
+			r.Outcome, r.Recv = trace.Answered, at.Add(d)
 			r.Reply = &packet.Reply{IP: packet.IP{Version: 4, Src: netip.MustParseAddr(f[0])}, Kind: packet.KindTimeExceeded}
 			if len(f) > 2 {
 				switch f[2] {
@@ -296,7 +296,7 @@ func TestKeys(t *testing.T) {
 	if s.press("tab").v.kind != asWhiskers || s.press("v").v.kind != asHeat || s.press("v").v.kind != asTable || s.press("shift+tab").v.kind != asHeat {
 		t.Error("the views don't go round")
 	}
-	if s.press("r"); s.s.tally.Hop(1).Sent() != 0 {
+	if s.press("r"); s.s.stats.Hop(1).Sent() != 0 {
 		t.Error("not reset")
 	}
 	for _, k := range []string{"q", "Q", "ctrl+c"} {

@@ -54,7 +54,7 @@ func TestMarksAndFindingsAgree(t *testing.T) {
 			}
 			s.round(round...)
 		}
-		shown := colours.ReplaceAllString(s.v.draw(s.s.tally), "")
+		shown := colours.ReplaceAllString(s.v.draw(s.s.stats), "")
 		marks := make(map[string]string)
 		for line := range strings.Lines(shown) {
 			if m := row.FindStringSubmatch(line); m != nil {
@@ -72,7 +72,7 @@ func TestMarksAndFindingsAgree(t *testing.T) {
 			}
 			if m := place.FindStringSubmatch(line); m != nil {
 				said["lost"]++
-				if before, last := m[2], fmt.Sprint(s.s.tally.Last()); marks[before] != "!" || marks[last] != "!" || m[1] != "" && marks[m[1]] == "~" {
+				if before, last := m[2], fmt.Sprint(s.s.stats.Last()); marks[before] != "!" || marks[last] != "!" || m[1] != "" && marks[m[1]] == "~" {
 					t.Errorf("hops %s, %s and %s have the marks %q, %q and %q: %s", m[1], before, last, marks[m[1]], marks[before], marks[last], line)
 				}
 			}

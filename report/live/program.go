@@ -237,7 +237,7 @@ func (m *model) View() tea.View {
 	m.s.mu.Lock()
 	if m.s.changed || m.dirty {
 		m.v.began = m.s.began
-		m.shown = m.v.draw(m.s.tally)
+		m.shown = m.v.draw(m.s.stats)
 		m.s.changed, m.dirty = false, false
 	}
 	m.s.mu.Unlock()
@@ -300,7 +300,7 @@ func (m *model) key(k string) (quit bool) {
 func (m *model) move(by int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
-	t, v := m.s.tally, m.v
+	t, v := m.s.stats, m.v
 	ttl := v.chosen
 	if ttl == 0 && by < 0 {
 		ttl = t.Last() + 1

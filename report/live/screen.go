@@ -20,7 +20,7 @@ type Options struct {
 	Owner    func(netip.Addr) (record.Owner, bool) // nil: nobody knows
 	Findings func(*trace.Trace) []detect.Finding   // what the last answers say; nil: nobody looks
 	// what the figures say of loss; made anew whenever they are shown; nil: as above
-	Losses func(*trace.Tally) []detect.Finding
+	Losses func(*trace.Stats) []detect.Finding
 	Hold   func(bool) // stops the rounds, or lets them go on; nil: they can't be stopped
 	// stops the program until its user continues it; may block; nil: Ctrl-Z does nothing
 	Suspend func()
@@ -35,7 +35,7 @@ type Screen struct {
 	o Options
 
 	mu      sync.Mutex
-	tally   *trace.Tally
+	stats   *trace.Stats
 	recent  *trace.Recent
 	began   time.Time // when the figures began
 	changed bool      // since it was drawn last
@@ -48,26 +48,26 @@ const looksAt = 8
 
 // New is a screen that nothing has come in for yet.
 func New(o Options) *Screen {
-	return &Screen{o: o, tally: trace.NewTally(o.Path), recent: trace.NewRecent(o.Path, looksAt), began: time.Now()}
+	return &Screen{o: o, stats: trace.NewStats(o.Path), recent: trace.NewRecent(o.Path, looksAt), began: time.Now()}
 }
 
 // Add takes a result in.
 func (s *Screen) Add(r trace.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tally.Add(r)
+	s.stats.Add(r)
 	s.recent.Add(r)
 	s.changed = true
 }
 
-// Tally is the figures, for who adds no more.
-func (s *Screen) Tally() (t *trace.Tally, began time.Time) { return s.tally, s.began }
+// Stats is the figures, for who adds no more.
+func (s *Screen) Stats() (t *trace.Stats, began time.Time) { return s.stats, s.began }
 
 // reset begins anew.
 func (s *Screen) reset(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tally.Reset()
+	s.stats.Reset()
 	s.recent.Reset()
 	s.began = now
 }

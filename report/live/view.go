@@ -55,7 +55,7 @@ const (
 )
 
 // draw is the screen: height lines of at most width columns each.
-func (v *view) draw(t *trace.Tally) string {
+func (v *view) draw(t *trace.Stats) string {
 	if v.width < leastWidth || v.height < leastHeight {
 		return clip(fmt.Sprintf("%dx%d is too small", v.width, v.height), v.width, v.g)
 	}
@@ -132,7 +132,7 @@ func (v *view) headline() string {
 }
 
 // status sums the path up.
-func (v *view) status(t *trace.Tally) string {
+func (v *view) status(t *trace.Stats) string {
 	var l line
 	between := ""
 	part := func(s style, text string) {
@@ -181,10 +181,10 @@ func (v *view) status(t *trace.Tally) string {
 }
 
 // failing is why the newest probe could not be sent; nil where it could.
-func failing(t *trace.Tally) error {
+func failing(t *trace.Stats) error {
 	for ttl := t.First(); ttl <= t.Asked(); ttl++ {
 		h := t.Hop(ttl)
-		if h.Samples() > 0 && h.Sample(0).Fate == trace.Failed && !h.Sample(0).Sent.Before(t.Newest()) {
+		if h.Samples() > 0 && h.Sample(0).Outcome == trace.Failed && !h.Sample(0).Sent.Before(t.Newest()) {
 			return h.Err
 		}
 	}
@@ -192,7 +192,7 @@ func failing(t *trace.Tally) error {
 }
 
 // stateOf is what the target, or who refuses, says.
-func stateOf(h *trace.HopTally) (string, style) {
+func stateOf(h *trace.HopStats) (string, style) {
 	if h.State == nil {
 		return "", plain
 	}
@@ -207,8 +207,8 @@ func stateOf(h *trace.HopTally) (string, style) {
 }
 
 // list is the heading of the table and its lines.
-func (v *view) list(t *trace.Tally) (heading string, rows []row) {
-	var hops []*trace.HopTally
+func (v *view) list(t *trace.Stats) (heading string, rows []row) {
+	var hops []*trace.HopStats
 	hidden := 0
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
 		h := t.Hop(ttl)
@@ -248,12 +248,12 @@ type frame struct {
 	heading string
 	host    int // its columns
 	columns []column
-	right   func(l *line, h *trace.HopTally) // what stands right of the numbers
+	right   func(l *line, h *trace.HopStats) // what stands right of the numbers
 	below   []string                         // the list
 }
 
 // hostWidth is what the hosts take, between bounds.
-func (v *view) hostWidth(hops []*trace.HopTally, least, most int) int {
+func (v *view) hostWidth(hops []*trace.HopStats, least, most int) int {
 	n := least
 	for _, h := range hops {
 		n = max(n, len([]rune(v.host(h)))+len(stateText(h)))
@@ -261,7 +261,7 @@ func (v *view) hostWidth(hops []*trace.HopTally, least, most int) int {
 	return min(n+1, most)
 }
 
-func stateText(h *trace.HopTally) string {
+func stateText(h *trace.HopStats) string {
 	if text, _ := stateOf(h); text != "" {
 		return " " + text
 	}
@@ -269,7 +269,7 @@ func stateText(h *trace.HopTally) string {
 }
 
 // row is the line of a hop.
-func (v *view) row(t *trace.Tally, h *trace.HopTally, f frame) string {
+func (v *view) row(t *trace.Stats, h *trace.HopStats, f frame) string {
 	var l line
 	kind := t.LossKind(h.TTL)
 	v.number(&l, h.TTL, kind)
@@ -334,7 +334,7 @@ func lossStyle(k trace.LossKind) style {
 }
 
 // host is who answers at a hop.
-func (v *view) host(h *trace.HopTally) string {
+func (v *view) host(h *trace.HopStats) string {
 	a := h.Responder()
 	if !a.IsValid() {
 		if h.Failed > 0 && h.Lost == 0 {
@@ -384,7 +384,7 @@ func (v *view) short(a netip.Addr) string {
 }
 
 // below is what stands under a hop: who else answers there, and what changed last.
-func (v *view) below(h *trace.HopTally) []string {
+func (v *view) below(h *trace.HopStats) []string {
 	const most = 4
 	all, others := h.Responders()
 	if len(all) < 2 {
@@ -431,7 +431,7 @@ func times(n int, what string) string {
 }
 
 // tableFrame lays out numbers and a strip of history.
-func (v *view) tableFrame(t *trace.Tally, hops []*trace.HopTally) frame {
+func (v *view) tableFrame(t *trace.Stats, hops []*trace.HopStats) frame {
 	const leastHistory = 10
 	f := frame{columns: choose(v.width-ttlWidth, min(28, max(17, v.width*3/10)), leastHistory+1)}
 	numbers := 0
@@ -444,7 +444,7 @@ func (v *view) tableFrame(t *trace.Tally, hops []*trace.HopTally) frame {
 	v.heading(&l, f)
 	if strip >= 4 {
 		l.put(plain, "  ").put(header, clip("History", strip, v.g))
-		f.right = func(l *line, h *trace.HopTally) {
+		f.right = func(l *line, h *trace.HopStats) {
 			l.put(plain, "  ")
 			v.strip(l, h, strip, lossStyle(t.LossKind(h.TTL)))
 		}
@@ -463,15 +463,15 @@ func (v *view) heading(l *line, f frame) {
 
 // strip is the last probes of a hop, the newest at the right. How high a cell is compares it with the hop's other
 // times, its colour with those of all.
-func (v *view) strip(l *line, h *trace.HopTally, width int, lost style) {
+func (v *view) strip(l *line, h *trace.HopStats, width int, lost style) {
 	n := min(width, h.Samples())
 	l.to(l.width + width - n)
 	// Differences that are small compared with the time itself don't make a mountain.
 	span := max(h.Worst-h.Best, h.Best/4, 100*time.Microsecond)
 	for back := n - 1; back >= 0; back-- {
 		s := h.Sample(back)
-		if s.Fate != trace.Answered {
-			v.gap(l, s.Fate, lost)
+		if s.Outcome != trace.Answered {
+			v.gap(l, s.Outcome, lost)
 			continue
 		}
 		top := len(v.g.levels) - 1
@@ -481,7 +481,7 @@ func (v *view) strip(l *line, h *trace.HopTally, width int, lost style) {
 }
 
 // gap is a probe without a time. What loss at this hop means, its style says.
-func (v *view) gap(l *line, f trace.Fate, lost style) {
+func (v *view) gap(l *line, f trace.Outcome, lost style) {
 	switch f {
 	case trace.Lost:
 		l.put(lost, string(v.g.lost))
@@ -493,7 +493,7 @@ func (v *view) gap(l *line, f trace.Fate, lost style) {
 }
 
 // whiskerFrame lays out one time axis for all hops.
-func (v *view) whiskerFrame(hops []*trace.HopTally) frame {
+func (v *view) whiskerFrame(hops []*trace.HopStats) frame {
 	f := frame{columns: choose(v.width-ttlWidth, 17, max(30, v.width/2))}
 	if len(f.columns) > 4 {
 		f.columns = choose(ttlWidth+4*6+17, 17, 0)
@@ -514,7 +514,7 @@ func (v *view) whiskerFrame(hops []*trace.HopTally) frame {
 	v.heading(&l, f)
 	l.put(plain, "  ").put(header, a.heading(v.g))
 	f.heading = l.String()
-	f.right = func(l *line, h *trace.HopTally) {
+	f.right = func(l *line, h *trace.HopStats) {
 		l.put(plain, "  ")
 		v.whisker(l, h, a)
 	}
@@ -529,7 +529,7 @@ type axis struct {
 }
 
 // axis spans the times of all hops: from nothing, or in the logarithmic form from a power of ten, to a round figure.
-func (v *view) axis(hops []*trace.HopTally, width int) axis {
+func (v *view) axis(hops []*trace.HopStats, width int) axis {
 	a := axis{width: width, logarithm: v.logarithm, low: math.MaxInt64}
 	for _, h := range hops {
 		if h.Received > 0 {
@@ -606,7 +606,7 @@ func short(d time.Duration) string {
 }
 
 // whisker is a hop's times on the axis.
-func (v *view) whisker(l *line, h *trace.HopTally, a axis) {
+func (v *view) whisker(l *line, h *trace.HopStats, a axis) {
 	if h.Received == 0 {
 		l.to(l.width + a.width)
 		return
@@ -638,14 +638,14 @@ func (v *view) whisker(l *line, h *trace.HopTally, a axis) {
 }
 
 // heatFrame lays out a map: hops downwards, time to the right, the newest at the right end.
-func (v *view) heatFrame(t *trace.Tally, hops []*trace.HopTally) frame {
+func (v *view) heatFrame(t *trace.Stats, hops []*trace.HopStats) frame {
 	f := frame{columns: choose(6, 0, 0)}
 	f.host = v.hostWidth(hops, 15, max(18, v.width/4))
 	width := max(1, v.width-ttlWidth-f.host-6-2)
 	var l line
 	v.heading(&l, f)
 	f.heading = l.put(plain, "  ").put(header, clip("Time, a round each", width, v.g)).String()
-	f.right = func(l *line, h *trace.HopTally) {
+	f.right = func(l *line, h *trace.HopStats) {
 		l.put(plain, "  ")
 		v.heat(l, h, width, t.Newest(), lossStyle(t.LossKind(h.TTL)))
 	}
@@ -672,7 +672,7 @@ func (v *view) heatFrame(t *trace.Tally, hops []*trace.HopTally) frame {
 const late = 0.25
 
 // heat is a hop's row of the map. The columns are rounds: a probe that was skipped leaves its own empty.
-func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time, lost style) {
+func (v *view) heat(l *line, h *trace.HopStats, width int, newest time.Time, lost style) {
 	cells := make([]*trace.Sample, width)
 	at := width - 1
 	for back := range h.Samples() {
@@ -691,8 +691,8 @@ func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time, los
 		switch {
 		case s == nil:
 			l.put(plain, " ")
-		case s.Fate != trace.Answered:
-			v.gap(l, s.Fate, lost)
+		case s.Outcome != trace.Answered:
+			v.gap(l, s.Outcome, lost)
 		case v.o.Colors > NoColors:
 			l.put(steps[shade(s.RTT)].fg, string(v.g.full)) // not a blank with a background: terminals lose those
 		default:
@@ -702,7 +702,7 @@ func (v *view) heat(l *line, h *trace.HopTally, width int, newest time.Time, los
 }
 
 // legend explains the marks that are on the screen, and the shades where there is room for them.
-func (v *view) legend(t *trace.Tally) string {
+func (v *view) legend(t *trace.Stats) string {
 	var marks []line
 	put := func(s style, mark, text string) {
 		var l line
@@ -765,7 +765,7 @@ func (v *view) scale() (l line) {
 }
 
 // pane is the lines at the bottom: the details of the chosen hop, or what the answers say.
-func (v *view) pane(t *trace.Tally, room int) []string {
+func (v *view) pane(t *trace.Stats, room int) []string {
 	var lines []string
 	switch {
 	case v.details && v.chosen >= t.First() && v.chosen <= t.Last():
@@ -781,7 +781,7 @@ func (v *view) pane(t *trace.Tally, room int) []string {
 }
 
 // found is the findings, the weightiest first, each with what it rests on where there is room.
-func (v *view) found(t *trace.Tally) []string {
+func (v *view) found(t *trace.Stats) []string {
 	all := v.findings
 	if v.o.Losses != nil {
 		all = append(v.o.Losses(t), all...)
@@ -801,7 +801,7 @@ func (v *view) found(t *trace.Tally) []string {
 }
 
 // detail is everything about one hop.
-func (v *view) detail(t *trace.Tally, h *trace.HopTally) []string {
+func (v *view) detail(t *trace.Stats, h *trace.HopStats) []string {
 	var lines []string
 	add := func(name, text string) {
 		var l line

@@ -125,7 +125,7 @@ func outcome(rec *record.Fold) string {
 	switch {
 	case end == nil:
 		return "not reached"
-	case end.Fate != trace.Answered:
+	case end.Outcome != trace.Answered:
 		return record.StateOf(*end) + " at an unknown distance"
 	case end.Reply.Kind == packet.KindTCP:
 		return record.StateOf(*end) + ", " + away(rec.EndTTL())
@@ -145,7 +145,7 @@ func away(hops int) string {
 // trim leaves a single silent column behind the last that answered: where nobody answers any more there is nothing to
 // draw.
 func (d *drawing) trim(rec *record.Fold) {
-	if end := rec.End(); end != nil && end.Fate == trace.Answered {
+	if end := rec.End(); end != nil && end.Outcome == trace.Answered {
 		return
 	}
 	last := 0
@@ -161,7 +161,7 @@ func columnOf(e record.Entry, run *report.Run) column {
 	c := column{ttl: e.TTL}
 	at := make(map[netip.Addr]int)
 	for _, r := range e.Probes {
-		switch r.Fate {
+		switch r.Outcome {
 		case trace.Lost:
 			c.asked++
 			c.lost++
@@ -278,7 +278,7 @@ func (d *drawing) placeMarks(rec *record.Fold) {
 		}
 		var new []packet.Change
 		for _, r := range rec.Entry(c.ttl).Probes {
-			if r.Fate != trace.Answered {
+			if r.Outcome != trace.Answered {
 				continue
 			}
 			for change := range r.Reply.Quote.Changes(r.Probe) {
@@ -355,7 +355,7 @@ func (d *drawing) placeBands(rec *record.Fold, run *report.Run) {
 		}
 		var own record.Owner
 		for _, r := range rec.Entry(c.ttl).Probes {
-			if r.Fate == trace.Answered {
+			if r.Outcome == trace.Answered {
 				own, _ = run.OwnerOf(r.Reply.From())
 				break
 			}

@@ -8,11 +8,11 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Tally is the pure fold of results into figures for each hop, for traces that go on: its memory doesn't grow with their
-// number. The zero value is not ready: use NewTally.
-type Tally struct {
+// Stats is the pure fold of results into figures for each hop, for traces that go on: its memory doesn't grow with
+// their number. The zero value is not ready: use NewStats.
+type Stats struct {
 	first    int
-	hops     []HopTally
+	hops     []HopStats
 	end      int       // the TTL of the target, or of a refusal; 0: not known
 	told     time.Time // when the probe was sent that told it
 	answered int       // the last TTL that answered
@@ -23,8 +23,8 @@ type Tally struct {
 	newest   time.Time // when the newest probe of all was sent
 }
 
-// HopTally is what is known of one TTL.
-type HopTally struct {
+// HopStats is what is known of one TTL.
+type HopStats struct {
 	TTL int
 
 	Received int // answered probes
@@ -65,39 +65,39 @@ type Change struct {
 
 // Sample is one probe of a hop's history.
 type Sample struct {
-	Sent time.Time // or when that was tried
-	Fate Fate      // Answered, Lost, Failed or Unknown
-	RTT  time.Duration
+	Sent    time.Time // or when that was tried
+	Outcome Outcome   // Answered, Lost, Failed or Unknown
+	RTT     time.Duration
 }
 
-// What a Tally keeps of a hop, whatever comes.
+// What Stats keeps of a hop, whatever comes.
 const (
 	keptSamples    = 512
 	keptResponders = 16
 	keptChanges    = 16
 )
 
-// NewTally begins to count for the path that o describes.
-func NewTally(o PathOptions) *Tally {
+// NewStats begins to count for the path that o describes.
+func NewStats(o PathOptions) *Stats {
 	o = o.withDefaults()
-	t := &Tally{first: o.FirstTTL, hops: make([]HopTally, o.MaxTTL-o.FirstTTL+1)}
+	t := &Stats{first: o.FirstTTL, hops: make([]HopStats, o.MaxTTL-o.FirstTTL+1)}
 	t.Reset()
 	return t
 }
 
 // Reset forgets all figures, but not where the path ends.
-func (t *Tally) Reset() {
+func (t *Stats) Reset() {
 	for i := range t.hops {
-		t.hops[i] = HopTally{TTL: t.first + i}
+		t.hops[i] = HopStats{TTL: t.first + i}
 	}
 }
 
 // First is the first TTL.
-func (t *Tally) First() int { return t.first }
+func (t *Stats) First() int { return t.first }
 
 // Last is the last TTL that belongs to the path as far as is known now: where the target or a refusal answers, else the
 // first one beyond what answers that has been asked.
-func (t *Tally) Last() int {
+func (t *Stats) Last() int {
 	if t.end > 0 {
 		return t.end
 	}
@@ -105,22 +105,22 @@ func (t *Tally) Last() int {
 }
 
 // Asked is the highest TTL that was asked.
-func (t *Tally) Asked() int { return t.asked }
+func (t *Stats) Asked() int { return t.asked }
 
 // Ended reports whether the last hop is the target, or one that says that probes go no further.
-func (t *Tally) Ended() bool { return t.end > 0 }
+func (t *Stats) Ended() bool { return t.end > 0 }
 
 // Reached reports whether the target ever answered, or refused: see [Trace.Reached].
-func (t *Tally) Reached() bool { return t.reached }
+func (t *Stats) Reached() bool { return t.reached }
 
 // Hop is the hop at a TTL between First and Last.
-func (t *Tally) Hop(ttl int) *HopTally { return &t.hops[ttl-t.first] }
+func (t *Stats) Hop(ttl int) *HopStats { return &t.hops[ttl-t.first] }
 
 // Newest is when the last probe of all was sent that has an outcome.
-func (t *Tally) Newest() time.Time { return t.newest }
+func (t *Stats) Newest() time.Time { return t.newest }
 
 // Rounds is how often the hop was asked that was asked most.
-func (t *Tally) Rounds() int {
+func (t *Stats) Rounds() int {
 	n := 0
 	for ttl := t.first; ttl <= t.Last(); ttl++ {
 		n = max(n, t.Hop(ttl).Sent())
@@ -129,25 +129,25 @@ func (t *Tally) Rounds() int {
 }
 
 // Add takes a result in.
-func (t *Tally) Add(r Result) {
+func (t *Stats) Add(r Result) {
 	ttl := int(r.Probe.TTL)
 	if ttl < t.first || ttl-t.first >= len(t.hops) {
 		return
 	}
 	h := t.Hop(ttl)
-	if r.Fate == Answered {
+	if r.Outcome == Answered {
 		t.place(r)
 		if t.refusals.at(r, true) && t.Hop(max(t.refusals.end(), t.first)).Received == 0 {
 			h = t.Hop(max(t.refusals.end(), t.first)) // its own has no answer yet
 		}
 	}
-	if r.Fate.Outcome() {
+	if r.Outcome.Final() {
 		t.asked = max(t.asked, ttl)
 		sent := later(r.Sent, r.Tried)
-		h.remember(Sample{sent, r.Fate, r.RTT()})
+		h.remember(Sample{sent, r.Outcome, r.RTT()})
 		t.newest = later(t.newest, sent)
 	}
-	switch r.Fate {
+	switch r.Outcome {
 	case Answered:
 		h.answer(r)
 	case Lost:
@@ -169,9 +169,9 @@ func (t *Tally) Add(r Result) {
 	}
 }
 
-// place takes in what an answer says of where the path ends. A router that answers there moves the end out again, unless
-// its probe was sent before the one that told.
-func (t *Tally) place(r Result) {
+// place takes in what an answer says of where the path ends. A router that answers there moves the end out again,
+// unless its probe was sent before the one that told.
+func (t *Stats) place(r Result) {
 	ttl, before := int(r.Probe.TTL), t.refusals.end()
 	t.refusals.add(r)
 	refused := max(t.refusals.end(), t.first)
@@ -203,8 +203,9 @@ func (t *Tally) place(r Result) {
 	}
 }
 
-// expose takes in that a router has answered a probe, too, that was answered in the target's name: a device on the way did.
-func (t *Tally) expose(r Result) {
+// expose takes in that a router has answered a probe, too, that was answered in the target's name: a device on the way
+// did.
+func (t *Stats) expose(r Result) {
 	t.impostor = max(t.impostor, int(r.Probe.TTL))
 	if t.end > 0 && t.end <= t.impostor {
 		t.end = 0
@@ -213,29 +214,29 @@ func (t *Tally) expose(r Result) {
 }
 
 // gone reports whether the hop has not answered for some time before an instant.
-func (h *HopTally) gone(at time.Time) bool {
+func (h *HopStats) gone(at time.Time) bool {
 	lost := 0
 	for i := 0; i < h.Samples() && lost < goneAfter; i++ {
 		switch s := h.Sample(i); {
-		case s.Fate == Answered:
+		case s.Outcome == Answered:
 			return false
-		case s.Fate == Lost && s.Sent.Before(at):
+		case s.Outcome == Lost && s.Sent.Before(at):
 			lost++
 		}
 	}
 	return lost == goneAfter
 }
 
-// remember puts a sample where it belongs in the order of sending: that a probe is lost is known later than that the next
-// was answered.
-func (h *HopTally) remember(s Sample) {
+// remember puts a sample where it belongs in the order of sending: that a probe is lost is known later than that the
+// next was answered.
+func (h *HopStats) remember(s Sample) {
 	h.history.push(keptSamples, s)
 	for i := 1; i < len(h.history.items) && h.history.back(i).Sent.After(s.Sent); i++ {
 		h.history.swap(i, i-1)
 	}
 }
 
-func (h *HopTally) answer(r Result) {
+func (h *HopStats) answer(r Result) {
 	rtt := r.RTT()
 	if h.Received > 0 {
 		h.Jitter = (rtt - h.Last).Abs()
@@ -258,7 +259,7 @@ func (h *HopTally) answer(r Result) {
 }
 
 // respond counts a responder.
-func (h *HopTally) respond(from netip.Addr, at time.Time) {
+func (h *HopStats) respond(from netip.Addr, at time.Time) {
 	var last *Responder // that answered
 	var same *Responder
 	for i := range h.responders {
@@ -286,10 +287,10 @@ func (h *HopTally) respond(from netip.Addr, at time.Time) {
 }
 
 // Sent is how many probes were sent and either answered or lost.
-func (h *HopTally) Sent() int { return h.Received + h.Lost }
+func (h *HopStats) Sent() int { return h.Received + h.Lost }
 
 // Loss is the share of probes that nobody answered, 0 to 1.
-func (h *HopTally) Loss() float64 {
+func (h *HopStats) Loss() float64 {
 	if h.Sent() == 0 {
 		return 0
 	}
@@ -297,10 +298,10 @@ func (h *HopTally) Loss() float64 {
 }
 
 // Average is the mean round-trip time.
-func (h *HopTally) Average() time.Duration { return time.Duration(math.Round(h.mean)) }
+func (h *HopStats) Average() time.Duration { return time.Duration(math.Round(h.mean)) }
 
 // Deviation is the standard deviation of the round-trip times, of a sample.
-func (h *HopTally) Deviation() time.Duration {
+func (h *HopStats) Deviation() time.Duration {
 	if h.Received < 2 {
 		return 0
 	}
@@ -308,16 +309,16 @@ func (h *HopTally) Deviation() time.Duration {
 }
 
 // AverageJitter is the mean jitter; the first answer counts as none, as in mtr.
-func (h *HopTally) AverageJitter() time.Duration { return time.Duration(math.Round(h.jitters)) }
+func (h *HopStats) AverageJitter() time.Duration { return time.Duration(math.Round(h.jitters)) }
 
 // SmoothJitter is the interarrival jitter of RFC 3550 6.4.1.
-func (h *HopTally) SmoothJitter() time.Duration { return time.Duration(math.Round(h.smooth)) }
+func (h *HopStats) SmoothJitter() time.Duration { return time.Duration(math.Round(h.smooth)) }
 
 // Responders are those that answered, in order of first appearance, and how many answers came from others still.
-func (h *HopTally) Responders() (all []Responder, others int) { return h.responders, h.others }
+func (h *HopStats) Responders() (all []Responder, others int) { return h.responders, h.others }
 
 // Responder is who answered last; no address where nobody has.
-func (h *HopTally) Responder() netip.Addr {
+func (h *HopStats) Responder() netip.Addr {
 	var last Responder
 	for _, p := range h.responders {
 		if last.Count == 0 || p.Last.After(last.Last) {
@@ -328,13 +329,13 @@ func (h *HopTally) Responder() netip.Addr {
 }
 
 // RecentChanges are the last changes of the responder, the oldest first.
-func (h *HopTally) RecentChanges() []Change { return h.changes.all() }
+func (h *HopStats) RecentChanges() []Change { return h.changes.all() }
 
 // Samples is how many probes of the hop's history are kept.
-func (h *HopTally) Samples() int { return len(h.history.items) }
+func (h *HopStats) Samples() int { return len(h.history.items) }
 
 // Sample is one of them: 0 is the newest.
-func (h *HopTally) Sample(back int) Sample { return h.history.back(back) }
+func (h *HopStats) Sample(back int) Sample { return h.history.back(back) }
 
 // LossKind is what a hop's loss means, by what the hops behind it show.
 type LossKind uint8
@@ -346,9 +347,9 @@ const (
 	AtEnd                    // the target itself, or the last hop that answers, has it
 )
 
-// LossKind judges the loss at a hop. Loss on the way shows at every hop behind: where one behind has clearly less, the hop
-// forwards what it doesn't answer.
-func (t *Tally) LossKind(ttl int) LossKind {
+// LossKind judges the loss at a hop. Loss on the way shows at every hop behind: where one behind has clearly less, the
+// hop forwards what it doesn't answer.
+func (t *Stats) LossKind(ttl int) LossKind {
 	h := t.Hop(ttl)
 	if h.Lost == 0 {
 		return NoLoss

@@ -6,7 +6,7 @@ import (
 )
 
 func TestAlarm(t *testing.T) {
-	a, err := newAlarm()
+	a, err := newTimerFD()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestAlarm(t *testing.T) {
 }
 
 func TestAlarmStoppedBeforeItRuns(t *testing.T) {
-	a, err := newAlarm()
+	a, err := newTimerFD()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// tallied is a Tally of results in a row, one a second.
-func tallied(results ...trace.Result) *trace.Tally {
-	t := trace.NewTally(trace.PathOptions{})
+// folded is Stats of results in a row, one a second.
+func folded(results ...trace.Result) *trace.Stats {
+	t := trace.NewStats(trace.PathOptions{})
 	for i, r := range results {
 		r.N = i + 1
 		r.Sent = time.Unix(int64(i), 0)
@@ -27,7 +27,7 @@ func tallied(results ...trace.Result) *trace.Tally {
 func answer(ttl uint8, from string, us int) trace.Result {
 	a := netip.MustParseAddr(from)
 	return trace.Result{
-		Probe: packet.Probe{TTL: ttl}, Fate: trace.Answered, Recv: time.Unix(0, int64(us)*1000),
+		Probe: packet.Probe{TTL: ttl}, Outcome: trace.Answered, Recv: time.Unix(0, int64(us)*1000),
 		Reply: &packet.Reply{IP: packet.IP{Version: 4, Src: a}, Kind: packet.KindTimeExceeded},
 	}
 }
@@ -39,15 +39,15 @@ func end(ttl uint8, from string, us int) trace.Result {
 	return r
 }
 
-func fate(ttl uint8, f trace.Fate) trace.Result {
-	return trace.Result{Probe: packet.Probe{TTL: ttl}, Fate: f, Err: errors.New("local")}
+func fate(ttl uint8, f trace.Outcome) trace.Result {
+	return trace.Result{Probe: packet.Probe{TTL: ttl}, Outcome: f, Err: errors.New("local")}
 }
 
-func TestTallyFigures(t *testing.T) {
+func TestStatsFigures(t *testing.T) {
 	const a = "198.18.1.2"
-	tally := tallied(answer(1, a, 2000), answer(1, a, 4000), fate(1, trace.Lost), answer(1, a, 4000), fate(1, trace.Failed),
+	stats := folded(answer(1, a, 2000), answer(1, a, 4000), fate(1, trace.Lost), answer(1, a, 4000), fate(1, trace.Failed),
 		answer(1, a, 9000), fate(1, trace.Unknown), fate(1, trace.Late), answer(1, a, 5000))
-	h := tally.Hop(1)
+	h := stats.Hop(1)
 	us := func(d time.Duration) int { return int(d.Microseconds()) }
 	got := []int{h.Sent(), h.Received, h.Lost, h.Failed, h.Unknown, h.Late, us(h.Last), us(h.Best), us(h.Worst), us(h.Average()),
 		us(h.Deviation()), us(h.Jitter), us(h.WorstJitter), us(h.AverageJitter()), h.Samples()}
@@ -63,15 +63,15 @@ func TestTallyFigures(t *testing.T) {
 	if j := us(h.SmoothJitter()); j != 645 {
 		t.Errorf("smooth jitter %d", j)
 	}
-	tally.Reset()
-	if h := tally.Hop(1); h.Sent() != 0 || h.Average() != 0 || h.Deviation() != 0 || h.Samples() != 0 || tally.Last() != 1 {
-		t.Errorf("after a reset: %+v, last %d", h, tally.Last())
+	stats.Reset()
+	if h := stats.Hop(1); h.Sent() != 0 || h.Average() != 0 || h.Deviation() != 0 || h.Samples() != 0 || stats.Last() != 1 {
+		t.Errorf("after a reset: %+v, last %d", h, stats.Last())
 	}
 }
 
-func TestTallyResponders(t *testing.T) {
-	tally := tallied(answer(2, "10.0.0.1", 1), answer(2, "10.0.0.1", 1), answer(2, "10.0.0.2", 1), fate(2, trace.Lost), answer(2, "10.0.0.1", 1))
-	h := tally.Hop(2)
+func TestStatsResponders(t *testing.T) {
+	stats := folded(answer(2, "10.0.0.1", 1), answer(2, "10.0.0.1", 1), answer(2, "10.0.0.2", 1), fate(2, trace.Lost), answer(2, "10.0.0.1", 1))
+	h := stats.Hop(2)
 	all, others := h.Responders()
 	if len(all) != 2 || all[0].Count != 3 || all[1].Count != 1 || others != 0 || h.Responder() != netip.MustParseAddr("10.0.0.1") {
 		t.Errorf("%+v, others %d, now %v", all, others, h.Responder())
@@ -84,14 +84,14 @@ func TestTallyResponders(t *testing.T) {
 	for i := range 40 {
 		many = append(many, answer(2, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String(), 1))
 	}
-	h = tallied(many...).Hop(2)
+	h = folded(many...).Hop(2)
 	if all, others := h.Responders(); len(all) != 16 || others != 24 || h.Changes < 24 || len(h.RecentChanges()) != 16 {
 		t.Errorf("%d responders, %d others, %d changes", len(all), others, h.Changes)
 	}
 }
 
-// TestTallyEnd: where the path ends follows the answers.
-func TestTallyEnd(t *testing.T) {
+// TestStatsEnd: where the path ends follows the answers.
+func TestStatsEnd(t *testing.T) {
 	const router, target = "10.0.0.1", "10.0.0.9"
 	for _, x := range []struct {
 		name    string
@@ -109,14 +109,14 @@ func TestTallyEnd(t *testing.T) {
 		{"shorter", []trace.Result{end(5, target, 1), end(3, target, 1)}, 3, true},
 		{"the target falls silent", []trace.Result{end(3, target, 1), fate(3, trace.Lost)}, 3, true},
 	} {
-		tally := tallied(x.results...)
-		if tally.Last() != x.last || tally.Ended() != x.ended || tally.Reached() != x.ended && x.name != "longer" {
-			t.Errorf("%s: last %d, ended %v, reached %v", x.name, tally.Last(), tally.Ended(), tally.Reached())
+		stats := folded(x.results...)
+		if stats.Last() != x.last || stats.Ended() != x.ended || stats.Reached() != x.ended && x.name != "longer" {
+			t.Errorf("%s: last %d, ended %v, reached %v", x.name, stats.Last(), stats.Ended(), stats.Reached())
 		}
 	}
 }
 
-func TestTallyLossKind(t *testing.T) {
+func TestStatsLossKind(t *testing.T) {
 	for _, x := range []struct {
 		name string
 		lost []int // of 10, at hops 1, 2, ...; the last is the target
@@ -144,37 +144,37 @@ func TestTallyLossKind(t *testing.T) {
 				}
 			}
 		}
-		tally := tallied(results...)
+		stats := folded(results...)
 		for i, want := range x.want {
-			if got := tally.LossKind(i + 1); got != want {
+			if got := stats.LossKind(i + 1); got != want {
 				t.Errorf("%s: hop %d: %v, want %v", x.name, i+1, got, want)
 			}
 		}
 	}
 }
 
-// TestTallyKeepsTheLast: a history has an end, and it is the newest that stay.
-func TestTallyKeepsTheLast(t *testing.T) {
+// TestStatsKeepsTheLast: a history has an end, and it is the newest that stay.
+func TestStatsKeepsTheLast(t *testing.T) {
 	var results []trace.Result
 	for i := range 2000 {
 		results = append(results, answer(1, "10.0.0.1", i))
 	}
-	h := tallied(results...).Hop(1)
+	h := folded(results...).Hop(1)
 	if h.Samples() != 512 || h.Sample(0).RTT != 1999*time.Microsecond || h.Sample(511).RTT != 1488*time.Microsecond {
 		t.Errorf("%d samples, from %v to %v", h.Samples(), h.Sample(511).RTT, h.Sample(0).RTT)
 	}
 }
 
-// TestTallyHistoryIsInOrderOfSending though losses are known later than answers, also where the ring comes round.
-func TestTallyHistoryIsInOrderOfSending(t *testing.T) {
-	tally := trace.NewTally(trace.PathOptions{})
-	add := func(n int, f trace.Fate) {
+// TestStatsHistoryIsInOrderOfSending though losses are known later than answers, also where the ring comes round.
+func TestStatsHistoryIsInOrderOfSending(t *testing.T) {
+	stats := trace.NewStats(trace.PathOptions{})
+	add := func(n int, f trace.Outcome) {
 		r := fate(1, f)
 		if f == trace.Answered {
 			r = answer(1, "10.0.0.1", 1)
 		}
 		r.N, r.Sent = n, time.Unix(int64(n), 0)
-		tally.Add(r)
+		stats.Add(r)
 	}
 	for n := range 1000 {
 		if n%5 != 0 {
@@ -184,14 +184,14 @@ func TestTallyHistoryIsInOrderOfSending(t *testing.T) {
 			add(n-9, trace.Lost)
 		}
 	}
-	h := tally.Hop(1)
+	h := stats.Hop(1)
 	for back := 1; back < h.Samples(); back++ {
 		s, after := h.Sample(back), h.Sample(back-1)
 		if !s.Sent.Before(after.Sent) {
 			t.Fatalf("%d back: %v, and then %v", back, s.Sent.Unix(), after.Sent.Unix())
 		}
-		if lost := s.Sent.Unix()%5 == 0; lost != (s.Fate == trace.Lost) {
-			t.Errorf("%d back: probe %d is %v", back, s.Sent.Unix(), s.Fate)
+		if lost := s.Sent.Unix()%5 == 0; lost != (s.Outcome == trace.Lost) {
+			t.Errorf("%d back: probe %d is %v", back, s.Sent.Unix(), s.Outcome)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestRecent(t *testing.T) {
 		add(end(3, "10.0.0.9", 1))
 	}
 	got := recent.Trace()
-	if got.Last() != 3 || len(got.Hop(1).Probes) != 3 || got.Hop(1).Probes[0].Fate != trace.Lost || got.Hop(2).Probes[0].FromTarget() {
+	if got.Last() != 3 || len(got.Hop(1).Probes) != 3 || got.Hop(1).Probes[0].Outcome != trace.Lost || got.Hop(2).Probes[0].FromTarget() {
 		t.Errorf("last %d, hop 1 %v", got.Last(), got.Hop(1).Probes)
 	}
 	recent.Reset()

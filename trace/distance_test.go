@@ -11,9 +11,9 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// withScouts gives the scouts ports of their own, as the program does.
-func withScouts(s *setup) *setup {
-	s.path.SparePorts = []uint16{41001, 41002, 41003, 41004}
+// withProbePorts gives the distance probes ports of their own, as the program does.
+func withProbePorts(s *setup) *setup {
+	s.path.ProbePorts = []uint16{41001, 41002, 41003, 41004}
 	return s
 }
 
@@ -57,7 +57,7 @@ func TestTwoRoundTrips(t *testing.T) {
 	const delay = 3 * time.Millisecond
 	bothFamilies(t, func(t *testing.T, v6 bool) {
 		for _, n := range []int{1, 2, 8, 9, 15, 24} {
-			o := withScouts(newSetup(chain(v6, n, delay))).trace(t)
+			o := withProbePorts(newSetup(chain(v6, n, delay))).trace(t)
 			o.wantHops(t, 3, route(v6, n)...)
 			rtt := 2 * time.Duration(n) * delay
 			if most := trips(2, rtt) + 40*time.Millisecond; o.took > most {
@@ -103,7 +103,7 @@ func TestLostOnTheWay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bothFamilies(t, func(t *testing.T, v6 bool) {
 				at = 0
-				o := losing(withScouts(newSetup(chain(v6, n, delay))), tt.lose).trace(t)
+				o := losing(withProbePorts(newSetup(chain(v6, n, delay))), tt.lose).trace(t)
 				if o.trace.Last() != n {
 					t.Fatalf("the path has %d hops", o.trace.Last())
 				}
@@ -139,7 +139,7 @@ func TestSilentBeforeTheTarget(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, v6 bool) {
 		p := chain(v6, n, delay)
 		p.Routers[n-2].Silent = 1
-		o := withScouts(newSetup(p)).trace(t)
+		o := withProbePorts(newSetup(p)).trace(t)
 		o.wantHops(t, 3, route(v6, n, n-1)...)
 		if most := trips(2, 2*n*delay) + 50*time.Millisecond; o.took > most {
 			t.Errorf("took %v, at most %v", o.took, most)
@@ -147,11 +147,11 @@ func TestSilentBeforeTheTarget(t *testing.T) {
 	})
 }
 
-// The witness goes once, to the hop before the target, behind that hop's own probes and before the target's; it belongs to no hop.
+// The control probe goes once, to the hop before the target, behind that hop's own probes and before the target's; it belongs to no hop.
 func TestWitness(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, v6 bool) {
 		const n = 12
-		o := withScouts(newSetup(chain(v6, n, 3*time.Millisecond))).trace(t)
+		o := withProbePorts(newSetup(chain(v6, n, 3*time.Millisecond))).trace(t)
 		o.wantHops(t, 3, route(v6, n)...)
 		var order []string
 		for _, s := range o.sent {
@@ -197,7 +197,7 @@ func TestGuessTooHighAndLate(t *testing.T) {
 							}
 							p.Target.State, p.Target.TTL = state, uint8(64-wrong)
 							p.Target.Jitter = jitter * time.Millisecond
-							s := withScouts(newSetup(p))
+							s := withProbePorts(newSetup(p))
 							s.scenario.Seed = seed + 1
 							if o := s.trace(t); o.trace.Last() != n {
 								t.Errorf("%v, guess wrong by %d, jitter %d ms, silent %d, seed %d: %d hops", state, wrong, jitter, silent, seed, o.trace.Last())
@@ -218,7 +218,7 @@ func TestGuessBeyondTheLast(t *testing.T) {
 			for last := n; last <= n+3; last++ {
 				p := chain(v6, n, 3*time.Millisecond)
 				p.Target.TTL = uint8(64 - wrong)
-				s := withScouts(newSetup(p))
+				s := withProbePorts(newSetup(p))
 				s.path.MaxTTL = last
 				s.trace(t).wantHops(t, 3, route(v6, n)...)
 			}
@@ -226,7 +226,7 @@ func TestGuessBeyondTheLast(t *testing.T) {
 	})
 }
 
-// Scouts go their own way through a load balancer, so what routers answer them is no hop of the path, nor is silence.
+// Distance probes go their own way through a load balancer, so what routers answer them is no hop of the path, nor is silence.
 func TestScoutsBelongToNoHop(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, v6 bool) {
 		for _, tt := range []struct {
@@ -235,7 +235,7 @@ func TestScoutsBelongToNoHop(t *testing.T) {
 			hops  int
 		}{{"too far", sim.Open, 15}, {"filtered", sim.Filtered, 5}} {
 			p := chain(v6, tt.hops, time.Millisecond)
-			s := withScouts(newSetup(p))
+			s := withProbePorts(newSetup(p))
 			s.scenario.Paths[0].Target.State = tt.state
 			s.path.MaxTTL = 10
 			o := s.trace(t)
@@ -259,7 +259,7 @@ func TestScoutsBelongToNoHop(t *testing.T) {
 // for this flow isn't known.
 func TestOnlyScoutsGetThere(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, v6 bool) {
-		o := losing(withScouts(newSetup(chain(v6, 6, time.Millisecond))), func(_ int, p packet.Probe) bool { return own(p) && p.TTL > 3 }).trace(t)
+		o := losing(withProbePorts(newSetup(chain(v6, 6, time.Millisecond))), func(_ int, p packet.Probe) bool { return own(p) && p.TTL > 3 }).trace(t)
 		want := route(v6, 3)
 		o.wantHops(t, 3, append(want, make([]netip.Addr, 30-3)...)...)
 		if u := o.trace.Unplaced(); !o.trace.Reached() || u == nil || u.From() != address(v6, 6) || u.Role == trace.RoleHop {
@@ -291,7 +291,7 @@ func TestNothingWrong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		run := withScouts(newSetup(s.Paths[0]))
+		run := withProbePorts(newSetup(s.Paths[0]))
 		if seed%2 == 1 {
 			run.scenario.Paths[0].Target.State = sim.Closed
 		}
@@ -302,7 +302,7 @@ func TestNothingWrong(t *testing.T) {
 		}
 		for ttl := 1; ttl < min(o.trace.Last(), 12); ttl++ {
 			for _, r := range o.trace.Hop(ttl).Probes {
-				if from := s.Paths[0].Routers[ttl-1].Addrs[0]; r.Fate == trace.Answered && r.From() != from {
+				if from := s.Paths[0].Routers[ttl-1].Addrs[0]; r.Outcome == trace.Answered && r.From() != from {
 					t.Errorf("seed %d: hop %d is %v, not %v", seed, ttl, r.From(), from)
 				}
 			}
@@ -332,10 +332,10 @@ func TestWrongGuess(t *testing.T) {
 							p.Target.State, p.Target.TTL = state, uint8(64-wrong)
 							s := newSetup(p)
 							if wrong%2 == 0 {
-								withScouts(s)
+								withProbePorts(s)
 							}
 							s.path.Spacing = trace.DefaultSpacing
-							o := withScouts(s).trace(t)
+							o := withProbePorts(s).trace(t)
 							o.wantHops(t, 3, route(v6, n, silent...)...)
 							if t.Failed() {
 								t.Fatalf("%d hops, guess wrong by %d, silent %v, delay %v, %v: took %v", n, wrong, silent, delay, state, o.took)

@@ -41,7 +41,7 @@ func (p *asked) Next(now time.Time) trace.Action {
 	return p.Plan.Next(now)
 }
 
-// TestAlarm: the alarm isn't set anew for each answer, and one that rings too early changes nothing: the plan is not asked
+// TestAlarm: the timer isn't set anew for each answer, and one that rings too early changes nothing: the plan is not asked
 // before its time, and the same packets leave.
 func TestAlarm(t *testing.T) {
 	type leaving struct {
@@ -65,9 +65,9 @@ func TestAlarm(t *testing.T) {
 				t.Fatal(err)
 			}
 			plan := &asked{Plan: path}
-			alarm := &testAlarm{Timer: time.NewTimer(time.Hour), early: early}
+			timer := &testAlarm{Timer: time.NewTimer(time.Hour), early: early}
 			begin := time.Now()
-			if _, err := trace.Run(t.Context(), conn, plan, trace.Options{NewAlarm: func() trace.Alarm { return alarm }},
+			if _, err := trace.Run(t.Context(), conn, plan, trace.Options{NewTimer: func() trace.Timer { return timer }},
 				func(trace.Result) {}); err != nil {
 				t.Fatal(err)
 			}
@@ -77,14 +77,14 @@ func TestAlarm(t *testing.T) {
 			}
 			if early {
 				if !slices.Equal(left, first) || plan.n > firstAsked+firstAsked/10 {
-					t.Errorf("with an alarm that rings early: %d probes, asked %d times; else %d and %d", len(left), plan.n,
+					t.Errorf("with an timer that rings early: %d probes, asked %d times; else %d and %d", len(left), plan.n,
 						len(first), firstAsked)
 				}
 				return
 			}
 			first, firstAsked = left, plan.n
-			if waits := plan.n - len(left); 10*alarm.sets > 9*waits {
-				t.Errorf("the alarm was set %d times for %d waits", alarm.sets, waits)
+			if waits := plan.n - len(left); 10*timer.sets > 9*waits {
+				t.Errorf("the timer was set %d times for %d waits", timer.sets, waits)
 			}
 		})
 	}

@@ -9,26 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm is a timer of the kernel's (timerfd_create(2)). A trace sets one again for each packet, often for less than a
+// timer is a timer of the kernel's (timerfd_create(2)). A trace sets one again for each packet, often for less than a
 // millisecond. Go's own timers are exact to a millisecond where the program has nothing else to do, and as long as
 // one is set the runtime's monitoring thread wakes as often as the program does.
-type alarm struct {
+type timer struct {
 	file *os.File
 	fd   int
 	c    chan time.Time
 }
 
 // newAlarm opens one. It is not set.
-func newAlarm() (*alarm, error) {
+func newTimerFD() (*timer, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, opError("timer", nil, err)
 	}
-	return &alarm{os.NewFile(uintptr(fd), "timer"), fd, make(chan time.Time, 1)}, nil
+	return &timer{os.NewFile(uintptr(fd), "timer"), fd, make(chan time.Time, 1)}, nil
 }
 
 // Set makes it ring once, d from now. A ring of an earlier setting may still come.
-func (a *alarm) Set(d time.Duration) {
+func (a *timer) Set(d time.Duration) {
 	s := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(d), 1))} // 0 would unset it
 	// no error but for a bug
 	unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&s)), 0, 0, 0)
@@ -36,10 +36,10 @@ func (a *alarm) Set(d time.Duration) {
 }
 
 // C has a value when it has rung.
-func (a *alarm) C() <-chan time.Time { return a.c }
+func (a *timer) C() <-chan time.Time { return a.c }
 
 // Run lets it ring, until Stop, and closes it.
-func (a *alarm) Run() {
+func (a *timer) Run() {
 	defer a.file.Close()
 	raw, err := a.file.SyscallConn()
 	if err != nil {
@@ -61,4 +61,4 @@ func (a *alarm) Run() {
 }
 
 // Stop ends Run. It must not be set afterwards.
-func (a *alarm) Stop() { a.file.SetReadDeadline(time.Unix(1, 0)) }
+func (a *timer) Stop() { a.file.SetReadDeadline(time.Unix(1, 0)) }
