@@ -21,6 +21,7 @@ var layers = map[string]struct {
 	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
 	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
 	"names":             {never: []string{"log"}},
+	"targets":           {ours: []string{"names"}, never: []string{"net", "os", "log"}},                                         // lists, read as they are needed
 	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},                     // a pure function of the trace; of syscall the numbers of errors
 	"record":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                     // values, and their JSON, versioned
 	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},           // shows, opens nothing
