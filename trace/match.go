@@ -273,17 +273,28 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	}
 	switch {
 	case only == nil:
-		// Nobody is waiting for it: it is late for one that was given up, or the second of one that was answered.
-		if late != nil {
-			return match{IsLate, late, ByFlow}
-		}
-		if f := fl.newest(at, byTarget); f != nil {
-			return match{IsDuplicate, f, ByFlow}
-		}
-		return match{IsLate, fl.newest(at, anyFlight), ByFlow}
+		return fl.unexpected(late, at)
 	case several || only.shared:
 		return match{IsShared, only, ByFlow}
 	}
+	return fl.confirm(only, r.TCP.Flags.Has(packet.SYN), at)
+}
+
+// unexpected judges an answer of the target that no probe in flight can have got: it is late for one that was given up,
+// or the second of one that was answered.
+func (fl *flow) unexpected(late *flight, at time.Time) match {
+	if late != nil {
+		return match{IsLate, late, ByFlow}
+	}
+	if f := fl.newest(at, byTarget); f != nil {
+		return match{IsDuplicate, f, ByFlow}
+	}
+	return match{IsLate, fl.newest(at, anyFlight), ByFlow}
+}
+
+// confirm judges an answer of the target that fits one probe in flight only, against those that nobody waits for any
+// more: it may be the answer to one of them.
+func (fl *flow) confirm(only *flight, syn bool, at time.Time) match {
 	switch f, told := fl.olderCandidate(only, at); {
 	case !told:
 		return match{IsShared, only, ByFlow}
@@ -298,8 +309,7 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		}
 		return match{IsLate, f, ByFlow}
 	}
-	again := r.TCP.Flags.Has(packet.SYN) && fl.sentAgain(only, at)
-	if fl.ambiguous(only, at, fl.wait, again) && !fl.lags(only, at) {
+	if fl.ambiguous(only, at, fl.wait, syn && fl.sentAgain(only, at)) && !fl.lags(only, at) {
 		return match{IsShared, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -686,41 +696,16 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	fl, rtt := got.flight.flow, at.Sub(got.flight.sent)
 	fl.doubt(got, r, at, fl.wait)
 	fl.took(got.verdict, rtt)
+	fromTarget := r.Kind == packet.KindTCP || r.Kind == packet.KindEcho
 	switch {
-	case r.Kind == packet.KindTCP || r.Kind == packet.KindEcho:
-		fl.open(&r.TCP, at)
-		fl.older.proven = fl.older.proven || fl.mayBeOlder(r) && !fl.acknowledges(&r.TCP)
-		switch {
-		case got.verdict == IsShared && got.flight.probe.TTL <= fl.lastRouter:
-			fl.lastRouter = 0 // the route has become shorter, by how much will be seen
-		case got.verdict == Believed || got.verdict == IsShared:
-			fl.lastRouter = min(fl.lastRouter, got.flight.probe.TTL-1)
-		}
-		if got.verdict == Believed {
-			fl.worst = max(fl.worst, rtt)
-			if fl.best == 0 || rtt < fl.best {
-				fl.best = rtt
-			}
-		}
+	case fromTarget:
+		fl.learnTarget(got, r, rtt, at)
 	case got.verdict == TagRewritten:
 		if got.evidence == ByFlow {
 			fl.scrubbed++
 		}
-	case got.verdict == IsDuplicate:
-		if r.Kind == packet.KindTimeExceeded && got.evidence == ByTag {
-			fl.lastRouter = max(fl.lastRouter, got.flight.probe.TTL) // who answered before was not the target
-		}
-	case got.verdict == Believed || got.verdict == IsLate:
-		fl.far = max(fl.far, rtt)
-		if r.Kind != packet.KindTimeExceeded {
-			break
-		}
-		switch ttl := got.flight.probe.TTL; {
-		case ttl > fl.lastRouter:
-			fl.lastRouter, fl.near = ttl, rtt
-		case ttl == fl.lastRouter:
-			fl.near = min(fl.near, rtt)
-		}
+	default:
+		fl.learnRouter(got, r, rtt)
 	}
 	if got.evidence == ByFlow && (got.verdict == IsShared || got.verdict == TagRewritten) {
 		for _, f := range fl.flights {
@@ -729,9 +714,46 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	}
 	switch got.verdict {
 	case Believed:
-		got.flight.outcome, got.flight.recv, got.flight.byTarget = Answered, at, r.Kind == packet.KindTCP || r.Kind == packet.KindEcho
+		got.flight.outcome, got.flight.recv, got.flight.byTarget = Answered, at, fromTarget
 	case IsLate:
 		got.flight.recv = at
+	}
+}
+
+// learnTarget takes note of what an answer of the target tells of its distance and of its times.
+func (fl *flow) learnTarget(got match, r *packet.Reply, rtt time.Duration, at time.Time) {
+	fl.open(&r.TCP, at)
+	fl.older.proven = fl.older.proven || fl.mayBeOlder(r) && !fl.acknowledges(&r.TCP)
+	switch {
+	case got.verdict == IsShared && got.flight.probe.TTL <= fl.lastRouter:
+		fl.lastRouter = 0 // the route has become shorter, by how much will be seen
+	case got.verdict == Believed || got.verdict == IsShared:
+		fl.lastRouter = min(fl.lastRouter, got.flight.probe.TTL-1)
+	}
+	if got.verdict == Believed {
+		fl.worst = max(fl.worst, rtt)
+		if fl.best == 0 || rtt < fl.best {
+			fl.best = rtt
+		}
+	}
+}
+
+// learnRouter takes note of what an ICMP error tells of how far routers go, and of their times.
+func (fl *flow) learnRouter(got match, r *packet.Reply, rtt time.Duration) {
+	ttl, expired := got.flight.probe.TTL, r.Kind == packet.KindTimeExceeded
+	switch got.verdict {
+	case IsDuplicate:
+		if expired && got.evidence == ByTag {
+			fl.lastRouter = max(fl.lastRouter, ttl) // who answered before was not the target
+		}
+	case Believed, IsLate:
+		fl.far = max(fl.far, rtt)
+		switch {
+		case expired && ttl > fl.lastRouter:
+			fl.lastRouter, fl.near = ttl, rtt
+		case expired && ttl == fl.lastRouter:
+			fl.near = min(fl.near, rtt)
+		}
 	}
 }
 
