@@ -109,8 +109,7 @@ func (x *reader) document(b []byte) error {
 			}
 		}
 	}
-	return x.end(&endLine{Ended: d.Ended, Outcome: d.Outcome, Hops: d.Hops, Beyond: d.Beyond, Findings: d.Findings,
-		Explain: d.Explain, MTU: d.MTU, Paths: d.Paths, Graph: d.Graph, Senders: d.Senders, Totals: d.Totals})
+	return x.end(d.Ended, &d.found)
 }
 
 // lines reads a trace that was written as lines.
@@ -149,7 +148,7 @@ func (x *reader) lines(d *json.Decoder) error {
 			if d.More() {
 				return errors.New("more than one trace: something stands behind its last line")
 			}
-			return x.end(&end)
+			return x.end(end.Ended, &end.found)
 		}
 	}
 }
@@ -171,7 +170,7 @@ func (x *reader) cutShort(all []probe) error {
 		return err
 	}
 	o := outcome{Reason: string(Broken), Error: "its last lines are missing: the trace was cut short", ExitCode: 1}
-	return x.end(&endLine{Outcome: o})
+	return x.end("", &found{Outcome: o})
 }
 
 func (x *reader) header(s *startLine) (err error) {
@@ -302,14 +301,14 @@ func (r *values) header(j *probe, p *packet.Probe) {
 }
 
 // end reads what is known at the end, and puts the results in order.
-func (x *reader) end(e *endLine) error {
+func (x *reader) end(ended string, e *found) error {
 	var r values
 	t := x.t
 	t.Results = x.inOrder()
 	t.people(&r, e)
 	o, n := &e.Outcome, &e.Totals
 	t.Ending = Ending{
-		Time: r.time(e.Ended), Reason: r.reason(o.Reason), Signal: o.Signal, ExitCode: r.within(o.ExitCode, 0, 255),
+		Time: r.time(ended), Reason: r.reason(o.Reason), Signal: o.Signal, ExitCode: r.within(o.ExitCode, 0, 255),
 		Counts: trace.Counts{Sent: n.Sent, Late: n.Late, Duplicates: n.Duplicates, Repeats: n.Repeats,
 			NearMisses: n.NearMisses, BadChecksum: n.BadChecksums, OwnAddress: n.OwnAddress, Unrelated: n.Unrelated,
 			Malformed: n.Malformed, LostHere: n.LostHere},
@@ -342,7 +341,7 @@ func (x *reader) end(e *endLine) error {
 }
 
 // people reads who answered: names and owners.
-func (t *Trace) people(r *values, e *endLine) {
+func (t *Trace) people(r *values, e *found) {
 	t.Names, t.Owners = make(map[netip.Addr]string), make(map[netip.Addr]Owner)
 	add := func(address, name string, as *owner) {
 		a := r.address(address)

@@ -5,16 +5,21 @@ const ID = "urn:tcptraceroute:trace:1"
 
 // document is a whole trace.
 type document struct {
-	Schema   string    `json:"schema"`
-	Program  program   `json:"program"`
-	Started  string    `json:"started"`
-	Ended    string    `json:"ended"`
-	Target   target    `json:"target"`
-	Source   source    `json:"source"`
-	Options  options   `json:"options"`
+	Schema  string  `json:"schema"`
+	Program program `json:"program"`
+	Started string  `json:"started"`
+	Ended   string  `json:"ended"`
+	Target  target  `json:"target"`
+	Source  source  `json:"source"`
+	Options options `json:"options"`
+	found
+}
+
+// found is what a trace has found.
+type found struct {
 	Outcome  outcome   `json:"outcome"`
 	Hops     []hop     `json:"hops"`
-	Beyond   []hop     `json:"beyond,omitempty"`  // probed behind the path's end
+	Beyond   []hop     `json:"beyond,omitempty"`  // probed beyond the path's end
 	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
 	Explain  *explain  `json:"explain,omitempty"` // left out: it was not asked for
 	MTU      *pathMTU  `json:"path_mtu,omitempty"`
@@ -41,18 +46,9 @@ type probeLine struct {
 }
 
 type endLine struct {
-	Event    string    `json:"event"`
-	Ended    string    `json:"ended"`
-	Outcome  outcome   `json:"outcome"`
-	Hops     []hop     `json:"hops"`
-	Beyond   []hop     `json:"beyond,omitempty"` // probed behind the path's end
-	Findings []finding `json:"findings,omitzero"`
-	Explain  *explain  `json:"explain,omitempty"`
-	MTU      *pathMTU  `json:"path_mtu,omitempty"`
-	Paths    []path    `json:"paths,omitempty"`
-	Graph    *graph    `json:"graph,omitempty"`
-	Senders  []sender  `json:"senders,omitempty"`
-	Totals   totals    `json:"totals"`
+	Event string `json:"event"`
+	Ended string `json:"ended"`
+	found
 }
 
 type program struct {

@@ -11,15 +11,21 @@ import (
 
 // WriteJSON writes the trace as one JSON document.
 func (t *Trace) WriteJSON(w io.Writer) error {
-	f := t.Fold()
-	hops, beyond := hopsOf(f, t, true)
 	return write(w, "  ", document{
 		Schema: ID, Program: programOf(&t.Header), Started: instant(t.Started), Ended: instant(t.Ending.Time),
-		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header),
-		Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
-		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU),
-		Paths: pathsOf(t.Graph), Graph: graphOf(t), Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
+		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header), found: foundOf(t, true),
 	})
+}
+
+// foundOf returns what the trace has found, of the hops all probes or only the figures.
+func foundOf(t *Trace, probes bool) found {
+	f := t.Fold()
+	hops, beyond := hopsOf(f, t, probes)
+	return found{
+		Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
+		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Paths: pathsOf(t.Graph), Graph: graphOf(t),
+		Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
+	}
 }
 
 // Lines writes a line of JSON for each event, when it happens: a start, the probes as their fates become known, and
@@ -63,14 +69,7 @@ func (l *Lines) Finish(t *Trace) error {
 	if err := l.start(); err != nil {
 		return err
 	}
-	f := t.Fold()
-	hops, beyond := hopsOf(f, t, false)
-	return write(l.w, "", endLine{
-		Event: "end", Ended: instant(t.Ending.Time), Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond,
-		Findings: findingsOf(t.Findings), Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU),
-		Paths: pathsOf(t.Graph), Graph: graphOf(t), Senders: sendersOf(t),
-		Totals: totalsOf(f, &t.Ending.Counts),
-	})
+	return write(l.w, "", endLine{Event: "end", Ended: instant(t.Ending.Time), found: foundOf(t, false)})
 }
 
 // write writes one value and a line feed, at once.

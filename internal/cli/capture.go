@@ -17,8 +17,14 @@ type captureConfig struct{ pcap string } // "": nowhere, "-": standard output
 func captureOptions() []option {
 	return []option{
 		{long: "pcap",
-			facts: needsRawSockets(func(c *config) bool { return c.pcap != "" }),
-			arg:   "file", help: "write every probe and every answer to it, as pcapng; -: standard output",
+			facts: []fact{
+				{on: func(c *config) bool { return c.pcap != "" }, raw: true},
+				{words: "-", on: func(c *config) bool { return c.pcap == "-" }, not: []conflict{
+					{"--format", "--pcap - takes standard output, and so does {}: name a file"},
+					{"--report, --live", "--pcap - takes standard output, and so does the table: name a file"},
+				}},
+			},
+			arg: "file", help: "write every probe and every answer to it, as pcapng; -: standard output",
 			set: func(c *config, v string) error {
 				switch {
 				case v == "":
@@ -45,10 +51,6 @@ func (p *program) openCapture() error {
 	case p.pcap == "":
 		return nil
 	case p.pcap != "-":
-	case p.format != "":
-		return fmt.Errorf("--pcap - takes standard output, and so does %s: name a file", p.formatBy)
-	case p.watch.on():
-		return errors.New("--pcap - takes standard output, and so does the table: name a file")
 	case p.width.out > 0:
 		return errors.New("--pcap -: standard output is a terminal")
 	default:

@@ -82,7 +82,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.operands(operands); err != nil {
 		return err
 	}
-	if err := cmp.Or(p.checkTogether(), p.checkPaths(), p.watch.terminal(p.stdout)); err != nil {
+	if err := cmp.Or(p.checkTogether(), p.watch.terminal(p.stdout)); err != nil {
 		return err
 	}
 	conn, openErr := p.open()

@@ -80,11 +80,11 @@ func (p *program) announceQuestions(x measure.Progress) {
 }
 
 // forPeople reports whether the trace is printed as text.
-func (p *program) forPeople() bool { return p.format == "" || p.format == formats[0].name }
+func (c *config) forPeople() bool { return c.format == "" || c.format == formats[0].name }
 
 // holdsFindings reports whether the format has a place for what is explained.
-func (p *program) holdsFindings() bool {
-	return p.forPeople() || p.format == "json" || p.format == "jsonl"
+func (c *config) holdsFindings() bool {
+	return c.forPeople() || c.format == "json" || c.format == "jsonl"
 }
 
 // putFindingsAside prints on stderr what the format has no place for.

@@ -81,14 +81,23 @@ func formatOptions() []option {
 		{long: "jsonl", shows: true, help: "a line of JSON for each event, when it happens",
 			set: formatOption("jsonl", "--jsonl")},
 		{long: "csv", shows: true, help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
-		{long: "format", facts: []fact{{on: func(c *config) bool { return c.format != "" && c.format != formats[0].name },
-			by: func(c *config) string { return c.formatBy }}},
+		{long: "format", facts: []fact{
+			{on: func(c *config) bool { return !c.forPeople() }, by: func(c *config) string { return c.formatBy }},
+			{words: noPlaceWords, on: func(c *config) bool { return !c.holdsFindings() },
+				by: func(c *config) string { return c.formatBy }},
+		},
 			shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
 			set: func(c *config, v string) error {
 				return c.setFormat(v, "--format "+v)
 			}},
 	}
 }
+
+// noPlace is the fact that the format has no place for what is found beside the hops.
+const (
+	noPlace      = "--format " + noPlaceWords
+	noPlaceWords = "without a place for it"
+)
 
 // formatOption is the set function of an option that is short for a format.
 func formatOption(format, option string) func(*config, string) error {

@@ -3,10 +3,8 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/report"
@@ -19,7 +17,6 @@ type pathsConfig struct {
 	confidence float64
 	flows      int
 	targetSYNs int
-	asked      string // the last of the options that are about it; "": none
 
 	known []trace.Result // of the ordinary trace
 }
@@ -32,19 +29,20 @@ func (w *pathsConfig) add(r trace.Result) {
 }
 
 func pathsOptions() []option {
-	about := func(name string, set func(*config, string) error) func(*config, string) error {
-		return func(c *config, v string) error {
-			c.ways.asked = name
-			return set(c, v)
-		}
-	}
+	with := func(on func(*config) bool) []fact { return []fact{{on: on, needs: []string{"--paths"}}} }
 	return []option{
-		{long: "paths", facts: needsRawSockets(func(c *config) bool { return c.ways.paths }),
+		{long: "paths", facts: []fact{{on: func(c *config) bool { return c.ways.paths }, raw: true, not: []conflict{
+			{"--track-port", "--paths doesn't go with {}: its flows keep their ports"},
+			{"--report, --live", "--paths doesn't go with {}: its search begins after one trace"},
+			{"--in-session", "--paths doesn't go with {}: each path is another connection"},
+			{noPlace, "--paths doesn't go with {}: paths are shown as text, json or jsonl"},
+		}}},
 			help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
 				"ports; prints them below the trace", set: do(func(c *config) { c.ways.paths = true })},
 		{long: "confidence", arg: "percent", from: []string{"95", "99"},
-			help: "with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)",
-			set: about("--confidence", func(c *config, v string) error {
+			help:  "with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)",
+			facts: with(func(c *config) bool { return c.ways.confidence != 0 }),
+			set: func(c *config, v string) error {
 				switch v {
 				case "95":
 					c.ways.confidence = 0.95
@@ -54,37 +52,18 @@ func pathsOptions() []option {
 					return fmt.Errorf("Argument of --confidence must be 95 or 99: %s", given(v))
 				}
 				return nil
-			})},
+			}},
 		{long: "max-flows", arg: "flows",
 			help: fmt.Sprintf("with --paths: flows at the most (%d): each is new state in every firewall on the way",
 				trace.MostFlows),
-			set: about("--max-flows", between("--max-flows", 1, 16384, func(c *config, n int) { c.ways.flows = n }))},
+			facts: with(func(c *config) bool { return c.ways.flows != 0 }),
+			set:   between("--max-flows", 1, 16384, func(c *config, n int) { c.ways.flows = n })},
 		{long: "max-target-syns", arg: "SYNs",
 			help: fmt.Sprintf("with --paths: SYNs that the target gets at the most, those of the trace included (%d)",
 				trace.DefaultTargetSYNs),
-			set: about("--max-target-syns", between("--max-target-syns", 1, 1024, func(c *config, n int) {
-				c.ways.targetSYNs = n
-			}))},
+			facts: with(func(c *config) bool { return c.ways.targetSYNs != 0 }),
+			set:   between("--max-target-syns", 1, 1024, func(c *config, n int) { c.ways.targetSYNs = n })},
 	}
-}
-
-// checkPaths refuses what doesn't go with --paths.
-func (c *config) checkPaths() error {
-	switch {
-	case !c.ways.paths && c.ways.asked != "":
-		return fmt.Errorf("%s needs --paths", c.ways.asked)
-	case !c.ways.paths:
-		return nil
-	case c.trackPort:
-		return errors.New("--paths doesn't go with --track-port: its flows keep their ports")
-	case c.watch.on():
-		return fmt.Errorf("--paths doesn't go with %s: its search begins after one trace", c.watch.by())
-	case c.inSession:
-		return errors.New("--paths doesn't go with --in-session: each path is another connection")
-	case !slices.Contains([]string{"", formats[0].name, "json", "jsonl"}, c.format):
-		return fmt.Errorf("--paths doesn't go with %s: paths are shown as text, json or jsonl", c.formatBy)
-	}
-	return nil
 }
 
 // allPaths finds all paths, and prints them: after an interrupt those that are known.

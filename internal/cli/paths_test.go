@@ -44,12 +44,12 @@ func TestPathsRefused(t *testing.T) {
 	} {
 		var c config
 		_, err := parse(options(), append(args, "203.0.113.9"), &c)
-		if err == nil && c.checkPaths() == nil {
+		if err == nil && c.checkTogether() == nil {
 			t.Errorf("%v: taken", args)
 		}
 	}
 	var c config
-	if _, err := parse(options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.checkPaths() != nil {
+	if _, err := parse(options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.checkTogether() != nil {
 		t.Error("refused for no reason")
 	}
 	if c.needsRaw() != "--paths" {

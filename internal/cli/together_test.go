@@ -53,6 +53,14 @@ func TestRules(t *testing.T) {
 		"-c 3":                            "-c needs --report or --live",
 		"--interval 3":                    "--interval needs --report or --live",
 		"-c 3 --report --interval 2":      "",
+		"--confidence 95":                 "--confidence needs --paths",
+		"--paths --track-port":            "--paths doesn't go with --track-port: its flows keep their ports",
+		"--paths --report":                "--paths doesn't go with --report: its search begins after one trace",
+		"--paths --csv":                   "--paths doesn't go with --csv: paths are shown as text, json or jsonl",
+		"--paths --json":                  "",
+		"--pcap - --json":                 "--pcap - takes standard output, and so does --json: name a file",
+		"--pcap - --live":                 "--pcap - takes standard output, and so does the table: name a file",
+		"--pcap x --json":                 "",
 		"--report --csv":                  "--csv doesn't go with --report, which has a format of its own",
 	} {
 		var c config
