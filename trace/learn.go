@@ -45,6 +45,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		p.learnDistance(now, r)
 		return
 	}
+	p.hop(ttl).inFlight--
 	if p.untagged {
 		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
 		t := now.Add(resetTime + r.RTT()/resetShare)
@@ -187,6 +188,7 @@ func (p *Path) hear(now time.Time, r Result) {
 		ttl = p.limit
 	}
 	p.timed(p.hop(ttl), rtt, r.Refused())
+	p.answeredTo = max(p.answeredTo, ttl)
 	if ttl > p.known {
 		p.known, p.moved, p.slow.held = ttl, now, false
 		if r.Reply.Kind == packet.KindTimeExceeded {

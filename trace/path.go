@@ -39,11 +39,13 @@ type Path struct {
 	asked      int       // the highest TTL asked
 	lastRouter int       // the highest TTL known to end at a router
 	known      int       // the highest TTL that anything is known of: answered, or silent for slow
+	answeredTo int       // no hop beyond this TTL has ever answered
 	moved      time.Time // when known grew by an answer
 	soon       time.Time
 
 	injection
-	lingering time.Time // when the wait for a probe was extended last
+	lingering   time.Time   // when the wait for a probe was extended last
+	firstBeyond firstBeyond // see beyond
 
 	distanceState
 	mixed    bool      // the target has answered one of several probes, and none that was told since
@@ -94,6 +96,7 @@ type hop struct {
 	best     time.Duration // the shortest
 	sends    int           // probes sent
 	refused  int           // of them
+	inFlight int           // probes in flight, those by ProbePorts not counted
 	router   bool          // a router answered
 	swept    bool          // it was asked in a sweep
 	reached  bool          // the target has answered, or somebody in its name
@@ -185,7 +188,8 @@ func NewPath(o PathOptions) (*Path, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, lastRouter: o.FirstTTL - 1, known: o.FirstTTL - 1}
+	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, lastRouter: o.FirstTTL - 1}
+	p.known, p.answeredTo = p.lastRouter, p.lastRouter
 	p.o.Wait = o.ProbeWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	if o.sendsDistanceProbes() {
@@ -601,6 +605,9 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 		p.slow.quiet = a.sent
 	}
 	p.pending = append(p.pending, a)
+	if !a.byProbePort {
+		p.hop(a.ttl).inFlight++
+	}
 	action := p.flow.send(probe, p.o.Wait)
 	action.Role = a.role()
 	switch {

@@ -362,12 +362,11 @@ func (p *Path) quiet(ttl int) bool {
 
 // answered is the last hop that has answered.
 func (p *Path) answered() int {
-	for i := len(p.hops) - 1; i >= 0; i-- {
-		if p.hops[i].answered {
-			return p.o.FirstTTL + i
-		}
+	ttl := p.answeredTo
+	for ttl >= p.o.FirstTTL && !p.hop(ttl).answered {
+		ttl--
 	}
-	return p.o.FirstTTL - 1
+	return ttl
 }
 
 // abandoned reports whether a hop is not to be asked again though it was not asked often enough: rounds that have an

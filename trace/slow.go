@@ -273,10 +273,8 @@ func (p *Path) takeBack(ttl int) (Action, bool) {
 // kept reports whether this is the last probe to a silent hop that can still be taken back. It waits for the end, when
 // it is known whether the hop is in doubt.
 func (p *Path) kept(a *ask) bool {
-	if p.hop(a.ttl).shown || a.byProbePort || p.earlyTimeout(a) == 0 || !p.mayBeLimited() {
-		return false
-	}
-	return !slices.ContainsFunc(p.pending, func(b *ask) bool { return b != a && b.ttl == a.ttl && !b.byProbePort })
+	h := p.hop(a.ttl)
+	return !h.shown && !a.byProbePort && h.inFlight == 1 && p.mayBeLimited() && p.earlyTimeout(a) != 0
 }
 
 // inDoubt is the next hop to ask slowly, the one that was asked least so; 0: none. Where the target has answered, but

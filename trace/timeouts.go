@@ -115,7 +115,7 @@ func (p *Path) timeout(a *ask) time.Duration {
 	}
 	var slowest time.Duration
 	last := a.ttl // that answered, from this hop on
-	for ttl := a.ttl; ttl <= p.limit; ttl++ {
+	for ttl := a.ttl; ttl <= min(p.limit, p.answeredTo); ttl++ {
 		if h := p.hop(ttl); h.answered {
 			slowest, last = max(slowest, h.rtt), ttl
 		}
@@ -217,11 +217,11 @@ func (p *Path) expectedRTT(ttl int) time.Duration {
 		return h.best
 	}
 	var t time.Duration
-	for i := ttl - 1; i >= p.o.FirstTTL && t == 0; i-- {
+	for i := min(ttl-1, p.answeredTo); i >= p.o.FirstTTL && t == 0; i-- {
 		t = p.hop(i).best
 	}
 	n := 0
-	for i := ttl + 1; i <= p.limit && n < earlyHops; i++ {
+	for i := ttl + 1; i <= min(p.limit, p.answeredTo) && n < earlyHops; i++ {
 		if h := p.hop(i); h.answered {
 			t = max(t, h.best)
 			n++

@@ -23,6 +23,12 @@ const (
 	lingerMargin = 50 * time.Millisecond
 )
 
+// firstBeyond is when the first probe was sent to the hops beyond lastRouter and up to limit; zero: none was sent.
+type firstBeyond struct {
+	lastRouter, limit int
+	sent              time.Time
+}
+
 // resolved is by when the last router that answered has reported that it can't deliver a probe, if that is so; zero if
 // something beyond has answered, or nothing at all.
 func (p *Path) resolved(a *ask) time.Time {
@@ -31,22 +37,25 @@ func (p *Path) resolved(a *ask) time.Time {
 	}
 	first := a.sent
 	if !p.rounds.on() {
-		first = p.beyond(first)
+		first = sooner(first, p.beyond())
 	}
 	return first.Add(resolveTime + resolveSlack + p.hop(p.lastRouter).rtt)
 }
 
-// beyond is when the first probe was sent that got farther than the last router that answered: no later than this.
-func (p *Path) beyond(first time.Time) time.Time {
-	if !p.firstDistance.IsZero() {
-		first = earlier(first, p.firstDistance)
+// beyond returns when the first probe was sent that got farther than the last router that answered. The path remembers
+// the time as long as it holds for the same hops: a probe that is sent later is never the first.
+func (p *Path) beyond() time.Time {
+	first := &p.firstBeyond
+	if first.lastRouter == p.lastRouter && first.limit == p.limit && !first.sent.IsZero() {
+		return first.sent
 	}
+	*first = firstBeyond{p.lastRouter, p.limit, p.firstDistance}
 	for ttl := p.lastRouter + 1; ttl <= p.limit; ttl++ {
 		if h := p.hop(ttl); !h.first.IsZero() {
-			first = earlier(first, h.first)
+			first.sent = sooner(h.first, first.sent)
 		}
 	}
-	return first
+	return first.sent
 }
 
 func earlier(a, b time.Time) time.Time {
