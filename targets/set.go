@@ -25,9 +25,9 @@ type part struct {
 	names    map[string]bool
 }
 
-// Exclude adds the entries of a list to the set. An entry with a port excludes that port only. Networks and ranges may be
-// of any size. Names are looked up by lookUp, and all their addresses are excluded. A line that can't be read, and a name
-// that can't be found, is an error: what shall be excluded is then not known.
+// Exclude adds the entries of a list to the set. An entry with a port excludes that port only. Networks and ranges may
+// be of any size. Names are looked up by lookUp, and all their addresses are excluded. A line that can't be read, and a
+// name that can't be found, is an error: what shall be excluded is then not known.
 func (s *Set) Exclude(r io.Reader, file string, o Options, lookUp func(host string) ([]netip.Addr, error)) error {
 	for l, err := range entries(r, file, o.Port) {
 		if err != nil {
