@@ -343,7 +343,13 @@ func TestRoundsHeld(t *testing.T) {
 // and the rounds come to their end.
 func TestRandomNetworksInRounds(t *testing.T) {
 	t.Parallel()
+	all := []uint64{ // the first were traced wrongly once
+		270012134, // a SYN+ACK that is sent again when the answer to the next probe is due, which is held up
+	}
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds)/3; seed++ {
+		all = append(all, seed)
+	}
+	for _, seed := range all {
 		n := randomNetwork(seed)
 		n.interval = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}[seed%3]
 		n.path.Queries, n.path.Ports = 12, nil
