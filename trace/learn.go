@@ -327,7 +327,9 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	var oldest time.Duration
 	youngest := p.o.Wait
+	again := false // it may be an answer that the target sends again, to a probe that nobody waits for any more
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
+		again = p.target.answers && tcp.Seq == p.target.iss
 		p.target.iss = tcp.Seq
 	}
 	p.target.rateLimitsSYNACK = p.target.rateLimitsSYNACK || forOlder(r)
@@ -358,7 +360,7 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	p.restTarget(now)
 	if one > 0 && !other {
-		p.sharedAt(one, oldest, youngest < oldest || alone, delicate)
+		p.sharedAt(one, oldest, youngest < oldest || alone, delicate && !again)
 	}
 }
 

@@ -1,6 +1,7 @@
 package trace_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +10,11 @@ import (
 
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
+)
+
+var (
+	randomLimits = flag.Int("limits", 500, "how many random paths with a limit on SYNs to trace")
+	slowPaths    = flag.Int("slow-paths", 400, "how many slow paths to trace")
 )
 
 // shown is what a hop shows of its probes: who answered, each once.
@@ -133,8 +139,7 @@ func TestDefendedTargets(t *testing.T) {
 // On a random path with a limit on SYNs, all hops are shown, with few exceptions, by few SYNs.
 func TestRandomSYNLimits(t *testing.T) {
 	t.Parallel()
-	const networks = 500
-	wrong, many := 0, 0
+	networks, wrong, many := *randomLimits, 0, 0
 	for seed := range uint64(networks) {
 		rng := rand.New(rand.NewPCG(seed, 21))
 		n := 4 + rng.IntN(22)
@@ -159,7 +164,7 @@ func TestRandomSYNLimits(t *testing.T) {
 		}
 		if silent {
 			wrong++
-			t.Logf("seed %d: %d hops, %+v at hop %d, links of %v", seed, n, limit, at, scale)
+			t.Logf("seed %d: %d hops, %+v at hop %d, links of %v: %d hops shown", seed, n, limit, at, scale, o.trace.Last())
 		}
 		if o.truth.Target.SYN > 6 {
 			many++
@@ -177,8 +182,7 @@ func TestRandomSYNLimits(t *testing.T) {
 // asked for.
 func TestSlowPaths(t *testing.T) {
 	t.Parallel()
-	const networks = 400
-	many := 0
+	networks, many := *slowPaths, 0
 	for seed := range uint64(networks) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		n := 2 + rng.IntN(14)
