@@ -432,9 +432,7 @@ func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 		return
 	}
 	from := r.Reply.From()
-	var seen []string
 	for _, p := range n.places[n.window(r.N)] {
-		seen = append(seen, fmt.Sprintf("hop %d (%v) after %v", p.hop, p.addr, p.at.Sub(r.Sent)))
 		if p.addr != from && from != n.path.Target.Addr() || p.target != r.FromTarget() && !n.resets() || p.expired != (r.Reply.Kind == packet.KindTimeExceeded) {
 			continue
 		}
@@ -454,7 +452,11 @@ func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 		if least := n.round(p.hop).least; n.interval > 0 && n.scenario.NoHostRST && r.FromTarget() && r.RTT() >= least-may.least/4 {
 			return
 		}
-		seen = append(seen, fmt.Sprintf("(%v, not %v to %v)", took, may.least, may.most))
+	}
+	var seen []string
+	for _, p := range n.places[n.window(r.N)] {
+		_, may := n.trip(p.hop)
+		seen = append(seen, fmt.Sprintf("hop %d (%v) after %v (and %v back, not %v to %v)", p.hop, p.addr, p.at.Sub(r.Sent), r.Recv.Sub(p.at), may.least, may.most))
 	}
 	t.Errorf("probe %d, TTL %d: %v from %v after %v (%v), but was at %v", r.N, r.Probe.TTL, r.Reply.Kind, from, r.RTT(), r.Evidence, strings.Join(seen, ", "))
 }
