@@ -131,7 +131,7 @@ func (f *facts) whyRefused() (all []Considered) {
 		{Code: RejectedByRouter, What: "a rule of a router rejects"},
 		{Code: RejectedByTarget, What: "a rule of the target rejects"},
 		{Code: UnreachableNetwork, What: "a router has no route to the target"},
-		{Code: UnreachableHost, What: "the target doesn't answer the last router"},
+		{Code: UnreachableHost, What: "nobody answers a router on its next link: the target, or a router, is down"},
 		{Code: MTULimit, What: "the packets are too large for a link"},
 	} {
 		if c.Code != is.Code && is.Confidence == Certain {

@@ -103,7 +103,7 @@ func refused(f *facts) []Finding {
 		x.Title = fmt.Sprintf("What port %d is sent on to can't be reached from %v, hop %s", port, from, at)
 		x.Evidence = append(x.Evidence, f.waitText())
 		x.Advice = fmt.Sprintf("Other probes get farther: this port goes another way, or is translated to another "+
-			"machine, which is down. Ask whoever runs %v.", from)
+			"machine, which is down, or a router in front of it is. Ask whoever runs %v.", from)
 	case all == passes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
@@ -116,9 +116,10 @@ func refused(f *facts) []Finding {
 			"rule rejects all of it.", from)
 	case kind == noHost:
 		x.Code = UnreachableHost
-		x.Title = fmt.Sprintf("The target can't be reached from %v, hop %s: it is down, or not there", from, at)
-		x.Advice = "Check that the target is running and has this address: the last router gets no answer from it on " +
-			"their own link."
+		x.Title = fmt.Sprintf("Beyond %v, hop %s, nobody answers on the next link: the target is down or not there, or "+
+			"a router in front of it is", from, at)
+		x.Advice = fmt.Sprintf("Check that the target is running and has this address. If its link isn't one of %v, ask "+
+			"whoever runs that router: its next hop gives no answer.", from)
 		if f.waited() >= neighbourWait {
 			x.Evidence = append(x.Evidence, f.waitText())
 		} else {
