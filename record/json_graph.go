@@ -39,6 +39,8 @@ type link struct {
 	ToTTL   int `json:"to_ttl"`
 	To      int `json:"to"`
 	Flows   int `json:"flows"`
+
+	Share float64 `json:"share,omitempty"`
 }
 
 // path is one way from the first hop to the last.
@@ -63,7 +65,7 @@ func graphOf(t *Trace) *graph {
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
-			Flows: l.Flows})
+			Flows: l.Flows, Share: rounded(l.Share)})
 	}
 	return j
 }
@@ -76,12 +78,8 @@ func pathsOf(g *trace.Graph) (all []path) {
 	if g == nil {
 		return nil
 	}
-	total := 0
 	for _, w := range g.Ways {
-		total += len(w.Ports)
-	}
-	for _, w := range g.Ways {
-		all = append(all, path{Share: rounded(float64(len(w.Ports)) / float64(total)), Nodes: w.Nodes, Ports: w.Ports})
+		all = append(all, path{Share: rounded(w.Share), Nodes: w.Nodes, Ports: w.Ports})
 	}
 	return all
 }
@@ -100,7 +98,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 	}
 	last := len(g.Nodes) - 1
 	for _, l := range j.Links {
-		g.Links = append(g.Links, trace.Link{From: r.within(l.From, 0, last), To: r.within(l.To, 0, last), Flows: l.Flows})
+		g.Links = append(g.Links, trace.Link{From: r.within(l.From, 0, last), To: r.within(l.To, 0, last),
+			Flows: l.Flows, Share: l.Share})
 	}
 	for _, p := range paths {
 		for _, n := range p.Nodes {
@@ -109,7 +108,7 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		if len(p.Ports) == 0 {
 			r.bad("a path without a port")
 		}
-		g.Ways = append(g.Ways, trace.Way{Nodes: p.Nodes, Ports: p.Ports})
+		g.Ways = append(g.Ways, trace.Way{Nodes: p.Nodes, Ports: p.Ports, Share: p.Share})
 	}
 	return g
 }

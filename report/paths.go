@@ -32,11 +32,34 @@ func WritePaths(w io.Writer, g *trace.Graph, o PathsOptions) error {
 	return err
 }
 
+// PathsText is what WritePaths writes but for the graph, in parts for other forms.
+type PathsText struct {
+	Head   string
+	Table  []string // a heading, and a line for each path; none: no path is known
+	Notes  []string // how sure all this is, and what is not known, in sentences
+	Labels []string // of the nodes, as the table names them
+}
+
+// DescribePaths puts into words what was found.
+func DescribePaths(g *trace.Graph, o PathsOptions) PathsText {
+	p := paths{g: g, o: o, labels: labelNodes(g)}
+	take := func(write func()) []string {
+		p.b.Reset()
+		write()
+		return strings.FieldsFunc(p.b.String(), func(r rune) bool { return r == '\n' })
+	}
+	text := PathsText{Head: take(p.head)[0], Table: take(p.table), Labels: p.labels}
+	p.notes()
+	text.Notes = p.sentences
+	return text
+}
+
 type paths struct {
-	g      *trace.Graph
-	o      PathsOptions
-	labels []string // of the nodes
-	b      strings.Builder
+	g         *trace.Graph
+	o         PathsOptions
+	labels    []string // of the nodes
+	b         strings.Builder
+	sentences []string // of the notes
 }
 
 // labelNodes gives each node its TTL as a label, with a letter if there are several: 3a, 3b, ...
@@ -126,10 +149,6 @@ func (p *paths) arrives(w trace.Way) bool {
 
 // table is a table of the paths. By is where a path differs from others.
 func (p *paths) table() {
-	total := 0
-	for _, way := range p.g.Ways {
-		total += len(way.Ports)
-	}
 	if len(p.g.Ways) == 0 {
 		return
 	}
@@ -157,7 +176,7 @@ func (p *paths) table() {
 		if !p.arrives(way) {
 			text += " (not seen to get there)"
 		}
-		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s\n", i+1, 100*float64(len(way.Ports))/float64(total), way.Ports[0], text)
+		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s\n", i+1, 100*way.Share, way.Ports[0], text)
 	}
 }
 
@@ -287,6 +306,7 @@ func (p *paths) silent() bool {
 
 // note writes a sentence within the width.
 func (p *paths) note(text string) {
+	p.sentences = append(p.sentences, text)
 	line := ""
 	for _, word := range strings.Fields(text) {
 		if line != "" && len(line)+1+len(word) > pathsWidth {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -21,7 +22,8 @@ func wideGraph(width int) *trace.Graph {
 		}
 		g.Nodes = append(g.Nodes, n)
 		g.Links = append(g.Links, trace.Link{From: 0, To: i + 1, Flows: 3}, trace.Link{From: i + 1, To: end, Flows: 3})
-		g.Ways = append(g.Ways, trace.Way{Nodes: []int{0, i + 1, end, end + 1}, Ports: []uint16{uint16(40000 + i)}})
+		g.Ways = append(g.Ways, trace.Way{Nodes: []int{0, i + 1, end, end + 1}, Ports: []uint16{uint16(40000 + i)},
+			Share: 1 / float64(width)})
 	}
 	g.Nodes = append(g.Nodes, trace.Node{TTL: 3, Addr: addr(3, 1), Flows: 1, Next: 1, Spared: true},
 		trace.Node{TTL: 4, Addr: addr(9, 9), Target: true})
@@ -64,6 +66,18 @@ A balancer that looks at addresses only stays hidden.
 `
 	if got := b.String(); got != want {
 		t.Errorf("got:\n%s", got)
+	}
+}
+
+// A graph of 16 routers side by side fits a terminal.
+func TestPathsWide(t *testing.T) {
+	var b strings.Builder
+	if err := WritePaths(&b, wideGraph(16), PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/paths-16.txt"
+	if want, err := os.ReadFile(golden); err != nil || b.String() != string(want) {
+		t.Errorf("not as in %s: %v\n%s", golden, err, &b)
 	}
 }
 

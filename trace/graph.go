@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -9,7 +10,7 @@ import (
 type Graph struct {
 	Nodes []Node // in order of TTL
 	Links []Link // in order of their ends
-	Ways  []Way  // the different ways that flows take from the first hop to the last, those with the most flows first
+	Ways  []Way  // the different ways that flows take from the first hop to the last, those with the largest share first
 
 	Flows      int     // how many were used
 	Probes     int     // how many were sent for this, the ordinary trace not counted
@@ -38,14 +39,16 @@ type Node struct {
 
 // Link is a link that one flow was seen to take: by its probes at two TTLs in a row.
 type Link struct {
-	From, To int // indices in Graph.Nodes
-	Flows    int // how many different flows were seen on it
+	From, To int     // indices in Graph.Nodes
+	Flows    int     // how many different flows were seen on it
+	Share    float64 // of the flows that pass From, as far as is known where they went next
 }
 
 // Way is one way from the first hop to the last.
 type Way struct {
 	Nodes []int    // indices in Graph.Nodes, by hop; -1: a router that doesn't answer
 	Ports []uint16 // source ports of the flows that take it, in the order in which they were used
+	Share float64  // of all flows, an estimate: the product of the shares at each node
 }
 
 // Branches are the nodes with several successors.
@@ -90,6 +93,7 @@ func (p *Paths) draw() Graph {
 		}
 		return a.To - b.To
 	})
+	d.share(p)
 	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns, p.end > 0
 	d.judge(p)
 	d.ways(p)
@@ -211,38 +215,82 @@ func (d *drawing) judge(p *Paths) {
 	}
 }
 
+// share says what share of the flows through its first node each link takes.
+func (d *drawing) share(p *Paths) {
+	g := &d.g
+	for i := range g.Links {
+		l := &g.Links[i]
+		from, to := &g.Nodes[l.From], &g.Nodes[l.To]
+		alike, all := 0, 0 // flows on links from this node: those to nodes of the same value, and all
+		for _, other := range g.Links {
+			if other.From == l.From {
+				if all += other.Flows; p.valueOf(g.Nodes[other.To]) == p.valueOf(*to) {
+					alike += other.Flows
+				}
+			}
+		}
+		l.Share = float64(l.Flows) / float64(all)
+		if s := p.spotAt(from.TTL, p.valueOf(*from)); s != nil && from.Addr.IsValid() {
+			if part, known := p.part(from.TTL, s, p.valueOf(*to)); known {
+				l.Share = part * float64(l.Flows) / float64(alike)
+			}
+		}
+	}
+}
+
+// part is the share of the flows through a spot that met a value one TTL further, of those of which that is known.
+func (p *Paths) part(ttl int, s *spot, value int) (share float64, known bool) {
+	n, all := 0, 0
+	for _, i := range s.flows {
+		if v, ok := p.valueAt(p.flows[i], ttl+1); ok {
+			if all++; v == value {
+				n++
+			}
+		}
+	}
+	return float64(n) / float64(max(1, all)), n > 0
+}
+
 // ways are the different ways of the flows that are known from the first hop to the last. Flows that are known only in
 // part are no ways of their own.
 func (d *drawing) ways(p *Paths) {
 	for _, f := range p.flows {
-		nodes, ok := d.way(p, f)
+		nodes, share, ok := d.way(p, f)
 		if !ok {
 			continue
 		}
 		i := slices.IndexFunc(d.g.Ways, func(w Way) bool { return slices.Equal(w.Nodes, nodes) })
 		if i < 0 {
 			i = len(d.g.Ways)
-			d.g.Ways = append(d.g.Ways, Way{Nodes: nodes})
+			d.g.Ways = append(d.g.Ways, Way{Nodes: nodes, Share: share})
 		}
 		d.g.Ways[i].Ports = append(d.g.Ways[i].Ports, f.port)
 	}
-	slices.SortStableFunc(d.g.Ways, func(a, b Way) int { return len(b.Ports) - len(a.Ports) })
+	slices.SortStableFunc(d.g.Ways, func(a, b Way) int { return cmp.Compare(b.Share, a.Share) })
 }
 
-// way is the way of a flow. Where it was not asked itself, the only successor of the node before it is taken.
-func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, whole bool) {
+// way is the way of a flow, and its share of all flows. Where the flow was not asked itself, the only successor of the
+// node before is taken.
+func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole bool) {
 	before := rootKey
+	share = 1
 	for ttl := p.first; ttl <= p.top; ttl++ {
 		value, known := p.valueAt(f, ttl)
-		if s := p.spotAt(ttl-1, before); !known && s != nil && len(s.next) == 1 {
+		s := p.spotAt(ttl-1, before)
+		if !known && s != nil && len(s.next) == 1 {
 			value, known = s.next[0], true
+		}
+		if s != nil && known {
+			if part, ok := p.part(ttl-1, s, value); ok {
+				share *= part
+			}
 		}
 		i, drawn := d.nodes[nodeName{ttl: ttl, value: value}]
 		switch {
 		case !known && len(nodes) > 0 && p.lastSpared(ttl-1, before):
-			return nodes, true // but for the target
+			return nodes, share, true // but for the target
 		case !known || f.blur[ttl] || value != silentValue && !drawn:
-			return nil, false
+			return nil, 0, false
 		case value == silentValue:
 			before = p.star(spotName{ttl, before})
 			i = -1
@@ -251,10 +299,10 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, whole bool) {
 		}
 		nodes = append(nodes, i)
 		if value == targetValue || p.end == 0 && ttl >= p.far {
-			return nodes, true
+			return nodes, share, true
 		}
 	}
-	return nodes, p.top == p.last // it goes on, as a loop does
+	return nodes, share, p.top == p.last // it goes on, as a loop does
 }
 
 // lastSpared reports whether a spot is most likely the last before the target, which was spared a SYN by this way.

@@ -83,7 +83,7 @@ func formatOptions() []option {
 		{long: "csv", shows: true, help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
 		{long: "format", facts: []fact{
 			{on: func(c *config) bool { return !c.forPeople() }, by: func(c *config) string { return c.formatBy }},
-			{words: noPlaceWords, on: func(c *config) bool { return !c.holdsFindings() },
+			{words: noPlaceWords, on: func(c *config) bool { return !c.holdsPaths() },
 				by: func(c *config) string { return c.formatBy }},
 		},
 			shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
@@ -93,11 +93,17 @@ func formatOptions() []option {
 	}
 }
 
-// noPlace is the fact that the format has no place for what is found beside the hops.
+// noPlace is the fact that the format has no place for all paths.
 const (
 	noPlace      = "--format " + noPlaceWords
-	noPlaceWords = "without a place for it"
+	noPlaceWords = "without a place for paths"
 )
+
+// pathFormats are the formats that all paths are shown in.
+var pathFormats = []string{formats[0].name, "json", "jsonl", "dot", "mermaid", "svg"}
+
+// holdsPaths reports whether the format has a place for all paths.
+func (c *config) holdsPaths() bool { return c.format == "" || slices.Contains(pathFormats, c.format) }
 
 // formatOption is the set function of an option that is short for a format.
 func formatOption(format, option string) func(*config, string) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/report"
@@ -35,7 +36,7 @@ func pathsOptions() []option {
 			{"--track-port", "--paths doesn't go with {}: its flows keep their ports"},
 			{"--report, --live", "--paths doesn't go with {}: its search begins after one trace"},
 			{"--in-session", "--paths doesn't go with {}: each path is another connection"},
-			{noPlace, "--paths doesn't go with {}: paths are shown as text, json or jsonl"},
+			{noPlace, "--paths doesn't go with {}: paths are shown as " + strings.Join(pathFormats, ", ")},
 		}}},
 			help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
 				"ports; prints them below the trace", set: do(func(c *config) { c.ways.paths = true })},

@@ -87,14 +87,9 @@ func shown(s string) string {
 
 // draw makes the drawing of a trace that is over.
 func draw(rec *record.Fold, run *report.Run) *drawing {
-	d := &drawing{from: shown(cmp.Or(run.Hostname, "this host"))}
-	protocol := fmt.Sprintf("TCP port %d", run.Path.Target.Port())
-	if run.Path.Protocol == packet.ProtoEcho {
-		protocol = "ICMP echo"
-	}
-	d.title = fmt.Sprintf("The path to %s, %s", shownTarget(run), protocol)
-	d.subtitle = strings.Join([]string{outcome(rec), "from " + run.Path.Source.Addr().String(),
-		run.Started.UTC().Format("2006-01-02 15:04:05 UTC")}, ", ")
+	d := &drawing{from: shownHost(run)}
+	d.title = fmt.Sprintf("The path to %s, %s", shownTarget(run), protocol(run))
+	d.subtitle = subtitle(run, outcome(rec))
 	for e := range rec.Entries() {
 		if !e.Beyond {
 			d.columns = append(d.columns, columnOf(e, run))
@@ -103,12 +98,35 @@ func draw(rec *record.Fold, run *report.Run) *drawing {
 	d.trim(rec)
 	d.placeMarks(rec)
 	d.placeBands(rec, run)
-	if run.Findings != nil {
-		for _, f := range run.Findings() {
-			d.findings = append(d.findings, fmt.Sprintf("%s (%s)", record.Printable(f.Title), f.Confidence))
-		}
-	}
+	d.findings = findings(run)
 	return d
+}
+
+// shownHost is what a picture calls the host that the probes come from.
+func shownHost(run *report.Run) string { return shown(cmp.Or(run.Hostname, "this host")) }
+
+func protocol(run *report.Run) string {
+	if run.Path.Protocol == packet.ProtoEcho {
+		return "ICMP echo"
+	}
+	return fmt.Sprintf("TCP port %d", run.Path.Target.Port())
+}
+
+// subtitle says how the measurement ended, where it began, and when.
+func subtitle(run *report.Run, outcome string) string {
+	return strings.Join([]string{outcome, "from " + run.Path.Source.Addr().String(),
+		run.Started.UTC().Format("2006-01-02 15:04:05 UTC")}, ", ")
+}
+
+// findings has a line for each finding.
+func findings(run *report.Run) (all []string) {
+	if run.Findings == nil {
+		return nil
+	}
+	for _, f := range run.Findings() {
+		all = append(all, fmt.Sprintf("%s (%s)", record.Printable(f.Title), f.Confidence))
+	}
+	return all
 }
 
 func shownTarget(run *report.Run) string {

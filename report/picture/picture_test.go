@@ -86,7 +86,7 @@ func elements(t *testing.T, text []byte) []element {
 	return all
 }
 
-var svgElements = regexp.MustCompile(`^(svg|title|rect|text|g|line|circle|polyline|polygon)$`)
+var svgElements = regexp.MustCompile(`^(svg|title|rect|text|g|line|circle|polyline|polygon|path)$`)
 
 // checkSVG reads a picture, which must hold nothing but shapes and text, and nothing outside its frame.
 func checkSVG(t *testing.T, text []byte) []element {
@@ -186,9 +186,10 @@ func keepPicture(t *testing.T, name string, out []byte) {
 // mermaidLines are all forms of lines that a picture may have. What stands in quotes can't end them, and can't be a
 // directive.
 var mermaidLines = regexp.MustCompile(`^(---|title: "[^"]*"|flowchart LR|` +
-	` +source\(\["Q"\]\)|        h\d+(_\d+)?| +h\d+(_\d+)?\["Q"\]:::[a-z]+|` +
-	` +subgraph as\d+\["Q"\]| +end| +(source|h\d+(_\d+)?) (-->|-\.->)(\|"Q"\|)? h\d+(_\d+)?|` +
-	` +classDef [a-z]+ [a-z0-9#:,-]+)$`)
+	` +source\(\["Q"\]\)|        h\d+(_\d+)?| +[hn]\d+(_\d+)?\["Q"\]:::[a-z]+|` +
+	` +subgraph as\d+\["Q"\]| +end| +(source|[hn]\d+(_\d+)?) (-->|-\.->)(\|"Q"\|)? [hn]\d+(_\d+)?|` +
+	` +linkStyle \d+ [a-z0-9#:,. -]+|` +
+	` +classDef [a-z]+ [a-z0-9#:, -]+)$`)
 
 var mermaidQuoted = regexp.MustCompile(`"([A-Za-z0-9 .,:/()-]|#\d+;|<br/>)*"`)
 

@@ -195,15 +195,9 @@ func (d *drawing) wrapped(p *plot) []line {
 	var all []line
 	room := max(int((p.width-2*edge-26)/charWidth), 20)
 	add := func(l line) {
-		for first := true; l.text != "" || first; first = false {
-			cut := min(len(l.text), room)
-			if cut < len(l.text) {
-				if i := strings.LastIndexByte(l.text[:cut], ' '); i > room/2 {
-					cut = i
-				}
-			}
-			all = append(all, line{l.mark, l.color, l.text[:cut], l.heavy})
-			l.mark, l.color, l.text = 0, "", strings.TrimLeft(l.text[cut:], " ")
+		for _, text := range wrapText(l.text, room) {
+			all = append(all, line{l.mark, l.color, text, l.heavy})
+			l.mark, l.color = 0, ""
 		}
 	}
 	if len(d.marks) > 0 {
@@ -227,17 +221,37 @@ func (d *drawing) wrapped(p *plot) []line {
 	return all
 }
 
-func svg(d *drawing) string {
-	p := d.lay()
-	c := new(canvas)
+// wrapText cuts a text into lines that are no longer than room, at a space if there is a good one.
+func wrapText(text string, room int) (all []string) {
+	for first := true; text != "" || first; first = false {
+		cut := min(len(text), room)
+		if cut < len(text) {
+			if i := strings.LastIndexByte(text[:cut], ' '); i > room/2 {
+				cut = i
+			}
+		}
+		all = append(all, text[:cut])
+		text = strings.TrimLeft(text[cut:], " ")
+	}
+	return all
+}
+
+// begin writes the head of a picture: its size, its title and what stands below that.
+func (c *canvas) begin(width, height float64, title, subtitle string) {
 	c.add(`<?xml version="1.0" encoding="UTF-8"?>`)
 	c.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" `+
 		`font-family="DejaVu Sans, Verdana, sans-serif" font-size="%d">`,
-		p.width, p.height, p.width, p.height, fontSize)
-	c.add(`<title>%s</title>`, xmlText(d.title))
+		width, height, width, height, fontSize)
+	c.add(`<title>%s</title>`, xmlText(title))
 	c.add(`<rect width="100%%" height="100%%" fill="#ffffff"/>`)
-	c.text(edge, edge+12, "start", `font-size="17" font-weight="bold" fill="#0f172a"`, d.title)
-	c.text(edge, edge+33, "start", `fill="#475569"`, d.subtitle)
+	c.text(edge, edge+12, "start", `font-size="17" font-weight="bold" fill="#0f172a"`, title)
+	c.text(edge, edge+33, "start", `fill="#475569"`, subtitle)
+}
+
+func svg(d *drawing) string {
+	p := d.lay()
+	c := new(canvas)
+	c.begin(p.width, p.height, d.title, d.subtitle)
 	d.drawBands(c, &p)
 	d.drawChart(c, &p)
 	d.drawLinks(c, &p)

@@ -10,27 +10,33 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// Picture draws a trace when it is over.
+// Picture draws a trace when it is over: its path, or all paths if the run has a graph of them.
 type Picture struct {
 	w    io.Writer
 	run  *report.Run
 	rec  *record.Fold
-	form func(*drawing) string
+	form form
+}
+
+// form is a language that pictures are written in: of one path, and of all paths.
+type form struct {
+	path  func(*drawing) string
+	paths func(*network) string
 }
 
 // NewDOT draws the run's trace t, which it folds the results into, in the language of Graphviz.
 func NewDOT(w io.Writer, run *report.Run, t *trace.Trace) *Picture {
-	return &Picture{w, run, record.NewFold(t), dot}
+	return &Picture{w, run, record.NewFold(t), form{dot, networkDOT}}
 }
 
 // NewMermaid draws it as a Mermaid flowchart.
 func NewMermaid(w io.Writer, run *report.Run, t *trace.Trace) *Picture {
-	return &Picture{w, run, record.NewFold(t), mermaid}
+	return &Picture{w, run, record.NewFold(t), form{mermaid, networkMermaid}}
 }
 
 // NewSVG draws it as SVG.
 func NewSVG(w io.Writer, run *report.Run, t *trace.Trace) *Picture {
-	return &Picture{w, run, record.NewFold(t), svg}
+	return &Picture{w, run, record.NewFold(t), form{svg, networkSVG}}
 }
 
 // Add takes a result in.
@@ -42,8 +48,22 @@ func (p *Picture) Add(r trace.Result) error {
 // Finish writes the picture.
 func (p *Picture) Finish() error {
 	p.rec.Finish()
-	_, err := io.WriteString(p.w, p.form(draw(p.rec, p.run)))
+	text := ""
+	if g := p.graph(); g != nil {
+		text = p.form.paths(drawNetwork(p.rec, p.run, g))
+	} else {
+		text = p.form.path(draw(p.rec, p.run))
+	}
+	_, err := io.WriteString(p.w, text)
 	return err
+}
+
+// graph is all paths, if they were searched for, else nil.
+func (p *Picture) graph() *trace.Graph {
+	if p.run.Graph == nil {
+		return nil
+	}
+	return p.run.Graph()
 }
 
 // lines are what a node is labelled with.
@@ -209,12 +229,15 @@ func mermaid(d *drawing) string {
 		}
 		fmt.Fprintf(&b, "    %s %s %s\n", from, arrow, to)
 	})
-	b.WriteString(`    classDef router fill:#eef2f7,stroke:#64748b,color:#0f172a
+	b.WriteString(mermaidClassDefs)
+	return b.String()
+}
+
+// mermaidClassDefs say how the kinds of nodes look.
+const mermaidClassDefs = `    classDef router fill:#eef2f7,stroke:#64748b,color:#0f172a
     classDef silent fill:#ffffff,stroke:#94a3b8,color:#64748b,stroke-dasharray:4
     classDef open fill:#dcfce7,stroke:#15803d,color:#0f172a,stroke-width:2px
     classDef closed fill:#fee2e2,stroke:#b91c1c,color:#0f172a,stroke-width:2px
     classDef refused fill:#ffedd5,stroke:#c2410c,color:#0f172a,stroke-width:2px
     classDef other fill:#fef9c3,stroke:#a16207,color:#0f172a,stroke-width:2px
-`)
-	return b.String()
-}
+`
