@@ -56,7 +56,8 @@ const mostPaths = 24
 // drawNetwork makes the drawing of all paths.
 func drawNetwork(rec *record.Fold, run *report.Run, g *trace.Graph) *network {
 	n := &network{from: shownHost(run), title: "All paths to " + shownTarget(run) + ", " + protocol(run)}
-	text := report.DescribePaths(g, report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL})
+	o := report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL}
+	text := report.DescribePaths(g, o)
 	n.subtitle = subtitle(run, text.Head)
 	n.paths, n.notes = text.Table, text.Notes
 	if more := len(n.paths) - 1 - mostPaths; more > 0 {
@@ -407,7 +408,7 @@ func networkDOT(n *network) string {
 			box := &n.boxes[i]
 			style := dotStyles[box.kind]
 			if box.bad {
-				style = fmt.Sprintf("fillcolor=\"#fee2e2\", color=\"%s\", style=\"rounded,filled,dashed\", penwidth=3", badInk)
+				style = fmt.Sprintf("fillcolor=\"#fee2e2\", color=%q, style=\"rounded,filled,dashed\", penwidth=3", badInk)
 			}
 			fmt.Fprintf(&b, "    %s [label=%s, %s];\n", n.id(i), dotText(box.lines...), style)
 		}
@@ -458,7 +459,8 @@ func networkMermaid(n *network) string {
 	for i := range n.links {
 		switch l := &n.links[i]; {
 		case l.bad:
-			fmt.Fprintf(&b, "    linkStyle %d stroke:%s,stroke-width:%.1fpx,stroke-dasharray:9 4\n", i, badInk, l.width())
+			fmt.Fprintf(&b, "    linkStyle %d stroke:%s,stroke-width:%.1fpx,stroke-dasharray:9 4\n",
+				i, badInk, l.width())
 		case l.known:
 			fmt.Fprintf(&b, "    linkStyle %d stroke-width:%.1fpx\n", i, l.width())
 		}
