@@ -10,7 +10,7 @@ import (
 type Graph struct {
 	Nodes []Node // in order of TTL
 	Links []Link // in order of their ends
-	Ways  []Way  // the different ways that flows take from the first hop to the last, those with the largest share first
+	Ways  []Way  // the different ways that flows take from the first hop to the last, in order of their nodes
 
 	Flows      int     // how many were used
 	Probes     int     // how many were sent for this, the ordinary trace not counted
@@ -168,13 +168,26 @@ func (d *drawing) join(p *Paths, flow, from, fromTTL, to, ttl int) {
 	d.link(from, to, flow)
 }
 
-// order sorts the nodes by TTL; those of one TTL stay in the order in which they were found.
+// order sorts the nodes by TTL, and those of one TTL by address, so that another search of the same network names them
+// alike. Those that don't answer come last.
 func (d *drawing) order() {
 	by := make([]int, len(d.g.Nodes))
 	for i := range by {
 		by[i] = i
 	}
-	slices.SortStableFunc(by, func(a, b int) int { return d.g.Nodes[a].TTL - d.g.Nodes[b].TTL })
+	slices.SortStableFunc(by, func(a, b int) int {
+		one, other := &d.g.Nodes[a], &d.g.Nodes[b]
+		switch {
+		case one.TTL != other.TTL:
+			return one.TTL - other.TTL
+		case one.Addr.IsValid() != other.Addr.IsValid():
+			if one.Addr.IsValid() {
+				return -1
+			}
+			return 1
+		}
+		return one.Addr.Compare(other.Addr)
+	})
 	to := make([]int, len(by))
 	nodes := make([]Node, len(by))
 	for i, from := range by {
@@ -266,7 +279,9 @@ func (d *drawing) ways(p *Paths) {
 		}
 		d.g.Ways[i].Ports = append(d.g.Ways[i].Ports, f.port)
 	}
-	slices.SortStableFunc(d.g.Ways, func(a, b Way) int { return cmp.Compare(b.Share, a.Share) })
+	slices.SortFunc(d.g.Ways, func(a, b Way) int {
+		return slices.CompareFunc(a.Nodes, b.Nodes, func(a, b int) int { return cmp.Compare(uint(a), uint(b)) }) // -1 last
+	})
 }
 
 // way is the way of a flow, and its share of all flows. Where the flow was not asked itself, the only successor of the

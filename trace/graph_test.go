@@ -56,3 +56,29 @@ func TestPathsShares(t *testing.T) {
 	}
 	t.Logf("share of the plain branch: %.3f, by flows seen %.3f", shares, seen)
 }
+
+// Two searches of one network number its nodes and paths alike, whatever ports they used.
+func TestPathsOrder(t *testing.T) {
+	path := newTopology(true).line(1).wide(4).nested().line(1).target()
+	var first *trace.Graph
+	for seed := range uint64(8) {
+		d := discover(t, search{seed: seed, path: path})
+		if len(d.missing) > 0 {
+			continue // one in a hundred searches may miss something
+		}
+		if first == nil {
+			first = &d.Graph
+			continue
+		}
+		same := func(a, b trace.Node) bool { return a.TTL == b.TTL && a.Addr == b.Addr }
+		if !slices.EqualFunc(d.Nodes, first.Nodes, same) {
+			t.Errorf("seed %d: nodes %v, before %v", seed, d.Nodes, first.Nodes)
+		}
+		if !slices.EqualFunc(d.Ways, first.Ways, func(a, b trace.Way) bool { return slices.Equal(a.Nodes, b.Nodes) }) {
+			t.Errorf("seed %d: paths %v, before %v", seed, d.Ways, first.Ways)
+		}
+	}
+	if first == nil || len(first.Ways) != 8 {
+		t.Errorf("paths: %v", first)
+	}
+}

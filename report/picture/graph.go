@@ -258,8 +258,8 @@ func (n *network) guess(before, after []int) {
 	}
 }
 
-// estimate says what share of all flows goes by each box and each link. What ended in boxes that lead nowhere goes on by
-// those that nothing leads into.
+// estimate says what share of all flows goes by each box and each link. What ended in boxes that lead nowhere goes on
+// by those that nothing leads into.
 func (n *network) estimate(g *trace.Graph, boxOf []int) {
 	weight := make([]float64, len(n.boxes)) // of a box that nothing leads into
 	inside := make([]float64, len(n.boxes)) // how many nodes are in a box
