@@ -60,42 +60,13 @@ func optionsOf(h *Header) options {
 }
 
 func outcomeOf(rec *Fold, e *Ending) outcome {
-	o := outcome{Reached: rec.Reached(), State: "no_answer", Reason: string(e.Reason), Signal: e.Signal,
-		ExitCode: e.ExitCode}
+	o := rec.Outcome()
+	j := outcome{Reached: o.Reached, State: string(o.State), TTL: o.TTL, Address: address(o.Addr), Mark: o.Mark,
+		Reason: string(e.Reason), Signal: e.Signal, ExitCode: e.ExitCode}
 	if e.Err != nil {
-		o.Error = text(e.Err.Error())
+		j.Error = text(e.Err.Error())
 	}
-	end := rec.End()
-	if end == nil {
-		if rec.nothingSent() {
-			o.State = "not_sent"
-		}
-		return o
-	}
-	o.Address = end.Reply.From().String()
-	if end.Outcome == trace.Answered { // else which probe it answers, and so the distance, isn't known
-		o.TTL = rec.EndTTL()
-	}
-	o.State, o.Mark = "refused", Mark(end.Reply)
-	switch end.Reply.Kind {
-	case packet.KindTCP:
-		o.State = state(end)
-	case packet.KindEcho:
-		o.State = "echo"
-	}
-	return o
-}
-
-// state is what the target's answer says of the port.
-func state(r *trace.Result) string {
-	f := r.Reply.TCP.Flags
-	switch {
-	case f.Has(packet.RST):
-		return "closed"
-	case f.Has(packet.SYN | packet.ACK), r.Connected():
-		return "open"
-	}
-	return "other"
+	return j
 }
 
 // hopsOf are all the hops, and those that were probed beyond the path's end; with their probes, or only their figures.
@@ -375,7 +346,7 @@ func replyOf(r trace.Result) *reply {
 	case packet.KindTCP:
 		t := &a.TCP
 		j.TCP = &tcp{
-			State: state(&r), SourcePort: t.SrcPort, Flags: flags(t.Flags),
+			State: string(PortStateOf(r)), SourcePort: t.SrcPort, Flags: flags(t.Flags),
 			Sequence: only(seen, t.Seq), Ack: only(seen, t.Ack), Window: only(seen, t.Window),
 		}
 		if seen {
