@@ -24,6 +24,7 @@ var layers = map[string]struct {
 	"targets":           {ours: []string{"names"}, never: []string{"net", "os", "log"}},                                         // lists, read as they are needed
 	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},                     // a pure function of the trace; of syscall the numbers of errors
 	"record":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                     // values, and their JSON, versioned
+	"compare":           {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},           // a pure function of two records
 	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},           // shows, opens nothing
 	"report/export":     {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // what others have made
 	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                               // packets for Wireshark
@@ -50,6 +51,7 @@ var testLayers = map[string][]string{
 	"trace":          {"sim"},
 	"detect":         {"sim"},
 	"report":         {"sim", "report/scene"},
+	"compare":        {"sim"},
 	"record":         {"report", "report/scene"},
 	"measure":        {"sim"},
 	"report/export":  {"report/scene"},
