@@ -45,6 +45,7 @@ const shareTolerance = 1e-9
 type Home struct {
 	Skip    int     // so many routers of the way out are left out before both ways are one again; 0, or too many: all
 	Share   float64 // of the flows; 0: of all
+	Quoted  bool    // the flow of an ICMP error is that of the packet it quotes, as Linux routers choose ways; else its own
 	Routers []Router
 }
 
@@ -208,6 +209,11 @@ func (n *node) goesHome(b []byte) bool {
 		return false
 	}
 	f := flowOf(b)
+	if msg := icmpError(b); n.Router.Home.Quoted && msg != 0 {
+		if quote := b[msg+icmpHeaderLen:]; packetLen(quote) > 0 {
+			f = flowOf(quote)
+		}
+	}
 	return n.Router.Home.Share == 0 || unit(f.hash(mix(n.salt^9))) < n.Router.Home.Share
 }
 

@@ -19,7 +19,7 @@ import (
 //	target ADDR WORD...         ends a path; routers after it belong to the next
 //	fork by=CHOICE seed=N       a Fork; CHOICE is ports, addresses, label, ports+label or packet
 //	way share=P                 the routers of one of its ways follow
-//	home skip=N share=P         the routers follow by which answers go home from the router before (Home)
+//	home skip=N share=P quoted  the routers follow by which answers go home from the router before (Home)
 //	end                         of a fork, or of a way home
 //
 // A word is a name, or NAME=VALUE without spaces. D is a duration (20ms), P a

@@ -480,6 +480,7 @@ var wayWords = []word[Way]{share("share", func(w *Way) *float64 { return &w.Shar
 var homeWords = []word[Home]{
 	count("skip", func(h *Home) *int { return &h.Skip }),
 	share("share", func(h *Home) *float64 { return &h.Share }),
+	flag("quoted", func(h *Home) *bool { return &h.Quoted }),
 }
 
 var targetWords = slices.Concat(

@@ -19,6 +19,8 @@ type Graph struct {
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Complete   bool    // the search came to its end: each node that was to be tested has the confidence asked for
 	Reached    bool    // the target answered
+
+	Loss *Loss // what was measured of the ways; nil: nobody asked
 }
 
 // Node is a router at one TTL. A router that ways of different length lead to has a node for each of its TTLs.

@@ -68,6 +68,10 @@ type PathsOptions struct {
 	Confidence float64       // with which a node must have no other successor; default 0.99
 	TargetSYNs int           // SYNs at the target at the most, those of the ordinary trace included; default 16
 	Time       time.Duration // how long the search may take; default 60 s
+
+	// BranchFlows is how many flows are sent through each balancer at the least, unless a router answers only so often:
+	// to measure loss takes more of them than to find all branches. LossFlows is enough.
+	BranchFlows int
 }
 
 // The constants of the search.

@@ -233,7 +233,7 @@ func (p *Paths) test(ttl int, seek *sought) {
 		if !p.explores(ttl, s) {
 			continue
 		}
-		lack := p.rule.flows(max(1, len(s.next))) - s.n - s.due
+		lack := p.need(ttl, s) - s.n - s.due
 		lack = min(lack, p.targetShare(ttl, s))
 		lack -= p.forward(ttl, s, lack)
 		if lack <= 0 || p.spared(ttl, s) {
@@ -249,6 +249,15 @@ func (p *Paths) test(ttl int, seek *sought) {
 		}
 		p.seek(ttl, i, lack, seek)
 	}
+}
+
+// need is how many flows a node needs.
+func (p *Paths) need(ttl int, s *spot) int {
+	n := p.rule.flows(max(1, len(s.next)))
+	if len(s.next) > 1 && !p.slow(ttl+1) && ttl+1 < p.reach {
+		n = max(n, p.o.BranchFlows)
+	}
+	return n
 }
 
 // targetShare is how many probes may be sent on from a node, as some may get to the target.
@@ -390,6 +399,7 @@ func (p *Paths) confirm() {
 	}
 	var open []inferred
 	for i, f := range p.flows {
+		p.confirmSilence(i, f)
 		for s := range p.stretches(f) {
 			if slices.ContainsFunc(f.cells[s.fromTTL:s.toTTL+1], func(c cell) bool { return c.open() }) {
 				open = append(open, inferred{s, i})
@@ -408,6 +418,16 @@ func (p *Paths) confirm() {
 			if cells[ttl].open() && ttl < p.reach {
 				p.want(s.flow, ttl)
 			}
+		}
+	}
+}
+
+// confirmSilence asks where a flow that is not answered was answered last, if that is only inferred from other flows: it
+// may have gone another way.
+func (p *Paths) confirmSilence(flow int, f *pathFlow) {
+	for ttl := p.first; ttl < p.top; ttl++ {
+		if f.cells[ttl].open() && f.cells[ttl].tries == 0 && f.cells[ttl+1].silent && p.hops[ttl+1].uniform != silentValue {
+			p.want(flow, ttl)
 		}
 	}
 }

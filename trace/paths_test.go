@@ -117,6 +117,7 @@ type search struct {
 	flows      int // 0: 256
 	confidence float64
 	emit       func(trace.Result)
+	loss       *trace.PathsLossOptions // how loss is measured then; nil: it isn't
 }
 
 // discovery is what came of it.
@@ -127,6 +128,10 @@ type discovery struct {
 	missing []string
 	wrong   []string
 	truth   int // nodes and links
+
+	least, most int // what the measurement of loss announced
+	lossProbes  int // what it took
+	lossTook    time.Duration
 }
 
 // discover searches all paths of a network in virtual time, after an ordinary trace.
@@ -163,6 +168,9 @@ func discover(t testing.TB, s search) (d discovery) {
 		}
 		start, ordinary := time.Now(), c.Truth(0).Target.SYN
 		po := trace.PathsOptions{Path: o, Known: known, Confidence: s.confidence}
+		if s.loss != nil {
+			po.BranchFlows = trace.LossFlows
+		}
 		for i := range s.flows - 1 {
 			po.Ports = append(po.Ports, 41000+uint16(i))
 		}
@@ -175,6 +183,18 @@ func discover(t testing.TB, s search) (d discovery) {
 		}
 		d.took = time.Since(start)
 		d.Graph = paths.Graph()
+		if s.loss != nil {
+			loss, err := trace.NewPathsLoss(paths, *s.loss)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.least, d.most = loss.Probes()
+			if _, err := trace.Run(context.Background(), c, loss, trace.Options{}, s.emit); err != nil {
+				t.Fatal(err)
+			}
+			d.lossTook, d.lossProbes = time.Since(start)-d.took, loss.Graph().Probes-d.Probes
+			d.Graph = loss.Graph()
+		}
 		d.syns = c.Truth(0).Target.SYN - ordinary
 	}
 	synctest.Test(t.(*testing.T), run)

@@ -1,0 +1,481 @@
+package trace
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.example/tcptraceroute/packet"
+)
+
+// PathsLoss is the plan that measures loss and time of the ways that Paths has found. Where ways differ, flows of each
+// branch are sent in turn to the first router beyond that all ways pass: what is lost on the way there, and not by all
+// branches alike, a branch has lost. The target isn't asked, for it is to get few SYNs.
+//
+// A router that answers only so often hits all branches alike. It is asked more slowly, and from the beginning.
+type PathsLoss struct {
+	paths *Paths
+	o     PathsLossOptions
+	graph Graph
+
+	flows    map[uint16]*pathFlow
+	busy     map[uint16]bool // flows with a probe in flight
+	samples  map[sampleName]*FlowLoss
+	sections []*sectionLoss
+	routers  []*lossRouter
+	flying   []*lossAsk
+
+	sent    int
+	started time.Time
+	soon    time.Time
+	pace    time.Duration
+	late    bool // the time was over before the end
+}
+
+// PathsLossOptions say how much is measured.
+type PathsLossOptions struct {
+	Probes int           // per branch, at the least; default DefaultLossProbes
+	Time   time.Duration // how long it may take; default DefaultPathsTime
+}
+
+// The constants of the measurement.
+const (
+	// DefaultLossProbes is how many probes each branch gets at the least: one that loses 10 % of its packets then shows
+	// some loss with 99 %.
+	DefaultLossProbes = 44
+
+	// LossFlows is how many flows there should be through a balancer (PathsOptions.BranchFlows): of two branches, one of
+	// which loses 10 % of its packets, it is then named in more than 95 of 100 cases.
+	LossFlows = 48
+
+	// lossFlows is how many flows of a branch are used at the most. One flow isn't enough, for it keeps to one way back,
+	// too: the loss might be there.
+	lossFlows = 24
+
+	// fewFlows is how many flows of a branch are so few that other branches don't use less because of them.
+	fewFlows = 4
+
+	// lossMost is how many probes all branches of a section get before the first look, at the most.
+	lossMost = 4096
+
+	// recentLosses is how many of the latest probes of a branch are looked at to see whether a router limits its answers,
+	// and limitLosses how many of them are then lost: in each branch that has been answered.
+	recentLosses = 4
+	limitLosses  = 2
+)
+
+// paces is how much time is left between two probes to the same router. Linux routers answer every 100 ms (IPv6), or
+// once a second.
+var paces = [...]time.Duration{4 * time.Millisecond, 20 * time.Millisecond, briefRest, longRest}
+
+type sampleName struct {
+	router netip.Addr
+	port   uint16
+}
+
+// sectionLoss is the measurement of a section.
+type sectionLoss struct {
+	Section
+	routers []*lossRouter // that are being asked; several if the branches have no router in common beyond
+	looks   int           // at the figures
+	placing bool          // its suspects are being asked themselves
+	done    bool
+}
+
+// lossRouter is a router that is being asked.
+type lossRouter struct {
+	addr    netip.Addr
+	targets []lossTarget
+	each    int // probes of each flow in all
+	queue   []int
+	flying  int
+	epoch   int
+	level   int  // of paces
+	honest  bool // it loses as much however slowly it is asked
+	next    time.Time
+	recent  map[int][]bool // the latest outcomes by branch: answered
+}
+
+// lossTarget is a flow at a router.
+type lossTarget struct {
+	node, branch int
+	port         uint16
+}
+
+type lossAsk struct {
+	key    packet.Key
+	router *lossRouter
+	target int
+	epoch  int
+	sent   time.Time
+}
+
+// NewPathsLoss measures what a search has found.
+func NewPathsLoss(p *Paths, o PathsLossOptions) (*PathsLoss, error) {
+	if o.Probes == 0 {
+		o.Probes = DefaultLossProbes
+	}
+	if o.Time == 0 {
+		o.Time = DefaultPathsTime
+	}
+	if o.Probes < 1 || o.Time < 0 {
+		return nil, fmt.Errorf("trace: %w", errors.New("a branch needs one probe at least, and time must not be negative"))
+	}
+	l := &PathsLoss{paths: p, o: o, graph: p.Graph(), flows: map[uint16]*pathFlow{}, busy: map[uint16]bool{},
+		samples: map[sampleName]*FlowLoss{}}
+	for _, f := range p.flows {
+		l.flows[f.port] = f
+	}
+	for _, s := range l.graph.Sections() {
+		m := &sectionLoss{Section: s}
+		l.sections = append(l.sections, m)
+		l.ask(m)
+	}
+	return l, nil
+}
+
+// Probes is how many probes the measurement takes: at least, and at the most.
+func (l *PathsLoss) Probes() (least, most int) {
+	for _, s := range l.sections {
+		n, placing := 0, 0
+		for _, r := range s.routers {
+			n += r.each * len(r.targets)
+			for _, t := range r.targets {
+				placing += r.each * len(s.Branches[t.branch].Nodes)
+			}
+		}
+		if least += n; s.To >= 0 {
+			n = lossLooks * (n + placing)
+		}
+		most += n
+	}
+	return least, most
+}
+
+// ask prepares the questions of a section.
+func (l *PathsLoss) ask(s *sectionLoss) {
+	use := lossFlows
+	for _, b := range s.Branches {
+		if n := len(b.Ports); n >= fewFlows {
+			use = min(use, n)
+		}
+	}
+	each := (l.o.Probes + use - 1) / use
+	flows := 0
+	for _, b := range s.Branches {
+		flows += min(use, len(b.Ports))
+	}
+	each = max(1, min(each, lossMost/flows))
+	for i, b := range s.Branches {
+		for _, port := range b.Ports[:min(use, len(b.Ports))] {
+			if node := l.asked(s, &b, port); node >= 0 {
+				r := l.router(s, l.graph.Nodes[node].Addr, each)
+				r.targets = append(r.targets, lossTarget{node, i, port})
+			}
+		}
+	}
+	for _, r := range s.routers {
+		l.refill(r, each)
+	}
+}
+
+// asked is the node that a flow of a branch is sent to: the router beyond the section, at the TTL at which this flow
+// meets it; if there is none, the last one that answers.
+func (l *PathsLoss) asked(s *sectionLoss, b *Branch, port uint16) int {
+	g := &l.graph
+	if s.To < 0 {
+		for i := len(b.Nodes) - 1; i >= 0; i-- {
+			if b.Nodes[i] >= 0 {
+				return b.Nodes[i]
+			}
+		}
+		return -1
+	}
+	best := -1
+	for _, w := range g.Ways {
+		for _, n := range w.Nodes {
+			switch {
+			case !g.same(n, s.To):
+			case slices.Contains(w.Ports, port):
+				return n
+			case best < 0 || g.Nodes[n].TTL > g.Nodes[best].TTL:
+				best = n // a dead one might be as long as the longest
+			}
+		}
+	}
+	return best
+}
+
+// router finds or adds a router that a section asks.
+func (l *PathsLoss) router(s *sectionLoss, a netip.Addr, each int) *lossRouter {
+	for _, r := range s.routers {
+		if r.addr == a {
+			return r
+		}
+	}
+	r := &lossRouter{addr: a, each: each, recent: map[int][]bool{}}
+	s.routers = append(s.routers, r)
+	l.routers = append(l.routers, r)
+	return r
+}
+
+// refill has each flow sent so many probes: in turn, in another order each time, so that nothing in the network keeps
+// step with them.
+func (l *PathsLoss) refill(r *lossRouter, each int) {
+	for range each {
+		turn := l.paths.rng.Perm(len(r.targets))
+		r.queue = append(r.queue, turn...)
+	}
+}
+
+// Next implements Plan.
+func (l *PathsLoss) Next(now time.Time) Action {
+	if l.started.IsZero() {
+		l.started = now
+	}
+	if len(l.flying) > 0 {
+		if a := l.flying[0]; !now.Before(a.sent.Add(l.paths.timeout())) {
+			return GiveUp(a.key)
+		}
+	}
+	if now.Sub(l.started) >= l.o.Time {
+		l.late = l.late || slices.ContainsFunc(l.sections, func(s *sectionLoss) bool { return !s.done })
+		return l.rest(time.Time{})
+	}
+	l.advance()
+	if now.Before(l.soon) {
+		return l.rest(l.soon)
+	}
+	wake := time.Time{}
+	for _, r := range l.routers {
+		at := slices.IndexFunc(r.queue, func(i int) bool { return !l.busy[r.targets[i].port] })
+		switch {
+		case at < 0:
+		case now.Before(r.next):
+			wake = sooner(wake, r.next)
+		default:
+			target := r.queue[at]
+			r.queue = slices.Delete(r.queue, at, at+1)
+			return l.send(now, r, target)
+		}
+	}
+	if !wake.IsZero() {
+		wake = sooner(wake, l.started.Add(l.o.Time))
+	}
+	return l.rest(wake)
+}
+
+func (l *PathsLoss) rest(until time.Time) Action {
+	if len(l.flying) > 0 {
+		until = sooner(until, l.flying[0].sent.Add(l.paths.timeout()))
+	}
+	return WaitUntil(until)
+}
+
+func (l *PathsLoss) send(now time.Time, r *lossRouter, target int) Action {
+	t := r.targets[target]
+	f, ttl := l.flows[t.port], l.graph.Nodes[t.node].TTL
+	probe := l.paths.maker.ProbeBy(f.port, ttl)
+	probe.FlowLabel = f.label
+	a := &lossAsk{key: probe.Key(), router: r, target: target, epoch: r.epoch, sent: now}
+	l.flying = append(l.flying, a)
+	l.busy[f.port] = true
+	l.sent++
+	r.flying++
+	r.next, l.soon = now.Add(paces[r.level]), now.Add(l.paths.maker.o.Spacing)
+	action := Send(probe)
+	action.Note = a
+	switch {
+	case l.paths.alone:
+		action.Trust = TrustAlone
+	case !l.paths.near(f, ttl):
+		action.Trust = TrustAside
+	}
+	return action
+}
+
+// Learn implements Plan.
+func (l *PathsLoss) Learn(_ time.Time, r Result) {
+	a, ok := r.Note.(*lossAsk)
+	if !ok {
+		return
+	}
+	if r.Outcome.Final() {
+		l.close(a)
+	}
+	if a.epoch != a.router.epoch {
+		return // it was asked too fast
+	}
+	s := l.sample(a)
+	switch r.Outcome {
+	case Answered:
+		s.Sent++
+		l.answered(a, s, r)
+		l.note(a, !r.Refused())
+	case Lost:
+		s.Sent, s.Lost = s.Sent+1, s.Lost+1
+		l.note(a, false)
+	case Late:
+		if s.Lost > 0 {
+			s.Lost--
+			l.answered(a, s, r)
+		}
+	}
+}
+
+// answered counts an answer.
+func (l *PathsLoss) answered(a *lossAsk, s *FlowLoss, r Result) {
+	switch {
+	case r.Refused():
+		s.Lost++
+	case r.FromTarget():
+		l.paths.syns++
+		s.Moved++
+	case r.From() != a.router.addr:
+		s.Moved++
+	default:
+		s.RTTs = append(s.RTTs, r.RTT())
+		l.paths.slowest = max(l.paths.slowest, r.RTT())
+	}
+}
+
+// sample is that of a probe.
+func (l *PathsLoss) sample(a *lossAsk) *FlowLoss {
+	t := a.router.targets[a.target]
+	name := sampleName{a.router.addr, t.port}
+	if l.samples[name] == nil {
+		l.samples[name] = &FlowLoss{Node: t.node, Port: t.port}
+	}
+	return l.samples[name]
+}
+
+// close takes a probe out of those in flight.
+func (l *PathsLoss) close(a *lossAsk) {
+	i := slices.Index(l.flying, a)
+	if i < 0 {
+		return
+	}
+	l.flying = slices.Delete(l.flying, i, i+1)
+	a.router.flying--
+	delete(l.busy, a.router.targets[a.target].port)
+}
+
+// note remembers the latest outcomes, and finds out whether the router limits its answers: whichever branch a probe
+// takes, it is lost.
+func (l *PathsLoss) note(a *lossAsk, answered bool) {
+	r, branch := a.router, a.router.targets[a.target].branch
+	last := append(r.recent[branch], answered)
+	r.recent[branch] = last[max(0, len(last)-recentLosses):]
+	if r.honest || answered || !r.limits(l) {
+		return
+	}
+	r.epoch++
+	r.level++
+	if r.level == len(paces) {
+		r.level, r.honest = 0, true
+	}
+	l.pace = max(l.pace, paces[r.level])
+	r.next = r.next.Add(paces[r.level])
+	r.queue, r.recent = r.queue[:0], map[int][]bool{}
+	for _, t := range r.targets {
+		delete(l.samples, sampleName{r.addr, t.port})
+	}
+	l.refill(r, r.each)
+}
+
+// limits reports whether each branch that the router has answered has just lost packets.
+func (r *lossRouter) limits(l *PathsLoss) bool {
+	alive := map[int]bool{}
+	for _, t := range r.targets {
+		if s := l.samples[sampleName{r.addr, t.port}]; s != nil && s.Sent > s.Lost {
+			alive[t.branch] = true
+		}
+	}
+	for branch := range alive {
+		last := r.recent[branch]
+		lost := 0
+		for _, ok := range last {
+			if !ok {
+				lost++
+			}
+		}
+		if lost < limitLosses {
+			return false
+		}
+	}
+	return len(alive) > 0
+}
+
+// advance goes on with the sections whose questions are answered.
+func (l *PathsLoss) advance() {
+	for _, s := range l.sections {
+		if s.done || slices.ContainsFunc(s.routers, func(r *lossRouter) bool { return len(r.queue)+r.flying > 0 }) {
+			continue
+		}
+		s.looks++
+		g := l.Graph()
+		suspects, open := g.judge(s.Section)
+		switch {
+		case s.placing || s.To < 0:
+			s.done = true
+		case s.looks < lossLooks && (open > 0 && open < worthLook(s.looks) ||
+			slices.ContainsFunc(suspects, func(x Suspect) bool { return x.Ambiguous })):
+			for _, r := range s.routers {
+				each := r.each / s.looks
+				r.each += each
+				l.refill(r, each)
+			}
+		case len(suspects) > 0:
+			l.place(s, suspects)
+		default:
+			s.done = true
+		}
+	}
+}
+
+// place asks the suspects themselves: a router that answers all probes isn't reached by less than are sent, so it loses
+// them itself, or they are lost beyond it.
+func (l *PathsLoss) place(s *sectionLoss, suspects []Suspect) {
+	s.placing = true
+	each := s.routers[0].each
+	s.routers = nil
+	for _, x := range suspects {
+		for i, b := range s.Branches {
+			for _, node := range b.Nodes {
+				if node < 0 || !slices.Contains(x.Nodes, node) {
+					continue
+				}
+				for _, port := range b.Ports {
+					if slices.Contains(x.Ports, port) {
+						r := l.router(s, l.graph.Nodes[node].Addr, each)
+						r.targets = append(r.targets, lossTarget{node, i, port})
+					}
+				}
+			}
+		}
+	}
+	for _, r := range s.routers {
+		l.refill(r, r.each)
+	}
+}
+
+// Graph is what was found and measured; before the end, what is known so far.
+func (l *PathsLoss) Graph() Graph {
+	g := l.graph
+	g.Probes += l.sent
+	g.TargetSYNs = l.paths.syns
+	g.Loss = &Loss{Probes: l.o.Probes, Pace: l.pace}
+	g.Loss.Complete = !slices.ContainsFunc(l.sections, func(s *sectionLoss) bool { return !s.done })
+	for _, s := range l.samples {
+		g.Loss.Flows = append(g.Loss.Flows, *s)
+	}
+	slices.SortFunc(g.Loss.Flows, func(a, b FlowLoss) int {
+		if a.Node != b.Node {
+			return a.Node - b.Node
+		}
+		return int(a.Port) - int(b.Port)
+	})
+	return g
+}

@@ -1,0 +1,183 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Section is a part of the ways in which they differ: from a router that all of them pass to the next one that all of
+// them pass.
+type Section struct {
+	From     int // index in Graph.Nodes of the router before the section; -1: this host
+	To       int // index of the router beyond it, with its lowest TTL; -1: all ways meet at the target again
+	Branches []Branch
+}
+
+// Branch is one way through a section.
+type Branch struct {
+	Nodes []int    // indices in Graph.Nodes; -1: a router that does not answer
+	Ports []uint16 // source ports of the flows that take it
+	// Dead says that nobody beyond the last of Nodes answered these flows. Where exactly they go from there is not known.
+	Dead bool
+}
+
+// Loss is what was measured of the ways of a graph, after they were found.
+type Loss struct {
+	Flows    []FlowLoss
+	Probes   int           // how many each branch was to get at least
+	Complete bool          // each branch has got them
+	Pace     time.Duration // the longest time that had to be left between two probes to a router which answers only so often
+}
+
+// FlowLoss is what came of the probes of one flow to one router.
+type FlowLoss struct {
+	Node  int // index in Graph.Nodes
+	Port  uint16
+	Sent  int
+	Lost  int
+	Moved int             // how many of the answers another router gave: the flow goes another way now
+	RTTs  []time.Duration // of the other answers, in the order in which they came
+}
+
+// Sections are the parts of the graph in which the ways differ, in order. There are none if no way is known as a whole.
+func (g *Graph) Sections() []Section {
+	var live, dead []Way
+	for _, w := range g.Ways {
+		if g.arrives(w) {
+			live = append(live, w)
+		} else {
+			dead = append(dead, w)
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	cuts := g.cuts(live, dead)
+	all := make([]Section, len(cuts)+1)
+	for i := range all {
+		all[i] = Section{From: -1, To: -1}
+		if i > 0 {
+			all[i].From = g.lowest(cuts[i-1])
+		}
+		if i < len(cuts) {
+			all[i].To = g.lowest(cuts[i])
+		}
+	}
+	for _, w := range live {
+		for i, nodes := range g.split(w, cuts) {
+			all[i].add(nodes, w.Ports, false)
+		}
+	}
+	for _, w := range dead {
+		parts := g.split(w, cuts)
+		last := parts[len(parts)-1]
+		for len(last) > 0 && last[len(last)-1] < 0 {
+			last = last[:len(last)-1]
+		}
+		all[len(parts)-1].add(last, w.Ports, true)
+	}
+	return slices.DeleteFunc(all, func(s Section) bool { return len(s.Branches) < 2 })
+}
+
+// add adds the flows of a way to the branch with these nodes.
+func (s *Section) add(nodes []int, ports []uint16, dead bool) {
+	i := slices.IndexFunc(s.Branches, func(b Branch) bool { return b.Dead == dead && slices.Equal(b.Nodes, nodes) })
+	if i < 0 {
+		i = len(s.Branches)
+		s.Branches = append(s.Branches, Branch{Nodes: slices.Clone(nodes), Dead: dead})
+	}
+	s.Branches[i].Ports = append(s.Branches[i].Ports, ports...)
+}
+
+// arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the
+// target answers nobody, the ways that get farthest count.
+func (g *Graph) arrives(w Way) bool {
+	if len(w.Nodes) == 0 {
+		return false
+	}
+	last := w.Nodes[len(w.Nodes)-1]
+	if last < 0 {
+		return false
+	}
+	n := g.Nodes[last]
+	if !g.Reached {
+		return n.TTL == g.Nodes[len(g.Nodes)-1].TTL
+	}
+	return n.Target || slices.ContainsFunc(g.Nodes, func(o Node) bool { return o.Target && o.TTL > n.TTL })
+}
+
+// cuts are the addresses of the routers that all ways pass, in order. Those that end in silence would pass them, for all
+// that is known: where they end, none of their routers is as far away as that.
+func (g *Graph) cuts(ways, dead []Way) (all []netip.Addr) {
+	at := make([]int, len(ways)) // the place of the last cut on each way
+	for _, node := range ways[0].Nodes {
+		if node < 0 || g.Nodes[node].Target {
+			continue
+		}
+		if slices.ContainsFunc(dead, func(w Way) bool { return g.avoids(w, node) }) {
+			continue
+		}
+		a, next := g.Nodes[node].Addr, make([]int, len(ways))
+		everywhere := true
+		for i, w := range ways {
+			once := g.places(w, a)
+			everywhere = everywhere && len(once) == 1 && (len(all) == 0 || once[0] > at[i])
+			if everywhere {
+				next[i] = once[0]
+			}
+		}
+		if everywhere {
+			all, at = append(all, a), next
+		}
+	}
+	return all
+}
+
+// avoids reports whether a way is known to go on from the TTL of a node without having passed that router.
+func (g *Graph) avoids(w Way, node int) bool {
+	far := 0
+	for _, n := range w.Nodes {
+		if n >= 0 {
+			far = g.Nodes[n].TTL
+		}
+	}
+	return far >= g.Nodes[node].TTL && len(g.places(w, g.Nodes[node].Addr)) == 0
+}
+
+// places are the indices of a router in Way.Nodes.
+func (g *Graph) places(w Way, a netip.Addr) (all []int) {
+	for i, node := range w.Nodes {
+		if node >= 0 && g.Nodes[node].Addr == a && !g.Nodes[node].Target {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// split divides a way at the routers that all ways pass, as far as it gets. The target belongs to no part.
+func (g *Graph) split(w Way, cuts []netip.Addr) [][]int {
+	parts := [][]int{nil}
+	for _, node := range w.Nodes {
+		i := len(parts) - 1
+		switch {
+		case node >= 0 && g.Nodes[node].Target:
+			return parts
+		case node >= 0 && i < len(cuts) && g.Nodes[node].Addr == cuts[i]:
+			parts = append(parts, nil)
+		default:
+			parts[i] = append(parts[i], node)
+		}
+	}
+	return parts
+}
+
+// lowest is the node of a router with the lowest TTL.
+func (g *Graph) lowest(a netip.Addr) int {
+	return slices.IndexFunc(g.Nodes, func(n Node) bool { return n.Addr == a && !n.Target })
+}
+
+// same reports whether two nodes are one router, at two TTLs or one.
+func (g *Graph) same(a, b int) bool {
+	return a >= 0 && b >= 0 && g.Nodes[a].Addr.IsValid() && g.Nodes[a].Addr == g.Nodes[b].Addr
+}

@@ -1,0 +1,312 @@
+package trace
+
+import (
+	"math"
+	"slices"
+)
+
+// Which part of a section loses packets is found by set logic: the flows that lose pass a router or a link that those
+// which don't lose don't pass. A flow is what counts, not a probe: a flow keeps to its way back as well, so loss on one
+// of several ways back hits all probes of a flow, but flows of all branches alike.
+
+// Suspect is a part of a section that loses packets: the flows that pass it lose more than the others, and nothing else
+// of the section fits that nearly as well.
+type Suspect struct {
+	Section   Section
+	Nodes     []int    // routers that these flows pass, and no others; indices in Graph.Nodes
+	Links     [][2]int // links that these flows take, and no others; indices in Graph.Nodes, -1: this host
+	Ports     []uint16 // the flows
+	Sent      int      // probes of these flows to the router beyond the section
+	Lost      int
+	RestSent  int // those of the other flows
+	RestLost  int
+	Share     float64 // of the flows through the section, those that pass it
+	Chance    float64 // the probability of such a difference where no part of the section loses more than another
+	Ambiguous bool    // other parts of the section, with some of the same flows, fit nearly as well
+}
+
+// The constants of the judgement.
+const (
+	// falseAlarm is the probability with which a section is taken for one with a bad part though no part is worse than
+	// another. It is that of all candidates and all looks at the figures together.
+	falseAlarm = 0.002
+
+	// lossLooks is how often the figures of a section are looked at, at the most: before each look each flow gets as many
+	// probes again.
+	lossLooks = 6
+
+	// rivalRatio is how much better a candidate must explain the losses than others that share flows with it.
+	rivalRatio = 1000
+
+	// leastSuspectFlows is how many flows a part must have to be judged: of fewer one may be hit by chance on its way back.
+	leastSuspectFlows = 3
+)
+
+// worthLook is the probability of the best candidate's figures by chance below which a further look is worth it, by the
+// number of looks taken.
+func worthLook(looks int) float64 {
+	return [lossLooks + 1]float64{1, 0.51, 0.3, 0.15, 0.05, 0.02, 0}[looks]
+}
+
+// Suspects are the parts of the graph that lose packets, by what was measured.
+func (g *Graph) Suspects() (all []Suspect) {
+	if g.Loss == nil {
+		return nil
+	}
+	for _, s := range g.Sections() {
+		suspects, _ := g.judge(s)
+		all = append(all, suspects...)
+	}
+	return all
+}
+
+// flowTotal is what a flow has lost on its way through a section.
+type flowTotal struct {
+	port   uint16
+	branch int
+	tried
+}
+
+// tried is how many probes were sent, and how many of them were lost.
+type tried struct{ sent, lost int }
+
+func (t *tried) add(o tried) { t.sent, t.lost = t.sent+o.sent, t.lost+o.lost }
+
+// candidate is a part of a section by the flows that pass it.
+type candidate struct {
+	nodes []int
+	links [][2]int
+	flows []int // indices of flows
+}
+
+// judge says which parts of a section lose packets; open is the probability of the best candidate's figures by chance if
+// that is no suspect.
+func (g *Graph) judge(s Section) (all []Suspect, open float64) {
+	flows := g.flowLosses(s)
+	if s.To < 0 || len(flows) == 0 {
+		return nil, 1
+	}
+	left := make([]int, len(flows))
+	for i := range left {
+		left[i] = i
+	}
+	for {
+		candidates := g.candidates(s, flows, left)
+		best, rivals := choose(candidates, flows, left)
+		if best == nil {
+			return all, 1
+		}
+		chance := chanceOf(best.flows, left, flows) * float64(len(candidates)*lossLooks)
+		if chance > falseAlarm {
+			return all, min(1, chance/float64(len(candidates)*lossLooks))
+		}
+		x := Suspect{Section: s, Nodes: best.nodes, Links: best.links, Chance: chance, Ambiguous: rivals > 0,
+			Share: g.share(s, best)}
+		for _, i := range left {
+			f := &flows[i]
+			if slices.Contains(best.flows, i) {
+				x.Ports = append(x.Ports, f.port)
+				x.Sent, x.Lost = x.Sent+f.sent, x.Lost+f.lost
+			} else {
+				x.RestSent, x.RestLost = x.RestSent+f.sent, x.RestLost+f.lost
+			}
+		}
+		all = append(all, x)
+		left = slices.DeleteFunc(left, func(i int) bool { return slices.Contains(best.flows, i) })
+		if x.Ambiguous {
+			return all, 0
+		}
+	}
+}
+
+// share is the share of all flows through a section, measured or not, that pass a candidate.
+func (g *Graph) share(s Section, c *candidate) float64 {
+	through, all := 0, 0
+	for i := range s.Branches {
+		b := &s.Branches[i]
+		all += len(b.Ports)
+		if g.passes(s, b, c) {
+			through += len(b.Ports)
+		}
+	}
+	return float64(through) / float64(all)
+}
+
+// passes reports whether a branch passes a candidate.
+func (g *Graph) passes(s Section, b *Branch, c *candidate) bool {
+	if len(c.nodes) > 0 {
+		return slices.ContainsFunc(b.Nodes, func(n int) bool { return slices.Contains(c.nodes, n) })
+	}
+	for l := range g.linksOf(s, b) {
+		if slices.Contains(c.links, l) {
+			return true
+		}
+	}
+	return false
+}
+
+// flowLosses are the losses of the flows through a section, by what they have met at the router beyond it.
+func (g *Graph) flowLosses(s Section) (all []flowTotal) {
+	if g.Loss == nil {
+		return nil
+	}
+	for i, b := range s.Branches {
+		for _, port := range b.Ports {
+			f := flowTotal{port: port, branch: i}
+			for _, m := range g.Loss.Flows {
+				if m.Port == port && g.same(m.Node, s.To) {
+					f.add(tried{m.Sent, m.Lost})
+				}
+			}
+			if f.sent > 0 {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+// linksOf are the links of a branch, those to silent routers left out, and the known one between it and the routers
+// before and beyond it.
+func (g *Graph) linksOf(s Section, b *Branch) map[[2]int]bool {
+	links, before := map[[2]int]bool{}, s.From
+	for _, n := range b.Nodes {
+		if n < 0 {
+			continue
+		}
+		links[[2]int{before, n}] = true
+		before = n
+	}
+	if !b.Dead {
+		links[[2]int{before, s.To}] = true
+	}
+	return links
+}
+
+// candidates are the parts of a section that some of these flows pass, and others don't. Parts with the same flows are
+// one.
+func (g *Graph) candidates(s Section, flows []flowTotal, left []int) (all []candidate) {
+	nodes, links := map[int][]int{}, map[[2]int][]int{}
+	var nodeOrder []int
+	var linkOrder [][2]int
+	for _, i := range left {
+		b := &s.Branches[flows[i].branch]
+		for _, n := range b.Nodes {
+			if n < 0 {
+				continue
+			}
+			if nodes[n] == nil {
+				nodeOrder = append(nodeOrder, n)
+			}
+			nodes[n] = append(nodes[n], i)
+		}
+		for l := range g.linksOf(s, b) {
+			if links[l] == nil {
+				linkOrder = append(linkOrder, l)
+			}
+			links[l] = append(links[l], i)
+		}
+	}
+	slices.SortFunc(linkOrder, func(a, b [2]int) int { return slices.Compare(a[:], b[:]) })
+	find := func(flows []int) *candidate {
+		i := slices.IndexFunc(all, func(c candidate) bool { return slices.Equal(c.flows, flows) })
+		if i < 0 {
+			i = len(all)
+			all = append(all, candidate{flows: flows})
+		}
+		return &all[i]
+	}
+	for _, n := range nodeOrder {
+		c := find(nodes[n])
+		c.nodes = append(c.nodes, n)
+	}
+	for _, l := range linkOrder {
+		c := find(links[l])
+		c.links = append(c.links, l)
+	}
+	return slices.DeleteFunc(all, func(c candidate) bool {
+		return len(c.flows) < leastSuspectFlows || len(c.flows) == len(left)
+	})
+}
+
+// choose is the candidate that explains the losses best, and how many others with some of its flows explain them nearly
+// as well; nil: there is none that loses more than the rest.
+func choose(candidates []candidate, flows []flowTotal, left []int) (best *candidate, rivals int) {
+	var whole tried
+	for _, i := range left {
+		whole.add(flows[i].tried)
+	}
+	top, at, fits := math.Inf(-1), -1, make([]float64, len(candidates))
+	for k, c := range candidates {
+		var in tried
+		for _, i := range c.flows {
+			in.add(flows[i].tried)
+		}
+		rest := tried{whole.sent - in.sent, whole.lost - in.lost}
+		fits[k] = math.Inf(-1)
+		if in.lost*rest.sent > rest.lost*in.sent {
+			fits[k] = in.likelihood() + rest.likelihood()
+		}
+		if fits[k] > top {
+			top, at = fits[k], k
+		}
+	}
+	if at < 0 {
+		return nil, 0
+	}
+	best = &candidates[at]
+	for k, c := range candidates {
+		shared := slices.ContainsFunc(c.flows, func(i int) bool { return slices.Contains(best.flows, i) })
+		if k != at && shared && fits[k] > top-math.Log(rivalRatio) {
+			rivals++
+		}
+	}
+	return best, rivals
+}
+
+// likelihood is the logarithm of the probability of just these losses, at their own rate.
+func (t tried) likelihood() float64 {
+	sum := 0.0
+	for _, n := range [...]int{t.lost, t.sent - t.lost} {
+		if n > 0 {
+			sum += float64(n) * math.Log(float64(n)/float64(t.sent))
+		}
+	}
+	return sum
+}
+
+// chanceOf is the probability that flows which are drawn at random have lost as much as these, or more: an exact
+// permutation test. All flows were sent as many probes, but for one or two.
+func chanceOf(chosen, left []int, flows []flowTotal) float64 {
+	lost := 0
+	for _, i := range chosen {
+		lost += flows[i].lost
+	}
+	// sums[k][n] is the probability that of the flows looked at so far k are drawn and have lost n, if each is drawn by
+	// itself with the share of the chosen ones; n ends at lost. In the end only those cases count in which as many are
+	// drawn as were chosen.
+	q := float64(len(chosen)) / float64(len(left))
+	sums := make([][]float64, len(chosen)+1)
+	for k := range sums {
+		sums[k] = make([]float64, lost+1)
+	}
+	sums[0][0] = 1
+	for _, i := range left {
+		for k := len(chosen); k >= 0; k-- {
+			for n := range sums[k] {
+				sums[k][n] *= 1 - q
+			}
+			if k == 0 {
+				continue
+			}
+			for n, w := range sums[k-1] { // not yet changed
+				sums[k][min(lost, n+flows[i].lost)] += q * w
+			}
+		}
+	}
+	sum := 0.0
+	for _, w := range sums[len(chosen)] {
+		sum += w
+	}
+	return sums[len(chosen)][lost] / sum
+}
