@@ -32,26 +32,27 @@ type control struct {
 	err     error // why it could not be asked for
 }
 
-// Begin asks for an ordinary connection, beside the trace, if there can be one. A trace by connections is one anyway.
-func (e *Explainer) Begin(ctx context.Context) {
-	by, ok := e.Conn.(ordinary)
-	if e.Connections || !ok || e.Mark != 0 {
+// begin asks for an ordinary connection, beside the trace, if there can be one. A trace by connections is one anyway.
+func (e *explainer) begin(ctx context.Context) {
+	by, ok := e.m.t.conn.(ordinary)
+	if e.m.Header.Connections || !ok || e.m.Header.Mark != 0 {
 		return
 	}
-	e.progress(Progress{Stage: Connecting, Most: controlSYNs})
+	e.m.progress(Progress{Stage: Connecting, Most: controlSYNs})
 	e.control = e.connect(ctx, by)
 }
 
-// End ends the ordinary connection that Begin asked for, whatever has come of it.
-func (e *Explainer) End() { e.control.end() }
+// end ends the ordinary connection that begin asked for, whatever has come of it.
+func (e *explainer) end() { e.control.end() }
 
-func (e *Explainer) connect(ctx context.Context, by ordinary) *control {
+func (e *explainer) connect(ctx context.Context, by ordinary) *control {
 	ctx, stop := context.WithCancel(ctx)
 	c := &control{stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		c.attempt, c.err = by.Attempt(ctx, wire.AttemptOptions{
-			Source: e.Own, Target: e.Path.Target, Interface: e.Interface, TOS: uint8(e.Path.TOS), Wait: ControlWait,
+			Source: e.m.own, Target: e.m.Header.Path.Target, Interface: e.m.t.o.Wire.Interface,
+			TOS: uint8(e.m.Header.Path.TOS), Wait: ControlWait,
 		})
 	}()
 	return c
@@ -65,15 +66,15 @@ func (c *control) end() {
 	}
 }
 
-// Await waits for what came of the ordinary connection, and returns all that is known of this host's own part; nil:
+// await waits for what came of the ordinary connection, and returns all that is known of this host's own part; nil:
 // nothing.
-func (e *Explainer) Await() *detect.Host {
+func (e *explainer) await() *detect.Host {
 	if e.control == nil || e.host != nil {
 		return e.host
 	}
-	e.progress(Progress{Stage: Awaiting})
+	e.m.progress(Progress{Stage: Awaiting})
 	<-e.control.done
-	e.progress(Progress{Stage: Done})
+	e.m.progress(Progress{Stage: Done})
 	if e.control.err == nil {
 		e.host = e.hostSeen()
 		e.host.Controls = []detect.Control{e.controlOf(&e.control.attempt)}
@@ -82,31 +83,33 @@ func (e *Explainer) Await() *detect.Host {
 }
 
 // askAgain asks for a second ordinary connection, if the first one leaves something in doubt.
-func (e *Explainer) askAgain(ctx context.Context) {
-	by, ok := e.Conn.(ordinary)
+func (e *explainer) askAgain(ctx context.Context) {
+	by, ok := e.m.t.conn.(ordinary)
 	if !ok || !detect.ControlAgain(*e.evidence) {
 		return
 	}
 	c := e.connect(ctx, by)
 	defer c.end()
-	e.progress(Progress{Stage: AwaitingAgain})
+	e.m.progress(Progress{Stage: AwaitingAgain})
 	<-c.done
-	e.progress(Progress{Stage: Done})
+	e.m.progress(Progress{Stage: Done})
 	if c.err == nil {
 		e.host.Controls = append(e.host.Controls, e.controlOf(&c.attempt))
 	}
 }
 
 // hostSeen is how the probes left this host.
-func (e *Explainer) hostSeen() *detect.Host {
-	to := netip.AddrPortFrom(e.Path.Target.Addr().WithZone(""), e.Path.Target.Port())
-	h := &detect.Host{Meant: detect.Leaving{Src: e.Path.Source, Dst: to, Mark: e.Mark, Loopback: e.Local}}
-	if e.Out != "" {
-		h.Meant.Interfaces = []string{e.Out}
+func (e *explainer) hostSeen() *detect.Host {
+	to := netip.AddrPortFrom(e.m.Header.Path.Target.Addr().WithZone(""), e.m.Header.Path.Target.Port())
+	h := &detect.Host{Meant: detect.Leaving{
+		Src: e.m.Header.Path.Source, Dst: to, Mark: e.m.Header.Mark, Loopback: e.m.route.Local,
+	}}
+	if e.m.Header.Interface != "" {
+		h.Meant.Interfaces = []string{e.m.Header.Interface}
 	}
 	h.Incoming = e.chains(wire.HookPrerouting, wire.HookInput)
 	h.Outgoing = e.chains(wire.HookOutput, wire.HookPostrouting)
-	raw, ok := e.Conn.(interface {
+	raw, ok := e.m.t.conn.(interface {
 		Copies() bool
 		Departures() []wire.Departure
 	})
@@ -116,7 +119,7 @@ func (e *Explainer) hostSeen() *detect.Host {
 	left := h.Meant
 	h.Probes = &left
 	for _, d := range raw.Departures() {
-		if d.Meant.Src != e.Path.Source {
+		if d.Meant.Src != e.m.Header.Path.Source {
 			continue
 		}
 		left.Src, left.Dst, left.Mark = d.Left.Src, d.Left.Dst, d.Mark
@@ -126,7 +129,7 @@ func (e *Explainer) hostSeen() *detect.Host {
 		}
 		h.Changed = "the probes" + strings.TrimPrefix(d.String(), "they")
 		if d.Mark != d.MeantMark || d.Interface != d.MeantInterface {
-			h.Rule = ruleOf(e.Conn, wire.Leaving{Ends: d.Left, Mark: d.Mark, TOS: d.TOS}, e.Path.Source)
+			h.Rule = ruleOf(e.m.t.conn, wire.Leaving{Ends: d.Left, Mark: d.Mark, TOS: d.TOS}, e.m.Header.Path.Source)
 		}
 	}
 	return h
@@ -144,15 +147,15 @@ func ruleOf(conn Network, left wire.Leaving, source netip.AddrPort) string {
 }
 
 // chains names those of this host's firewall that packets of the trace's family meet at some hooks.
-func (e *Explainer) chains(hooks ...wire.Hook) (names []string) {
-	by, ok := e.Conn.(interface{ Chains() []wire.Chain })
+func (e *explainer) chains(hooks ...wire.Hook) (names []string) {
+	by, ok := e.m.t.conn.(interface{ Chains() []wire.Chain })
 	if !ok {
 		return nil
 	}
 	const most = 6
 	for _, c := range by.Chains() {
 		seen := c.V6
-		if e.Path.Target.Addr().Is4() {
+		if e.m.Header.Path.Target.Addr().Is4() {
 			seen = c.V4
 		}
 		if seen && slices.Contains(hooks, c.Hook) && len(names) < most {
@@ -163,7 +166,7 @@ func (e *Explainer) chains(hooks ...wire.Hook) (names []string) {
 }
 
 // controlOf is an attempt as evidence.
-func (e *Explainer) controlOf(a *wire.Attempt) detect.Control {
+func (e *explainer) controlOf(a *wire.Attempt) detect.Control {
 	c := detect.Control{Source: a.Source, SYNs: a.SYNs, Waited: a.Waited, From: a.From, Followed: a.Followed}
 	switch a.State {
 	case wire.AttemptOpened:
@@ -179,7 +182,7 @@ func (e *Explainer) controlOf(a *wire.Attempt) detect.Control {
 		c.Left = &detect.Leaving{
 			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, Loopback: l.Loopback, Options: l.Options,
 		}
-		c.Rule = ruleOf(e.Conn, *l, a.Source)
+		c.Rule = ruleOf(e.m.t.conn, *l, a.Source)
 	}
 	for _, came := range a.Came {
 		if came.Flags.Has(packet.RST) {

@@ -9,110 +9,53 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
-// Network is a way to the network: by raw sockets, or by connections.
-type Network interface {
-	trace.Conn
-	Reserve(netip.AddrPort) (uint16, error)
-}
-
-// Explainer finds out why a path ends as it does. It asks this host for ordinary connections and makes further traces,
-// until nothing is left that would tell causes apart. All fields but Progress and MTU have to be filled in.
-type Explainer struct {
-	Conn        Network
-	Path        trace.PathOptions // of the trace that is to be explained, with target and source
-	Own         netip.Addr        // the source address as this host has it
-	Interface   string            // that the user chose to send by; "": none
-	Out         string            // that the probes leave by; "": not known
-	Mark        uint32            // firewall mark of the probes
-	Local       bool              // the target is this host
-	Connections bool              // the probes are connections
-
-	// Port reserves a source port of the kernel's choice.
-	Port func() (uint16, error)
-
-	// Run carries a plan out as the trace was carried out.
-	Run func(context.Context, trace.Plan, func(trace.Result)) (trace.Counts, error)
-
-	// Progress is called with what is being done, if anybody wants to know.
-	Progress func(Progress)
-
-	// MTU is what a search for the path's MTU has found, before Ask; nil: there was none, or it proves nothing.
-	MTU *detect.PathMTU
-
+// explainer finds out why a path ends as it does. It asks this host for ordinary connections and makes further traces,
+// until nothing is left that would tell causes apart.
+type explainer struct {
+	m        *Measurement
+	mtu      *detect.PathMTU // what a search for the path's MTU has found; nil: there was none, or it proves nothing
 	evidence *detect.Evidence
 	host     *detect.Host // this host's own part; nil: not known, or not yet
 	control  *control     // nil: none was asked for
 	asked    atomic.Int32
 }
 
-// A Progress is what an Explainer is about to do.
-type Progress struct {
-	Stage     Stage
-	Questions []detect.Question // Announcing
-	Most      int               // Announcing: probes, at the most; Connecting: SYNs
-	Unknown   []string          // Lacking: a sentence each
-	Err       error             // Failed
-}
+// Asked returns how many probes of an explanation's questions have their outcome. Any goroutine may call it while Trace
+// runs, after its stage Tracing.
+func (m *Measurement) Asked() int { return int(m.asking.asked.Load()) }
 
-// Stage is a part of the work.
-type Stage uint8
-
-const (
-	Connecting    Stage = iota // an ordinary connection is asked for
-	Awaiting                   // what comes of it is waited for, until Done
-	AwaitingAgain              // the same, of a second one
-	Lacking                    // Unknown says what can't be asked or seen
-	Asking                     // questions are asked, until Done
-	Announcing                 // more of them than was said before
-	Failed                     // no more can be asked: Err says why
-	Done                       // what was waited for is over
-)
-
-func (e *Explainer) progress(p Progress) {
-	if e.Progress != nil {
-		e.Progress(p)
-	}
-}
-
-// Asked is how many probes of the questions have their outcome. It may be called while others are asked.
-func (e *Explainer) Asked() int { return int(e.asked.Load()) }
-
-// Evidence is all that is known of the path: the trace v alone, until Ask was called.
-func (e *Explainer) Evidence(v detect.View) detect.Evidence {
+// seen is all that is known of the path: the trace v alone, until ask was called.
+func (e *explainer) seen(v detect.View) detect.Evidence {
 	if e.evidence != nil {
 		return *e.evidence
 	}
-	return detect.Evidence{View: v, MTU: e.MTU, Host: e.host}
+	return detect.Evidence{View: v, MTU: e.mtu, Host: e.host}
 }
 
-// Host is what is known by now of this host's own part; nil: nothing.
-func (e *Explainer) Host() *detect.Host { return e.host }
-
-// Diagnosis says how the findings came about.
-func (e *Explainer) Diagnosis() detect.Diagnosis {
+// diagnosis says how the findings came about.
+func (e *explainer) diagnosis() detect.Diagnosis {
 	if e.evidence == nil { // the run ended before anything was asked
 		return detect.Diagnose(detect.Evidence{Host: e.host, Unknown: e.unknown()})
 	}
 	return detect.Diagnose(*e.evidence)
 }
 
-// Ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
-func (e *Explainer) Ask(ctx context.Context, v detect.View) error {
-	e.evidence = &detect.Evidence{View: v, MTU: e.MTU, Host: e.Await(), Unknown: e.unknown()}
+// ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
+func (e *explainer) ask(ctx context.Context, v detect.View) error {
+	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Host: e.await(), Unknown: e.unknown()}
 	defer e.askAgain(ctx)
 	questions := detect.Questions(*e.evidence)
 	if len(questions) == 0 {
 		return nil
 	}
 	if unknown := e.evidence.Unknown; len(unknown) > 0 {
-		e.progress(Progress{Stage: Lacking, Unknown: unknown})
+		e.m.progress(Progress{Stage: Lacking, Unknown: unknown})
 	}
-	e.progress(Progress{Stage: Asking})
-	defer e.progress(Progress{Stage: Done})
-	ports := map[int]uint16{0: e.Path.Source.Port()} // of each flow
+	e.m.progress(Progress{Stage: Asking})
+	defer e.m.progress(Progress{Stage: Done})
+	ports := map[int]uint16{0: e.m.Header.Path.Source.Port()} // of each flow
 	for ; len(questions) > 0; questions = detect.Questions(*e.evidence) {
 		e.announce(questions)
 		err := e.further(ctx, questions, ports)
@@ -120,7 +63,7 @@ func (e *Explainer) Ask(ctx context.Context, v detect.View) error {
 		case ctx.Err() != nil:
 			return err
 		case err != nil:
-			e.progress(Progress{Stage: Failed, Err: err})
+			e.m.progress(Progress{Stage: Failed, Err: err})
 			return nil
 		}
 	}
@@ -128,12 +71,12 @@ func (e *Explainer) Ask(ctx context.Context, v detect.View) error {
 }
 
 // unknown is what this measurement can't ask or see.
-func (e *Explainer) unknown() []string {
+func (e *explainer) unknown() []string {
 	switch {
-	case e.Connections:
+	case e.m.Header.Connections:
 		return []string{"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: " +
 			"less can be told"}
-	case e.Mark != 0:
+	case e.m.Header.Mark != 0:
 		return []string{"What becomes of an ordinary connection with this mark isn't known: setting it takes a privilege " +
 			"that is given up by then"}
 	}
@@ -141,17 +84,17 @@ func (e *Explainer) unknown() []string {
 }
 
 // announce says how many probes the questions take at the most, unless that was said already of all that were asked.
-func (e *Explainer) announce(questions []detect.Question) {
+func (e *explainer) announce(questions []detect.Question) {
 	most := detect.MostProbes(*e.evidence)
-	if e.Asked()+most <= e.evidence.Budget {
+	if e.m.Asked()+most <= e.evidence.Budget {
 		return
 	}
-	e.evidence.Budget = e.Asked() + most
-	e.progress(Progress{Stage: Announcing, Questions: questions, Most: most})
+	e.evidence.Budget = e.m.Asked() + most
+	e.m.progress(Progress{Stage: Announcing, Questions: questions, Most: most})
 }
 
 // further makes more traces side by side.
-func (e *Explainer) further(ctx context.Context, questions []detect.Question, ports map[int]uint16) error {
+func (e *explainer) further(ctx context.Context, questions []detect.Question, ports map[int]uint16) error {
 	var plans []trace.Plan
 	var views []detect.View
 	for _, q := range questions {
@@ -162,7 +105,7 @@ func (e *Explainer) further(ctx context.Context, questions []detect.Question, po
 			}
 			ports[q.Flow] = port
 		}
-		q.Options.Source = netip.AddrPortFrom(e.Path.Source.Addr(), ports[q.Flow])
+		q.Options.Source = netip.AddrPortFrom(e.m.Header.Path.Source.Addr(), ports[q.Flow])
 		q.Options.Spacing = max(q.Options.Spacing, trace.DefaultSpacing) * time.Duration(len(questions)) // no faster than one
 		plan, err := e.planOf(q)
 		if err != nil {
@@ -172,7 +115,7 @@ func (e *Explainer) further(ctx context.Context, questions []detect.Question, po
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
 	all := trace.NewGroup(plans...)
-	counts, err := e.Run(ctx, all, func(r trace.Result) {
+	counts, err := e.m.run(ctx, e.m.t.conn, all, func(r trace.Result) {
 		if i, r := all.Of(r); i >= 0 {
 			views[i].Add(r)
 		}
@@ -194,21 +137,18 @@ func (e *Explainer) further(ctx context.Context, questions []detect.Question, po
 // flowPort reserves a source port for a flow of the questions: odd and even ones in turn. The kernel chooses odd ones
 // for sockets that are bound, so a router that chooses ways by few bits of the port, or a filter of these, would
 // treat all flows alike.
-func (e *Explainer) flowPort(flow int) (uint16, error) {
-	port, err := e.Port()
+func (e *explainer) flowPort(flow int) (uint16, error) {
+	port, err := e.m.freePort()
 	if err != nil || int(port)%2 == flow%2 {
 		return port, err
 	}
-	if other, err := e.Conn.Reserve(netip.AddrPortFrom(e.Own, port^1)); err == nil {
+	if other, err := e.m.t.conn.Reserve(netip.AddrPortFrom(e.m.own, port^1)); err == nil {
 		return other, nil
 	}
 	return port, nil
 }
 
 // planOf is the plan of a further trace, for the network that there is.
-func (e *Explainer) planOf(q detect.Question) (trace.Plan, error) {
-	if e.Connections {
-		return trace.NewSerial(q.Options, wire.ConnectWait)
-	}
-	return trace.NewPath(q.Options)
+func (e *explainer) planOf(q detect.Question) (trace.Plan, error) {
+	return planOver(e.m.t.conn, q.Options)
 }

@@ -1,189 +1,137 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
 	"time"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
-// DefaultPort is the target's port if none is given.
-const DefaultPort = 80
-
-// Options say how the network is reached.
-type Options struct {
-	Wire         wire.Options // with Attempts explanations ask this host for ordinary connections too
-	Unprivileged bool         // trace by connections, and try no raw sockets
-}
-
-// Tracer makes measurements over one way to the network, one after the other. Close it in the end.
-type Tracer struct {
-	o    Options
-	conn network
-}
-
-// network is what package wire opens.
-type network interface {
-	Network
-	Source(target netip.AddrPort) (netip.AddrPort, error)
-	Route(dst, src netip.AddrPort) (wire.Route, error)
-	Close() error
-}
-
-var (
-	_ network         = (*wire.Conn)(nil)
-	_ network         = (*wire.Unprivileged)(nil)
-	_ trace.Connector = (*wire.Unprivileged)(nil)
-)
-
-// Open opens raw sockets, or does without if they are refused: each probe is then a connection, and a trace is slower
-// (see [wire.Unprivileged]). Only Open needs privileges, and it gives up none.
-func Open(o Options) (*Tracer, error) {
-	if !o.Unprivileged {
-		conn, err := wire.Open(o.Wire)
-		if err == nil {
-			return &Tracer{o, conn}, nil
-		}
-		if !errors.Is(err, wire.ErrPrivilege) {
-			return nil, err
-		}
-	}
-	conn, err := wire.OpenUnprivileged(o.Wire)
-	if err != nil {
-		return nil, err
-	}
-	return &Tracer{o, conn}, nil
-}
-
-// Close closes the sockets.
-func (t *Tracer) Close() error { return t.conn.Close() }
-
-// Request is what is to be measured. The zero value of all but Host is what the command does without options.
-type Request struct {
-	Host   string       // a name or an address
-	Port   uint16       // of the target; 0: DefaultPort
-	Family names.Family // IPv4 or IPv6 only; names.Any: IPv4 if this host has it
-
-	Path trace.PathOptions // Target and Source are filled in
-
-	Explain bool // ask further, of the network and of this host, why the path ends as it does
-
-	Seen     func(trace.Result) // is called with each result when it is known; nil: nobody wants them yet
-	Progress func(Progress)     // is called with what is done to explain; nil: nobody wants to know
-}
-
-// Trace finds the path to a host, and says what the answers mean. If ctx ends, it returns what is known by then, with
-// ctx's cause as the error. There is no record if no probe could be sent: no such host, no route, options that make no
-// sense. The record has no names of routers, and no version of a program: who has them adds them.
+// Trace makes a request ready and carries it out, see [Tracer.Prepare] and [Measurement.Trace].
 func (t *Tracer) Trace(ctx context.Context, r Request) (*record.Trace, error) {
-	o := r.Path
-	err := o.Validate()
+	m, err := t.Prepare(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if o.Target, err = t.lookUp(ctx, r); err != nil {
-		return nil, err
-	}
-	if o.Source, err = t.conn.Source(o.Target); err != nil {
-		return nil, fmt.Errorf("source for %v: %w", o.Target, err)
-	}
-	o = o.Prepare(t.conn)
-	plan, length, err := t.plan(o)
+	defer m.Close()
+	return m.Trace(ctx)
+}
+
+// Trace finds the path to the target and all else that was asked for, and says what the answers mean. If ctx ends, it
+// returns what is known by then, with ctx's cause as the error. There is no record if there can be no trace. The record
+// has no names of routers, and no version of a program: who has them adds them.
+func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
+	inside, err := m.traceInside(ctx)
 	if err != nil {
 		return nil, err
 	}
-	made := &record.Trace{Header: record.Header{Started: time.Now(), Host: r.Host, Path: o, Length: length,
-		Connections: t.connects(), Mark: t.o.Wire.Mark, Numeric: true}}
-	known := detect.View{Trace: trace.NewTrace(o), Options: o}
-	e := t.explainer(&made.Header, r.Progress)
-	if r.Explain {
-		e.Begin(ctx)
+	e := &explainer{m: m}
+	m.asking = e
+	if m.Explain {
+		e.begin(ctx)
 	}
-	defer e.End()
-	known.Counts, err = trace.Run(ctx, t.conn, plan, o.RunOptions(t.conn), func(res trace.Result) {
-		known.Add(res)
-		made.Results = append(made.Results, res)
-		if r.Seen != nil {
-			r.Seen(res)
+	defer e.end()
+	m.Header.Started = time.Now()
+	made := &record.Trace{Header: m.Header}
+	known := detect.View{Trace: trace.NewTrace(m.Header.Path), Options: m.Header.Path}
+	seen := func(r trace.Result) {
+		known.Add(r)
+		made.Results = append(made.Results, r)
+		if m.Seen != nil {
+			m.Seen(r)
 		}
-	})
-	known.Trace.Finish()
-	if r.Explain && err == nil {
-		err = e.Ask(ctx, known)
 	}
-	made.Findings = append([]detect.Finding{}, detect.Findings(e.Evidence(known))...)
-	if r.Explain {
-		made.Explanation = new(e.Diagnosis())
+	m.progress(Progress{Stage: Tracing, Trace: made})
+	if inside != nil {
+		for _, r := range inside.results {
+			seen(r)
+		}
+		known.Counts, err = inside.counts, inside.err
+	} else {
+		known.Counts, err = m.run(ctx, m.t.conn, m.plan, func(r trace.Result) {
+			m.heard(r)
+			seen(r)
+		})
+	}
+	known.Trace.Finish()
+	made.Ending = ending(ctx, known, err)
+	m.progress(Progress{Stage: Traced, Trace: made})
+	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
+	made.Findings = append([]detect.Finding{}, detect.Findings(e.seen(known))...)
+	if m.Explain {
+		made.Explanation = new(e.diagnosis())
 	}
 	made.Ending = ending(ctx, known, err)
 	return made, err
 }
 
-// lookUp finds the target's address.
-func (t *Tracer) lookUp(ctx context.Context, r Request) (target netip.AddrPort, err error) {
-	ascii, err := names.ASCII(r.Host)
-	if err != nil {
-		return target, err
+// further makes what else was asked for, after a trace that ended with err.
+func (m *Measurement) further(ctx context.Context, made *record.Trace, known detect.View, err error) error {
+	if err == nil && m.MTU && known.Trace.Reached() {
+		made.MTU, err = m.searchMTU(ctx, known.Trace)
+		if err == nil {
+			m.progress(Progress{Stage: FoundMTU, Trace: made})
+			err = context.Cause(ctx)
+		}
 	}
-	resolver := names.New(names.Options{Policy: names.Never})
-	defer resolver.Close()
-	addrs, err := resolver.Host(ctx, ascii, r.Family)
-	if err != nil {
-		return target, err
+	if err == nil && m.Paths != nil {
+		made.Graph, err = m.searchPaths(ctx, made.Results)
+		m.progress(Progress{Stage: FoundPaths, Trace: made})
+		err = cmp.Or(err, context.Cause(ctx))
 	}
-	port := r.Port
-	if port == 0 {
-		port = DefaultPort
+	m.asking.mtu = mtuEvidence(made.MTU)
+	if !m.Explain {
+		return err
 	}
-	a := addrs[0]
-	if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
-		a = a.WithZone(t.o.Wire.Interface)
+	m.asking.await()
+	if err == nil {
+		err = m.asking.ask(ctx, known)
 	}
-	return netip.AddrPortFrom(a, port), nil
+	return err
 }
 
-// connects reports whether probes are connections.
-func (t *Tracer) connects() bool {
-	_, ok := t.conn.(trace.Connector)
-	return ok
-}
-
-// plan is the plan that suits the network, and the length of its probes; 0: the kernel's choice.
-func (t *Tracer) plan(o trace.PathOptions) (trace.Plan, int, error) {
-	if c, ok := t.conn.(trace.Connector); ok {
-		plan, err := trace.NewSerial(o, c.ConnectWait())
-		return plan, 0, err
+// searchPaths finds all paths, after the trace.
+func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*trace.Graph, error) {
+	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.Paths.TargetSYNs,
+		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence)}
+	for range cmp.Or(m.Paths.Flows, trace.MostFlows) - 1 {
+		port, err := m.freePort()
+		if err != nil {
+			break // with fewer flows less is found, and that is said
+		}
+		o.Ports = append(o.Ports, port)
 	}
-	plan, err := trace.NewPath(o)
+	plan, err := trace.NewPaths(o)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return plan, plan.Length(o.Length), nil
+	m.progress(Progress{Stage: SearchingPaths, Most: len(o.Ports) + 1})
+	_, err = m.run(ctx, m.t.conn, plan, m.heard)
+	graph := plan.Graph()
+	graph.Complete = graph.Complete && err == nil
+	return &graph, err
 }
 
-func (t *Tracer) explainer(h *record.Header, progress func(Progress)) *Explainer {
-	o := h.Path
-	e := &Explainer{Conn: t.conn, Path: o, Own: o.Source.Addr(), Interface: t.o.Wire.Interface, Mark: h.Mark,
-		Connections: h.Connections, Progress: progress}
-	if route, err := t.conn.Route(o.Target, o.Source); err == nil {
-		e.Out, e.Local = route.Interface, route.Local
-		h.Interface = route.Interface
+func (m *Measurement) heard(r trace.Result) {
+	if m.Heard != nil {
+		m.Heard(r)
 	}
-	if e.Own.IsLinkLocalUnicast() && e.Own.Is6() && e.Own.Zone() == "" {
-		e.Own = e.Own.WithZone(e.Out) // an address of the link, not of the host
-	}
-	e.Port = func() (uint16, error) { return t.conn.Reserve(netip.AddrPortFrom(e.Own, 0)) }
-	e.Run = func(ctx context.Context, plan trace.Plan, seen func(trace.Result)) (trace.Counts, error) {
-		return trace.Run(ctx, t.conn, plan, o.RunOptions(t.conn), seen)
-	}
-	return e
+}
+
+// run carries a plan out.
+func (m *Measurement) run(ctx context.Context, conn trace.Conn, plan trace.Plan, seen func(trace.Result),
+) (trace.Counts, error) {
+	return trace.Run(ctx, conn, plan, m.runOptions(), seen)
+}
+
+func (m *Measurement) runOptions() trace.Options {
+	o := m.Header.Path.RunOptions(m.t.conn)
+	o.Zone, o.Pace, o.Observe = m.Header.Interface, m.t.pace, m.Observe
+	return o
 }
 
 // ending says how a measurement ended that gave this error.

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,28 +21,26 @@ import (
 	"go.example/tcptraceroute/wire"
 )
 
-// simulated is a simulated network in the place of raw sockets.
-type simulated struct {
+// simNetwork is a simNetwork network in the place of raw sockets.
+type simNetwork struct {
 	*sim.Conn
 	port uint16
 }
 
-func (s *simulated) Source(netip.AddrPort) (netip.AddrPort, error) {
-	return netip.MustParseAddrPort("192.0.2.1:40000"), nil
+func (s *simNetwork) Route(netip.AddrPort, netip.AddrPort) (wire.Route, error) {
+	return wire.Route{Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth0"}, nil
 }
 
-func (s *simulated) Route(_, src netip.AddrPort) (wire.Route, error) {
-	return wire.Route{Source: src.Addr(), Interface: "eth0"}, nil
-}
+func (s *simNetwork) Use(uint16) error { return nil }
 
-func (s *simulated) Reserve(netip.AddrPort) (uint16, error) {
+func (s *simNetwork) Reserve(netip.AddrPort) (uint16, error) {
 	s.port++
 	return 40000 + s.port, nil
 }
 
-func (s *simulated) Fault(packet.Probe) error { return nil }
+func (s *simNetwork) Fault(packet.Probe) error { return nil }
 
-// traced makes a request in a simulated network, to the address of its target.
+// traced makes a request in a simNetwork network, to the address of its target.
 func traced(t *testing.T, network string, stop time.Duration, r Request) (made *record.Trace, err error) {
 	t.Helper()
 	scenario, failed := sim.Parse(network)
@@ -52,8 +52,8 @@ func traced(t *testing.T, network string, stop time.Duration, r Request) (made *
 		if failed != nil {
 			t.Fatal(failed)
 		}
-		conn := &simulated{Conn: sim.NewConn(m)}
-		tracer := &Tracer{conn: conn}
+		conn := &simNetwork{Conn: sim.NewConn(m)}
+		tracer := Over(conn, Options{})
 		defer tracer.Close()
 		r.Host, r.Port = scenario.Paths[0].Target.Addr.String(), 443
 		r.Path.Rand = rand.New(rand.NewPCG(1, 1))
@@ -76,8 +76,9 @@ const filtered = `
 func TestTrace(t *testing.T) {
 	var seen int
 	var stages []Stage
-	made, err := traced(t, filtered, time.Hour, Request{Explain: true, Seen: func(trace.Result) { seen++ },
-		Progress: func(p Progress) { stages = append(stages, p.Stage) }})
+	made, err := traced(t, filtered, time.Hour, Request{Explain: true, Listener: Listener{
+		Seen: func(trace.Result) { seen++ }, Progress: func(p Progress) { stages = append(stages, p.Stage) },
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestTrace(t *testing.T) {
 		made.Interface != "eth0" {
 		t.Errorf("%d of %d results seen, ending %+v", seen, len(made.Results), made.Ending)
 	}
-	if n := len(stages); n < 3 || stages[0] != Asking || stages[1] != Announcing || stages[n-1] != Done {
+	if want := []Stage{Routed, Tracing, Traced, Asking, Announcing, Done}; !slices.Equal(stages, want) {
 		t.Errorf("stages %v", stages)
 	}
 	var first, second bytes.Buffer
@@ -122,5 +123,27 @@ func TestTraceStopped(t *testing.T) {
 	made, err = traced(t, filtered, time.Hour, Request{Path: trace.PathOptions{MaxTTL: 300}})
 	if err == nil || made != nil {
 		t.Errorf("a TTL of 300: %v, %+v", err, made)
+	}
+}
+
+// How a measurement ended is one of four reasons, with an exit code.
+func TestEnding(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		ctx    context.Context
+		err    error
+		reason record.Reason
+		code   int
+	}{
+		{t.Context(), nil, record.Complete, 1},
+		{over, errStopped, record.Interrupted, 1},
+		{t.Context(), &trace.SendError{Probes: 20, Err: syscall.EPERM}, record.NotSent, 2},
+		{t.Context(), errStopped, record.Broken, 1},
+	} {
+		v := detect.View{Trace: trace.NewTrace(trace.PathOptions{}), Counts: trace.Counts{Sent: 3}}
+		if e := ending(tt.ctx, v, tt.err); e.Reason != tt.reason || e.ExitCode != tt.code || e.Counts.Sent != 3 || e.Err != tt.err {
+			t.Errorf("%v: %+v", tt.err, e)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report/pcapng"
 	"go.example/tcptraceroute/trace"
@@ -67,9 +68,9 @@ func (p *program) openCapture() error {
 }
 
 // captured does what sends and receives, and keeps the packets of it where the user wants that.
-func (p *program) captured(do func() error) error {
-	of := record.Header{Host: p.host, Path: p.path}
-	err := p.capture.begin(fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), record.Printable(of.Target())), p.out)
+func (p *program) captured(m *measure.Measurement, do func() error) error {
+	err := p.capture.begin(fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), record.Printable(m.Header.Target())),
+		m.Header.Interface)
 	if err != nil {
 		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
 	}

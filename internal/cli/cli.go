@@ -1,6 +1,6 @@
-// Package cli turns a command line into a plan, a network and a report, and what came of it into an exit code.
+// Package cli turns a command line into a request to package measure, and its result into a report and an exit code.
 //
-// The rule of this room: it has no logic of its own. It is the only place that sees both the sockets and the trace.
+// The rule of this room: it has no logic of its own, and sees no sockets.
 package cli
 
 import (
@@ -8,18 +8,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"sync"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
-	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, drop: wire.Drop}
+	p := &program{stdout: stdout, stderr: stderr, drop: measure.Drop, opener: measure.Open}
 	return p.code(p.run(ctx, args))
 }
 
@@ -27,24 +25,18 @@ type program struct {
 	stdout, stderr io.Writer
 	config
 	drop    func(readable ...func() []string) ([]error, error) // gives every privilege up
+	opener  func(measure.Options) (*measure.Tracer, error)
 	root    bool
 	ports   *names.Services
 	resolve *names.Resolver
-	plan    plan
-	route   wire.Route             // of the probes
-	out     string                 // the interface that the probes leave by; "": not known
-	own     netip.Addr             // their source address, on this host
-	linkMTU int                    // of that interface
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 
 	onTerminal bool // both are terminals, whatever these can do
 	unreached  bool // probes were sent, and the target has not answered
 	capture    capture
-	graph      *trace.Graph // what --paths found; nil: nothing yet
-	pace       *trace.Pace  // of all packets that leave; nil: as fast as the plans are
-	rescue     *rescue      // nil: nothing ends the program but its context
+	rescue     *rescue // nil: nothing ends the program but its context
 
-	made func(*record.Trace) // is called with the trace that was made; nil: nobody wants it as a record
+	keep func(*record.Trace) // is called with the trace that was made; nil: nobody wants it as a record
 }
 
 // usage prints what the old program prints for -h: the version on stdout, the rest on stderr.
@@ -54,7 +46,7 @@ func (p *program) usage() {
 }
 
 func (p *program) run(ctx context.Context, args []string) error {
-	who := wire.Caller()
+	who := measure.Caller()
 	p.root = who.RealUID == 0
 	p.lent = who.SetID() && !p.root
 	p.elevated = who.Elevated && !p.root
@@ -85,9 +77,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := cmp.Or(p.checkTogether(), p.watch.terminal(p.stdout)); err != nil {
 		return err
 	}
-	conn, openErr := p.open()
-	if conn != nil {
-		defer func() { conn.Close() }() // the one that there is in the end, see wayOut
+	network, openErr := p.open()
+	if openErr == nil {
+		defer network.Close()
 	}
 	// What the user wants written is opened by his own rights: all that root has, or those that are left of a program's.
 	var captureErr error
@@ -128,20 +120,19 @@ func (p *program) run(ctx context.Context, args []string) error {
 		}
 		return openErr
 	}
-	if conn, err = p.wayOut(conn); err != nil {
-		return err
+	m, err := network.Prepare(ctx, p.request())
+	if err != nil {
+		return p.worded(err)
 	}
-	if err := p.reserve(ctx, conn); err != nil {
-		return err
-	}
-	defer p.leaveSession()
-	return p.captured(func() error { return p.trace(ctx, conn) })
+	defer m.Close()
+	p.sayReady(m)
+	return p.captured(m, func() error { return p.carryOut(ctx, m) })
 }
 
 // files are those that are read later, beyond what names need. It is called with the caller's own rights.
 func (p *program) files() (all []string) {
 	if p.linuxSYN() {
-		all = append(all, wire.StackFiles()...)
+		all = append(all, measure.SettingFiles()...)
 	}
 	return append(all, p.findDatabases()...)
 }

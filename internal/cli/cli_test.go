@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
@@ -497,7 +498,7 @@ func TestExitCodes(t *testing.T) {
 		{nil, 0, ""},
 		{errNotReached, 1, "Destination not reached\n"},
 		{errors.New("a\x1b[2J\nb"), 1, `a\x1b[2J\nb` + "\n"},
-		{&routeError{syscall.EINVAL}, 2, "connect: Invalid argument\n"},
+		{new(program).worded(&measure.RouteError{Err: syscall.EINVAL}), 2, "connect: Invalid argument\n"},
 		{&trace.SendError{Probes: 1, Err: syscall.EPERM}, 2, "1 probe could not be sent: operation not permitted\n"},
 		{&trace.SendError{Probes: 20, Err: syscall.EPERM}, 2, "20 probes in a row could not be sent: operation not permitted\n"},
 		{fmt.Errorf("so: %w", &Interrupted{syscall.SIGINT}), 130, "Interrupted\n"},
@@ -678,8 +679,8 @@ func TestSayHow(t *testing.T) {
 	}{{0, "850 ms"}, {500 * time.Millisecond, "500 ms"}, {5 * time.Second, "850 ms"}} {
 		var stderr bytes.Buffer
 		p := program{stderr: &stderr}
-		p.connecting, p.path.Wait = true, tt.wait
-		p.sayHow(new(wire.Unprivileged))
+		p.path.Wait = tt.wait
+		p.sayConnections(false)
 		if want := "Tracing without raw sockets: by connections, one probe at a time, waiting up to " + tt.want + " for each answer\n"; stderr.String() != want {
 			t.Errorf("-w %v: %q, want %q", tt.wait, &stderr, want)
 		}

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
 // Exit codes.
@@ -70,34 +69,16 @@ func exitCode(err error) int {
 		return saved.ExitCode
 	case errors.As(err, &interrupted):
 		return interrupted.ExitCode()
-	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*routeError)):
+	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*localError)):
 		return exitLocal
 	}
 	return exitNotReached
 }
 
-// A routeError says that the kernel has no way to the target: nothing can be sent.
-type routeError struct{ err error }
+// A localError says that this host can send nothing.
+type localError struct{ text string }
 
-func (e *routeError) Error() string { return "connect: " + capital(e.err) }
-
-var errPortInUse = errors.New("Sorry, requested local port is already in use.  Use -P, instead of -p, to override.")
-
-func (p *program) socketError(err error) error {
-	switch {
-	// CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
-	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024:
-		return fmt.Errorf("Sorry, must be root to use -p %d%s", p.port, p.orTarget())
-	case errors.Is(err, wire.ErrPrivilege):
-		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: " + howToRaw)
-	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) ||
-		errors.Is(err, syscall.EINVAL)):
-		return p.noDevice()
-	case errors.Is(err, syscall.EADDRINUSE):
-		return errPortInUse
-	}
-	return err
-}
+func (e *localError) Error() string { return e.text }
 
 func (p *program) noDevice() error {
 	hint := ""

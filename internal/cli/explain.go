@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -11,14 +10,7 @@ import (
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/report"
-	"go.example/tcptraceroute/trace"
 )
-
-// explaining is whether the answers are to be explained, and who asks for that.
-type explaining struct {
-	explain bool
-	asking  *measure.Explainer
-}
 
 func explainOptions() []option {
 	return []option{
@@ -30,43 +22,31 @@ func explainOptions() []option {
 	}
 }
 
-// explainer is what asks for the explanation, beside the trace and after it.
-func (p *program) explainer(conn medium) *measure.Explainer {
-	e := &measure.Explainer{
-		Conn: conn, Path: p.path, Own: p.own, Interface: p.iface, Out: p.out, Mark: p.mark, Local: p.route.Local,
-		Connections: p.connecting,
-		Port:        func() (uint16, error) { return p.freePort(conn, p.own) },
-		Run: func(ctx context.Context, plan trace.Plan, seen func(trace.Result)) (trace.Counts, error) {
-			return trace.Run(ctx, conn, plan, p.engine(conn), seen)
-		},
-	}
-	var shown *status
-	e.Progress = func(x measure.Progress) {
-		switch x.Stage {
-		case measure.Connecting:
-			fmt.Fprintf(p.stderr,
-				"Asking this host for an ordinary connection too, which the target's program doesn't see: up to %d SYNs\n", x.Most)
-		case measure.Awaiting:
-			shown = p.showStatus(func(time.Duration) string { return "waiting for an ordinary connection" })
-		case measure.AwaitingAgain:
-			shown = p.showStatus(func(time.Duration) string { return "waiting for a second ordinary connection" })
-		case measure.Lacking:
-			for _, what := range x.Unknown {
-				fmt.Fprintln(p.stderr, what)
-			}
-		case measure.Asking:
-			shown = p.showStatus(func(time.Duration) string {
-				return fmt.Sprintf("asking further, %d probes so far", e.Asked())
-			})
-		case measure.Announcing:
-			p.announceQuestions(x)
-		case measure.Failed: // the trace stands without
-			fmt.Fprintf(p.stderr, "Asking further: %s\n", quoted(x.Err.Error()))
-		case measure.Done:
-			shown.stop()
+// explaining says what is done to explain.
+func (s *showing) explaining(x measure.Progress) {
+	switch x.Stage {
+	case measure.Connecting:
+		fmt.Fprintf(s.stderr,
+			"Asking this host for an ordinary connection too, which the target's program doesn't see: up to %d SYNs\n", x.Most)
+	case measure.Awaiting:
+		s.asking = s.showStatus(func(time.Duration) string { return "waiting for an ordinary connection" })
+	case measure.AwaitingAgain:
+		s.asking = s.showStatus(func(time.Duration) string { return "waiting for a second ordinary connection" })
+	case measure.Lacking:
+		for _, what := range x.Unknown {
+			fmt.Fprintln(s.stderr, what)
 		}
+	case measure.Asking:
+		s.asking = s.showStatus(func(time.Duration) string {
+			return fmt.Sprintf("asking further, %d probes so far", s.m.Asked())
+		})
+	case measure.Announcing:
+		s.announceQuestions(x)
+	case measure.Failed: // the trace stands without
+		fmt.Fprintf(s.stderr, "Asking further: %s\n", quoted(s.worded(x.Err).Error()))
+	case measure.Done:
+		s.asking.stop()
 	}
-	return e
 }
 
 // announceQuestions says how many probes the questions take at the most.
@@ -85,11 +65,6 @@ func (c *config) forPeople() bool { return c.format == "" || c.format == formats
 // holdsFindings reports whether the format has a place for what is explained.
 func (c *config) holdsFindings() bool {
 	return c.forPeople() || c.format == "json" || c.format == "jsonl"
-}
-
-// putFindingsAside prints on stderr what the format has no place for.
-func (p *program) putFindingsAside(v detect.View) {
-	writeFindings(p.stderr, p.asking.Host(), p.findings(v)) // stderr that is gone is no reason to fail
 }
 
 // kinds says what is sent.
@@ -118,16 +93,6 @@ func (p *program) kinds(questions []detect.Question) string {
 		}
 	}
 	return strings.Join(kinds, ", ")
-}
-
-// findings are what is known of the trace so far.
-func (p *program) findings(v detect.View) []detect.Finding {
-	return detect.Findings(p.asking.Evidence(v))
-}
-
-// sayFindings prints them below the hops.
-func (p *program) sayFindings(v detect.View) error {
-	return writeFindings(p.stdout, p.asking.Host(), p.findings(v))
 }
 
 // writeFindings writes them below what was written before.

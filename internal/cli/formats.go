@@ -1,19 +1,11 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
-	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/names"
-	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
 	"go.example/tcptraceroute/report/picture"
@@ -122,20 +114,6 @@ func (c *formatConfig) setFormat(name, by string) error {
 	return nil
 }
 
-// about describes the run for its report. ending is asked when that is to be finished.
-func (p *program) about(ctx context.Context, t *trace.Trace, ending func() record.Ending) *report.Run {
-	run := p.describe(ctx)
-	run.Ending = ending
-	run.Findings = func() []detect.Finding {
-		return p.findings(detect.View{Trace: t, Options: p.path, Counts: ending().Counts})
-	}
-	run.Graph = func() *trace.Graph { return p.graph }
-	if p.explain {
-		run.Diagnosis = func() detect.Diagnosis { return p.asking.Diagnosis() }
-	}
-	return run
-}
-
 // formatted is the report in the form that the user wants.
 func (p *program) formatted(run *report.Run, t *trace.Trace) report.Writer {
 	p.stdout = p.rescue.inPieces(p.stdout)
@@ -149,41 +127,6 @@ func (p *program) formatted(run *report.Run, t *trace.Trace) report.Writer {
 		}
 	}
 	panic("a format that setFormat doesn't let pass: " + name)
-}
-
-// describe says what a report may want to know of the run.
-func (p *program) describe(ctx context.Context) *report.Run {
-	hostname, _ := os.Hostname() // "": not known
-	length := p.plan.Length(p.path.Length)
-	if p.connecting {
-		length = 0 // the kernel's choice
-	}
-	return &report.Run{
-		Header: record.Header{Version: version(), Started: time.Now(),
-			Host: p.host, Service: p.ports.Service(p.path.Target.Port()), Hostname: hostname, Interface: p.out,
-			Path: p.path, Length: length, Connections: p.connecting, Mark: p.mark,
-			Numeric: p.names == names.Never, OwnersAsked: p.show.owners},
-		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
-		Owner: p.owner(ctx),
-	}
-}
-
-// ending says how a run ended that counted this and gave this error.
-func ending(counts trace.Counts, err error) record.Ending {
-	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
-	var interrupted *Interrupted
-	var send *trace.SendError
-	switch {
-	case err == nil || err == errNotReached:
-		e.Err = nil
-	case errors.As(err, &interrupted):
-		e.Reason, e.Signal = record.Interrupted, signalName(interrupted.Signal)
-	case errors.As(err, &send):
-		e.Reason = record.NotSent
-	default:
-		e.Reason = record.Broken
-	}
-	return e
 }
 
 // signalName is the name of a signal that ends the program.

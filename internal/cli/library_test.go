@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -11,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
@@ -70,25 +69,13 @@ func traceSim(t *testing.T, seed uint64, path sim.Path, by func(*testing.T, *fro
 
 // byProgram is what the command line does from the source ports on.
 func byProgram(t *testing.T, m *fromHost, o trace.PathOptions) (found *trace.Trace) {
-	p := &program{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), ports: names.NewServices("")}
-	p.path.Target = o.Target
-	err := p.findRoute(m)
-	if err == nil {
-		err = p.reserve(t.Context(), m)
-	}
+	var p program
+	p.path = o
+	made, err := measure.Over(m, p.networkOptions(false)).Trace(t.Context(), p.request())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.path.LabelSeed, p.path.Rand = o.LabelSeed, o.Rand
-	if p.plan, err = p.newPlan(); err != nil {
-		t.Fatal(err)
-	}
-	found = trace.NewTrace(p.path)
-	if _, err := trace.Run(t.Context(), m, p.plan, p.engine(m), found.Add); err != nil {
-		t.Fatal(err)
-	}
-	found.Finish()
-	return found
+	return made.Fold().Trace
 }
 
 // byLibrary is the documented call.

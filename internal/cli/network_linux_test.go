@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/measure"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -40,7 +41,7 @@ func invokeIn(ctx context.Context, t *testing.T, h *lab.Host, args string) (r re
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	h.Do(t, func() {
-		p := &program{stdout: &stdout, stderr: &stderr, drop: func(...func() []string) ([]error, error) { return nil, nil }}
+		p := &program{stdout: &stdout, stderr: &stderr, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, nil }}
 		r.code = p.code(p.run(ctx, strings.Fields(args)))
 	})
 	r.stdout = rtt.ReplaceAllString(stdout.String(), "0.000 ms")
@@ -258,7 +259,7 @@ func TestInterrupted(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := -1
 	p.Source.Do(t, func() {
-		prog := &program{stderr: &stderr, drop: func(...func() []string) ([]error, error) { return nil, nil }}
+		prog := &program{stderr: &stderr, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, nil }}
 		prog.stdout = writer(func(b []byte) (int, error) {
 			cancel(&Interrupted{syscall.SIGINT})
 			return stdout.Write(b)
@@ -284,7 +285,7 @@ func TestClosedOutput(t *testing.T) {
 	var stderr bytes.Buffer
 	code := -1
 	p.Source.Do(t, func() {
-		prog := &program{stderr: &stderr, drop: func(...func() []string) ([]error, error) { return nil, nil }}
+		prog := &program{stderr: &stderr, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, nil }}
 		prog.stdout = writer(func([]byte) (int, error) { return 0, syscall.EPIPE })
 		code = prog.code(prog.run(t.Context(), []string{"-n", "-q1", "-w60", "-f3", "198.18.4.77"}))
 	})
@@ -299,7 +300,7 @@ func TestPrivilegesStay(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := -1
 	p.Source.Do(t, func() {
-		prog := &program{stdout: &stdout, stderr: &stderr, drop: func(...func() []string) ([]error, error) { return nil, errors.New("no way") }}
+		prog := &program{stdout: &stdout, stderr: &stderr, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, errors.New("no way") }}
 		code = prog.code(prog.run(t.Context(), []string{"-n", "no..host"}))
 	})
 	if stdout.Len() != 0 || stderr.String() != "giving up privileges: no way\n" || code != 1 {

@@ -46,13 +46,14 @@ type config struct {
 	replayConfig
 	terminal terminalConfig
 
-	explaining
+	explain bool // say why the path ends as it does
 
 	watch watching
 
 	ways pathsConfig
 
-	unprivilegedConfig
+	unprivileged bool // don't even try to open raw sockets
+
 	sessionConfig
 
 	host       string       // as typed, without a port
@@ -174,6 +175,14 @@ func classicOptions() []option {
 		{long: "no-getinterfaces", set: do(nothing)},
 		{long: "no-select", set: do(nothing)},
 		{long: "select", set: do(nothing)},
+	}
+}
+
+func unprivilegedOptions() []option {
+	return []option{
+		{long: "unprivileged",
+			help: "trace by ordinary connections, as is done anyway where the program has no right to raw sockets",
+			set:  do(func(c *config) { c.unprivileged = true })},
 	}
 }
 

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -18,15 +16,6 @@ type pathsConfig struct {
 	confidence float64
 	flows      int
 	targetSYNs int
-
-	known []trace.Result // of the ordinary trace
-}
-
-// add keeps a result of the ordinary trace.
-func (w *pathsConfig) add(r trace.Result) {
-	if w.paths {
-		w.known = append(w.known, r)
-	}
 }
 
 func pathsOptions() []option {
@@ -67,56 +56,13 @@ func pathsOptions() []option {
 	}
 }
 
-// allPaths finds all paths, and prints them: after an interrupt those that are known.
-func (p *program) allPaths(ctx context.Context, conn medium) error {
-	err := p.searchPaths(ctx, conn)
-	if p.graph == nil {
-		return err
-	}
-	return cmp.Or(err, p.sayPaths(func(a netip.Addr) string { return p.resolve.Name(ctx, a) }))
-}
-
-// searchPaths finds all paths, after the ordinary trace.
-func (p *program) searchPaths(ctx context.Context, conn medium) error {
-	o := trace.PathsOptions{Path: p.path, Known: p.ways.known, TargetSYNs: p.ways.targetSYNs,
-		Confidence: p.ways.confidence}
-	if o.Confidence == 0 {
-		o.Confidence = trace.DefaultConfidence
-	}
-	for range p.ways.most() - 1 {
-		port, err := p.freePort(conn, p.own)
-		if err != nil {
-			break // with fewer flows less is found, and that is said
-		}
-		o.Ports = append(o.Ports, port)
-	}
-	plan, err := trace.NewPaths(o)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", len(o.Ports)+1)
-	_, err = trace.Run(ctx, conn, plan, p.engine(conn), func(r trace.Result) { p.lookUp(r) })
-	graph := plan.Graph()
-	graph.Complete = graph.Complete && err == nil
-	p.graph = &graph
-	return err
-}
-
-// most is how many flows there may be.
-func (w *pathsConfig) most() int {
-	if w.flows == 0 {
-		return trace.MostFlows
-	}
-	return w.flows
-}
-
 // sayPaths prints the paths for people.
-func (p *program) sayPaths(name func(netip.Addr) string) error {
+func (p *program) sayPaths(g *trace.Graph, name func(netip.Addr) string) error {
 	o := report.PathsOptions{Target: p.path.Target.Addr(), FirstTTL: p.path.Effective().FirstTTL}
 	if p.names != names.Never {
 		o.Name = name
 	}
-	if err := report.WritePaths(p.stdout, p.graph, o); err != nil {
+	if err := report.WritePaths(p.stdout, g, o); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil

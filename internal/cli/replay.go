@@ -127,8 +127,8 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 			return fmt.Errorf("writing: %w", err)
 		}
 	}
-	if p.graph = saved.Graph; p.graph != nil && p.forPeople() {
-		if err := p.sayPaths(saved.NameOf); err != nil {
+	if saved.Graph != nil && p.forPeople() {
+		if err := p.sayPaths(saved.Graph, saved.NameOf); err != nil {
 			return err
 		}
 	}

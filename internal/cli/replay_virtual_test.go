@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 )
 
@@ -20,7 +21,7 @@ func replayed(t *testing.T, saved string, args ...string) (stdout, stderr string
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	p := &program{stdout: &out, stderr: &errs, drop: func(...func() []string) ([]error, error) { return nil, nil }}
+	p := &program{stdout: &out, stderr: &errs, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, nil }}
 	code = p.code(p.run(t.Context(), append([]string{"--replay", file}, args...)))
 	return out.String(), errs.String(), code
 }
@@ -73,7 +74,7 @@ func TestReplay(t *testing.T) {
 			for _, format := range formats {
 				var saved bytes.Buffer
 				live := runVirtualAs(t, all[name], uint64(i), func(p *program) {
-					p.made = func(made *record.Trace) {
+					p.keep = func(made *record.Trace) {
 						if err := made.WriteJSON(&saved); err != nil {
 							t.Error(err)
 						}

@@ -1,114 +1,225 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"os"
 	"slices"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
 // announce says what is traced.
-func (p *program) announce() {
+func (p *program) announce(m *measure.Measurement) {
 	p.sayOthers()
 	text := "Tracing the path to " + p.target(" on TCP port ")
-	text += fmt.Sprintf(", %d hops max", p.plan.Last())
-	if n := p.plan.Length(p.path.Length); n > p.plan.Length(0) {
-		text += fmt.Sprintf(", %d byte packets", n)
+	text += fmt.Sprintf(", %d hops max", p.path.Effective().MaxTTL)
+	if m.Header.Length > m.LeastSize {
+		text += fmt.Sprintf(", %d byte packets", m.Header.Length)
 	}
 	fmt.Fprintln(p.stderr, quoted(text))
 }
 
-// trace carries the trace out and prints it.
-func (p *program) trace(ctx context.Context, conn medium) error {
-	p.announce()
+// carryOut carries the measurement out and prints it.
+func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
+	p.announce(m)
 	p.rescue.begin()
+	m.Observe = p.observe(m)
 	if p.watch.on() {
-		return p.watched(ctx, conn)
+		return p.watched(ctx, m)
 	}
-	kept, err := p.traceInside(ctx, conn)
-	if err != nil {
-		return err
-	}
-	folded := trace.NewTrace(p.path)                                     // the report's
-	known := detect.View{Trace: trace.NewTrace(p.path), Options: p.path} // ours
-	var counts trace.Counts
-	// came is what came of the run; it is asked when the report has all results.
-	came := func() error {
-		if err == nil && !folded.Reached() {
-			return errNotReached
-		}
-		return err
-	}
-	p.asking = p.explainer(conn)
-	if p.explain {
-		p.asking.Begin(ctx)
-	}
-	defer p.asking.End()
-	awaited := newAwaited(p.path)
-	status := p.showStatus(awaited.say)
-	about := p.about(ctx, folded, func() record.Ending { return ending(counts, came()) })
-	out := p.formatted(about, folded)
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w := startPrinter(out, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
-	var troubles troubles
-	var results []trace.Result
-	if p.made != nil {
-		defer func() { p.made(about.Record(results)) }()
+	s := &showing{program: p, ctx: ctx, m: m, broken: func(err error) { stop(fmt.Errorf("writing: %w", err)) }}
+	m.Heard, m.Seen, m.Progress = s.heard, s.seen, s.progress
+	made, err := m.Trace(running)
+	if made == nil {
+		return p.worded(err)
 	}
-	seen := func(r trace.Result) {
-		p.ways.add(r)
-		p.lookUp(r)
-		if p.made != nil {
-			results = append(results, r)
+	return s.finish(err)
+}
+
+// observe is what is done with each packet; nil: nothing.
+func (p *program) observe(m *measure.Measurement) func(trace.Event) {
+	var show func(trace.Event)
+	if p.debug {
+		show = debug(p.stderr, m.Header.Connections)
+		if !p.root {
+			show = ofOurs(show)
 		}
-		troubles.add(r)
-		known.Add(r)
-		if status != nil {
-			awaited.add(r)
+	}
+	return p.capture.observe(show)
+}
+
+// showing is a trace that is shown while it is made.
+type showing struct {
+	*program
+	ctx    context.Context // names are looked up until it ends
+	m      *measure.Measurement
+	broken func(error) // ends the measurement: nobody reads it any more
+
+	made     *record.Trace // without names; what is not yet known is missing
+	run      *report.Run
+	folded   *trace.Trace // the report's
+	out      *printer
+	awaited  *awaited
+	status   *status // of the trace; nil: none is shown
+	asking   *status // of what is asked beside it and after it
+	troubles troubles
+}
+
+// progress says what the measurement does.
+func (s *showing) progress(x measure.Progress) {
+	switch x.Stage {
+	case measure.InSession:
+		s.await()
+	case measure.NoSession:
+		fmt.Fprintf(s.stderr, "No connection to probe in (%s): %s\n", quoted(x.Err.Error()), mtuBySYNs)
+	case measure.SessionLost:
+		s.sessionLost(x)
+	case measure.Tracing:
+		s.status.stop()
+		s.begin(x.Trace)
+	case measure.Traced:
+		if s.forPeople() { // they can read the hops meanwhile; programs get the findings with the trace
+			s.end()
 		}
-		w.add(r)
-	}
-	if kept != nil {
-		for _, r := range kept.results {
-			seen(r)
+	case measure.FoundMTU:
+		if s.forPeople() {
+			s.say(report.MTU(s.made.MTU))
 		}
-		counts, err = kept.counts, kept.err
-	} else {
-		counts, err = trace.Run(running, conn, p.plan, p.engine(conn), seen)
+	case measure.SearchingPaths:
+		fmt.Fprintf(s.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", x.Most)
+	case measure.FoundPaths:
+		if s.forPeople() && s.made.Graph != nil {
+			if err := s.sayPaths(s.made.Graph, s.run.Name); err != nil {
+				s.broken(err)
+			}
+		}
+	default:
+		s.explaining(x)
 	}
-	// Programs get the findings with the trace; people can read the hops meanwhile.
-	known.Trace.Finish()
-	known.Counts = counts
-	if !p.forPeople() {
-		err = p.searchForPrograms(ctx, conn, known, err)
+}
+
+// await begins to show what is awaited.
+func (s *showing) await() {
+	s.awaited = newAwaited(s.path)
+	s.status = s.showStatus(s.awaited.say)
+}
+
+// sessionLost says that the connection is of no use.
+func (s *showing) sessionLost(x measure.Progress) {
+	how := mtuBySYNs
+	if !x.ForMTU {
+		s.status.stop()
+		s.status = nil
+		how = fmt.Sprintf("probing by SYNs from port %d", s.m.Header.Path.Source.Port())
 	}
-	if werr := w.close(); werr != nil {
-		err = fmt.Errorf("writing: %w", werr)
+	fmt.Fprintf(s.stderr, "The connection can't be probed in (%s): %s\n", quoted(x.Err.Error()), how)
+}
+
+// begin begins the report.
+func (s *showing) begin(made *record.Trace) {
+	s.made, s.path = made, made.Path
+	s.await()
+	s.folded = trace.NewTrace(s.path)
+	s.run = s.describe()
+	s.out = startPrinter(s.formatted(s.run, s.folded), s.broken)
+}
+
+// heard takes in a result at once.
+func (s *showing) heard(r trace.Result) {
+	s.lookUp(r)
+	if s.status != nil {
+		s.awaited.add(r)
 	}
-	status.stop()
-	if p.explain && !p.holdsFindings() {
-		p.putFindingsAside(known)
+}
+
+// seen takes in a result that belongs to the trace.
+func (s *showing) seen(r trace.Result) {
+	s.troubles.add(r)
+	s.out.add(r)
+}
+
+// end ends the report, and says what was not as it should be.
+func (s *showing) end() {
+	if err := s.out.close(); err != nil {
+		s.broken(err)
 	}
-	p.warn(&troubles, counts)
-	p.sayDepartures(conn)
-	p.sayHidden(conn, known.Trace)
-	p.sayECN(folded)
-	if err == nil {
-		err = p.searchOn(ctx, conn, known.Trace)
+	s.status.stop()
+	if s.explain && !s.holdsFindings() { // stderr that is gone is no reason to fail
+		writeFindings(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
-	err = p.explainToPeople(ctx, conn, known, err)
-	p.unreached = !counts.NothingSent() && !answered(folded) && (err == nil || errors.As(err, new(*Interrupted)))
-	if err := came(); err != nil {
+	s.warn(&s.troubles, s.made.Ending.Counts)
+	s.sayDeparture(s.m)
+	s.sayHidden(s.m, s.folded)
+	s.sayECN(s.folded)
+}
+
+// say prints a line.
+func (s *showing) say(line string) {
+	if _, err := fmt.Fprintln(s.stdout, line); err != nil {
+		s.broken(err)
+	}
+}
+
+// finish ends a measurement that ended with err.
+func (s *showing) finish(err error) error {
+	if !s.forPeople() {
+		s.end()
+	} else if s.explain {
+		if werr := writeFindings(s.stdout, s.made.Explanation.Host, s.made.Findings); err == nil {
+			err = werr
+		}
+	}
+	if s.keep != nil {
+		s.keep(s.run.Record(s.made.Results))
+	}
+	counts := s.made.Ending.Counts
+	s.unreached = !counts.NothingSent() && !answered(s.folded) && (err == nil || errors.As(err, new(*Interrupted)))
+	switch {
+	case err != nil:
 		return err
+	case !s.folded.Reached():
+		return errNotReached
 	}
-	p.sayUnplaced(folded)
+	s.sayUnplaced(s.folded)
 	return nil
+}
+
+// describe says what a report may want to know of the measurement.
+func (s *showing) describe() *report.Run {
+	s.made.Version, s.made.Service = version(), s.ports.Service(s.path.Target.Port())
+	s.made.Hostname, _ = os.Hostname() // "": not known
+	s.made.Numeric, s.made.OwnersAsked = s.names == names.Never, s.show.owners
+	run := &report.Run{
+		Header:   s.made.Header,
+		Name:     func(a netip.Addr) string { return s.resolve.Name(s.ctx, a) },
+		Owner:    s.owner(s.ctx),
+		Ending:   func() record.Ending { return ended(s.made.Ending) },
+		Findings: func() []detect.Finding { return s.made.Findings },
+		MTU:      func() *record.MTU { return s.made.MTU },
+		Graph:    func() *trace.Graph { return s.made.Graph },
+	}
+	if s.explain {
+		run.Diagnosis = func() detect.Diagnosis { return *s.made.Explanation }
+	}
+	return run
+}
+
+// ended adds the signal and its exit code to how a measurement ended.
+func ended(e record.Ending) record.Ending {
+	if interrupted, ok := errors.AsType[*Interrupted](e.Err); ok {
+		e.Signal, e.ExitCode = signalName(interrupted.Signal), interrupted.ExitCode()
+	}
+	return e
 }
 
 // sayUnplaced says that the target has answered, if no hop shows it.
@@ -119,45 +230,6 @@ func (p *program) sayUnplaced(t *trace.Trace) {
 	}
 }
 
-// explainToPeople asks what is still open and prints the findings of a trace that has ended with err.
-func (p *program) explainToPeople(ctx context.Context, conn medium, known detect.View, err error) error {
-	if !p.explain || !p.forPeople() {
-		return err
-	}
-	p.asking.Await()
-	if err == nil {
-		err = p.asking.Ask(ctx, known)
-	}
-	return cmp.Or(err, p.sayFindings(known))
-}
-
-// searchOn searches for what else was asked for, after a trace that has come to its end.
-func (p *program) searchOn(ctx context.Context, conn medium, known *trace.Trace) error {
-	if p.mtu && known.Reached() {
-		if err := p.searchMTU(ctx, conn, known); err != nil {
-			return err
-		}
-	}
-	if p.ways.paths && p.forPeople() {
-		return p.allPaths(ctx, conn)
-	}
-	return nil
-}
-
-// searchForPrograms searches for what belongs into a document, after a trace that has ended with err.
-func (p *program) searchForPrograms(ctx context.Context, conn medium, known detect.View, err error) error {
-	if p.explain {
-		p.asking.Await()
-		if err == nil {
-			err = p.asking.Ask(ctx, known)
-		}
-	}
-	if err == nil && p.ways.paths {
-		err = p.searchPaths(ctx, conn)
-	}
-	return err
-}
-
 // answered reports whether the target has answered: a refusal by a router ends a path, too.
 func answered(t *trace.Trace) bool {
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
@@ -166,18 +238,4 @@ func answered(t *trace.Trace) bool {
 		}
 	}
 	return t.Unplaced() != nil
-}
-
-// engine is what the engine is told.
-func (p *program) engine(conn medium) trace.Options {
-	o := p.path.RunOptions(conn)
-	o.Zone, o.Pace = p.out, p.pace
-	if p.debug {
-		o.Observe = debug(p.stderr, p.connecting)
-		if !p.root {
-			o.Observe = ofOurs(o.Observe)
-		}
-	}
-	o.Observe = p.capture.observe(o.Observe)
-	return o
 }

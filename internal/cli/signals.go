@@ -10,12 +10,12 @@ import (
 	"syscall"
 	"time"
 
-	"go.example/tcptraceroute/wire"
+	"go.example/tcptraceroute/measure"
 )
 
 // Main is Run for a whole process: its standard output and error, and the signals that end it.
 func Main(args []string) int {
-	if err := wire.Limits(); err != nil {
+	if err := measure.Limits(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitNotReached
 	}
@@ -29,7 +29,7 @@ func Main(args []string) int {
 		}
 	}
 	go r.listen(signals, cancel)
-	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: wire.Drop, rescue: r}
+	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: measure.Drop, opener: measure.Open, rescue: r}
 	return p.code(p.run(ctx, args))
 }
 

@@ -6,7 +6,6 @@ import (
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
 // synConfig says what the SYNs look like, beyond the classic flags.
@@ -54,21 +53,6 @@ func synOptions() []option {
 func (c *config) linuxSYN() bool {
 	return c.syn.shape == shapeLinux || c.syn.shape == "" && c.explain &&
 		(!c.path.Flags.Has(packet.ACK) || c.path.Flags.Has(packet.SYN))
-}
-
-// shapeSYN settles window and options of the SYNs that go by this route. Where the host has timestamps switched off,
-// the plan adds them in IPv6 all the same: it has no other tag there.
-func (c *config) shapeSYN(r wire.Route) {
-	var s packet.Stack // of the bare one: nothing at all
-	s.WindowScale = packet.NoWindowScale
-	if c.linuxSYN() {
-		s = r.Stack()
-		c.path.DontFragment = true // as it finds path MTUs
-	}
-	if c.syn.mss > 0 {
-		s.MSS = uint16(c.syn.mss)
-	}
-	c.path.Options, c.path.Window = s.SYN()
 }
 
 // sayECN tells what became of ECN, with what is explained, or else aside. A plain -E says no more than the old

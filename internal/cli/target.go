@@ -7,15 +7,13 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 )
-
-const defaultPort = 80
 
 // operands reads host, port and length.
 func (p *program) operands(operands []string) (err error) {
@@ -60,7 +58,7 @@ func (p *program) lengthOperand(v string) error {
 
 // address finds the target and its port.
 func (p *program) address(ctx context.Context) error {
-	port := uint16(defaultPort)
+	port := uint16(measure.DefaultPort)
 	if p.serviceSet {
 		var err error
 		if port, err = p.portNumber(p.service); err != nil {
@@ -103,38 +101,31 @@ func (p *program) portNumber(s string) (uint16, error) {
 	return 0, fmt.Errorf("Unknown port: %s", s)
 }
 
-// limitedBroadcast is nobody's address (RFC 919).
-var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// lookup finds the addresses of a host, each once. Of a destination the first is good.
+// lookup finds the addresses of a host.
 func (p *program) lookup(ctx context.Context, host string, family names.Family, what string) ([]netip.Addr, error) {
-	ascii, err := asciiHost(host, what)
-	if err != nil {
+	var addrs []netip.Addr
+	_, err := asciiHost(host, what)
+	switch {
+	case err != nil:
 		return nil, err
+	case what == "destination":
+		addrs, err = measure.LookUpTarget(ctx, p.resolve, host, family, p.iface)
+	default:
+		addrs, err = measure.LookUp(ctx, p.resolve, host, family)
 	}
-	addrs, err := p.resolve.Host(ctx, ascii, family)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case err == nil:
+		return addrs, nil
 	case errors.Is(err, names.ErrFamily):
 		return nil, fmt.Errorf("Bad %s address: %s (it is not IPv%d)", what, host, family)
-	case err != nil:
-		return nil, fmt.Errorf("Bad %s address: %s%s", what, host, whyBad(host, family, err))
-	case addrs[0] == limitedBroadcast:
+	case errors.Is(err, measure.ErrBroadcast):
 		return nil, fmt.Errorf("Bad %s address: %s", what, host)
-	case what == "destination" && addrs[0].Is6() && addrs[0].IsLinkLocalUnicast() && addrs[0].Zone() == "":
-		if p.iface == "" {
-			return nil, fmt.Errorf("Bad %s address: %s (a link-local address needs its interface: %[2]s%%eth0)", what, host)
-		}
-		addrs[0] = addrs[0].WithZone(p.iface) // -i says which
+	case errors.Is(err, measure.ErrZone):
+		return nil, fmt.Errorf("Bad %s address: %s (a link-local address needs its interface: %[2]s%%eth0)", what, host)
 	}
-	var distinct []netip.Addr
-	for _, a := range addrs {
-		if !slices.Contains(distinct, a) {
-			distinct = append(distinct, a)
-		}
-	}
-	return distinct, nil
+	return nil, fmt.Errorf("Bad %s address: %s%s", what, host, whyBad(host, family, err))
 }
 
 // whyBad says more of a host that can't be found, where more is known: "" otherwise.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
@@ -192,18 +193,15 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 	p.ports = names.NewServices("")
 	p.resolve = names.New(names.Options{Policy: names.Never})
 	defer p.resolve.Close()
-	if err := errors.Join(p.address(t.Context()), p.findRoute(m), p.reserve(t.Context(), m)); err != nil {
+	if err := p.address(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.path.Rand, p.path.LabelSeed = rand.New(rand.NewPCG(seed, 1)), seed
-	if p.linuxSYN() { // not as this host's settings have it
-		s := packet.LinuxStack()
-		s.MSS = uint16(p.route.MSS)
-		p.path.Options, p.path.Window = s.SYN()
-	}
-	if p.plan, err = p.newPlan(); err != nil {
+	made, err := measure.Over(m, p.networkOptions(false)).Prepare(t.Context(), p.request())
+	if err != nil {
 		t.Fatal(err)
 	}
+	p.sayReady(made)
 	ctx := t.Context()
 	if m.stop > 0 {
 		c, cancel := context.WithTimeout(ctx, m.stop)
@@ -211,7 +209,7 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 		ctx = c
 	}
 	begun := time.Now()
-	v.code = p.code(p.trace(ctx, m))
+	v.code = p.code(p.carryOut(ctx, made))
 	v.took = time.Since(begun)
 	v.stdout, v.stderr = stdout.String(), stderr.String()
 	return v

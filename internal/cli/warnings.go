@@ -6,32 +6,24 @@ import (
 	"io"
 	"slices"
 
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
-// sayDepartures says, once, that this host changes probes on their way out.
-func (p *program) sayDepartures(conn medium) {
-	raw, ok := conn.(interface{ Departures() []wire.Departure })
-	if !ok || p.departureSaid {
-		return
+// sayDeparture says that this host changes probes on their way out.
+func (p *program) sayDeparture(m *measure.Measurement) {
+	if how := m.Departure(); how != "" {
+		fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", quoted(how))
 	}
-	all := raw.Departures()
-	if len(all) == 0 {
-		return
-	}
-	i := slices.IndexFunc(all, func(d wire.Departure) bool { return d.Meant.Src == p.path.Source })
-	fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", quoted(all[max(i, 0)].String()))
-	p.departureSaid = true
 }
 
 // sayHidden says that routers may be hidden by this host's own translation of the destination: the kernel then puts
 // the target's address in the place of theirs, and only a packet socket sees what came in.
-func (p *program) sayHidden(conn medium, known *trace.Trace) {
-	if !p.connecting && !slices.ContainsFunc(conn.Without(),
-		func(err error) bool { return errors.Is(err, wire.ErrNoPacketSocket) }) {
+func (p *program) sayHidden(m *measure.Measurement, known *trace.Trace) {
+	if !m.Header.Connections && !slices.ContainsFunc(m.Without(),
+		func(err error) bool { return errors.Is(err, measure.ErrNoPacketSocket) }) {
 		return
 	}
 	hidden := func(r trace.Result) bool {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -14,11 +13,11 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/live"
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
 // watching is what is asked for that goes round by round.
@@ -99,52 +98,48 @@ func (w *watching) defaults() {
 }
 
 // watched goes its rounds, on a screen or without one, and prints the table.
-func (p *program) watched(ctx context.Context, conn medium) error {
+func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
 	var troubles troubles
-	seen := func(add func(trace.Result)) func(trace.Result) {
-		return func(r trace.Result) {
-			p.lookUp(r)
-			troubles.add(r)
-			add(r)
-		}
+	m.Heard = func(r trace.Result) {
+		p.lookUp(r)
+		troubles.add(r)
 	}
 	carryOut := p.rounds
 	if p.watch.live {
 		carryOut = p.live
 	}
-	stats, start, counts, err := carryOut(ctx, conn, seen)
+	stats, start, counts, err := carryOut(ctx, m)
 	if werr := p.table(ctx, stats, start); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	p.warn(&troubles, counts)
-	p.sayDepartures(conn)
+	p.sayDeparture(m)
 	p.unreached = !counts.NothingSent() && !stats.Reached()
-	switch {
-	case err != nil:
-		return err
-	case counts.NothingSent(): // which the user has seen for as long as he liked
-		return &trace.SendError{Probes: counts.Failed, Err: troubles.errs[len(troubles.errs)-1]}
-	case !stats.Reached():
-		return errNotReached
+	if err == nil && !stats.Reached() {
+		err = errNotReached
 	}
-	return nil
+	return err
 }
 
 // rounds goes its rounds in silence.
-func (p *program) rounds(ctx context.Context, conn medium, seen seeing) (*trace.Stats, time.Time, trace.Counts, error) {
+func (p *program) rounds(ctx context.Context, m *measure.Measurement,
+) (*trace.Stats, time.Time, trace.Counts, error) {
 	stats, start := trace.NewStats(p.path), time.Now()
 	status := p.showStatus(func(sofar time.Duration) string {
 		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
 	})
-	counts, err := trace.Run(ctx, conn, p.plan, p.engine(conn), seen(stats.Add))
+	m.Seen = stats.Add
+	counts, err := m.Watch(ctx)
 	status.stop()
 	return stats, start, counts, err
 }
 
 // live goes its rounds on a screen, until the user or a signal ends it.
-func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.Stats, time.Time, trace.Counts, error) {
+func (p *program) live(ctx context.Context, m *measure.Measurement,
+) (*trace.Stats, time.Time, trace.Counts, error) {
 	runtimedebug.SetGCPercent(livePercent)
 	options := p.screen(ctx)
+	options.Hold = m.Hold
 	var job *jobs
 	options.Suspend = func() { job.stop() }
 	screen := live.New(options)
@@ -164,18 +159,11 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.St
 	go func() {
 		defer p.rescue.guard()
 		err := screen.Run(ctx, os.Stdin, p.stdout, os.Getenv("TERM"))
-		stop(errQuit)
+		stop(measure.ErrEnough)
 		shown <- err
 	}()
-	o := p.engine(conn)
-	o.Persist = true
-	if raw, ok := conn.(*wire.Conn); ok {
-		conn = guarded{raw, p.rescue}
-	}
-	counts, err := trace.Run(running, conn, p.plan, o, seen(screen.Add))
-	if errors.Is(err, errQuit) {
-		err = nil
-	}
+	m.Seen = screen.Add
+	counts, err := m.Watch(running)
 	screen.Finish()
 	if serr := <-shown; serr != nil && err == nil {
 		err = fmt.Errorf("the screen: %w", serr)
@@ -184,27 +172,9 @@ func (p *program) live(ctx context.Context, conn medium, seen seeing) (*trace.St
 	return stats, start, counts, err
 }
 
-// guarded is a connection that is read by a goroutine which leaves a whole terminal.
-type guarded struct {
-	*wire.Conn
-	rescue *rescue
-}
-
-// Recv implements trace.Conn.
-func (g guarded) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
-	defer g.rescue.guard()
-	return g.Conn.Recv(ctx, buf)
-}
-
 // livePercent is how much garbage there may be, as a share of what is in use, in a program that runs for days: half of
 // what the runtime allows by itself, for a collection every few seconds.
 const livePercent = 50
-
-// seeing is a reader of results that hands them on.
-type seeing = func(add func(trace.Result)) func(trace.Result)
-
-// errQuit ends rounds that the user has seen enough of.
-var errQuit = errors.New("quit")
 
 // screen is how the rounds are shown. Nothing that it asks waits for an answer.
 func (p *program) screen(ctx context.Context) live.Options {
@@ -227,9 +197,6 @@ func (p *program) screen(ctx context.Context) live.Options {
 		o.Colors = live.NoColors
 	case o.Colors == live.NoColors: // and yet they are asked for
 		o.Colors = live.SixteenColors
-	}
-	if rounds, ok := p.plan.(*trace.Rounds); ok {
-		o.Hold = rounds.Hold
 	}
 	return o
 }

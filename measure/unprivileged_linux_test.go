@@ -1,4 +1,4 @@
-package cli
+package measure
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
+
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // simulated joins a host to a simulated network by a TUN device, and counts the SYNs that the host sends, by source port;
 // one that the kernel repeats counts once.
@@ -212,8 +214,14 @@ func (h hops) cut() hops {
 	return h
 }
 
+// faulting is a connection that knows of errors of this host.
+type faulting interface {
+	trace.Conn
+	Fault(packet.Probe) error
+}
+
 // follow traces with a plan that open and plan make.
-func follow(ctx context.Context, conn medium, o trace.PathOptions, make func(trace.PathOptions) (plan, error)) (hops, int, error) {
+func follow(ctx context.Context, conn faulting, o trace.PathOptions, make func(trace.PathOptions) (plan, error)) (hops, int, error) {
 	p, err := make(o)
 	if err != nil {
 		return nil, 0, err

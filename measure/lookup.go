@@ -1,0 +1,74 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"go.example/tcptraceroute/names"
+)
+
+// Why a host can't be traced, although it has an address.
+var (
+	ErrBroadcast = errors.New("nobody's address: the limited broadcast")
+	ErrZone      = errors.New("a link-local address needs its interface")
+)
+
+// limitedBroadcast is nobody's address (RFC 919).
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// LookUp returns the addresses of a host, a name or an address, each once. The errors are those of package names, and
+// ErrBroadcast.
+func LookUp(ctx context.Context, by *names.Resolver, host string, family names.Family) ([]netip.Addr, error) {
+	ascii, err := names.ASCII(host)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := by.Host(ctx, ascii, family)
+	switch {
+	case err != nil:
+		return nil, err
+	case addrs[0] == limitedBroadcast:
+		return nil, ErrBroadcast
+	}
+	var distinct []netip.Addr
+	for _, a := range addrs {
+		if !slices.Contains(distinct, a) {
+			distinct = append(distinct, a)
+		}
+	}
+	return distinct, nil
+}
+
+// LookUpTarget is LookUp for a host that will be traced by an interface; "": by any. A link-local first address without
+// a zone gets the interface as its zone; without an interface the error is ErrZone.
+func LookUpTarget(ctx context.Context, by *names.Resolver, host string, family names.Family, iface string,
+) ([]netip.Addr, error) {
+	addrs, err := LookUp(ctx, by, host, family)
+	if err != nil {
+		return nil, err
+	}
+	if a := addrs[0]; a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
+		if iface == "" {
+			return nil, ErrZone
+		}
+		addrs[0] = a.WithZone(iface)
+	}
+	return addrs, nil
+}
+
+// target looks the target of a request up.
+func (t *Tracer) target(ctx context.Context, r *Request) (netip.AddrPort, error) {
+	resolver := names.New(names.Options{Policy: names.Never})
+	defer resolver.Close()
+	addrs, err := LookUpTarget(ctx, resolver, r.Host, r.Family, t.o.Wire.Interface)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port := r.Port
+	if port == 0 {
+		port = DefaultPort
+	}
+	return netip.AddrPortFrom(addrs[0], port), nil
+}

@@ -1,0 +1,64 @@
+package measure
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
+)
+
+func (r *Rounds) interval() time.Duration { return cmp.Or(r.Interval, trace.DefaultInterval) }
+
+// Watch probes every hop once per round, until the rounds are over or ctx ends. It keeps no result: who wants one gets
+// it by Heard or Seen. The error is a *[trace.SendError] if nothing could be sent at all.
+func (m *Measurement) Watch(ctx context.Context) (trace.Counts, error) {
+	o := m.runOptions()
+	o.Persist = m.Rounds.Persist
+	var conn trace.Conn = m.t.conn
+	if raw, ok := conn.(*wire.Conn); ok && m.t.o.Guard != nil {
+		conn = guarded{raw, m.t.o.Guard}
+	}
+	var failed error // the last
+	m.progress(Progress{Stage: Tracing})
+	counts, err := trace.Run(ctx, conn, m.plan, o, func(r trace.Result) {
+		if r.Outcome == trace.Failed {
+			failed = r.Err
+		}
+		m.heard(r)
+		if m.Seen != nil {
+			m.Seen(r)
+		}
+	})
+	if errors.Is(err, ErrEnough) {
+		err = nil
+	}
+	if err == nil && counts.NothingSent() {
+		err = &trace.SendError{Probes: counts.Failed, Err: failed}
+	}
+	return counts, err
+}
+
+// ErrEnough is the cause with which a context ends rounds that the user has seen enough of: that is no error of Watch.
+var ErrEnough = errors.New("seen enough")
+
+// Hold keeps the rounds of Watch from going on, or no longer. Any goroutine may call it.
+func (m *Measurement) Hold(held bool) {
+	if rounds, ok := m.plan.(*trace.Rounds); ok {
+		rounds.Hold(held)
+	}
+}
+
+// guarded is a connection whose reader recovers from a panic.
+type guarded struct {
+	*wire.Conn
+	guard func()
+}
+
+// Recv implements trace.Conn.
+func (g guarded) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	defer g.guard()
+	return g.Conn.Recv(ctx, buf)
+}
