@@ -8,7 +8,7 @@ import (
 )
 
 // How much more of the processor's time this program may take than traceroute. A Go program that prints one line takes
-// 0.8 of what a whole trace of traceroute's takes, and a goroutine that wakes up for each answer costs more than poll(2).
+// 0.8 of what a whole trace of traceroute takes, and to wake a goroutine for each answer costs more than poll(2).
 const (
 	mostCPUOfProbe = 3
 	mostCPUOfTrace = 3.5

@@ -3,8 +3,8 @@ package wire
 import "errors"
 
 // Privileges are needed for one thing: to open the sockets. The rule of the files called privileges: before [Drop]
-// nothing is read that the caller or the network wrote, no file and no name; after it the process has what its caller
-// has and less, and there is no way back, in no thread.
+// nothing is read that the network wrote, no name, and no file by other rights than the caller's; after it the process
+// has what its caller has and less, and there is no way back, in no thread.
 
 // Identity is who started the program, and with what. It holds until [Drop].
 type Identity struct {
@@ -21,6 +21,9 @@ type Identity struct {
 	// (only the latter does before Linux 5.17). Inside a user namespace they may still not be good for the network
 	// namespace, so that only opening a socket tells.
 	NetRaw, NetAdmin bool
+
+	// AnyFile: a capability for files that aren't the user's is permitted (CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH).
+	AnyFile bool
 }
 
 // SetID reports whether the process runs with a user or group id that isn't its caller's: a set-user-ID or set-group-ID

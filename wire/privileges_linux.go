@@ -28,6 +28,7 @@ func Caller() Identity {
 	if caps, err := capabilities(); err == nil {
 		id.NetRaw = caps[0].Permitted&(1<<unix.CAP_NET_RAW) != 0
 		id.NetAdmin = caps[0].Permitted&(1<<unix.CAP_NET_ADMIN) != 0
+		id.AnyFile = caps[0].Permitted&(1<<unix.CAP_DAC_OVERRIDE|1<<unix.CAP_DAC_READ_SEARCH) != 0
 	}
 	return id
 }

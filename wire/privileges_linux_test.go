@@ -794,7 +794,7 @@ func TestDrop(t *testing.T) {
 		{
 			name:   "root",
 			attr:   syscall.SysProcAttr{Credential: credential(0, 0, group)},
-			before: Identity{NetRaw: true},
+			before: Identity{NetRaw: true, AnyFile: true},
 			status: map[string]string{"Groups": "4242"},
 			shadow: true,
 		},
@@ -819,7 +819,7 @@ func TestDrop(t *testing.T) {
 			name:    "set-user-ID",
 			install: installation{mode: unix.S_ISUID},
 			attr:    syscall.SysProcAttr{Credential: user},
-			before:  Identity{RealUID: nobody, RealGID: nobody, EffectiveGID: nobody, Elevated: true, NetRaw: true},
+			before:  Identity{RealUID: nobody, RealGID: nobody, EffectiveGID: nobody, Elevated: true, NetRaw: true, AnyFile: true},
 			status:  map[string]string{"Uid": "65534 0 0 0", "Groups": "4242"},
 			shadow:  true,
 		},
@@ -827,7 +827,7 @@ func TestDrop(t *testing.T) {
 			name:    "set-user-ID and set-group-ID",
 			install: installation{mode: unix.S_ISUID | unix.S_ISGID},
 			attr:    syscall.SysProcAttr{Credential: user},
-			before:  Identity{RealUID: nobody, RealGID: nobody, Elevated: true, NetRaw: true},
+			before:  Identity{RealUID: nobody, RealGID: nobody, Elevated: true, NetRaw: true, AnyFile: true},
 			status:  map[string]string{"Uid": "65534 0 0 0", "Gid": "65534 0 0 0"},
 			shadow:  true,
 		},
@@ -897,7 +897,7 @@ func TestDrop(t *testing.T) {
 			r.checkThreads(want)
 			var after Identity
 			r.do("caller", &after)
-			if after.SetID() || after.NetRaw || after.NetAdmin {
+			if after.SetID() || after.NetRaw || after.NetAdmin || after.AnyFile {
 				t.Errorf("after: %+v", after)
 			}
 			if complete {

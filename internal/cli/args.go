@@ -16,6 +16,7 @@ type option struct {
 	brief string   // its half line on the one screen of --help; "": not there
 	help  string   // the whole truth, with default and range; "": not shown
 	facts []fact   // what others depend on: see checkTogether
+	typed bool     // it can't be a default: it must be on the command line
 	shows bool     // it says how a trace is shown, also one that was saved: it goes with --replay
 	set   func(c *config, value string) error
 }
@@ -77,7 +78,7 @@ func long(table []option, arg string, args []string, c *config) (rest []string, 
 	case o.arg != "" || o.word != "" && len(args) > 0 && args[0] == o.word:
 		value, args = args[0], args[1:]
 	}
-	c.given = append(c.given, o)
+	c.given = append(c.given, setting{option: o, value: value})
 	return args, o.set(c, value)
 }
 
@@ -103,7 +104,7 @@ func cluster(table []option, letters string, args []string, c *config) (rest []s
 				return nil, fmt.Errorf("Argument required for -%c", letter)
 			}
 		}
-		c.given = append(c.given, o)
+		c.given = append(c.given, setting{option: o, value: value})
 		if err := o.set(c, value); err != nil {
 			return nil, err
 		}

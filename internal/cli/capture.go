@@ -17,7 +17,7 @@ type captureConfig struct{ pcap string } // "": nowhere, "-": standard output
 
 func captureOptions() []option {
 	return []option{
-		{long: "pcap",
+		{long: "pcap", typed: true,
 			facts: []fact{
 				{on: func(c *config) bool { return c.pcap != "" }, raw: true},
 				{words: "-", on: func(c *config) bool { return c.pcap == "-" }, not: []conflict{

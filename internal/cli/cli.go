@@ -31,6 +31,7 @@ type program struct {
 	resolve *names.Resolver
 	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 
+	toTerminal bool // standard output is a terminal, whatever it can do
 	onTerminal bool // both are terminals, whatever these can do
 	unreached  bool // probes were sent, and the target has not answered
 	capture    capture
@@ -51,8 +52,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 	p.lent = who.SetID() && !p.root
 	p.elevated = who.Elevated && !p.root
 	p.width.out, p.width.err = width(p.stdout), width(p.stderr)
-	p.onTerminal = isTerminal(p.stdout) && isTerminal(p.stderr)
-	operands, err := parse(options(), args, &p.config)
+	p.toTerminal = isTerminal(p.stdout)
+	p.onTerminal = p.toTerminal && isTerminal(p.stderr)
+	operands, err := p.commandLine(args, who)
 	switch {
 	case err != nil:
 		return err

@@ -71,7 +71,7 @@ func TestMistakes(t *testing.T) {
 		{args: "--explian", stderr: "Unknown command line argument: --explian (did you mean --explain?); see tcptraceroute --help\n"},
 		{args: "-explain host", stderr: "Unknown command line argument: -x (did you mean --explain?); see tcptraceroute --help\n"},
 		{args: "--unpriv", stderr: "Unknown command line argument: --unpriv (did you mean --unprivileged?); see tcptraceroute --help\n"},
-		{args: "--no-", stderr: "Unknown command line argument: --no- (did you mean --no-dnat or --no-dnat-strict?); see tcptraceroute --help\n"},
+		{args: "--no-d", stderr: "Unknown command line argument: --no-d (did you mean --no-dnat or --no-dnat-strict?); see tcptraceroute --help\n"},
 		{args: "--track host", stderr: "Unknown command line argument: --track (did you mean --track-port or --track-id?); see tcptraceroute --help\n"},
 		{args: "--zzzz host", stderr: "Unknown command line argument: --zzzz; see tcptraceroute --help\n"},
 		{args: "-W 1 host", stderr: "Unknown command line argument: -W (did you mean -w?); see tcptraceroute --help\n"},

@@ -39,8 +39,9 @@ type config struct {
 	dnat, debug            bool
 	help, helpAll, version bool
 
-	given []*option // on the command line, in order
+	given []setting // in order: defaults, and then what is on the command line
 
+	defaultsConfig
 	formatConfig
 	captureConfig
 	replayConfig
@@ -78,6 +79,7 @@ func groups() []group {
 		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), replayOptions(),
 			captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
+		{"Defaults", defaultsOptions()},
 		{helpTitle, helpOptions()},
 	}
 }
@@ -203,12 +205,12 @@ func probingOptions() []option {
 
 func helpOptions() []option {
 	return []option{
-		{short: 'h', long: "help", shows: true, word: "all", brief: "this; all: the rest",
+		{short: 'h', long: "help", typed: true, shows: true, word: "all", brief: "this; all: the rest",
 			help: "the classic options, or all of them",
 			set: text(func(c *config, v string) {
 				c.help, c.helpAll = true, v == "all"
 			})},
-		{short: 'v', long: "version", shows: true, brief: "the version", help: "the version",
+		{short: 'v', long: "version", typed: true, shows: true, brief: "the version", help: "the version",
 			set: do(func(c *config) { c.version = true })},
 	}
 }

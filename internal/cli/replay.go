@@ -20,7 +20,7 @@ type replayConfig struct {
 
 func replayOptions() []option {
 	return []option{
-		{long: "replay", arg: "file", shows: true,
+		{long: "replay", typed: true, arg: "file", shows: true,
 			help: "show a trace that was saved with --json or --jsonl, in any format, and send nothing; -: from standard input",
 			set: func(c *config, v string) error {
 				if v == "" {

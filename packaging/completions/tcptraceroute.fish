@@ -54,6 +54,8 @@ complete -c tcptraceroute -l live -d 'live view, like mtr: loss, times, history 
 complete -c tcptraceroute -l report -d 'probe every hop once per round, then print mtr\'s table: loss and times of each hop (-c, --interval)'
 complete -c tcptraceroute -s c -l count -x -d 'rounds of --report and --live, 1 or more (10; with --live without end)'
 complete -c tcptraceroute -l interval -x -d 'time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round'
+complete -c tcptraceroute -l preset -x -d 'use the options that ~/.config/tcptraceroute/config.toml has under this name, in [preset.NAME]'
+complete -c tcptraceroute -l no-config -d 'use the command line alone, without ~/.config/tcptraceroute/config.toml and TCPTRACEROUTE_OPTIONS'
 complete -c tcptraceroute -s h -l help -d 'the classic options, or all of them'
 complete -c tcptraceroute -n '__fish_prev_arg_in --help' -a 'all'
 complete -c tcptraceroute -s v -l version -d 'the version'

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// defaultsFile is what the configuration file says.
+type defaultsFile struct {
+	name     string
+	defaults []setting
+	presets  map[string][]setting
+	order    []string // the presets' names
+}
+
+// parse reads the file's text. Keys are the names of options without their dashes, and stand at the top, for each trace,
+// or in a table [preset.NAME]. base is a configuration that the values are tried on.
+func (f *defaultsFile) parse(text []byte, base config) error {
+	if err := toml.Unmarshal(text, new(map[string]any)); err != nil { // what is no TOML, and keys that come twice
+		return f.noTOML(err)
+	}
+	f.presets = make(map[string][]setting)
+	var p unstable.Parser // which knows the lines
+	p.Reset(text)
+	preset := ""
+	for p.NextExpression() {
+		e := p.Expression()
+		key, line := f.keyOf(e, &p)
+		where := fmt.Sprintf("%s:%d", quoted(f.name), line)
+		switch {
+		case e.Kind == unstable.Comment:
+		case e.Kind == unstable.Table && len(key) == 2 && key[0] == presetTable:
+			preset = key[1]
+			f.presets[preset] = nil
+			f.order = append(f.order, preset)
+		case e.Kind != unstable.KeyValue:
+			return fmt.Errorf("%s: %s: the only tables are [%s.NAME]", where, quoted(strings.Join(key, ".")), presetTable)
+		default:
+			all, err := settings(key, e.Value())
+			if err != nil {
+				return fmt.Errorf("%s: %w", where, err)
+			}
+			for i := range all {
+				all[i].where = where
+			}
+			if err := base.tryOut(all); err != nil {
+				return err
+			}
+			if preset == "" {
+				f.defaults = append(f.defaults, all...)
+			} else {
+				f.presets[preset] = append(f.presets[preset], all...)
+			}
+		}
+	}
+	return p.Error()
+}
+
+// presetTable is the table that holds the presets.
+const presetTable = "preset"
+
+// noTOML words an error of the library.
+func (f *defaultsFile) noTOML(err error) error {
+	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := at.Position()
+		return fmt.Errorf("%s:%d: %s", quoted(f.name), line, quoted(strings.TrimPrefix(at.Error(), "toml: ")))
+	}
+	return fmt.Errorf("%s: %s", quoted(f.name), quoted(err.Error()))
+}
+
+// keyOf returns the key of an expression, and the line that it is in.
+func (f *defaultsFile) keyOf(e *unstable.Node, p *unstable.Parser) (key []string, line int) {
+	if e.Kind == unstable.Comment {
+		return nil, 0
+	}
+	for i := e.Key(); i.Next(); {
+		if line == 0 {
+			line = 1 + bytes.Count(p.Data()[:i.Node().Raw.Offset], []byte("\n"))
+		}
+		key = append(key, string(i.Node().Data))
+	}
+	return key, line
+}
+
+// settings are those of a key with its value: more than one for an array, and none for an option that is switched off.
+func settings(key []string, value *unstable.Node) ([]setting, error) {
+	name := strings.Join(key, ".")
+	o := find(options(), func(o *option) bool {
+		return name != "" && (o.long == name || o.short != 0 && string(o.short) == name)
+	})
+	if o == nil {
+		why := ""
+		if near := strings.TrimLeft(nearest(options(), "--"+name), "-"); near != "" {
+			why = fmt.Sprintf(" (did you mean %s?)", near)
+		}
+		return nil, fmt.Errorf("%s is not an option%s; keys are the options' names without dashes", quoted(name), why)
+	}
+	name = quoted(name)
+	switch value.Kind {
+	case unstable.Bool:
+		switch {
+		case o.arg != "":
+			return nil, fmt.Errorf("%s takes a value (%s), not %s", name, o.arg, value.Data)
+		case string(value.Data) == "true":
+			return []setting{{option: o}}, nil
+		}
+		return nil, nil
+	case unstable.Array:
+		var all []setting
+		for i := value.Children(); i.Next(); {
+			if i.Node().Kind == unstable.Comment {
+				continue
+			}
+			s, err := one(o, name, i.Node())
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, s)
+		}
+		return all, nil
+	}
+	s, err := one(o, name, value)
+	return []setting{s}, err
+}
+
+// one is an option with a value that is neither true nor false.
+func one(o *option, name string, value *unstable.Node) (setting, error) {
+	switch {
+	case o.arg == "":
+		return setting{}, fmt.Errorf("%s takes true or false, not %s", name, quoted(string(value.Data)))
+	case !slices.Contains([]unstable.Kind{unstable.String, unstable.Integer, unstable.Float}, value.Kind):
+		return setting{}, fmt.Errorf("%s takes a text or a number (%s)", name, o.arg)
+	}
+	return setting{option: o, value: string(value.Data)}, nil
+}
+
+// tryOut says what is wrong with settings by themselves.
+func (c config) tryOut(all []setting) error {
+	for i := range all {
+		if all[i].typed {
+			return all[i].mustBeTyped()
+		}
+	}
+	return c.apply(all)
+}
+
+// preset returns the settings of a preset; "" has none.
+func (f *defaultsFile) preset(name string) ([]setting, error) {
+	all, ok := f.presets[name]
+	switch {
+	case name == "" || ok:
+		return all, nil
+	case len(f.order) > 0:
+		return nil, fmt.Errorf("--preset %s: %s has no such preset, only %s", quoted(name), quoted(f.name),
+			quoted(strings.Join(f.order, ", ")))
+	case f.name == "":
+		return nil, fmt.Errorf("--preset %s: there is no configuration file, for HOME is not set", quoted(name))
+	}
+	return nil, fmt.Errorf("--preset %s: %s has no [preset.%[1]s]", quoted(name), quoted(f.name))
+}
