@@ -137,7 +137,7 @@ func (f *refusals) some() bool { return f.nearest > 0 && f.end() == 0 }
 func (p *Path) refusedOnly(ttl int) bool {
 	h := p.hop(ttl)
 	return p.refusals.some() && !p.rounds.on() && ttl >= p.refusals.nearest && ttl > p.farthest && ttl <= p.bound() &&
-		h.refused+h.vain > 0 && !h.router && !h.reached
+		h.refused > 0 && !h.router && !h.reached
 }
 
 // refusedOnly is the same of a trace's hop.
