@@ -15,6 +15,7 @@ type Trace struct {
 	options        PathOptions
 	distanceProbes []Result // the outcomes of probes that were not sent for a hop
 	target         int      // the lowest TTL that the target answered at; else the highest that may be probed
+	beforeTop      int      // the number of the first probe to the hop before the highest TTL; 0: none
 	refusals       refusals
 	elsewhere      refusals // of distance probes
 	shared         *Result
@@ -63,6 +64,9 @@ func (t *Trace) Add(r Result) {
 			t.elsewhere.add(r)
 		}
 		return
+	}
+	if r.Outcome.Final() && ttl == t.options.MaxTTL-1 && (t.beforeTop == 0 || r.N < t.beforeTop) {
+		t.beforeTop = r.N
 	}
 	switch r.Outcome {
 	case Answered, Lost, Failed:
@@ -239,7 +243,7 @@ func (t *Trace) Strays(ttl int) (strays []Result) {
 	for _, r := range t.hops[top].Probes {
 		switch {
 		case !r.FromTarget():
-		case len(before) > 0 && r.N > before[0].N, r.Reply.IP.TTL != 0 && backwards(r.Reply.IP.TTL) >= ttl:
+		case len(before) > 0 && r.N > t.beforeTop, r.Reply.IP.TTL != 0 && backwards(r.Reply.IP.TTL) >= ttl:
 			return nil
 		default:
 			strays = append(strays, r)
