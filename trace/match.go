@@ -444,12 +444,13 @@ func (fl *flow) ambiguous(f *flight, at time.Time, wait time.Duration, again boo
 			horizon = settled(fl.bound)
 		}
 	}
+	unlikely := fl.best == 0 || again || at.Sub(f.sent) > horizon // the target is not known to be so slow
 	if again {
 		horizon = wait
 	}
 	same := 0 // of f's TTL: which of them is answered tells how long it took
 	other := fl.newest(at, func(g *flight) bool {
-		may := (g.outcome == Lost || (fl.best == 0 || again) && (g.outcome == Unknown || g.passed)) && g.recv.IsZero() &&
+		may := (g.outcome == Lost || unlikely && (g.outcome == Unknown || g.passed)) && g.recv.IsZero() &&
 			fl.beyond(g) && g != f && at.Sub(g.sent) < horizon
 		if may && fl.best == 0 && (g.outcome != Lost || g.shared) && g.probe.TTL == f.probe.TTL {
 			same++
