@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -92,6 +94,17 @@ func TestMTU(t *testing.T) {
 		told := fmt.Sprintf("Path MTU 1413 bytes: hop 3 (%v) says that larger packets don't fit", v.of(p.Hop(3)))
 		says("--mtu", told)
 		says("--mtu --in-session", told)
+		for _, format := range []string{"--json", "--jsonl"} { // and a saved result is shown as the live one was
+			saved := launch(t, p.Source, fmt.Sprintf("-n -q 1 --mtu --in-session %s %v", format, target)).outcome()
+			file := filepath.Join(t.TempDir(), "saved")
+			if err := os.WriteFile(file, []byte(saved.stdout), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := launch(t, p.Source, "--replay "+file).outcome()
+			if !strings.HasSuffix(got.stdout, "\n"+told+"\n") || got.code != 0 || !strings.Contains(saved.stdout, `"in_session"`) {
+				t.Errorf("%s: %v\nshown as %v\nwant %q", format, saved, got, told)
+			}
+		}
 		explains := func(line, want, place string) {
 			t.Helper()
 			got := launch(t, p.Source, fmt.Sprintf("-n -w 1 -q 2 --explain --mtu %v", target)).outcome()
@@ -124,7 +137,7 @@ func TestSessionRefusals(t *testing.T) {
 	for args, want := range map[string]string{
 		"--in-session -A":           "-A doesn't go with --in-session, whose probes are those of an ordinary connection\n",
 		"--in-session --track-port": "--track-port doesn't go with --in-session, whose probes are those of an ordinary connection\n",
-		"--mtu --json":              "--mtu doesn't go with --json: its result is a line of text\n",
+		"--mtu --csv":               "--mtu doesn't go with --csv: its result is shown as text, json or jsonl\n",
 		"--mtu --report":            "--mtu doesn't go with what goes round by round\n",
 		"--unprivileged --mtu":      "--mtu needs raw sockets, which --unprivileged does without\n",
 	} {

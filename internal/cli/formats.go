@@ -77,6 +77,8 @@ func formatOptions() []option {
 			{on: func(c *config) bool { return !c.forPeople() }, by: func(c *config) string { return c.formatBy }},
 			{words: noPlaceWords, on: func(c *config) bool { return !c.holdsPaths() },
 				by: func(c *config) string { return c.formatBy }},
+			{words: noMTUWords, on: func(c *config) bool { return !c.holdsFindings() },
+				by: func(c *config) string { return c.formatBy }},
 		},
 			shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
 			set: func(c *config, v string) error {
@@ -85,10 +87,12 @@ func formatOptions() []option {
 	}
 }
 
-// noPlace is the fact that the format has no place for all paths.
+// noPlace is the fact that the format has no place for all paths, noMTU that it has none for the path's MTU.
 const (
 	noPlace      = "--format " + noPlaceWords
 	noPlaceWords = "without a place for paths"
+	noMTU        = "--format " + noMTUWords
+	noMTUWords   = "without a place for the MTU"
 )
 
 // pathFormats are the formats that all paths are shown in.

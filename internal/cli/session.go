@@ -17,7 +17,7 @@ func sessionOptions() []option {
 			set: do(func(c *config) { c.inSession = true })},
 		{long: "mtu", facts: []fact{{on: func(c *config) bool { return c.mtu }, raw: true, not: []conflict{
 			{"--report, --live", "--mtu doesn't go with what goes round by round"},
-			{"--format", "--mtu doesn't go with {}: its result is a line of text"},
+			{noMTU, "--mtu doesn't go with {}: its result is shown as text, json or jsonl"},
 		}}}, help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it " +
 			"says so or swallows larger ones; measured inside a connection", set: do(func(c *config) { c.mtu = true })},
 	}
