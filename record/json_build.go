@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/hex"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,8 +50,12 @@ func optionsOf(h *Header) options {
 	if h.Connections {
 		mode = "connect"
 	}
+	seed := ""
+	if family == 6 && p.LabelSeed != 0 {
+		seed = strconv.FormatUint(p.LabelSeed, 16)
+	}
 	return options{
-		Family: family, Protocol: p.Protocol.String(), Mode: mode,
+		Family: family, LabelSeed: seed, Protocol: p.Protocol.String(), Mode: mode,
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, Parallel: p.Parallel,
 		WaitMS: milliseconds(p.Wait), Patient: p.Patient, SpacingMS: milliseconds(p.Spacing),
 		Flags: flags(p.Flags), TOS: p.TOS, Length: h.Length, DontFragment: p.DontFragment,

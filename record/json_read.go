@@ -190,6 +190,10 @@ func (x *reader) header(s *startLine) (err error) {
 		Length: h.Length, DontFragment: o.DontFragment, Strict: o.Strict, Loose: o.Loose,
 		Options: r.tcpOptions(o.TCPOptions), Ports: o.SourcePorts,
 	}
+	if o.LabelSeed != "" {
+		seed, err := strconv.ParseUint(o.LabelSeed, 16, 64)
+		h.Path.LabelSeed, r.err = seed, cmp.Or(r.err, err)
+	}
 	to, from := h.Path.Target.Addr(), h.Path.Source.Addr()
 	switch {
 	case r.err != nil:

@@ -92,6 +92,7 @@ type options struct {
 	Mark         uint32      `json:"mark,omitempty"`
 	Names        bool        `json:"names"`
 	Owners       bool        `json:"owners,omitempty"`
+	LabelSeed    string      `json:"flow_label_seed,omitempty"` // IPv6: hexadecimal
 }
 
 type outcome struct {

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/net/bpf"
@@ -48,12 +49,12 @@ type conditional struct {
 	cases [][]argument
 }
 
-// conditionalCalls are those of the process with this id.
-func conditionalCalls(pid int) []conditional {
+// conditionalCalls are those of the process with this id, which replaces files in these open directories.
+func conditionalCalls(pid int, dirs []int) []conditional {
 	const all = ^uint32(0)
 	self := [][]argument{{{0, all, []uint32{uint32(pid)}}}}
 	notExecutable := [][]argument{{{2, unix.PROT_EXEC, []uint32{0}}}}
-	return append(machineConditionalCalls(), []conditional{
+	return slices.Concat(machineConditionalCalls(), replacingCalls(dirs), []conditional{
 		{sysMmap, notExecutable},
 		{unix.SYS_MPROTECT, notExecutable},
 
@@ -95,7 +96,22 @@ func conditionalCalls(pid int) []conditional {
 		{unix.SYS_IOCTL, [][]argument{{{1, all, []uint32{
 			unix.TIOCGWINSZ, unix.TCGETS, unix.TCSETS, unix.TCSETSW, unix.TCSETSF, unix.TIOCGPGRP,
 			unix.TIOCINQ, unix.TIOCOUTQ, unix.SIOCGIFINDEX}}}}},
-	}...)
+	})
+}
+
+// replacingCalls give files in open directories other names, and remove them.
+func replacingCalls(dirs []int) []conditional {
+	if len(dirs) == 0 {
+		return nil
+	}
+	const all = ^uint32(0)
+	renames, unlinks := conditional{call: unix.SYS_RENAMEAT2}, conditional{call: unix.SYS_UNLINKAT}
+	for _, d := range dirs {
+		dir := []uint32{uint32(d)}
+		renames.cases = append(renames.cases, []argument{{0, all, dir}, {2, all, dir}, {4, all, []uint32{0}}})
+		unlinks.cases = append(unlinks.cases, []argument{{0, all, dir}, {2, all, []uint32{0}}})
+	}
+	return []conditional{renames, unlinks}
 }
 
 // descriptorFlags are the cases of fcntl(2): not who gets signals about a file.
@@ -120,7 +136,7 @@ const (
 
 // callFilter is the seccomp program: a call that isn't listed doesn't exist, so that code that tries a new call goes on
 // with an old one; so doesn't any call by the numbers of another machine (the 32-bit ones, x32).
-func callFilter(pid int) []bpf.Instruction {
+func callFilter(pid int, dirs []int) []bpf.Instruction {
 	code := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: seccompMachine, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditMachine, SkipTrue: 1},
@@ -136,7 +152,7 @@ func callFilter(pid int) []bpf.Instruction {
 	for _, call := range machineCalls {
 		allow(call)
 	}
-	for _, c := range conditionalCalls(pid) {
+	for _, c := range conditionalCalls(pid, dirs) {
 		var body []bpf.Instruction
 		for _, arguments := range c.cases {
 			body = append(body, caseFilter(arguments)...)
@@ -168,8 +184,8 @@ func caseFilter(arguments []argument) []bpf.Instruction {
 }
 
 // confineCalls leaves only the calls of the lists, in all threads.
-func confineCalls() error {
-	raw, err := bpf.Assemble(callFilter(unix.Getpid()))
+func confineCalls(dirs []int) error {
+	raw, err := bpf.Assemble(callFilter(unix.Getpid(), dirs))
 	if err != nil {
 		return fmt.Errorf("assembling: %w", err)
 	}

@@ -10,7 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const testPID = 4711
+const (
+	testPID = 4711
+	testDir = 7 // an open directory in which files are replaced
+)
 
 // ruling is what the filter says about a call. The BPF machine reads big-endian where the kernel's reads as the host
 // does, so the fields are written big-endian, the halves of an argument in the order of a little-endian host.
@@ -30,9 +33,9 @@ func ruling(t *testing.T, vm *bpf.VM, machine, call uint32, arguments ...uint64)
 	return uint32(n)
 }
 
-func newFilter(t *testing.T) *bpf.VM {
+func newFilter(t *testing.T, dirs ...int) *bpf.VM {
 	t.Helper()
-	vm, err := bpf.NewVM(callFilter(testPID))
+	vm, err := bpf.NewVM(callFilter(testPID, dirs))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +46,7 @@ func newFilter(t *testing.T) *bpf.VM {
 // does.
 func TestCallFilterArguments(t *testing.T) {
 	const minusOne = 0xffff_ffff_ffff_ffff
-	vm := newFilter(t)
+	vm := newFilter(t, testDir)
 	for _, tt := range []struct {
 		name      string
 		call      uint32
@@ -90,6 +93,14 @@ func TestCallFilterArguments(t *testing.T) {
 		{"truncate a file", unix.SYS_OPENAT, []uint64{minusOne - 99, 0, unix.O_TRUNC}, notPermitted},
 		{"unnamed file", unix.SYS_OPENAT, []uint64{minusOne - 99, 0, unix.O_TMPFILE | unix.O_RDWR}, notPermitted},
 
+		{"replace a file", unix.SYS_RENAMEAT2, []uint64{testDir, 0, testDir, 0, 0}, allowCall},
+		{"replace a file elsewhere", unix.SYS_RENAMEAT2, []uint64{testDir, 0, testDir + 1, 0, 0}, notPermitted},
+		{"take a file from elsewhere", unix.SYS_RENAMEAT2, []uint64{minusOne - 99, 0, testDir, 0, 0}, notPermitted},
+		{"exchange files", unix.SYS_RENAMEAT2, []uint64{testDir, 0, testDir, 0, unix.RENAME_EXCHANGE}, notPermitted},
+		{"remove a file", unix.SYS_UNLINKAT, []uint64{testDir, 0, 0}, allowCall},
+		{"remove a file elsewhere", unix.SYS_UNLINKAT, []uint64{minusOne - 99, 0, 0}, notPermitted},
+		{"remove a directory", unix.SYS_UNLINKAT, []uint64{testDir, 0, unix.AT_REMOVEDIR}, notPermitted},
+
 		{"preempt a thread", unix.SYS_TGKILL, []uint64{testPID, testPID + 1, uint64(unix.SIGURG)}, allowCall},
 		{"signal to a thread elsewhere", unix.SYS_TGKILL, []uint64{1, 1, uint64(unix.SIGTERM)}, notPermitted},
 		{"signal to oneself", unix.SYS_KILL, []uint64{testPID, uint64(unix.SIGTERM)}, allowCall},
@@ -134,7 +145,7 @@ func TestCallFilterNumbers(t *testing.T) {
 			t.Errorf("call %d: %#x, want it allowed", call, got)
 		}
 	}
-	for _, c := range conditionalCalls(testPID) {
+	for _, c := range conditionalCalls(testPID, nil) {
 		if listed[c.call] {
 			t.Errorf("call %d is listed twice", c.call)
 		}

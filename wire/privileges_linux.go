@@ -78,6 +78,13 @@ func raise() error {
 //
 // Drop needs a build without cgo: with it Go can't reach all threads, and Drop fails.
 func Drop(readable ...func() []string) (missing []error, err error) {
+	return DropKeeping(func() []*Replacement { return nil }, readable...)
+}
+
+// DropKeeping is [Drop], but some files can still be replaced. replaced finds them, after readable. In their
+// directories files can be given other names and be removed (Landlock), and only relative to the open directory
+// (seccomp).
+func DropKeeping(replaced func() []*Replacement, readable ...func() []string) (missing []error, err error) {
 	uid, gid := unix.Getuid(), unix.Getgid()
 	for _, step := range []func(uid, gid int) error{dropIDs, dropCapabilities, shutDoors, checkDropped} {
 		if err := step(uid, gid); err != nil {
@@ -89,10 +96,11 @@ func Drop(readable ...func() []string) (missing []error, err error) {
 		files = append(files, find()...)
 	}
 	// From here on it is about what a bug in us can be used for, no longer about privileges.
-	if err := confineFiles(files); err != nil {
+	dirs := directories(replaced())
+	if err := confineFiles(files, dirs); err != nil {
 		missing = append(missing, fmt.Errorf("landlock: %w", err))
 	}
-	if err := confineCalls(); err != nil {
+	if err := confineCalls(dirs); err != nil {
 		missing = append(missing, fmt.Errorf("seccomp: %w", err))
 	}
 	return missing, nil
@@ -192,8 +200,9 @@ var lookupFiles = [...]string{
 	"/run/resolvconf",
 }
 
-// confineFiles keeps every file closed but lookupFiles and these, by Landlock (landlock(7)).
-func confineFiles(files []string) error {
+// confineFiles keeps every file closed but lookupFiles and these, and those in open directories where files are
+// replaced, by Landlock (landlock(7)).
+func confineFiles(files []string, dirs []int) error {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return opError("landlock_create_ruleset", nil, errno)
@@ -206,17 +215,29 @@ func confineFiles(files []string) error {
 		return opError("landlock_create_ruleset", nil, errno)
 	}
 	defer unix.Close(int(ruleset))
+	allow := func(fd int, access uint64, what any) error {
+		rule := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(fd)}
+		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, ruleset,
+			unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
+		if errno != 0 {
+			return opError("landlock_add_rule", what, errno)
+		}
+		return nil
+	}
 	for _, path := range slices.Concat(lookupFiles[:], files) {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {
 			continue // not there, or not for this caller: nothing to be allowed
 		}
-		rule := unix.LandlockPathBeneathAttr{Allowed_access: unix.LANDLOCK_ACCESS_FS_READ_FILE, Parent_fd: int32(fd)}
-		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, ruleset,
-			unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
+		err = allow(fd, unix.LANDLOCK_ACCESS_FS_READ_FILE, path)
 		unix.Close(fd)
-		if errno != 0 {
-			return opError("landlock_add_rule", path, errno)
+		if err != nil {
+			return err
+		}
+	}
+	for _, dir := range dirs {
+		if err := allow(dir, replaceAccess, "a directory"); err != nil {
+			return err
 		}
 	}
 	if abi >= 8 { // the kernel reaches all threads itself
