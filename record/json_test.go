@@ -142,7 +142,7 @@ func must(o packet.Options, err error) packet.Options {
 
 var scenes = map[string]scene.Scene{
 	"everything": everything,
-	"closed, IPv6": {Network: `
+	"closed, IPv6": {Path: trace.PathOptions{LabelSeed: 9}, Network: `
 		router 2001:db8:1::2 delay=3ms if-role=0 if-addr=192.0.2.1 mpls=100/0/1
 		router 2001:db8:2::2 rate=1s/1 node-addr=192.0.2.9 node-name=core1 from=::1
 		target 2001:db8:3::2 closed`},
