@@ -16,6 +16,7 @@ type PathsOptions struct {
 	Target   netip.Addr
 	FirstTTL int                     // at which the paths begin
 	Name     func(netip.Addr) string // "" if an address has none; nil: none has. It may block
+	Port     uint16                  // the source port whose path is to be named; 0: none
 }
 
 // pathsWidth is how many columns the text has at the most, but for long names.
@@ -26,6 +27,7 @@ func WritePaths(w io.Writer, g *trace.Graph, o PathsOptions) error {
 	p := paths{g: g, o: o, labels: labelNodes(g)}
 	p.head()
 	p.table()
+	p.flow()
 	p.graph()
 	p.notes()
 	_, err := io.WriteString(w, p.b.String())
@@ -178,6 +180,23 @@ func (p *paths) table() {
 		}
 		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s\n", i+1, 100*way.Share, way.Ports[0], text)
 	}
+}
+
+// flow says which path the flow takes that is asked for.
+func (p *paths) flow() {
+	if p.o.Port == 0 {
+		return
+	}
+	i := slices.IndexFunc(p.g.Ways, func(w trace.Way) bool { return slices.Contains(w.Ports, p.o.Port) })
+	if i < 0 {
+		p.note(fmt.Sprintf("Which path source port %d takes is not known as a whole.", p.o.Port))
+		return
+	}
+	label := ""
+	if p.o.Target.Is6() {
+		label = ", with the flow label that these probes had"
+	}
+	p.note(fmt.Sprintf("Source port %d takes path %d%s.", p.o.Port, i+1, label))
 }
 
 // graph has a line for each node, with the nodes that come next.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 
@@ -16,6 +17,9 @@ type pathsConfig struct {
 	confidence float64
 	flows      int
 	targetSYNs int
+
+	portFor string    // of which path a source port is wanted: its number, or a router's address; "": of none
+	port    io.Writer // where that is printed
 }
 
 func pathsOptions() []option {
@@ -29,6 +33,10 @@ func pathsOptions() []option {
 		}}},
 			help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
 				"ports; prints them below the trace", set: do(func(c *config) { c.ways.paths = true })},
+		{long: "port-for", arg: "path", facts: []fact{{on: func(c *config) bool { return c.ways.portFor != "" },
+			not: []conflict{{"--format", "{} doesn't go with --port-for, which prints nothing but the port"}}}},
+			help: "print nothing but a source port that takes this path: its number as --paths prints it, or the address of a " +
+				"router that it goes by; for curl --local-port and the like; implies --paths", set: setPortFor},
 		{long: "confidence", arg: "percent", from: []string{"95", "99"},
 			help:  "with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)",
 			facts: with(func(c *config) bool { return c.ways.confidence != 0 }),
@@ -59,6 +67,9 @@ func pathsOptions() []option {
 // sayPaths prints the paths for people.
 func (p *program) sayPaths(g *trace.Graph, name func(netip.Addr) string) error {
 	o := report.PathsOptions{Target: p.path.Target.Addr(), FirstTTL: p.path.Effective().FirstTTL}
+	if p.portSet {
+		o.Port = uint16(p.port)
+	}
 	if p.names != names.Never {
 		o.Name = name
 	}

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/trace"
 )
 
 const twoWays = "router 10.0.0.1\nfork\nway\nrouter 10.0.0.2\nway\nrouter 10.0.0.3\nend\nrouter 10.0.0.4\ntarget 203.0.113.9\n"
@@ -40,7 +43,8 @@ func TestPathsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"--confidence", "95"}, {"--max-flows", "9"}, {"--max-target-syns", "9"}, {"--paths", "--confidence", "98"},
 		{"--paths", "--track-port"}, {"--paths", "--live"}, {"--paths", "--report"}, {"--paths", "--csv"},
-		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"},
+		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"}, {"--port-for", "0"}, {"--port-for", "x"}, {"--port-for", "-1"},
+		{"--port-for", "1", "--json"}, {"--port-for", "1", "--live"},
 	} {
 		var c config
 		_, err := parse(options(), append(args, "203.0.113.9"), &c)
@@ -111,5 +115,43 @@ func TestPathsGoOn(t *testing.T) {
 		if !strings.Contains(v.stdout, "1 path to 203.0.113.9, and 1 not seen to get there, by ") {
 			t.Errorf("seed %d:\n%s%s", seed, v.stdout, v.stderr)
 		}
+	}
+}
+
+// --port-for prints a source port and nothing else, or says that there is no such path.
+func TestPortFor(t *testing.T) {
+	for _, tt := range []struct{ path, router, stderr string }{
+		{"1", "10.0.0.2", ""}, {"2", "10.0.0.3", ""}, {"10.0.0.3", "10.0.0.3", ""},
+		{"3", "", "There is no path 3: 2 paths were found\n"}, {"10.0.0.9", "", "No path goes by 10.0.0.9: 2 paths were found\n"},
+	} {
+		var g *trace.Graph
+		keep := func(p *program) { p.keep = func(made *record.Trace) { g = made.Graph } }
+		v := runVirtualAs(t, twoWays, 1, keep, "-n", "--port-for", tt.path)
+		router := ""
+		for _, w := range g.Ways {
+			for _, port := range w.Ports {
+				if v.stdout == fmt.Sprintln(port) {
+					router = g.Nodes[w.Nodes[1]].Addr.String()
+				}
+			}
+		}
+		if router != tt.router || (v.code == 0) != (router != "") || !strings.HasSuffix(v.stderr, tt.stderr) ||
+			router == "" && v.stdout != "" {
+			t.Errorf("%s: printed %q, by %q, want %q; code %d\n%s", tt.path, v.stdout, router, tt.router, v.code, v.stderr)
+		}
+	}
+}
+
+// With -p the paths' text says which of them that source port takes.
+func TestPathsOfPort(t *testing.T) {
+	v := runVirtual(t, twoWays, 1, "-n", "--paths", "-p", "33333")
+	for _, w := range []string{"1", "2"} {
+		row := regexp.MustCompile(`(?m)^ +` + w + ` .* 33333 `).MatchString(v.stdout) // it is the first of its path's ports
+		if said := strings.Contains(v.stdout, "\nSource port 33333 takes path "+w+".\n"); said != row {
+			t.Errorf("path %s:\n%s", w, v.stdout)
+		}
+	}
+	if !strings.Contains(v.stdout, "Source port 33333") {
+		t.Errorf("got\n%s", v.stdout)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -30,6 +31,9 @@ func (p *program) announce(m *measure.Measurement) {
 // carryOut carries the measurement out and prints it.
 func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 	p.announce(m)
+	if p.ways.portFor != "" {
+		p.ways.port, p.stdout = p.stdout, io.Discard
+	}
 	p.rescue.begin()
 	m.Observe = p.observe(m)
 	if p.watch.on() {
@@ -187,6 +191,8 @@ func (s *showing) finish(err error) error {
 	switch {
 	case err != nil:
 		return err
+	case s.ways.portFor != "":
+		return s.printPort()
 	case !s.folded.Reached():
 		return errNotReached
 	}

@@ -35,6 +35,7 @@ complete -c tcptraceroute -l unprivileged -d 'trace by ordinary connections, as 
 complete -c tcptraceroute -l in-session -d 'open a connection and send the probes inside it, as segments that a stateful firewall takes for its own; falls back to SYNs, and says why, if no connection can be opened'
 complete -c tcptraceroute -l mtu -d 'after the trace: how large a packet gets to the target, which hop narrows it, and whether it says so or swallows larger ones; measured inside a connection'
 complete -c tcptraceroute -l paths -d 'find all paths to the target, where routers share out the flows, by SYNs from other source ports; prints them below the trace'
+complete -c tcptraceroute -l port-for -x -d 'print nothing but a source port that takes this path: its number as --paths prints it, or the address of a router that it goes by; for curl --local-port and the like; implies --paths'
 complete -c tcptraceroute -l confidence -x -a '95 99' -d 'with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)'
 complete -c tcptraceroute -l max-flows -x -d 'with --paths: flows at the most (256): each is new state in every firewall on the way'
 complete -c tcptraceroute -l max-target-syns -x -d 'with --paths: SYNs that the target gets at the most, those of the trace included (16)'

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"go.example/tcptraceroute/trace"
+)
+
+// setPortFor takes the number of a path, or the address of a router.
+func setPortFor(c *config, v string) error {
+	a, err := netip.ParseAddr(v)
+	n, numberErr := strconv.Atoi(v)
+	if (err != nil || a.Zone() != "") && (numberErr != nil || !digits(v) || n < 1) {
+		return fmt.Errorf("Argument of --port-for must be the number of a path, from 1, or a router's address: %s", given(v))
+	}
+	c.ways.paths, c.ways.portFor = true, v
+	return nil
+}
+
+// printPort prints a source port that takes the path which the user wants one for.
+func (s *showing) printPort() error {
+	way, err := wantedPath(s.made.Graph, s.ways.portFor)
+	if err != nil {
+		return err
+	}
+	port, err := s.m.PortOf(s.ctx, s.made.Graph, way)
+	switch {
+	case err != nil:
+		return s.worded(err)
+	case port != 0:
+		if _, err := fmt.Fprintln(s.ways.port, port); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+		return nil
+	case s.path.Target.Addr().Is6():
+		return fmt.Errorf("No source port takes path %d for sure: a router on the way may look at the flow label, which the "+
+			"kernel draws anew for each connection", way+1)
+	}
+	return fmt.Errorf("No source port takes path %d for sure: a second trace of each one tried did not meet its routers",
+		way+1)
+}
+
+// wantedPath is the index of the path with this number, or of the first one that goes by this router.
+func wantedPath(g *trace.Graph, wanted string) (int, error) {
+	if n, err := strconv.Atoi(wanted); err == nil {
+		if n > len(g.Ways) {
+			return 0, fmt.Errorf("There is no path %d: %s found", n, found(len(g.Ways)))
+		}
+		return n - 1, nil
+	}
+	router := netip.MustParseAddr(wanted)
+	i := slices.IndexFunc(g.Ways, func(w trace.Way) bool {
+		return slices.ContainsFunc(w.Nodes, func(n int) bool { return n >= 0 && g.Nodes[n].Addr == router })
+	})
+	if i < 0 {
+		return 0, fmt.Errorf("No path goes by %v: %s found", router, found(len(g.Ways)))
+	}
+	return i, nil
+}
+
+// found says how many paths were found.
+func found(n int) string {
+	if n == 1 {
+		return "1 path was"
+	}
+	return fmt.Sprintf("%d paths were", n)
+}
