@@ -71,6 +71,7 @@ func drawNetwork(rec *record.Fold, run *report.Run, g *trace.Graph) *network {
 	n.estimate(g, boxOf)
 	n.sort()
 	n.describe(g, boxOf)
+	n.accuse(g, boxOf)
 	return n
 }
 
@@ -362,6 +363,36 @@ func (n *network) describe(g *trace.Graph, boxOf []int) {
 	for i, node := range g.Nodes {
 		if b := &n.boxes[boxOf[i]]; node.PerPacket && node.Addr.IsValid() {
 			b.lines = append(b.lines, "sends each packet its own way")
+		}
+	}
+}
+
+// accuse marks the routers and links that lose packets, if it is known which ones do.
+func (n *network) accuse(g *trace.Graph, boxOf []int) {
+	of := func(node int) int {
+		if node < 0 {
+			return -1
+		}
+		return boxOf[node]
+	}
+	for _, s := range g.Suspects() {
+		if s.Ambiguous {
+			continue
+		}
+		text := fmt.Sprintf("%d of %d lost", s.Lost, s.Sent)
+		for _, i := range s.Nodes {
+			b := &n.boxes[boxOf[i]]
+			b.bad = true
+			b.lines = append(b.lines, fmt.Sprintf("%s, on other ways %d of %d", text, s.RestLost, s.RestSent))
+		}
+		for i := range n.links {
+			l := &n.links[i]
+			if slices.ContainsFunc(s.Links, func(ends [2]int) bool { return l.from == of(ends[0]) && l.to == of(ends[1]) }) {
+				l.bad = true
+				if l.text = ""; len(s.Nodes) == 0 {
+					l.text = text
+				}
+			}
 		}
 	}
 }

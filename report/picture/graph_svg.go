@@ -193,11 +193,11 @@ func (n *network) drawLinks(c *canvas, p *networkPlot) {
 			continue
 		}
 		a, b := p.of(l.from), p.of(l.to)
-		x, y := along(a.x+a.width, from[k], b.x, to[k], near)
-		ink := "#334155"
+		ink, at := "#334155", near
 		if l.bad {
-			ink = badInk
+			ink, at = badInk, 0.5
 		}
+		x, y := along(a.x+a.width, from[k], b.x, to[k], at)
 		c.text(x, y+3, "middle", fmt.Sprintf(`font-size="9" fill="%s" stroke="#ffffff" stroke-width="3" `+
 			`paint-order="stroke"`, ink), l.text)
 	}

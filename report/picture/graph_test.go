@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/picture"
@@ -137,6 +139,76 @@ var graphs = map[string]string{
 		4 198.51.100.1~ 198.51.100.6 (198.51.100.10) 198.51.100.13
 		4 198.51.100.1~ 198.51.100.7 (198.51.100.10) 198.51.100.13`,
 	"nobody": `1 *a`,
+	"bad": `
+		9 198.51.100.1 198.51.100.5 198.51.100.9 203.0.113.9!
+		8 198.51.100.1 198.51.100.6 198.51.100.9 203.0.113.9!
+		8 198.51.100.1 198.51.100.7 198.51.100.9 203.0.113.9!
+		7 198.51.100.1 198.51.100.8 198.51.100.9 203.0.113.9!`,
+	"bad-link": `
+		9 198.51.100.1 198.51.101.1 198.51.102.1 198.51.103.1 203.0.113.9!
+		8 198.51.100.1 198.51.101.1 198.51.102.2 198.51.103.1 203.0.113.9!
+		9 198.51.100.1 198.51.101.2 198.51.102.1 198.51.103.1 203.0.113.9!
+		7 198.51.100.1 198.51.101.2 198.51.102.2 198.51.103.1 203.0.113.9!`,
+}
+
+// losing gives a graph the figures of flows, 20 probes of each to the router at hop 3, or hop 4, beyond the branches. A
+// third is lost on ways by all of these addresses.
+func losing(g *trace.Graph, by ...string) *trace.Graph {
+	g.Loss = &trace.Loss{Probes: 44, Complete: true}
+	for _, w := range g.Ways {
+		bad := true
+		for _, a := range by {
+			bad = bad && slices.ContainsFunc(w.Nodes, func(n int) bool { return g.Nodes[n].Addr.String() == a })
+		}
+		for _, port := range w.Ports {
+			f := trace.FlowLoss{Node: w.Nodes[len(w.Nodes)-2], Port: port, Sent: 20}
+			if bad {
+				f.Lost = 7
+			}
+			for range f.Sent - f.Lost {
+				f.RTTs = append(f.RTTs, 5*time.Millisecond)
+			}
+			g.Loss.Flows = append(g.Loss.Flows, f)
+		}
+	}
+	return g
+}
+
+// drawn is the graph of a picture that is kept.
+func drawn(name string) *trace.Graph {
+	g := graphOf(graphs[name])
+	switch name {
+	case "bad":
+		losing(g, "198.51.100.7")
+	case "bad-link":
+		losing(g, "198.51.101.1", "198.51.102.2")
+	}
+	return g
+}
+
+// What loses packets is drawn in red and with a pattern, and nothing else is.
+func TestGraphBad(t *testing.T) {
+	for name, want := range map[string]struct{ boxes, links, says string }{
+		"bad":      {"n4", "2 6", "56 of 160 lost, on other ways 0 of 480"},
+		"bad-link": {"", "3", "56 of 160 lost"},
+		"members":  {"", "", ""},
+	} {
+		text := string(ofGraph(t, drawn(name), picture.NewMermaid))
+		var boxes, links []string
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			if strings.HasSuffix(line, ":::bad") {
+				box, _, _ := strings.Cut(line, "[")
+				boxes = append(boxes, box)
+			}
+			if words := strings.Fields(line); words[0] == "linkStyle" && strings.Contains(line, "stroke-dasharray") {
+				links = append(links, words[1])
+			}
+		}
+		if strings.Join(boxes, " ") != want.boxes || strings.Join(links, " ") != want.links || !strings.Contains(text, want.says) {
+			t.Errorf("%s: boxes %q, links %q\n%s", name, boxes, links, text)
+		}
+	}
 }
 
 // ofGraph is a scene whose run has found all paths.
@@ -158,8 +230,8 @@ func ofGraph(t *testing.T, g *trace.Graph, form maker) []byte {
 
 // The pictures of all paths are those that were looked at.
 func TestGraphs(t *testing.T) {
-	for name, paths := range graphs {
-		g := graphOf(paths)
+	for name := range graphs {
+		g := drawn(name)
 		for form, make := range forms {
 			out := ofGraph(t, g, make)
 			keepPicture(t, "paths-"+name+"."+form, out)
