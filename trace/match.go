@@ -309,7 +309,7 @@ func (fl *flow) confirm(only *flight, syn bool, at time.Time) match {
 		}
 		return match{IsLate, f, ByFlow}
 	}
-	if fl.ambiguous(only, at, fl.wait, syn && fl.sentAgain(only, at)) && !fl.lags(only, at) {
+	if fl.ambiguous(only, at, fl.wait, syn && fl.sentAgain(only, at)) && !fl.lags(only, at) || fl.fitsOther(only, at) {
 		return match{IsShared, only, ByFlow}
 	}
 	return match{Believed, only, ByFlow}
@@ -444,13 +444,12 @@ func (fl *flow) ambiguous(f *flight, at time.Time, wait time.Duration, again boo
 			horizon = settled(fl.bound)
 		}
 	}
-	unlikely := fl.best == 0 || again || at.Sub(f.sent) > horizon // the target is not known to be so slow
 	if again {
 		horizon = wait
 	}
 	same := 0 // of f's TTL: which of them is answered tells how long it took
 	other := fl.newest(at, func(g *flight) bool {
-		may := (g.outcome == Lost || unlikely && (g.outcome == Unknown || g.passed)) && g.recv.IsZero() &&
+		may := (g.outcome == Lost || (fl.best == 0 || again) && (g.outcome == Unknown || g.passed)) && g.recv.IsZero() &&
 			fl.beyond(g) && g != f && at.Sub(g.sent) < horizon
 		if may && fl.best == 0 && (g.outcome != Lost || g.shared) && g.probe.TTL == f.probe.TTL {
 			same++
@@ -463,6 +462,26 @@ func (fl *flow) ambiguous(f *flight, at time.Time, wait time.Duration, again boo
 		}
 	}
 	return other != nil || same > 0
+}
+
+// fitsOther reports whether an answer comes sooner or later than ever for the probe f, and in time for another one: one that
+// the plan no longer waits for, or that was sent aside, for it was not thought to get to the target.
+func (fl *flow) fitsOther(f *flight, at time.Time) bool {
+	age := at.Sub(f.sent)
+	soon, late := age < fl.best-rttNoise, age > fl.worst+rttNoise
+	if fl.best == 0 || !soon && !late {
+		return false
+	}
+	return fl.newest(at, func(g *flight) bool {
+		switch age := at.Sub(g.sent); {
+		case g == f || !g.recv.IsZero() || g.probe.TTL <= fl.lastRouter || age < fl.best-repeatNoise:
+			return false
+		case late:
+			return g.sent.After(f.sent)
+		default:
+			return g.trust&TrustAside != 0 && age <= fl.worst+repeatNoise
+		}
+	}) != nil
 }
 
 // sentAgain reports whether a SYN+ACK comes so late that the target has most likely sent it again, because its first

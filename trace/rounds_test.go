@@ -344,7 +344,10 @@ func TestRoundsHeld(t *testing.T) {
 func TestRandomNetworksInRounds(t *testing.T) {
 	t.Parallel()
 	all := []uint64{ // the first were traced wrongly once
-		270012134, // a SYN+ACK that is sent again when the answer to the next probe is due, which is held up
+		270012134,                       // a SYN+ACK that is sent again when the answer to the next probe is due, which is held up
+		411015659,                       // the same, where times differ by up to a quarter
+		411020854, 411040924, 411045860, // an answer that comes too late for the probe that is waited for, and in time for one sent aside
+		411021559, // the same, and too soon
 	}
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds)/3; seed++ {
 		all = append(all, seed)
