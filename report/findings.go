@@ -45,7 +45,11 @@ func Explanation(w io.Writer, host *detect.Host, all []detect.Finding) error {
 	}
 	if host != nil {
 		for i := range host.Controls {
-			if text := host.Controls[i].String(); !said(text) {
+			text := host.Controls[i].String()
+			if i > 0 {
+				text = "A second one: " + text
+			}
+			if !said(text) {
 				fold(&b, "", "", text)
 			}
 		}
