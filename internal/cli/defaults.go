@@ -26,9 +26,10 @@ import (
 // An option on the command line replaces the same option of the file and of the variable. One of these that doesn't go
 // with the command line gives way. A mistake in them is an error, whether they are used or not.
 //
-// They give no rights. Each option is judged as if it were typed, and those that name a file to be written, or that make
-// no sense each time, must be typed. A program that runs with a user id, a group id or rights to files that aren't its
-// caller's reads neither. Nor is a file read that belongs to somebody else: root's home may be another user's (sudo -E).
+// They give no rights. Each option is judged as if it were typed, and those that name a file to be written, or that
+// make no sense each time, must be typed. A program that runs with a user id, a group id or rights to files that aren't
+// its caller's reads neither. Nor is a file read that belongs to somebody else: root's home may be another user's
+// (sudo -E).
 
 // optionsVariable is the environment variable that holds options, with blanks between.
 const optionsVariable = "TCPTRACEROUTE_OPTIONS"

@@ -19,8 +19,8 @@ type defaultsFile struct {
 	order    []string // the presets' names
 }
 
-// parse reads the file's text. Keys are the names of options without their dashes, and stand at the top, for each trace,
-// or in a table [preset.NAME]. base is a configuration that the values are tried on.
+// parse reads the file's text. Keys are the names of options without their dashes, and stand at the top, for each
+// trace, or in a table [preset.NAME]. base is a configuration that the values are tried on.
 func (f *defaultsFile) parse(text []byte, base config) error {
 	if err := toml.Unmarshal(text, new(map[string]any)); err != nil { // what is no TOML, and keys that come twice
 		return f.noTOML(err)
