@@ -171,7 +171,7 @@ func readable(t *testing.T, format, text string) {
 				fail(err)
 			}
 		}
-	case "svg":
+	case "svg", "html":
 		if err := xml.Unmarshal([]byte(text), new(struct{})); err != nil {
 			fail(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"go.example/tcptraceroute/wire"
+	"go.example/tcptraceroute/measure"
 )
 
 // Options that the user doesn't type each time. From the weakest to the strongest:
@@ -95,7 +95,7 @@ func (s *setting) mustBeTyped() error {
 }
 
 // commandLine reads the command line, and the defaults.
-func (p *program) commandLine(args []string, who wire.Identity) (operands []string, err error) {
+func (p *program) commandLine(args []string, who measure.Identity) (operands []string, err error) {
 	base := p.config
 	if operands, err = parse(options(), args, &p.config); err != nil || p.help || p.version || p.noConfig {
 		return operands, err

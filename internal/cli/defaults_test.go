@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.example/tcptraceroute/wire"
+	"go.example/tcptraceroute/measure"
 )
 
 // configured makes a configuration file for the test; "": there is none.
@@ -91,7 +91,7 @@ func TestDefaults(t *testing.T) {
 			configured(t, tt.text)
 			t.Setenv(optionsVariable, tt.variable)
 			p := &program{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), toTerminal: !tt.piped}
-			if _, err := p.commandLine(strings.Fields(tt.args), wire.Identity{}); err != nil {
+			if _, err := p.commandLine(strings.Fields(tt.args), measure.Identity{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := said(p.given); got != tt.want {
@@ -106,7 +106,7 @@ func TestDefaultsAreReplaced(t *testing.T) {
 	configured(t, configText)
 	t.Setenv(optionsVariable, "-w 7")
 	p := &program{toTerminal: true}
-	operands, err := p.commandLine([]string{"-q", "2", "--preset", "slow", "host", "443"}, wire.Identity{})
+	operands, err := p.commandLine([]string{"-q", "2", "--preset", "slow", "host", "443"}, measure.Identity{})
 	if err != nil || p.path.Queries != 2 || p.path.Wait.Seconds() != 10.5 || !p.explain || p.path.Parallel != 1 {
 		t.Errorf("%v: queries %d, wait %v, explain %t, parallel %d", err, p.path.Queries, p.path.Wait, p.explain,
 			p.path.Parallel)
@@ -154,7 +154,7 @@ func TestMistakesInDefaults(t *testing.T) {
 		name := configured(t, tt.text)
 		t.Setenv(optionsVariable, tt.variable)
 		p := &program{toTerminal: true, stderr: new(bytes.Buffer)}
-		_, err := p.commandLine(append(strings.Fields(tt.args), "host"), wire.Identity{})
+		_, err := p.commandLine(append(strings.Fields(tt.args), "host"), measure.Identity{})
 		got := ""
 		if err != nil {
 			got = strings.ReplaceAll(err.Error(), name, "FILE")
@@ -174,15 +174,15 @@ func TestDefaultsGiveNoRights(t *testing.T) {
 	t.Setenv(optionsVariable, "-w 2")
 	for _, tt := range []struct {
 		name string
-		who  wire.Identity
+		who  measure.Identity
 		want string
 	}{
-		{"ordinary", wire.Identity{}, "-q 1 -w 2 -d"},
-		{"set-user-ID", wire.Identity{RealUID: 1000, Elevated: true}, "-d"},
-		{"set-group-ID", wire.Identity{RealGID: 1000, Elevated: true}, "-d"},
-		{"network capability", wire.Identity{Elevated: true, NetRaw: true}, "-q 1 -w 2 -d"},
-		{"a capability for files", wire.Identity{Elevated: true, NetRaw: true, AnyFile: true}, "-d"},
-		{"root", wire.Identity{NetRaw: true, AnyFile: true}, "-q 1 -w 2 -d"},
+		{"ordinary", measure.Identity{}, "-q 1 -w 2 -d"},
+		{"set-user-ID", measure.Identity{RealUID: 1000, Elevated: true}, "-d"},
+		{"set-group-ID", measure.Identity{RealGID: 1000, Elevated: true}, "-d"},
+		{"network capability", measure.Identity{Elevated: true, NetRaw: true}, "-q 1 -w 2 -d"},
+		{"a capability for files", measure.Identity{Elevated: true, NetRaw: true, AnyFile: true}, "-d"},
+		{"root", measure.Identity{NetRaw: true, AnyFile: true}, "-q 1 -w 2 -d"},
 	} {
 		var stderr bytes.Buffer
 		p := &program{toTerminal: true, stderr: &stderr}
@@ -222,7 +222,7 @@ func TestConfigOfOthers(t *testing.T) {
 		}
 		var stderr bytes.Buffer
 		p := &program{toTerminal: true, stderr: &stderr}
-		_, err := p.commandLine([]string{"host"}, wire.Identity{})
+		_, err := p.commandLine([]string{"host"}, measure.Identity{})
 		want := ""
 		if tt.want != "" {
 			want = "Warning: " + name + " " + tt.want + ": its defaults are not used\n"
@@ -239,7 +239,7 @@ func TestConfigOfOthers(t *testing.T) {
 			}
 		}
 		p := &program{toTerminal: true}
-		if _, err := p.commandLine([]string{"host"}, wire.Identity{}); err == nil || !strings.Contains(err.Error(), "--no-config") {
+		if _, err := p.commandLine([]string{"host"}, measure.Identity{}); err == nil || !strings.Contains(err.Error(), "--no-config") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -64,7 +64,7 @@ func (c *config) forPeople() bool { return c.format == "" || c.format == formats
 
 // holdsFindings reports whether the format has a place for what is explained.
 func (c *config) holdsFindings() bool {
-	return c.forPeople() || c.format == "json" || c.format == "jsonl"
+	return c.forPeople() || c.format == "json" || c.format == "jsonl" || c.format == "html"
 }
 
 // kinds says what is sent.

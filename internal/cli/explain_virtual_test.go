@@ -165,6 +165,8 @@ func TestExplainAside(t *testing.T) {
 			where = text.stdout
 		case "json", "jsonl":
 			where = strings.ReplaceAll(text.stdout, "\"filtered-port\"", found)
+		case "html":
+			where = strings.ReplaceAll(text.stdout, "filtered-port, certain", found)
 		case "csv":
 			if strings.Contains(text.stdout, "dropped") {
 				t.Errorf("%s: %s", f.name, text.stdout)

@@ -54,6 +54,9 @@ var formats = []format{
 	{"svg", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return picture.NewSVG(p.stdout, run, t)
 	}},
+	{"html", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return picture.NewHTML(p.stdout, run, t)
+	}},
 }
 
 func formatNames() (all []string) {
@@ -96,7 +99,7 @@ const (
 )
 
 // pathFormats are the formats that all paths are shown in.
-var pathFormats = []string{formats[0].name, "json", "jsonl", "dot", "mermaid", "svg"}
+var pathFormats = []string{formats[0].name, "json", "jsonl", "dot", "mermaid", "svg", "html"}
 
 // holdsPaths reports whether the format has a place for all paths.
 func (c *config) holdsPaths() bool { return c.format == "" || slices.Contains(pathFormats, c.format) }

@@ -66,7 +66,7 @@ func TestReplay(t *testing.T) {
 	t.Parallel()
 	formats := [][]string{{}, {"-e", "--dnat"}, {"--explain"}, {"--csv"}, {"--format", "mtr-json"}, {"--format", "atlas"},
 		{"--format", "svg"}, {"--format", "dot"}, {"--format", "mermaid"}, {"--json"}, {"--jsonl"}, {"--explain", "--csv"},
-		{"--explain", "--json"}}
+		{"--explain", "--json"}, {"--explain", "--format", "html"}}
 	all := replayNetworks()
 	for i, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {

@@ -47,7 +47,7 @@ complete -c tcptraceroute -l as-dns -d 'ask the DNS who owns public addresses th
 complete -c tcptraceroute -l json -d 'the trace as one JSON document'
 complete -c tcptraceroute -l jsonl -d 'a line of JSON for each event, when it happens'
 complete -c tcptraceroute -l csv -d 'a table with a row for each probe'
-complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas dot mermaid svg' -d 'one of text, json, jsonl, csv, mtr-json, atlas, dot, mermaid, svg (text)'
+complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas dot mermaid svg html' -d 'one of text, json, jsonl, csv, mtr-json, atlas, dot, mermaid, svg, html (text)'
 complete -c tcptraceroute -l replay -r -F -d 'show a trace that was saved with --json or --jsonl, in any format, and send nothing; -: from standard input'
 complete -c tcptraceroute -l pcap -r -F -d 'write every probe and every answer to it, as pcapng; -: standard output'
 complete -c tcptraceroute -l color -x -a 'auto always never' -d 'colours in the text: where it goes to a terminal (auto), always or never'

@@ -21,17 +21,19 @@ type drawing struct {
 	columns         []column
 	marks           []mark
 	bands           []band
+	wall            *wall // nil: there is none
 	findings        []string
 }
 
 // column is one TTL.
 type column struct {
-	ttl   int
-	nodes []node // at least one: a silent one where nobody answered
-	asked int    // probes that left, and whose fate is known
-	lost  int
-	mark  int      // what was changed on the way here: 1 and up, of drawing.marks; 0: nothing
-	notes []string // why probes were not sent
+	ttl     int    // 0: the target, which no hop is known to be
+	through int    // the last TTL, where more than one are silent; 0: there is one
+	nodes   []node // at least one: a silent one where nobody answered
+	asked   int    // probes that left, and whose fate is known
+	lost    int
+	mark    int      // what was changed on the way here: 1 and up, of drawing.marks; 0: nothing
+	notes   []string // why probes were not sent, or the target was not reached
 }
 
 // node is one responder.
@@ -55,7 +57,8 @@ const (
 	open
 	closed
 	refused
-	other // another answer of the target
+	other     // another answer of the target
+	unreached // the target, which has given no answer
 )
 
 // mark is what was changed between two columns.
@@ -73,14 +76,16 @@ type band struct {
 	first, last int // indices of columns
 }
 
-// longest is how much of a name is shown.
-const longest = 48
+const (
+	longest = 48 // how much of a name is shown
+	tail    = 24 // how much of the end of a longer one: a name's end says whose it is
+)
 
 // shown is text from the network in a picture.
 func shown(s string) string {
 	s = record.Printable(s)
 	if len(s) > longest {
-		s = s[:longest-3] + "..."
+		s = s[:longest-3-tail] + "..." + s[len(s)-tail:]
 	}
 	return s
 }
@@ -98,6 +103,7 @@ func draw(rec *record.Fold, run *report.Run) *drawing {
 	d.trim(rec)
 	d.placeMarks(rec)
 	d.placeBands(rec, run)
+	d.placeTarget(rec, run)
 	d.findings = findings(run)
 	return d
 }
@@ -166,13 +172,11 @@ func (d *drawing) trim(rec *record.Fold) {
 	if end := rec.End(); end != nil && end.Outcome == trace.Answered {
 		return
 	}
-	last := 0
-	for i, c := range d.columns {
-		if c.nodes[0].kind != silent {
-			last = i + 1
-		}
+	last := d.lastAnswered() + 1
+	if last < len(d.columns) {
+		d.columns[last].through = d.columns[len(d.columns)-1].ttl
+		d.columns = d.columns[:last+1]
 	}
-	d.columns = d.columns[:min(len(d.columns), last+1)]
 }
 
 func columnOf(e record.Entry, run *report.Run) column {

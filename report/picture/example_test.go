@@ -39,5 +39,7 @@ func ExampleNewMermaid() {
 			fmt.Println(strings.TrimSpace(line))
 		}
 	}
-	// Output: h1["hop 1<br/>198.51.100.1<br/>1.50 ms"]:::router
+	// Output:
+	// h1["hop 1<br/>198.51.100.1<br/>1.50 ms"]:::router
+	// h1 -.-> target
 }

@@ -429,7 +429,8 @@ const badInk = "#dc2626"
 func networkDOT(n *network) string {
 	var b strings.Builder
 	b.WriteString("digraph paths {\n  rankdir=LR; ranksep=0.9;\n")
-	fmt.Fprintf(&b, "  label=%s; labelloc=t; fontname=\"Helvetica\"; fontsize=14;\n", dotText(n.title, n.subtitle))
+	fmt.Fprintf(&b, "  label=%s; labelloc=t; fontname=\"Helvetica\"; fontsize=14;\n",
+		dotText(append([]string{n.title, n.subtitle}, n.findings...)...))
 	b.WriteString("  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\", fontsize=11];\n")
 	b.WriteString("  edge [color=\"#475569\", fontname=\"Helvetica\", fontsize=10];\n")
 	fmt.Fprintf(&b, "  source [label=%s, shape=ellipse, fillcolor=\"#dbeafe\", color=\"#1d4ed8\"];\n", dotText(n.from))
@@ -476,6 +477,7 @@ func networkMermaid(n *network) string {
 			fmt.Fprintf(&b, "    %s[%s]:::%s\n", n.id(i), mermaidText(n.boxes[i].lines...), class)
 		}
 	}
+	mermaidFindings(&b, n.findings)
 	for i := range n.links {
 		l := &n.links[i]
 		arrow := "-->"

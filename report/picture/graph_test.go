@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/report"
-	"go.example/tcptraceroute/report/picture"
 	"go.example/tcptraceroute/report/scene"
 	"go.example/tcptraceroute/trace"
 )
@@ -193,7 +192,7 @@ func TestGraphBad(t *testing.T) {
 		"bad-link": {"", "3", "56 of 160 lost"},
 		"members":  {"", "", ""},
 	} {
-		text := string(ofGraph(t, drawn(name), picture.NewMermaid))
+		text := string(ofGraph(t, drawn(name), forms["mmd"]))
 		var boxes, links []string
 		for line := range strings.Lines(text) {
 			line = strings.TrimSpace(line)
@@ -235,6 +234,10 @@ func TestGraphs(t *testing.T) {
 		for form, make := range forms {
 			out := ofGraph(t, g, make)
 			keepPicture(t, "paths-"+name+"."+form, out)
+			if form == "html" { // the SVG in a page
+				checkHTML(t, out)
+				continue
+			}
 			golden := filepath.Join("testdata", "paths-"+name+"."+form)
 			if *keep != "" {
 				if err := os.WriteFile(golden, out, 0o666); err != nil {
@@ -259,11 +262,11 @@ func TestGraphs(t *testing.T) {
 // A picture has a box for each node and a link for each link, and the widths are the shares.
 func TestGraphLinks(t *testing.T) {
 	g := graphOf(graphs["members"])
-	nodes, edges := classes(graphviz(t, ofGraph(t, g, picture.NewDOT)))
+	nodes, edges := classes(graphviz(t, ofGraph(t, g, forms["dot"])))
 	if nodes != 1+len(g.Nodes) || edges != 1+len(g.Links) {
 		t.Errorf("%d nodes, %d edges", nodes, edges)
 	}
-	text := string(ofGraph(t, g, picture.NewDOT))
+	text := string(ofGraph(t, g, forms["dot"]))
 	for _, want := range []string{
 		"source -> n1 [penwidth=8.0]", "n1 -> n2 [penwidth=4.4]", "n1 -> n4 [penwidth=2.5]", "n5 -> n6 [penwidth=8.0]",
 		`"2a  198.51.100.5\nAS64500 Example Access Networks\n45 % of the flows"`, `"2c  no answer\n15 % of the flows"`,
@@ -276,7 +279,7 @@ func TestGraphLinks(t *testing.T) {
 
 // Links that no flow was seen on aren't drawn as those that are known.
 func TestGraphGuesses(t *testing.T) {
-	text := string(ofGraph(t, graphOf(graphs["sprayed"]), picture.NewMermaid))
+	text := string(ofGraph(t, graphOf(graphs["sprayed"]), forms["mmd"]))
 	for _, want := range []string{"n1 --> n2\n", "n2 -.-> n3\n", "n3 -.-> n4\n", "each packet another of<br/>2a  198.51.100.5<br/>2b  198.51.100.6"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -285,7 +288,7 @@ func TestGraphGuesses(t *testing.T) {
 	spared := graphOf(wide(3))
 	spared.Links = spared.Links[:len(spared.Links)-1]
 	spared.Nodes[6].Spared = true
-	text = string(ofGraph(t, spared, picture.NewMermaid))
+	text = string(ofGraph(t, spared, forms["mmd"]))
 	if !strings.Contains(text, "n6 --> n8\n") || !strings.Contains(text, "n7 -.-> n8\n") {
 		t.Errorf("got\n%s", text)
 	}
@@ -315,6 +318,8 @@ func TestGraphHostile(t *testing.T) {
 				}
 			case "mmd":
 				checkMermaid(t, out.Bytes())
+			case "html":
+				checkHTML(t, out.Bytes())
 			}
 		}
 	}

@@ -25,7 +25,7 @@ import (
 // keep writes the pictures of the scenes, and of every hostile text, to a directory, to be looked at.
 var keep = flag.String("keep", "", "keep pictures in this directory")
 
-type maker func(io.Writer, *report.Run, *trace.Trace) *picture.Picture
+type maker func(io.Writer, *report.Run, *trace.Trace) report.Writer
 
 func play(t *testing.T, s scene.Scene, make maker) []byte {
 	t.Helper()
@@ -34,7 +34,12 @@ func play(t *testing.T, s scene.Scene, make maker) []byte {
 	return out.Bytes()
 }
 
-var forms = map[string]maker{"svg": picture.NewSVG, "dot": picture.NewDOT, "mmd": picture.NewMermaid}
+var forms = map[string]maker{
+	"svg":  func(w io.Writer, run *report.Run, t *trace.Trace) report.Writer { return picture.NewSVG(w, run, t) },
+	"dot":  func(w io.Writer, run *report.Run, t *trace.Trace) report.Writer { return picture.NewDOT(w, run, t) },
+	"mmd":  func(w io.Writer, run *report.Run, t *trace.Trace) report.Writer { return picture.NewMermaid(w, run, t) },
+	"html": func(w io.Writer, run *report.Run, t *trace.Trace) report.Writer { return picture.NewHTML(w, run, t) },
+}
 
 var scenes = map[string]scene.Scene{
 	"short": short, "long": long(false), "IPv6": long(true), "filtered": filtered,
@@ -167,9 +172,68 @@ func TestScenes(t *testing.T) {
 					}
 				case "mmd":
 					checkMermaid(t, out)
+				case "html":
+					checkHTML(t, out)
 				}
 			}
 		})
+	}
+}
+
+var htmlElements = regexp.MustCompile(`^(html|head|meta|title|style|body|h1|h2|h3|p|span|ul|li|div|table|tr|th|td|` +
+	`svg|rect|text|g|line|circle|polyline|polygon|path)$`)
+
+// checkHTML reads a page, which must be well-formed, and load and run nothing.
+func checkHTML(t *testing.T, text []byte) []element {
+	t.Helper()
+	text, ok := bytes.CutPrefix(text, []byte("<!DOCTYPE html>\n"))
+	if !ok {
+		t.Errorf("no DOCTYPE: %.40q", text)
+	}
+	all := elements(t, text)
+	for _, e := range all {
+		if !htmlElements.MatchString(e.name) {
+			t.Errorf("there is a <%s>", e.name)
+		}
+		for name, v := range e.attrs {
+			if strings.HasPrefix(name, "on") || name == "href" || name == "src" || name == "style" || strings.Contains(v, "url(") {
+				t.Errorf("<%s %s=%q>", e.name, name, v)
+			}
+		}
+	}
+	return all
+}
+
+// The page has the picture, each hop with its figures, and the findings with their evidence; a golden file has all.
+func TestPage(t *testing.T) {
+	for name, s := range map[string]scene.Scene{"short": short, "filtered": filtered} {
+		out := play(t, s, forms["html"])
+		keepPicture(t, name+".html", out)
+		golden := filepath.Join("testdata", "page-"+name+".html")
+		if *keep != "" {
+			if err := os.WriteFile(golden, out, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(out, want) {
+			t.Errorf("%s is of another program (%v): go test ./report/picture -keep DIR writes it again", golden, err)
+		}
+	}
+	var words strings.Builder
+	for _, e := range checkHTML(t, play(t, short, forms["html"])) {
+		switch e.name {
+		case "td", "h1", "h3", "li", "p", "span":
+			words.WriteString(e.text + "\n")
+		}
+	}
+	for _, want := range []string{
+		"The path to www.example.com (203.0.113.9), TCP port 443\n", "7\nwww.example.com\n203.0.113.9\nAS64502 T\nopen\n3/5\n",
+		"3\n\n\n\nno answer\n5/5\n\n\n\n", "AS64501 Cloud <Inc> & Sons\n", "between hop 4 and hop 5: MSS 1460 -> 1380\n",
+		"port-open, certain\nPort 443 is open: the target accepts the connection. ", "MPLS 16001 17",
+	} {
+		if !strings.Contains(words.String(), want) {
+			t.Errorf("no %q in\n%s", want, &words)
+		}
 	}
 }
 
@@ -186,8 +250,8 @@ func keepPicture(t *testing.T, name string, out []byte) {
 // mermaidLines are all forms of lines that a picture may have. What stands in quotes can't end them, and can't be a
 // directive.
 var mermaidLines = regexp.MustCompile(`^(---|title: "[^"]*"|flowchart LR|` +
-	` +source\(\["Q"\]\)|        h\d+(_\d+)?| +[hn]\d+(_\d+)?\["Q"\]:::[a-z]+|` +
-	` +subgraph as\d+\["Q"\]| +end| +(source|[hn]\d+(_\d+)?) (-->|-\.->)(\|"Q"\|)? [hn]\d+(_\d+)?|` +
+	` +source\(\["Q"\]\)|        h\d+(_\d+)?| +([hn]\d+(_\d+)?|wall|target|findings)\["Q"\]:::[a-z]+|` +
+	` +subgraph as\d+\["Q"\]| +end| +(source|wall|[hn]\d+(_\d+)?) (-->|-\.->)(\|"Q"\|)? ([hn]\d+(_\d+)?|wall|target)|` +
 	` +linkStyle \d+ [a-z0-9#:,. -]+|` +
 	` +classDef [a-z]+ [a-z0-9#:, -]+)$`)
 
@@ -208,7 +272,7 @@ func checkMermaid(t *testing.T, out []byte) {
 
 // What the picture of a path with one of everything must show.
 func TestShows(t *testing.T) {
-	svg := checkSVG(t, play(t, short, picture.NewSVG))
+	svg := checkSVG(t, play(t, short, forms["svg"]))
 	var shown []string
 	for _, e := range svg {
 		if e.name == "text" {
@@ -226,7 +290,7 @@ func TestShows(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, all)
 		}
 	}
-	graph := graphviz(t, play(t, short, picture.NewDOT))
+	graph := graphviz(t, play(t, short, forms["dot"]))
 	if nodes, edges := classes(graph); nodes != 9 || edges != 9 { // this host and 8 responders, of which 2 at hop 2, silent one included
 		t.Errorf("%d nodes, %d edges", nodes, edges)
 	}
@@ -239,6 +303,59 @@ func TestShows(t *testing.T) {
 	for _, want := range []string{"AS64501 Cloud <Inc> & Sons", "MSS 1460 -> 1380", "www.example.com", "hop 7", "no answer"} {
 		if !strings.Contains(text.String(), want+"\n") {
 			t.Errorf("no %q in\n%s", want, &text)
+		}
+	}
+}
+
+// A path that doesn't reach its target shows the target nevertheless, and a wall where nobody answers any more.
+func TestWall(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		scene scene.Scene
+		words string // beside the target
+		wall  bool
+	}{
+		{"filtered", filtered, "no answer beyond hop 3", true},
+		{"refused", scenes["refused"], "198.51.100.2 refuses to forward (!A)", true},
+		{"nothing", scenes["nothing"], "no hop answers", true},
+		{"interrupted", scenes["at once"], "the trace ended before it got there", false},
+		{"last TTL", scene.Scene{Network: "router 198.51.100.1\nrouter 198.51.100.2\ntarget 203.0.113.9 open",
+			Path: trace.PathOptions{MaxTTL: 2}}, "beyond hop 2, the last that was asked", false},
+		{"reached", short, "", false},
+		{"closed", scene.Scene{Network: "router 198.51.100.1\ntarget 203.0.113.9 closed"}, "", false},
+	} {
+		var words []string
+		walls := 0
+		for _, e := range checkSVG(t, play(t, tt.scene, forms["svg"])) {
+			switch {
+			case e.name == "text":
+				words = append(words, e.text)
+			case e.name == "line" && e.attrs["stroke-width"] == "5":
+				walls++
+			}
+		}
+		shown := strings.Contains(strings.Join(words, "\n")+"\n", "203.0.113.9  [not reached]\n"+tt.words+"\n")
+		if shown != (tt.words != "") || walls == 1 != tt.wall {
+			t.Errorf("%s: %d walls, words %q", tt.name, walls, words)
+		}
+		for form, wall := range map[string]string{"dot": "  wall [label=", "mmd": "    wall["} {
+			out := string(play(t, tt.scene, forms[form]))
+			if strings.Contains(out, wall) != tt.wall || strings.Contains(out, "  target[") != (shown && form == "mmd") ||
+				strings.Contains(out, "  target [") != (shown && form == "dot") {
+				t.Errorf("%s: %s", tt.name, out)
+			}
+		}
+	}
+}
+
+// The languages without a foot have the findings too.
+func TestFindingsInGraphs(t *testing.T) {
+	for form, want := range map[string]string{
+		"dot": `\nPort 443 is open: the target accepts the connection (certain)"; labelloc=t`,
+		"mmd": `Port 443 is open: the target accepts the connection (certain)"]:::findings`,
+	} {
+		if out := string(play(t, short, forms[form])); !strings.Contains(out, want) {
+			t.Errorf("no %s in %s", want, out)
 		}
 	}
 }
@@ -258,8 +375,8 @@ func TestImpossibleAddress(t *testing.T) {
 // A name, whatever it is, is drawn as text and draws nothing of its own.
 func TestHostile(t *testing.T) {
 	plain := scene.Attack("plain")
-	shapes := len(checkSVG(t, play(t, plain, picture.NewSVG)))
-	nodes, edges := classes(graphviz(t, play(t, plain, picture.NewDOT)))
+	shapes := len(checkSVG(t, play(t, plain, forms["svg"])))
+	nodes, edges := classes(graphviz(t, play(t, plain, forms["dot"])))
 	var graphs bytes.Buffer
 	drawn := 0
 	for i, text := range scene.Hostile() {
@@ -281,6 +398,8 @@ func TestHostile(t *testing.T) {
 				drawn++
 			case "mmd":
 				checkMermaid(t, out)
+			case "html":
+				checkHTML(t, out)
 			}
 		}
 	}
@@ -301,7 +420,7 @@ func TestHostile(t *testing.T) {
 
 // The pictures in the documentation are of this program.
 func TestDocumented(t *testing.T) {
-	want := play(t, short, picture.NewSVG)
+	want := play(t, short, forms["svg"])
 	got, err := os.ReadFile("../../docs/path.svg")
 	if *keep != "" {
 		err = os.WriteFile("../../docs/path.svg", want, 0o666)

@@ -40,6 +40,8 @@ var paints = map[kind]paint{
 	closed:  {"#dc2626", "#7f1d1d", "#7f1d1d"},
 	refused: {"#ea580c", "#7c2d12", "#7c2d12"},
 	other:   {"#ca8a04", "#713f12", "#713f12"},
+
+	unreached: {"#ffffff", "#b91c1c", "#7f1d1d"},
 }
 
 // canvas is an SVG in the making.
@@ -94,6 +96,9 @@ func (c *column) labels() []label {
 		if n.mpls != "" {
 			all = append(all, label{"MPLS " + n.mpls, true, "#7c3aed"})
 		}
+		if c.ttl == 0 {
+			all = append(all, label{strings.Join(c.notes, " "), true, p.ink})
+		}
 	}
 	return all
 }
@@ -105,7 +110,7 @@ type plot struct {
 	rows             int
 	path, chart      float64 // tops
 	width, height    float64
-	scale            float64 // the longest time on the axis, in milliseconds
+	scale, step      float64 // of the time axis, in milliseconds: its end, and from tick to tick
 	bandTop, bandEnd float64
 	foot             float64 // where the lines of text below begin
 }
@@ -138,7 +143,7 @@ func (d *drawing) lay() plot {
 		}
 	}
 	p.right = x
-	p.scale = roundUp(float64(slowest) / float64(time.Millisecond))
+	p.scale, p.step = axis(float64(slowest) / float64(time.Millisecond))
 	p.bandTop = edge + 56
 	p.path = p.bandTop + 22 + rise + 16
 	p.chart = p.path + float64(p.rows)*rowHeight + 40
@@ -158,18 +163,21 @@ func (d *drawing) lay() plot {
 // offset is how far from its column's middle a slanted line begins.
 func offset(i, n int) float64 { return (float64(i) - float64(n-1)/2) * labelPitch }
 
-// roundUp is the next round number for an axis.
-func roundUp(v float64) float64 {
+// mostTicks is how many steps an axis has at the most.
+const mostTicks = 6
+
+// axis is a round end of an axis that holds v, and a round step from tick to tick: 1, 2 or 5 of a power of ten.
+func axis(v float64) (end, step float64) {
 	if v <= 0 {
-		return 1
+		return 1, 0.2
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 1.5, 2, 3, 4, 5, 6, 8, 10} {
-		if v <= m*unit {
-			return m * unit
+	unit := math.Pow(10, math.Floor(math.Log10(v/mostTicks)))
+	for _, m := range []float64{1, 2, 5, 10} {
+		if step = m * unit; v/step <= mostTicks {
+			break
 		}
 	}
-	return 10 * unit
+	return math.Ceil(v/step) * step, step
 }
 
 // y is the height of a time in the chart.
@@ -307,10 +315,10 @@ func (p *plot) fit(b band) string {
 
 // drawChart draws the times: a dot for each probe, a line from best to worst.
 func (d *drawing) drawChart(c *canvas, p *plot) {
-	const steps = 4
+	steps := int(math.Round(p.scale / p.step))
 	for i := range steps + 1 {
-		v := p.scale * float64(i) / steps
-		y := p.chart + chartHeight*(1-float64(i)/steps)
+		v := p.step * float64(i)
+		y := p.chart + chartHeight*(1-float64(i)/float64(steps))
 		c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#cbd5e1" stroke-width="%s"/>`, p.left, y, p.right, y,
 			map[bool]string{true: "1.2", false: "0.6"}[i == 0])
 		c.text(p.left-8, y+4, "end", `font-size="11" fill="#475569"`, fmt.Sprintf("%.4g", v))
@@ -320,7 +328,9 @@ func (d *drawing) drawChart(c *canvas, p *plot) {
 	var trend []string
 	for i := range d.columns {
 		col, x := &d.columns[i], p.xs[i]
-		c.text(x, p.bandEnd-10, "middle", `font-size="11" fill="#475569"`, fmt.Sprint(col.ttl))
+		if hop := col.hop(); hop != "" {
+			c.text(x, p.bandEnd-10, "middle", `font-size="11" fill="#475569"`, hop)
+		}
 		n := 0
 		for k := range col.nodes {
 			node := &col.nodes[k]
@@ -328,10 +338,7 @@ func (d *drawing) drawChart(c *canvas, p *plot) {
 				continue
 			}
 			at := x + (float64(k)-float64(len(col.nodes)-1)/2)*11
-			best, worst := node.rtts[0], node.rtts[0]
-			for _, t := range node.rtts {
-				best, worst = min(best, t), max(worst, t)
-			}
+			best, worst := node.extremes()
 			if n++; n == 1 {
 				trend = append(trend, fmt.Sprintf("%.1f,%.1f", at, p.y(node.average())))
 			}
@@ -351,6 +358,11 @@ func (d *drawing) drawChart(c *canvas, p *plot) {
 		strings.Join(trend, " "))
 }
 
+// vague reports whether nothing is known of the way to a column, but that there is one.
+func (c *column) vague() bool {
+	return c.nodes[0].kind == silent || c.ttl == 0 && c.nodes[0].kind != router
+}
+
 // drawLinks draws the way from column to column. Where it isn't known who came behind whom, links are dashed; nothing
 // is known of the way to a silent hop but that there is one.
 func (d *drawing) drawLinks(c *canvas, p *plot) {
@@ -365,7 +377,7 @@ func (d *drawing) drawLinks(c *canvas, p *plot) {
 		if !certain(from, col) {
 			style = `stroke="#64748b" stroke-width="1.3" stroke-dasharray="5 4"`
 		}
-		if from.nodes[0].kind == silent || col.nodes[0].kind == silent {
+		if from.vague() || col.vague() {
 			style = `stroke="#94a3b8" stroke-width="1.6" stroke-dasharray="2 4"`
 		}
 		for _, a := range ys {
@@ -404,6 +416,9 @@ func (d *drawing) drawNodes(c *canvas, p *plot) {
 			c.text(x, p.path+float64(p.rows)*rowHeight+12, "middle", fmt.Sprintf(`font-size="10" fill="%s"`, ink),
 				fmt.Sprintf("%d/%d lost", col.lost, col.asked))
 		}
+		if d.wall != nil && d.wall.before == i {
+			c.wall((before+x)/2, p, d.wall)
+		}
 		if col.mark > 0 {
 			c.mark((before+x)/2, (p.row(0, from)+p.row(0, len(col.nodes)))/2, col.mark)
 		}
@@ -427,6 +442,10 @@ func (c *canvas) node(x, y float64, k kind) {
 	case silent:
 		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="1.5" stroke-dasharray="3 3"/>`, x, y,
 			radius-2, p.fill, p.stroke)
+	case unreached:
+		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="2" stroke-dasharray="4 3"/>`, x, y,
+			radius+1, p.fill, p.stroke)
+		c.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`, x, y, p.stroke)
 	case refused:
 		c.add(`<polygon points="%.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f" fill="%s" stroke="%s" stroke-width="2"/>`, x, y-11,
 			x+11, y, x, y+11, x-11, y, p.fill, p.stroke)
@@ -437,6 +456,16 @@ func (c *canvas) node(x, y float64, k kind) {
 		c.add(`<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" stroke="%s" stroke-width="2"/>`, x, y, radius+1, p.fill, p.stroke)
 		c.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="#ffffff"/>`, x, y)
 	}
+}
+
+// wall draws where the path stops: dashed where nobody said that it does.
+func (c *canvas) wall(x float64, p *plot, w *wall) {
+	dash := ` stroke-dasharray="6 4"`
+	if w.sure {
+		dash = ""
+	}
+	c.add(`<g><title>%s</title><line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#b91c1c" stroke-width="5"%s/></g>`,
+		xmlText(w.text), x, p.path+2, x, p.path+float64(p.rows)*rowHeight-2, dash)
 }
 
 // mark draws the number of a change.

@@ -68,7 +68,7 @@ func (p *Picture) graph() *trace.Graph {
 
 // lines are what a node is labelled with.
 func (c *column) lines(n *node) []string {
-	all := []string{fmt.Sprintf("hop %d", c.ttl)}
+	all := []string{c.title()}
 	if n.kind == silent {
 		return append(all, append([]string{"no answer"}, c.notes...)...)
 	}
@@ -82,6 +82,9 @@ func (c *column) lines(n *node) []string {
 	if n.mpls != "" {
 		all = append(all, "MPLS "+n.mpls)
 	}
+	if c.ttl == 0 {
+		return append(all, c.notes...)
+	}
 	times := n.times()
 	if c.lost > 0 {
 		times += fmt.Sprintf(", %d of %d lost", c.lost, c.asked)
@@ -91,6 +94,9 @@ func (c *column) lines(n *node) []string {
 
 // id names a node.
 func (c *column) id(i int) string {
+	if c.ttl == 0 {
+		return "target"
+	}
 	if len(c.nodes) == 1 {
 		return fmt.Sprintf("h%d", c.ttl)
 	}
@@ -99,7 +105,9 @@ func (c *column) id(i int) string {
 
 // certain reports whether a link between these two is one for sure: which of several came behind which of several
 // isn't known.
-func certain(a, b *column) bool { return len(a.nodes) == 1 && len(b.nodes) == 1 }
+func certain(a, b *column) bool {
+	return len(a.nodes) == 1 && len(b.nodes) == 1 && b.ttl > 0
+}
 
 // dotText quotes a string of the DOT language, each line of it centred. In its escapes a backslash and in its entities
 // an ampersand would begin something.
@@ -119,12 +127,17 @@ var dotStyles = map[kind]string{
 	silent: `fillcolor="#ffffff", color="#94a3b8", style="rounded,filled,dashed", fontcolor="#64748b"`,
 	open:   `fillcolor="#dcfce7", color="#15803d", penwidth=2`, closed: `fillcolor="#fee2e2", color="#b91c1c", penwidth=2`,
 	refused: `fillcolor="#ffedd5", color="#c2410c", penwidth=2`, other: `fillcolor="#fef9c3", color="#a16207", penwidth=2`,
+	unreached: `fillcolor="#ffffff", color="#b91c1c", style="rounded,filled,dashed", penwidth=2, fontcolor="#7f1d1d"`,
 }
+
+// dotWall is how a wall looks.
+const dotWall = `shape=box, style="filled", fillcolor="#b91c1c", color="#7f1d1d", fontcolor="#ffffff"`
 
 func dot(d *drawing) string {
 	var b strings.Builder
 	b.WriteString("digraph path {\n  rankdir=LR;\n")
-	fmt.Fprintf(&b, "  label=%s; labelloc=t; fontname=\"Helvetica\"; fontsize=14;\n", dotText(d.title, d.subtitle))
+	fmt.Fprintf(&b, "  label=%s; labelloc=t; fontname=\"Helvetica\"; fontsize=14;\n",
+		dotText(append([]string{d.title, d.subtitle}, d.findings...)...))
 	b.WriteString("  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\", fontsize=11];\n")
 	b.WriteString("  edge [color=\"#475569\", fontname=\"Helvetica\", fontsize=10, fontcolor=\"#c2410c\"];\n")
 	fmt.Fprintf(&b, "  source [label=%s, shape=ellipse, fillcolor=\"#dbeafe\", color=\"#1d4ed8\"];\n", dotText(d.from))
@@ -133,6 +146,9 @@ func dot(d *drawing) string {
 		for k := range c.nodes {
 			fmt.Fprintf(&b, "  %s [label=%s, %s];\n", c.id(k), dotText(c.lines(&c.nodes[k])...), dotStyles[c.nodes[k].kind])
 		}
+	}
+	if d.wall != nil {
+		fmt.Fprintf(&b, "  wall [label=%s, %s];\n", dotText(d.wall.text), dotWall)
 	}
 	for i, n := range d.bands {
 		fmt.Fprintf(&b, "  subgraph cluster_%d { label=%s; style=\"rounded,filled\"; "+
@@ -164,6 +180,12 @@ func (d *drawing) links(f func(from, to string, sure bool, m *mark)) {
 	ids := []string{"source"}
 	for i := range d.columns {
 		c := &d.columns[i]
+		if d.wall != nil && d.wall.before == i {
+			for _, from := range ids {
+				f(from, "wall", certain(before, c) || c.ttl == 0 && len(ids) == 1, nil)
+			}
+			before, ids = &column{nodes: []node{{}}}, []string{"wall"}
+		}
 		var here []string
 		for k := range c.nodes {
 			here = append(here, c.id(k))
@@ -198,7 +220,14 @@ func mermaidText(lines ...string) string {
 }
 
 var mermaidClasses = map[kind]string{router: "router", silent: "silent", open: "open", closed: "closed",
-	refused: "refused", other: "other"}
+	refused: "refused", other: "other", unreached: "unreached"}
+
+// mermaidFindings adds a box with the findings, which nothing leads to.
+func mermaidFindings(b *strings.Builder, all []string) {
+	if len(all) > 0 {
+		fmt.Fprintf(b, "    findings[%s]:::findings\n", mermaidText(append([]string{"Findings"}, all...)...))
+	}
+}
 
 func mermaid(d *drawing) string {
 	var b strings.Builder
@@ -210,6 +239,10 @@ func mermaid(d *drawing) string {
 			fmt.Fprintf(&b, "    %s[%s]:::%s\n", c.id(k), mermaidText(c.lines(&c.nodes[k])...), mermaidClasses[c.nodes[k].kind])
 		}
 	}
+	if d.wall != nil {
+		fmt.Fprintf(&b, "    wall[%s]:::wall\n", mermaidText(d.wall.text))
+	}
+	mermaidFindings(&b, d.findings)
 	for i, n := range d.bands {
 		fmt.Fprintf(&b, "    subgraph as%d[%s]\n", i, mermaidText(n.label))
 		for k := n.first; k <= n.last; k++ {
@@ -240,4 +273,7 @@ const mermaidClassDefs = `    classDef router fill:#eef2f7,stroke:#64748b,color:
     classDef closed fill:#fee2e2,stroke:#b91c1c,color:#0f172a,stroke-width:2px
     classDef refused fill:#ffedd5,stroke:#c2410c,color:#0f172a,stroke-width:2px
     classDef other fill:#fef9c3,stroke:#a16207,color:#0f172a,stroke-width:2px
+    classDef unreached fill:#ffffff,stroke:#b91c1c,color:#7f1d1d,stroke-width:2px,stroke-dasharray:4
+    classDef wall fill:#b91c1c,stroke:#7f1d1d,color:#ffffff
+    classDef findings fill:#f8fafc,stroke:#cbd5e1,color:#0f172a
 `
