@@ -32,7 +32,8 @@ var layers = map[string]struct {
 	"report/picture":    {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the path drawn
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                               // for tests
 	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record"}, never: []string{"log"}},       // whole measurements
-	"internal/cli":      {ours: []string{"packet", "trace", "detect", "names", "record", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"internal/terminal": {},                                                                                                     // signals, jobs, the status line: nothing of traces
+	"internal/cli":      {ours: []string{"internal/terminal", "packet", "trace", "detect", "names", "record", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},
@@ -48,18 +49,19 @@ var layers = map[string]struct {
 
 // testing only: what the tests of a room may import besides.
 var testLayers = map[string][]string{
-	"trace":          {"sim"},
-	"detect":         {"sim"},
-	"report":         {"sim", "report/scene"},
-	"compare":        {"sim"},
-	"record":         {"report", "report/scene"},
-	"measure":        {"sim", "lab"},
-	"report/export":  {"report/scene"},
-	"report/picture": {"report/scene"},
-	"report/pcapng":  {"report", "report/scene"},
-	"internal/cli":   {"lab", "sim", "wire"},
-	"":               {"lab", "sim"},
-	"examples/json":  {"sim"}, "examples/plan": {"sim"}, "examples/many": {"sim"}, "examples/report": {"sim"},
+	"trace":             {"sim"},
+	"detect":            {"sim"},
+	"report":            {"sim", "report/scene"},
+	"compare":           {"sim"},
+	"record":            {"report", "report/scene"},
+	"measure":           {"sim", "lab"},
+	"report/export":     {"report/scene"},
+	"report/picture":    {"report/scene"},
+	"report/pcapng":     {"report", "report/scene"},
+	"internal/terminal": {"names", "packet", "report", "trace"},
+	"internal/cli":      {"lab", "sim", "wire"},
+	"":                  {"lab", "sim"},
+	"examples/json":     {"sim"}, "examples/plan": {"sim"}, "examples/many": {"sim"}, "examples/report": {"sim"},
 	"test":    {"packet", "names", "sim", "sim/tun"},
 	"wire":    {"lab", "trace"},
 	"sim":     {"lab"},

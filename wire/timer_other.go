@@ -10,8 +10,8 @@ import (
 // timer is a timer of the kernel's, on Linux.
 type timer struct{}
 
-// newAlarm has none to give.
-func newAlarm() (*timer, error) { return nil, errors.ErrUnsupported }
+// newTimerFD has none to give.
+func newTimerFD() (*timer, error) { return nil, errors.ErrUnsupported }
 
 func (*timer) Set(time.Duration)   {}
 func (*timer) C() <-chan time.Time { return nil }

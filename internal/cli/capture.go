@@ -8,6 +8,7 @@ import (
 
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/pcapng"
 	"go.example/tcptraceroute/trace"
 )
@@ -43,7 +44,7 @@ func captureOptions() []option {
 type capture struct {
 	file *os.File // nil: standard output
 	out  io.Writer
-	feed *feed[pcapng.Packet]
+	feed *report.Feed[pcapng.Packet]
 }
 
 // openCapture opens the file, by the caller's own rights: what the program was lent must be gone.
@@ -63,7 +64,7 @@ func (p *program) openCapture() error {
 		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
 	}
 	p.capture.file, p.capture.out = f, f
-	p.rescue.writes(f)
+	p.rescue.Writes(f)
 	return nil
 }
 
@@ -95,7 +96,7 @@ func (c *capture) begin(of, iface string) error {
 	if err != nil {
 		return err
 	}
-	c.feed = startFeed(w.Write, func() error { return nil }, func(error) {})
+	c.feed = report.StartFeed(w.Write, func() error { return nil }, func(error) {})
 	return nil
 }
 
@@ -106,7 +107,7 @@ func (c *capture) observe(show func(trace.Event)) func(trace.Event) {
 	}
 	return func(e trace.Event) {
 		if packet, ok := pcapng.Of(e); ok {
-			c.feed.add(packet)
+			c.feed.Add(packet)
 		}
 		if show != nil {
 			show(e)
@@ -118,7 +119,7 @@ func (c *capture) observe(show func(trace.Event)) func(trace.Event) {
 func (c *capture) close() (err error) {
 	defer func() { *c = capture{} }()
 	if c.feed != nil {
-		err = c.feed.close()
+		err = c.feed.Close()
 	}
 	if c.file != nil {
 		err = errors.Join(err, c.file.Close())

@@ -8,8 +8,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -18,6 +20,17 @@ import (
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr, drop: measure.Drop, opener: measure.Open}
+	return p.code(p.run(ctx, args))
+}
+
+// Main is Run for a whole process: its standard output and error, and the signals that end it.
+func Main(args []string) int {
+	if err := measure.Limits(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitNotReached
+	}
+	ctx, rescue := terminal.Process()
+	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: measure.Drop, opener: measure.Open, rescue: rescue}
 	return p.code(p.run(ctx, args))
 }
 
@@ -35,7 +48,7 @@ type program struct {
 	onTerminal bool // both are terminals, whatever these can do
 	unreached  bool // probes were sent, and the target has not answered
 	capture    capture
-	rescue     *rescue // nil: nothing ends the program but its context
+	rescue     *terminal.Rescue // nil: nothing ends the program but its context
 
 	keep func(*record.Trace) // is called with the trace that was made; nil: nobody wants it as a record
 }
@@ -51,9 +64,9 @@ func (p *program) run(ctx context.Context, args []string) error {
 	p.root = who.RealUID == 0
 	p.lent = who.SetID() && !p.root
 	p.elevated = who.Elevated && !p.root
-	p.width.out, p.width.err = width(p.stdout), width(p.stderr)
-	p.toTerminal = isTerminal(p.stdout)
-	p.onTerminal = p.toTerminal && isTerminal(p.stderr)
+	p.width.out, p.width.err = terminal.Width(p.stdout), terminal.Width(p.stderr)
+	p.toTerminal = terminal.Is(p.stdout)
+	p.onTerminal = p.toTerminal && terminal.Is(p.stderr)
 	operands, err := p.commandLine(args, who)
 	switch {
 	case err != nil:
@@ -111,7 +124,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS,
-		Guard: p.rescue.guard})
+		Guard: p.rescue.Guard})
 	defer p.resolve.Close()
 	if err := p.address(ctx); err != nil {
 		return err

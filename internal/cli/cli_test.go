@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -501,8 +502,8 @@ func TestExitCodes(t *testing.T) {
 		{new(program).worded(&measure.RouteError{Err: syscall.EINVAL}), 2, "connect: Invalid argument\n"},
 		{&trace.SendError{Probes: 1, Err: syscall.EPERM}, 2, "1 probe could not be sent: operation not permitted\n"},
 		{&trace.SendError{Probes: 20, Err: syscall.EPERM}, 2, "20 probes in a row could not be sent: operation not permitted\n"},
-		{fmt.Errorf("so: %w", &Interrupted{syscall.SIGINT}), 130, "Interrupted\n"},
-		{&Interrupted{syscall.SIGTERM}, 143, "Interrupted\n"},
+		{fmt.Errorf("so: %w", &terminal.Interrupted{Signal: syscall.SIGINT}), 130, "Interrupted\n"},
+		{&terminal.Interrupted{Signal: syscall.SIGTERM}, 143, "Interrupted\n"},
 		{errHelp, 1, usage()},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -575,7 +576,7 @@ func TestDebug(t *testing.T) {
 		{trace.Event{Reply: icmp, Verdict: trace.NearMiss}, "ignored: 192.0.2.5 time exceeded (type 11 code 0), quoting 192.0.2.1 > 192.0.2.9 seq 77: wrong sequence or acknowledgement number"},
 	} {
 		var b bytes.Buffer
-		debug(&b, false)(tt.event)
+		report.Debug(&b, false)(tt.event)
 		if want := "debug: " + tt.want + "\n"; b.String() != want {
 			t.Errorf("%q, want %q", b.String(), want)
 		}
@@ -586,16 +587,16 @@ func TestDebug(t *testing.T) {
 func TestPrinterDoesNotBlock(t *testing.T) {
 	o := trace.PathOptions{MaxTTL: 100, Queries: 1}
 	r, w := io.Pipe()
-	p := startPrinter(report.NewClassic(w, trace.NewTrace(o), report.ClassicOptions{}), func(err error) { t.Error(err) })
+	p := report.StartPrinter(report.NewClassic(w, trace.NewTrace(o), report.ClassicOptions{}), func(err error) { t.Error(err) })
 	for ttl := range 100 {
-		p.add(trace.Result{Probe: packet.Probe{TTL: uint8(ttl + 1)}, N: ttl + 1, Outcome: trace.Lost})
+		p.Add(trace.Result{Probe: packet.Probe{TTL: uint8(ttl + 1)}, N: ttl + 1, Outcome: trace.Lost})
 	}
 	text := make(chan string)
 	go func() {
 		b, _ := io.ReadAll(r)
 		text <- string(b)
 	}()
-	err := p.close()
+	err := p.Close()
 	w.Close()
 	if got := <-text; err != nil || !strings.HasPrefix(got, " 1  *\n 2  *\n") || !strings.HasSuffix(got, "\n100  *\n") {
 		t.Errorf("error %v, text %q", err, got)

@@ -2,7 +2,9 @@
 
 package cli
 
-import "io/fs"
+import (
+	"io/fs"
+)
 
 // notOfUser says why a file can't be trusted to be the user's own; "": it can.
 func notOfUser(fs.FileInfo) string { return "" }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -15,16 +16,7 @@ const (
 	exitReached    = 0
 	exitNotReached = 1 // or the command line was wrong
 	exitLocal      = 2 // this host could send nothing, or nothing more
-	exitSignal     = 128
 )
-
-// Interrupted is the cause with which a context is cancelled by a signal.
-type Interrupted struct{ Signal syscall.Signal }
-
-func (e *Interrupted) Error() string { return "interrupted" }
-
-// ExitCode is the shell's convention for a program ended by a signal.
-func (e *Interrupted) ExitCode() int { return exitSignal + int(e.Signal) }
 
 // pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
 func (p *program) pointToExplain() {
@@ -45,7 +37,7 @@ var errNotReached = errors.New("Destination not reached")
 func (p *program) code(err error) int {
 	switch {
 	case err == nil:
-	case errors.As(err, new(*Interrupted)):
+	case errors.As(err, new(*terminal.Interrupted)):
 		fmt.Fprintln(p.stderr, "Interrupted")
 	case err == errHelp:
 		p.usage()
@@ -60,7 +52,7 @@ func (p *program) code(err error) int {
 
 // exitCode is what an error means to the shell.
 func exitCode(err error) int {
-	var interrupted *Interrupted
+	var interrupted *terminal.Interrupted
 	var saved *savedEnding
 	switch {
 	case err == nil:

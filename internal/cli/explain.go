@@ -45,7 +45,7 @@ func (s *showing) explaining(x measure.Progress) {
 	case measure.Failed: // the trace stands without
 		fmt.Fprintf(s.stderr, "Asking further: %s\n", quoted(s.worded(x.Err).Error()))
 	case measure.Done:
-		s.asking.stop()
+		s.asking.Stop()
 	}
 }
 

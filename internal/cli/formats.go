@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
@@ -123,7 +122,7 @@ func (c *formatConfig) setFormat(name, by string) error {
 
 // formatted is the report in the form that the user wants.
 func (p *program) formatted(run *report.Run, t *trace.Trace) report.Writer {
-	p.stdout = p.rescue.inPieces(p.stdout)
+	p.stdout = p.rescue.InPieces(p.stdout)
 	name := p.format
 	if name == "" {
 		name = formats[0].name
@@ -134,17 +133,4 @@ func (p *program) formatted(run *report.Run, t *trace.Trace) report.Writer {
 		}
 	}
 	panic("a format that setFormat doesn't let pass: " + name)
-}
-
-// signalName is the name of a signal that ends the program.
-func signalName(s syscall.Signal) string {
-	switch s {
-	case syscall.SIGINT:
-		return "SIGINT"
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	case syscall.SIGHUP:
-		return "SIGHUP"
-	}
-	return fmt.Sprintf("signal %d", s)
 }

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/record"
 )
 
@@ -35,8 +36,8 @@ func TestEnding(t *testing.T) {
 		signal string
 	}{
 		{nil, 1, ""},
-		{&Interrupted{syscall.SIGINT}, 130, "SIGINT"},
-		{fmt.Errorf("so: %w", &Interrupted{syscall.SIGTERM}), 143, "SIGTERM"},
+		{&terminal.Interrupted{Signal: syscall.SIGINT}, 130, "SIGINT"},
+		{fmt.Errorf("so: %w", &terminal.Interrupted{Signal: syscall.SIGTERM}), 143, "SIGTERM"},
 		{syscall.EPERM, 1, ""},
 	} {
 		if e := ended(record.Ending{Err: tt.err, ExitCode: 1}); e.ExitCode != tt.code || e.Signal != tt.signal || e.Err != tt.err {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/lab"
 	"go.example/tcptraceroute/measure"
 )
@@ -261,7 +262,7 @@ func TestInterrupted(t *testing.T) {
 	p.Source.Do(t, func() {
 		prog := &program{stderr: &stderr, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, nil }}
 		prog.stdout = writer(func(b []byte) (int, error) {
-			cancel(&Interrupted{syscall.SIGINT})
+			cancel(&terminal.Interrupted{Signal: syscall.SIGINT})
 			return stdout.Write(b)
 		})
 		// Nobody answers for the address, so the trace would go on for long.
@@ -273,7 +274,7 @@ func TestInterrupted(t *testing.T) {
 
 	// Before it has begun.
 	ctx, cancel = context.WithCancelCause(t.Context())
-	cancel(&Interrupted{syscall.SIGTERM})
+	cancel(&terminal.Interrupted{Signal: syscall.SIGTERM})
 	if got, want := invokeIn(ctx, t, p.Source, "-n 198.18.4.2"), (result{stderr: "Interrupted\n", code: 143}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -30,7 +30,7 @@ func (p *program) open() (*measure.Tracer, error) {
 
 // networkOptions says how the network is to be reached.
 func (p *program) networkOptions(raw bool) measure.Options {
-	o := measure.Options{Unprivileged: p.unprivileged, RawOnly: raw, Lent: !p.root, Guard: p.rescue.guard}
+	o := measure.Options{Unprivileged: p.unprivileged, RawOnly: raw, Lent: !p.root, Guard: p.rescue.Guard}
 	o.Wire.Interface, o.Wire.Mark, o.Wire.TOS = p.iface, p.mark, uint8(p.path.TOS)
 	o.Wire.Sessions = p.inSession || p.mtu
 	o.Wire.Attempts, o.Wire.Chains = p.explain, p.explain && p.root

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -34,7 +35,7 @@ func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 	if p.ways.portFor != "" {
 		p.ways.port, p.stdout = p.stdout, io.Discard
 	}
-	p.rescue.begin()
+	p.rescue.Begin()
 	m.Observe = p.observe(m)
 	if p.watch.on() {
 		return p.watched(ctx, m)
@@ -54,9 +55,9 @@ func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 func (p *program) observe(m *measure.Measurement) func(trace.Event) {
 	var show func(trace.Event)
 	if p.debug {
-		show = debug(p.stderr, m.Header.Connections)
+		show = report.Debug(p.stderr, m.Header.Connections)
 		if !p.root {
-			show = ofOurs(show)
+			show = report.OnlyOurs(show)
 		}
 	}
 	return p.capture.observe(show)
@@ -72,10 +73,10 @@ type showing struct {
 	made     *record.Trace // without names; what is not yet known is missing
 	run      *report.Run
 	folded   *trace.Trace // the report's
-	out      *printer
-	awaited  *awaited
-	status   *status // of the trace; nil: none is shown
-	asking   *status // of what is asked beside it and after it
+	out      *report.Feed[trace.Result]
+	awaited  *report.Awaited
+	status   *terminal.Status // of the trace; nil: none is shown
+	asking   *terminal.Status // of what is asked beside it and after it
 	troubles troubles
 }
 
@@ -89,7 +90,7 @@ func (s *showing) progress(x measure.Progress) {
 	case measure.SessionLost:
 		s.sessionLost(x)
 	case measure.Tracing:
-		s.status.stop()
+		s.status.Stop()
 		s.begin(x.Trace)
 	case measure.Traced:
 		if s.forPeople() { // they can read the hops meanwhile; programs get the findings with the trace
@@ -114,15 +115,15 @@ func (s *showing) progress(x measure.Progress) {
 
 // await begins to show what is awaited.
 func (s *showing) await() {
-	s.awaited = newAwaited(s.path)
-	s.status = s.showStatus(s.awaited.say)
+	s.awaited = report.NewAwaited(s.path)
+	s.status = s.showStatus(s.awaited.Say)
 }
 
 // sessionLost says that the connection is of no use.
 func (s *showing) sessionLost(x measure.Progress) {
 	how := mtuBySYNs
 	if !x.ForMTU {
-		s.status.stop()
+		s.status.Stop()
 		s.status = nil
 		how = fmt.Sprintf("probing by SYNs from port %d", s.m.Header.Path.Source.Port())
 	}
@@ -135,29 +136,29 @@ func (s *showing) begin(made *record.Trace) {
 	s.await()
 	s.folded = trace.NewTrace(s.path)
 	s.run = s.describe()
-	s.out = startPrinter(s.formatted(s.run, s.folded), s.broken)
+	s.out = report.StartPrinter(s.formatted(s.run, s.folded), s.broken)
 }
 
 // heard takes in a result at once.
 func (s *showing) heard(r trace.Result) {
 	s.lookUp(r)
 	if s.status != nil {
-		s.awaited.add(r)
+		s.awaited.Add(r)
 	}
 }
 
 // seen takes in a result that belongs to the trace.
 func (s *showing) seen(r trace.Result) {
 	s.troubles.add(r)
-	s.out.add(r)
+	s.out.Add(r)
 }
 
 // end ends the report, and says what was not as it should be.
 func (s *showing) end() {
-	if err := s.out.close(); err != nil {
+	if err := s.out.Close(); err != nil {
 		s.broken(err)
 	}
-	s.status.stop()
+	s.status.Stop()
 	if s.explain && !s.holdsFindings() { // stderr that is gone is no reason to fail
 		writeFindings(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
@@ -187,7 +188,8 @@ func (s *showing) finish(err error) error {
 		s.keep(s.run.Record(s.made.Results))
 	}
 	counts := s.made.Ending.Counts
-	s.unreached = !counts.NothingSent() && !answered(s.folded) && (err == nil || errors.As(err, new(*Interrupted)))
+	ended := err == nil || errors.As(err, new(*terminal.Interrupted))
+	s.unreached = ended && !counts.NothingSent() && !answered(s.folded)
 	switch {
 	case err != nil:
 		return err
@@ -222,8 +224,8 @@ func (s *showing) describe() *report.Run {
 
 // ended adds the signal and its exit code to how a measurement ended.
 func ended(e record.Ending) record.Ending {
-	if interrupted, ok := errors.AsType[*Interrupted](e.Err); ok {
-		e.Signal, e.ExitCode = signalName(interrupted.Signal), interrupted.ExitCode()
+	if interrupted, ok := errors.AsType[*terminal.Interrupted](e.Err); ok {
+		e.Signal, e.ExitCode = interrupted.Name(), interrupted.ExitCode()
 	}
 	return e
 }

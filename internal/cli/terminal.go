@@ -2,11 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"go.example/tcptraceroute/internal/terminal"
 )
 
 // terminalConfig is what is shown to people beyond the text.
@@ -30,21 +31,6 @@ func terminalOptions() []option {
 	}
 }
 
-// width is how wide the terminal is that w is; 0 where it is none, or one that can do nothing but print.
-func width(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if term := os.Getenv("TERM"); !ok || term == "" || term == "dumb" {
-		return 0
-	}
-	return terminalWidth(f)
-}
-
-// isTerminal reports whether w is a terminal, however little it can do.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && terminalWidth(f) > 0
-}
-
 // colored reports whether the text is to have colours. NO_COLOR is that of no-color.org: what is asked for on the
 // command line wins.
 func (p *program) colored() bool {
@@ -59,16 +45,11 @@ func (p *program) colored() bool {
 
 // showStatus begins to show what is awaited, where somebody sits before a terminal and reads the text. What is
 // written to standard output goes through the status from now on.
-func (p *program) showStatus(say func(sofar time.Duration) string) *status {
+func (p *program) showStatus(say func(sofar time.Duration) string) *terminal.Status {
 	if p.width.out == 0 || p.width.err == 0 || p.debug || !p.forPeople() {
 		return nil
 	}
-	s := startStatus(p.stderr, p.stdout, p.width.err, say)
-	s.whole = p.rescue.changes(func() {
-		if f, ok := p.stderr.(*os.File); ok && writable(f) {
-			io.WriteString(f, wipe)
-		}
-	})
+	s := p.rescue.StartStatus(p.stderr, p.stdout, p.width.err, say)
 	p.stdout = s
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/report"
@@ -130,7 +131,7 @@ func (p *program) rounds(ctx context.Context, m *measure.Measurement,
 	})
 	m.Seen = stats.Add
 	counts, err := m.Watch(ctx)
-	status.stop()
+	status.Stop()
 	return stats, start, counts, err
 }
 
@@ -140,24 +141,24 @@ func (p *program) live(ctx context.Context, m *measure.Measurement,
 	runtimedebug.SetGCPercent(livePercent)
 	options := p.screen(ctx)
 	options.Hold = m.Hold
-	var job *jobs
-	options.Suspend = func() { job.stop() }
+	var job *terminal.Jobs
+	options.Suspend = func() { job.Stop() }
 	screen := live.New(options)
-	job = watchJobs(screen.Again)
-	defer job.end()
+	job = terminal.WatchJobs(screen.Again)
+	defer job.End()
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	shown := make(chan error, 1)
 	mode := live.Mode(os.Stdin)
-	defer p.rescue.changes(func() {
+	defer p.rescue.Changes(func() {
 		mode()
-		if f, ok := p.stdout.(*os.File); ok && writable(f) {
+		if f, ok := p.stdout.(*os.File); ok && terminal.Writable(f) {
 			io.WriteString(f, live.Leave)
 		}
 	})()
-	defer p.rescue.guard()
+	defer p.rescue.Guard()
 	go func() {
-		defer p.rescue.guard()
+		defer p.rescue.Guard()
 		err := screen.Run(ctx, os.Stdin, p.stdout, os.Getenv("TERM"))
 		stop(measure.ErrEnough)
 		shown <- err

@@ -1,22 +1,19 @@
-package cli
+package report
 
 import (
 	"sync"
 
-	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
-// printer is a feed of results to a report, which may wait for names and for its reader.
-type printer = feed[trace.Result]
-
-// startPrinter begins to feed a report. broken is called when it can't write any more.
-func startPrinter(w report.Writer, broken func(error)) *printer {
-	return startFeed(w.Add, w.Finish, broken)
+// StartPrinter begins to feed a report, which may wait for names and for its reader. broken is called when it can't
+// write any more.
+func StartPrinter(w Writer, broken func(error)) *Feed[trace.Result] {
+	return StartFeed(w.Add, w.Finish, broken)
 }
 
-// feed hands things on without holding up who has them: they queue without bound.
-type feed[T any] struct {
+// Feed hands things on without holding up who has them: they queue without bound.
+type Feed[T any] struct {
 	mu     sync.Mutex
 	more   *sync.Cond
 	queue  []T
@@ -25,10 +22,10 @@ type feed[T any] struct {
 	err    error // of writing; read after done
 }
 
-// startFeed begins to hand on to add, in order, and to finish when there is no more. broken is called when they fail;
+// StartFeed begins to hand on to add, in order, and to finish when there is no more. broken is called when they fail;
 // what still comes is then dropped.
-func startFeed[T any](add func(T) error, finish func() error, broken func(error)) *feed[T] {
-	p := &feed[T]{done: make(chan struct{})}
+func StartFeed[T any](add func(T) error, finish func() error, broken func(error)) *Feed[T] {
+	p := &Feed[T]{done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
 	go func() {
 		defer close(p.done)
@@ -48,7 +45,7 @@ func startFeed[T any](add func(T) error, finish func() error, broken func(error)
 	return p
 }
 
-func (p *feed[T]) next() (T, bool) {
+func (p *Feed[T]) next() (T, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.queue) == 0 && !p.closed {
@@ -63,13 +60,14 @@ func (p *feed[T]) next() (T, bool) {
 }
 
 // stop drops what has come and what comes.
-func (p *feed[T]) stop() {
+func (p *Feed[T]) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue, p.closed = nil, true
 }
 
-func (p *feed[T]) add(r T) {
+// Add queues r.
+func (p *Feed[T]) Add(r T) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -79,8 +77,8 @@ func (p *feed[T]) add(r T) {
 	p.more.Signal()
 }
 
-// close waits until everything is printed.
-func (p *feed[T]) close() error {
+// Close waits until everything is printed.
+func (p *Feed[T]) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.more.Signal()

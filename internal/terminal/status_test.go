@@ -1,4 +1,4 @@
-package cli
+package terminal
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -21,6 +22,9 @@ func outcome(n int, ttl uint8, fate trace.Outcome, kind packet.Kind) trace.Resul
 	}
 	return r
 }
+
+// none is where nothing ends the program but its context.
+var none *Rescue
 
 // drawn is what was written since it was looked at last.
 type drawn struct {
@@ -46,8 +50,8 @@ func (s *drawn) take() string {
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen drawn
-		a := newAwaited(trace.PathOptions{Queries: 2, MaxTTL: 9})
-		s := startStatus(&screen, &screen, 80, a.say)
+		a := report.NewAwaited(trace.PathOptions{Queries: 2, MaxTTL: 9})
+		s := none.StartStatus(&screen, &screen, 80, a.Say)
 		wants := func(want string) {
 			t.Helper()
 			synctest.Wait()
@@ -59,14 +63,14 @@ func TestStatus(t *testing.T) {
 		wants("")
 		time.Sleep(statusDelay)
 		wants(wipe + "[0 s] waiting for hop 1")
-		a.add(outcome(1, 1, trace.Answered, packet.KindTimeExceeded))
-		a.add(outcome(2, 3, trace.Answered, packet.KindTimeExceeded))
-		a.add(outcome(3, 4, trace.Lost, 0))
+		a.Add(outcome(1, 1, trace.Answered, packet.KindTimeExceeded))
+		a.Add(outcome(2, 3, trace.Answered, packet.KindTimeExceeded))
+		a.Add(outcome(3, 4, trace.Lost, 0))
 		time.Sleep(statusPace)
 		wants(wipe + "[0 s] waiting for hop 1 (1 of 2), 2, 3, and what is beyond")
 		time.Sleep(statusPace)
 		wants("")
-		a.add(outcome(4, 1, trace.Answered, packet.KindTimeExceeded))
+		a.Add(outcome(4, 1, trace.Answered, packet.KindTimeExceeded))
 		s.Write([]byte(" 1  x"))
 		time.Sleep(5 * statusPace) // not in the middle of a line
 		wants(wipe + " 1  x")
@@ -74,16 +78,16 @@ func TestStatus(t *testing.T) {
 		time.Sleep(statusPace)
 		wants("\n" + wipe + "[1 s] waiting for hop 2 (0 of 2), 3, and what is beyond")
 		for ttl := range uint8(8) {
-			a.add(outcome(10+int(ttl), ttl+2, trace.Answered, packet.KindTimeExceeded))
+			a.Add(outcome(10+int(ttl), ttl+2, trace.Answered, packet.KindTimeExceeded))
 		}
 		time.Sleep(statusPace)
 		wants(wipe + "[1 s] waiting for hop 2 (1 of 2), 5, 6, 7, 8, 1 more")
 		for ttl := range uint8(8) {
-			a.add(outcome(20+int(ttl), ttl+2, trace.Lost, 0))
+			a.Add(outcome(20+int(ttl), ttl+2, trace.Lost, 0))
 		}
 		time.Sleep(statusPace)
 		wants(wipe + "[1 s] looking up names")
-		s.stop()
+		s.Stop()
 		wants(wipe)
 	})
 }
@@ -92,47 +96,21 @@ func TestStatus(t *testing.T) {
 func TestStatusFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		a := newAwaited(trace.PathOptions{})
-		s := startStatus(&screen, &screen, 20, a.say)
-		a.add(outcome(1, 6, trace.Answered, packet.KindTCP))
+		a := report.NewAwaited(trace.PathOptions{})
+		s := none.StartStatus(&screen, &screen, 20, a.Say)
+		a.Add(outcome(1, 6, trace.Answered, packet.KindTCP))
 		time.Sleep(statusDelay)
 		synctest.Wait()
 		if got, want := screen.String(), "\r\x1b[K[0 s] waiting for h"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-		s.stop()
-		if got, want := a.say(0), "waiting for hop 1 (0 of 3), 2, 3, 4, 5, 1 more"; got != want {
+		s.Stop()
+		if got, want := a.Say(0), "waiting for hop 1 (0 of 3), 2, 3, 4, 5, 1 more"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
-	var none *status // where nobody looks
-	none.stop()
-}
-
-// Who gets colours.
-func TestColored(t *testing.T) {
-	for _, tt := range []struct {
-		option  string
-		width   int
-		noColor string
-		want    bool
-	}{
-		{"", 80, "", true}, {"", 0, "", false}, {"", 80, "1", false},
-		{"auto", 80, "", true}, {"auto", 0, "", false}, {"auto", 80, "1", false},
-		{"always", 0, "", true}, {"always", 80, "1", true},
-		{"never", 80, "", false},
-	} {
-		t.Setenv("NO_COLOR", tt.noColor)
-		p := program{}
-		p.terminal.color, p.width.out = tt.option, tt.width
-		if got := p.colored(); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
-		}
-	}
-	_, stderr, code := invoke("--color", "blue", "host")
-	if want := "Argument of --color must be auto, always or never: blue\n"; stderr != want || code != 1 {
-		t.Errorf("%q, exit code %d", stderr, code)
-	}
+	var status *Status // where nobody looks
+	status.Stop()
 }
 
 // A file is no terminal, and neither is a buffer, nor anything where TERM says so.
@@ -143,7 +121,7 @@ func TestWidth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if width(null) != 0 || width(&strings.Builder{}) != 0 {
+	if Width(null) != 0 || Width(&strings.Builder{}) != 0 {
 		t.Error("a terminal?")
 	}
 }

@@ -1,4 +1,4 @@
-package cli
+package terminal
 
 import (
 	"bytes"
@@ -14,12 +14,12 @@ import (
 
 // A panic still ends the program, and the terminal is whole before that: in this goroutine, and in those of name look-ups.
 func TestGuard(t *testing.T) {
-	r := &rescue{}
+	r := &Rescue{}
 	whole := 0
-	done := r.changes(func() { whole++ })
+	done := r.Changes(func() { whole++ })
 	panics := func() (v any) {
 		defer func() { v = recover() }()
-		defer r.guard()
+		defer r.Guard()
 		panic("a mistake")
 	}
 	if v := panics(); v != "a mistake" || whole != 1 {
@@ -40,7 +40,7 @@ func TestGuard(t *testing.T) {
 
 	done()
 	func() {
-		defer r.guard()
+		defer r.Guard()
 	}()
 	if panics(); whole != 1 {
 		t.Error("a terminal that is whole is changed")
@@ -49,9 +49,9 @@ func TestGuard(t *testing.T) {
 	if v := panics(); v != "a mistake" {
 		t.Errorf("panic %v of a program that is part of another", v)
 	}
-	r.begin()
-	r.writes(nil)
-	r.changes(nil)()
+	r.Begin()
+	r.Writes(nil)
+	r.Changes(nil)()
 }
 
 // After a signal the program may go on for as long as somebody takes what it prints, however slowly. It ends 100 ms after the
@@ -83,12 +83,12 @@ func TestGiveUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &rescue{begun: tt.begun}
+				r := &Rescue{begun: tt.begun}
 				if tt.out == full {
 					r.outputs = []*os.File{full}
 				}
 				var taken bytes.Buffer
-				w, start := r.inPieces(&taken), time.Now()
+				w, start := r.InPieces(&taken), time.Now()
 				go func() {
 					for _, at := range tt.takes {
 						time.Sleep(at - time.Since(start))
@@ -116,11 +116,11 @@ func every(d time.Duration, n int) (all []time.Duration) {
 func TestPieces(t *testing.T) {
 	var out bytes.Buffer
 	text := bytes.Repeat([]byte("0123456789"), pieceSize/4)
-	r := &rescue{}
-	if n, err := r.inPieces(&out).Write(text); n != len(text) || err != nil || !bytes.Equal(out.Bytes(), text) {
+	r := &Rescue{}
+	if n, err := r.InPieces(&out).Write(text); n != len(text) || err != nil || !bytes.Equal(out.Bytes(), text) {
 		t.Errorf("%d of %d bytes, %v", n, len(text), err)
 	}
-	if n, err := r.inPieces(&out).Write(nil); n != 0 || err != nil {
+	if n, err := r.InPieces(&out).Write(nil); n != 0 || err != nil {
 		t.Errorf("%d bytes of none, %v", n, err)
 	}
 	read, closed, err := os.Pipe()
@@ -129,7 +129,7 @@ func TestPieces(t *testing.T) {
 	}
 	read.Close()
 	closed.Close()
-	if n, err := r.inPieces(closed).Write(text); n != 0 || err == nil {
+	if n, err := r.InPieces(closed).Write(text); n != 0 || err == nil {
 		t.Errorf("%d bytes written to a closed file, %v", n, err)
 	}
 }

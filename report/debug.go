@@ -1,4 +1,4 @@
-package cli
+package report
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 // mostIgnored is how many packets of a verdict are shown that were no answers: a flood shall fill nobody's disk.
 const mostIgnored = 200
 
-// debug writes a line for each packet sent and received; of a connection only what is known of it.
-func debug(w io.Writer, connecting bool) func(trace.Event) {
+// Debug returns what writes a line for each packet sent and received; of a connection only what is known of it.
+func Debug(w io.Writer, connecting bool) func(trace.Event) {
 	probeText, replyText := probeText, replyText
 	if connecting {
 		probeText, replyText = connectionText, toldText
@@ -30,11 +30,11 @@ func debug(w io.Writer, connecting bool) func(trace.Event) {
 		}
 		switch {
 		case e.Reply == nil && e.Probe != nil && e.Err != nil:
-			fmt.Fprintf(w, "debug: not sent: ttl %d %s: %s\n", e.Probe.TTL, probeText(e.Probe), quoted(e.Err.Error()))
+			fmt.Fprintf(w, "debug: not sent: ttl %d %s: %s\n", e.Probe.TTL, probeText(e.Probe), record.Printable(e.Err.Error()))
 		case e.Reply == nil && e.Probe != nil:
 			fmt.Fprintf(w, "debug: sent: ttl %d %s\n", e.Probe.TTL, probeText(e.Probe))
 		case e.Reply == nil:
-			fmt.Fprintf(w, "debug: received: unreadable: %s\n", quoted(e.Err.Error()))
+			fmt.Fprintf(w, "debug: received: unreadable: %s\n", record.Printable(e.Err.Error()))
 		case e.Verdict == trace.Believed:
 			fmt.Fprintf(w, "debug: received: %s: answers ttl %d\n", replyText(e.Reply), e.Probe.TTL)
 		default:
@@ -43,9 +43,9 @@ func debug(w io.Writer, connecting bool) func(trace.Event) {
 	}
 }
 
-// ofOurs keeps from users who are not root what has nothing to do with our probes: the packet socket sees more than
+// OnlyOurs keeps from users who are not root what has nothing to do with our probes: the packet socket sees more than
 // they may, and sequence numbers are all that it takes to speak in another's connection (RFC 5961).
-func ofOurs(show func(trace.Event)) func(trace.Event) {
+func OnlyOurs(show func(trace.Event)) func(trace.Event) {
 	return func(e trace.Event) {
 		if e.Verdict != trace.Unrelated {
 			show(e)

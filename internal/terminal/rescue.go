@@ -1,4 +1,4 @@
-package cli
+package terminal
 
 import (
 	"context"
@@ -9,19 +9,33 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"go.example/tcptraceroute/measure"
 )
 
-// Main is Run for a whole process: its standard output and error, and the signals that end it.
-func Main(args []string) int {
-	if err := measure.Limits(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return exitNotReached
+// Interrupted is the cause with which a context is cancelled by a signal.
+type Interrupted struct{ Signal syscall.Signal }
+
+func (e *Interrupted) Error() string { return "interrupted" }
+
+// ExitCode returns the shell's convention for a program ended by a signal.
+func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }
+
+// Name returns the name of the signal.
+func (e *Interrupted) Name() string {
+	switch e.Signal {
+	case syscall.SIGINT:
+		return "SIGINT"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGHUP:
+		return "SIGHUP"
 	}
+	return fmt.Sprintf("signal %d", e.Signal)
+}
+
+// Process returns a Rescue for this process, and a context that a signal cancels.
+func Process() (context.Context, *Rescue) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	r := &rescue{outputs: []*os.File{os.Stdout, os.Stderr}}
+	r := &Rescue{outputs: []*os.File{os.Stdout, os.Stderr}}
 	signals := make(chan os.Signal, 4)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGABRT} {
 		if !signal.Ignored(s) { // as nohup(1) has it
@@ -29,8 +43,7 @@ func Main(args []string) int {
 		}
 	}
 	go r.listen(signals, cancel)
-	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: measure.Drop, opener: measure.Open, rescue: r}
-	return p.code(p.run(ctx, args))
+	return ctx, r
 }
 
 const (
@@ -48,9 +61,9 @@ const (
 	pieceSize = 16 << 10
 )
 
-// rescue ends the program wherever it may be blocked, and leaves the terminal whole. A nil one does nothing: the
+// Rescue ends the program wherever it may be blocked, and leaves the terminal whole. A nil one does nothing: the
 // program is then part of another.
-type rescue struct {
+type Rescue struct {
 	mu       sync.Mutex
 	outputs  []*os.File // that the program may wait for
 	begun    bool       // from now on it ends by itself when the context does, and has something to print
@@ -59,7 +72,7 @@ type rescue struct {
 }
 
 // listen handles signals.
-func (r *rescue) listen(signals <-chan os.Signal, cancel func(error)) {
+func (r *Rescue) listen(signals <-chan os.Signal, cancel func(error)) {
 	var first *Interrupted
 	for s := range signals {
 		number := s.(syscall.Signal)
@@ -78,8 +91,8 @@ func (r *rescue) listen(signals <-chan os.Signal, cancel func(error)) {
 }
 
 // expire ends the program if it can't end by itself.
-func (r *rescue) expire(by *Interrupted) {
-	if why := r.giveUp(); why != "" && writable(os.Stderr) {
+func (r *Rescue) expire(by *Interrupted) {
+	if why := r.giveUp(); why != "" && Writable(os.Stderr) {
 		fmt.Fprintf(os.Stderr, "What was printed is not complete: %s\n", why)
 	}
 	r.exit(by)
@@ -87,7 +100,7 @@ func (r *rescue) expire(by *Interrupted) {
 
 // giveUp returns when nothing more may be expected of the program after a signal, and says why what it had to print
 // isn't complete; "": it had nothing to print.
-func (r *rescue) giveUp() (why string) {
+func (r *Rescue) giveUp() (why string) {
 	time.Sleep(blockedAfter)
 	end := time.Now().Add(lastResort)
 	for !r.blocked() {
@@ -105,7 +118,7 @@ func (r *rescue) giveUp() (why string) {
 }
 
 // flows reports whether the output is being taken, piece by piece.
-func (r *rescue) flows() bool {
+func (r *Rescue) flows() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return time.Since(r.wrote) < stalledAfter
@@ -114,7 +127,7 @@ func (r *rescue) flows() bool {
 // pieces is a writer of the output: it writes a piece at a time, and the rescue sees when.
 type pieces struct {
 	io.Writer
-	rescue *rescue
+	rescue *Rescue
 }
 
 func (p pieces) Write(b []byte) (n int, err error) {
@@ -130,8 +143,8 @@ func (p pieces) Write(b []byte) (n int, err error) {
 	}
 }
 
-// inPieces is a writer to w whose reader may be slow after a signal, but not stand still.
-func (r *rescue) inPieces(w io.Writer) io.Writer {
+// InPieces is a writer to w whose reader may be slow after a signal, but not stand still.
+func (r *Rescue) InPieces(w io.Writer) io.Writer {
 	if r == nil {
 		return w
 	}
@@ -140,30 +153,30 @@ func (r *rescue) inPieces(w io.Writer) io.Writer {
 
 // blocked reports whether nothing more may be expected of the program: it has not even begun, or its reader doesn't
 // read.
-func (r *rescue) blocked() bool {
+func (r *Rescue) blocked() bool {
 	if r.flows() {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.outputs {
-		if !writable(f) {
+		if !Writable(f) {
 			return true
 		}
 	}
 	return !r.begun
 }
 
-func (r *rescue) exit(by *Interrupted) {
+func (r *Rescue) exit(by *Interrupted) {
 	r.makeWhole()
-	if writable(os.Stderr) {
+	if Writable(os.Stderr) {
 		fmt.Fprintln(os.Stderr, "Interrupted")
 	}
 	os.Exit(by.ExitCode())
 }
 
-// begin says that the program now has something to print, and does that when the context ends.
-func (r *rescue) begin() {
+// Begin says that the program now has something to print, and does that when the context ends.
+func (r *Rescue) Begin() {
 	if r == nil {
 		return
 	}
@@ -172,8 +185,8 @@ func (r *rescue) begin() {
 	r.begun = true
 }
 
-// writes says that the program writes to a file.
-func (r *rescue) writes(f *os.File) {
+// Writes says that the program writes to a file.
+func (r *Rescue) Writes(f *os.File) {
 	if r == nil {
 		return
 	}
@@ -182,8 +195,8 @@ func (r *rescue) writes(f *os.File) {
 	r.outputs = append(r.outputs, f)
 }
 
-// changes says that the terminal is other than it was, and how it becomes whole. It returns what to call when it is.
-func (r *rescue) changes(whole func()) (done func()) {
+// Changes says that the terminal is other than it was, and how it becomes whole. It returns what to call when it is.
+func (r *Rescue) Changes(whole func()) (done func()) {
 	if r == nil {
 		return func() {}
 	}
@@ -198,7 +211,7 @@ func (r *rescue) changes(whole func()) (done func()) {
 }
 
 // makeWhole makes the terminal what it was.
-func (r *rescue) makeWhole() {
+func (r *Rescue) makeWhole() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.terminal != nil {
@@ -206,8 +219,8 @@ func (r *rescue) makeWhole() {
 	}
 }
 
-// guard is to be deferred in goroutines: a panic then leaves a whole terminal.
-func (r *rescue) guard() {
+// Guard is to be deferred in goroutines: a panic then leaves a whole terminal.
+func (r *Rescue) Guard() {
 	v := recover()
 	if v == nil {
 		return

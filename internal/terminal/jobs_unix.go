@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd
 
-package cli
+package terminal
 
 import (
 	"os"
@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// jobs is the part in the shell's job control of a program that has the terminal in raw mode.
-type jobs struct {
+// Jobs is the part in the shell's job control of a program that has the terminal in raw mode.
+type Jobs struct {
 	continued chan os.Signal
 	done      chan struct{}
 	own       atomic.Int32 // how many of the next SIGCONT end a stop of our own
 }
 
-// watchJobs calls again when the program goes on after a stop that was not its own. SIGTSTP of others isn't caught:
+// WatchJobs calls again when the program goes on after a stop that was not its own. SIGTSTP of others isn't caught:
 // once it was, Go never gives it its effect back.
-func watchJobs(again func()) *jobs {
-	j := &jobs{continued: make(chan os.Signal, 1), done: make(chan struct{})}
+func WatchJobs(again func()) *Jobs {
+	j := &Jobs{continued: make(chan os.Signal, 1), done: make(chan struct{})}
 	signal.Notify(j.continued, syscall.SIGCONT)
 	go func() {
 		for {
@@ -39,8 +39,8 @@ func watchJobs(again func()) *jobs {
 	return j
 }
 
-// end ends that.
-func (j *jobs) end() {
+// End ends that.
+func (j *Jobs) End() {
 	signal.Stop(j.continued)
 	close(j.done)
 }
@@ -49,8 +49,8 @@ func (j *jobs) end() {
 // continue it, the kernel leaves the signal without effect (an orphaned process group, setpgid(2)).
 const notStopped = 200 * time.Millisecond
 
-// stop stops the whole job, as the terminal does by itself when it isn't in raw mode, and returns when it is continued.
-func (j *jobs) stop() {
+// Stop stops the whole job, as the terminal does by itself when it isn't in raw mode, and returns when it is continued.
+func (j *Jobs) Stop() {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGCONT)
 	defer signal.Stop(again)

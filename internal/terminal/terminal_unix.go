@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd
 
-package cli
+package terminal
 
 import (
 	"os"
@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalWidth is how wide the terminal is that f is; 0 where it is none.
-func terminalWidth(f *os.File) int {
+// widthOf is how wide the terminal is that f is; 0 where it is none.
+func widthOf(f *os.File) int {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0
@@ -21,15 +21,15 @@ func terminalWidth(f *os.File) int {
 		if size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); err == nil {
 			n = int(size.Col)
 			if n == 0 {
-				n = screen // it does not know
+				n = Columns // it does not know
 			}
 		}
 	})
 	return n
 }
 
-// writable reports whether a write to f would not wait for a reader. What is wrong with f a write will tell.
-func writable(f *os.File) bool {
+// Writable reports whether a write to f would not wait for a reader. What is wrong with f a write will tell.
+func Writable(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return true
