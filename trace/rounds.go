@@ -189,7 +189,8 @@ func (p *Path) unclaimed(r Result) {
 // round asks the hop that has waited longest for its turn, of those that may be asked. when is when the plan wants to
 // be asked again in any case.
 func (p *Path) round(now, when time.Time) Action {
-	if over := p.rounds.over; !over.IsZero() && !now.Before(over) {
+	over := p.rounds.over
+	if !over.IsZero() && !now.Before(over) {
 		return WaitUntil(when)
 	}
 	window, more := p.window(now)
@@ -200,6 +201,9 @@ func (p *Path) round(now, when time.Time) Action {
 			continue
 		}
 		at, beside := p.may(now, ttl)
+		if !over.IsZero() && !at.Before(over) {
+			continue // it has no turn any more
+		}
 		if now.Before(at) {
 			when = sooner(when, at)
 		} else if best == 0 || p.waits(ttl, best) || ttl == p.limit && p.target.vague {
