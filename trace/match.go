@@ -464,22 +464,22 @@ func (fl *flow) ambiguous(f *flight, at time.Time, wait time.Duration, again boo
 	return other != nil || same > 0
 }
 
-// fitsOther reports whether an answer comes sooner or later than ever for the probe f, and in time for another one: one that
-// the plan no longer waits for, or that was sent aside, for it was not thought to get to the target.
+// fitsOther reports whether an answer comes sooner or later than ever for the probe f, and in time for another one that
+// the plan no longer waits for, or that it has sent aside because it was not thought to get to the target.
 func (fl *flow) fitsOther(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
-	soon, late := age < fl.best-rttNoise, age > fl.worst+rttNoise
-	if fl.best == 0 || !soon && !late {
+	if fl.best == 0 || age >= fl.best-repeatNoise && age <= fl.worst+repeatNoise {
 		return false
 	}
 	return fl.newest(at, func(g *flight) bool {
-		switch age := at.Sub(g.sent); {
-		case g == f || !g.recv.IsZero() || g.probe.TTL <= fl.lastRouter || age < fl.best-repeatNoise:
+		other := at.Sub(g.sent)
+		switch {
+		case g == f || !g.recv.IsZero() || g.probe.TTL <= fl.lastRouter || other < fl.best-repeatNoise:
 			return false
-		case late:
-			return g.sent.After(f.sent)
+		case g.trust&TrustAside != 0 && other <= fl.worst+repeatNoise:
+			return true
 		default:
-			return g.trust&TrustAside != 0 && age <= fl.worst+repeatNoise
+			return age > fl.worst+rttNoise && other < age
 		}
 	}) != nil
 }

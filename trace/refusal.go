@@ -7,9 +7,10 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// quotedHop is how far away a probe was refused, by the TTL that the refusal quotes: a probe that was sent with TTL 17 and had 14
-// left was refused at hop 4, and so is every probe of its flow that gets there. It holds whether who refuses looks at the TTL
-// before that (then it quotes one less, and refuses from one hop farther on) or after it. 0: the quote doesn't tell.
+// quotedHop is how far away a probe was refused, by the TTL that the refusal quotes: a probe that was sent with TTL 17
+// and had 14 left was refused at hop 4, and so is every probe of its flow that gets there. It holds whether who refuses
+// looks at the TTL before that (then it quotes one less, and refuses from one hop farther on) or after it. 0: the quote
+// doesn't tell.
 func (r Result) quotedHop() int {
 	if r.Reply == nil || r.Evidence == ByKernel {
 		return 0
@@ -22,9 +23,9 @@ func (r Result) quotedHop() int {
 }
 
 // refusals knows where a flow is refused (see Refused), by its answers. Where the answers to nearer probes are missing,
-// because they were lost or because hosts limit their ICMP errors, the quotes of farther ones tell. A quote is believed as long
-// as it doesn't contradict what the probes show: all refusals of one sender agree, and no router is known to be there or
-// beyond. The zero value knows of no refusal.
+// because they were lost or because hosts limit their ICMP errors, the quotes of farther ones tell. A quote is believed
+// as long as it doesn't contradict what the probes show: all refusals of one sender agree, and no router is known to be
+// there or beyond. The zero value knows of no refusal.
 type refusals struct {
 	nearest int        // the lowest TTL that was refused; 0: none was
 	from    netip.Addr // by whom
@@ -35,8 +36,8 @@ type refusals struct {
 	inRow   int        // how many refusals came since somebody else answered who is no nearer
 }
 
-// mostInRow is how many refusals in a row show that nothing gets through any more: one in three packets is refused so often
-// in a row once in 40 million times.
+// mostInRow is how many refusals in a row show that nothing gets through any more: one in three packets is refused so
+// often in a row once in 40 million times.
 const mostInRow = 16
 
 // add takes an answer in.
@@ -66,8 +67,8 @@ func (f *refusals) add(r Result) {
 	}
 }
 
-// hop is how far away a probe was refused: by the quote, or where the kernel keeps that back, because the last router that is
-// known refuses it; 0: that can't be told.
+// hop is how far away a probe was refused: by the quote, or where the kernel keeps that back, because the last router
+// that is known refuses it; 0: that can't be told.
 func (f *refusals) hop(r Result) int {
 	if r.Evidence == ByKernel && f.router > 0 && r.From() == f.last {
 		return f.router + 1
@@ -85,8 +86,8 @@ func (f *refusals) passed(ttl int) {
 	}
 }
 
-// end is the hop that refuses the flow; 0: none is known, or others get past it, for it is one of several routers side by side
-// or refuses only some of the packets.
+// end is the hop that refuses the flow; 0: none is known, or others get past it, for it is one of several routers side
+// by side or refuses only some of the packets.
 func (f *refusals) end() int {
 	if max(f.router, f.target) >= f.nearest && f.inRow < mostInRow {
 		return 0
@@ -97,8 +98,8 @@ func (f *refusals) end() int {
 	return f.nearest
 }
 
-// at reports whether an answer is a refusal of the hop that refuses the flow, whatever its probe's TTL was. Of a probe of
-// another flow it is one only if its quote says so.
+// at reports whether an answer is a refusal of the hop that refuses the flow, whatever its probe's TTL was. Of a probe
+// of another flow it is one only if its quote says so.
 func (f *refusals) at(r Result, same bool) bool {
 	if !r.Refused() || r.From() != f.from || f.nearest == 0 {
 		return false
@@ -107,8 +108,8 @@ func (f *refusals) at(r Result, same bool) bool {
 }
 
 const (
-	// refusedAhead is how many hops beyond a refusal are asked once, to see whether others get past it: a router that refuses
-	// one packet in three refuses all of them, and those to the hop itself, once in 2,000 times.
+	// refusedAhead is how many hops beyond a refusal are asked once, to see whether others get past it: a router that
+	// refuses one packet in three refuses all of them, and those to the hop itself, once in 2,000 times.
 	refusedAhead = 4
 
 	// refusedMore is how many probes more a hop gets where some packets are refused on the way, and all to this hop were.
@@ -132,8 +133,8 @@ func (p *Path) end() int {
 // some reports whether only some of the packets are refused.
 func (f *refusals) some() bool { return f.nearest > 0 && f.end() == 0 }
 
-// refusedOnly reports whether a hop may be a router's or the target's for all that is known, because probes to it were refused
-// and others are not. Else the target would be shown one hop too far.
+// refusedOnly reports whether a hop may be a router's or the target's for all that is known, because probes to it were
+// refused and others are not. Else the target would be shown one hop too far.
 func (p *Path) refusedOnly(ttl int) bool {
 	h := p.hop(ttl)
 	return p.refusals.some() && !p.rounds.on() && ttl >= p.refusals.nearest && ttl > p.farthest && ttl <= p.bound() &&
