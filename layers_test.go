@@ -33,7 +33,7 @@ var layers = map[string]struct {
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                               // for tests
 	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record"}, never: []string{"log"}},       // whole measurements
 	"internal/terminal": {},                                                                                                     // signals, jobs, the status line: nothing of traces
-	"internal/cli":      {ours: []string{"internal/terminal", "packet", "trace", "detect", "names", "record", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"internal/cli":      {ours: []string{"internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},

@@ -190,7 +190,7 @@ func (s *side) stateText() string {
 func fell(answering, silent *side) float64 {
 	var a, b outcomes
 	for _, h := range answering.hops[max(0, min(answering.out.TTL, len(answering.hops))-1):] {
-		a.seen, a.not = a.seen+h.answered(), a.not+h.lost
+		a.seen, a.not = a.seen+h.answered()+h.refused, a.not+h.lost
 	}
 	for ttl := max(1, answering.out.TTL); ttl <= len(silent.hops); ttl++ {
 		b.not += silent.at(ttl).lost
@@ -352,7 +352,8 @@ func (c *comparison) loss() {
 
 func share(o outcomes) string { return fmt.Sprintf("%.3f", float64(o.not)/float64(o.all())) }
 
-// lossFrom is the first hop from which on every hop that answers has the change in loss that the target has; 0: not known.
+// lossFrom is the first hop from which on every hop that answers has the change in loss that the target has; 0: not
+// known.
 func (c *comparison) lossFrom() (from int) {
 	more := func(a, b outcomes) int { return b.not*a.all() - a.not*b.all() }
 	end := more(c.old.targetHop().outcomes(), c.new.targetHop().outcomes())

@@ -69,9 +69,10 @@ func (c *comparison) time() {
 	}
 	chance := min(1, ranks(strata)*float64(len(all)))
 	d := Difference{Kind: Time, First: all[from].ttl, Last: end.ttl, Chance: chance,
-		Old:  []string{fmt.Sprintf("%.3f", median(end.old))},
-		New:  []string{fmt.Sprintf("%.3f", median(end.new))},
-		Text: fmt.Sprintf("%s takes %.3f ms, and took %.3f ms%s", c.new.name(end.who), median(end.new), median(end.old), c.since(all, from))}
+		Old: []string{fmt.Sprintf("%.3f", median(end.old))},
+		New: []string{fmt.Sprintf("%.3f", median(end.new))},
+		Text: fmt.Sprintf("%s takes %.3f ms, and took %.3f ms%s", c.new.name(end.who), median(end.new),
+			median(end.old), c.since(all, from))}
 	if chance > 0.05 {
 		return // times vary
 	}

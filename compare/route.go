@@ -210,8 +210,8 @@ func (c *comparison) shares(ttl int, old, new map[who]int, tests int, flows bool
 				unit, n)
 		} else {
 			d.Old = []string{c.old.addr(w)}
-			d.Text = fmt.Sprintf("hop %d: %s is gone there, which had %d of %d %s (now: none of %d)", ttl, c.old.name(w), old[w], n,
-				unit, m)
+			d.Text = fmt.Sprintf("hop %d: %s is gone there, which had %d of %d %s (now: none of %d)", ttl, c.old.name(w),
+				old[w], n, unit, m)
 		}
 		if p > 0.05 {
 			continue // members come and go

@@ -24,9 +24,10 @@ type side struct {
 
 // hop is what is known of one TTL of the path.
 type hop struct {
-	probes []trace.Result
-	from   map[who]int // answers
-	lost   int
+	probes  []trace.Result
+	from    map[who]int // answers of those who are at this hop
+	refused int         // refusals: who refuses may be nearer
+	lost    int
 }
 
 // who is a responder. The target is one under whatever address, so that traces of two addresses can be compared.
@@ -67,11 +68,18 @@ func newSide(t *record.Trace) *side {
 		h := s.hops[e.TTL-1]
 		h.probes = e.Probes
 		for _, r := range e.Probes {
-			switch r.Outcome {
-			case trace.Answered:
-				h.from[s.who(r)]++
-			case trace.Lost:
+			w := who{}
+			if r.Outcome == trace.Answered {
+				w = s.who(r)
+			}
+			switch {
+			case r.Outcome == trace.Lost:
 				h.lost++
+			case r.Outcome != trace.Answered:
+			case r.Refused() && !w.target:
+				h.refused++
+			default:
+				h.from[w]++
 			}
 			if r.FromTarget() && r.Reply.Kind == packet.KindTCP {
 				s.states[record.PortStateOf(r)] = true

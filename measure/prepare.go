@@ -160,7 +160,7 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 	case track:
 		ports, err = m.freePorts(min(maxPorts, o.Probes()))
 	case !given:
-		ports, err = m.freePorts(o.SourcePorts())
+		ports, err = m.preferredPorts(o.SourcePorts())
 	}
 	if err != nil {
 		return err
@@ -299,6 +299,19 @@ func (m *Measurement) freePorts(wanted int) (ports []uint16, err error) {
 		ports = append(ports, port)
 	}
 	return ports, nil
+}
+
+// preferredPorts are freePorts, of which the first is the one that is preferred if nobody uses it.
+func (m *Measurement) preferredPorts(wanted int) ([]uint16, error) {
+	if m.PreferredPort == 0 {
+		return m.freePorts(wanted)
+	}
+	port, err := m.t.conn.Reserve(netip.AddrPortFrom(m.own, m.PreferredPort))
+	if err != nil {
+		return m.freePorts(wanted)
+	}
+	others, err := m.freePorts(wanted - 1)
+	return append([]uint16{port}, others...), err
 }
 
 // freePort reserves a source port of the kernel's choice.

@@ -11,6 +11,17 @@ func Caller() Identity { return wire.Caller() }
 // Drop gives every privilege up, in all threads and for good, when all Tracers are open. See [wire.Drop].
 func Drop(readable ...func() []string) (missing []error, err error) { return wire.Drop(readable...) }
 
+// Replacement is a file that is written whole or not at all.
+type Replacement = wire.Replacement
+
+// Replace opens a file to be replaced, see [wire.Replace].
+func Replace(name string) (*Replacement, error) { return wire.Replace(name) }
+
+// DropKeeping is [Drop], but some files can still be replaced. See [wire.DropKeeping].
+func DropKeeping(replaced func() []*Replacement, readable ...func() []string) (missing []error, err error) {
+	return wire.DropKeeping(replaced, readable...)
+}
+
 // Limits fails if the system's limits leave the program no room to begin.
 func Limits() error { return wire.Limits() }
 

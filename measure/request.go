@@ -25,6 +25,8 @@ type Request struct {
 	// and the port to send from; without an address, or a port, it is of the kernel's choice.
 	Path trace.PathOptions
 
+	PreferredPort uint16 // the source port to take if none is given and nobody uses it; 0: the kernel's choice
+
 	AnyPort   bool   // take the source port even if others use it
 	TrackPort bool   // take a new source port for each probe, unless one is given
 	HostSYN   bool   // SYNs look like those of this host's own connections

@@ -40,7 +40,7 @@ for arch; do
 	install -m 755 "$BUILD/tcptraceroute" "$BUILD/$name/"
 	install -m 644 tcptraceroute.1 README.md LICENSE "$BUILD/$name/"
 	install -m 644 packaging/completions/* "$BUILD/$name/completions/"
-	install -m 644 docs/findings.md docs/formats.md docs/options.md record/trace-1.json "$BUILD/$name/docs/"
+	install -m 644 docs/findings.md docs/formats.md docs/options.md record/trace-1.json compare/diff-1.json "$BUILD/$name/docs/"
 	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=ustar \
 		-C "$BUILD" -c "$name" | gzip -9n >"$out/$name.tar.gz"
 done

@@ -105,7 +105,7 @@ func TestPackages(t *testing.T) {
 		for _, tt := range []struct{ file, list, want string }{
 			{rpm, command(t, nil, "rpm", "-qpl", rpm), "/usr/bin/tcptraceroute.ng " +
 				"/usr/share/bash-completion /usr/share/bash-completion/completions /usr/share/bash-completion/completions/tcptraceroute " +
-				"/usr/share/doc/tcptraceroute-ng /usr/share/doc/tcptraceroute-ng/findings.md " +
+				"/usr/share/doc/tcptraceroute-ng /usr/share/doc/tcptraceroute-ng/diff-1.json /usr/share/doc/tcptraceroute-ng/findings.md " +
 				"/usr/share/doc/tcptraceroute-ng/formats.md /usr/share/doc/tcptraceroute-ng/options.md " +
 				"/usr/share/doc/tcptraceroute-ng/trace-1.json " +
 				"/usr/share/fish /usr/share/fish/vendor_completions.d /usr/share/fish/vendor_completions.d/tcptraceroute.fish " +
@@ -114,7 +114,7 @@ func TestPackages(t *testing.T) {
 			{tarball, command(t, nil, "tar", "-tzf", tarball), "tcptraceroute-0.0.1-linux-ARCH/ tcptraceroute-0.0.1-linux-ARCH/LICENSE tcptraceroute-0.0.1-linux-ARCH/README.md " +
 				"tcptraceroute-0.0.1-linux-ARCH/completions/ tcptraceroute-0.0.1-linux-ARCH/completions/_tcptraceroute " +
 				"tcptraceroute-0.0.1-linux-ARCH/completions/tcptraceroute.bash tcptraceroute-0.0.1-linux-ARCH/completions/tcptraceroute.fish " +
-				"tcptraceroute-0.0.1-linux-ARCH/docs/ tcptraceroute-0.0.1-linux-ARCH/docs/findings.md " +
+				"tcptraceroute-0.0.1-linux-ARCH/docs/ tcptraceroute-0.0.1-linux-ARCH/docs/diff-1.json tcptraceroute-0.0.1-linux-ARCH/docs/findings.md " +
 				"tcptraceroute-0.0.1-linux-ARCH/docs/formats.md tcptraceroute-0.0.1-linux-ARCH/docs/options.md " +
 				"tcptraceroute-0.0.1-linux-ARCH/docs/trace-1.json " +
 				"tcptraceroute-0.0.1-linux-ARCH/tcptraceroute tcptraceroute-0.0.1-linux-ARCH/tcptraceroute.1"},

@@ -19,7 +19,8 @@ import (
 
 // Run is the program. args are those after its name.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, drop: measure.Drop, opener: measure.Open}
+	p := &program{stdout: stdout, stderr: stderr, drop: measure.Drop, dropKeeping: measure.DropKeeping,
+		opener: measure.Open}
 	return p.code(p.run(ctx, args))
 }
 
@@ -30,19 +31,22 @@ func Main(args []string) int {
 		return exitNotReached
 	}
 	ctx, rescue := terminal.Process()
-	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: measure.Drop, opener: measure.Open, rescue: rescue}
+	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: measure.Drop,
+		dropKeeping: measure.DropKeeping, opener: measure.Open, rescue: rescue}
 	return p.code(p.run(ctx, args))
 }
 
 type program struct {
 	stdout, stderr io.Writer
 	config
-	drop    func(readable ...func() []string) ([]error, error) // gives every privilege up
-	opener  func(measure.Options) (*measure.Tracer, error)
-	root    bool
-	ports   *names.Services
-	resolve *names.Resolver
-	width   struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
+	drop func(readable ...func() []string) ([]error, error) // gives every privilege up
+	// dropKeeping does the same, but some files can still be replaced; nil: drop is as good.
+	dropKeeping func(replaced func() []*measure.Replacement, readable ...func() []string) ([]error, error)
+	opener      func(measure.Options) (*measure.Tracer, error)
+	root        bool
+	ports       *names.Services
+	resolve     *names.Resolver
+	width       struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 
 	toTerminal bool // standard output is a terminal, whatever it can do
 	onTerminal bool // both are terminals, whatever these can do
@@ -50,6 +54,7 @@ type program struct {
 	capture    capture
 	rescue     *terminal.Rescue // nil: nothing ends the program but its context
 
+	past past                // that the trace is compared with
 	keep func(*record.Trace) // is called with the trace that was made; nil: nobody wants it as a record
 }
 
@@ -86,6 +91,15 @@ func (p *program) run(ctx context.Context, args []string) error {
 		}
 		return p.showSaved()
 	}
+	switch {
+	case p.diff == "":
+	case len(operands) > 0:
+		return p.diffFiles(operands)
+	default:
+		if operands, err = p.likeBefore(); err != nil {
+			return err
+		}
+	}
 	if err := p.operands(operands); err != nil {
 		return err
 	}
@@ -104,15 +118,19 @@ func (p *program) run(ctx context.Context, args []string) error {
 		}
 		return none
 	})
+	kept := sync.OnceValue(func() []string { return p.past.open(p) })
+	defer p.past.close()
 	if !p.elevated && !p.lent {
 		capture()
+		kept()
 	}
-	if _, err := p.drop(capture, p.files); err != nil {
-		return fmt.Errorf("giving up privileges: %w", err)
+	if err := p.dropPrivileges(capture, kept, p.files); err != nil {
+		return err
 	}
+	p.past.read()
 	defer p.capture.close()
-	if captureErr != nil {
-		return captureErr
+	if err := cmp.Or(captureErr, p.past.err); err != nil {
+		return err
 	}
 
 	// From here on there are no privileges, and no answer or name was read before. What is wrong is told in the old
@@ -142,6 +160,18 @@ func (p *program) run(ctx context.Context, args []string) error {
 	defer m.Close()
 	p.sayReady(m)
 	return p.captured(m, func() error { return p.carryOut(ctx, m) })
+}
+
+// dropPrivileges gives every privilege up. What is found can still be read, and what is to be replaced can be.
+func (p *program) dropPrivileges(readable ...func() []string) error {
+	drop := p.drop
+	if p.dropKeeping != nil && (p.save != "" || p.baseline != "") {
+		drop = func(readable ...func() []string) ([]error, error) { return p.dropKeeping(p.past.replaced, readable...) }
+	}
+	if _, err := drop(readable...); err != nil {
+		return fmt.Errorf("giving up privileges: %w", err)
+	}
+	return nil
 }
 
 // files are those that are read later, beyond what names need. It is called with the caller's own rights.

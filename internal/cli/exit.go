@@ -16,6 +16,7 @@ const (
 	exitReached    = 0
 	exitNotReached = 1 // or the command line was wrong
 	exitLocal      = 2 // this host could send nothing, or nothing more
+	exitChanged    = 3 // something has changed since another trace
 )
 
 // pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
@@ -41,6 +42,7 @@ func (p *program) code(err error) int {
 		fmt.Fprintln(p.stderr, "Interrupted")
 	case err == errHelp:
 		p.usage()
+	case err == errChanged: // it is said already
 	default:
 		fmt.Fprintln(p.stderr, quoted(err.Error()))
 	}
@@ -57,6 +59,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitReached
+	case err == errChanged:
+		return exitChanged
 	case errors.As(err, &saved):
 		return saved.ExitCode
 	case errors.As(err, &interrupted):

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -79,6 +80,8 @@ func formatOptions() []option {
 			{on: func(c *config) bool { return !c.forPeople() }, by: func(c *config) string { return c.formatBy }},
 			{words: noPlaceWords, on: func(c *config) bool { return !c.holdsPaths() },
 				by: func(c *config) string { return c.formatBy }},
+			{words: otherThanJSONWords, on: func(c *config) bool { return !c.forPeople() && c.format != "json" },
+				by: func(c *config) string { return c.formatBy }},
 			{words: noMTUWords, on: func(c *config) bool { return !c.holdsFindings() },
 				by: func(c *config) string { return c.formatBy }},
 		},
@@ -123,6 +126,10 @@ func (c *formatConfig) setFormat(name, by string) error {
 // formatted is the report in the form that the user wants.
 func (p *program) formatted(run *report.Run, t *trace.Trace) report.Writer {
 	p.stdout = p.rescue.InPieces(p.stdout)
+	if p.diff != "" && p.format == "json" { // what has changed is printed in the place of the trace
+		defer func(w io.Writer) { p.stdout = w }(p.stdout)
+		p.stdout = io.Discard
+	}
 	name := p.format
 	if name == "" {
 		name = formats[0].name

@@ -45,6 +45,7 @@ type config struct {
 	formatConfig
 	captureConfig
 	replayConfig
+	changesConfig
 	terminal terminalConfig
 
 	explain bool // say why the path ends as it does
@@ -76,7 +77,7 @@ func groups() []group {
 		{"Classic options", classicOptions()},
 		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions())},
 		{"All paths", pathsOptions()},
-		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), replayOptions(),
+		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), replayOptions(), changesOptions(),
 			captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
 		{"Defaults", defaultsOptions()},

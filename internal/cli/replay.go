@@ -45,9 +45,6 @@ func (c *config) checkReplay(operands []string) error {
 	return nil
 }
 
-// mostReason is how many bytes are shown of why a file is no trace: the reason may quote from the file.
-const mostReason = 300
-
 // showSaved shows a saved trace as if it had just been made. It is read without privileges.
 func (p *program) showSaved() error {
 	if _, err := p.drop(func() []string { return []string{p.replay} }); err != nil {
@@ -55,11 +52,7 @@ func (p *program) showSaved() error {
 	}
 	saved, err := readSaved(p.replay)
 	if err != nil {
-		text := err.Error()
-		if len(text) > mostReason {
-			text = text[:mostReason] + "..."
-		}
-		return fmt.Errorf("--replay %s: %s", quoted(p.replay), quoted(text))
+		return fmt.Errorf("--replay %s: %s", quoted(p.replay), shortened(err))
 	}
 	return p.showRecord(saved)
 }

@@ -69,6 +69,7 @@ func (p *program) request() measure.Request {
 		p.watch.defaults()
 		r.Rounds = &measure.Rounds{Interval: p.watch.interval, Count: p.watch.count, Persist: p.watch.live}
 	}
+	p.sameFlow(&r)
 	r.Progress = p.preparing
 	return r
 }

@@ -184,22 +184,26 @@ func (s *showing) finish(err error) error {
 			err = werr
 		}
 	}
-	if s.keep != nil {
-		s.keep(s.run.Record(s.made.Results))
-	}
 	counts := s.made.Ending.Counts
 	ended := err == nil || errors.As(err, new(*terminal.Interrupted))
 	s.unreached = ended && !counts.NothingSent() && !answered(s.folded)
 	switch {
 	case err != nil:
-		return err
 	case s.ways.portFor != "":
-		return s.printPort()
+		err = s.printPort()
 	case !s.folded.Reached():
-		return errNotReached
+		err = errNotReached
+	default:
+		s.sayUnplaced(s.folded)
 	}
-	s.sayUnplaced(s.folded)
-	return nil
+	if s.keep == nil && !s.past.wanted() {
+		return err
+	}
+	made := s.run.Record(s.made.Results)
+	if s.keep != nil {
+		s.keep(made)
+	}
+	return s.conclude(made, err)
 }
 
 // describe says what a report may want to know of the measurement.

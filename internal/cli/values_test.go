@@ -15,7 +15,7 @@ var odd = []string{
 }
 
 // free are the options whose value may be anything: it is judged where it is used.
-var free = []string{"-i", "-s", "--mmdb", "--pcap", "--replay", "--preset"}
+var free = []string{"-i", "-s", "--mmdb", "--pcap", "--replay", "--preset", "--diff", "--baseline", "--save"}
 
 // printable is what a message may consist of.
 var printable = func() string {

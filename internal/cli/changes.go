@@ -1,0 +1,329 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.example/tcptraceroute/compare"
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
+)
+
+// changesConfig is what a trace is compared with, and where it is kept.
+type changesConfig struct {
+	diff     string // a file; "-": standard input; "": none
+	save     string // a file
+	baseline string // a directory
+}
+
+func changesOptions() []option {
+	file := func(name, what string, set func(*config, string)) func(*config, string) error {
+		return func(c *config, v string) error {
+			if v == "" {
+				return fmt.Errorf("Argument of %s must be the name of a %s", name, what)
+			}
+			set(c, v)
+			return nil
+		}
+	}
+	return []option{
+		{long: "diff", typed: true, arg: "file", facts: []fact{{on: func(c *config) bool { return c.diff != "" },
+			not: []conflict{
+				{otherThanJSON, "--diff doesn't go with {}: it prints text, or JSON with --json"},
+				{"--report, --live, --track-port, --pcap -", "--diff doesn't go with {}: it compares one trace with another"},
+			}}},
+			help: "say what has changed since the trace that this file has (--json, --jsonl; -: standard input): in the trace " +
+				"whose file is the next argument, or without one in a new trace with the same target and options; exit code 3 if " +
+				"something has, else 0",
+			set: file("--diff", "file", func(c *config, v string) { c.diff = v })},
+		{long: "baseline", typed: true, arg: "directory", facts: []fact{{
+			on: func(c *config) bool { return c.baseline != "" },
+			not: []conflict{{"--report, --live, --diff",
+				"--baseline doesn't go with {}: it compares one trace with the first of its target"}}}},
+			help: "keep the first trace of each target in this directory, and say what has changed since (exit code 3 if " +
+				"something has); remove the target's file to begin anew",
+			set: file("--baseline", "directory", func(c *config, v string) { c.baseline = v })},
+		{long: "save", typed: true, arg: "file", facts: []fact{{on: func(c *config) bool { return c.save != "" },
+			not: []conflict{{"--report, --live", "--save doesn't go with {}: it keeps one trace"}}}},
+			help: "write the trace to this file too, as --json does, whatever is printed; the file is replaced when the " +
+				"trace is over, as a whole",
+			set: file("--save", "file", func(c *config, v string) { c.save = v })},
+	}
+}
+
+// otherThanJSON is the fact that the format is neither text nor JSON.
+const (
+	otherThanJSON      = "--format " + otherThanJSONWords
+	otherThanJSONWords = "other than json"
+)
+
+// errChanged ends a comparison that has found a difference. What it found is said already.
+var errChanged = errors.New("changed")
+
+// past is what a trace is compared with, and the files that it is written to.
+type past struct {
+	old      *record.Trace // nil: there is none
+	oldErr   error
+	baseline string // the file of the target's first trace; "": none
+	save     *measure.Replacement
+	first    *measure.Replacement // the baseline, if there is none yet
+	err      error                // of opening them
+}
+
+// open opens the files, by the caller's own rights.
+func (x *past) open(p *program) (none []string) {
+	if x.save != nil || x.first != nil || x.err != nil {
+		return none
+	}
+	if p.save != "" {
+		if x.save, x.err = measure.Replace(p.save); x.err != nil {
+			x.err = fmt.Errorf("--save %s: %w", quoted(p.save), reason(x.err))
+			return none
+		}
+	}
+	if p.config.baseline == "" {
+		return none
+	}
+	x.baseline = filepath.Join(p.config.baseline, baselineName(p.host, p.service, p.family))
+	if _, err := os.Stat(x.baseline); err == nil {
+		return []string{x.baseline}
+	}
+	if err := os.Mkdir(p.config.baseline, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
+		x.err = fmt.Errorf("--baseline %s: %w", quoted(p.config.baseline), reason(err))
+		return none
+	}
+	if x.first, x.err = measure.Replace(x.baseline); x.err != nil {
+		x.err = fmt.Errorf("--baseline %s: %w", quoted(p.config.baseline), reason(x.err))
+	}
+	return none
+}
+
+// replaced are the files that are still written after privileges are gone.
+func (x *past) replaced() (all []*measure.Replacement) {
+	for _, r := range []*measure.Replacement{x.save, x.first} {
+		if r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// read reads the baseline, if there is one.
+func (x *past) read() {
+	if x.baseline != "" && x.first == nil && x.err == nil {
+		if x.old, x.err = readSaved(x.baseline); x.err != nil {
+			x.err = fmt.Errorf("--baseline: %s: %s", quoted(x.baseline), shortened(x.err))
+		}
+	}
+}
+
+func (x *past) close() {
+	for _, r := range x.replaced() {
+		r.Discard()
+	}
+}
+
+// wanted reports whether the trace is wanted as a record.
+func (x *past) wanted() bool { return x.old != nil || x.save != nil || x.first != nil }
+
+// baselineName is the name of a target's file: the host and the port as typed, with what isn't safe in a name as %XX.
+func baselineName(host, service string, family names.Family) string {
+	if service == "" {
+		service = strconv.Itoa(measure.DefaultPort)
+	}
+	name := strings.ToLower(host) + "_" + service
+	switch family {
+	case names.IPv4:
+		name += "_4"
+	case names.IPv6:
+		name += "_6"
+	}
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.' && b.Len() > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	const most = 200 // a host may be longer than a file's name
+	return b.String()[:min(b.Len(), most)] + ".json"
+}
+
+// diffFiles compares two saved traces.
+func (p *program) diffFiles(files []string) error {
+	for _, o := range p.given {
+		if !o.shows && o.long != "diff" && o.where == "" {
+			return fmt.Errorf("%s doesn't go with --diff and two files, which sends nothing", o.names()[0])
+		}
+	}
+	switch {
+	case len(files) > 1:
+		return fmt.Errorf("--diff compares with one file: leave %s out", quoted(files[1]))
+	case p.diff == "-" && files[0] == "-":
+		return errors.New("--diff - -: standard input can be only one of the traces")
+	}
+	if err := p.checkTogether(); err != nil {
+		return err
+	}
+	if _, err := p.drop(func() []string { return []string{p.diff, files[0]} }); err != nil {
+		return fmt.Errorf("giving up privileges: %w", err)
+	}
+	var both [2]*record.Trace
+	for i, name := range []string{p.diff, files[0]} {
+		var err error
+		if both[i], err = readSaved(name); err != nil {
+			return fmt.Errorf("--diff: %s: %s", quoted(name), shortened(err))
+		}
+	}
+	return p.sayChanges(p.stdout, p.format == "json", both[0], both[1])
+}
+
+// sayChanges says what has changed.
+func (p *program) sayChanges(w io.Writer, asJSON bool, old, new *record.Trace) error {
+	r := compare.Compare(old, new)
+	write := r.WriteText
+	if asJSON {
+		write = r.WriteJSON
+	}
+	if err := write(w); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	if r.Changed() {
+		return errChanged
+	}
+	return nil
+}
+
+// likeBefore makes the command line that of a saved trace, with what was typed beside --diff.
+func (p *program) likeBefore() (operands []string, err error) {
+	if p.lent || p.elevated {
+		return nil, errors.New("--diff with one file needs the caller's own rights, for the file says what is sent: " +
+			"save the new trace with --save, and compare both files")
+	}
+	old, err := readSaved(p.diff)
+	if err != nil {
+		return nil, fmt.Errorf("--diff %s: %s", quoted(p.diff), shortened(err))
+	}
+	c := config{}
+	if operands, err = parse(options(), argumentsOf(old), &c); err != nil {
+		return nil, fmt.Errorf("--diff %s: the trace can't be made again: %w", quoted(p.diff), err)
+	}
+	typed := slices.DeleteFunc(slices.Clone(p.given), func(s setting) bool { return s.where != "" })
+	if err := c.apply(typed); err != nil {
+		return nil, err
+	}
+	p.config, p.past.old = c, old
+	return operands, nil
+}
+
+// argumentsOf is the command line that makes a trace like a saved one.
+func argumentsOf(t *record.Trace) (args []string) {
+	o := t.Path.Effective()
+	flag := func(so bool, name ...string) {
+		if so {
+			args = append(args, name...)
+		}
+	}
+	number := func(name string, n int) { args = append(args, name, strconv.Itoa(n)) }
+	number("-f", o.FirstTTL)
+	number("-m", o.MaxTTL)
+	number("-q", o.Queries)
+	flag(o.Target.Addr().Is4(), "-4")
+	flag(o.Target.Addr().Is6(), "-6")
+	flag(o.Patient, "-w", strconv.FormatFloat(max(o.Wait.Seconds(), 0.5), 'f', -1, 64))
+	flag(o.TOS != 0, "-t", strconv.Itoa(o.TOS))
+	flag(o.Flags.Has(packet.ACK), "-A")
+	flag(o.Flags.Has(packet.ACK|packet.SYN), "-S")
+	switch {
+	case o.Flags.Has(packet.AE):
+		args = append(args, "--accecn")
+	case o.Flags.Has(packet.ECE | packet.CWR):
+		args = append(args, "-E")
+	}
+	mss, _ := o.Options.MSS()
+	linux := o.Options.SACKPermitted() // which a SYN that only tells an MSS lacks
+	flag(linux, "--syn", shapeLinux)
+	flag(o.DontFragment && !linux, "-F")
+	flag(!linux && mss > 0, "--mss", strconv.Itoa(int(mss)))
+	flag(o.Strict, "--no-dnat-strict")
+	flag(o.Loose, "--loose")
+	flag(len(o.Ports) > 0, "--track-port")
+	flag(o.Parallel == 1, "--parallel", "1")
+	flag(t.Mark != 0, "--mark", strconv.FormatUint(uint64(t.Mark), 10))
+	flag(t.Connections, "--unprivileged")
+	flag(t.Numeric, "-n")
+	flag(t.OwnersAsked, "-a")
+	flag(t.Explanation != nil, "--explain")
+	flag(t.MTU != nil, "--mtu")
+	flag(t.Graph != nil, "--paths")
+	return append(args, "--", t.Host, strconv.Itoa(int(o.Target.Port())))
+}
+
+// sameFlow asks for the flow of the trace before, if its source port is free: routers that share out flows then send
+// the new one the same way.
+func (p *program) sameFlow(r *measure.Request) {
+	old := p.past.old
+	if old == nil || p.portSet || p.lent || len(old.Path.Ports) > 0 || old.Path.Session != nil {
+		return
+	}
+	r.PreferredPort, r.Path.LabelSeed = old.Path.Source.Port(), old.Path.LabelSeed
+}
+
+// conclude does with the trace, which ended with err, what was asked for.
+func (p *program) conclude(made *record.Trace, err error) error {
+	x := &p.past
+	if x.save != nil {
+		if serr := x.save.Finish(made.WriteJSON); serr != nil {
+			return fmt.Errorf("--save %s: %w", quoted(p.save), reason(serr))
+		}
+	}
+	switch {
+	case made.Ending.Reason != record.Complete:
+		return err
+	case x.first != nil:
+		if ferr := x.first.Finish(made.WriteJSON); ferr != nil {
+			return fmt.Errorf("--baseline %s: %w", quoted(x.baseline), reason(ferr))
+		}
+		fmt.Fprintf(p.stderr, "This trace is the baseline from now on: %s\n", quoted(x.baseline))
+		return err
+	case x.old == nil:
+		return err
+	}
+	w := p.stdout
+	switch {
+	case p.diff != "" && p.format == "json":
+	case p.forPeople():
+		fmt.Fprintln(w)
+	default:
+		w = p.stderr
+	}
+	changed := p.sayChanges(w, p.diff != "" && p.format == "json", x.old, made)
+	switch {
+	case changed != nil:
+		return changed
+	case p.diff != "" && err == errNotReached:
+		fmt.Fprintln(p.stderr, err)
+		return nil
+	}
+	return err
+}
+
+// shortened is why a file is no trace. The reason may quote from the file.
+func shortened(err error) string {
+	const most = 300
+	text := err.Error()
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return quoted(text)
+}
