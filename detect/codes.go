@@ -66,6 +66,8 @@ const (
 	AsymmetricReturn Code = "asymmetric-return"
 	ICMPRateLimit    Code = "icmp-rate-limit"
 	PacketLoss       Code = "packet-loss"
+	LossyBranch      Code = "lossy-branch"
+	SlowBranch       Code = "slow-branch"
 )
 
 // Codes are all there are.
@@ -78,5 +80,6 @@ func Codes() []Code {
 		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
 		HeaderRewritten,
 		TTLChanged, TTLFiltered, LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
+		LossyBranch, SlowBranch,
 	}
 }

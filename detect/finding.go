@@ -119,6 +119,11 @@ func Findings(e Evidence) []Finding {
 	if e.Rounds {
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code == ICMPRateLimit || x.Code == PacketLoss })
 	}
+	return Sorted(all)
+}
+
+// Sorted puts the weightiest findings first.
+func Sorted(all []Finding) []Finding {
 	slices.SortStableFunc(all, func(a, b Finding) int { return b.Weight - a.Weight })
 	return all
 }

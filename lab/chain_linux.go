@@ -83,6 +83,7 @@ func (p *Path) Hop(ttl int) *Host {
 type DiamondOptions struct {
 	Width      int  // routers side by side, 2 to 16; 0: 2
 	PerPacket  bool // each packet takes the next one in turn, not each flow its own (by addresses, ports and protocol)
+	Beyond     int  // routers between join and target
 	Net4, Net6 netip.Prefix
 }
 
@@ -91,6 +92,7 @@ type Mesh struct {
 	*Lab
 	Source, Split, Join, Target *Host
 	Middle                      []*Host
+	Beyond                      []*Host // routers between Join and Target
 }
 
 // Diamond builds routers side by side, for IPv4 and IPv6:
@@ -126,16 +128,25 @@ func Diamond(t testing.TB, o DiamondOptions) *Mesh {
 		h.Route(t, first.Net4, a.B)
 		h.Route(t, first.Net6, a.B)
 	}
-	m.Target = m.Host(t, "target")
-	last := m.Link(t, m.Join, m.Target)
-	m.Join.Default(t, last.A)
-	for _, l := range []struct {
-		h   *Host
-		via *Interface
-	}{{m.Join, in[0]}, {m.Target, last.B}} {
-		l.h.Route(t, first.Net4, l.via)
-		l.h.Route(t, first.Net6, l.via)
+	m.Join.Route(t, first.Net4, in[0])
+	m.Join.Route(t, first.Net6, in[0])
+	last := m.Join
+	for i := range o.Beyond + 1 {
+		name := "target"
+		if i < o.Beyond {
+			name = "r" + strconv.Itoa(i+1)
+		}
+		h := m.Host(t, name)
+		if i < o.Beyond {
+			m.Beyond = append(m.Beyond, h)
+		}
+		link := m.Link(t, last, h)
+		last.Default(t, link.A)
+		h.Route(t, first.Net4, link.B)
+		h.Route(t, first.Net6, link.B)
+		last = h
 	}
+	m.Target = last
 	// Policy 1 hashes the ports too, as the routers of today do.
 	m.Split.Sysctl(t, "net.ipv4.fib_multipath_hash_policy", "1")
 	m.Split.Sysctl(t, "net.ipv6.fib_multipath_hash_policy", "1")

@@ -46,6 +46,7 @@ type Paths struct {
 	Flows      int     // at the most; 0: trace.MostFlows
 	TargetSYNs int     // SYNs that the target gets at the most; 0: trace.DefaultTargetSYNs
 	Confidence float64 // of each node that no successor is missing; 0: trace.DefaultConfidence
+	Probes     int     // of each branch at the least, to measure loss; 0: trace.DefaultLossProbes, below 0: none
 }
 
 // Rounds ask for a trace that goes on round by round, see [Measurement.Watch].
@@ -81,7 +82,8 @@ func (l *Listener) progress(p Progress) {
 type Progress struct {
 	Stage     Stage
 	Questions []detect.Question // Announcing
-	Most      int               // Announcing: probes, at the most; Connecting: SYNs; SearchingPaths: flows
+	Most      int               // Announcing, MeasuringPaths: probes, at the most; Connecting: SYNs; SearchingPaths: flows
+	Least     int               // MeasuringPaths: probes, at the least
 	Unknown   []string          // Lacking: a sentence each
 	Interface string            // Routed: that the probes leave by
 	Elsewhere string            // Routed: that connections leave by, if a routing rule sends them another way; else ""
@@ -103,6 +105,7 @@ const (
 	Traced                      // the trace is over
 	FoundMTU                    // the path's MTU was searched for
 	SearchingPaths              // all paths are searched for
+	MeasuringPaths              // their loss is measured
 	FoundPaths                  // that is over
 	Awaiting                    // what comes of the ordinary connection is waited for, until Done
 	AwaitingAgain               // the same, of a second one

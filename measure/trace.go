@@ -62,6 +62,9 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
 	made.Findings = append([]detect.Finding{}, detect.Findings(e.seen(known))...)
+	if made.Graph != nil {
+		made.Findings = detect.Sorted(append(made.Findings, detect.InPaths(made.Graph)...))
+	}
 	if m.Explain {
 		made.Explanation = new(e.diagnosis())
 	}
@@ -97,7 +100,7 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 // searchPaths finds all paths, after the trace.
 func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*trace.Graph, error) {
 	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.Paths.TargetSYNs,
-		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence)}
+		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence), BranchFlows: trace.LossFlows}
 	for range cmp.Or(m.Paths.Flows, trace.MostFlows) - 1 {
 		port, err := m.freePort()
 		if err != nil {
@@ -113,6 +116,17 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*t
 	_, err = m.run(ctx, m.t.conn, plan, m.heard)
 	graph := plan.Graph()
 	graph.Complete = graph.Complete && err == nil
+	if err != nil || m.Paths.Probes < 0 || len(graph.Sections()) == 0 {
+		return &graph, err
+	}
+	loss, err := trace.NewPathsLoss(plan, trace.PathsLossOptions{Probes: m.Paths.Probes})
+	if err != nil {
+		return &graph, err
+	}
+	least, most := loss.Probes()
+	m.progress(Progress{Stage: MeasuringPaths, Least: least, Most: most})
+	_, err = m.run(ctx, m.t.conn, loss, m.heard)
+	graph = loss.Graph()
 	return &graph, err
 }
 

@@ -18,6 +18,34 @@ type graph struct {
 	TargetSYNs int     `json:"target_syns"`
 	Nodes      []node  `json:"nodes"`
 	Links      []link  `json:"links"`
+	Loss       *loss   `json:"loss,omitempty"`
+}
+
+// loss is what was measured of the paths.
+type loss struct {
+	Complete bool       `json:"complete"`
+	Probes   int        `json:"probes"`
+	Pace     float64    `json:"pace_ms,omitempty"`
+	Flows    []flowLoss `json:"flows"`
+}
+
+// flowLoss is what came of the probes of one flow to one router.
+type flowLoss struct {
+	Node  int       `json:"node"`
+	Port  uint16    `json:"port"`
+	Sent  int       `json:"sent"`
+	Lost  int       `json:"lost"`
+	Moved int       `json:"moved,omitempty"`
+	RTTs  []float64 `json:"rtts_ms"`
+}
+
+// crossing is what came of the probes that took a path or a link; all is left out if there were none.
+type crossing struct {
+	Sent   int      `json:"sent,omitempty"`
+	Lost   *int     `json:"lost,omitempty"`
+	Least  *float64 `json:"rtt_min_ms,omitempty"`
+	Median *float64 `json:"rtt_median_ms,omitempty"`
+	High   *float64 `json:"rtt_95_ms,omitempty"`
 }
 
 type node struct {
@@ -41,6 +69,7 @@ type link struct {
 	Flows   int `json:"flows"`
 
 	Share float64 `json:"share,omitempty"`
+	crossing
 }
 
 // path is one way from the first hop to the last.
@@ -48,6 +77,7 @@ type path struct {
 	Share float64  `json:"share"`
 	Nodes []int    `json:"nodes"` // -1: a router that doesn't answer
 	Ports []uint16 `json:"ports"`
+	crossing
 }
 
 // graphOf is the graph of a trace for JSON; nil: nobody asked.
@@ -65,7 +95,35 @@ func graphOf(t *Trace) *graph {
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
-			Flows: l.Flows, Share: rounded(l.Share)})
+			Flows: l.Flows, Share: rounded(l.Share), crossing: crossingOf(g.OnLink(l))})
+	}
+	if g.Loss != nil {
+		j.Loss = lossOf(g.Loss)
+	}
+	return j
+}
+
+func lossOf(l *trace.Loss) *loss {
+	j := &loss{Complete: l.Complete, Probes: l.Probes, Pace: milliseconds(l.Pace), Flows: []flowLoss{}}
+	for _, f := range l.Flows {
+		rtts := []float64{}
+		for _, d := range f.RTTs {
+			rtts = append(rtts, milliseconds(d))
+		}
+		j.Flows = append(j.Flows, flowLoss{Node: f.Node, Port: f.Port, Sent: f.Sent, Lost: f.Lost, Moved: f.Moved,
+			RTTs: rtts})
+	}
+	return j
+}
+
+func crossingOf(c trace.Crossing) (j crossing) {
+	if c.Sent == 0 {
+		return j
+	}
+	j.Sent, j.Lost = c.Sent, &c.Lost
+	if n := len(c.RTTs); n > 0 {
+		j.Least, j.Median = new(milliseconds(c.RTTs[0])), new(milliseconds(c.RTTs[n/2]))
+		j.High = new(milliseconds(c.RTTs[(n*95-1)/100]))
 	}
 	return j
 }
@@ -79,7 +137,7 @@ func pathsOf(g *trace.Graph) (all []path) {
 		return nil
 	}
 	for _, w := range g.Ways {
-		all = append(all, path{Share: rounded(w.Share), Nodes: w.Nodes, Ports: w.Ports})
+		all = append(all, path{Share: rounded(w.Share), Nodes: w.Nodes, Ports: w.Ports, crossing: crossingOf(g.OnWay(w))})
 	}
 	return all
 }
@@ -110,5 +168,23 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		}
 		g.Ways = append(g.Ways, trace.Way{Nodes: p.Nodes, Ports: p.Ports, Share: p.Share})
 	}
+	if j.Loss != nil {
+		g.Loss = r.loss(j.Loss, last)
+	}
 	return g
+}
+
+// loss reads what was measured of the paths.
+func (r *values) loss(j *loss, last int) *trace.Loss {
+	l := &trace.Loss{Complete: j.Complete, Probes: j.Probes, Pace: r.duration(j.Pace)}
+	for _, f := range j.Flows {
+		sent := r.within(f.Sent, 0, math.MaxInt32)
+		read := trace.FlowLoss{Node: r.within(f.Node, 0, last), Port: f.Port, Sent: sent, Lost: r.within(f.Lost, 0, sent),
+			Moved: f.Moved}
+		for _, ms := range f.RTTs {
+			read.RTTs = append(read.RTTs, r.duration(ms))
+		}
+		l.Flows = append(l.Flows, read)
+	}
+	return l
 }

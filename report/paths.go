@@ -3,9 +3,11 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
@@ -154,7 +156,13 @@ func (p *paths) table() {
 	if len(p.g.Ways) == 0 {
 		return
 	}
-	fmt.Fprintf(&p.b, "path  share   port  by\n")
+	bad := map[uint16]bool{} // flows that lose packets
+	for _, s := range p.g.Suspects() {
+		for _, port := range s.Ports {
+			bad[port] = true
+		}
+	}
+	fmt.Fprintf(&p.b, "path  share   port  %sby\n", p.measuredHead())
 	for i, way := range p.g.Ways {
 		var by []string
 		for ttl, node := range way.Nodes {
@@ -178,7 +186,10 @@ func (p *paths) table() {
 		if !p.arrives(way) {
 			text += " (not seen to get there)"
 		}
-		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s\n", i+1, 100*way.Share, way.Ports[0], text)
+		if slices.ContainsFunc(way.Ports, func(port uint16) bool { return bad[port] }) {
+			text += " (loses packets)"
+		}
+		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s%s\n", i+1, 100*way.Share, way.Ports[0], p.measured(way), text)
 	}
 }
 
@@ -197,6 +208,31 @@ func (p *paths) flow() {
 		label = ", with the flow label that these probes had"
 	}
 	p.note(fmt.Sprintf("Source port %d takes path %d%s.", p.o.Port, i+1, label))
+}
+
+// measuredHead is the heading of the columns about loss and time; "": nothing was measured.
+func (p *paths) measuredHead() string {
+	if p.g.Loss == nil {
+		return ""
+	}
+	return fmt.Sprintf("%9s  %-20s", "lost", "  min/med/95% ms")
+}
+
+// measured is what was measured of a path, in columns.
+func (p *paths) measured(way trace.Way) string {
+	if p.g.Loss == nil {
+		return ""
+	}
+	c := p.g.OnWay(way)
+	lost, times := "-", "-"
+	if c.Sent > 0 {
+		lost = fmt.Sprintf("%d/%d", c.Lost, c.Sent)
+	}
+	if n := len(c.RTTs); n > 0 {
+		ms := func(i int) string { return fmt.Sprintf("%.3g", float64(c.RTTs[i])/float64(time.Millisecond)) }
+		times = ms(0) + "/" + ms(n/2) + "/" + ms((n*95-1)/100)
+	}
+	return fmt.Sprintf("%9s  %-20s", lost, "  "+times)
 }
 
 // graph has a line for each node, with the nodes that come next.
@@ -315,6 +351,34 @@ func (p *paths) notes() {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
 	}
 	p.note("A balancer that looks at addresses only stays hidden.")
+	p.lossNote()
+}
+
+// lossNote says how sure the figures about loss are.
+func (p *paths) lossNote() {
+	l := p.g.Loss
+	if l == nil {
+		return
+	}
+	least := -1 // probes of the branch that got the fewest
+	for _, w := range p.g.Ways {
+		if c := p.g.OnWay(w); c.Sent > 0 && (least < 0 || c.Sent < least) {
+			least = c.Sent
+		}
+	}
+	switch {
+	case least < 0:
+		p.note("Loss is not known: no router beyond the branches that all paths pass could be asked.")
+	case !l.Complete:
+		p.note(fmt.Sprintf("There was no time to measure loss as was asked: a path that loses less than %s of its packets "+
+			"may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
+	default:
+		p.note(fmt.Sprintf("Lost and ms are of probes to the first router beyond that all paths pass. A path that loses "+
+			"less than %s of its packets may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
+	}
+	if l.Pace >= 100*time.Millisecond {
+		p.note(fmt.Sprintf("A router answers only so often: it was asked once in %v.", l.Pace))
+	}
 }
 
 // silent reports whether a router doesn't answer, between known ones or before them.

@@ -146,17 +146,15 @@ func (l *PathsLoss) Probes() (least, most int) {
 				placing += r.each * len(s.Branches[t.branch].Nodes)
 			}
 		}
-		if least += n; s.To >= 0 {
-			n = lossLooks * (n + placing)
-		}
-		most += n
+		least += n
+		most += lossLooks * (n + placing)
 	}
 	return least, most
 }
 
 // ask prepares the questions of a section.
 func (l *PathsLoss) ask(s *sectionLoss) {
-	use := lossFlows
+	use := min(lossFlows, l.o.Probes)
 	for _, b := range s.Branches {
 		if n := len(b.Ports); n >= fewFlows {
 			use = min(use, n)
@@ -170,7 +168,7 @@ func (l *PathsLoss) ask(s *sectionLoss) {
 	each = max(1, min(each, lossMost/flows))
 	for i, b := range s.Branches {
 		for _, port := range b.Ports[:min(use, len(b.Ports))] {
-			if node := l.asked(s, &b, port); node >= 0 {
+			if node := l.graph.goal(s.Section, &b, port); node >= 0 {
 				r := l.router(s, l.graph.Nodes[node].Addr, each)
 				r.targets = append(r.targets, lossTarget{node, i, port})
 			}
@@ -179,33 +177,6 @@ func (l *PathsLoss) ask(s *sectionLoss) {
 	for _, r := range s.routers {
 		l.refill(r, each)
 	}
-}
-
-// asked is the node that a flow of a branch is sent to: the router beyond the section, at the TTL at which this flow
-// meets it; if there is none, the last one that answers.
-func (l *PathsLoss) asked(s *sectionLoss, b *Branch, port uint16) int {
-	g := &l.graph
-	if s.To < 0 {
-		for i := len(b.Nodes) - 1; i >= 0; i-- {
-			if b.Nodes[i] >= 0 {
-				return b.Nodes[i]
-			}
-		}
-		return -1
-	}
-	best := -1
-	for _, w := range g.Ways {
-		for _, n := range w.Nodes {
-			switch {
-			case !g.same(n, s.To):
-			case slices.Contains(w.Ports, port):
-				return n
-			case best < 0 || g.Nodes[n].TTL > g.Nodes[best].TTL:
-				best = n // a dead one might be as long as the longest
-			}
-		}
-	}
-	return best
 }
 
 // router finds or adds a router that a section asks.
@@ -418,7 +389,7 @@ func (l *PathsLoss) advance() {
 		g := l.Graph()
 		suspects, open := g.judge(s.Section)
 		switch {
-		case s.placing || s.To < 0:
+		case s.placing:
 			s.done = true
 		case s.looks < lossLooks && (open > 0 && open < worthLook(s.looks) ||
 			slices.ContainsFunc(suspects, func(x Suspect) bool { return x.Ambiguous })):

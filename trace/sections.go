@@ -27,7 +27,7 @@ type Loss struct {
 	Flows    []FlowLoss
 	Probes   int           // how many each branch was to get at least
 	Complete bool          // each branch has got them
-	Pace     time.Duration // the longest time that had to be left between two probes to a router which answers only so often
+	Pace     time.Duration // the longest pause that was needed between two probes to a router, 0: none
 }
 
 // FlowLoss is what came of the probes of one flow to one router.
@@ -107,8 +107,8 @@ func (g *Graph) arrives(w Way) bool {
 	return n.Target || slices.ContainsFunc(g.Nodes, func(o Node) bool { return o.Target && o.TTL > n.TTL })
 }
 
-// cuts are the addresses of the routers that all ways pass, in order. Those that end in silence would pass them, for all
-// that is known: where they end, none of their routers is as far away as that.
+// cuts are the addresses of the routers that all ways pass, in order. Ways that end in silence would pass them, for all
+// that is known: no router that they are known to pass is as far away.
 func (g *Graph) cuts(ways, dead []Way) (all []netip.Addr) {
 	at := make([]int, len(ways)) // the place of the last cut on each way
 	for _, node := range ways[0].Nodes {
@@ -180,4 +180,79 @@ func (g *Graph) lowest(a netip.Addr) int {
 // same reports whether two nodes are one router, at two TTLs or one.
 func (g *Graph) same(a, b int) bool {
 	return a >= 0 && b >= 0 && g.Nodes[a].Addr.IsValid() && g.Nodes[a].Addr == g.Nodes[b].Addr
+}
+
+// Crossing is what came of probes that took a way or a link.
+type Crossing struct {
+	Sent, Lost int
+	RTTs       []time.Duration // of those that were answered as far as they were to get, the shortest first
+}
+
+// OnWay is what came of the probes of a way's flows, to the last router that they were sent to.
+func (g *Graph) OnWay(w Way) (c Crossing) {
+	last := -1
+	for _, s := range g.Sections() {
+		last = s.To
+	}
+	if g.Loss == nil {
+		return c
+	}
+	for _, f := range g.Loss.Flows {
+		if slices.Contains(w.Ports, f.Port) && (g.same(f.Node, last) || last < 0 && g.lastGoal(w) == f.Node) {
+			c.add(f)
+		}
+	}
+	slices.Sort(c.RTTs)
+	return c
+}
+
+// lastGoal is the node that the flows of a way are sent to if no router beyond the last section is passed by all.
+func (g *Graph) lastGoal(w Way) int {
+	sections := g.Sections()
+	if len(sections) == 0 {
+		return -1
+	}
+	s := sections[len(sections)-1]
+	for i := range s.Branches {
+		if b := &s.Branches[i]; slices.Contains(b.Ports, w.Ports[0]) {
+			return g.goal(s, b, w.Ports[0])
+		}
+	}
+	return -1
+}
+
+// OnLink is what came of the probes that had to take a link, to the first router beyond it that all ways pass.
+func (g *Graph) OnLink(l Link) (c Crossing) {
+	if g.Loss == nil {
+		return c
+	}
+	for _, s := range g.Sections() {
+		for i := range s.Branches {
+			b := &s.Branches[i]
+			if s.To < 0 || !g.hasLink(s, b, l) {
+				continue
+			}
+			for _, f := range g.Loss.Flows {
+				if slices.Contains(b.Ports, f.Port) && g.same(f.Node, s.To) {
+					c.add(f)
+				}
+			}
+		}
+	}
+	slices.Sort(c.RTTs)
+	return c
+}
+
+func (c *Crossing) add(f FlowLoss) {
+	c.Sent, c.Lost, c.RTTs = c.Sent+f.Sent, c.Lost+f.Lost, append(c.RTTs, f.RTTs...)
+}
+
+// hasLink reports whether a branch has a link.
+func (g *Graph) hasLink(s Section, b *Branch, l Link) bool {
+	for ends := range g.linksOf(s, b) {
+		if g.same(ends[0], l.From) && g.same(ends[1], l.To) {
+			return true
+		}
+	}
+	return false
 }

@@ -38,8 +38,12 @@ const (
 	// rivalRatio is how much better a candidate must explain the losses than others that share flows with it.
 	rivalRatio = 1000
 
-	// leastSuspectFlows is how many flows a part must have to be judged: of fewer one may be hit by chance on its way back.
+	// leastSuspectFlows is how many flows a part must have to be judged: of fewer one may be hit by chance on its way
+	// back.
 	leastSuspectFlows = 3
+
+	// mostCounted is how many losses are counted one by one; more are counted in larger units.
+	mostCounted = 10_000
 )
 
 // worthLook is the probability of the best candidate's figures by chance below which a further look is worth it, by the
@@ -83,7 +87,7 @@ type candidate struct {
 // that is no suspect.
 func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 	flows := g.flowLosses(s)
-	if s.To < 0 || len(flows) == 0 {
+	if len(flows) == 0 {
 		return nil, 1
 	}
 	left := make([]int, len(flows))
@@ -99,6 +103,9 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 		chance := chanceOf(best.flows, left, flows) * float64(len(candidates)*lossLooks)
 		if chance > falseAlarm {
 			return all, min(1, chance/float64(len(candidates)*lossLooks))
+		}
+		if s.To < 0 && !dead(best.flows, flows) {
+			return all, 1 // it can't be told from a router that answers some probes only
 		}
 		x := Suspect{Section: s, Nodes: best.nodes, Links: best.links, Chance: chance, Ambiguous: rivals > 0,
 			Share: g.share(s, best)}
@@ -117,6 +124,11 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 			return all, 0
 		}
 	}
+}
+
+// dead reports whether none of these flows was ever answered.
+func dead(chosen []int, flows []flowTotal) bool {
+	return !slices.ContainsFunc(chosen, func(i int) bool { return flows[i].lost < flows[i].sent })
 }
 
 // share is the share of all flows through a section, measured or not, that pass a candidate.
@@ -154,7 +166,7 @@ func (g *Graph) flowLosses(s Section) (all []flowTotal) {
 		for _, port := range b.Ports {
 			f := flowTotal{port: port, branch: i}
 			for _, m := range g.Loss.Flows {
-				if m.Port == port && g.same(m.Node, s.To) {
+				if goal := g.goal(s, &b, port); m.Port == port && (m.Node == goal || g.same(m.Node, s.To)) {
 					f.add(tried{m.Sent, m.Lost})
 				}
 			}
@@ -164,6 +176,44 @@ func (g *Graph) flowLosses(s Section) (all []flowTotal) {
 		}
 	}
 	return all
+}
+
+// goal is the node that a flow of a branch is sent to when loss is measured: the router beyond the section, at the TTL
+// at which this flow meets it. If there is none, it is the last router of the branch, and for a dead branch the last one
+// that other branches have. -1: there is nothing to ask.
+func (g *Graph) goal(s Section, b *Branch, port uint16) int {
+	best := -1
+	better := func(n int) {
+		if best < 0 || g.Nodes[n].TTL > g.Nodes[best].TTL {
+			best = n // a dead way might be as long as the longest
+		}
+	}
+	if s.To >= 0 {
+		for _, w := range g.Ways {
+			for _, n := range w.Nodes {
+				switch {
+				case !g.same(n, s.To):
+				case slices.Contains(w.Ports, port):
+					return n
+				default:
+					better(n)
+				}
+			}
+		}
+		return best
+	}
+	for _, o := range s.Branches {
+		for _, n := range o.Nodes {
+			if n >= 0 && (b.Dead != o.Dead || !b.Dead && slices.Equal(o.Nodes, b.Nodes)) {
+				better(n)
+			}
+		}
+	}
+	seen := func(n int) bool { return n >= 0 && g.Nodes[n].TTL >= g.Nodes[best].TTL }
+	if b.Dead && best >= 0 && slices.ContainsFunc(b.Nodes, seen) {
+		return -1
+	}
+	return best
 }
 
 // linksOf are the links of a branch, those to silent routers left out, and the known one between it and the routers
@@ -177,7 +227,7 @@ func (g *Graph) linksOf(s Section, b *Branch) map[[2]int]bool {
 		links[[2]int{before, n}] = true
 		before = n
 	}
-	if !b.Dead {
+	if !b.Dead && s.To >= 0 {
 		links[[2]int{before, s.To}] = true
 	}
 	return links
@@ -281,6 +331,13 @@ func chanceOf(chosen, left []int, flows []flowTotal) float64 {
 	lost := 0
 	for _, i := range chosen {
 		lost += flows[i].lost
+	}
+	if lost > mostCounted {
+		rough := slices.Clone(flows)
+		for i := range rough {
+			rough[i].lost = rough[i].lost * mostCounted / lost
+		}
+		return chanceOf(chosen, left, rough)
 	}
 	// sums[k][n] is the probability that of the flows looked at so far k are drawn and have lost n, if each is drawn by
 	// itself with the share of the chosen ones; n ends at lost. In the end only those cases count in which as many are

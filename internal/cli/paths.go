@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
@@ -76,5 +77,8 @@ func (p *program) sayPaths(g *trace.Graph, name func(netip.Addr) string) error {
 	if err := report.WritePaths(p.stdout, g, o); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
-	return nil
+	if p.explain {
+		return nil // what they show is said with the rest
+	}
+	return writeFindings(p.stdout, nil, detect.InPaths(g))
 }

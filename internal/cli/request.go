@@ -63,7 +63,12 @@ func (p *program) request() measure.Request {
 	}
 	r.Path.Source = netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port))
 	if p.ways.paths {
-		r.Paths = &measure.Paths{Flows: p.ways.flows, TargetSYNs: p.ways.targetSYNs, Confidence: p.ways.confidence}
+		r.Paths = &measure.Paths{Flows: p.ways.flows, TargetSYNs: p.ways.targetSYNs, Confidence: p.ways.confidence,
+			Probes: p.path.Queries}
+		r.Path.Queries = 0 // those of -q are sent by each path
+		if p.ways.portFor != "" {
+			r.Paths.Probes = -1
+		}
 	}
 	if p.watch.on() {
 		p.watch.defaults()

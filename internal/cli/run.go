@@ -102,6 +102,9 @@ func (s *showing) progress(x measure.Progress) {
 		}
 	case measure.SearchingPaths:
 		fmt.Fprintf(s.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", x.Most)
+	case measure.MeasuringPaths:
+		fmt.Fprintf(s.stderr, "Measuring loss by %d probes, %d at the most, none to the target, for a minute at the most\n",
+			x.Least, x.Most)
 	case measure.FoundPaths:
 		if s.forPeople() && s.made.Graph != nil {
 			if err := s.sayPaths(s.made.Graph, s.run.Name); err != nil {

@@ -1,0 +1,288 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.example/tcptraceroute/trace"
+)
+
+// The constants of the findings about branches.
+const (
+	// placed is the probability by chance below which a router that loses less than those beyond it is taken for the last
+	// one before the loss.
+	placed = 0.001
+
+	// slower is by how much the round trips of a branch must be longer to speak of it, as a share of the others', and
+	// slowerTime the least that this must be.
+	slower     = 0.1
+	slowerTime = time.Millisecond
+
+	// slowerPairs is the share of the pairs of a flow by the branch and one by another, in which the first must be slower.
+	slowerPairs = 0.9
+
+	// slowFlows is how many flows there must be of either kind.
+	slowFlows = 5
+
+	// examplePorts is how many source ports are named.
+	examplePorts = 3
+)
+
+// InPaths says what the measurement of all paths shows: which part of a balanced section loses packets, or is slow.
+func InPaths(g *trace.Graph) (all []Finding) {
+	for _, s := range g.Suspects() {
+		all = append(all, lossyBranch(g, &s))
+	}
+	if len(all) == 0 {
+		all = append(all, deadBranches(g)...)
+	}
+	all = append(all, slowBranches(g)...)
+	return Sorted(all)
+}
+
+// nodeName is a node in words.
+func nodeName(g *trace.Graph, i int) string {
+	if i < 0 {
+		return "this host"
+	}
+	n := &g.Nodes[i]
+	if !n.Addr.IsValid() {
+		return fmt.Sprintf("a silent router at hop %d", n.TTL)
+	}
+	return fmt.Sprintf("%v (hop %d)", n.Addr, n.TTL)
+}
+
+func nodeTTL(g *trace.Graph, i int) int {
+	if i < 0 {
+		return 0
+	}
+	return g.Nodes[i].TTL
+}
+
+func nodeNames(g *trace.Graph, nodes []int) string {
+	var all []string
+	for _, n := range nodes {
+		all = append(all, nodeName(g, n))
+	}
+	return strings.Join(all, ", ")
+}
+
+// lossyBranch is a part of a section that loses packets.
+func lossyBranch(g *trace.Graph, s *trace.Suspect) Finding {
+	x := Finding{Code: LossyBranch, Confidence: Likely, Weight: weightHarm}
+	x.After, x.Before = nodeTTL(g, s.Section.From), nodeTTL(g, s.Section.To)
+	lost := tried{s.Lost, s.Sent}
+	what := fmt.Sprintf("loses %.2g %% of the packets", 100*float64(s.Lost)/float64(s.Sent))
+	if s.Lost == s.Sent {
+		x.Code, what = BrokenBranch, "loses all packets"
+	}
+	var who, where string
+	if len(s.Nodes) > 0 {
+		var member []int
+		member, where = x.place(g, s, lost)
+		who = "The branch by " + nodeNames(g, member)
+	} else {
+		who = "The link from " + nodeName(g, s.Links[0][0]) + " to " + nodeName(g, s.Links[0][1])
+		x.After, x.Before = nodeTTL(g, s.Links[0][0]), nodeTTL(g, s.Links[0][1])
+	}
+	beyond := "the last routers before the target"
+	if s.Section.To >= 0 {
+		beyond = nodeName(g, s.Section.To)
+	}
+	x.Title = fmt.Sprintf("%s %s: %.2g %% of the connections go that way", who, what, 100*s.Share)
+	x.Evidence = append(x.Evidence,
+		fmt.Sprintf("%s lost %v on the way to %s; other flows lost %v.", capital(plural(len(s.Ports), "flow")+" by it"), lost,
+			beyond, tried{s.RestLost, s.RestSent}),
+		fmt.Sprintf("That flows drawn at random differ so happens %s.", chanceText(s.Chance)))
+	if where != "" {
+		x.Evidence = append(x.Evidence, where)
+	}
+	x.Evidence = append(x.Evidence, "Source ports that go that way: "+ports(s.Ports)+".")
+	x.Advice = fmt.Sprintf("Ask whoever runs %s. To try it: connect from one of these source ports. If the answers "+
+		"come back by the same branches, they may be lost there.", nodeName(g, s.Section.From))
+	if s.Ambiguous {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "Another part of the way, which some of the same flows take, fits nearly as well.")
+	}
+	return x
+}
+
+// place narrows the place of a suspect's loss down, by what its own routers answered: one that loses much less than the
+// router beyond is before the loss, and one that loses as much is beyond it. It returns the router whose loss it is, as
+// far as that is known, and the evidence.
+func (x *Finding) place(g *trace.Graph, s *trace.Suspect, lost tried) (member []int, evidence string) {
+	if s.Section.To < 0 {
+		for _, n := range g.Nodes { // the target, or what is beyond the last router
+			x.Before = n.TTL
+		}
+	}
+	member = s.Nodes
+	byTTL := func(a, b int) int { return nodeTTL(g, a) - nodeTTL(g, b) }
+	for _, n := range slices.SortedFunc(slices.Values(s.Nodes), byTTL) {
+		var t tried
+		for _, f := range g.Loss.Flows {
+			if f.Node == n && slices.Contains(s.Ports, f.Port) {
+				t = t.add(tried{f.Lost, f.Sent})
+			}
+		}
+		switch {
+		case t.sent == 0:
+		case chanceOfMore(t, lost) <= placed:
+			x.After, member = nodeTTL(g, n), []int{n}
+			evidence = fmt.Sprintf("%s itself lost %v: packets get there, and are lost by it or beyond it.", nodeName(g, n), t)
+		case hopLoss{nodeTTL(g, n), t}.shares(hopLoss{}, hopLoss{x.Before, lost}):
+			if x.Before = nodeTTL(g, n); len(member) > 1 {
+				member = []int{n}
+			}
+			return member, evidence
+		}
+	}
+	return member, evidence
+}
+
+// deadBranches are flows that nobody beyond a router answers, though others that pass it are answered. They may have
+// gone by a router that was not seen.
+func deadBranches(g *trace.Graph) (all []Finding) {
+	if g.Loss == nil {
+		return nil
+	}
+	for _, s := range g.Sections() {
+		var dead []uint16
+		var ends []int // the last routers that were seen
+		total, last := 0, s.From
+		for _, b := range s.Branches {
+			total += len(b.Ports)
+			if b.Dead && silent(g, s, &b) {
+				dead = append(dead, b.Ports...)
+				if end := append([]int{s.From}, b.Nodes...); !slices.Contains(ends, end[len(end)-1]) {
+					ends = append(ends, end[len(end)-1])
+				}
+			}
+		}
+		if len(dead) < 2 {
+			continue
+		}
+		if len(ends) == 1 {
+			last = ends[0]
+		}
+		share := 100 * float64(len(dead)) / float64(total)
+		x := Finding{Code: BrokenBranch, Confidence: Likely, Weight: weightHarm, After: nodeTTL(g, last)}
+		beyond := "the last routers before the target"
+		if x.Before = g.Nodes[len(g.Nodes)-1].TTL; s.To >= 0 {
+			x.Before, beyond = nodeTTL(g, s.To), nodeName(g, s.To)
+		}
+		x.Title = fmt.Sprintf("%.2g %% of the connections die beyond %s, and others pass", share, nodeName(g, last))
+		x.Evidence = []string{
+			fmt.Sprintf("Beyond it none of %s was answered, however often; others got to %s.",
+				plural(len(dead), "flow"), beyond),
+			"Source ports that die: " + ports(dead) + ".",
+		}
+		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back. Which one is not "+
+			"known: it answered nothing. Ask whoever runs %s.", nodeName(g, last))
+		all = append(all, x)
+	}
+	return all
+}
+
+// silent reports whether flows of a branch were asked when loss was measured, and never answered.
+func silent(g *trace.Graph, s trace.Section, b *trace.Branch) bool {
+	sent := 0
+	for _, f := range g.Loss.Flows {
+		if !slices.Contains(b.Ports, f.Port) || slices.Contains(b.Nodes, f.Node) || nodeTTL(g, f.Node) < nodeTTL(g, s.To) {
+			continue
+		}
+		if sent += f.Sent; f.Lost < f.Sent {
+			return false
+		}
+	}
+	return sent > 0
+}
+
+// slowBranches are branches whose round trips are longer than others.
+func slowBranches(g *trace.Graph) (all []Finding) {
+	for _, s := range g.Sections() {
+		if s.To < 0 {
+			continue
+		}
+		for i := range s.Branches {
+			b := &s.Branches[i]
+			in, rest := medians(g, s, func(k int) bool { return k == i }), medians(g, s, func(k int) bool { return k != i })
+			if len(b.Nodes) == 0 || len(in) < slowFlows || len(rest) < slowFlows {
+				continue
+			}
+			mine, others := in[len(in)/2], rest[len(rest)/2]
+			more := mine - others
+			if more < slowerTime || float64(more) < slower*float64(others) || !aboveMost(in, rest) {
+				continue
+			}
+			x := Finding{Code: SlowBranch, Confidence: Likely, Weight: weightNotice, After: nodeTTL(g, s.From),
+				Before: nodeTTL(g, s.To)}
+			x.Title = fmt.Sprintf("The branch by %s is slower: round trips take %v longer", nodeNames(g, known(b.Nodes)),
+				more.Round(10*time.Microsecond))
+			x.Evidence = []string{
+				fmt.Sprintf("To %s and back: %v by this branch (the median of %d flows), %v by the others.", nodeName(g, s.To),
+					mine.Round(10*time.Microsecond), len(in), others.Round(10*time.Microsecond)),
+				"Source ports that go that way: " + ports(b.Ports) + ".",
+			}
+			x.Advice = fmt.Sprintf("Nothing is broken. If it matters, ask whoever runs %s whether this way is wanted.",
+				nodeName(g, s.From))
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// medians are the median round trips of the flows of some branches, the shortest first.
+func medians(g *trace.Graph, s trace.Section, of func(branch int) bool) (all []time.Duration) {
+	if g.Loss == nil {
+		return nil
+	}
+	for i, b := range s.Branches {
+		if !of(i) {
+			continue
+		}
+		for _, f := range g.Loss.Flows {
+			if slices.Contains(b.Ports, f.Port) && g.Nodes[f.Node].Addr == g.Nodes[s.To].Addr && len(f.RTTs) > 0 {
+				rtts := slices.Sorted(slices.Values(f.RTTs))
+				all = append(all, rtts[len(rtts)/2])
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// aboveMost reports whether most values are greater than most others.
+func aboveMost(in, rest []time.Duration) bool {
+	above := 0
+	for _, a := range in {
+		for _, b := range rest {
+			if a > b {
+				above++
+			}
+		}
+	}
+	return float64(above) >= slowerPairs*float64(len(in)*len(rest))
+}
+
+func known(nodes []int) []int {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n int) bool { return n < 0 })
+}
+
+// ports are a few of these source ports.
+func ports(all []uint16) string {
+	var text []string
+	for _, p := range all[:min(len(all), examplePorts)] {
+		text = append(text, fmt.Sprint(p))
+	}
+	return strings.Join(text, ", ")
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,131 @@
+package detect_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
+)
+
+// measuredGraph searches and measures all paths of a network, in virtual time.
+func measuredGraph(t *testing.T, seed uint64, p sim.Path) (g trace.Graph) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := sim.New(sim.Scenario{Seed: seed, Paths: []sim.Path{p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := sim.NewConn(m)
+		defer c.Close()
+		o := trace.PathOptions{Target: netip.AddrPortFrom(p.Target.Addr, 443), Source: netip.MustParseAddrPort("192.0.2.1:40000"),
+			ProbePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rand.New(rand.NewPCG(seed, 9))}
+		var known []trace.Result
+		run := func(plan trace.Plan, err error, emit func(trace.Result)) {
+			if err == nil {
+				_, err = trace.Run(context.Background(), c, plan, trace.Options{}, emit)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		path, err := trace.NewPath(o)
+		run(path, err, func(r trace.Result) { known = append(known, r) })
+		po := trace.PathsOptions{Path: o, Known: known, BranchFlows: trace.LossFlows}
+		for i := range 255 {
+			po.Ports = append(po.Ports, 41000+uint16(i))
+		}
+		paths, err := trace.NewPaths(po)
+		run(paths, err, func(trace.Result) {})
+		loss, err := trace.NewPathsLoss(paths, trace.PathsLossOptions{})
+		run(loss, err, func(trace.Result) {})
+		g = loss.Graph()
+	})
+	return g
+}
+
+// fourWide is a diamond of four members, 10.0.0.2 to 10.0.0.5, behind 10.0.0.1 at hop 2; 10.0.0.6 is beyond.
+func fourWide() sim.Path {
+	p := sim.Path{Target: sim.Target{Addr: netip.MustParseAddr("203.0.113.9")}}
+	for i := range 7 {
+		n := sim.Node{Router: sim.Router{Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}}}
+		n.Router.Delay = 2 * time.Millisecond
+		switch i {
+		case 0:
+			n.Next = []sim.Next{{Node: 1}}
+		case 1:
+			n.Next = []sim.Next{{Node: 2}, {Node: 3}, {Node: 4}, {Node: 5}}
+		case 6:
+			n.Next = []sim.Next{{Node: 0}}
+		default:
+			n.Next = []sim.Next{{Node: 6}}
+		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	return p
+}
+
+// What the measurement of all paths shows is said with its place, and nothing else is.
+func TestInPaths(t *testing.T) {
+	drop := func(n *sim.Node, share float64) { n.Router.Rules = []sim.Rule{{Action: sim.Drop, Share: share}} }
+	for _, c := range []struct {
+		name   string
+		change func(nodes []sim.Node)
+		want   []string // code, confidence, place, and a part of the title
+	}{
+		{name: "clean"},
+		{"a member drops all", func(n []sim.Node) { drop(&n[2], 0) },
+			[]string{"broken-branch likely 3-4 10.0.0.2 (hop 3) loses all packets"}},
+		{"a member drops a third", func(n []sim.Node) { drop(&n[3], 0.3) },
+			[]string{"lossy-branch likely 3-4 10.0.0.3 (hop 3) loses"}},
+		{"the link to a member loses a third", func(n []sim.Node) { n[3].Router.Link.Loss = 0.3 },
+			[]string{"lossy-branch likely 2-3 10.0.0.3 (hop 3) loses"}},
+		{"two members drop", func(n []sim.Node) { drop(&n[2], 0); drop(&n[5], 0.3) },
+			[]string{"broken-branch likely 3-4 10.0.0.2 (hop 3) loses all", "lossy-branch likely 3-4 10.0.0.5 (hop 3) loses"}},
+		{"a member is silent, and drops all", func(n []sim.Node) { drop(&n[4], 0); n[4].Router.Silent = 1 },
+			[]string{"broken-branch likely 2-4 connections die beyond 10.0.0.1 (hop 2), and others pass"}},
+		{"a member is slow", func(n []sim.Node) { n[4].Router.Delay = 12 * time.Millisecond },
+			[]string{"slow-branch likely 2-4 10.0.0.4 (hop 3) is slower: round trips take 20ms longer"}},
+		{"a member answers late", func(n []sim.Node) { n[4].Router.Slow = 30 * time.Millisecond }, nil},
+		{"a member limits its answers", func(n []sim.Node) {
+			n[4].Router.SourceRate = sim.Rate{Every: 100 * time.Millisecond, Burst: 6}
+		}, nil},
+		{"the router beyond limits its answers", func(n []sim.Node) {
+			n[6].Router.SourceRate = sim.Rate{Every: 100 * time.Millisecond, Burst: 6}
+		}, nil},
+		{"all lose", func(n []sim.Node) { drop(&n[1], 0.05) }, nil},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			p := fourWide()
+			if c.change != nil {
+				c.change(p.Nodes)
+			}
+			g := measuredGraph(t, 7, p)
+			all := detect.InPaths(&g)
+			said := details(all)
+			for _, x := range all {
+				i := slices.IndexFunc(c.want, func(want string) bool {
+					head := fmt.Sprintf("%s %v %d-%d ", x.Code, x.Confidence, x.After, x.Before)
+					title, ok := strings.CutPrefix(want, head)
+					return ok && strings.Contains(x.Title, title)
+				})
+				if i < 0 {
+					t.Errorf("said %s %v %d-%d %s", x.Code, x.Confidence, x.After, x.Before, x.Title)
+				} else {
+					c.want = slices.Delete(slices.Clone(c.want), i, i+1)
+				}
+			}
+			if len(c.want) > 0 {
+				t.Errorf("not said: %q\n%s", c.want, said)
+			}
+			t.Log("\n" + said)
+		})
+	}
+}
