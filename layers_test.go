@@ -21,19 +21,19 @@ var layers = map[string]struct {
 	"trace":             {ours: []string{"packet"}, never: []string{"net", "os", "log", "syscall", "unsafe"}},     // pure plans, an engine without sockets
 	"wire":              {ours: []string{"packet"}, never: []string{"log"}},                                       // sockets, no decisions
 	"names":             {never: []string{"log"}},
-	"targets":           {ours: []string{"names"}, never: []string{"net", "os", "log"}},                                         // lists, read as they are needed
-	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},                     // a pure function of the trace; of syscall the numbers of errors
-	"record":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                     // values, and their JSON, versioned
-	"compare":           {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},           // a pure function of two records
-	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},           // shows, opens nothing
-	"report/export":     {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // what others have made
-	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                               // packets for Wireshark
-	"report/live":       {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the screen; the terminal library
-	"report/picture":    {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}}, // the path drawn
-	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                               // for tests
-	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record"}, never: []string{"log"}},       // whole measurements
-	"internal/terminal": {},                                                                                                     // signals, jobs, the status line: nothing of traces
-	"internal/cli":      {ours: []string{"internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"targets":           {ours: []string{"names"}, never: []string{"net", "os", "log"}},                                              // lists, read as they are needed
+	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},                          // a pure function of the trace; of syscall the numbers of errors
+	"record":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                          // values, and their JSON, versioned
+	"compare":           {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // a pure function of two records
+	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // shows, opens nothing
+	"report/export":     {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // what others have made
+	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                                    // packets for Wireshark
+	"report/live":       {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // the screen; the terminal library
+	"report/picture":    {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // the path drawn
+	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                                    // for tests
+	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "targets"}, never: []string{"log"}}, // whole measurements
+	"internal/terminal": {},                                                                                                          // signals, jobs, the status line: nothing of traces
+	"internal/cli":      {ours: []string{"targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},

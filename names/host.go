@@ -19,7 +19,8 @@ const (
 	IPv6 Family = 6
 )
 
-func (f Family) has(a netip.Addr) bool {
+// Has reports whether an address is of the family.
+func (f Family) Has(a netip.Addr) bool {
 	return f == Any || (f == IPv4) == a.Is4()
 }
 
@@ -58,7 +59,7 @@ func (r *Resolver) Host(ctx context.Context, name string, family Family) ([]neti
 
 func (r *Resolver) host(ctx context.Context, name string, family Family) ([]netip.Addr, error) {
 	if a, ok := parseAddr(name); ok {
-		if !family.has(a) {
+		if !family.Has(a) {
 			return nil, ErrFamily
 		}
 		return []netip.Addr{a}, nil

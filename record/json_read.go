@@ -51,7 +51,10 @@ func ReadJSON(r io.Reader) (*Trace, error) {
 		return nil, fmt.Errorf("not a trace in JSON: its schema is %q, not %q", first.Schema, ID)
 	}
 	var x reader
-	if first.Event != "" {
+	if first.Event == "run" {
+		return nil, errors.New("it holds the traces of many targets: give one of its lines")
+	}
+	if first.Event != "" && first.Event != "target" {
 		err = x.lines(json.NewDecoder(bytes.NewReader(b)))
 	} else {
 		err = x.document(b)
@@ -561,7 +564,7 @@ func (r *values) protocol(s string) packet.Protocol {
 }
 
 func (r *values) reason(s string) Reason {
-	all := []Reason{Complete, Interrupted, NotSent, Broken}
+	all := []Reason{Complete, TimedOut, Interrupted, NotSent, Broken}
 	if !slices.Contains(all, Reason(s)) {
 		r.bad("%q is no reason why a trace ends", s)
 	}

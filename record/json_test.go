@@ -288,6 +288,10 @@ func TestSchema(t *testing.T) {
 			}
 		})
 	}
+	for line := range bytes.Lines(manyLines(t)) {
+		validate(t, strict, line)
+		validate(t, public, line)
+	}
 }
 
 // Without privileges nothing is told that nobody knows: the numbers of packets that the kernel made, and of those that it didn't
@@ -363,6 +367,13 @@ func TestSchemaIsUsed(t *testing.T) {
 				written(v, named)
 			}
 		}
+	}
+	for line := range bytes.Lines(manyLines(t)) {
+		var v any
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatal(err)
+		}
+		written(v, named)
 	}
 	// What no simulated network brings about.
 	for _, name := range []string{"advice"} {

@@ -11,10 +11,14 @@ import (
 
 // WriteJSON writes the trace as one JSON document.
 func (t *Trace) WriteJSON(w io.Writer) error {
-	return write(w, "  ", document{
+	return write(w, "  ", documentOf(t))
+}
+
+func documentOf(t *Trace) document {
+	return document{
 		Schema: ID, Program: programOf(&t.Header), Started: instant(t.Started), Ended: instant(t.Ending.Time),
 		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header), found: foundOf(t, true),
-	})
+	}
 }
 
 // foundOf returns what the trace has found, of the hops all probes or only the figures.

@@ -75,6 +75,7 @@ type Reason string
 
 const (
 	Complete    Reason = "complete"    // everything that was to be learned was
+	TimedOut    Reason = "timeout"     // it took longer than a target of a list may take
 	Interrupted Reason = "interrupted" // by the user
 	NotSent     Reason = "not_sent"    // this host could not send
 	Broken      Reason = "error"       // anything else

@@ -34,8 +34,9 @@ type TargetsOptions struct {
 	// Run. If there is one only later, wake the run then (Options.Wake).
 	Next func() (Offer, bool)
 
-	// Over is called when a target has come to its end, with its number (see Targets.Of).
-	Over func(target int)
+	// Over is called when a target has come to its end, with its number (see Targets.Of). It is whole unless it was ended
+	// before its time, by Timeout or Stop.
+	Over func(target int, whole bool)
 }
 
 // An Offer is a target that may be traced when its turn comes.
@@ -75,8 +76,9 @@ func NewTargets(o TargetsOptions) *Targets {
 // come after the target's end. -1: it belongs to none.
 func (t *Targets) Of(r Result) (target int, own Result) { return t.group.Of(r) }
 
-// Open returns how many targets are being traced. Only the goroutine that called Run may call it.
-func (t *Targets) Open() int { return len(t.open) }
+// Open returns how many targets are being traced, or wait until fewer of their network are. Only the goroutine that
+// called Run may call it.
+func (t *Targets) Open() int { return len(t.open) + len(t.waiting) }
 
 // Stop begins no further target, and ends those that are open at a time: what is known of them then is the result. Any
 // goroutine may call it; wake the run afterwards (Options.Wake).
@@ -90,19 +92,20 @@ func (t *Targets) Stop(at time.Time) {
 
 // Next implements Plan.
 func (t *Targets) Next(now time.Time) Action {
-	if !t.stopping() {
-		t.fill(now)
-	}
 	for {
+		stopping := t.tellStop()
+		if !stopping {
+			t.fill(now)
+		}
 		a := t.group.Next(now)
-		if a.Do != DoWait || t.stopping() || !t.fill(now) {
+		if a.Do != DoWait || t.tellStop() == stopping && (stopping || !t.fill(now)) {
 			return a
 		}
 	}
 }
 
-// stopping reports whether no further target is begun.
-func (t *Targets) stopping() bool {
+// tellStop reports whether no further target is begun, and lets those that are open know when they end.
+func (t *Targets) tellStop() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stop.IsZero() {
@@ -110,6 +113,7 @@ func (t *Targets) stopping() bool {
 	}
 	if !t.stopped {
 		t.stopped = true
+		t.waiting = nil
 		for number, p := range t.open {
 			p.endBy(t.stop)
 			t.group.Ask(number)
@@ -173,7 +177,7 @@ func (t *Targets) over(number int) {
 		delete(t.nearby, b.network)
 	}
 	if t.o.Over != nil {
-		t.o.Over(number)
+		t.o.Over(number, !b.cut)
 	}
 }
 
@@ -199,6 +203,9 @@ type bounded struct {
 	network  netip.Prefix
 	end      time.Time // zero: as late as the plan wants
 	inFlight []packet.Key
+	failed   int  // how many probes failed
+	left     bool // one has left this host
+	cut      bool // its end came before the plan's
 }
 
 // endBy has the plan end at a time, unless it ends before.
@@ -211,6 +218,7 @@ func (b *bounded) endBy(at time.Time) {
 // Next implements Plan.
 func (b *bounded) Next(now time.Time) Action {
 	if !b.end.IsZero() && !now.Before(b.end) {
+		b.cut = b.cut || b.failed < mostFailed || b.left
 		if len(b.inFlight) == 0 {
 			return Action{}
 		}
@@ -229,8 +237,21 @@ func (b *bounded) Next(now time.Time) Action {
 	return a
 }
 
+// mostFailed is how many probes of a target may fail before one has left this host: after each the engine pauses, and
+// the other targets with it.
+const mostFailed = 3
+
 // Learn implements Plan.
 func (b *bounded) Learn(now time.Time, r Result) {
+	switch r.Outcome {
+	case Failed:
+		b.failed++
+	case Answered, Lost:
+		b.left = true
+	}
+	if b.failed >= mostFailed && !b.left {
+		b.endBy(now)
+	}
 	if r.Outcome.Final() {
 		own := r.Probe.Key()
 		b.inFlight = slices.DeleteFunc(b.inFlight, func(k packet.Key) bool { return k == own })

@@ -76,7 +76,7 @@ func (l *listed) offer() (trace.Offer, bool) {
 func (l *listed) run(ctx context.Context, c *sim.Conn, conn trace.Conn, o trace.TargetsOptions, run trace.Options,
 	seen func(*trace.Targets)) trace.Counts {
 	o.Next = l.offer
-	o.Over = func(number int) {
+	o.Over = func(number int, _ bool) {
 		i := l.numbers[number]
 		if l.folds[i].Finish(); !l.ends[i].IsZero() {
 			l.t.Errorf("target %d ends twice", i)

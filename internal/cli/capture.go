@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 
-	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/pcapng"
 	"go.example/tcptraceroute/trace"
@@ -69,9 +67,8 @@ func (p *program) openCapture() error {
 }
 
 // captured does what sends and receives, and keeps the packets of it where the user wants that.
-func (p *program) captured(m *measure.Measurement, do func() error) error {
-	err := p.capture.begin(fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), record.Printable(m.Header.Target())),
-		m.Header.Interface)
+func (p *program) captured(of, iface string, do func() error) error {
+	err := p.capture.begin(of, iface)
 	if err != nil {
 		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"go.example/tcptraceroute/internal/terminal"
@@ -100,7 +101,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if err := p.operands(operands); err != nil {
+	if err := p.readOperands(operands); err != nil {
 		return err
 	}
 	if err := cmp.Or(p.checkTogether(), p.watch.terminal(p.stdout)); err != nil {
@@ -144,6 +145,14 @@ func (p *program) run(ctx context.Context, args []string) error {
 	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS,
 		Guard: p.rescue.Guard})
 	defer p.resolve.Close()
+	if p.many.on() {
+		return p.traceLists(ctx, network, openErr)
+	}
+	return p.traceOne(ctx, network, openErr)
+}
+
+// traceOne traces one target, if the network could be opened, and keeps the packets.
+func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr error) error {
 	if err := p.address(ctx); err != nil {
 		return err
 	}
@@ -159,7 +168,8 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	defer m.Close()
 	p.sayReady(m)
-	return p.captured(m, func() error { return p.carryOut(ctx, m) })
+	of := fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), record.Printable(m.Header.Target()))
+	return p.captured(of, m.Header.Interface, func() error { return p.carryOut(ctx, m) })
 }
 
 // dropPrivileges gives every privilege up. What is found can still be read, and what is to be replaced can be.
@@ -179,5 +189,5 @@ func (p *program) files() (all []string) {
 	if p.linuxSYN() {
 		all = append(all, measure.SettingFiles()...)
 	}
-	return append(all, p.findDatabases()...)
+	return slices.Concat(all, p.findDatabases(), p.manyFiles())
 }

@@ -37,7 +37,7 @@ var errNotReached = errors.New("Destination not reached")
 // code says on stderr what went wrong, and is the exit code for it.
 func (p *program) code(err error) int {
 	switch {
-	case err == nil:
+	case err == nil, err == errSomeNotReached: // the last line has said so
 	case errors.As(err, new(*terminal.Interrupted)):
 		fmt.Fprintln(p.stderr, "Interrupted")
 	case err == errHelp:

@@ -51,6 +51,9 @@ var formats = []format{
 	{"mermaid", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return picture.NewMermaid(p.stdout, run, t)
 	}},
+	{"scamper", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
+		return export.NewScamperTrace(p.stdout, run, t)
+	}},
 	{"svg", func(p *program, run *report.Run, t *trace.Trace) report.Writer {
 		return picture.NewSVG(p.stdout, run, t)
 	}},
@@ -84,6 +87,8 @@ func formatOptions() []option {
 				by: func(c *config) string { return c.formatBy }},
 			{words: noMTUWords, on: func(c *config) bool { return !c.holdsFindings() },
 				by: func(c *config) string { return c.formatBy }},
+			{words: oneTargetWords, on: func(c *config) bool { return !slices.Contains(manyFormats, c.format) },
+				by: func(c *config) string { return c.formatBy }},
 		},
 			shows: true, arg: "format", from: formatNames(), help: oneFormat() + " (text)",
 			set: func(c *config, v string) error {
@@ -102,6 +107,9 @@ const (
 
 // pathFormats are the formats that all paths are shown in.
 var pathFormats = []string{formats[0].name, "json", "jsonl", "dot", "mermaid", "svg", "html"}
+
+// manyFormats are the formats that many targets are shown in.
+var manyFormats = []string{"", formats[0].name, "json", "jsonl", "csv", "scamper"}
 
 // holdsPaths reports whether the format has a place for all paths.
 func (c *config) holdsPaths() bool { return c.format == "" || slices.Contains(pathFormats, c.format) }

@@ -52,6 +52,8 @@ type config struct {
 
 	watch watching
 
+	many manyConfig
+
 	ways pathsConfig
 
 	unprivileged bool // don't even try to open raw sockets
@@ -80,6 +82,7 @@ func groups() []group {
 		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), replayOptions(), changesOptions(),
 			captureOptions(), terminalOptions())},
 		{"Watching a path", watchOptions()},
+		{"Many targets", manyOptions()},
 		{"Defaults", defaultsOptions()},
 		{helpTitle, helpOptions()},
 	}

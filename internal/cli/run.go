@@ -36,7 +36,7 @@ func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 		p.ways.port, p.stdout = p.stdout, io.Discard
 	}
 	p.rescue.Begin()
-	m.Observe = p.observe(m)
+	m.Observe = p.observe(m.Header.Connections)
 	if p.watch.on() {
 		return p.watched(ctx, m)
 	}
@@ -52,10 +52,10 @@ func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 }
 
 // observe is what is done with each packet; nil: nothing.
-func (p *program) observe(m *measure.Measurement) func(trace.Event) {
+func (p *program) observe(connections bool) func(trace.Event) {
 	var show func(trace.Event)
 	if p.debug {
-		show = report.Debug(p.stderr, m.Header.Connections)
+		show = report.Debug(p.stderr, connections)
 		if !p.root {
 			show = report.OnlyOurs(show)
 		}

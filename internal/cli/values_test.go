@@ -15,7 +15,8 @@ var odd = []string{
 }
 
 // free are the options whose value may be anything: it is judged where it is used.
-var free = []string{"-i", "-s", "--mmdb", "--pcap", "--replay", "--preset", "--diff", "--baseline", "--save"}
+var free = []string{"-i", "-s", "--mmdb", "--pcap", "--replay", "--preset", "--diff", "--baseline", "--save",
+	"--targets", "--exclude", "--resume"}
 
 // printable is what a message may consist of.
 var printable = func() string {

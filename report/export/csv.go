@@ -23,6 +23,8 @@ type CSV struct {
 	next int
 	told map[int]int // notices written of a TTL
 	head bool
+
+	before []string // what each row begins with
 }
 
 // NewCSV writes the run's trace t, which it folds the results into, to w.
@@ -261,9 +263,9 @@ func (c *CSV) rows(ttl int, results []trace.Result) {
 	table := columns()
 	for r := range slices.Values(results) {
 		r.Probe.TTL = uint8(ttl) // of the hop where it is shown: a distance probe's is higher
-		row := make([]string, len(table))
-		for i, col := range table {
-			row[i] = col.value(c, &r)
+		row := slices.Clone(c.before)
+		for _, col := range table {
+			row = append(row, col.value(c, &r))
 		}
 		c.w.Write(row) // its error is kept, and told by Error
 	}

@@ -1,0 +1,388 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/export"
+	"go.example/tcptraceroute/trace"
+)
+
+// manyOutput shows the targets of a run as they end.
+type manyOutput struct {
+	p      *program
+	m      *measure.Many
+	form   manyForm
+	lines  *lineWriter
+	status *terminal.Status
+	broken func(error) // is called when nothing more can be written
+	minute func()      // ends what says how far the run is, where no status line does
+
+	started time.Time
+	ends    detect.Ends
+	reached int
+	refused int // targets that somebody refused the probes to
+	missed  int // targets that were probed, and gave no answer
+	not     int // targets that were not traced
+	unsent  int // of those: this host could not send
+	failed  error
+}
+
+// manyForm is one way to write the targets.
+type manyForm interface {
+	target(record.Listed) error
+	finish(record.ManyEnd) error
+}
+
+// newManyOutput chooses the form.
+func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
+	o := &manyOutput{p: p, m: m, started: time.Now()}
+	if p.width.err > 0 && !p.debug {
+		o.status = p.rescue.StartStatus(p.stderr, p.stdout, p.width.err, func(time.Duration) string { return o.progress() })
+		p.stdout = o.status
+	}
+	o.lines = startLines(p.rescue.InPieces(p.stdout), p.width.out > 0, func(err error) { o.broken(err) })
+	switch p.format {
+	case "json", "jsonl":
+		lines, err := record.NewManyLines(o.lines, record.ManyRun{Version: version(), Started: o.started,
+			Lists: p.many.lists, Rate: m.Rate, Open: m.Open, Queries: p.path.Queries, Timeout: m.Timeout})
+		if err != nil {
+			return nil, err
+		}
+		o.form = jsonForm{o, lines}
+	case "scamper":
+		s, err := export.NewScamper(o.lines, m.Header.Hostname, o.started)
+		if err != nil {
+			return nil, err
+		}
+		o.form = scamperForm{s}
+	case "csv":
+		o.form = csvForm{o, export.NewManyCSV(o.lines)}
+	default:
+		o.form = textForm{o}
+	}
+	return o, nil
+}
+
+// begin says what is about to be done.
+func (o *manyOutput) begin() {
+	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, up to %d targets at a time\n",
+		quoted(strings.Join(o.p.many.lists, ", ")), o.p.path.Effective().MaxTTL, thousands(o.m.Rate), o.m.Open)
+	o.minute = func() {}
+	if o.status == nil && o.p.rescue != nil {
+		o.minute = eachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
+	}
+}
+
+// eachTime calls what again and again, until its result is called.
+func eachTime(d time.Duration, what func()) (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				what()
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-ended
+	}
+}
+
+// progress says how far the run is.
+func (o *manyOutput) progress() string {
+	s := o.m.Status()
+	text := thousands(s.Done)
+	if all := s.Read - s.Skipped - s.Repeated - s.Excluded; s.All && all > 0 {
+		text += fmt.Sprintf(" of %s (%d %%)", thousands(all), 100*s.Done/all)
+	}
+	text += fmt.Sprintf(" done, %d open", s.Open)
+	if seconds := time.Since(o.started).Seconds(); seconds >= 1 {
+		text += fmt.Sprintf(", %.0f targets a second", float64(s.Done)/seconds)
+	}
+	if s.LostHere > 0 {
+		text += ", " + thousands(s.LostHere) + " answers lost on this host"
+	}
+	return text
+}
+
+// bad says which line could not be read.
+func (o *manyOutput) bad(err error) {
+	if o.status != nil {
+		o.status.Write(nil) // wipes the line
+	}
+	fmt.Fprintln(o.p.stderr, quoted(err.Error()))
+}
+
+// target shows a target that has come to its end.
+func (o *manyOutput) target(t record.Listed) {
+	o.count(&t)
+	if o.failed != nil {
+		return
+	}
+	if o.failed = o.form.target(t); o.failed != nil {
+		o.broken(o.failed)
+	}
+}
+
+func (o *manyOutput) count(t *record.Listed) {
+	if t.Trace == nil {
+		o.not++
+		if t.Why == record.NoWay {
+			o.unsent++
+		}
+		return
+	}
+	s := t.Trace.Summary()
+	end, unreached := s.End()
+	switch {
+	case s.Reached():
+		o.reached++
+	case unreached:
+		if end.Refused {
+			o.refused++
+		} else {
+			o.missed++
+		}
+		if t.Trace.Ending.Reason == record.Complete {
+			o.ends.Add(end)
+		}
+	default:
+		o.not++
+		o.unsent++
+	}
+}
+
+// finish shows what is to be said of all targets, and returns what the run came to.
+func (o *manyOutput) finish(counts trace.Counts, err error) error {
+	if err == nil && counts.NothingSent() {
+		err = &trace.SendError{Probes: counts.Failed, Err: errors.New("of no target")}
+	}
+	s := o.m.Status()
+	e := record.ManyEnd{Read: s.Read, Reached: o.reached, Refused: o.refused, NotReached: o.missed,
+		NotTraced: o.not, BadLines: s.Bad,
+		Repeated: s.Repeated, Excluded: s.Excluded, Resumed: s.Skipped, Late: s.Late, Shared: o.ends.Shared()}
+	if err == nil {
+		err = o.verdict(s)
+	}
+	e.Ending = ended(endOf(counts, err))
+	if o.failed == nil {
+		o.failed = o.form.finish(e)
+	}
+	if werr := o.lines.close(); o.failed == nil {
+		o.failed = werr
+	}
+	o.minute()
+	o.status.Stop()
+	if o.failed != nil {
+		return fmt.Errorf("writing: %w", o.failed)
+	}
+	o.sum(e, counts)
+	return err
+}
+
+// endOf is how a run ended that counted this and came to err.
+func endOf(counts trace.Counts, err error) record.Ending {
+	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
+	switch {
+	case err == nil || err == errSomeNotReached:
+		e.Err = nil
+	case errors.As(err, new(*terminal.Interrupted)):
+		e.Reason = record.Interrupted
+	case e.ExitCode == exitLocal:
+		e.Reason = record.NotSent
+	default:
+		e.Reason = record.Broken
+	}
+	return e
+}
+
+// verdict is what a run came to that went to its end.
+func (o *manyOutput) verdict(s measure.ManyStatus) error {
+	switch {
+	case o.unsent > 0 && o.unsent == o.reached+o.refused+o.missed+o.not:
+		return &localError{"This host could send to none of the targets"}
+	case o.missed+o.not+s.Bad > 0:
+		return errSomeNotReached
+	}
+	return nil
+}
+
+// sum says on stderr what the run came to, and what was lost on this host.
+func (o *manyOutput) sum(e record.ManyEnd, counts trace.Counts) {
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{
+		{e.Reached, "reached"}, {e.Refused, "refused"}, {e.NotReached, "not reached"},
+		{e.NotTraced, "not traced"}, {e.Resumed, "traced before"},
+		{e.Repeated, "named twice"}, {e.Excluded, "excluded"}, {e.BadLines, "unreadable"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", thousands(part.n), part.what))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"none"}
+	}
+	took := time.Since(o.started).Round(100 * time.Millisecond)
+	word := "targets"
+	if e.Read == 1 {
+		word = "target"
+	}
+	fmt.Fprintf(o.p.stderr, "%s %s in %v: %s\n", thousands(e.Read), word, took, strings.Join(parts, ", "))
+	if n := counts.LostHere; n > 0 {
+		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", thousands(n), max(o.m.Rate/2, 1))
+	}
+}
+
+// named fills in names and owners of who answered, and describes the trace for a report.
+func (o *manyOutput) named(t *record.Trace) *report.Run {
+	ctx := context.Background() // who waits for a name has a budget
+	run := &report.Run{Header: t.Header, Name: func(a netip.Addr) string { return o.p.resolve.Name(ctx, a) },
+		Owner: o.p.owner(ctx), Ending: func() record.Ending { return t.Ending }}
+	saved := run.Record(t.Results)
+	t.Names, t.Owners = saved.Names, saved.Owners
+	return run
+}
+
+// textForm is a line for each target, and the hops if they are wanted.
+type textForm struct{ o *manyOutput }
+
+func (f textForm) target(t record.Listed) error {
+	text := report.TargetLine(&t) + "\n"
+	if f.o.p.many.hops && t.Trace != nil {
+		var b bytes.Buffer
+		run := f.o.named(t.Trace)
+		w := report.NewClassic(&b, trace.NewTrace(t.Trace.Path), report.ClassicOptions{DNAT: f.o.p.dnat, Name: run.Name,
+			Extensions: f.o.p.show.extensions, Owner: run.Owner, Color: f.o.p.colored()})
+		for _, r := range t.Trace.Results {
+			w.Add(r) // a buffer takes all
+		}
+		w.Finish()
+		text += b.String() + "\n"
+	}
+	_, err := io.WriteString(f.o.lines, text)
+	return err
+}
+
+func (f textForm) finish(e record.ManyEnd) error {
+	for _, line := range report.SharedEnds(e.Shared) {
+		if _, err := fmt.Fprintln(f.o.lines, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jsonForm is a line of JSON for each target.
+type jsonForm struct {
+	o     *manyOutput
+	lines *record.ManyLines
+}
+
+func (f jsonForm) target(t record.Listed) error {
+	if t.Trace != nil {
+		f.o.named(t.Trace)
+	}
+	return f.lines.Add(t)
+}
+
+func (f jsonForm) finish(e record.ManyEnd) error { return f.lines.Finish(e) }
+
+// csvForm is a row for each probe.
+type csvForm struct {
+	o     *manyOutput
+	table *export.ManyCSV
+}
+
+func (f csvForm) target(t record.Listed) error {
+	if t.Trace == nil {
+		return f.table.Add(t, nil)
+	}
+	return f.table.Add(t, f.o.named(t.Trace))
+}
+
+func (f csvForm) finish(record.ManyEnd) error { return nil }
+
+// scamperForm is scamper's JSON.
+type scamperForm struct{ *export.Scamper }
+
+func (f scamperForm) target(t record.Listed) error  { return f.Add(t) }
+func (f scamperForm) finish(e record.ManyEnd) error { return f.Finish(e.Time) }
+
+// lineWriter gathers whole lines and writes them once a second, or at once.
+type lineWriter struct {
+	mu     sync.Mutex
+	w      io.Writer
+	atOnce bool
+	buf    []byte
+	err    error
+	end    func()
+}
+
+const (
+	flushEvery = time.Second
+	mostKept   = 1 << 18 // bytes
+)
+
+// startLines begins to write to w. broken is called when that fails later.
+func startLines(w io.Writer, atOnce bool, broken func(error)) *lineWriter {
+	l := &lineWriter{w: w, atOnce: atOnce, end: func() {}}
+	if !atOnce {
+		l.end = eachTime(flushEvery, func() {
+			if err := l.flush(); err != nil {
+				broken(err)
+			}
+		})
+	}
+	return l
+}
+
+// Write takes in whole lines.
+func (l *lineWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	l.buf = append(l.buf, b...)
+	full, err := l.atOnce || len(l.buf) > mostKept, l.err
+	l.mu.Unlock()
+	if full && err == nil {
+		err = l.flush()
+	}
+	return len(b), err
+}
+
+func (l *lineWriter) flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil && len(l.buf) > 0 {
+		_, l.err = l.w.Write(l.buf)
+	}
+	l.buf = l.buf[:0]
+	return l.err
+}
+
+// close writes what is left.
+func (l *lineWriter) close() error {
+	l.end()
+	return l.flush()
+}

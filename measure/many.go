@@ -1,0 +1,512 @@
+package measure
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/targets"
+	"go.example/tcptraceroute/trace"
+)
+
+// Many is a request to trace many targets in one run, some of them at a time. Targets, LookUp, Done and Bad have to be
+// filled in.
+type Many struct {
+	// Request is what is asked for of each target: Family, Path, HostSYN, MSS, and of its Listener Observe. Of Path the
+	// Source may have an address, and no port: all targets share a few source ports.
+	Request Request
+
+	Targets iter.Seq2[targets.Target, error]                             // in the order in which they are to be begun
+	LookUp  func(ctx context.Context, host string) ([]netip.Addr, error) // finds the addresses of a name
+
+	// Header is what is known of each trace beforehand; the rest is filled in.
+	Header record.Header
+
+	Exclude  *targets.Set              // what must not be probed; nil: nothing
+	Skip     func(targets.Target) bool // targets that were traced before; nil: none
+	Service  func(port uint16) string  // the name of a port; nil: it has none
+	Findings bool                      // each trace's answers are looked at for what they say about the path
+
+	Rate    int           // packets a second, over all targets; 0: DefaultRate
+	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000
+	Timeout time.Duration // of a target; 0: as long as it takes
+	Grace   time.Duration // how long targets that are open may go on when ctx has ended
+
+	// Seen is called with each result as it comes, with the target's index; nil: nobody wants them.
+	Seen func(index int, r trace.Result)
+
+	// Done is called with each target that has come to its end, one after the other, by a goroutine of its own. While it
+	// is far behind no target is begun.
+	Done func(record.Listed)
+
+	// Bad is called with each line that could not be read.
+	Bad func(error)
+
+	lent   bool // see Options.Lent
+	pace   *trace.Pace
+	mu     sync.Mutex
+	status ManyStatus
+	seen   map[netip.AddrPort]bool // targets that were begun, or are about to be
+}
+
+const (
+	// DefaultRate is how many packets a second leave if nobody says how many. With lent privileges it is 200, and never
+	// more.
+	DefaultRate = 1000
+
+	// manyBurst is how many packets may leave at once. With lent privileges there is no burst.
+	manyBurst = 16
+
+	// A tenth of the rate is so many targets that even silent ones, of which each takes 3 seconds, use the rate up.
+	openShare           = 10
+	leastOpen, mostOpen = 16, 1000
+)
+
+// SetRate changes how many packets a second leave, and returns how many that are now. Any goroutine may call it when
+// the run has begun.
+func (m *Many) SetRate(perSecond int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Rate = max(perSecond, 1)
+	burst := manyBurst
+	if m.lent {
+		m.Rate, burst = min(m.Rate, userRate), 1
+	}
+	if m.pace == nil {
+		m.pace = trace.NewPace(float64(m.Rate), burst)
+	}
+	m.pace.Set(float64(m.Rate), burst)
+	return m.Rate
+}
+
+// mostUnsent is how many targets in a row this host may be unable to send anything to: then it can't send at all.
+const mostUnsent = 20
+
+// ManyStatus is how far a run of Many is.
+type ManyStatus struct {
+	Read     int  // targets that were read
+	All      bool // no more are to be read
+	Open     int  // targets that are being traced
+	Done     int  // targets that have come to their end, those that could not be traced too
+	Bad      int  // lines that could not be read
+	Skipped  int  // targets that were traced before
+	Repeated int  // targets that were named before
+	Excluded int  // targets that must not be probed
+	Late     int  // results that came after their target's end
+	Sent     int  // probes
+	LostHere int  // answers that this host lost
+}
+
+// Status is how far the run is. Any goroutine may call it.
+func (m *Many) Status() ManyStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
+
+func (m *Many) count(change func(*ManyStatus)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.status)
+}
+
+// mostLookUps is how many names are looked up at the same time, ahead of the tracing.
+const mostLookUps = 16
+
+// mostBehind is how many targets Done may be behind when another is begun.
+const mostBehind = 64
+
+// mostReady is how many targets are ready to be traced before their turn.
+const mostReady = 64
+
+// ready is a target that may be traced.
+type ready struct {
+	targets.Target
+	index int
+	addr  netip.AddrPort
+	why   record.Why // it can't be traced
+	err   error
+}
+
+// manyRun is one run of Many.
+type manyRun struct {
+	*Many
+	t        *Tracer
+	plan     *trace.Targets
+	ready    chan ready
+	finished chan record.Listed // it has room for all that may be open
+	wake     chan struct{}
+	open     map[int]*opened // by their numbers in the plan
+	ports    map[netip.Addr][]uint16
+
+	feeding     context.Context
+	stopFeeding context.CancelFunc
+	fed         atomic.Bool // no more are handed over
+	waking      sync.Mutex
+	asleep      bool // wake is closed
+
+	unsent int   // how many targets in a row nothing could be sent to
+	err    error // what ended the run; nil: nothing did
+}
+
+// opened is a target that is being traced.
+type opened struct {
+	target ready
+	trace  *record.Trace
+}
+
+// Ready fills in the defaults of what is to be traced over t. Many calls it.
+func (t *Tracer) Ready(m *Many) {
+	m.lent = t.o.Lent
+	switch {
+	case m.Rate == 0 && m.lent:
+		m.Rate = userRate
+	case m.Rate == 0:
+		m.Rate = DefaultRate
+	}
+	if m.SetRate(m.Rate); m.Open == 0 {
+		m.Open = min(max(m.Rate/openShare, leastOpen), mostOpen)
+	}
+}
+
+// Many traces many targets. It needs raw sockets ([Options].RawOnly). When ctx ends it begins no more, gives those that
+// are open m.Grace, and returns ctx's cause. It then doesn't wait for m.Targets, which may wait for its reader: the
+// iterator's goroutine ends when that yields. Another error ended the run before its time.
+func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
+	t.Ready(m)
+	m.seen = make(map[netip.AddrPort]bool)
+	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
+		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16)}
+	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Timeout: m.Timeout, Next: r.next, Over: r.over})
+	r.finished = make(chan record.Listed, mostBehind+m.Open+1)
+	var hearing sync.WaitGroup
+	hearing.Go(r.hearDone)
+	defer hearing.Wait()
+	defer close(r.finished)
+	feeding, stopFeeding := context.WithCancel(ctx)
+	defer stopFeeding()
+	r.stopFeeding = stopFeeding
+	r.feeding = feeding
+	go r.feed(feeding)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		r.plan.Stop(time.Now().Add(m.Grace))
+		r.ring()
+	})()
+	o := m.Request.Path.RunOptions(t.conn)
+	o.Zone, o.Pace, o.Observe, o.Wake = t.o.Wire.Interface, m.pace, m.Request.Observe, r.wake
+	o.Persist = true // a target whose probes can't be sent says nothing of the next
+	counts, err := trace.Run(running, t.conn, r, o, r.result)
+	m.count(func(s *ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
+	return counts, cmp.Or(err, r.err, context.Cause(ctx))
+}
+
+// Next implements trace.Plan.
+func (r *manyRun) Next(now time.Time) trace.Action {
+	a := r.plan.Next(now)
+	if r.plan.Open() == 0 && (r.stopped() || r.fed.Load() && len(r.ready) == 0) {
+		r.lastWake() // nothing can come any more
+	}
+	return a
+}
+
+// Learn implements trace.Plan.
+func (r *manyRun) Learn(now time.Time, res trace.Result) { r.plan.Learn(now, res) }
+
+func (r *manyRun) stopped() bool { return r.feeding.Err() != nil }
+
+// ring wakes the engine.
+func (r *manyRun) ring() {
+	r.waking.Lock()
+	defer r.waking.Unlock()
+	if r.asleep {
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lastWake lets the engine end when the plan has.
+func (r *manyRun) lastWake() {
+	r.waking.Lock()
+	defer r.waking.Unlock()
+	if !r.asleep {
+		r.asleep = true
+		close(r.wake)
+	}
+}
+
+// feed reads the targets, looks up their names, and hands them over.
+func (r *manyRun) feed(ctx context.Context) {
+	var lookUps sync.WaitGroup
+	places := make(chan struct{}, mostLookUps)
+	defer func() {
+		lookUps.Wait()
+		r.count(func(s *ManyStatus) { s.All = true })
+		r.fed.Store(true)
+		r.ring()
+	}()
+	index := 0
+	for t, err := range r.Targets {
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			r.count(func(s *ManyStatus) { s.Bad++ })
+			r.Bad(err)
+			continue
+		}
+		index++
+		r.count(func(s *ManyStatus) { s.Read++ })
+		next := ready{Target: t, index: index, addr: netip.AddrPortFrom(t.Addr, t.Port)}
+		switch {
+		case r.Skip != nil && r.Skip(t):
+			r.count(func(s *ManyStatus) { s.Skipped++ })
+		case t.Addr.IsValid():
+			r.hand(ctx, next)
+		case r.Exclude != nil && r.Exclude.HasName(t.Host, t.Port):
+			r.count(func(s *ManyStatus) { s.Excluded++ })
+		default:
+			select {
+			case places <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			lookUps.Go(func() {
+				defer func() { <-places }()
+				addrs, err := r.LookUp(ctx, t.Host)
+				if err == nil {
+					next.addr = netip.AddrPortFrom(addrs[0], t.Port)
+				} else {
+					next.why, next.err = record.NotFound, err
+				}
+				r.hand(ctx, next)
+			})
+		}
+	}
+}
+
+// hand hands a target to the engine, unless it must not be traced or was before.
+func (r *manyRun) hand(ctx context.Context, t ready) {
+	if t.why == record.WasTraced {
+		switch excluded, again := r.Exclude != nil && r.Exclude.Has(t.addr), r.again(t.addr); {
+		case excluded && t.Addr.IsValid():
+			r.count(func(s *ManyStatus) { s.Excluded++ })
+			return
+		case excluded:
+			t.why = record.Excluded
+		case again && t.Addr.IsValid():
+			r.count(func(s *ManyStatus) { s.Repeated++ })
+			return
+		case again:
+			t.why = record.Same
+		}
+	}
+	select {
+	case r.ready <- t:
+		r.ring()
+	case <-ctx.Done():
+	}
+}
+
+// again reports whether a target was handed over before.
+func (r *manyRun) again(a netip.AddrPort) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen[a] {
+		return true
+	}
+	r.seen[a] = true
+	return false
+}
+
+// next is the next target for the plan.
+func (r *manyRun) next() (trace.Offer, bool) {
+	for len(r.finished) < mostBehind {
+		select {
+		case t := <-r.ready:
+			if t.why != record.WasTraced {
+				r.done(t.listed(t.why, t.err))
+				continue
+			}
+			return trace.Offer{Addr: t.addr.Addr(), Begin: func(number int) trace.Plan { return r.begin(number, t) }}, true
+		default:
+			return trace.Offer{}, false
+		}
+	}
+	return trace.Offer{}, false
+}
+
+// begin makes the plan for a target.
+func (r *manyRun) begin(number int, t ready) trace.Plan {
+	h := r.Header
+	h.Started, h.Host = time.Now(), t.Host
+	plan, err := r.planFor(&h, t.addr)
+	if err != nil {
+		r.done(t.listed(record.NoWay, err))
+		return nil
+	}
+	if r.Service != nil {
+		h.Service = r.Service(t.Port)
+	}
+	r.open[number] = &opened{t, &record.Trace{Header: h}}
+	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
+	return plan
+}
+
+// planFor makes the plan for a target, and fills in what is known of its way.
+func (r *manyRun) planFor(h *record.Header, target netip.AddrPort) (trace.Plan, error) {
+	if !r.Request.Family.Has(target.Addr()) {
+		return nil, names.ErrFamily
+	}
+	m := &Measurement{Request: r.Request, t: r.t}
+	m.Request.Progress = nil
+	m.Header.Path = r.Request.Path
+	o := &m.Header.Path
+	o.Target = target
+	if s := o.Source.Addr(); s.IsValid() && s.Is4() != target.Addr().Is4() {
+		return nil, names.ErrFamily
+	}
+	if err := m.findRoute(); err != nil {
+		return nil, err
+	}
+	if err := m.checkSource(); err != nil {
+		return nil, err
+	}
+	m.own = ownAddress(m.route)
+	ports := r.ports[m.own]
+	if ports == nil {
+		var err error
+		if ports, err = m.freePorts(o.SourcePorts()); err != nil {
+			return nil, err
+		}
+		r.ports[m.own] = ports
+	}
+	o.Source, o.ProbePorts = netip.AddrPortFrom(m.route.Source, ports[0]), ports[1:]
+	if o.LabelSeed == 0 {
+		o.LabelSeed = rand.Uint64() | 1
+	}
+	if r.lent && o.Spacing == 0 {
+		o.Spacing = userSpacing
+	}
+	m.shapeSYN(m.route)
+	plan, err := trace.NewPath(*o)
+	if err != nil {
+		return nil, err
+	}
+	h.Path, h.Interface, h.Length = *o, m.route.Interface, plan.Length(o.Length)
+	return plan, nil
+}
+
+// result takes in what became of a probe.
+func (r *manyRun) result(res trace.Result) {
+	number, own := r.plan.Of(res)
+	o := r.open[number]
+	if o == nil {
+		r.count(func(s *ManyStatus) { s.Late++ })
+		return
+	}
+	if !own.Sent.IsZero() && own.Outcome.Final() {
+		o.trace.Ending.Counts.Sent++
+	}
+	o.trace.Results = append(o.trace.Results, own)
+	if r.Seen != nil {
+		r.Seen(o.target.index, own)
+	}
+}
+
+// over says that a target has come to its end.
+func (r *manyRun) over(number int, whole bool) {
+	o := r.open[number]
+	delete(r.open, number)
+	o.trace.Ending.Time, o.trace.Ending.Reason = time.Now(), record.Complete
+	switch {
+	case whole:
+	case r.stopped():
+		o.trace.Ending.Reason = record.Interrupted
+	default:
+		o.trace.Ending.Reason = record.TimedOut
+	}
+	r.judge(o.finish(r.Findings))
+	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
+	l := o.target.listed(record.WasTraced, nil)
+	l.Trace = o.trace
+	r.done(l)
+}
+
+// judge ends the run when it seems that this host can send nothing.
+func (r *manyRun) judge(s record.Summary, failed error) {
+	if s.State != "not_sent" {
+		r.unsent = 0
+		return
+	}
+	if r.unsent++; r.unsent == mostUnsent {
+		r.err = &trace.SendError{Probes: r.unsent, Err: failed}
+		r.plan.Stop(time.Now())
+		r.stopFeeding()
+	}
+}
+
+// finish fills in what follows from the results. It returns what became of the target, and why probes failed.
+func (o *opened) finish(findings bool) (s record.Summary, failed error) {
+	t := o.trace
+	for _, r := range t.Results {
+		switch r.Outcome {
+		case trace.Failed:
+			t.Ending.Counts.Failed++
+			failed = r.Err
+		case trace.Late:
+			t.Ending.Counts.Late++
+		case trace.Duplicate:
+			t.Ending.Counts.Duplicates++
+		}
+	}
+	s = t.Summary()
+	switch {
+	case s.State == "not_sent":
+		t.Ending.Reason, t.Ending.ExitCode = record.NotSent, 2
+	case s.State == "no_answer":
+		t.Ending.ExitCode = 1
+	}
+	if findings {
+		fold := trace.NewTrace(t.Path)
+		for _, r := range t.Results {
+			fold.Add(r)
+		}
+		fold.Finish()
+		view := detect.View{Trace: fold, Options: t.Path, Counts: t.Ending.Counts}
+		t.Findings = append([]detect.Finding{}, detect.Findings(detect.Evidence{View: view})...)
+	}
+	return s, failed
+}
+
+// done hands a target over to who wants it.
+func (r *manyRun) done(t record.Listed) {
+	r.count(func(s *ManyStatus) { s.Done++ })
+	r.finished <- t
+}
+
+// hearDone calls Done until there is nothing more.
+func (r *manyRun) hearDone() {
+	for t := range r.finished {
+		r.Done(t)
+		if len(r.finished) < mostBehind {
+			r.ring()
+		}
+	}
+}
+
+func (t *ready) listed(why record.Why, err error) record.Listed {
+	return record.Listed{Index: t.index, File: t.File, Line: t.Line, Host: t.Host, Port: t.Port, Why: why, Err: err}
+}

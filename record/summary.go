@@ -1,0 +1,65 @@
+package record
+
+import (
+	"net/netip"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
+)
+
+// A Summary is what became of one target, without its hops.
+type Summary struct {
+	State string        // open, closed, other, echo, refused, no_answer or not_sent, as in the JSON
+	Hops  int           // how far away the target is, or who refused; 0: not known
+	RTT   time.Duration // the shortest of the last hop's
+	From  netip.Addr    // who answered, or refused; invalid: nobody
+	Mark  string        // of a refusal, the classic one
+
+	// LastTTL and Last are the last router that answered; 0: none did.
+	LastTTL int
+	Last    netip.Addr
+}
+
+// Reached reports whether the target answered. A refusal, which somebody else sent, is no answer of the target.
+func (s *Summary) Reached() bool {
+	switch s.State {
+	case "open", "closed", "other", "echo":
+		return true
+	}
+	return false
+}
+
+// Summary folds the results and says what became of the target.
+func (t *Trace) Summary() Summary {
+	f := t.Fold()
+	o := outcomeOf(f, &t.Ending)
+	s := Summary{State: o.State, Hops: o.TTL, Mark: o.Mark}
+	if end := f.End(); end != nil {
+		s.From, s.RTT = end.Reply.From(), end.RTT()
+	}
+	for ttl := f.First(); ttl <= f.Last(); ttl++ {
+		for _, r := range f.Hop(ttl).Probes {
+			switch {
+			case r.Outcome != trace.Answered:
+			case ttl == s.Hops && r.Reply.From() == s.From:
+				s.RTT = min(s.RTT, r.RTT())
+			case r.Reply.Kind == packet.KindTimeExceeded:
+				s.LastTTL, s.Last = ttl, r.Reply.From()
+			}
+		}
+	}
+	return s
+}
+
+// End is where the path ends to a target that was not reached, although probes were sent.
+func (s *Summary) End() (end detect.End, ok bool) {
+	switch s.State {
+	case "refused":
+		return detect.End{Refused: true, Last: s.From}, true
+	case "no_answer":
+		return detect.End{Last: s.Last}, true
+	}
+	return end, false
+}

@@ -1,0 +1,59 @@
+package export
+
+import (
+	"encoding/csv"
+	"io"
+
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+)
+
+// ManyCSV writes the table of CSV for many targets. Each row begins with the target: host, port.
+type ManyCSV struct {
+	w    *csv.Writer
+	head bool
+}
+
+// NewManyCSV writes to w.
+func NewManyCSV(w io.Writer) *ManyCSV { return &ManyCSV{w: csv.NewWriter(w)} }
+
+// Add writes the rows of a target. The run describes its trace; of a target without a trace there is one row, with the
+// reason as its error.
+func (m *ManyCSV) Add(t record.Listed, run *report.Run) error {
+	table := columns()
+	if !m.head {
+		m.head = true
+		names := []string{"host", "port"}
+		for _, col := range table {
+			names = append(names, col.name)
+		}
+		m.w.Write(names) // its error is kept, and told by Error
+	}
+	target := []string{Cell(t.Host), decimal(t.Port)}
+	if t.Trace == nil {
+		row := append(target, make([]string, len(table))...)
+		for i, col := range table {
+			if col.name == "error" {
+				row[len(target)+i] = Cell(why(t))
+			}
+		}
+		m.w.Write(row)
+		m.w.Flush()
+		return m.w.Error()
+	}
+	fold := trace.NewTrace(t.Trace.Path)
+	c := &CSV{w: m.w, run: run, rec: record.NewFold(fold), next: fold.First(), told: make(map[int]int), head: true,
+		before: target}
+	for _, r := range t.Trace.Results {
+		c.rec.Add(r)
+	}
+	return c.Finish()
+}
+
+func why(t record.Listed) string {
+	if t.Err == nil {
+		return t.Why.String()
+	}
+	return t.Why.String() + ": " + t.Err.Error()
+}
