@@ -23,6 +23,11 @@ var (
 	internetPatient = flag.Bool("patient", false, "every probe waits its whole time")
 )
 
+// mostTargetSYNs is how many SYNs a target gets at the most, but for one in 500, if nobody on the way drops any.
+const mostTargetSYNs = 8
+
+func limitsSYNs(r sim.Router) bool { return r.SYNs != (sim.Rate{}) }
+
 // verdict is what a trace through a path of the simulated Internet came to, beside the truth.
 type verdict struct {
 	took, rtt        time.Duration // rtt: the end's
@@ -126,6 +131,7 @@ func TestInternet(t *testing.T) {
 	var all verdict
 	var took, relative []time.Duration
 	var syns []int
+	calm, many := 0, 0 // paths on which nobody drops SYNs; those whose target gets too many
 	for i, p := range sim.Internet(*internetSeed, *internetPaths, sim.InternetOptions{}).Paths {
 		v := traceInternet(t, *internetSeed+uint64(i), p, nil)
 		for _, w := range v.wrong {
@@ -135,6 +141,12 @@ func TestInternet(t *testing.T) {
 		if v.ends {
 			relative = append(relative, 100*v.took/v.rtt)
 			syns = append(syns, v.syns)
+			if p.Target.Defence == (sim.Defence{}) && !slices.ContainsFunc(p.Routers, limitsSYNs) {
+				calm++
+				if v.syns > mostTargetSYNs {
+					many++
+				}
+			}
 		}
 		all.digest = 31*all.digest + v.digest
 		all.found, all.missed = all.found+v.found, all.missed+v.missed
@@ -152,5 +164,9 @@ func TestInternet(t *testing.T) {
 	}
 	if syns[ended/2] > 4 {
 		t.Errorf("the target gets %d SYNs", syns[ended/2])
+	}
+	t.Logf("%d of %d targets get more than %d SYNs", many, calm, mostTargetSYNs)
+	if many > calm/500 {
+		t.Errorf("%d of %d targets get more than %d SYNs", many, calm, mostTargetSYNs)
 	}
 }

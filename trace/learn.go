@@ -41,6 +41,9 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 	a := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
+	if p.ended(a, r) {
+		p.syns.add(ttl-p.o.FirstTTL, -1)
+	}
 	if a.byProbePort {
 		p.learnDistance(now, r)
 		return
@@ -79,6 +82,7 @@ func (p *Path) settleUnknown(now time.Time, a *ask) {
 		h.asked--
 		return
 	}
+	h.open = a.doubted
 	if a.alone && a.doubted {
 		p.again++
 	}
@@ -94,6 +98,7 @@ func (p *Path) settleUnknown(now time.Time, a *ask) {
 func (p *Path) settleLost(now time.Time, a *ask) {
 	h := p.hop(a.ttl)
 	h.vain++
+	h.open = false
 	h.silent = h.silent || now.Sub(a.sent) >= p.whole
 	p.missed(now, a)
 	if a.ttl == p.estimate && !h.answered && h.asked >= p.wanted(a.ttl) {

@@ -66,6 +66,7 @@ type Path struct {
 	repeated  int           // of how many, each hop's first not counted
 	rounds    rounds        // see Rounds
 	slow      slowing       // see suspicious
+	syns      targetSYNs
 }
 
 // target is what is known of the target's answers.
@@ -84,7 +85,8 @@ type target struct {
 }
 
 type hop struct {
-	asked    int // probes sent, but for those to be sent anew
+	open     bool // its last probe was taken back, though the target may have answered it
+	asked    int  // probes sent, but for those to be sent anew
 	answered bool
 	silent   bool // one probe waited its whole time in vain
 	rtt      time.Duration
@@ -192,6 +194,7 @@ func NewPath(o PathOptions) (*Path, error) {
 	p.known, p.answeredTo = p.lastRouter, p.lastRouter
 	p.o.Wait = o.ProbeWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
+	p.syns.sent = make([]int, len(p.hops))
 	if o.sendsDistanceProbes() {
 		p.distanceState = newDistanceState(o)
 	}
@@ -366,12 +369,15 @@ func (p *Path) passBlocker(a *ask) Action {
 	return Pass(a.key)
 }
 
-// likeliest is the hop to ask in the place of this one, where both may be the target: the one that most likely is.
+// likeliest is the hop to ask in the place of this one, where both may be the target: the one that most likely is. If
+// the target is not where it was thought to be, that is the nearest: its answer rules out the others, or itself.
 func (p *Path) likeliest(now time.Time, any int) int {
 	may := func(ttl int) bool {
 		return any > p.lastRouter && ttl > p.lastRouter && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
 	}
 	switch {
+	case p.mixed && p.step > 1 && may(p.lastRouter+1):
+		return p.lastRouter + 1
 	case p.mixed && p.estimate > 0 && may(p.estimate):
 		return p.estimate
 	case p.target.vague && may(p.limit):
@@ -605,6 +611,7 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 		p.slow.quiet = a.sent
 	}
 	p.pending = append(p.pending, a)
+	p.syns.add(a.ttl-p.o.FirstTTL, 1)
 	if !a.byProbePort {
 		p.hop(a.ttl).inFlight++
 	}

@@ -1,0 +1,74 @@
+package trace
+
+import "go.example/tcptraceroute/packet"
+
+// Each SYN that gets to the target may open a half-open connection there, so a plan counts them. As long as the target
+// is where it was thought to be, hardly any SYN gets there that wasn't meant to. But when the target turns out to be
+// nearer or farther, each SYN beyond the last router may get there: then each hop there is asked once before any is
+// asked again.
+
+// The target may get twice as many SYNs as a hop is asked, or leastTargetSYNs if that is more: it takes some to tell
+// where the target is.
+const leastTargetSYNs = 6
+
+// targetSYNs counts the SYNs that may have got to the target.
+type targetSYNs struct {
+	sent []int // to each hop, without those that did not get to the target
+	from int   // the first hop that n counts
+	n    int   // how many were sent to this hop and those beyond it
+}
+
+// add counts so many more SYNs to a hop.
+func (s *targetSYNs) add(hop, more int) {
+	s.sent[hop] += more
+	if hop >= s.from {
+		s.n += more
+	}
+}
+
+// since returns how many SYNs were sent to a hop and those beyond it. They are summed up only if it is another hop than
+// the last time.
+func (s *targetSYNs) since(hop int) int {
+	if hop != s.from {
+		s.from, s.n = hop, 0
+		for _, n := range s.sent[hop:] {
+			s.n += n
+		}
+	}
+	return s.n
+}
+
+// ended reports whether a probe did not get to the target, by its outcome.
+func (p *Path) ended(a *ask, r Result) bool {
+	switch r.Outcome {
+	case Failed:
+		return true
+	case Answered:
+		return r.From() != p.o.Target.Addr()
+	case Lost:
+		return p.target.told && !p.target.rateLimitsSYNACK && !a.doubted // else the target would have answered it
+	}
+	return false
+}
+
+// oneTooMany reports whether another SYN to a hop is one too many, because the target may get it and nobody knows where
+// the target is. What is left is kept for one SYN to each hop that may be the target.
+func (p *Path) oneTooMany(ttl int) bool {
+	h := p.hop(ttl)
+	if h.asked == 0 || h.open || ttl <= p.lastRouter || !p.targetLost() {
+		return false
+	}
+	end := p.limit
+	if p.estimate > 0 {
+		end = min(end, p.estimate)
+	}
+	left := max(2*p.o.Queries, leastTargetSYNs) - p.syns.since(p.lastRouter+1-p.o.FirstTTL)
+	return left <= end-p.lastRouter
+}
+
+// targetLost reports whether the target answers SYNs, and not from where it was thought to be. A target that answered
+// only after a pause does not count: it defends itself, and gets as many SYNs as it takes to find it.
+func (p *Path) targetLost() bool {
+	return p.target.answers && (p.step > 1 || p.mixed || p.wary) && !p.hop(p.limit).byTarget &&
+		p.tried > 0 && p.slow.knocks == 0 && p.o.Protocol == packet.ProtoTCP && p.o.Flags.Has(packet.SYN)
+}
