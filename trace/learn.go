@@ -259,8 +259,11 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 		t.rateLimitsSYNACK = t.rateLimitsSYNACK && (t.repeats || !p.rounds.on()) // one reset was lost, not all
 		t.iss = tcp.Seq
 	}
-	if p.rounds.on() && r.Outcome == Late && r.Evidence == ByFlow {
-		rtt = t.rtt // it may be another's, of long ago
+	if r.Outcome == Late && r.Evidence == ByFlow { // it may be another's, of long ago, or sent again
+		rtt = min(rtt, p.o.Wait)
+		if p.rounds.on() {
+			rtt = t.rtt
+		}
 	}
 	t.rateLimitsSYNACK = t.rateLimitsSYNACK || forOlder(r)
 	t.tags = r.Evidence == ByTag
