@@ -384,6 +384,45 @@ func TestSchemaIsUsed(t *testing.T) {
 	}
 }
 
+// Every property of the schema says what it is.
+func TestSchemaSays(t *testing.T) {
+	text, err := os.ReadFile("trace-1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all any
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	if n := described(t, "", all); n < 300 {
+		t.Errorf("%d properties", n)
+	}
+}
+
+// described checks that all properties below v have a description, and returns how many there are.
+func described(t *testing.T, path string, v any) (n int) {
+	t.Helper()
+	switch v := v.(type) {
+	case map[string]any:
+		if all, ok := v["properties"].(map[string]any); ok {
+			for name, p := range all {
+				n++
+				if p, ok := p.(map[string]any); ok && p["description"] == nil {
+					t.Errorf("%s/%s has no description", path, name)
+				}
+			}
+		}
+		for k, x := range v {
+			n += described(t, path+"/"+k, x)
+		}
+	case []any:
+		for _, x := range v {
+			n += described(t, path, x)
+		}
+	}
+	return n
+}
+
 // properties collects the names of the schema's properties.
 func properties(v any, into map[string]bool) {
 	switch v := v.(type) {

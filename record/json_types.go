@@ -171,6 +171,7 @@ type probe struct {
 
 type reply struct {
 	Address     string      `json:"address"`
+	Name        string      `json:"name,omitempty"` // in lines only: a document has it with the responders
 	AddressNote string      `json:"address_note,omitempty"`
 	Received    string      `json:"received"`
 	RTTMS       float64     `json:"rtt_ms"`

@@ -55,8 +55,8 @@ func (l *Lines) start() error {
 	})
 }
 
-// Add writes the result's line.
-func (l *Lines) Add(r trace.Result) error {
+// Add writes the result's line. name is that of who answered, "" where nobody did or he has none.
+func (l *Lines) Add(r trace.Result, name string) error {
 	if err := l.start(); err != nil {
 		return err
 	}
@@ -64,7 +64,11 @@ func (l *Lines) Add(r trace.Result) error {
 	if r.Outcome.Final() {
 		event = "probe"
 	}
-	return write(l.w, "", probeLine{event, probeOf(r, l.header.Connections)})
+	p := probeOf(r, l.header.Connections)
+	if p.Reply != nil {
+		p.Reply.Name = text(name)
+	}
+	return write(l.w, "", probeLine{event, p})
 }
 
 // Finish writes the last line: how the trace ended, and its hops in figures. t is the whole trace, of which all results

@@ -32,7 +32,11 @@ func (j *JSON) Add(r trace.Result) error {
 	j.t.Add(r)
 	j.results = append(j.results, r)
 	if j.lines != nil {
-		return j.lines.Add(r)
+		name := ""
+		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
+			name = j.run.NameOf(r.Reply.From())
+		}
+		return j.lines.Add(r, name)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"go.example/tcptraceroute/detect"
 )
 
 // What is written from the option table and kept in the repository, so that packages need no generator: the man page, whose
@@ -24,6 +26,7 @@ const (
 	zshFile      = "../../packaging/completions/_tcptraceroute"
 	fishFile     = "../../packaging/completions/tcptraceroute.fish"
 	optionsFile  = "../../docs/options.md"
+	findingsFile = "../../docs/findings.md"
 )
 
 func TestGenerated(t *testing.T) {
@@ -31,7 +34,11 @@ func TestGenerated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manual, err := manual(string(source), groups())
+	findings, err := os.ReadFile(findingsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := manual(strings.Replace(string(source), findingsMark, findingsList(t, string(findings)), 1), groups())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +94,29 @@ func manual(source string, table []group) (string, error) {
 	}
 	b.WriteString(parts[0])
 	return b.String(), nil
+}
+
+// findingsMark is where the man page's source has place for the findings.
+const findingsMark = ".\\\" FINDINGS\n"
+
+// findingsList has each code of a finding with what it means, as the document says first.
+func findingsList(t *testing.T, document string) string {
+	t.Helper()
+	plain := strings.NewReplacer("`", "", "\n", " ")
+	var b strings.Builder
+	for _, code := range detect.Codes() {
+		_, section, ok := strings.Cut(document, "\n### "+string(code)+"\n")
+		section, _, _ = strings.Cut(section, "\n#")
+		_, means, ok2 := strings.Cut(plain.Replace(section), "Means: ")
+		means, _, ok3 := strings.Cut(means, ". ")
+		if !ok || !ok2 || !ok3 {
+			t.Errorf("%s says nothing of %s, or not what it means", findingsFile, code)
+			continue
+		}
+		fmt.Fprintf(&b, ".It Sy %s\n", strings.ReplaceAll(string(code), "-", `\-`))
+		mdocText(&b, sentence(means))
+	}
+	return b.String()
 }
 
 // mdocForm is an option with its value in mdoc(7).

@@ -122,6 +122,9 @@ func columns() []column {
 			return record.AddressNote(r.Reply.From(), r.Probe.Dst.Addr())
 		}},
 		ofReply("node", icmpOnly(nodes)),
+		{"target", func(_ *CSV, r *trace.Result) string { return r.Probe.Dst.Addr().String() }},
+		{"target_port", func(_ *CSV, r *trace.Result) string { return decimal(r.Probe.Dst.Port()) }},
+		{"host", func(c *CSV, _ *trace.Result) string { return Cell(c.run.Host) }},
 	}
 }
 

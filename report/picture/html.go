@@ -79,7 +79,8 @@ func (h *HTML) explain(p *canvas) {
 	}
 	for i := range all {
 		f := &all[i]
-		p.add(`<h3>%s. <span class="%s">%s, %s</span></h3>`, htmlText(f.Title), f.Confidence, xmlText(string(f.Code)), f.Confidence)
+		p.add(`<h3>%s. <span class="%s">%s, %s</span></h3>`, htmlText(f.Title), f.Confidence,
+			xmlText(string(f.Code)), f.Confidence)
 		if f.Detail() {
 			continue
 		}
@@ -124,22 +125,12 @@ func (d *drawing) table(p *canvas) {
 		c := &d.columns[i]
 		for k := range c.nodes {
 			n := &c.nodes[k]
-			state := n.state
-			switch {
-			case n.kind == silent:
-				state = strings.Join(append([]string{"no answer"}, c.notes...), " ")
-			case c.ttl == 0:
-				state = strings.Join(append([]string{n.state}, c.notes...), ": ")
-			}
-			if n.mpls != "" {
-				state = strings.TrimSpace(state + " MPLS " + n.mpls)
-			}
 			lost := ""
 			if k == 0 && c.asked > 0 && c.through <= c.ttl {
 				lost = fmt.Sprintf("%d/%d", c.lost, c.asked)
 			}
 			best, worst := n.bounds()
-			row("td", []string{cmp.Or(c.hop(), "target"), n.name, n.addr, n.owner, state, lost, best, n.times(), worst})
+			row("td", []string{cmp.Or(c.hop(), "target"), n.name, n.addr, n.owner, c.state(n), lost, best, n.times(), worst})
 		}
 	}
 	p.add(`</table>`)
@@ -151,6 +142,21 @@ func (d *drawing) table(p *canvas) {
 		}
 		p.add(`</ul>`)
 	}
+}
+
+// state is what a node of the column says, in words.
+func (c *column) state(n *node) string {
+	state := n.state
+	switch {
+	case n.kind == silent:
+		state = strings.Join(append([]string{"no answer"}, c.notes...), " ")
+	case c.ttl == 0:
+		state = strings.Join(append([]string{n.state}, c.notes...), ": ")
+	}
+	if n.mpls != "" {
+		state = strings.TrimSpace(state + " MPLS " + n.mpls)
+	}
+	return state
 }
 
 // bounds is the best and the worst time of a node, in words.
