@@ -185,7 +185,8 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
 	m.seen = make(map[netip.AddrPort]bool)
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
 		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16)}
-	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Timeout: m.Timeout, Next: r.next, Over: r.over})
+	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Timeout: m.Timeout, Next: r.next, Over: r.over,
+		Hold: func() bool { return len(r.finished) >= mostBehind }})
 	r.finished = make(chan record.Listed, mostBehind+m.Open+1)
 	var hearing sync.WaitGroup
 	hearing.Go(r.hearDone)
@@ -333,7 +334,7 @@ func (r *manyRun) again(a netip.AddrPort) bool {
 
 // next is the next target for the plan.
 func (r *manyRun) next() (trace.Offer, bool) {
-	for len(r.finished) < mostBehind {
+	for {
 		select {
 		case t := <-r.ready:
 			if t.why != record.WasTraced {
@@ -345,7 +346,6 @@ func (r *manyRun) next() (trace.Offer, bool) {
 			return trace.Offer{}, false
 		}
 	}
-	return trace.Offer{}, false
 }
 
 // begin makes the plan for a target.

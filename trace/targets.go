@@ -34,6 +34,10 @@ type TargetsOptions struct {
 	// Run. If there is one only later, wake the run then (Options.Wake).
 	Next func() (Offer, bool)
 
+	// Hold reports whether no target may be begun now, because the results can't be taken so fast; nil: one may always be.
+	// Wake the run when that changes (Options.Wake).
+	Hold func() bool
+
 	// Over is called when a target has come to its end, with its number (see Targets.Of). It is whole unless it was ended
 	// before its time, by Timeout or Stop.
 	Over func(target int, whole bool)
@@ -124,7 +128,7 @@ func (t *Targets) tellStop() bool {
 
 // fill begins targets as long as there is room for them, and reports whether it has begun any.
 func (t *Targets) fill(now time.Time) (any bool) {
-	if len(t.open) >= t.o.Open {
+	if len(t.open) >= t.o.Open || t.o.Hold != nil && t.o.Hold() {
 		return false
 	}
 	kept := t.waiting[:0]

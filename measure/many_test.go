@@ -1,0 +1,280 @@
+package measure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/targets"
+	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
+)
+
+// manySim is a run of Many in a simulated network.
+type manySim struct {
+	Many
+	lines  []string // what came of each target
+	bad    []string
+	json   bytes.Buffer
+	counts trace.Counts
+	err    error
+	sent   []sim.Sent
+	took   time.Duration
+}
+
+// hosts are what names lead to.
+var hosts = map[string]string{
+	"www.example": "198.18.0.1", "same.example": "198.18.0.1", "bad.example": "198.18.9.9", "late.example": "198.18.0.5",
+}
+
+// run traces the targets of a list through a network of the text form of package sim.
+func (m *manySim) run(t *testing.T, network, list string, stop time.Duration, conn func(*sim.Conn) Network) {
+	t.Helper()
+	scenario, err := sim.Parse(network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		model, err := sim.New(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := sim.NewConn(model)
+		tracer := Over(conn(c), Options{})
+		defer tracer.Close()
+		m.Request.Path.Rand, m.Request.Path.Queries = rand.New(rand.NewPCG(1, 1)), 2
+		m.Targets = targets.Read(strings.NewReader(list), "list", targets.Options{Default: 443, Rand: rand.New(rand.NewPCG(1, 2))})
+		m.LookUp = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			if host == "late.example" {
+				time.Sleep(2 * time.Second)
+			}
+			if a := hosts[host]; a != "" {
+				return []netip.Addr{netip.MustParseAddr(a)}, nil
+			}
+			return nil, errors.New("no such name")
+		}
+		lines, err := record.NewManyLines(&m.json, record.ManyRun{Started: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Bad = func(err error) { m.bad = append(m.bad, err.Error()) }
+		m.Done = func(l record.Listed) {
+			text := fmt.Sprintf("%d %s %d ", l.Index, l.Host, l.Port)
+			if l.Trace == nil {
+				text += l.Why.String()
+			} else {
+				s := l.Trace.Summary()
+				text += fmt.Sprintf("%s %d %s", s.State, s.Hops, l.Trace.Ending.Reason)
+			}
+			m.lines = append(m.lines, text)
+			if err := lines.Add(l); err != nil {
+				t.Error(err)
+			}
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), stop, errStopped)
+		defer cancel()
+		begin := time.Now()
+		m.counts, m.err = tracer.Many(ctx, &m.Many)
+		m.took, m.sent = time.Since(begin), c.Sent()
+	})
+	slices.Sort(m.lines)
+}
+
+const manyNetwork = `
+	router 10.0.0.1 delay=1ms
+	target 198.18.0.1 open
+	router 10.0.0.1 delay=1ms
+	target 198.18.0.2 closed
+	router 10.0.0.1 delay=1ms
+	target 198.18.0.3 filtered
+	router 10.0.0.1 delay=1ms
+	router 10.0.0.2 reject=13
+	target 198.18.1.4 open
+	router 10.0.0.1 delay=1ms
+	target 198.18.0.5 open
+	router 10.0.0.1 delay=1ms
+	target 198.18.9.9 open`
+
+func overSim(c *sim.Conn) Network { return &simNetwork{Conn: c} }
+
+// TestMany: each target of a list comes to one end, and nothing is sent to what is excluded.
+func TestMany(t *testing.T) {
+	m := &manySim{}
+	m.Exclude = new(targets.Set)
+	if err := m.Exclude.Exclude(strings.NewReader("198.18.9.0/24\n198.18.0.2:80"), "never", targets.Options{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.Skip = func(t targets.Target) bool { return t.Host == "198.18.1.4" && t.Port == 1 }
+	m.run(t, manyNetwork, `# all kinds
+198.18.0.1
+198.18.0.2/31
+same.example
+www.example 22
+nowhere.example
+bad.example
+198.18.9.9
+198.18.0.2 80
+198.18.0.1:443
+late.example
+198.18.1.4
+198.18.1.4 1
+no/thing
+`, time.Hour, overSim)
+	want := []string{
+		"1 198.18.0.1 443 open 2 complete", "11 late.example 443 open 2 complete", "12 198.18.1.4 443 refused 3 complete",
+		"198.18.0.2 443 closed 2 complete", "198.18.0.3 443 no_answer 0 complete", "4 same.example 443 same",
+		"5 www.example 22 open 2 complete", "6 nowhere.example 443 not_found", "7 bad.example 443 excluded",
+	}
+	for i, line := range m.lines { // those of the network may come in any order
+		if index, rest, _ := strings.Cut(line, " "); (index == "2" || index == "3") && strings.HasPrefix(rest, "198") {
+			m.lines[i] = rest
+		}
+	}
+	slices.Sort(m.lines)
+	slices.Sort(want)
+	if !slices.Equal(m.lines, want) || m.err != nil {
+		t.Errorf("%v\ngot  %q\nwant %q", m.err, m.lines, want)
+	}
+	if want := []string{"list:14: not a network (as 10.0.0.0/28 is): no/thing"}; !slices.Equal(m.bad, want) {
+		t.Errorf("bad lines: %q", m.bad)
+	}
+	s := m.Status()
+	if s.Read != 13 || s.Done != 9 || s.Excluded != 2 || s.Repeated != 1 || s.Skipped != 1 || s.Bad != 1 || s.Open != 0 || !s.All {
+		t.Errorf("%+v", s)
+	}
+	for _, p := range m.sent {
+		if dst := p.Probe.Dst; m.Exclude.Has(dst) {
+			t.Fatalf("a packet to %v", dst)
+		}
+	}
+}
+
+// TestManyAgain: the same run twice writes the same bytes.
+func TestManyAgain(t *testing.T) {
+	var out [2]string
+	for i := range out {
+		m := &manySim{}
+		m.run(t, manyNetwork, "198.18.0.1\n198.18.0.2/31\n198.18.1.4\n198.18.0.5\n198.18.9.9\n", time.Hour, overSim)
+		out[i] = m.json.String()
+	}
+	if out[0] != out[1] {
+		t.Errorf("%s\n%s", out[0], out[1])
+	}
+}
+
+// TestManyInterrupted: when its context ends, a run begins no target any more and ends within its grace, even if the list
+// goes on for ever.
+func TestManyInterrupted(t *testing.T) {
+	m := &manySim{}
+	m.Grace, m.Rate, m.Open = time.Second, 100, 16
+	network, list := "", ""
+	for i := range 200 {
+		network += fmt.Sprintf("router 10.0.0.1\ntarget 198.18.%d.1 filtered\n", i)
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
+	m.run(t, network, list, 1500*time.Millisecond, overSim)
+	if m.err != errStopped || m.took < 2*time.Second || m.took > 2501*time.Millisecond || len(m.lines) != 16 {
+		t.Errorf("%v after %v, %d targets", m.err, m.took, len(m.lines))
+	}
+	for _, line := range m.lines {
+		if !strings.HasSuffix(line, " interrupted") {
+			t.Errorf("%s", line)
+		}
+	}
+}
+
+// deafNetwork is a host whose probes can't be sent.
+type deafNetwork struct {
+	simNetwork
+	tried int
+}
+
+func (d *deafNetwork) Send(packet.Probe) (time.Time, error) {
+	d.tried++
+	return time.Time{}, errors.New("operation not permitted")
+}
+
+// TestManyNotSent: a host that can send nothing tries a few targets, and says so.
+func TestManyNotSent(t *testing.T) {
+	m := &manySim{}
+	var d *deafNetwork
+	list := ""
+	for i := range 200 {
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
+	m.run(t, manyNetwork, list, time.Hour, func(c *sim.Conn) Network {
+		d = &deafNetwork{simNetwork: simNetwork{Conn: c}}
+		return d
+	})
+	if !errors.As(m.err, new(*trace.SendError)) || d.tried > 400 || len(m.lines) < mostUnsent {
+		t.Errorf("%v after %d probes, %d targets", m.err, d.tried, len(m.lines))
+	}
+}
+
+// noWay is a host without a route to some targets.
+type noWay struct{ simNetwork }
+
+func (n *noWay) Route(dst, src netip.AddrPort) (wire.Route, error) {
+	if dst.Addr() == netip.MustParseAddr("198.18.0.2") {
+		return wire.Route{}, errors.New("network is unreachable")
+	}
+	return n.simNetwork.Route(dst, src)
+}
+
+// TestManyNoWay: a target that this host has no way to doesn't hold up the others.
+func TestManyNoWay(t *testing.T) {
+	m := &manySim{}
+	m.run(t, manyNetwork, "198.18.0.2\n198.18.0.1\n", time.Hour, func(c *sim.Conn) Network { return &noWay{simNetwork{Conn: c}} })
+	if want := []string{"1 198.18.0.2 443 no_way", "2 198.18.0.1 443 open 2 complete"}; !slices.Equal(m.lines, want) {
+		t.Errorf("%q", m.lines)
+	}
+}
+
+// TestManyWaitsForReader: while nobody takes what came of the targets, no more and more of them are begun.
+func TestManyWaitsForReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		scenario, err := sim.Parse(manyNetwork)
+		if err != nil {
+			t.Fatal(err)
+		}
+		model, err := sim.New(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tracer := Over(&simNetwork{Conn: sim.NewConn(model)}, Options{})
+		defer tracer.Close()
+		done := 0
+		m := &Many{
+			Targets: func(yield func(targets.Target, error) bool) {
+				for port := range uint16(1000) {
+					if !yield(targets.Target{Host: "198.18.0.1", Addr: netip.MustParseAddr("198.18.0.1"), Port: port + 1}, nil) {
+						return
+					}
+				}
+			},
+			Rate: 10000,
+		}
+		m.Done = func(record.Listed) {
+			if done++; done == 1 {
+				time.Sleep(time.Hour)
+				if ended := m.Status().Done; ended < mostBehind || ended > mostBehind+10 {
+					t.Errorf("%d targets came to their end while the first was being shown", ended)
+				}
+			}
+		}
+		if _, err := tracer.Many(t.Context(), m); err != nil || done != 1000 {
+			t.Errorf("%v, %d targets", err, done)
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
+)
+
+// manyLab is a chain whose target has all addresses of 198.19.0.0/16 and 2001:db8:ff::/48.
+func manyLab(t *testing.T) *lab.Path {
+	t.Helper()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	p.Target.IP(t, "route add local 198.19.0.0/16 dev lo")
+	p.Target.IP(t, "-6 route add local 2001:db8:ff::/48 dev lo")
+	return p
+}
+
+// listFile writes a list, and returns its name.
+func listFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestTargetLists: a list of all kinds is traced, its bad lines are named, and nothing is sent to what is excluded.
+func TestTargetLists(t *testing.T) {
+	bin := program(t)
+	p := manyLab(t)
+	p.Target.Listen(t, 443)
+	p.Hop(2).Drop(t, "ip daddr 198.19.9.0/24")
+	onlyFiles(t, p.Source, "198.19.1.1 www.example\n198.19.7.7 never.example\n")
+	list := listFile(t, "\ufeff# all kinds\r\n198.19.0.1\r\n198.19.2.0/30 443 # a network\nwww.example\n[2001:db8:ff::5]:443\n"+
+		"198.19.9.1\n198.19.9.2\n198.19.9.3\nnever.example\n198.19.7.0/24\n198.19.0.1 80\nno/net\n1.2.3\na b c\n")
+	never := listFile(t, "198.19.7.0/24\n")
+	capture := p.Links[0].A.Capture(t)
+	got := run(t, p.Source, bin, "-n", "--targets", list, "--exclude", never)
+	lines := strings.Split(strings.TrimSuffix(got.stdout, "\n"), "\n")
+	for i, line := range lines {
+		if j := strings.Index(line, " hops "); j > 0 {
+			lines[i] = line[:j+5] // what follows is a time
+		}
+	}
+	last := lines[len(lines)-1]
+	lines = lines[:len(lines)-1]
+	slices.Sort(lines)
+	want := []string{
+		"198.19.0.1 80 closed 3 hops", "198.19.2.0 443 open 3 hops", "198.19.2.1 443 open 3 hops", "198.19.2.2 443 open 3 hops",
+		"198.19.2.3 443 open 3 hops", "198.19.9.1 80 no answer, silent after hop 2 (198.18.2.2)",
+		"198.19.9.2 80 no answer, silent after hop 2 (198.18.2.2)", "198.19.9.3 80 no answer, silent after hop 2 (198.18.2.2)",
+		"2001:db8:ff::5 443 open 3 hops", "never.example 80 not traced: the name leads to an address that is excluded",
+		"www.example 80 closed 3 hops",
+	}
+	if !slices.Equal(lines, want) || last != "3 of 3 unreachable targets are silent after 198.18.2.2" || got.code != 1 {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+	for _, bad := range []string{":12: not a network (as 10.0.0.0/28 is): no/net\n", ":13: not an IPv4 address: 1.2.3\n",
+		":14: after host and port nothing may follow: c\n", "7 reached, 3 not reached, 1 not traced, 1 named twice, 256 excluded, 3 unreadable\n"} {
+		if !strings.Contains(got.stderr, bad) {
+			t.Errorf("standard error lacks %q:\n%s", bad, got.stderr)
+		}
+	}
+	excluded := netip.MustParsePrefix("198.19.7.0/24")
+	sent := 0
+	for _, c := range capture.Stop(t) {
+		var r packet.Reply
+		if c.Out && packet.Parse(c.Data, &r) == nil && r.Kind == packet.KindTCP {
+			sent++
+			if excluded.Contains(r.IP.Dst) {
+				t.Fatalf("a packet to %v", r.IP.Dst)
+			}
+		}
+	}
+	if sent < 50 {
+		t.Errorf("only %d probes were captured", sent)
+	}
+}
+
+// TestTargetListsKilled: a run that is killed again and again, and goes on by --resume, traces every target exactly once, and
+// leaves whole lines but for the last one.
+func TestTargetListsKilled(t *testing.T) {
+	bin := program(t)
+	p := manyLab(t)
+	const targets = 300
+	text := ""
+	for i := range targets {
+		text += fmt.Sprintf("198.19.%d.%d\n", i%250, 1+i/250)
+	}
+	list, dir := listFile(t, text), t.TempDir()
+	kills := 20
+	if testing.Short() {
+		kills = 3
+	}
+	rng := rand.New(rand.NewPCG(7, uint64(os.Getpid())))
+	args := []string{"-n", "--targets", list, "--json", "--rate", "150"}
+	var outputs []string
+	killed := 0
+	for i := 0; i <= kills; i++ {
+		name := filepath.Join(dir, fmt.Sprint(i))
+		ctx, cancel := context.WithCancel(t.Context())
+		if i < kills {
+			ctx, cancel = context.WithTimeout(t.Context(), time.Duration(rng.IntN(2500))*time.Millisecond)
+		} else {
+			args = append(args, "--rate", "5000") // the last one goes to its end
+		}
+		out, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := p.Source.Command(ctx, bin, args...)
+		cmd.Stdout = out
+		err = cmd.Run()
+		out.Close()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() < 0 {
+			killed++
+		} else if err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if written, err := os.ReadFile(name); err == nil && len(written) > 0 {
+			outputs, args = append(outputs, name), append(args, "--resume", name)
+		}
+	}
+	times := make(map[string]int)
+	for _, name := range outputs {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = text[:bytes.LastIndexByte(text, '\n')+1]
+		for line := range bytes.Lines(text) {
+			var l struct {
+				Event  string
+				Target struct{ Host string }
+			}
+			if err := json.Unmarshal(line, &l); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if l.Event == "target" {
+				times[l.Target.Host]++
+			}
+		}
+	}
+	for host, n := range times {
+		if n != 1 {
+			t.Errorf("%s was traced %d times", host, n)
+		}
+	}
+	t.Logf("%d runs were killed, %d left something", killed, len(outputs)-1)
+	if len(times) != targets || killed == 0 {
+		t.Errorf("%d targets were traced of %d; %d runs were killed", len(times), targets, killed)
+	}
+}
