@@ -25,6 +25,7 @@ var layers = map[string]struct {
 	"detect":            {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log", "unsafe"}},                          // a pure function of the trace; of syscall the numbers of errors
 	"record":            {ours: []string{"packet", "trace", "detect"}, never: []string{"net", "os", "log"}},                          // values, and their JSON, versioned
 	"compare":           {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // a pure function of two records
+	"expect":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // the expression library
 	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // shows, opens nothing
 	"report/export":     {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // what others have made
 	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                                    // packets for Wireshark
@@ -33,7 +34,7 @@ var layers = map[string]struct {
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                                    // for tests
 	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "targets"}, never: []string{"log"}}, // whole measurements
 	"internal/terminal": {},                                                                                                          // signals, jobs, the status line: nothing of traces
-	"internal/cli":      {ours: []string{"targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"internal/cli":      {ours: []string{"targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "expect", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},
@@ -53,6 +54,7 @@ var testLayers = map[string][]string{
 	"detect":            {"sim"},
 	"report":            {"sim", "report/scene"},
 	"compare":           {"sim"},
+	"expect":            {"sim"},
 	"record":            {"report", "report/scene"},
 	"measure":           {"sim", "lab"},
 	"report/export":     {"report/scene"},

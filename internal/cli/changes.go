@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/compare"
+	"go.example/tcptraceroute/expect"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -22,6 +23,13 @@ type changesConfig struct {
 	diff     string // a file; "-": standard input; "": none
 	save     string // a file
 	baseline string // a directory
+	expected []expectation
+}
+
+// expectation is what is expected of a trace, as typed.
+type expectation struct {
+	text string
+	*expect.Condition
 }
 
 func changesOptions() []option {
@@ -56,6 +64,20 @@ func changesOptions() []option {
 			help: "write the trace to this file too, as --json does, whatever is printed; the file is replaced when the " +
 				"trace is over, as a whole",
 			set: file("--save", "file", func(c *config, v string) { c.save = v })},
+		{long: "expect", arg: "condition", shows: true, facts: []fact{{
+			on:  func(c *config) bool { return len(c.expected) > 0 },
+			not: []conflict{{"--report, --live", "--expect doesn't go with {}: it is about one trace"}}}},
+			help: "exit code 4 and a line on stderr unless this holds, such as 'reached && hops<=15 && rtt<50ms && " +
+				"!via(AS64500)', else 0; of " + expect.Words + "; may be given more than once",
+			set: func(c *config, v string) error {
+				condition, err := expect.Compile(v)
+				if err != nil {
+					return fmt.Errorf("--expect %s: %w", given(v), err)
+				}
+				c.expected = append(c.expected, expectation{v, condition})
+				c.show.owners = c.show.owners || condition.Owners()
+				return nil
+			}},
 	}
 }
 
@@ -67,6 +89,27 @@ const (
 
 // errChanged ends a comparison that has found a difference. What it found is said already.
 var errChanged = errors.New("changed")
+
+// An unexpectedError says what of a trace isn't as expected.
+type unexpectedError struct{ part string }
+
+func (e *unexpectedError) Error() string { return "Not as expected: " + e.part }
+
+// judge holds a trace that ended with err against what is expected of it.
+func (c *config) judge(made *record.Trace, err error) error {
+	if len(c.expected) == 0 || made.Ending.Reason != record.Complete {
+		return err
+	}
+	for _, e := range c.expected {
+		if part := e.Check(made); part != "" {
+			return &unexpectedError{part}
+		}
+	}
+	if err == errNotReached {
+		return nil // which is as expected
+	}
+	return err
+}
 
 // past is what a trace is compared with, and the files that it is written to.
 type past struct {
@@ -131,8 +174,10 @@ func (x *past) close() {
 	}
 }
 
-// wanted reports whether the trace is wanted as a record.
-func (x *past) wanted() bool { return x.old != nil || x.save != nil || x.first != nil }
+// wantsRecord reports whether the trace is wanted as a record.
+func (p *program) wantsRecord() bool {
+	return p.keep != nil || p.past.old != nil || p.past.save != nil || p.past.first != nil || len(p.expected) > 0
+}
 
 // baselineName is the name of a target's file: the host and the port as typed, with what isn't safe in a name as %XX.
 func baselineName(host, service string, family names.Family) string {
@@ -185,7 +230,7 @@ func (p *program) diffFiles(files []string) error {
 			return fmt.Errorf("--diff: %s: %s", quoted(name), shortened(err))
 		}
 	}
-	return p.sayChanges(p.stdout, p.format == "json", both[0], both[1])
+	return p.judge(both[1], p.sayChanges(p.stdout, p.format == "json", both[0], both[1]))
 }
 
 // sayChanges says what has changed.
@@ -287,9 +332,16 @@ func (p *program) conclude(made *record.Trace, err error) error {
 			return fmt.Errorf("--save %s: %w", quoted(p.save), reason(serr))
 		}
 	}
-	switch {
-	case made.Ending.Reason != record.Complete:
+	if made.Ending.Reason != record.Complete {
 		return err
+	}
+	return p.judge(made, p.compared(made, err))
+}
+
+// compared compares a trace, which ended with err, with the one before.
+func (p *program) compared(made *record.Trace, err error) error {
+	x := &p.past
+	switch {
 	case x.first != nil:
 		if ferr := x.first.Finish(made.WriteJSON); ferr != nil {
 			return fmt.Errorf("--baseline %s: %w", quoted(x.baseline), reason(ferr))

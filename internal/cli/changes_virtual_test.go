@@ -142,3 +142,36 @@ func TestBaselineName(t *testing.T) {
 		}
 	}
 }
+
+// What is expected decides on the exit code, of a new trace and of a saved one.
+func TestExpect(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		network, condition, more string
+		stderr                   string
+		code                     int
+	}{
+		{changesNetwork, "reached && hops<=3 && rtt<50ms", "", "", 0},
+		{changesNetwork, "reached && hops<=2", "", "Not as expected: hops<=2 (hops is 3)\n", 4},
+		{changesNetwork, "state==closed", "--json", "Not as expected: state==closed (state is open)\n", 4},
+		{changesNetwork, "state==open", "--expect via(10.9.9.9)", "Not as expected: via(10.9.9.9) (via(10.9.9.9) is false)\n", 4},
+		{changesNetwork + " filtered", "reached", "-m 6", "Not as expected: reached (reached is false)\n", 4},
+		{changesNetwork + " filtered", "!reached", "-m 6", "", 0},
+	} {
+		args := append([]string{"--expect", tt.condition}, strings.Fields(tt.more)...)
+		v := runVirtual(t, tt.network, 1, args...)
+		doc, _ := savedFrom(t, tt.network, "-m", "6")
+		_, stderr, code := replayed(t, doc, append([]string{"--expect", tt.condition}, expectOnly(tt.more)...)...)
+		if !strings.HasSuffix(v.stderr, tt.stderr) || v.code != tt.code || !strings.HasSuffix(stderr, tt.stderr) || code != tt.code {
+			t.Errorf("%v: exit codes %d and %d, want %d:\n%s\n%s", args, v.code, code, tt.code, v.stderr, stderr)
+		}
+	}
+}
+
+// expectOnly leaves out of options what makes a trace.
+func expectOnly(args string) []string {
+	if strings.HasPrefix(args, "-m") {
+		return nil
+	}
+	return strings.Fields(args)
+}

@@ -17,6 +17,7 @@ const (
 	exitNotReached = 1 // or the command line was wrong
 	exitLocal      = 2 // this host could send nothing, or nothing more
 	exitChanged    = 3 // something has changed since another trace
+	exitUnexpected = 4 // the trace is not as expected
 )
 
 // pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
@@ -61,6 +62,8 @@ func exitCode(err error) int {
 		return exitReached
 	case err == errChanged:
 		return exitChanged
+	case errors.As(err, new(*unexpectedError)):
+		return exitUnexpected
 	case errors.As(err, &saved):
 		return saved.ExitCode
 	case errors.As(err, &interrupted):

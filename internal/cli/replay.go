@@ -91,14 +91,16 @@ func (p *program) showRecord(saved *record.Trace) error {
 	if err := p.showFound(saved, folded); err != nil {
 		return err
 	}
+	var ended error
 	switch end := &saved.Ending; {
 	case end.Err != nil:
-		return &savedEnding{end}
+		ended = &savedEnding{end}
 	case !folded.Reached():
-		return errNotReached
+		ended = errNotReached
+	default:
+		p.sayUnplaced(folded)
 	}
-	p.sayUnplaced(folded)
-	return nil
+	return p.judge(saved, ended)
 }
 
 func portText(saved *record.Trace) string {

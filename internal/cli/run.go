@@ -199,7 +199,7 @@ func (s *showing) finish(err error) error {
 	default:
 		s.sayUnplaced(s.folded)
 	}
-	if s.keep == nil && !s.past.wanted() {
+	if !s.wantsRecord() {
 		return err
 	}
 	made := s.run.Record(s.made.Results)
