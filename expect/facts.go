@@ -209,7 +209,7 @@ func (f *facts) value(word string) string {
 		if err != nil {
 			return err.Error()
 		}
-		return fmt.Sprintf("%s is %v", word, v)
+		return strings.ReplaceAll(fmt.Sprintf("%s is %v", word, v), "µ", "u")
 	}
 	times := map[string]func() (time.Duration, error){"rtt": e.RTT, "rtt_min": e.RTTMin, "rtt_max": e.RTTMax}
 	switch word {
