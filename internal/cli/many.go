@@ -67,7 +67,7 @@ func manyOptions() []option {
 				{"--report, --live", "{} can't be used with --targets: it watches one target"},
 				{"--explain, --mtu, --paths, --in-session",
 					"{} can't be used with --targets: it asks one target further questions"},
-				{"--diff, --baseline, --save", "{} can't be used with --targets: it is about one trace"},
+				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
 				{"-p, -P, --track-port",
 					"{} can't be used with --targets: all its targets share a few ports that the kernel chooses"},
 				{oneTarget, "{} can't be used with --targets, whose formats are text, json, jsonl, csv and scamper"},
