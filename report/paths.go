@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -218,6 +219,18 @@ func (p *paths) measuredHead() string {
 	return fmt.Sprintf("%9s  %-20s", "lost", "  min/med/95% ms")
 }
 
+// shortMS is a time in milliseconds, in four characters or little more.
+func shortMS(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	digits := 2
+	for _, limit := range []float64{10, 100} {
+		if ms >= limit {
+			digits--
+		}
+	}
+	return strconv.FormatFloat(ms, 'f', digits, 64)
+}
+
 // measured is what was measured of a path, in columns.
 func (p *paths) measured(way trace.Way) string {
 	if p.g.Loss == nil {
@@ -229,7 +242,7 @@ func (p *paths) measured(way trace.Way) string {
 		lost = fmt.Sprintf("%d/%d", c.Lost, c.Sent)
 	}
 	if n := len(c.RTTs); n > 0 {
-		ms := func(i int) string { return fmt.Sprintf("%.3g", float64(c.RTTs[i])/float64(time.Millisecond)) }
+		ms := func(i int) string { return shortMS(c.RTTs[i]) }
 		times = ms(0) + "/" + ms(n/2) + "/" + ms((n*95-1)/100)
 	}
 	return fmt.Sprintf("%9s  %-20s", lost, "  "+times)

@@ -118,10 +118,13 @@ const (
 	// briefRest (IPv6 routers of Linux answer every 100 ms), later ones after longRest if nothing came (IPv4: once a
 	// second). Flows that stay silent in cleanRounds rounds of that kind, in which nobody answered, have met a router that
 	// doesn't answer.
-	briefRest   = 110 * time.Millisecond
-	longRest    = 1050 * time.Millisecond
-	cleanRounds = 2
-	slowMost    = 16
+	briefRest = 110 * time.Millisecond
+	longRest  = 1050 * time.Millisecond
+	// Where packets are lost, they stay silent in more rounds: so many that loss alone does that with falseSilence.
+	cleanRounds     = 2
+	mostCleanRounds = 14
+	falseSilence    = 1e-4
+	slowMost        = 16
 )
 
 // What a flow has met at a hop. Addresses come from firstAddr on.
@@ -625,7 +628,7 @@ func (p *Paths) silence(a *pathAsk) {
 	case len(c.seen) > 0 || c.silent || c.flying > 0 || c.doubt || c.tries < fastTries && !p.slow(a.ttl):
 	case a.ttl >= p.reach:
 		c.tries = 2 * fastTries // enough of those
-	case h.mute:
+	case h.mute && p.roundsNeeded(a.flow, a.ttl) == cleanRounds:
 		c.silent = true
 	default:
 		p.suspect(a.flow, a.ttl)

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -120,10 +121,48 @@ func (p *Paths) endTurn(a *pathAsk, answered bool) {
 	}
 	h.doubts = slices.DeleteFunc(h.doubts, func(f int) bool {
 		c := &p.flows[f].cells[a.ttl]
-		if c.clean < cleanRounds {
+		if c.clean < p.roundsNeeded(f, a.ttl) {
 			return false
 		}
 		c.doubt, c.silent = false, true
 		return true
 	})
+}
+
+// roundsNeeded is how many rounds of silence it takes until a flow has met a router that doesn't answer, rather than a
+// branch that loses packets: by the loss beyond each of the routers before, of the flows that came by the same one. If
+// it is not known which router that was, the worst one counts.
+func (p *Paths) roundsNeeded(flow, ttl int) int {
+	rounds := cleanRounds
+	for before := p.first - 1; before < ttl; before++ {
+		for at := range p.spots[before] {
+			if own := p.flows[flow].pos[before]; own >= 0 && own != at {
+				continue
+			}
+			if rate := p.lossFrom(before, at); rate > 0 {
+				rounds = max(rounds, int(math.Ceil(math.Log(falseSilence)/math.Log(rate))))
+			}
+		}
+	}
+	return min(rounds, mostCleanRounds)
+}
+
+// lossFrom is the share of the probes to the hops beyond a spot that were lost, of flows that pass the spot and were
+// answered there in the end.
+func (p *Paths) lossFrom(before, at int) float64 {
+	lost, answered := 0, 0
+	for _, f := range p.flows {
+		if f.pos[before] != at {
+			continue
+		}
+		for _, c := range f.cells[before+1:] {
+			if len(c.seen) > 0 {
+				lost, answered = lost+c.tries, answered+len(c.seen)
+			}
+		}
+	}
+	if lost == 0 {
+		return 0
+	}
+	return float64(lost) / float64(lost+answered)
 }

@@ -484,3 +484,21 @@ func TestPathsLoss(t *testing.T) {
 		t.Errorf("of %d nodes and links %d are missing, and %d are wrong", truth, missing, wrong)
 	}
 }
+
+// A branch that loses packets makes no silent routers, on it and beyond.
+func TestPathsLossyMember(t *testing.T) {
+	const runs = 100
+	wrong := 0
+	for seed := range uint64(runs) {
+		n := newTopology(seed%2 == 1).line(2).wide(2 + int(seed)%3)
+		n.Nodes[n.ends[0]].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.3}}
+		d := discover(t, search{seed: seed, path: delayed(n.line(5).target(), time.Millisecond)})
+		if len(d.wrong) > 0 {
+			t.Logf("seed %d: wrong: %v", seed, d.wrong)
+			wrong++
+		}
+	}
+	if wrong > 1 { // none of 300 was measured
+		t.Errorf("%d of %d graphs are wrong", wrong, runs)
+	}
+}
