@@ -74,10 +74,10 @@ type step struct {
 }
 
 func newGraph(p *path, salt uint64, routers []Router) *graph {
-	return &graph{path: p, steps: newSteps(salt, routers), routes: map[string]*route{}}
+	return &graph{path: p, steps: newSteps(p.devices, salt, routers), routes: map[string]*route{}}
 }
 
-func newSteps(salt uint64, routers []Router) (all []step) {
+func newSteps(devices map[uint32]*node, salt uint64, routers []Router) (all []step) {
 	diamond := 0
 	for i := range routers {
 		r := &routers[i]
@@ -88,7 +88,7 @@ func newSteps(salt uint64, routers []Router) (all []step) {
 				s.salt = mix(r.Fork.Seed)
 			}
 			for j := range r.Fork.Ways {
-				s.ways = append(s.ways, newSteps(mix(own^uint64(j)<<8^7), r.Fork.Ways[j].Routers))
+				s.ways = append(s.ways, newSteps(devices, mix(own^uint64(j)<<8^7), r.Fork.Ways[j].Routers))
 			}
 			all = append(all, s)
 			continue
@@ -98,8 +98,14 @@ func newSteps(salt uint64, routers []Router) (all []step) {
 			diamond = i
 		}
 		n := newNode(r, mix(salt^uint64(i)<<8^2), mix(salt^uint64(diamond)<<8^3))
+		if r.Device != 0 {
+			if devices[r.Device] == nil {
+				devices[r.Device] = n
+			}
+			n = devices[r.Device]
+		}
 		if r.Home != nil {
-			n.home = newSteps(mix(own^8), r.Home.Routers)
+			n.home = newSteps(devices, mix(own^8), r.Home.Routers)
 		}
 		all = append(all, step{node: n})
 	}

@@ -85,6 +85,8 @@ type path struct {
 	target *target
 	sent   int    // packets injected
 	last   []byte // the last of them, for those who forge answers to it
+
+	devices map[uint32]*node // of the whole network, see Router.Device
 }
 
 // route is the routers by which some packets go.
@@ -136,13 +138,14 @@ func New(s Scenario) (*Model, error) {
 	}
 	m := &Model{seed: mix(s.Seed + 1), hostRST: !s.NoHostRST, byDst: map[netip.Addr]*path{},
 		byReal: map[netip.Addr]*path{}}
+	devices := make(map[uint32]*node)
 	for i := range s.Paths {
 		spec := &s.Paths[i]
-		p := &path{index: i}
+		p := &path{index: i, devices: devices}
 		salt := mix(m.seed ^ uint64(i)<<32 ^ 1)
 		p.target = newTarget(&spec.Target, salt)
 		p.graphs = append(p.graphs, newGraph(p, salt, spec.Routers))
-		p.graphs[0].vertices = newVertices(salt, spec.Nodes)
+		p.graphs[0].vertices = newVertices(devices, salt, spec.Nodes)
 		for _, c := range spec.Changes {
 			g := newGraph(p, salt, c.Routers)
 			g.packet, g.time, g.port, g.share, g.salt = c.Packet, c.Time, c.Port, c.Share, mix(salt^uint64(len(p.graphs))<<16^5)

@@ -66,7 +66,7 @@ type vertex struct {
 	salt uint64
 }
 
-func newVertices(salt uint64, nodes []Node) (all []vertex) {
+func newVertices(devices map[uint32]*node, salt uint64, nodes []Node) (all []vertex) {
 	for i := range nodes {
 		own := mix(salt ^ uint64(i)<<8 ^ 10)
 		v := vertex{node: newNode(&nodes[i].Router, mix(own^2), mix(own^3)), spec: &nodes[i], salt: own}
@@ -74,7 +74,7 @@ func newVertices(salt uint64, nodes []Node) (all []vertex) {
 			v.salt = mix(v.spec.Seed)
 		}
 		if h := nodes[i].Router.Home; h != nil {
-			v.home = newSteps(mix(own^8), h.Routers)
+			v.home = newSteps(devices, mix(own^8), h.Routers)
 		}
 		all = append(all, v)
 	}

@@ -75,6 +75,10 @@ type Router struct {
 	Fork *Fork
 	Home *Home // the answers of this router and those from beyond go back another way; nil: they don't
 
+	// Device, unless 0, makes all routers of the scenario with this number one device, as the first of them is: packets to
+	// different targets use up the same limits, and the same hash sends them one of several ways. So paths make a tree.
+	Device uint32
+
 	// Addrs holds the router's address; several are that many routers, one of which
 	// is taken by a hash over addresses and ports, or for each packet at random.
 	// Neighbours of the same width make one diamond, in whose branch a packet stays.

@@ -53,7 +53,7 @@ import (
 // Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
 // ttl or label; ADDRPORT an address, a port (:80), or both:
 //
-//	per-packet in-turn hidden set-FIELD=VALUE random-id
+//	device=N per-packet in-turn hidden set-FIELD=VALUE random-id
 //	set-mss=N (or less) raise-mss=N (or more) set-window=N no-option=KIND,... clear-flags=N
 //	dnat=ADDRPORT snat=ADDRPORT raw-quote hide-hops
 //	stateful one-isn random-isn unresolved=D

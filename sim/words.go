@@ -339,6 +339,7 @@ var routerWords = slices.Concat(
 	linkWords("", func(r *Router) *Link { return &r.Link }),
 	linkWords("back-", func(r *Router) *Link { return &r.Back }),
 	[]word[Router]{
+		number("device", 32, func(r *Router) *uint32 { return &r.Device }),
 		number("ttl", 8, func(r *Router) *uint8 { return &r.TTL }),
 		number("tos", 8, func(r *Router) *uint8 { return &r.TOS }),
 		flag("linux", func(r *Router) *bool { return &r.Linux }),
