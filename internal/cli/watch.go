@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	runtimedebug "runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type watching struct {
 	interval time.Duration // of a round; 0: not given
 
 	colors live.Colors // of the screen
+	theme  string      // of themes; "": auto
 	utf8   bool
 }
 
@@ -58,8 +60,21 @@ func watchOptions() []option {
 			help:  "time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round",
 			set: seconds("--interval", trace.LeastInterval, time.Hour,
 				func(c *config, d time.Duration) { c.watch.interval = d })},
+		{long: "theme", facts: []fact{{on: func(c *config) bool { return c.watch.theme != "" }, needs: []string{"--live"}}},
+			arg: strings.Join(themes, "|"),
+			help: "colours of --live for a dark or a light background (auto: by COLORFGBG, or by the terminal's answer, if it " +
+				"has one)",
+			set: func(c *config, v string) error {
+				if !slices.Contains(themes, v) {
+					return fmt.Errorf("Argument of --theme must be auto, dark or light: %s", given(v))
+				}
+				c.watch.theme = v
+				return nil
+			}},
 	}
 }
+
+var themes = []string{"auto", "dark", "light"}
 
 // seconds takes a decimal number of seconds in a range, fractions allowed.
 func seconds(name string, low, high time.Duration, set func(*config, time.Duration)) func(*config, string) error {
@@ -188,6 +203,7 @@ func (p *program) screen(ctx context.Context) live.Options {
 		Addresses: p.names == names.Never,
 		UTF8:      p.watch.utf8,
 		Colors:    p.watch.colors,
+		Theme:     p.watch.background(os.Getenv),
 		Findings: func(t *trace.Trace) []detect.Finding {
 			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.path}, Rounds: true})
 		},
@@ -200,6 +216,17 @@ func (p *program) screen(ctx context.Context) live.Options {
 		o.Colors = live.SixteenColors
 	}
 	return o
+}
+
+// background is what the screen's colours are chosen for.
+func (w *watching) background(getenv func(string) string) live.Theme {
+	switch w.theme {
+	case "dark":
+		return live.DarkTheme
+	case "light":
+		return live.LightTheme
+	}
+	return live.ThemeOf(getenv)
 }
 
 // table writes the figures of the rounds.

@@ -59,6 +59,7 @@ complete -c tcptraceroute -l live -d 'live view, like mtr: loss, times, history 
 complete -c tcptraceroute -l report -d 'probe every hop once per round, then print mtr\'s table: loss and times of each hop (-c, --interval)'
 complete -c tcptraceroute -s c -l count -x -d 'rounds of --report and --live, 1 or more (10; with --live without end)'
 complete -c tcptraceroute -l interval -x -d 'time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round'
+complete -c tcptraceroute -l theme -x -a 'auto dark light' -d 'colours of --live for a dark or a light background (auto: by COLORFGBG, or by the terminal\'s answer, if it has one)'
 complete -c tcptraceroute -l targets -r -F -d 'trace all targets of this list, some at a time: a line each with HOST, HOST PORT, HOST:PORT, [IPV6]:PORT, a network (10.0.0.0/28) or a range (10.0.0.1-10.0.0.9); # begins a comment; -: standard input; may be given more than once. Arguments are targets too, and a number is the port of those that name none'
 complete -c tcptraceroute -l exclude -r -F -d 'send nothing to what this list names, in the same form: networks of any size, names with all their addresses; may be given more than once'
 complete -c tcptraceroute -l rate -x -d 'packets a second, over all targets (1000; 200, and no more, for users who are not root); SIGUSR1 doubles it while it runs, SIGUSR2 halves it'

@@ -74,12 +74,12 @@ func (s *Screen) Run(ctx context.Context, in io.Reader, out io.Writer, terminalN
 		NoColors: colorprofile.ASCII, SixteenColors: colorprofile.ANSI, ManyColors: colorprofile.ANSI256,
 	}[s.o.Colors]
 	// To a terminal that is far away the library puts no questions, of what it can do beyond what is needed here. Else who
-	// quits at once would get the answers typed into his shell.
+	// quits at once would get the answers typed into his shell. Only the background is asked for, see quit.
 	environment := []string{"TERM=" + terminalName, "SSH_TTY=unknown"}
 	m := newModel(s)
 	p := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
 		tea.WithEnvironment(environment), tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond))
-	m.terminal = p
+	m.terminal, m.asking = p, s.o.asks(terminalName)
 	m.in, _ = in.(term.File)
 	defer context.AfterFunc(ctx, p.Quit)()
 	s.mu.Lock()
@@ -130,7 +130,11 @@ type model struct {
 	v      *view
 	looked time.Time // when the findings were made
 	shown  string
-	dirty  bool // something but the figures has changed
+
+	asking   bool // the terminal was asked for its background, and has not answered
+	quitting bool // when it has
+	ticks    int
+	dirty    bool // something but the figures has changed
 
 	terminal releaser  // nil: there is none
 	in       term.File // the same, where keys come from
@@ -148,7 +152,7 @@ type continued struct{}
 type tick time.Time
 
 func newModel(s *Screen) *model {
-	v := &view{o: &s.o, g: &ascii, now: time.Now(), began: s.began, addresses: s.o.Addresses}
+	v := &view{o: &s.o, g: &ascii, now: time.Now(), began: s.began, theme: s.o.Theme, addresses: s.o.Addresses}
 	if s.o.UTF8 {
 		v.g = &blocks
 	}
@@ -159,8 +163,48 @@ func wait() tea.Cmd {
 	return tea.Tick(refresh, func(t time.Time) tea.Msg { return tick(t) })
 }
 
+// mostWait is how long to wait for the terminal's answer when the user quits before it has come. Else his shell would
+// get it.
+const mostWait = 200 * time.Millisecond
+
+// ticksToAnswer is after how many looks at the screen no answer is expected any more.
+const ticksToAnswer = 8
+
+// asks reports whether the terminal is to be asked for its background. The Linux console and terminals of old don't
+// know the question.
+func (o *Options) asks(terminalName string) bool {
+	return o.Theme == AnyTheme && o.Colors > NoColors && terminalName != "linux" && !strings.HasPrefix(terminalName, "vt")
+}
+
 // Init implements tea.Model.
-func (m *model) Init() tea.Cmd { return wait() }
+func (m *model) Init() tea.Cmd {
+	if m.asking {
+		return tea.Batch(wait(), tea.RequestBackgroundColor)
+	}
+	return wait()
+}
+
+// quit ends the program, when the terminal has answered.
+func (m *model) quit() tea.Cmd {
+	if m.asking && !m.quitting {
+		m.quitting = true
+		return tea.Tick(mostWait, func(time.Time) tea.Msg { return tea.QuitMsg{} })
+	}
+	return tea.Quit
+}
+
+// background takes the terminal's answer.
+func (m *model) background(dark bool) tea.Cmd {
+	m.v.theme = LightTheme
+	if dark {
+		m.v.theme = DarkTheme
+	}
+	m.asking, m.dirty = false, true
+	if m.quitting {
+		return tea.Quit
+	}
+	return nil
+}
 
 // Update implements tea.Model.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -170,11 +214,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.dirty = true
 	case tick:
 		now := time.Time(msg)
+		if m.ticks++; m.ticks == ticksToAnswer {
+			m.asking = false // it doesn't know the question
+		}
 		m.dirty = m.dirty || now.Unix() != m.v.now.Unix()
 		m.v.now = now
 		m.look(now)
 		if m.s.finished() {
-			return m, tea.Quit
+			return m, m.quit()
 		}
 		return m, wait()
 	case continued:
@@ -186,8 +233,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, m.suspend()
 		}
 		if m.key(msg.String()) {
-			return m, tea.Quit
+			return m, m.quit()
 		}
+	case tea.BackgroundColorMsg:
+		return m, m.background(msg.IsDark())
 	}
 	return m, nil
 }

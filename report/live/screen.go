@@ -27,6 +27,7 @@ type Options struct {
 
 	UTF8      bool // the terminal shows more than ASCII
 	Colors    Colors
+	Theme     Theme
 	Addresses bool // no names are shown, as the user asked for
 }
 

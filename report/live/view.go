@@ -34,6 +34,7 @@ type view struct {
 	width, height int
 	now           time.Time
 	began         time.Time
+	theme         Theme
 
 	kind      kind
 	addresses bool // no names
@@ -56,6 +57,11 @@ const (
 
 // draw is the screen: height lines of at most width columns each.
 func (v *view) draw(t *trace.Stats) string {
+	return paletteOf(v.o.Colors, v.theme).replacer().Replace(v.lines(t))
+}
+
+// lines is the screen in the usual styles.
+func (v *view) lines(t *trace.Stats) string {
 	if v.width < leastWidth || v.height < leastHeight {
 		return clip(fmt.Sprintf("%dx%d is too small", v.width, v.height), v.width, v.g)
 	}
@@ -753,7 +759,7 @@ func (v *view) legend(t *trace.Stats) string {
 func (v *view) scale() (l line) {
 	for i, s := range steps {
 		if v.o.Colors > NoColors {
-			l.put("38;5;255;"+s.bg, " "+s.name+" ")
+			l.put(legendStyle(s), " "+s.name+" ")
 		} else if v.kind == asHeat {
 			l.put(plain, string(v.g.levels[i])).put(dim, " "+s.name+" ")
 		}
