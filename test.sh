@@ -34,6 +34,7 @@ done <<-'END'
 	ps procps
 	qemu-arm qemu-user
 	rpm rpm
+	scamper scamper
 	strace strace
 	tayga tayga
 	tcpdump tcpdump

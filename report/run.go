@@ -33,6 +33,10 @@ type Run struct {
 	// Graph is all paths to the target. It is called when the report is to be finished. nil: nobody asked.
 	Graph func() *trace.Graph
 
+	// Searched are the results of the search for all paths. It is called when the report is to be finished. nil: nobody
+	// kept them.
+	Searched func() []trace.Result
+
 	// Ending tells how the run ended. It is called when the report is to be finished, and not before.
 	Ending func() record.Ending
 }

@@ -106,7 +106,7 @@ const (
 )
 
 // pathFormats are the formats that all paths are shown in.
-var pathFormats = []string{formats[0].name, "json", "jsonl", "dot", "mermaid", "svg", "html"}
+var pathFormats = []string{formats[0].name, "json", "jsonl", "scamper", "dot", "mermaid", "svg", "html"}
 
 // manyFormats are the formats that many targets are shown in.
 var manyFormats = []string{"", formats[0].name, "json", "jsonl", "csv", "scamper"}

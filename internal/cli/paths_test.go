@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -153,5 +154,55 @@ func TestPathsOfPort(t *testing.T) {
 	}
 	if !strings.Contains(v.stdout, "Source port 33333") {
 		t.Errorf("got\n%s", v.stdout)
+	}
+}
+
+// As scamper's JSON all paths are links from one router that all packets pass to the next; if there is no next one, a link
+// to each successor.
+func TestPathsScamper(t *testing.T) {
+	const unequal = "router 10.0.0.1\nfork\nway\nrouter 10.0.0.2\nway\nrouter 10.0.0.3\nrouter 10.0.0.5\nend\ntarget 203.0.113.9\n"
+	for network, want := range map[string]string{
+		twoWays: "10.0.0.1 1 [10.0.0.2 10.0.0.3] [10.0.0.4]; 10.0.0.4 1 [203.0.113.9]",
+		unequal: "10.0.0.1 2 [10.0.0.2 10.0.0.3]; 10.0.0.2 1 [203.0.113.9]; 10.0.0.3 1 [10.0.0.5]; 10.0.0.5 1 [203.0.113.9]",
+	} {
+		v := runVirtual(t, network, 1, "-n", "--paths", "--format", "scamper")
+		var found struct {
+			Nodes []struct {
+				Addr  string
+				LinkC int
+				Links [][]struct {
+					Addr   string
+					Probes []struct {
+						TTL, FlowID int
+						Replies     []struct{ RTT float64 }
+					}
+				}
+			}
+		}
+		lines := strings.Split(v.stdout, "\n")
+		if len(lines) != 4 {
+			t.Fatalf("got\n%s", v.stdout)
+		}
+		if err := json.Unmarshal([]byte(lines[1]), &found); err != nil {
+			t.Fatal(err)
+		}
+		var nodes []string
+		for _, n := range found.Nodes {
+			text := fmt.Sprint(n.Addr, " ", n.LinkC)
+			for _, set := range n.Links {
+				var all []string
+				for _, a := range set {
+					all = append(all, a.Addr)
+					if len(a.Probes) == 0 || len(a.Probes[0].Replies) != 1 || a.Probes[0].FlowID == 0 {
+						t.Errorf("%s: probes %v", a.Addr, a.Probes)
+					}
+				}
+				text += fmt.Sprint(" ", all)
+			}
+			nodes = append(nodes, text)
+		}
+		if got := strings.Join(nodes, "; "); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }

@@ -78,6 +78,9 @@ type showing struct {
 	status   *terminal.Status // of the trace; nil: none is shown
 	asking   *terminal.Status // of what is asked beside it and after it
 	troubles troubles
+
+	keepsSearch bool           // the results are those of the search for all paths, and the format shows them
+	searched    []trace.Result // those
 }
 
 // progress says what the measurement does.
@@ -101,11 +104,13 @@ func (s *showing) progress(x measure.Progress) {
 			s.say(report.MTU(s.made.MTU))
 		}
 	case measure.SearchingPaths:
+		s.keepsSearch = s.format == "scamper"
 		fmt.Fprintf(s.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", x.Most)
 	case measure.MeasuringPaths:
 		fmt.Fprintf(s.stderr, "Measuring loss by %d probes, %d at the most, none to the target, for a minute at the most\n",
 			x.Least, x.Most)
 	case measure.FoundPaths:
+		s.keepsSearch = false
 		if s.forPeople() && s.made.Graph != nil {
 			if err := s.sayPaths(s.made.Graph, s.run.Name); err != nil {
 				s.broken(err)
@@ -147,6 +152,9 @@ func (s *showing) heard(r trace.Result) {
 	s.lookUp(r)
 	if s.status != nil {
 		s.awaited.Add(r)
+	}
+	if s.keepsSearch {
+		s.searched = append(s.searched, r)
 	}
 }
 
@@ -222,6 +230,7 @@ func (s *showing) describe() *report.Run {
 		Findings: func() []detect.Finding { return s.made.Findings },
 		MTU:      func() *record.MTU { return s.made.MTU },
 		Graph:    func() *trace.Graph { return s.made.Graph },
+		Searched: func() []trace.Result { return s.searched },
 	}
 	if s.explain {
 		run.Diagnosis = func() detect.Diagnosis { return *s.made.Explanation }

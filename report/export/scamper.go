@@ -68,7 +68,7 @@ type scamperHop struct {
 	RTT       float64     `json:"rtt"`
 	ReplyTTL  uint8       `json:"reply_ttl"`
 	ReplyTOS  uint8       `json:"reply_tos"`
-	ReplyIPID *uint16     `json:"reply_ipid,omitempty"`
+	ReplyIPID uint16      `json:"reply_ipid"` // 0 in IPv6
 	ReplySize int         `json:"reply_size"`
 	ICMPType  *uint8      `json:"icmp_type,omitempty"`
 	ICMPCode  *uint8      `json:"icmp_code,omitempty"`
@@ -150,10 +150,7 @@ func scamperHopOf(ttl int, r *trace.Result) scamperHop {
 	h := scamperHop{
 		Addr: plain(a.From()), ProbeTTL: ttl, ProbeID: 1, ProbeSize: r.Probe.HeaderLength() + r.Probe.PayloadLength(),
 		Tx: scamperTimeOf(r.Sent), RTT: float64(r.RTT().Microseconds()) / 1000, ReplyTTL: a.IP.TTL, ReplyTOS: a.IP.TOS,
-		ReplySize: a.IP.TotalLength,
-	}
-	if a.IP.Version == 4 {
-		h.ReplyIPID = &a.IP.ID
+		ReplyIPID: a.IP.ID, ReplySize: a.IP.TotalLength,
 	}
 	if a.Kind == packet.KindTCP {
 		h.TCPFlags = new(uint16(a.TCP.Flags))
@@ -161,7 +158,10 @@ func scamperHopOf(ttl int, r *trace.Result) scamperHop {
 	}
 	h.ICMPType, h.ICMPCode = &a.Type, &a.Code
 	if q := &a.Quote; q.Bytes > 0 {
-		h.QuoteTTL, h.QuoteLen, h.QuoteTOS = &q.IP.TTL, &q.IP.TotalLength, &q.IP.TOS
+		h.QuoteTTL, h.QuoteLen = &q.IP.TTL, &q.IP.TotalLength
+		if a.IP.Version == 4 {
+			h.QuoteTOS = &q.IP.TOS
+		}
 	}
 	return h
 }
@@ -169,7 +169,8 @@ func scamperHopOf(ttl int, r *trace.Result) scamperHop {
 // plain is an address without its zone, which other programs don't know.
 func plain(a netip.Addr) string { return a.WithZone("").String() }
 
-// ScamperTrace writes one trace in the form of [Scamper], when it is over.
+// ScamperTrace writes one trace in the form of [Scamper], when it is over. If the run has a graph of all paths, it writes
+// what scamper's tracelb does.
 type ScamperTrace struct {
 	w       io.Writer
 	run     *report.Run
@@ -193,11 +194,23 @@ func (s *ScamperTrace) Add(r trace.Result) error {
 func (s *ScamperTrace) Finish() error {
 	s.t.Finish()
 	made := &record.Trace{Header: s.run.Header, Results: s.results, Ending: s.run.Ending()}
+	if s.run.Graph != nil {
+		made.Graph = s.run.Graph()
+	}
 	lines, err := NewScamper(s.w, made.Hostname, made.Started)
 	if err != nil {
 		return err
 	}
-	if err := lines.Add(record.Listed{Trace: made}); err != nil {
+	if made.Graph != nil {
+		var searched []trace.Result
+		if s.run.Searched != nil {
+			searched = s.run.Searched()
+		}
+		err = lines.addPaths(made, searched)
+	} else {
+		err = lines.Add(record.Listed{Trace: made})
+	}
+	if err != nil {
 		return err
 	}
 	return lines.Finish(made.Ending.Time)
