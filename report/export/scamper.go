@@ -169,8 +169,8 @@ func scamperHopOf(ttl int, r *trace.Result) scamperHop {
 // plain is an address without its zone, which other programs don't know.
 func plain(a netip.Addr) string { return a.WithZone("").String() }
 
-// ScamperTrace writes one trace in the form of [Scamper], when it is over. If the run has a graph of all paths, it writes
-// what scamper's tracelb does.
+// ScamperTrace writes one trace in the form of [Scamper], when it is over. If the run has a graph of all paths, it
+// writes what scamper's tracelb does.
 type ScamperTrace struct {
 	w       io.Writer
 	run     *report.Run

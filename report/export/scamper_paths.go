@@ -205,8 +205,8 @@ func (d *scamperGraph) converge(from int) (sets [][]int, to int) {
 	return nil, -1
 }
 
-// addresses are the nodes of one TTL, each with the probes of flows that pass a node before; those that don't answer are
-// one.
+// addresses are the nodes of one TTL, each with the probes of flows that pass a node before; those that don't answer
+// are one.
 func (d *scamperGraph) addresses(before int, set []int) (all []scamperAddress) {
 	silent := false
 	for _, i := range set {
