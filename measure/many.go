@@ -147,6 +147,8 @@ type manyRun struct {
 	open     map[int]*opened // by their numbers in the plan
 	ports    map[netip.Addr][]uint16
 
+	gateways map[gatewayKey]*gateway
+
 	feeding     context.Context
 	stopFeeding context.CancelFunc
 	fed         atomic.Bool // no more are handed over
@@ -159,8 +161,10 @@ type manyRun struct {
 
 // opened is a target that is being traced.
 type opened struct {
-	target ready
-	trace  *record.Trace
+	target  ready
+	trace   *record.Trace
+	gateway *gateway // at hop 1; nil: nothing is taken over
+	first   bool     // it has answered a probe of this target
 }
 
 // Ready fills in the defaults of what is to be traced over t. Many calls it.
@@ -184,10 +188,11 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
 	t.Ready(m)
 	m.seen = make(map[netip.AddrPort]bool)
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
-		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16)}
+		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16),
+		gateways: make(map[gatewayKey]*gateway)}
 	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Timeout: m.Timeout, Next: r.next, Over: r.over,
 		Hold: func() bool { return len(r.finished) >= mostBehind }})
-	r.finished = make(chan record.Listed, mostBehind+m.Open+1)
+	r.finished = make(chan record.Listed, mostBehind+m.Open+mostAwaiting+1)
 	var hearing sync.WaitGroup
 	hearing.Go(r.hearDone)
 	defer hearing.Wait()
@@ -207,6 +212,9 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
 	o.Zone, o.Pace, o.Observe, o.Wake = t.o.Wire.Interface, m.pace, m.Request.Observe, r.wake
 	o.Persist = true // a target whose probes can't be sent says nothing of the next
 	counts, err := trace.Run(running, t.conn, r, o, r.result)
+	for _, g := range r.gateways {
+		r.settleAwaiting(g)
+	}
 	m.count(func(s *ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
 	return counts, cmp.Or(err, r.err, context.Cause(ctx))
 }
@@ -352,21 +360,22 @@ func (r *manyRun) next() (trace.Offer, bool) {
 func (r *manyRun) begin(number int, t ready) trace.Plan {
 	h := r.Header
 	h.Started, h.Host = time.Now(), t.Host
-	plan, err := r.planFor(&h, t.addr)
+	o := &opened{target: t, trace: &record.Trace{Header: h}}
+	plan, err := r.planFor(o, t.addr)
 	if err != nil {
 		r.done(t.listed(record.NoWay, err))
 		return nil
 	}
 	if r.Service != nil {
-		h.Service = r.Service(t.Port)
+		o.trace.Service = r.Service(t.Port)
 	}
-	r.open[number] = &opened{t, &record.Trace{Header: h}}
+	r.open[number] = o
 	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
 	return plan
 }
 
 // planFor makes the plan for a target, and fills in what is known of its way.
-func (r *manyRun) planFor(h *record.Header, target netip.AddrPort) (trace.Plan, error) {
+func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, error) {
 	if !r.Request.Family.Has(target.Addr()) {
 		return nil, names.ErrFamily
 	}
@@ -405,8 +414,19 @@ func (r *manyRun) planFor(h *record.Header, target netip.AddrPort) (trace.Plan, 
 	if err != nil {
 		return nil, err
 	}
+	h := &made.trace.Header
 	h.Path, h.Interface, h.Length = *o, m.route.Interface, plan.Length(o.Length)
-	return plan, nil
+	if made.gateway = r.gatewayOf(&m.route, o); made.gateway == nil || made.gateway.askWhole(time.Now()) {
+		return plan, nil
+	}
+	beyond, err := newBeyondFirst(*o)
+	if err != nil {
+		return nil, err
+	}
+	h.Path.FirstTTL = 2
+	beyond.mayAsk = made.gateway.mayAsk
+	beyond.asked = func() { h.Path.FirstTTL = 1 }
+	return beyond, nil
 }
 
 // result takes in what became of a probe.
@@ -421,6 +441,12 @@ func (r *manyRun) result(res trace.Result) {
 		o.trace.Ending.Counts.Sent++
 	}
 	o.trace.Results = append(o.trace.Results, own)
+	if o.gateway != nil && !o.first && expiredAtFirst(&own) {
+		o.first = true
+		if o.gateway.learn(own.Reply.From()); !o.gateway.open() {
+			r.settleAwaiting(o.gateway)
+		}
+	}
 	if r.Seen != nil {
 		r.Seen(o.target.index, own)
 	}
@@ -438,11 +464,46 @@ func (r *manyRun) over(number int, whole bool) {
 	default:
 		o.trace.Ending.Reason = record.TimedOut
 	}
+	if g := o.gateway; g != nil && g.open() && o.trace.Path.FirstTTL == 2 && len(g.awaiting) < mostAwaiting {
+		g.awaiting = append(g.awaiting, o)
+		return
+	}
+	r.settle(o)
+}
+
+// settle says what came of a target.
+func (r *manyRun) settle(o *opened) {
+	o.takeOver()
 	r.judge(o.finish(r.Findings))
 	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace = o.trace
 	r.done(l)
+}
+
+// settleAwaiting says what came of the targets that wait for a gateway's answers.
+func (r *manyRun) settleAwaiting(g *gateway) {
+	for _, o := range g.awaiting {
+		r.settle(o)
+	}
+	g.awaiting = nil
+}
+
+// takeOver says who stands at hop 1, by the traces to other targets, if this one doesn't show it itself.
+func (o *opened) takeOver() {
+	if o.gateway == nil {
+		return
+	}
+	fold := o.trace.Fold()
+	if !o.gateway.sure() || fold.Last() < 2 || fold.EndTTL() == 1 {
+		return
+	}
+	for _, r := range o.trace.Results {
+		if r.Probe.TTL == 1 && r.Outcome == trace.Answered || r.Refused() && r.Reply.From() == o.gateway.addr {
+			return
+		}
+	}
+	o.trace.Inferred = map[int]netip.Addr{1: o.gateway.addr}
 }
 
 // judge ends the run when it seems that this host can send nothing.

@@ -41,6 +41,13 @@ var hosts = map[string]string{
 // run traces the targets of a list through a network of the text form of package sim.
 func (m *manySim) run(t *testing.T, network, list string, stop time.Duration, conn func(*sim.Conn) Network) {
 	t.Helper()
+	m.runWith(t, network, list, stop, conn, func(record.Listed) {})
+}
+
+// runWith is run with somebody who sees each target.
+func (m *manySim) runWith(t *testing.T, network, list string, stop time.Duration, conn func(*sim.Conn) Network,
+	done func(record.Listed)) {
+	t.Helper()
 	scenario, err := sim.Parse(network)
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +77,7 @@ func (m *manySim) run(t *testing.T, network, list string, stop time.Duration, co
 		}
 		m.Bad = func(err error) { m.bad = append(m.bad, err.Error()) }
 		m.Done = func(l record.Listed) {
+			done(l)
 			text := fmt.Sprintf("%d %s %d ", l.Index, l.Host, l.Port)
 			if l.Trace == nil {
 				text += l.Why.String()
@@ -277,4 +285,125 @@ func TestManyWaitsForReader(t *testing.T) {
 			t.Errorf("%v, %d targets", err, done)
 		}
 	})
+}
+
+// gatewaySim is a host behind a gateway.
+type gatewaySim struct{ simNetwork }
+
+func (n *gatewaySim) Route(dst, src netip.AddrPort) (wire.Route, error) {
+	r, err := n.simNetwork.Route(dst, src)
+	r.Gateway = netip.MustParseAddr("10.0.0.1")
+	return r, err
+}
+
+// TestManyGateway: a first router that answers little is seen in each of 40 traces, or taken over from others, and asked at
+// most 20 times a second; a target right behind it, or in its place, is shown where it is.
+func TestManyGateway(t *testing.T) {
+	m := &manySim{}
+	network, list := "", ""
+	for i := range 40 {
+		network += "router 10.0.0.1 rate=1s/6 device=1 delay=1ms\nrouter 10.0.2.1 rate=1s/6 device=2 delay=1ms\n"
+		network += fmt.Sprintf("target 198.18.%d.1 open\n", i)
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
+	// The gateway by another of its addresses; a host behind it; the same of a silent one; what the gateway refuses.
+	network += "target 198.18.100.1 closed\nrouter 10.0.0.1 device=1 delay=1ms\ntarget 198.18.101.1 open\n" +
+		"router 10.0.0.1 device=1 delay=1ms\ntarget 198.18.102.1 filtered\nrouter 10.0.0.1 rate=1s/6 delay=1ms reject=13\ntarget 198.18.103.1\n"
+	list += "198.18.100.1\n198.18.101.1\n198.18.102.1\n198.18.103.1\n"
+	first := make(map[string]string)
+	var traces []*record.Trace
+	m.Rate = 500
+	m.runWith(t, network, list, time.Hour, func(c *sim.Conn) Network { return &gatewaySim{simNetwork{Conn: c}} },
+		func(l record.Listed) { traces = append(traces, l.Trace) })
+	inferred := 0
+	for _, made := range traces {
+		f := made.Fold()
+		shown := ""
+		if f.First() == 1 {
+			for _, r := range f.Hop(1).Probes {
+				if r.Outcome == trace.Answered {
+					shown = r.Reply.From().String()
+				}
+			}
+		}
+		if a := made.Inferred[1]; a.IsValid() {
+			if shown != "" {
+				t.Errorf("%s: %s is seen, and %v taken over", made.Host, shown, a)
+			}
+			shown = a.String()
+			inferred++
+		}
+		first[made.Host] = fmt.Sprintf("%s %d", shown, f.EndTTL())
+	}
+	for i := range 40 {
+		if host := fmt.Sprintf("198.18.%d.1", i); first[host] != "10.0.0.1 3" {
+			t.Errorf("%s: %s", host, first[host])
+		}
+	}
+	for host, want := range map[string]string{"198.18.100.1": "198.18.100.1 1", "198.18.101.1": "10.0.0.1 2",
+		"198.18.102.1": "10.0.0.1 0"} {
+		if first[host] != want {
+			t.Errorf("%s: %s, want %s", host, first[host], want)
+		}
+	}
+	if end := first["198.18.103.1"]; !strings.HasSuffix(end, " 2") {
+		t.Errorf("what the gateway refuses: %s", end)
+	}
+	if inferred < 20 {
+		t.Errorf("%d are taken over", inferred)
+	}
+	checkAsked(t, m.sent)
+}
+
+// checkAsked holds that no second has more than 20 probes to hop 1 of targets behind the gateway.
+func checkAsked(t *testing.T, sent []sim.Sent) {
+	t.Helper()
+	var at []time.Time
+	for _, s := range sent {
+		if s.Probe.TTL == 1 && s.Probe.Dst.Addr().As4()[2] < 100 {
+			at = append(at, s.At)
+		}
+	}
+	begin := 0
+	for i := range at {
+		for at[i].Sub(at[begin]) >= time.Second {
+			begin++
+		}
+		if n := i - begin + 1; n > 20 {
+			t.Fatalf("hop 1 was asked %d times within a second", n)
+		}
+	}
+}
+
+// TestManyDiamond: behind a diamond of four no target is given a hop of another branch.
+func TestManyDiamond(t *testing.T) {
+	m := &manySim{}
+	network, list := "", ""
+	for i := range 250 {
+		network += "router 10.0.0.1 device=1 delay=1ms\nrouter 10.0.2.1,10.0.2.2,10.0.2.3,10.0.2.4 device=2 delay=1ms\n"
+		network += fmt.Sprintf("router 10.0.3.1 device=3\ntarget 198.18.%d.1 open\n", i)
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
+	m.Rate = 5000
+	branches := make(map[netip.Addr]int)
+	m.runWith(t, network, list, time.Hour, func(c *sim.Conn) Network { return &gatewaySim{simNetwork{Conn: c}} },
+		func(l record.Listed) {
+			f := l.Trace.Fold()
+			for ttl, a := range l.Trace.Inferred {
+				if ttl != 1 || a.String() != "10.0.0.1" {
+					t.Errorf("%s: %v at hop %d is taken over", l.Host, a, ttl)
+				}
+			}
+			if f.EndTTL() != 4 {
+				t.Errorf("%s is at hop %d", l.Host, f.EndTTL())
+			}
+			for _, r := range f.Hop(2).Probes {
+				if r.Reply != nil {
+					branches[r.Reply.From()]++
+				}
+			}
+		})
+	if len(branches) != 4 {
+		t.Errorf("branches: %v", branches)
+	}
 }

@@ -77,9 +77,17 @@ func outcomeOf(rec *Fold, e *Ending) outcome {
 // hopsOf are all the hops, and those that were probed beyond the path's end; with their probes, or only their figures.
 func hopsOf(rec *Fold, t *Trace, whole bool) (hops, beyond []hop) {
 	hops = []hop{}
+	for ttl := 1; ttl < rec.First(); ttl++ {
+		if a := t.Inferred[ttl]; a.IsValid() {
+			hops = append(hops, hop{TTL: ttl, Responders: []responder{}, Inferred: a.String()})
+		}
+	}
 	at := orderOf(t.Results)
 	for e := range rec.Entries() {
 		h := hop{TTL: e.TTL, Responders: respondersOf(e.Probes, t)}
+		if !e.Beyond {
+			h.Inferred = address(t.Inferred[e.TTL])
+		}
 		for _, r := range e.Probes {
 			if !r.Sent.IsZero() {
 				h.Sent++

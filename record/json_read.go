@@ -105,6 +105,9 @@ func (x *reader) document(b []byte) error {
 		return err
 	}
 	x.roles(d.Hops, d.Beyond)
+	if err := x.inferred(d.Hops); err != nil {
+		return err
+	}
 	for _, h := range slices.Concat(d.Hops, d.Beyond) {
 		for _, p := range slices.Concat(h.Probes, h.Notices) {
 			if err := x.probe(&p); err != nil {
@@ -113,6 +116,21 @@ func (x *reader) document(b []byte) error {
 		}
 	}
 	return x.end(d.Ended, &d.found)
+}
+
+// inferred reads who stands at hops by traces to other targets.
+func (x *reader) inferred(hops []hop) error {
+	var r values
+	for _, h := range hops {
+		if h.Inferred == "" {
+			continue
+		}
+		if x.t.Inferred == nil {
+			x.t.Inferred = make(map[int]netip.Addr)
+		}
+		x.t.Inferred[r.within(h.TTL, 1, 255)] = r.address(h.Inferred)
+	}
+	return r.err
 }
 
 // lines reads a trace that was written as lines.

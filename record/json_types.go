@@ -115,6 +115,7 @@ type hop struct {
 	Failed     int         `json:"failed"`
 	Unknown    int         `json:"unknown"`
 	Responders []responder `json:"responders"`
+	Inferred   string      `json:"inferred,omitempty"` // who stands here by traces to other targets
 	Probes     []probe     `json:"probes,omitempty"`
 	Notices    []probe     `json:"notices,omitempty"`
 }

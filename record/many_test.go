@@ -31,6 +31,7 @@ func manyLines(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	cut.Host, cut.Ending.Reason = "cut.example", record.TimedOut
+	cut.Inferred = map[int]netip.Addr{2: netip.MustParseAddr("198.51.100.2")}
 	open, err := record.ReadJSON(bytes.NewReader(document(t, scenes["silence"])))
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +110,9 @@ func TestLineOfMany(t *testing.T) {
 	}
 	if want := document(t, everything); !bytes.Equal(again.Bytes(), want) {
 		t.Errorf("another trace was read:\n%s", again.Bytes())
+	}
+	if got, err := record.ReadJSON(bytes.NewReader(all[2])); err != nil || got.Inferred[2].String() != "198.51.100.2" {
+		t.Errorf("inferred: %v, %v", got.Inferred, err)
 	}
 	if _, err := record.ReadJSON(bytes.NewReader(bytes.Join(all, nil))); err == nil || !strings.Contains(err.Error(), "many") {
 		t.Errorf("the whole output: %v", err)

@@ -43,6 +43,10 @@ type Trace struct {
 	// Results are the outcomes of all probes, and the notices, in the order in which they became known.
 	Results []trace.Result
 
+	// Inferred says who stands at TTLs that this trace doesn't show, by traces to other targets that go the same way. It
+	// is no evidence for anything.
+	Inferred map[int]netip.Addr
+
 	Names  map[netip.Addr]string // of addresses that answered, if they have one
 	Owners map[netip.Addr]Owner  // of addresses that answered, as far as they are known
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.example/tcptraceroute/detect"
@@ -20,6 +21,9 @@ func whatBecame(t *record.Listed) string {
 	}
 	s := t.Trace.Summary()
 	text := ending(&s)
+	if a := t.Trace.Inferred[1]; s.State == "no_answer" && s.LastTTL == 0 && a.IsValid() {
+		text = fmt.Sprintf("no answer, silent after hop 1 (%v=)", a)
+	}
 	if t.Trace.Ending.Err == nil && s.State == "not_sent" {
 		text = "not sent: " + sendError(t.Trace)
 	}
@@ -45,7 +49,7 @@ func ending(s *record.Summary) string {
 	case s.LastTTL > 0:
 		return fmt.Sprintf("no answer, silent after hop %d (%v)", s.LastTTL, s.Last)
 	}
-	return "no answer, silent from the first hop on"
+	return "no answer, nor from any hop"
 }
 
 // sendError is why the probes of a trace could not be sent.
@@ -98,7 +102,7 @@ func shortTime(d time.Duration) string {
 // SharedEnds says, a line each, where the paths to several targets end.
 func SharedEnds(all []detect.SharedEnd) (lines []string) {
 	for _, s := range all {
-		where := "are silent from the first hop on"
+		where := "are silent, and so is every hop"
 		switch {
 		case s.Refused:
 			where = fmt.Sprintf("are refused by %v", s.Last)
@@ -108,4 +112,30 @@ func SharedEnds(all []detect.SharedEnd) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%d of %d unreachable targets %s", s.Targets, s.Of, where))
 	}
 	return lines
+}
+
+// WithInferred adds who stands at hops by traces to other targets to the text of a trace, as [Classic] writes it: an
+// address with = behind it, and no time.
+func WithInferred(text string, t *record.Trace) string {
+	var b strings.Builder
+	next := 1
+	add := func(ttl int) {
+		for ; next < ttl; next++ {
+			if a := t.Inferred[next]; a.IsValid() {
+				fmt.Fprintf(&b, "%2d  %v=\n", next, a)
+			}
+		}
+	}
+	for line := range strings.Lines(text) {
+		ttl := 0
+		if n, err := fmt.Sscan(line[:min(len(line), 2)], &ttl); n == 1 && err == nil && ttl >= next {
+			add(ttl)
+			next = ttl + 1
+			if a := t.Inferred[ttl]; a.IsValid() {
+				line = fmt.Sprintf("%2d  %v= %s", ttl, a, strings.TrimLeft(line[2:], " "))
+			}
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }

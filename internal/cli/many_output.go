@@ -280,7 +280,7 @@ func (f textForm) target(t record.Listed) error {
 			w.Add(r) // a buffer takes all
 		}
 		w.Finish()
-		text += b.String() + "\n"
+		text += report.WithInferred(b.String(), t.Trace) + "\n"
 	}
 	_, err := io.WriteString(f.o.lines, text)
 	return err
