@@ -49,6 +49,7 @@ type Paths struct {
 	end     int // the TTL at which the target answered, the lowest; 0: it didn't
 	far     int // the highest TTL at which anybody answered
 	reach   int // from this TTL on the target may answer
+	head    int // the hop that the first flows are sent to before others; 0: there is none
 	alone   bool
 	scraps  int // answers from which the network had taken what names the probe
 	sent    int
@@ -88,6 +89,9 @@ const (
 
 	// nearer is by how many hops the target may be nearer to some flows than to those known.
 	nearer = 2
+
+	// shortPath is how many hops from the first one to the last router may be asked side by side at once.
+	shortPath = 4
 
 	// DefaultPathsTime is when a search ends, done or not. At one answer a second, as Linux routers give, a diamond takes
 	// so long.
@@ -424,12 +428,24 @@ func (p *Paths) timeout() time.Duration {
 	return max(waitFactor*p.slowest+waitSlack, leastProbeWait)
 }
 
-// begin sends the first flows to all hops side by side. The hop before the target has flows of its own: the target may
-// be nearer to some, and of two probes of one flow it doesn't say which it answers.
+// begin sends the first flows. On a short path they go to all hops side by side, but for the hop before the target, which
+// has flows of its own: the target may be nearer to some, and of two probes of one flow it doesn't say which it answers.
+// On a long path the target might be so much nearer that it got many SYNs: each flow is sent to the last router that is
+// known first, and side by side to the others when a router has answered it there.
 func (p *Paths) begin() {
 	last := p.far
 	if p.end > 0 {
 		last = p.end - 1
+	}
+	if head := min(p.flows[0].router, last); p.end > 0 && head-p.first >= shortPath {
+		p.head = head
+		p.open(p.first, head)
+		if head < last {
+			p.open(last, last)
+		}
+		return
+	}
+	if p.end > 0 {
 		p.open(last, last)
 		last--
 	}
@@ -451,6 +467,17 @@ func (p *Paths) open(from, to int) {
 			p.flows[flow].cells[ttl].planned = true
 		}
 	}
+}
+
+// opens reports whether it is time for a probe of the opening. What it is no longer needed for is taken back.
+func (p *Paths) opens(w want) bool {
+	f := p.flows[w.flow]
+	c := &f.cells[w.ttl]
+	if c.planned && p.head > 0 && f.ends > 0 && f.ends <= p.head {
+		c.planned = false
+	}
+	far := p.head == 0 || w.ttl >= p.head || f.router >= p.head
+	return c.planned && (far || f.cells[p.head].silent || f.cells[p.head].tries >= fastTries)
 }
 
 func (p *Paths) want(flow, ttl int) { p.wants = append(p.wants, want{flow, ttl}) }
@@ -487,23 +514,23 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 // near reports whether a flow's probe to this TTL may get to the target: that may be nearer to some flows than to the
 // ordinary trace's.
 func (p *Paths) near(f *pathFlow, ttl int) bool {
-	return p.alone || ttl >= p.reach-nearer && ttl > f.router
+	return p.alone || ttl > f.router && (ttl >= p.reach-nearer || p.blind(ttl))
 }
 
 // blind reports whether the target may be nearer to some flows than to others, so that a probe to this TTL gets to it,
 // and not enough is known of the hop to rule that out.
 func (p *Paths) blind(ttl int) bool {
-	return p.end > 0 && ttl >= p.end-nearer && ttl < p.reach && p.hops[ttl].met < p.rule.flows(1)
+	return p.end > 0 && ttl < p.reach && p.hops[ttl].met < p.rule.flows(1) && (ttl >= p.end-nearer || p.head > 0)
 }
 
-// blindFlying is how many SYNs are likely to get to the target by those in flight. That it is nearer by more than one
-// hop is rare.
+// blindFlying is how many SYNs may get to the target by those in flight. That it is nearer by more than one hop is rare
+// on short paths.
 func (p *Paths) blindFlying() int {
 	quarters := 0
 	for _, a := range p.flying {
 		switch {
 		case !a.blind:
-		case a.ttl == p.end-1:
+		case a.ttl == p.end-1 || p.head > 0:
 			quarters += 4
 		default:
 			quarters++
@@ -517,7 +544,7 @@ func (p *Paths) send(now time.Time, w want, round bool) Action {
 	probe := p.maker.ProbeBy(f.port, w.ttl)
 	probe.FlowLabel = f.label
 	a := &pathAsk{key: probe.Key(), flow: w.flow, ttl: w.ttl, sent: now, round: round,
-		counts: w.ttl >= p.reach && !p.alone, blind: p.blind(w.ttl)}
+		counts: w.ttl >= p.reach && !p.alone, blind: p.blind(w.ttl) && w.ttl > f.router}
 	p.hops[w.ttl].last = now
 	p.flying = append(p.flying, a)
 	c := &f.cells[w.ttl]

@@ -17,7 +17,7 @@ func (p *Paths) plan() {
 		}
 	}
 	for _, w := range p.opening {
-		if p.flows[w.flow].cells[w.ttl].planned {
+		if p.opens(w) {
 			p.wants = append(p.wants, w)
 		}
 	}
@@ -266,6 +266,8 @@ func (p *Paths) targetShare(ttl int, s *spot) int {
 	switch {
 	case slices.Contains(s.next, targetValue):
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
+	case ttl+1 < p.reach && s.n == 0 && p.end > 0 && p.far >= p.end:
+		return 1 - s.due // ways have different lengths, so this one may be another short one
 	case ttl+1 < p.reach:
 		return len(p.o.Ports) + 1
 	case len(s.next) > 0:

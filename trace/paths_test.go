@@ -125,6 +125,7 @@ type discovery struct {
 	trace.Graph
 	took    time.Duration
 	syns    int // that got to the target, those of the ordinary trace not counted
+	total   int // with those
 	missing []string
 	wrong   []string
 	truth   int // nodes and links
@@ -195,7 +196,8 @@ func discover(t testing.TB, s search) (d discovery) {
 			d.lossTook, d.lossProbes = time.Since(start)-d.took, loss.Graph().Probes-d.Probes
 			d.Graph = loss.Graph()
 		}
-		d.syns = c.Truth(0).Target.SYN - ordinary
+		d.total = c.Truth(0).Target.SYN
+		d.syns = d.total - ordinary
 	}
 	synctest.Test(t.(*testing.T), run)
 	d.compare(&s.path)
@@ -500,5 +502,39 @@ func TestPathsLossyMember(t *testing.T) {
 	}
 	if wrong > 1 { // none of 300 was measured
 		t.Errorf("%d of %d graphs are wrong", wrong, runs)
+	}
+}
+
+// The target gets few SYNs, even if some ways are much shorter than the ordinary trace's.
+func TestPathsUnequalSYNs(t *testing.T) {
+	const runs = 20
+	for _, c := range []struct {
+		name string
+		path func(n *topology) *topology
+	}{
+		{"1, 6", func(n *topology) *topology { return n.line(2).diamond(1, 6).line(1) }},
+		{"1, 6 before the target", func(n *topology) *topology { return n.line(2).diamond(1, 6) }},
+		{"1, 1, 6", func(n *topology) *topology { return n.line(2).diamond(1, 1, 6).line(2) }},
+		{"1, 2, 3 twice", func(n *topology) *topology {
+			return n.line(2).diamond(1, 2, 3).line(1).diamond(1, 2, 3).line(1)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			over, most := 0, 0
+			for seed := range uint64(runs) {
+				d := discover(t, search{seed: seed, path: delayed(c.path(newTopology(seed%2 == 1)).target(), 6*time.Millisecond)})
+				if len(d.wrong) > 0 {
+					t.Errorf("seed %d: wrong: %v", seed, d.wrong)
+				}
+				if most = max(most, d.total); d.total > trace.DefaultTargetSYNs {
+					t.Logf("seed %d: %d SYNs at the target, %d counted", seed, d.total, d.TargetSYNs)
+					over++
+				}
+			}
+			// 6 of 400 were over it, by one to six; up to 33 were there when all hops were asked side by side at once.
+			if t.Logf("at most %d SYNs", most); over > runs/10 || most > trace.DefaultTargetSYNs*3/2 {
+				t.Errorf("%d of %d over %d, %d at the most", over, runs, trace.DefaultTargetSYNs, most)
+			}
+		})
 	}
 }
