@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -27,7 +28,8 @@ type simMedium struct {
 	attempts []wire.Attempt // what comes of ordinary connections, each after its Waited; none: as the network has it
 	asked    []time.Time    // when they were
 
-	stop time.Duration // when the trace is interrupted; 0: never
+	stop    time.Duration // when the trace is interrupted; 0: never
+	service string        // the target's port; "": 443
 }
 
 func (m *simMedium) Attempt(ctx context.Context, o wire.AttemptOptions) (wire.Attempt, error) {
@@ -135,6 +137,7 @@ type virtual struct {
 	took           time.Duration
 	sent           []sim.Sent
 	asked          []time.Time // ordinary connections
+	syns           int         // that the target got at ports that answer
 }
 
 // runVirtual runs the program with options, in a network in the text form of package sim. Its first target is traced,
@@ -177,6 +180,9 @@ func runVirtualOn(t *testing.T, network string, seed uint64, m *simMedium, chang
 		defer m.kernel.Close()
 		v = m.run(t, seed, change, args)
 		v.sent, v.asked = append(m.Sent(), m.kernel.Sent()...), m.asked
+		for _, c := range []*sim.Conn{m.Conn, m.kernel} {
+			v.syns += c.Truth(0).Target.SYN - c.Truth(0).Target.Unseen
+		}
 	})
 	return v
 }
@@ -186,7 +192,7 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 	var stdout, stderr bytes.Buffer
 	p := &program{stdout: &stdout, stderr: &stderr}
 	change(p)
-	operands, err := parse(options(), append([]string{"-n", m.target.String(), "443"}, args...), &p.config)
+	operands, err := parse(options(), append([]string{"-n", m.target.String(), cmp.Or(m.service, "443")}, args...), &p.config)
 	if err = errors.Join(err, p.operands(operands), p.checkTogether()); err != nil {
 		t.Fatal(err)
 	}
