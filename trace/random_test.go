@@ -448,8 +448,9 @@ func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 			return
 		}
 		// The target sends the answer to the probe before again after a second, which is when the next round's probe is
-		// answered. A probe that is held up on the way gets there after that, and times may differ by a quarter.
-		if least := n.round(p.hop).least; n.interval > 0 && n.scenario.NoHostRST && r.FromTarget() && r.RTT() >= least-least/4 {
+		// answered, or the next one of a slow path. A probe that is held up on the way gets there after that, and times may
+		// differ by a quarter.
+		if least := n.round(p.hop).least; (n.interval > 0 || n.path.Parallel == 1) && n.scenario.NoHostRST && r.FromTarget() && r.RTT() >= least-least/4 {
 			return
 		}
 	}
@@ -639,7 +640,7 @@ func (n *network) checkWhole(t *testing.T, o *outcome) {
 	if !who[0].IsValid() {
 		last = n.path.MaxTTL
 	}
-	if o.trace.Last() != last {
+	if o.trace.Last() != last && !(o.trace.Last() == last-1 && n.vague()) {
 		t.Errorf("the last hop is %d, want %d", o.trace.Last(), last)
 	}
 	for ttl := n.path.FirstTTL; ttl <= min(last, o.trace.Last()); ttl++ {
@@ -668,6 +669,14 @@ func (n *network) checkWhole(t *testing.T, o *outcome) {
 	}
 }
 
+// vague reports whether nobody can tell how far the target is: the only probe that reaches it was sent before anything was
+// known of the hops in front, and the only one to the hop before it gets no answer.
+func (n *network) vague() bool {
+	p := n.path0()
+	return n.path.Queries == 1 && len(n.path.ProbePorts) == 0 && n.path.MaxTTL == len(p.Routers)+1 && len(p.Routers) > 0 &&
+		p.Routers[len(p.Routers)-1].Silent == 1
+}
+
 // failed are seeds of networks that were traced wrongly once.
 var failed = []uint64{
 	20038162, 70012545, 9004085, // an answer too fast for the probe that was the only one left to take it
@@ -692,6 +701,8 @@ var failed = []uint64{
 	412050916, 412054461, // the same, where the probe before had another TTL, and got to the target too
 	411016553, // a target whose answers take longer than thrice those of the routers, where nothing names a probe
 	411038296, // an answer that is sent again to a probe that was given up, where only one hop's probe is left to take it
+	412078651, // the target at the last TTL, asked once, behind a silent hop
+	412070288, // a SYN+ACK that is sent again when the answer to the next of single probes is due
 	411098911, // a refusal on a way that the packets take no longer, and silence beyond
 	411086608, // the target at the last TTL behind a silent hop, by its TTL nearer
 	411091360, // an answer that comes far too late for the only probe that is waited for
