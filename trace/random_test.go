@@ -699,9 +699,9 @@ var failed = []uint64{
 	130004090, 210002844, // a SYN+ACK that is sent again just before the answer to the next probe is due
 	130006561,            // the answer to a probe that was held up, just before that to the next is due
 	412050916, 412054461, // the same, where the probe before had another TTL, and got to the target too
-	411016553, // a target whose answers take longer than thrice those of the routers, where nothing names a probe
-	411038296, // an answer that is sent again to a probe that was given up, where only one hop's probe is left to take it
-	412078651, // the target at the last TTL, asked once, behind a silent hop
+	411016553,            // a target whose answers take longer than thrice those of the routers, where nothing names a probe
+	411038296,            // an answer that is sent again to a probe that was given up, where only one hop's probe is left to take it
+	412078651, 412082057, // the target at the last TTL, asked once, behind a silent hop
 	412070288, // a SYN+ACK that is sent again when the answer to the next of single probes is due
 	411098911, // a refusal on a way that the packets take no longer, and silence beyond
 	411086608, // the target at the last TTL behind a silent hop, by its TTL nearer
