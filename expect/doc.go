@@ -8,8 +8,8 @@
 //   - reached: the target answered, or an ICMP error says why the packets go no further
 //   - state: how the path ends; open, closed, other, refused, no_answer and not_sent are its values
 //   - hops: how many hops away the target is
-//   - rtt, rtt_min, rtt_max: the median, the shortest and the longest round-trip time of the target's answers; times are
-//     written 50ms, 1.5s or 800us
+//   - rtt, rtt_min, rtt_max: the median, the shortest and the longest round-trip time of the target's answers; times
+//     are written 50ms, 1.5s or 800us
 //   - loss: the share of the probes to the target that nobody answered, in percent; the sign may be left out
 //   - mtu: the path MTU in bytes, if it was measured
 //   - via(ADDRESS), via(PREFIX), via(AS64500): a router that answered has this address, or is in this network

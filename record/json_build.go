@@ -64,8 +64,7 @@ func optionsOf(h *Header) options {
 	}
 }
 
-func outcomeOf(rec *Fold, e *Ending) outcome {
-	o := rec.Outcome()
+func outcomeOf(o Outcome, e *Ending) outcome {
 	j := outcome{Reached: o.Reached, State: string(o.State), TTL: o.TTL, Address: address(o.Addr), Mark: o.Mark,
 		Reason: string(e.Reason), Signal: e.Signal, ExitCode: e.ExitCode}
 	if e.Err != nil {

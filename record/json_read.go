@@ -362,6 +362,9 @@ func (x *reader) end(ended string, e *found) error {
 			BlackHole: m.BlackHole}, m.InSession}
 	}
 	t.Graph = r.graph(e.Graph, e.Paths)
+	if e.Rounds != nil {
+		t.Rounds, t.Results = r.rounds(e.Rounds, o), nil
+	}
 	return r.err
 }
 
@@ -390,6 +393,10 @@ func (t *Trace) people(r *values, e *found) {
 	}
 	for _, s := range e.Senders {
 		add(s.Address, s.Name, s.AS)
+	}
+	for _, x := range e.Rounds.responders() {
+		add(x.Address, x.Name, x.AS)
+		came[r.address(x.Address)] = true
 	}
 	if e.Graph != nil {
 		for _, n := range e.Graph.Nodes {

@@ -375,6 +375,15 @@ func TestSchemaIsUsed(t *testing.T) {
 		}
 		written(v, named)
 	}
+	var rounds bytes.Buffer
+	if err := aRounds().WriteJSON(&rounds); err != nil {
+		t.Fatal(err)
+	}
+	var v any
+	if err := json.Unmarshal(rounds.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	written(v, named)
 	// What no simulated network brings about.
 	for _, name := range []string{"advice"} {
 		delete(named, name)

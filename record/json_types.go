@@ -25,6 +25,7 @@ type found struct {
 	MTU      *pathMTU  `json:"path_mtu,omitempty"`
 	Paths    []path    `json:"paths,omitempty"`
 	Graph    *graph    `json:"graph,omitempty"`
+	Rounds   *rounds   `json:"rounds,omitempty"` // left out: it is one trace
 	Senders  []sender  `json:"senders,omitempty"`
 	Totals   totals    `json:"totals"`
 }

@@ -25,10 +25,15 @@ func documentOf(t *Trace) document {
 func foundOf(t *Trace, probes bool) found {
 	f := t.Fold()
 	hops, beyond := hopsOf(f, t, probes)
+	out, counted := f.Outcome(), totalsOf(f, &t.Ending.Counts)
+	if t.Rounds != nil {
+		out = t.Rounds.Outcome
+		roundsTotals(t.Rounds, &counted)
+	}
 	return found{
-		Outcome: outcomeOf(f, &t.Ending), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
+		Outcome: outcomeOf(out, &t.Ending), Rounds: roundsOf(t), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
 		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Paths: pathsOf(t.Graph), Graph: graphOf(t),
-		Senders: sendersOf(t), Totals: totalsOf(f, &t.Ending.Counts),
+		Senders: sendersOf(t), Totals: counted,
 	}
 }
 

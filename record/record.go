@@ -54,6 +54,7 @@ type Trace struct {
 	Explanation *detect.Diagnosis // how the findings came about; nil: nobody asked
 	MTU         *MTU              // nil: nobody asked
 	Graph       *trace.Graph      // all paths to the target; nil: nobody asked
+	Rounds      *Rounds           // the figures of rounds, which keep no Results; nil: it is one trace
 
 	Ending Ending
 }

@@ -34,7 +34,7 @@ func (s *Summary) Reached() bool {
 // Summary folds the results and says what became of the target.
 func (t *Trace) Summary() Summary {
 	f := t.Fold()
-	o := outcomeOf(f, &t.Ending)
+	o := outcomeOf(f.Outcome(), &t.Ending)
 	s := Summary{State: o.State, Hops: o.TTL, Mark: o.Mark}
 	if end := f.End(); end != nil {
 		s.From, s.RTT = end.Reply.From(), end.RTT()

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,10 +9,9 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/record"
-	"go.example/tcptraceroute/trace"
 )
 
-// TableOptions say what stands around a table of rounds, and what addresses are called.
+// TableOptions say what stands around a table of rounds, in it, and what addresses are called.
 type TableOptions struct {
 	Host  string                  // this host's name
 	Start time.Time               // when the first round began
@@ -23,24 +21,105 @@ type TableOptions struct {
 
 	// Owner puts the AS before each host, as mtr -z does; nil: it is not wanted. It may block.
 	Owner func(netip.Addr) (record.Owner, bool)
+
+	Fields string // the columns, by the letters of RoundsFields; "": DefaultFields
+	Both   bool   // names with addresses, as mtr -b shows them
+}
+
+// RoundsField is a figure of a hop, as mtr knows it by a letter.
+type RoundsField struct {
+	Letter byte
+	Title  string // in a table, and as a key
+	width  int    // of its column in mtr's table
+	Whole  bool   // it is a whole number
+	Value  func(h *record.RoundsHop) float64
+}
+
+// RoundsFields are all figures that mtr has. Times are in milliseconds.
+func RoundsFields() []RoundsField {
+	ms := func(of func(h *record.RoundsHop) time.Duration) func(h *record.RoundsHop) float64 {
+		return func(h *record.RoundsHop) float64 { return milliseconds(of(h)) }
+	}
+	count := func(of func(h *record.RoundsHop) int) func(h *record.RoundsHop) float64 {
+		return func(h *record.RoundsHop) float64 { return float64(of(h)) }
+	}
+	return []RoundsField{
+		{'L', "Loss%", 7, false, func(h *record.RoundsHop) float64 { return 100 * h.Loss() }},
+		{'D', "Drop", 5, true, count(func(h *record.RoundsHop) int { return h.Lost })},
+		{'R', "Rcv", 6, true, count(func(h *record.RoundsHop) int { return h.Received })},
+		{'S', "Snt", 6, true, count(func(h *record.RoundsHop) int { return h.Sent() })},
+		{'N', "Last", 6, false, ms(func(h *record.RoundsHop) time.Duration { return h.Last })},
+		{'B', "Best", 6, false, ms(func(h *record.RoundsHop) time.Duration { return h.Best })},
+		{'A', "Avg", 6, false, ms(func(h *record.RoundsHop) time.Duration { return h.Average })},
+		{'W', "Wrst", 6, false, ms(func(h *record.RoundsHop) time.Duration { return h.Worst })},
+		{'V', "StDev", 6, false, ms(func(h *record.RoundsHop) time.Duration { return h.Deviation })},
+		{'G', "Gmean", 6, false, ms(func(h *record.RoundsHop) time.Duration { return h.Geometric })},
+		{'J', "Jttr", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.Jitter })},
+		{'M', "Javg", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.AverageJitter })},
+		{'X', "Jmax", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.WorstJitter })},
+		{'I', "Jint", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.SmoothJitter })},
+	}
+}
+
+// DefaultFields are the columns of mtr's report, with a blank between.
+const DefaultFields = "LS NABWV"
+
+// space is the letter of a blank between columns.
+const space = ' '
+
+// FieldsOf returns the fields of these letters, of a blank one without a title. An unknown letter is an error.
+func FieldsOf(letters string) (all []RoundsField, err error) {
+	known := RoundsFields()
+	for i := range len(letters) {
+		if letters[i] == space {
+			all = append(all, RoundsField{Letter: space, width: 1})
+			continue
+		}
+		at := slices.IndexFunc(known, func(f RoundsField) bool { return f.Letter == letters[i] })
+		if at < 0 {
+			return nil, fmt.Errorf("no column %q", letters[i])
+		}
+		all = append(all, known[at])
+	}
+	return all, nil
+}
+
+// cell is the field's figure, as wide as mtr has it at the least.
+func (f *RoundsField) cell(h *record.RoundsHop) string {
+	switch {
+	case f.Value == nil:
+		return " "
+	case f.Letter == 'L':
+		return fmt.Sprintf(" %*.1f%%", f.width-2, f.Value(h))
+	case f.Whole:
+		return fmt.Sprintf(" %*.0f", f.width-1, f.Value(h))
+	}
+	return fmt.Sprintf(" %*.1f", f.width-1, f.Value(h))
 }
 
 // WriteTable writes the figures of rounds as mtr's report does, for the scripts that read that: a row for each hop,
 // times in milliseconds, and below it the other addresses that answered there. A hop has one word for its host: a
-// name, an address, or "???".
-func WriteTable(w io.Writer, t *trace.Stats, o TableOptions) error {
+// name, an address, or "???"; with both, the address stands behind the name in brackets.
+func WriteTable(w io.Writer, t *record.Rounds, o TableOptions) error {
 	type row struct {
-		hop    *trace.HopStats
+		hop    *record.RoundsHop
 		host   string
 		others []string
+	}
+	if o.Fields == "" {
+		o.Fields = DefaultFields
+	}
+	fields, err := FieldsOf(o.Fields)
+	if err != nil {
+		return err
 	}
 	var rows []row
 	const least = 24 // that of mtr's hosts
 	width := max(least, len(word(o.Host))-2)
-	for ttl := t.First(); ttl <= t.Last(); ttl++ {
-		r := row{hop: t.Hop(ttl), host: o.label(netip.Addr{})}
-		for i, a := range byCount(r.hop) {
-			if s := o.label(a); i == 0 {
+	for i := range t.Hops {
+		r := row{hop: &t.Hops[i], host: o.label(netip.Addr{})}
+		for i, a := range t.Hops[i].Responders {
+			if s := o.label(a.Addr); i == 0 {
 				r.host = s
 			} else {
 				r.others = append(r.others, s)
@@ -51,31 +130,23 @@ func WriteTable(w io.Writer, t *trace.Stats, o TableOptions) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Start: %s\n", o.Start.Format("2006-01-02T15:04:05-0700"))
-	fmt.Fprintf(&b, "HOST: %-*s  Loss%%   Snt   Last   Avg  Best  Wrst StDev\n", width+2, word(o.Host))
+	fmt.Fprintf(&b, "HOST: %-*s", width+2, word(o.Host))
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%*s", f.width, f.Title)
+	}
+	b.WriteByte('\n')
 	for _, r := range rows {
-		h := r.hop
-		fmt.Fprintf(&b, "%3d.|-- %-*s %5.1f%% %5d %6.1f %5.1f %5.1f %5.1f %5.1f\n", h.TTL, width, r.host, 100*h.Loss(),
-			h.Sent(),
-			milliseconds(h.Last), milliseconds(h.Average()), milliseconds(h.Best), milliseconds(h.Worst),
-			milliseconds(h.Deviation()))
+		fmt.Fprintf(&b, "%3d.|-- %-*s", r.hop.TTL, width, r.host)
+		for _, f := range fields {
+			b.WriteString(f.cell(r.hop))
+		}
+		b.WriteByte('\n')
 		for _, s := range r.others {
 			fmt.Fprintf(&b, "        %s\n", s)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
-}
-
-// byCount is who answered at a hop, the most frequent first.
-func byCount(h *trace.HopStats) []netip.Addr {
-	all, _ := h.Responders()
-	all = slices.SortedStableFunc(slices.Values(all),
-		func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) })
-	var addrs []netip.Addr
-	for _, r := range all {
-		addrs = append(addrs, r.Addr)
-	}
-	return addrs
 }
 
 func (o *TableOptions) label(a netip.Addr) string {
@@ -95,7 +166,9 @@ func (o *TableOptions) host(a netip.Addr) string {
 	}
 	mark := record.AddressMark(a, o.Target)
 	if o.Name != nil && mark == "" {
-		if name := o.Name(a); name != "" {
+		if name := o.Name(a); name != "" && o.Both {
+			return word(name) + " (" + a.String() + ")"
+		} else if name != "" {
 			return word(name)
 		}
 	}

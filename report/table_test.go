@@ -33,7 +33,7 @@ func TestTable(t *testing.T) {
 	check := func(want string) {
 		t.Helper()
 		var b strings.Builder
-		if err := WriteTable(&b, stats, o); err != nil || b.String() != want {
+		if err := WriteTable(&b, record.RoundsOf(stats), o); err != nil || b.String() != want {
 			t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
 		}
 	}

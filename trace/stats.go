@@ -36,6 +36,7 @@ type HopStats struct {
 
 	Last, Best, Worst time.Duration // round-trip times
 	mean, squares     float64       // Welford's, in ns
+	logs              float64       // the mean of the times' logarithms, in ns
 
 	Jitter, WorstJitter time.Duration // how far two answers in a row are apart; the longest
 	jitters, smooth     float64       // their mean, and RFC 3550's smoothed one, in ns
@@ -248,6 +249,7 @@ func (h *HopStats) answer(r Result) {
 	n, before := float64(h.Received), h.mean
 	h.mean += (float64(rtt) - before) / n
 	h.squares += (float64(rtt) - before) * (float64(rtt) - h.mean)
+	h.logs += (math.Log(float64(max(rtt, 1))) - h.logs) / n
 	h.WorstJitter = max(h.WorstJitter, h.Jitter)
 	h.jitters += (float64(h.Jitter) - h.jitters) / n
 	h.smooth += (float64(h.Jitter) - h.smooth) / 16 // RFC 3550 6.4.1
@@ -299,6 +301,14 @@ func (h *HopStats) Loss() float64 {
 
 // Average is the mean round-trip time.
 func (h *HopStats) Average() time.Duration { return time.Duration(math.Round(h.mean)) }
+
+// Geometric is the geometric mean of the round-trip times.
+func (h *HopStats) Geometric() time.Duration {
+	if h.Received == 0 {
+		return 0
+	}
+	return time.Duration(math.Round(math.Exp(h.logs)))
+}
 
 // Deviation is the standard deviation of the round-trip times, of a sample.
 func (h *HopStats) Deviation() time.Duration {

@@ -162,7 +162,7 @@ func (x *past) replaced() (all []*measure.Replacement) {
 // read reads the baseline, if there is one.
 func (x *past) read() {
 	if x.baseline != "" && x.first == nil && x.err == nil {
-		if x.old, x.err = readSaved(x.baseline); x.err != nil {
+		if x.old, x.err = readTrace(x.baseline); x.err != nil {
 			x.err = fmt.Errorf("--baseline: %s: %s", quoted(x.baseline), shortened(x.err))
 		}
 	}
@@ -204,6 +204,15 @@ func baselineName(host, service string, family names.Family) string {
 	return b.String()[:min(b.Len(), most)] + ".json"
 }
 
+// readTrace reads a saved trace that is one, and no rounds.
+func readTrace(name string) (*record.Trace, error) {
+	t, err := readSaved(name)
+	if err == nil && t.Rounds != nil {
+		return nil, errRounds
+	}
+	return t, err
+}
+
 // diffFiles compares two saved traces.
 func (p *program) diffFiles(files []string) error {
 	for _, o := range p.given {
@@ -226,7 +235,7 @@ func (p *program) diffFiles(files []string) error {
 	var both [2]*record.Trace
 	for i, name := range []string{p.diff, files[0]} {
 		var err error
-		if both[i], err = readSaved(name); err != nil {
+		if both[i], err = readTrace(name); err != nil {
 			return fmt.Errorf("--diff: %s: %s", quoted(name), shortened(err))
 		}
 	}
@@ -255,7 +264,7 @@ func (p *program) likeBefore() (operands []string, err error) {
 		return nil, errors.New("--diff with one file needs the caller's own rights, for the file says what is sent: " +
 			"save the new trace with --save, and compare both files")
 	}
-	old, err := readSaved(p.diff)
+	old, err := readTrace(p.diff)
 	if err != nil {
 		return nil, fmt.Errorf("--diff %s: %s", quoted(p.diff), shortened(err))
 	}

@@ -85,6 +85,8 @@ func formatOptions() []option {
 				by: func(c *config) string { return c.formatBy }},
 			{words: otherThanJSONWords, on: func(c *config) bool { return !c.forPeople() && c.format != "json" },
 				by: func(c *config) string { return c.formatBy }},
+			{words: noRoundsWords, on: func(c *config) bool { return !c.holdsRounds() },
+				by: func(c *config) string { return c.formatBy }},
 			{words: noMTUWords, on: func(c *config) bool { return !c.holdsFindings() },
 				by: func(c *config) string { return c.formatBy }},
 			{words: oneTargetWords, on: func(c *config) bool { return !slices.Contains(manyFormats, c.format) },

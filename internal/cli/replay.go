@@ -71,6 +71,9 @@ func readSaved(name string) (*record.Trace, error) {
 
 // showRecord shows a trace that is over.
 func (p *program) showRecord(saved *record.Trace) error {
+	if saved.Rounds != nil {
+		return p.showRounds(saved)
+	}
 	if p.names == names.Never {
 		saved.Names, saved.Numeric = nil, true
 	}
@@ -101,6 +104,30 @@ func (p *program) showRecord(saved *record.Trace) error {
 		p.sayUnplaced(folded)
 	}
 	return p.judge(saved, ended)
+}
+
+// showRounds shows rounds that are over.
+func (p *program) showRounds(saved *record.Trace) error {
+	switch {
+	case !p.holdsRounds():
+		return fmt.Errorf("%s has no place for rounds, which text, json, jsonl, csv and mtr-json have", p.formatBy)
+	case len(p.expected) > 0:
+		return fmt.Errorf("--expect: %w", errRounds)
+	}
+	if p.names == names.Never {
+		saved.Names, saved.Numeric = nil, true
+	}
+	saved.OwnersAsked = saved.OwnersAsked || p.show.owners
+	if err := p.writeRounds(saved); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	switch end := &saved.Ending; {
+	case end.Err != nil:
+		return &savedEnding{end}
+	case !saved.Rounds.Outcome.Reached:
+		return errNotReached
+	}
+	return nil
 }
 
 func portText(saved *record.Trace) string {

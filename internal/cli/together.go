@@ -140,7 +140,6 @@ func needsRawSockets(on func(*config) bool) []fact { return []fact{{on: on, raw:
 func notInRounds(by string) []conflict {
 	return []conflict{
 		{"-q", "{} doesn't go with " + by + ": -c says how many rounds there are, with one probe per hop each"},
-		{"--format", "{} doesn't go with " + by + ", which has a format of its own"},
 		{"--track-port", "{} doesn't go with " + by + ": its rounds are one flow"},
 	}
 }

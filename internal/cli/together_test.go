@@ -61,7 +61,7 @@ func TestRules(t *testing.T) {
 		"--pcap - --json":                 "--pcap - takes standard output, and so does --json: name a file",
 		"--pcap - --live":                 "--pcap - takes standard output, and so does the table: name a file",
 		"--pcap x --json":                 "",
-		"--report --csv":                  "--csv doesn't go with --report, which has a format of its own",
+		"--report --format svg":           "--report doesn't go with --format svg: its figures are shown as text, json, jsonl, csv or mtr-json",
 	} {
 		var c config
 		if _, err := parse(options(), strings.Fields(args), &c); err != nil {

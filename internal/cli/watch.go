@@ -26,6 +26,8 @@ import (
 type watching struct {
 	live     bool
 	report   bool
+	columns  string        // of the table, by mtr's letters; "": the usual ones
+	both     bool          // names with addresses
 	count    int           // rounds; 0: not given
 	interval time.Duration // of a round; 0: not given
 
@@ -39,16 +41,29 @@ func watchOptions() []option {
 	return []option{
 		{long: "live",
 			facts: []fact{{on: func(c *config) bool { return c.watch.live }, raw: true, not: append(notInRounds("--live"),
+				conflict{"--format", "{} doesn't go with --live, which has a format of its own"},
 				conflict{"--report", "--live doesn't go with --report: it prints the table when it ends"},
 				conflict{"-d", "-d can't be used with --live: its output would corrupt the screen"})}},
 			brief: "live view, like mtr",
 			help:  "live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)",
 			set:   do(func(c *config) { c.watch.live = true })},
 		{long: "report",
-			facts: []fact{{on: func(c *config) bool { return c.watch.report }, raw: true, not: notInRounds("--report")}},
+			facts: []fact{{on: func(c *config) bool { return c.watch.report }, raw: true, not: append(notInRounds("--report"),
+				conflict{noRounds, "--report doesn't go with {}: its figures are shown as text, json, jsonl, csv or mtr-json"})}},
 			brief: "mtr's table",
-			help:  "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval)",
-			set:   do(func(c *config) { c.watch.report = true })},
+			help: "probe every hop once per round, then print mtr's table: loss and times of each hop (-c, --interval); or " +
+				"the figures in another form (--json, --jsonl, --csv, --format mtr-json)",
+			set: do(func(c *config) { c.watch.report = true })},
+		{short: 'o', long: "order", arg: "columns", shows: true,
+			facts: []fact{{on: func(c *config) bool { return c.watch.columns != "" }, needs: []string{"--report"}}},
+			help: "columns of --report's table, and figures of --format mtr-json, by mtr's letters: L loss in percent, " +
+				"D lost, R answered, S sent, N last time, B best, A average, W worst, V standard deviation, G geometric mean, " +
+				"J jitter, M its average, X its worst, I interarrival jitter (\"" + report.DefaultFields + "\")",
+			set: setColumns},
+		{short: 'b', long: "show-ips", shows: true,
+			facts: []fact{{on: func(c *config) bool { return c.watch.both }, needs: []string{"--report"}}},
+			help:  "in --report's table and --format mtr-json: names with addresses",
+			set:   do(func(c *config) { c.watch.both = true })},
 		{short: 'c',
 			facts: []fact{{on: func(c *config) bool { return c.watch.count > 0 }, needs: []string{"--report", "--live"}}},
 			long:  "count", arg: "rounds",
@@ -113,6 +128,19 @@ func (w *watching) defaults() {
 	}
 }
 
+// setColumns takes the letters of columns.
+func setColumns(c *config, v string) error {
+	if fields, err := report.FieldsOf(v); err != nil || len(fields) == 0 || strings.TrimSpace(v) == "" {
+		letters := ""
+		for _, f := range report.RoundsFields() {
+			letters += string(f.Letter)
+		}
+		return fmt.Errorf("Argument of -o, --order must be letters of %s and blanks: %s", letters, given(v))
+	}
+	c.watch.columns = v
+	return nil
+}
+
 // watched goes its rounds, on a screen or without one, and prints the table.
 func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
 	var troubles troubles
@@ -124,8 +152,9 @@ func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
 	if p.watch.live {
 		carryOut = p.live
 	}
-	stats, start, counts, err := carryOut(ctx, m)
-	if werr := p.table(ctx, stats, start); werr != nil {
+	out := &roundsOutput{program: p, ctx: ctx, m: m}
+	stats, start, counts, err := carryOut(ctx, m, out)
+	if werr := out.finish(stats, start, counts, err); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
 	p.warn(&troubles, counts)
@@ -138,20 +167,22 @@ func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
 }
 
 // rounds goes its rounds in silence.
-func (p *program) rounds(ctx context.Context, m *measure.Measurement,
+func (p *program) rounds(ctx context.Context, m *measure.Measurement, out *roundsOutput,
 ) (*trace.Stats, time.Time, trace.Counts, error) {
 	stats, start := trace.NewStats(p.path), time.Now()
 	status := p.showStatus(func(sofar time.Duration) string {
 		return fmt.Sprintf("round %d of %d", min(int(sofar/p.watch.interval)+1, p.watch.count), p.watch.count)
 	})
-	m.Seen = stats.Add
-	counts, err := m.Watch(ctx)
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	m.Seen = out.begin(start, stats.Add, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
+	counts, err := m.Watch(running)
 	status.Stop()
 	return stats, start, counts, err
 }
 
 // live goes its rounds on a screen, until the user or a signal ends it.
-func (p *program) live(ctx context.Context, m *measure.Measurement,
+func (p *program) live(ctx context.Context, m *measure.Measurement, _ *roundsOutput,
 ) (*trace.Stats, time.Time, trace.Counts, error) {
 	runtimedebug.SetGCPercent(livePercent)
 	options := p.screen(ctx)
@@ -227,19 +258,6 @@ func (w *watching) background(getenv func(string) string) live.Theme {
 		return live.LightTheme
 	}
 	return live.ThemeOf(getenv)
-}
-
-// table writes the figures of the rounds.
-func (p *program) table(ctx context.Context, t *trace.Stats, start time.Time) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
-	return report.WriteTable(p.stdout, t, report.TableOptions{
-		Host: host, Start: start, Target: p.path.Target.Addr(),
-		Name:  func(a netip.Addr) string { return p.resolve.Name(ctx, a) },
-		Owner: p.owner(ctx),
-	})
 }
 
 // terminal asks, before anything else is done, whether there is one to show a screen on.

@@ -21,7 +21,7 @@ func TestWatchMistakes(t *testing.T) {
 		{"--report --interval 1e300 host", "Argument of --interval must be between 0.01 and 3600 seconds: 1e300\n"},
 		{"--report -q 3 host", "-q doesn't go with --report: -c says how many rounds there are, with one probe per hop each\n"},
 		{"--report --track-port host", "--track-port doesn't go with --report: its rounds are one flow\n"},
-		{"--report --json host", "--json doesn't go with --report, which has a format of its own\n"},
+		{"--report --format svg host", "--report doesn't go with --format svg: its figures are shown as text, json, jsonl, csv or mtr-json\n"},
 		{"--live --report host", "--live doesn't go with --report: it prints the table when it ends\n"},
 		{"--live -d host", "-d can't be used with --live: its output would corrupt the screen\n"},
 		{"--live -q 3 host", "-q doesn't go with --live: -c says how many rounds there are, with one probe per hop each\n"},
