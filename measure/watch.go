@@ -51,6 +51,13 @@ func (m *Measurement) Hold(held bool) {
 	}
 }
 
+// SetInterval changes the time of a round of Watch. Any goroutine may call it.
+func (m *Measurement) SetInterval(interval time.Duration) {
+	if rounds, ok := m.plan.(*trace.Rounds); ok {
+		rounds.SetInterval(interval)
+	}
+}
+
 // guarded is a connection whose reader recovers from a panic.
 type guarded struct {
 	*wire.Conn

@@ -35,6 +35,8 @@ import (
 type Rounds struct {
 	path *Path
 	held atomic.Bool
+
+	interval atomic.Int64 // that was set last, in nanoseconds; 0: none was
 }
 
 // rounds is what a Path needs to know to go round by round; the zero value: it doesn't.
@@ -125,9 +127,18 @@ func (r *Rounds) Last() int { return r.path.Last() }
 // goroutine, and is noticed within 50 ms.
 func (r *Rounds) Hold(held bool) { r.held.Store(held) }
 
+// SetInterval changes the time of a round, to LeastInterval at the least. It counts from the next probe on. It may be
+// called by any goroutine.
+func (r *Rounds) SetInterval(interval time.Duration) {
+	r.interval.Store(int64(max(interval, LeastInterval)))
+}
+
 // Next implements Plan.
 func (r *Rounds) Next(now time.Time) Action {
 	p := r.path
+	if every := time.Duration(r.interval.Load()); every != 0 && every != p.rounds.every {
+		p.rounds.every, p.rounds.over = every, time.Time{} // resume says anew when it is over
+	}
 	if !now.Before(p.rounds.fade) {
 		p.fade(now)
 	}

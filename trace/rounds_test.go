@@ -339,6 +339,51 @@ func TestRoundsHeld(t *testing.T) {
 	}
 }
 
+// TestRoundsIntervalChanges: the time of a round can be changed while rounds go on, and rounds with an end come to it.
+func TestRoundsIntervalChanges(t *testing.T) {
+	p := chain(false, 5, 2*time.Millisecond)
+	var begun time.Time
+	w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, 100*time.Millisecond, 0, func(_ context.Context, stop func(), r *trace.Rounds, _ *sim.Conn) {
+		begun = time.Now()
+		r.SetInterval(time.Second)
+		time.Sleep(10 * time.Second)
+		r.SetInterval(2 * time.Second)
+		time.Sleep(20 * time.Second)
+		r.SetInterval(100 * time.Millisecond)
+		time.Sleep(5 * time.Second)
+		stop()
+	})
+	var sent [3]int
+	for _, r := range w.results {
+		if r.Probe.TTL != 3 || !r.Outcome.Final() {
+			continue
+		}
+		switch at := r.Sent.Sub(begun); {
+		case at < 10*time.Second:
+			sent[0]++
+		case at < 30*time.Second:
+			sent[1]++
+		default:
+			sent[2]++
+		}
+	}
+	for i, want := range []int{10, 10, 50} {
+		if sent[i] < want-want/8-1 || sent[i] > want+1 {
+			t.Errorf("phase %d: hop 3 was asked %d times, want %d", i+1, sent[i], want)
+		}
+	}
+	for _, interval := range []time.Duration{time.Nanosecond, 100 * time.Millisecond, 5 * time.Second} {
+		w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, trace.LeastInterval, 20, func(_ context.Context, _ func(), r *trace.Rounds, _ *sim.Conn) {
+			r.SetInterval(time.Second)
+			time.Sleep(3500 * time.Millisecond)
+			r.SetInterval(interval)
+		})
+		if sent, received, _ := w.hop(5); sent != 20 || received != 20 {
+			t.Errorf("every %v: the target: %d sent, %d received, want 20", interval, sent, received)
+		}
+	}
+}
+
 // TestRandomNetworksInRounds: whatever the network does, no answer is believed that isn't one, no hop is asked too often,
 // and the rounds come to their end.
 func TestRandomNetworksInRounds(t *testing.T) {

@@ -186,7 +186,7 @@ func (p *program) live(ctx context.Context, m *measure.Measurement, _ *roundsOut
 ) (*trace.Stats, time.Time, trace.Counts, error) {
 	runtimedebug.SetGCPercent(livePercent)
 	options := p.screen(ctx)
-	options.Hold = m.Hold
+	options.Hold, options.SetInterval = m.Hold, m.SetInterval
 	var job *terminal.Jobs
 	options.Suspend = func() { job.Stop() }
 	screen := live.New(options)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
+
+	"go.example/tcptraceroute/trace"
 )
 
 // Colors is how many colours a terminal has.
@@ -307,6 +310,16 @@ func (m *model) key(k string) (quit bool) {
 			v.paused = !v.paused
 			hold(v.paused)
 		}
+	case "+", "=":
+		m.s.o.change(+1)
+	case "-":
+		m.s.o.change(-1)
+	case "o":
+		v.order = (v.order + 1) % orders
+	case "[":
+		m.goBack(backStep)
+	case "]":
+		m.goBack(-backStep)
 	case "v", "tab":
 		v.kind = v.kind.next()
 	case "shift+tab":
@@ -314,7 +327,7 @@ func (m *model) key(k string) (quit bool) {
 	case "?", "h":
 		v.help = !v.help
 	case "esc":
-		v.help, v.details, v.chosen = false, false, 0
+		v.help, v.details, v.chosen, v.back = false, false, 0, 0
 	case "n":
 		v.addresses = !v.addresses
 	case "a":
@@ -325,7 +338,7 @@ func (m *model) key(k string) (quit bool) {
 		v.logarithm = !v.logarithm
 	case "r":
 		m.s.reset(v.now)
-		v.findings = nil
+		v.findings, v.back = nil, 0
 	case "enter":
 		v.details = !v.details || v.chosen == 0
 		if v.chosen == 0 {
@@ -349,19 +362,57 @@ func (m *model) key(k string) (quit bool) {
 func (m *model) move(by int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
-	t, v := m.s.stats, m.v
-	ttl := v.chosen
-	if ttl == 0 && by < 0 {
-		ttl = t.Last() + 1
-	} else if ttl == 0 {
-		ttl = t.First() - 1
+	hops, _ := m.v.hops(m.s.stats)
+	at := slices.IndexFunc(hops, func(h *trace.HopStats) bool { return h.TTL == m.v.chosen })
+	if at < 0 && by < 0 {
+		at = len(hops)
 	}
-	for ttl += by; ttl >= t.First() && ttl <= t.Last(); ttl += by {
-		if !v.answering || t.Hop(ttl).Received > 0 || ttl == t.Last() {
-			v.chosen = ttl
-			return
+	if at += by; at >= 0 && at < len(hops) {
+		m.v.chosen = hops[at].TTL
+	}
+}
+
+// backStep is how many rounds a key goes back.
+const backStep = 10
+
+// goBack shows the history up to an earlier round, as far as it is kept, or a later one.
+func (m *model) goBack(rounds int) {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	kept := 0
+	for ttl := m.s.stats.First(); ttl <= m.s.stats.Last(); ttl++ {
+		kept = max(kept, m.s.stats.Hop(ttl).Samples())
+	}
+	m.v.back = max(0, min(m.v.back+rounds, kept-1))
+}
+
+// intervals are those that keys go through.
+var intervals = [...]time.Duration{
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second,
+	10 * time.Second, 30 * time.Second, time.Minute,
+}
+
+// change makes the interval the next longer one, or the next shorter one.
+func (o *Options) change(by int) {
+	if o.SetInterval == nil {
+		return
+	}
+	next := o.Interval
+	if by > 0 {
+		for _, d := range slices.Backward(intervals[:]) {
+			if d > o.Interval {
+				next = d
+			}
+		}
+	} else {
+		for _, d := range intervals {
+			if d < o.Interval {
+				next = d
+			}
 		}
 	}
+	o.Interval = next
+	o.SetInterval(next)
 }
 
 var (

@@ -22,6 +22,9 @@ type Options struct {
 	// what the figures say of loss; made anew whenever they are shown; nil: as above
 	Losses func(*trace.Stats) []detect.Finding
 	Hold   func(bool) // stops the rounds, or lets them go on; nil: they can't be stopped
+
+	SetInterval func(time.Duration) // changes the time of a round; nil: it can't be changed
+
 	// stops the program until its user continues it; may block; nil: Ctrl-Z does nothing
 	Suspend func()
 

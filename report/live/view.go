@@ -44,6 +44,8 @@ type view struct {
 	help      bool
 	details   bool
 	paused    bool
+	order     order
+	back      int // how many rounds before now the history ends
 	chosen    int // the TTL of the hop that was chosen; 0: none
 	top       int // the first line of the list that is seen
 	findings  []detect.Finding
@@ -178,6 +180,12 @@ func (v *view) status(t *trace.Stats) string {
 		part(bad, "no answer from the target")
 		part(plain, fmt.Sprintf("last answer from hop %d", max(0, last-1)))
 	}
+	if v.order != byTTL {
+		part(mark, "by "+v.order.String())
+	}
+	if v.back > 0 {
+		part(mark, span(time.Duration(v.back)*v.o.Interval)+" back")
+	}
 	part(plain, "round "+number(t.Rounds()))
 	part(plain, "every "+span(v.o.Interval))
 	if age := v.now.Sub(v.began).Truncate(time.Second); age > 0 {
@@ -212,10 +220,21 @@ func stateOf(h *trace.HopStats) (string, style) {
 	return "[" + s + "]", good
 }
 
-// list is the heading of the table and its lines.
-func (v *view) list(t *trace.Stats) (heading string, rows []row) {
-	var hops []*trace.HopStats
-	hidden := 0
+// order is what the hops are sorted by.
+type order uint8
+
+const (
+	byTTL order = iota
+	byLoss
+	byAverage
+	byWorst
+	orders
+)
+
+func (o order) String() string { return [...]string{"hop", "loss", "average", "worst"}[o] }
+
+// hops are those that are shown, in the order of the list, and how many are hidden.
+func (v *view) hops(t *trace.Stats) (hops []*trace.HopStats, hidden int) {
 	for ttl := t.First(); ttl <= t.Last(); ttl++ {
 		h := t.Hop(ttl)
 		if v.answering && h.Received == 0 && ttl != t.Last() {
@@ -224,6 +243,23 @@ func (v *view) list(t *trace.Stats) (heading string, rows []row) {
 		}
 		hops = append(hops, h)
 	}
+	slices.SortStableFunc(hops, func(a, b *trace.HopStats) int { // the largest first
+		switch v.order {
+		case byLoss:
+			return cmp.Compare(b.Loss(), a.Loss())
+		case byAverage:
+			return cmp.Compare(b.Average(), a.Average())
+		case byWorst:
+			return cmp.Compare(b.Worst, a.Worst)
+		}
+		return 0
+	})
+	return hops, hidden
+}
+
+// list is the heading of the table and its lines.
+func (v *view) list(t *trace.Stats) (heading string, rows []row) {
+	hops, hidden := v.hops(t)
 	var f frame
 	switch v.kind {
 	case asTable:
@@ -470,12 +506,12 @@ func (v *view) heading(l *line, f frame) {
 // strip is the last probes of a hop, the newest at the right. How high a cell is compares it with the hop's other
 // times, its colour with those of all.
 func (v *view) strip(l *line, h *trace.HopStats, width int, lost style) {
-	n := min(width, h.Samples())
+	n := max(0, min(width, h.Samples()-v.back))
 	l.to(l.width + width - n)
 	// Differences that are small compared with the time itself don't make a mountain.
 	span := max(h.Worst-h.Best, h.Best/4, 100*time.Microsecond)
 	for back := n - 1; back >= 0; back-- {
-		s := h.Sample(back)
+		s := h.Sample(back + v.back)
 		if s.Outcome != trace.Answered {
 			v.gap(l, s.Outcome, lost)
 			continue
@@ -664,9 +700,11 @@ func (v *view) heatFrame(t *trace.Stats, hops []*trace.HopStats) frame {
 		}
 	}
 	for back := 20; back < width-4; back += 20 {
-		label(width-1-back, string(v.g.tick)+"-"+span(time.Duration(back)*v.o.Interval))
+		label(width-1-back, string(v.g.tick)+"-"+span(time.Duration(back+v.back)*v.o.Interval))
 	}
-	label(width-3, "now")
+	if v.back == 0 {
+		label(width-3, "now")
+	}
 	var below line
 	below.to(ttlWidth+f.host+6+2).put(dim, string(cells))
 	f.below = []string{below.String()}
@@ -680,7 +718,7 @@ const late = 0.25
 // heat is a hop's row of the map. The columns are rounds: a probe that was skipped leaves its own empty.
 func (v *view) heat(l *line, h *trace.HopStats, width int, newest time.Time, lost style) {
 	cells := make([]*trace.Sample, width)
-	at := width - 1
+	at := width - 1 + v.back
 	for back := range h.Samples() {
 		s := h.Sample(back)
 		if back == 0 {
@@ -691,7 +729,9 @@ func (v *view) heat(l *line, h *trace.HopStats, width int, newest time.Time, los
 		if at < 0 {
 			break
 		}
-		cells[at] = &s
+		if at < width {
+			cells[at] = &s
+		}
 	}
 	for _, s := range cells {
 		switch {
@@ -859,9 +899,11 @@ func (v *view) keys() string {
 	for _, k := range []struct{ key, what string }{
 		{"q", "quit"}, {"p", "pause"}, {"v", v.kind.next().String()}, {"?", "help"}, {"j/k", "choose"}, {"enter", "details"},
 		{"r", "reset"},
-		{"n", "names"}, {"s", "silent"}, {"a", "AS"}, {"l", "log axis"},
+		{"n", "names"}, {"s", "silent"}, {"a", "AS"}, {"l", "log axis"}, {"o", "order"},
+		{"[ ]", "back"}, {"+ -", "interval"},
 	} {
-		if k.key == "a" && v.o.Owner == nil || k.key == "l" && v.kind != asWhiskers || k.key == "p" && v.o.Hold == nil {
+		if k.key == "a" && v.o.Owner == nil || k.key == "l" && v.kind != asWhiskers || k.key == "p" && v.o.Hold == nil ||
+			k.key == "+ -" && v.o.SetInterval == nil || k.key == "[ ]" && v.kind == asWhiskers {
 			continue
 		}
 		if l.width+len(k.key)+len(k.what)+3 > v.width {
@@ -884,6 +926,9 @@ func (v *view) helpLines() []string {
 		{"j k, down up", "choose a hop"},
 		{"enter", "all about the chosen hop, or no more"},
 		{"g G", "to the first or the last hop"},
+		{"o", "sort by hop, loss, average or worst time"},
+		{"[ ]", "10 rounds back in the history, or forth; esc: now"},
+		{"+ -", "a longer or a shorter round"},
 		{"r", "forget all figures"},
 		{"n", "names and addresses, or addresses alone"},
 		{"a", "who owns the address, where that is known"},
