@@ -221,7 +221,7 @@ func TestLive(t *testing.T) {
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
  certain  Port 80 is open: the target accepts the connection
      ~ only limits its answers  × lost   0.2  1  5  20  50  100  200  more  ms
- q quit  p pause  v whiskers  ? help  j/k choose  enter details  r reset  n names  s silent
+ q quit  p pause  v whiskers  ? help  j/k choose  enter details  r reset  n names  s silent  o order  [ ] back
 `)
 	x.keys("s")
 	x.await("silent hops hidden: 1")
