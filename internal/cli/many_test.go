@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/sim"
+)
+
+// withTargets are the options that go with --targets, each with a value. All others are refused.
+var withTargets = map[string]string{
+	"-n": "", "-N": "", "-i": "eth0", "-f": "2", "-m": "9", "-q": "3", "-w": "1", "-S": "", "-A": "", "-E": "", "-t": "4",
+	"-F": "", "-l": "99", "-s": "192.0.2.1", "-4": "", "-6": "", "--dnat": "", "--no-dnat": "", "--no-dnat-strict": "",
+	"--track-id": "", "--track-ipid": "", "-d": "", "--no-filter": "", "--no-getinterfaces": "", "--no-select": "",
+	"--select": "", "--parallel": "1", "--loose": "", "--mark": "1", "--syn": "linux", "--mss": "1000", "--accecn": "",
+	"-e": "", "-a": "", "--mmdb": "f", "--as-dns": "", "--json": "", "--jsonl": "", "--csv": "", "--format": "scamper",
+	"--pcap": "f", "--color": "always", "--targets": "g", "--exclude": "f", "--rate": "9", "--jobs": "9",
+	"--target-timeout": "9", "--hops": "", "--resume": "f", "--no-config": "", "--preset": "", "-h": "", "-v": "",
+}
+
+// refusedWithTargets are the others, each with a value.
+var refusedWithTargets = map[string]string{
+	"-p": "9", "-P": "9", "--track-port": "", "--explain": "", "--in-session": "", "--mtu": "", "--paths": "",
+	"--confidence": "95", "--max-flows": "9", "--max-target-syns": "9", "--port-for": "1", "--live": "", "--report": "",
+	"-c": "9", "--interval": "9", "--theme": "dark", "--diff": "f", "--baseline": "f", "--save": "f", "--expect": "reached",
+}
+
+// TestWithTargets: every option goes with --targets, or is refused in one line that names it.
+func TestWithTargets(t *testing.T) {
+	t.Parallel()
+	for _, o := range options() {
+		name := o.names()[0]
+		value, with := withTargets[name]
+		refusal, without := refusedWithTargets[name]
+		switch {
+		case name == "--unprivileged" || name == "--replay": // without raw sockets, and without any
+			continue
+		case with == without:
+			t.Errorf("%s: say whether it goes with --targets", name)
+			continue
+		case name == "--preset": // needs a file
+			continue
+		}
+		args := []string{"--targets", "f", name}
+		if o.arg != "" {
+			args = append(args, value+refusal)
+		}
+		var c config
+		if _, err := parse(options(), args, &c); err != nil {
+			t.Errorf("%q: %v", args, err)
+			continue
+		}
+		err := c.checkTogether()
+		switch {
+		case with && err != nil:
+			t.Errorf("%q: %v", args, err)
+		case without && (err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), name) && name != "--port-for"):
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	for _, f := range formatNames() {
+		var c config
+		if _, err := parse(options(), []string{"--targets", "f", "--format", f}, &c); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.checkTogether(); (err == nil) != slices.Contains(manyFormats, f) {
+			t.Errorf("--format %s: %v", f, err)
+		}
+	}
+}
+
+// TestTargetsMistakes: each mistake is one line, and nothing is sent.
+func TestTargetsMistakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	list, bad := file("list", "192.0.2.1\n"), file("bad", "10.0.0.0/8\nx/y\n")
+	for _, tt := range []struct{ args, want string }{
+		{"--targets " + dir + "/none", "--targets " + dir + "/none: no such file or directory"},
+		{"--targets " + list + " --exclude " + dir + "/none", "--exclude " + dir + "/none: no such file or directory"},
+		{"--targets " + list + " --exclude " + bad, "--exclude: " + bad + ":2: not a network (as 10.0.0.0/28 is): x/y"},
+		{"--targets " + list + " --resume " + bad, "--resume " + bad + ": line 1: invalid character '.' after top-level value"},
+		{"--targets " + list + " 80 www.example", "A number among the arguments is the port of all targets that name none, " +
+			"and stands last: 80"},
+		{"--targets " + list + " 65536", "Unknown port: 65536 (a port is a number from 0 to 65535)"},
+		{"--exclude " + list + " 192.0.2.1", "--exclude needs --targets"},
+		{"--targets " + list + " --unprivileged", "--targets needs raw sockets"},
+	} {
+		var stdout, stderr strings.Builder
+		p := &program{stdout: &stdout, stderr: &stderr,
+			drop: func(...func() []string) ([]error, error) { return nil, nil },
+			opener: func(measure.Options) (*measure.Tracer, error) {
+				conn, err := sim.Connect("target 192.0.2.1")
+				return measure.Over(&simMedium{Conn: conn}, measure.Options{}), err
+			}}
+		code := p.code(p.run(t.Context(), strings.Fields(tt.args)))
+		if got := stderr.String(); stdout.Len() > 0 || !strings.HasPrefix(got, tt.want) || strings.Count(got, "\n") != 1 || code == 0 {
+			t.Errorf("%s: %q, %q, %d", tt.args, stdout.String(), got, code)
+		}
+	}
+}
+
+// TestTargetsRate: users who are not root can't send faster than they may, by no option.
+func TestTargetsRate(t *testing.T) {
+	t.Parallel()
+	for rate, want := range map[int]string{
+		200: "", 201: "Argument of --rate must be between 1 and 200 for users who are not root: 201",
+	} {
+		p := &program{stderr: new(strings.Builder)}
+		p.many.rate, p.ports = rate, names.NewServices("")
+		got := ""
+		m, done, err := p.newMany(t.Context())
+		if err != nil {
+			got = err.Error()
+		} else {
+			done()
+			measure.Over(nil, measure.Options{Lent: true}).Ready(m)
+			if fastest := m.SetRate(100_000); fastest != 200 {
+				t.Errorf("%d packets a second are possible", fastest)
+			}
+		}
+		if got != want {
+			t.Errorf("--rate %d: %q, want %q", rate, got, want)
+		}
+	}
+}
