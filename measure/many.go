@@ -3,6 +3,7 @@ package measure
 import (
 	"cmp"
 	"context"
+	crand "crypto/rand"
 	"iter"
 	"math/rand/v2"
 	"net/netip"
@@ -187,6 +188,9 @@ func (t *Tracer) Ready(m *Many) {
 func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
 	t.Ready(m)
 	m.seen = make(map[netip.AddrPort]bool)
+	if m.Request.Path.Rand == nil { // one for all
+		m.Request.Path.Rand = newRand()
+	}
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
 		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16),
 		gateways: make(map[gatewayKey]*gateway)}
@@ -232,6 +236,13 @@ func (r *manyRun) Next(now time.Time) trace.Action {
 func (r *manyRun) Learn(now time.Time, res trace.Result) { r.plan.Learn(now, res) }
 
 func (r *manyRun) stopped() bool { return r.feeding.Err() != nil }
+
+// newRand is a generator that nobody can foresee.
+func newRand() *rand.Rand {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails (crypto/rand)
+	return rand.New(rand.NewChaCha8(seed))
+}
 
 // ring wakes the engine.
 func (r *manyRun) ring() {
@@ -473,11 +484,14 @@ func (r *manyRun) over(number int, whole bool) {
 
 // settle says what came of a target.
 func (r *manyRun) settle(o *opened) {
-	o.takeOver()
-	r.judge(o.finish(r.Findings))
-	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
+	fold := o.trace.Fold()
+	o.takeOver(fold)
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace = o.trace
+	var failed error
+	l.Summary, failed = o.finish(fold, r.Findings)
+	r.judge(l.Summary, failed)
+	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
 	r.done(l)
 }
 
@@ -490,12 +504,8 @@ func (r *manyRun) settleAwaiting(g *gateway) {
 }
 
 // takeOver says who stands at hop 1, by the traces to other targets, if this one doesn't show it itself.
-func (o *opened) takeOver() {
-	if o.gateway == nil {
-		return
-	}
-	fold := o.trace.Fold()
-	if !o.gateway.sure() || fold.Last() < 2 || fold.EndTTL() == 1 {
+func (o *opened) takeOver(fold *record.Fold) {
+	if o.gateway == nil || !o.gateway.sure() || fold.Last() < 2 || fold.EndTTL() == 1 {
 		return
 	}
 	for _, r := range o.trace.Results {
@@ -520,7 +530,7 @@ func (r *manyRun) judge(s record.Summary, failed error) {
 }
 
 // finish fills in what follows from the results. It returns what became of the target, and why probes failed.
-func (o *opened) finish(findings bool) (s record.Summary, failed error) {
+func (o *opened) finish(fold *record.Fold, findings bool) (s record.Summary, failed error) {
 	t := o.trace
 	for _, r := range t.Results {
 		switch r.Outcome {
@@ -533,7 +543,7 @@ func (o *opened) finish(findings bool) (s record.Summary, failed error) {
 			t.Ending.Counts.Duplicates++
 		}
 	}
-	s = t.Summary()
+	s = t.SummaryOf(fold)
 	switch {
 	case s.State == "not_sent":
 		t.Ending.Reason, t.Ending.ExitCode = record.NotSent, 2
@@ -541,12 +551,7 @@ func (o *opened) finish(findings bool) (s record.Summary, failed error) {
 		t.Ending.ExitCode = 1
 	}
 	if findings {
-		fold := trace.NewTrace(t.Path)
-		for _, r := range t.Results {
-			fold.Add(r)
-		}
-		fold.Finish()
-		view := detect.View{Trace: fold, Options: t.Path, Counts: t.Ending.Counts}
+		view := detect.View{Trace: fold.Trace, Options: t.Path, Counts: t.Ending.Counts}
 		t.Findings = append([]detect.Finding{}, detect.Findings(detect.Evidence{View: view})...)
 	}
 	return s, failed

@@ -15,9 +15,10 @@ type Listed struct {
 	Host  string // as written there
 	Port  uint16
 
-	Trace *Trace // nil: it wasn't traced
-	Why   Why    // it wasn't
-	Err   error  // more of that; nil: there is no more
+	Trace   *Trace // nil: it wasn't traced
+	Summary        // of Trace
+	Why     Why    // it wasn't
+	Err     error  // more of that; nil: there is no more
 }
 
 // Why says why a target was not traced.

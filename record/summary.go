@@ -32,8 +32,10 @@ func (s *Summary) Reached() bool {
 }
 
 // Summary folds the results and says what became of the target.
-func (t *Trace) Summary() Summary {
-	f := t.Fold()
+func (t *Trace) Summary() Summary { return t.SummaryOf(t.Fold()) }
+
+// SummaryOf is Summary of a trace that is folded already.
+func (t *Trace) SummaryOf(f *Fold) Summary {
 	o := outcomeOf(f.Outcome(), &t.Ending)
 	s := Summary{State: o.State, Hops: o.TTL, Mark: o.Mark}
 	if end := f.End(); end != nil {

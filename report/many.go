@@ -19,8 +19,8 @@ func whatBecame(t *record.Listed) string {
 	if t.Trace == nil {
 		return untraced(t)
 	}
-	s := t.Trace.Summary()
-	text := ending(&s)
+	s := &t.Summary
+	text := ending(s)
 	if a := t.Trace.Inferred[1]; s.State == "no_answer" && s.LastTTL == 0 && a.IsValid() {
 		text = fmt.Sprintf("no answer, silent after hop 1 (%v=)", a)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	runtimedebug "runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,9 @@ const (
 	mostRate             = 1_000_000
 	defaultTargetTimeout = 30 * time.Second
 	defaultManyQueries   = 2 // 1 misses hops, and shows some at another place; 3 take half as long again
+
+	// manyGarbage is how much garbage there may be, in percent of what is in use: traces come and go by the hundred.
+	manyGarbage = 50
 
 	// manyGrace is how long targets may go on after an interrupt.
 	manyGrace = time.Second
@@ -256,6 +260,7 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 	defer stop(nil)
 	out.broken = func(err error) { stop(fmt.Errorf("writing: %w", err)) }
 	defer p.changeRate(m)()
+	defer runtimedebug.SetGCPercent(runtimedebug.SetGCPercent(manyGarbage))
 	p.rescue.Begin()
 	out.begin()
 	counts, err := network.Many(running, m)

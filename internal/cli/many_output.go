@@ -152,10 +152,9 @@ func (o *manyOutput) count(t *record.Listed) {
 		}
 		return
 	}
-	s := t.Trace.Summary()
-	end, unreached := s.End()
+	end, unreached := t.Summary.End()
 	switch {
-	case s.Reached():
+	case t.Summary.Reached():
 		o.reached++
 	case unreached:
 		if end.Refused {
