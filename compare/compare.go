@@ -189,7 +189,8 @@ func (s *side) stateText() string {
 // the other, or farther.
 func fell(answering, silent *side) float64 {
 	var a, b outcomes
-	for _, h := range answering.hops[max(0, min(answering.out.TTL, len(answering.hops))-1):] {
+	for ttl := answering.out.TTL; ttl > 0 && ttl <= len(answering.hops); ttl++ { // if the distance is known
+		h := answering.at(ttl)
 		a.seen, a.not = a.seen+h.answered()+h.refused, a.not+h.lost
 	}
 	for ttl := max(1, answering.out.TTL); ttl <= len(silent.hops); ttl++ {

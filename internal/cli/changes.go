@@ -115,7 +115,8 @@ func (c *config) judge(made *record.Trace, err error) error {
 type past struct {
 	old      *record.Trace // nil: there is none
 	oldErr   error
-	baseline string // the file of the target's first trace; "": none
+	baseline string   // the file of the target's first trace; "": none
+	stored   *os.File // the same, open; nil: there is none yet
 	save     *measure.Replacement
 	first    *measure.Replacement // the baseline, if there is none yet
 	err      error                // of opening them
@@ -123,7 +124,7 @@ type past struct {
 
 // open opens the files, by the caller's own rights.
 func (x *past) open(p *program) (none []string) {
-	if x.save != nil || x.first != nil || x.err != nil {
+	if x.save != nil || x.first != nil || x.stored != nil || x.err != nil {
 		return none
 	}
 	if p.save != "" {
@@ -136,8 +137,15 @@ func (x *past) open(p *program) (none []string) {
 		return none
 	}
 	x.baseline = filepath.Join(p.config.baseline, baselineName(p.host, p.service, p.family))
-	if _, err := os.Stat(x.baseline); err == nil {
-		return []string{x.baseline}
+	switch f, err := os.Open(x.baseline); {
+	case err == nil && hasText(f):
+		x.stored = f
+		return none
+	case err == nil: // of a trace that didn't come to its end
+		f.Close()
+	case !errors.Is(err, os.ErrNotExist):
+		x.err = fmt.Errorf("--baseline: %s: %w", quoted(x.baseline), reason(err))
+		return none
 	}
 	if err := os.Mkdir(p.config.baseline, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
 		x.err = fmt.Errorf("--baseline %s: %w", quoted(p.config.baseline), reason(err))
@@ -147,6 +155,12 @@ func (x *past) open(p *program) (none []string) {
 		x.err = fmt.Errorf("--baseline %s: %w", quoted(p.config.baseline), reason(x.err))
 	}
 	return none
+}
+
+// hasText reports whether a file isn't empty.
+func hasText(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Size() > 0
 }
 
 // replaced are the files that are still written after privileges are gone.
@@ -161,14 +175,21 @@ func (x *past) replaced() (all []*measure.Replacement) {
 
 // read reads the baseline, if there is one.
 func (x *past) read() {
-	if x.baseline != "" && x.first == nil && x.err == nil {
-		if x.old, x.err = readTrace(x.baseline); x.err != nil {
-			x.err = fmt.Errorf("--baseline: %s: %s", quoted(x.baseline), shortened(x.err))
-		}
+	if x.stored == nil || x.err != nil {
+		return
+	}
+	if x.old, x.err = record.ReadJSON(x.stored); x.err == nil && x.old.Rounds != nil {
+		x.err = errRounds
+	}
+	if x.err != nil {
+		x.err = fmt.Errorf("--baseline: %s: %s", quoted(x.baseline), shortened(x.err))
 	}
 }
 
 func (x *past) close() {
+	if x.stored != nil {
+		x.stored.Close() // of a file that is only read
+	}
 	for _, r := range x.replaced() {
 		r.Discard()
 	}

@@ -31,8 +31,8 @@ func WriteRoundsCSV(w io.Writer, t *record.Trace) error {
 		if h.TTL == t.Rounds.Outcome.TTL {
 			state = string(t.Rounds.Outcome.State)
 		}
-		out.Write([]string{Cell(t.Host), decimal(t.Path.Target.Port()), decimal(h.TTL), decimal(h.Sent()), decimal(h.Received),
-			decimal(h.Lost), decimal(h.Failed), decimal(h.Unknown), decimal(h.Late), decimal(h.Duplicates),
+		out.Write([]string{Cell(t.Host), decimal(t.Path.Target.Port()), decimal(h.TTL), decimal(h.Sent()),
+			decimal(h.Received), decimal(h.Lost), decimal(h.Failed), decimal(h.Unknown), decimal(h.Late), decimal(h.Duplicates),
 			strconv.FormatFloat(100*h.Loss(), 'f', 3, 64), ms(h.Last), ms(h.Best), ms(h.Average), ms(h.Worst), ms(h.Deviation),
 			ms(h.Geometric), ms(h.Jitter), ms(h.AverageJitter), ms(h.WorstJitter), ms(h.SmoothJitter), address, name, asn,
 			decimal(len(h.Responders)), decimal(h.Changes), state})
