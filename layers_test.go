@@ -34,7 +34,8 @@ var layers = map[string]struct {
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                                    // for tests
 	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "targets"}, never: []string{"log"}}, // whole measurements
 	"internal/terminal": {},                                                                                                          // signals, jobs, the status line: nothing of traces
-	"internal/cli":      {ours: []string{"targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "expect", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"internal/options":  {ours: []string{"names", "packet", "trace", "record", "report", "expect", "measure"}},                       // the command line as plain values
+	"internal/cli":      {ours: []string{"internal/options", "targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "expect", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},
@@ -60,6 +61,7 @@ var testLayers = map[string][]string{
 	"report/export":     {"report/scene"},
 	"report/picture":    {"report/scene"},
 	"report/pcapng":     {"report", "report/scene"},
+	"internal/options":  {"lab", "detect"},
 	"internal/terminal": {"names", "packet", "report", "trace"},
 	"internal/cli":      {"lab", "sim", "wire"},
 	"":                  {"lab", "sim"},

@@ -14,7 +14,7 @@ import (
 	"go.example/tcptraceroute/lab"
 )
 
-var regenerate = flag.Bool("regenerate", false, "write the examples of the man page anew; then go generate ./internal/cli")
+var regenerate = flag.Bool("regenerate", false, "write the examples of the man page anew; then go generate ./internal/options")
 
 const manualSource = "../packaging/man/tcptraceroute.1.in"
 

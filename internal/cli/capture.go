@@ -6,37 +6,12 @@ import (
 	"io"
 	"os"
 
+	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/pcapng"
 	"go.example/tcptraceroute/trace"
 )
-
-// captureConfig is where the packets of the trace are kept.
-type captureConfig struct{ pcap string } // "": nowhere, "-": standard output
-
-func captureOptions() []option {
-	return []option{
-		{long: "pcap", typed: true,
-			facts: []fact{
-				{on: func(c *config) bool { return c.pcap != "" }, raw: true},
-				{words: "-", on: func(c *config) bool { return c.pcap == "-" }, not: []conflict{
-					{"--format", "--pcap - takes standard output, and so does {}: name a file"},
-					{"--report, --live", "--pcap - takes standard output, and so does the table: name a file"},
-				}},
-			},
-			arg: "file", help: "write every probe and every answer to it, as pcapng; -: standard output",
-			set: func(c *config, v string) error {
-				switch {
-				case v == "":
-					return errors.New("Argument of --pcap must be the name of a file, or - for standard output")
-				case c.pcap != "" && c.pcap != v:
-					return fmt.Errorf("Only one file for --pcap: %s and %s", quoted(c.pcap), quoted(v))
-				}
-				c.pcap = v
-				return nil
-			}},
-	}
-}
 
 // capture is an open file for packets. The zero value keeps none.
 type capture struct {
@@ -48,18 +23,18 @@ type capture struct {
 // openCapture opens the file, by the caller's own rights: what the program was lent must be gone.
 func (p *program) openCapture() error {
 	switch {
-	case p.pcap == "":
+	case p.Pcap == "":
 		return nil
-	case p.pcap != "-":
+	case p.Pcap != "-":
 	case p.width.out > 0:
 		return errors.New("--pcap -: standard output is a terminal")
 	default:
 		p.capture.out, p.stdout = p.stdout, p.stderr // the text goes where people see it
 		return nil
 	}
-	f, err := os.OpenFile(p.pcap, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	f, err := os.OpenFile(p.Pcap, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
-		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
+		return fmt.Errorf("--pcap %s: %w", record.Printable(p.Pcap), options.Reason(err))
 	}
 	p.capture.file, p.capture.out = f, f
 	p.rescue.Writes(f)
@@ -70,16 +45,16 @@ func (p *program) openCapture() error {
 func (p *program) captured(of, iface string, do func() error) error {
 	err := p.capture.begin(of, iface)
 	if err != nil {
-		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(err))
+		return fmt.Errorf("--pcap %s: %w", record.Printable(p.Pcap), options.Reason(err))
 	}
 	err = do()
 	cerr := p.capture.close()
 	switch {
 	case cerr == nil:
 	case err == nil:
-		return fmt.Errorf("--pcap %s: %w", quoted(p.pcap), reason(cerr))
+		return fmt.Errorf("--pcap %s: %w", record.Printable(p.Pcap), options.Reason(cerr))
 	default:
-		fmt.Fprintf(p.stderr, "--pcap %s: %v\n", quoted(p.pcap), reason(cerr))
+		fmt.Fprintf(p.stderr, "--pcap %s: %v\n", record.Printable(p.Pcap), options.Reason(cerr))
 	}
 	return err
 }

@@ -11,80 +11,11 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/compare"
-	"go.example/tcptraceroute/expect"
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
-)
-
-// changesConfig is what a trace is compared with, and where it is kept.
-type changesConfig struct {
-	diff     string // a file; "-": standard input; "": none
-	save     string // a file
-	baseline string // a directory
-	expected []expectation
-}
-
-// expectation is what is expected of a trace, as typed.
-type expectation struct {
-	text string
-	*expect.Condition
-}
-
-func changesOptions() []option {
-	file := func(name, what string, set func(*config, string)) func(*config, string) error {
-		return func(c *config, v string) error {
-			if v == "" {
-				return fmt.Errorf("Argument of %s must be the name of a %s", name, what)
-			}
-			set(c, v)
-			return nil
-		}
-	}
-	return []option{
-		{long: "diff", typed: true, arg: "file", facts: []fact{{on: func(c *config) bool { return c.diff != "" },
-			not: []conflict{
-				{otherThanJSON, "--diff doesn't go with {}: it prints text, or JSON with --json"},
-				{"--report, --live, --track-port, --pcap -", "--diff doesn't go with {}: it compares one trace with another"},
-			}}},
-			help: "say what has changed since the trace that this file has (--json, --jsonl; -: standard input): in the trace " +
-				"whose file is the next argument, or without one in a new trace with the same target and options; exit code 3 if " +
-				"something has, else 0",
-			set: file("--diff", "file", func(c *config, v string) { c.diff = v })},
-		{long: "baseline", typed: true, arg: "directory", facts: []fact{{
-			on: func(c *config) bool { return c.baseline != "" },
-			not: []conflict{{"--report, --live, --diff",
-				"--baseline doesn't go with {}: it compares one trace with the first of its target"}}}},
-			help: "keep the first trace of each target in this directory, and say what has changed since (exit code 3 if " +
-				"something has); remove the target's file to begin anew",
-			set: file("--baseline", "directory", func(c *config, v string) { c.baseline = v })},
-		{long: "save", typed: true, arg: "file", facts: []fact{{on: func(c *config) bool { return c.save != "" },
-			not: []conflict{{"--report, --live", "--save doesn't go with {}: it keeps one trace"}}}},
-			help: "write the trace to this file too, as --json does, whatever is printed; the file is replaced when the " +
-				"trace is over, as a whole",
-			set: file("--save", "file", func(c *config, v string) { c.save = v })},
-		{long: "expect", arg: "condition", shows: true, facts: []fact{{
-			on:  func(c *config) bool { return len(c.expected) > 0 },
-			not: []conflict{{"--report, --live", "--expect doesn't go with {}: it is about one trace"}}}},
-			help: "exit code 4 and a line on stderr unless this holds, such as 'reached && hops<=15 && rtt<50ms && " +
-				"!via(AS64500)', else 0; of " + expect.Words + "; may be given more than once",
-			set: func(c *config, v string) error {
-				condition, err := expect.Compile(v)
-				if err != nil {
-					return fmt.Errorf("--expect %s: %w", given(v), err)
-				}
-				c.expected = append(c.expected, expectation{v, condition})
-				c.show.owners = c.show.owners || condition.Owners()
-				return nil
-			}},
-	}
-}
-
-// otherThanJSON is the fact that the format is neither text nor JSON.
-const (
-	otherThanJSON      = "--format " + otherThanJSONWords
-	otherThanJSONWords = "other than json"
 )
 
 // errChanged ends a comparison that has found a difference. What it found is said already.
@@ -96,11 +27,11 @@ type unexpectedError struct{ part string }
 func (e *unexpectedError) Error() string { return "Not as expected: " + e.part }
 
 // judge holds a trace that ended with err against what is expected of it.
-func (c *config) judge(made *record.Trace, err error) error {
-	if len(c.expected) == 0 || made.Ending.Reason != record.Complete {
+func (p *program) judge(made *record.Trace, err error) error {
+	if len(p.Expected) == 0 || made.Ending.Reason != record.Complete {
 		return err
 	}
-	for _, e := range c.expected {
+	for _, e := range p.Expected {
 		if part := e.Check(made); part != "" {
 			return &unexpectedError{part}
 		}
@@ -127,16 +58,16 @@ func (x *past) open(p *program) (none []string) {
 	if x.save != nil || x.first != nil || x.stored != nil || x.err != nil {
 		return none
 	}
-	if p.save != "" {
-		if x.save, x.err = measure.Replace(p.save); x.err != nil {
-			x.err = fmt.Errorf("--save %s: %w", quoted(p.save), reason(x.err))
+	if p.Save != "" {
+		if x.save, x.err = measure.Replace(p.Save); x.err != nil {
+			x.err = fmt.Errorf("--save %s: %w", record.Printable(p.Save), options.Reason(x.err))
 			return none
 		}
 	}
-	if p.config.baseline == "" {
+	if p.Config.Baseline == "" {
 		return none
 	}
-	x.baseline = filepath.Join(p.config.baseline, baselineName(p.host, p.service, p.family))
+	x.baseline = filepath.Join(p.Config.Baseline, baselineName(p.Host, p.Service, p.Family))
 	switch f, err := os.Open(x.baseline); {
 	case err == nil && hasText(f):
 		x.stored = f
@@ -144,15 +75,15 @@ func (x *past) open(p *program) (none []string) {
 	case err == nil: // of a trace that didn't come to its end
 		f.Close()
 	case !errors.Is(err, os.ErrNotExist):
-		x.err = fmt.Errorf("--baseline: %s: %w", quoted(x.baseline), reason(err))
+		x.err = fmt.Errorf("--baseline: %s: %w", record.Printable(x.baseline), options.Reason(err))
 		return none
 	}
-	if err := os.Mkdir(p.config.baseline, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
-		x.err = fmt.Errorf("--baseline %s: %w", quoted(p.config.baseline), reason(err))
+	if err := os.Mkdir(p.Config.Baseline, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
+		x.err = fmt.Errorf("--baseline %s: %w", record.Printable(p.Config.Baseline), options.Reason(err))
 		return none
 	}
 	if x.first, x.err = measure.Replace(x.baseline); x.err != nil {
-		x.err = fmt.Errorf("--baseline %s: %w", quoted(p.config.baseline), reason(x.err))
+		x.err = fmt.Errorf("--baseline %s: %w", record.Printable(p.Config.Baseline), options.Reason(x.err))
 	}
 	return none
 }
@@ -182,7 +113,7 @@ func (x *past) read() {
 		x.err = errRounds
 	}
 	if x.err != nil {
-		x.err = fmt.Errorf("--baseline: %s: %s", quoted(x.baseline), shortened(x.err))
+		x.err = fmt.Errorf("--baseline: %s: %s", record.Printable(x.baseline), shortened(x.err))
 	}
 }
 
@@ -197,7 +128,7 @@ func (x *past) close() {
 
 // wantsRecord reports whether the trace is wanted as a record.
 func (p *program) wantsRecord() bool {
-	return p.keep != nil || p.past.old != nil || p.past.save != nil || p.past.first != nil || len(p.expected) > 0
+	return p.keep != nil || p.past.old != nil || p.past.save != nil || p.past.first != nil || len(p.Expected) > 0
 }
 
 // baselineName is the name of a target's file: the host and the port as typed, with what isn't safe in a name as %XX.
@@ -236,31 +167,31 @@ func readTrace(name string) (*record.Trace, error) {
 
 // diffFiles compares two saved traces.
 func (p *program) diffFiles(files []string) error {
-	for _, o := range p.given {
-		if !o.shows && o.long != "diff" && o.where == "" {
-			return fmt.Errorf("%s doesn't go with --diff and two files, which sends nothing", o.names()[0])
+	for _, o := range p.Given {
+		if !o.Shows && o.Long != "diff" && o.Where == "" {
+			return fmt.Errorf("%s doesn't go with --diff and two files, which sends nothing", o.Names()[0])
 		}
 	}
 	switch {
 	case len(files) > 1:
-		return fmt.Errorf("--diff compares with one file: leave %s out", quoted(files[1]))
-	case p.diff == "-" && files[0] == "-":
+		return fmt.Errorf("--diff compares with one file: leave %s out", record.Printable(files[1]))
+	case p.Diff == "-" && files[0] == "-":
 		return errors.New("--diff - -: standard input can be only one of the traces")
 	}
-	if err := p.checkTogether(); err != nil {
+	if err := p.CheckTogether(); err != nil {
 		return err
 	}
-	if _, err := p.drop(func() []string { return []string{p.diff, files[0]} }); err != nil {
+	if _, err := p.drop(func() []string { return []string{p.Diff, files[0]} }); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
 	var both [2]*record.Trace
-	for i, name := range []string{p.diff, files[0]} {
+	for i, name := range []string{p.Diff, files[0]} {
 		var err error
 		if both[i], err = readTrace(name); err != nil {
-			return fmt.Errorf("--diff: %s: %s", quoted(name), shortened(err))
+			return fmt.Errorf("--diff: %s: %s", record.Printable(name), shortened(err))
 		}
 	}
-	return p.judge(both[1], p.sayChanges(p.stdout, p.format == "json", both[0], both[1]))
+	return p.judge(both[1], p.sayChanges(p.stdout, p.Format == "json", both[0], both[1]))
 }
 
 // sayChanges says what has changed.
@@ -281,23 +212,23 @@ func (p *program) sayChanges(w io.Writer, asJSON bool, old, new *record.Trace) e
 
 // likeBefore makes the command line that of a saved trace, with what was typed beside --diff.
 func (p *program) likeBefore() (operands []string, err error) {
-	if p.lent || p.elevated {
+	if p.Lent || p.Elevated {
 		return nil, errors.New("--diff with one file needs the caller's own rights, for the file says what is sent: " +
 			"save the new trace with --save, and compare both files")
 	}
-	old, err := readTrace(p.diff)
+	old, err := readTrace(p.Diff)
 	if err != nil {
-		return nil, fmt.Errorf("--diff %s: %s", quoted(p.diff), shortened(err))
+		return nil, fmt.Errorf("--diff %s: %s", record.Printable(p.Diff), shortened(err))
 	}
-	c := config{}
-	if operands, err = parse(options(), argumentsOf(old), &c); err != nil {
-		return nil, fmt.Errorf("--diff %s: the trace can't be made again: %w", quoted(p.diff), err)
+	c := options.Config{}
+	if operands, err = options.Parse(options.Options(), argumentsOf(old), &c); err != nil {
+		return nil, fmt.Errorf("--diff %s: the trace can't be made again: %w", record.Printable(p.Diff), err)
 	}
-	typed := slices.DeleteFunc(slices.Clone(p.given), func(s setting) bool { return s.where != "" })
-	if err := c.apply(typed); err != nil {
+	typed := slices.DeleteFunc(slices.Clone(p.Given), func(s options.Setting) bool { return s.Where != "" })
+	if err := c.Apply(typed); err != nil {
 		return nil, err
 	}
-	p.config, p.past.old = c, old
+	p.Config, p.past.old = c, old
 	return operands, nil
 }
 
@@ -327,7 +258,7 @@ func argumentsOf(t *record.Trace) (args []string) {
 	}
 	mss, _ := o.Options.MSS()
 	linux := o.Options.SACKPermitted() // which a SYN that only tells an MSS lacks
-	flag(linux, "--syn", shapeLinux)
+	flag(linux, "--syn", options.ShapeLinux)
 	flag(o.DontFragment && !linux, "-F")
 	flag(!linux && mss > 0, "--mss", strconv.Itoa(int(mss)))
 	flag(o.Strict, "--no-dnat-strict")
@@ -348,7 +279,7 @@ func argumentsOf(t *record.Trace) (args []string) {
 // the new one the same way.
 func (p *program) sameFlow(r *measure.Request) {
 	old := p.past.old
-	if old == nil || p.portSet || p.lent || len(old.Path.Ports) > 0 || old.Path.Session != nil {
+	if old == nil || p.PortSet || p.Lent || len(old.Path.Ports) > 0 || old.Path.Session != nil {
 		return
 	}
 	r.PreferredPort, r.Path.LabelSeed = old.Path.Source.Port(), old.Path.LabelSeed
@@ -359,7 +290,7 @@ func (p *program) conclude(made *record.Trace, err error) error {
 	x := &p.past
 	if x.save != nil {
 		if serr := x.save.Finish(made.WriteJSON); serr != nil {
-			return fmt.Errorf("--save %s: %w", quoted(p.save), reason(serr))
+			return fmt.Errorf("--save %s: %w", record.Printable(p.Save), options.Reason(serr))
 		}
 	}
 	if made.Ending.Reason != record.Complete {
@@ -374,26 +305,26 @@ func (p *program) compared(made *record.Trace, err error) error {
 	switch {
 	case x.first != nil:
 		if ferr := x.first.Finish(made.WriteJSON); ferr != nil {
-			return fmt.Errorf("--baseline %s: %w", quoted(x.baseline), reason(ferr))
+			return fmt.Errorf("--baseline %s: %w", record.Printable(x.baseline), options.Reason(ferr))
 		}
-		fmt.Fprintf(p.stderr, "This trace is the baseline from now on: %s\n", quoted(x.baseline))
+		fmt.Fprintf(p.stderr, "This trace is the baseline from now on: %s\n", record.Printable(x.baseline))
 		return err
 	case x.old == nil:
 		return err
 	}
 	w := p.stdout
 	switch {
-	case p.diff != "" && p.format == "json":
-	case p.forPeople():
+	case p.Diff != "" && p.Format == "json":
+	case p.ForPeople():
 		fmt.Fprintln(w)
 	default:
 		w = p.stderr
 	}
-	changed := p.sayChanges(w, p.diff != "" && p.format == "json", x.old, made)
+	changed := p.sayChanges(w, p.Diff != "" && p.Format == "json", x.old, made)
 	switch {
 	case changed != nil:
 		return changed
-	case p.diff != "" && err == errNotReached:
+	case p.Diff != "" && err == errNotReached:
 		fmt.Fprintln(p.stderr, err)
 		return nil
 	}
@@ -407,5 +338,5 @@ func shortened(err error) string {
 	if len(text) > most {
 		text = text[:most] + "..."
 	}
-	return quoted(text)
+	return record.Printable(text)
 }

@@ -12,10 +12,12 @@ import (
 	"slices"
 	"sync"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report/live"
 )
 
 // Run is the program. args are those after its name.
@@ -39,7 +41,7 @@ func Main(args []string) int {
 
 type program struct {
 	stdout, stderr io.Writer
-	config
+	options.Config
 	drop func(readable ...func() []string) ([]error, error) // gives every privilege up
 	// dropKeeping does the same, but some files can still be replaced; nil: drop is as good.
 	dropKeeping func(replaced func() []*measure.Replacement, readable ...func() []string) ([]error, error)
@@ -49,9 +51,11 @@ type program struct {
 	resolve     *names.Resolver
 	width       struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
 
-	toTerminal bool // standard output is a terminal, whatever it can do
-	onTerminal bool // both are terminals, whatever these can do
-	unreached  bool // probes were sent, and the target has not answered
+	toTerminal bool        // standard output is a terminal, whatever it can do
+	colors     live.Colors // of the screen
+	utf8       bool        // the screen can show more than ASCII
+	onTerminal bool        // both are terminals, whatever these can do
+	unreached  bool        // probes were sent, and the target has not answered
 	capture    capture
 	rescue     *terminal.Rescue // nil: nothing ends the program but its context
 
@@ -62,38 +66,38 @@ type program struct {
 // usage prints what the old program prints for -h: the version on stdout, the rest on stderr.
 func (p *program) usage() {
 	fmt.Fprint(p.stdout, versionText())
-	fmt.Fprint(p.stderr, usageText(groups()))
+	fmt.Fprint(p.stderr, options.UsageText(options.Groups()))
 }
 
 func (p *program) run(ctx context.Context, args []string) error {
 	who := measure.Caller()
 	p.root = who.RealUID == 0
-	p.lent = who.SetID() && !p.root
-	p.elevated = who.Elevated && !p.root
+	p.Lent = who.SetID() && !p.root
+	p.Elevated = who.Elevated && !p.root
 	p.width.out, p.width.err = terminal.Width(p.stdout), terminal.Width(p.stderr)
 	p.toTerminal = terminal.Is(p.stdout)
 	p.onTerminal = p.toTerminal && terminal.Is(p.stderr)
-	operands, err := p.commandLine(args, who)
+	operands, err := p.CommandLine(args, who, p.toTerminal, p.stderr)
 	switch {
 	case err != nil:
 		return err
-	case p.helpAll:
-		_, err := fmt.Fprint(p.stdout, helpText(groups()))
+	case p.HelpAll:
+		_, err := fmt.Fprint(p.stdout, options.HelpText(options.Groups()))
 		return err
-	case p.help:
+	case p.Help:
 		return errHelp
-	case p.version:
+	case p.Version:
 		_, err := fmt.Fprint(p.stdout, versionText())
 		return err
 	}
-	if p.replay != "" {
-		if err := p.checkReplay(operands); err != nil {
+	if p.Replay != "" {
+		if err := p.CheckReplay(operands); err != nil {
 			return err
 		}
 		return p.showSaved()
 	}
 	switch {
-	case p.diff == "":
+	case p.Diff == "":
 	case len(operands) > 0:
 		return p.diffFiles(operands)
 	default:
@@ -104,7 +108,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err := p.readOperands(operands); err != nil {
 		return err
 	}
-	if err := cmp.Or(p.checkTogether(), p.watch.terminal(p.stdout)); err != nil {
+	if err := cmp.Or(p.CheckTogether(), p.screenTerminal()); err != nil {
 		return err
 	}
 	network, openErr := p.open()
@@ -121,7 +125,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	})
 	kept := sync.OnceValue(func() []string { return p.past.open(p) })
 	defer p.past.close()
-	if !p.elevated && !p.lent {
+	if !p.Elevated && !p.Lent {
 		capture()
 		kept()
 	}
@@ -142,10 +146,10 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	p.resolve = names.New(names.Options{Policy: p.names, Databases: databases, OwnerDNS: p.show.asDNS,
+	p.resolve = names.New(names.Options{Policy: p.Names, Databases: databases, OwnerDNS: p.Show.AsDNS,
 		Guard: p.rescue.Guard})
 	defer p.resolve.Close()
-	if p.many.on() {
+	if p.Many.On() {
 		return p.traceLists(ctx, network, openErr)
 	}
 	return p.traceOne(ctx, network, openErr)
@@ -168,14 +172,14 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 	}
 	defer m.Close()
 	p.sayReady(m)
-	of := fmt.Sprintf("TCP port %d of %s", p.path.Target.Port(), record.Printable(m.Header.Target()))
+	of := fmt.Sprintf("TCP port %d of %s", p.Path.Target.Port(), record.Printable(m.Header.Target()))
 	return p.captured(of, m.Header.Interface, func() error { return p.carryOut(ctx, m) })
 }
 
 // dropPrivileges gives every privilege up. What is found can still be read, and what is to be replaced can be.
 func (p *program) dropPrivileges(readable ...func() []string) error {
 	drop := p.drop
-	if p.dropKeeping != nil && (p.save != "" || p.baseline != "") {
+	if p.dropKeeping != nil && (p.Save != "" || p.Baseline != "") {
 		drop = func(readable ...func() []string) ([]error, error) { return p.dropKeeping(p.past.replaced, readable...) }
 	}
 	if _, err := drop(readable...); err != nil {
@@ -186,7 +190,7 @@ func (p *program) dropPrivileges(readable ...func() []string) error {
 
 // files are those that are read later, beyond what names need. It is called with the caller's own rights.
 func (p *program) files() (all []string) {
-	if p.linuxSYN() {
+	if p.LinuxSYN() {
 		all = append(all, measure.SettingFiles()...)
 	}
 	return slices.Concat(all, p.findDatabases(), p.manyFiles())

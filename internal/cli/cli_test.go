@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
@@ -33,7 +34,7 @@ func invoke(args ...string) (stdout, stderr string, code int) {
 	return out.String(), err.String(), code
 }
 
-func usage() string { return usageText(groups()) }
+func usage() string { return options.UsageText(options.Groups()) }
 
 // A mistake in the form of the command line ends it with one line, and nothing on standard output. Of several the first
 // counts, in the order of the arguments.
@@ -79,17 +80,17 @@ func TestMistakes(t *testing.T) {
 		{args: "-V", stderr: "Unknown command line argument: -V (did you mean -v?); see tcptraceroute --help\n"},
 
 		// What traceroute, mtr and nmap are given.
-		{args: "-T -p 443 host", stderr: "Unknown command line argument: -T (" + onlyTCP + "); see tcptraceroute --help\n"},
-		{args: "-nT host", stderr: "Unknown command line argument: -T (" + onlyTCP + "); see tcptraceroute --help\n"},
-		{args: "--tcp host", stderr: "Unknown command line argument: --tcp (" + onlyTCP + "); see tcptraceroute --help\n"},
-		{args: "-U host", stderr: "Unknown command line argument: -U (" + neverUDP + "); see tcptraceroute --help\n"},
-		{args: "-I host", stderr: "Unknown command line argument: -I (" + habits["-I"] + "); see tcptraceroute --help\n"},
-		{args: "--port=443 host", stderr: "Unknown command line argument: --port=443 (" + byPort + "); see tcptraceroute --help\n"},
-		{args: "--port 443 host", stderr: "Unknown command line argument: --port (" + byPort + "); see tcptraceroute --help\n"},
-		{args: "-N16 host", stderr: "Unknown command line argument: -1 (" + afterN + "); see tcptraceroute --help\n"},
-		{args: "-z 0.1 host", stderr: "Unknown command line argument: -z (" + habits["-z"] + "); see tcptraceroute --help\n"},
+		{args: "-T -p 443 host", stderr: "Unknown command line argument: -T (" + options.OnlyTCP + "); see tcptraceroute --help\n"},
+		{args: "-nT host", stderr: "Unknown command line argument: -T (" + options.OnlyTCP + "); see tcptraceroute --help\n"},
+		{args: "--tcp host", stderr: "Unknown command line argument: --tcp (" + options.OnlyTCP + "); see tcptraceroute --help\n"},
+		{args: "-U host", stderr: "Unknown command line argument: -U (" + options.NeverUDP + "); see tcptraceroute --help\n"},
+		{args: "-I host", stderr: "Unknown command line argument: -I (" + options.Habits["-I"] + "); see tcptraceroute --help\n"},
+		{args: "--port=443 host", stderr: "Unknown command line argument: --port=443 (" + options.ByPort + "); see tcptraceroute --help\n"},
+		{args: "--port 443 host", stderr: "Unknown command line argument: --port (" + options.ByPort + "); see tcptraceroute --help\n"},
+		{args: "-N16 host", stderr: "Unknown command line argument: -1 (" + options.AfterN + "); see tcptraceroute --help\n"},
+		{args: "-z 0.1 host", stderr: "Unknown command line argument: -z (" + options.Habits["-z"] + "); see tcptraceroute --help\n"},
 		{args: "-r -c 10 -T -P 443 host", stderr: "Unknown command line argument: -r (mtr's report is --report); see tcptraceroute --help\n"},
-		{args: "--report-wide host", stderr: "Unknown command line argument: --report-wide (" + habits["--report-wide"] + "); see tcptraceroute --help\n"},
+		{args: "--report-wide host", stderr: "Unknown command line argument: --report-wide (" + options.Habits["--report-wide"] + "); see tcptraceroute --help\n"},
 		{args: "--queries 1 host", stderr: "Unknown command line argument: --queries (probes per hop are set by -q); see tcptraceroute --help\n"},
 
 		// The host, with a port and without.
@@ -224,14 +225,14 @@ func TestHelpAndVersion(t *testing.T) {
 
 // Both texts fit a terminal; the short one is a screen of 24 lines.
 func TestHelpFits(t *testing.T) {
-	for name, text := range map[string]string{"short": usageText(groups()), "long": helpText(groups()), "version": versionText()} {
+	for name, text := range map[string]string{"short": options.UsageText(options.Groups()), "long": options.HelpText(options.Groups()), "version": versionText()} {
 		for line := range strings.Lines(text) {
-			if n := len(strings.TrimRight(line, "\n")); n > screen {
+			if n := len(strings.TrimRight(line, "\n")); n > options.Screen {
 				t.Errorf("%s: %d columns: %s", name, n, line)
 			}
 		}
 	}
-	if n := strings.Count(usageText(groups()), "\n"); n > 24 {
+	if n := strings.Count(options.UsageText(options.Groups()), "\n"); n > 24 {
 		t.Errorf("the short help has %d lines", n)
 	}
 }
@@ -239,30 +240,30 @@ func TestHelpFits(t *testing.T) {
 // The short help has every option of the classic command line in the synopsis and a cell; the long one every option that
 // is meant to be seen, whole, each with the value it takes.
 func TestHelpIsWhole(t *testing.T) {
-	short, long := usageText(groups()), helpText(groups())
+	short, long := options.UsageText(options.Groups()), options.HelpText(options.Groups())
 	head, cells, _ := strings.Cut(short, "\n\n")
 	all := strings.Join(strings.Fields(long), " ")
-	for i, g := range groups() {
-		for _, o := range g.options {
-			form := o.form("<", ">")
+	for i, g := range options.Groups() {
+		for _, o := range g.Options {
+			form := o.Form("<", ">")
 			switch {
-			case o.help == "":
-				if strings.Contains(long, form) || o.brief != "" {
+			case o.Help == "":
+				if strings.Contains(long, form) || o.Brief != "" {
 					t.Errorf("%s is shown", form)
 				}
 				continue
-			case i == 0 && o.brief == "":
+			case i == 0 && o.Brief == "":
 				t.Errorf("%s has no place in the short help", form)
-			case i == 0 && o.short != 0 && !regexp.MustCompile(`[[|]-\w*`+string(o.short)).MatchString(head):
-				t.Errorf("the synopsis lacks -%c", o.short)
+			case i == 0 && o.Short != 0 && !regexp.MustCompile(`[[|]-\w*`+string(o.Short)).MatchString(head):
+				t.Errorf("the synopsis lacks -%c", o.Short)
 			}
-			if !strings.Contains(all, " "+form+" "+o.whole()) {
-				t.Errorf("the long help has not: %s %s", form, o.whole())
+			if !strings.Contains(all, " "+form+" "+o.Whole()) {
+				t.Errorf("the long help has not: %s %s", form, o.Whole())
 			}
-			if o.brief != "" && !strings.Contains(cells, fmt.Sprintf("  %-17s %s", o.form("", ""), o.brief)) {
+			if o.Brief != "" && !strings.Contains(cells, fmt.Sprintf("  %-17s %s", o.Form("", ""), o.Brief)) {
 				t.Errorf("the short help has no %s", form)
 			}
-			if cell := fmt.Sprintf("  %-17s %s", o.form("", ""), o.brief); o.brief != "" && len(cell) >= screen/2 {
+			if cell := fmt.Sprintf("  %-17s %s", o.Form("", ""), o.Brief); o.Brief != "" && len(cell) >= options.Screen/2 {
 				t.Errorf("too long for half a line: %s", cell)
 			}
 		}
@@ -272,9 +273,9 @@ func TestHelpIsWhole(t *testing.T) {
 // What has no help is seen nowhere: only what the old program hides too.
 func TestHidden(t *testing.T) {
 	var hidden []string
-	for _, o := range options() {
-		if o.help == "" {
-			hidden = append(hidden, o.names()...)
+	for _, o := range options.Options() {
+		if o.Help == "" {
+			hidden = append(hidden, o.Names()...)
 		}
 	}
 	if want := []string{"--track-ipid", "--no-filter", "--no-getinterfaces", "--no-select", "--select"}; !slices.Equal(hidden, want) {
@@ -286,7 +287,7 @@ func TestHidden(t *testing.T) {
 func TestHelpAll(t *testing.T) {
 	for _, args := range []string{"--help all", "--help=all", "-n --help all -Z"} {
 		stdout, stderr, code := invoke(strings.Fields(args)...)
-		if stdout != helpText(groups()) || stderr != "" || code != 0 {
+		if stdout != options.HelpText(options.Groups()) || stderr != "" || code != 0 {
 			t.Errorf("%s: stdout %q, stderr %q, exit code %d", args, stdout, stderr, code)
 		}
 	}
@@ -338,92 +339,92 @@ func TestHostOperand(t *testing.T) {
 		{[]string{"", ""}, "", ""},
 	} {
 		var p program
-		if err := p.operands(tt.operands); err != nil || p.host != tt.host || p.service != tt.service {
-			t.Errorf("%q: host %q, port %q, error %v, want %q, %q", tt.operands, p.host, p.service, err, tt.host, tt.service)
+		if err := p.Operands(tt.operands); err != nil || p.Host != tt.host || p.Service != tt.service {
+			t.Errorf("%q: host %q, port %q, error %v, want %q, %q", tt.operands, p.Host, p.Service, err, tt.host, tt.service)
 		}
 	}
 }
 
 // What the options ask for, however they are written; the last of several counts.
 func TestOptions(t *testing.T) {
-	base := config{}
+	base := options.Config{}
 	for _, tt := range []struct {
 		args     string
 		operands []string
-		want     func(*config)
+		want     func(*options.Config)
 	}{
-		{"host", []string{"host"}, func(*config) {}},
-		{"-n a", []string{"a"}, func(c *config) { c.names = names.Never }},
-		{"-nN a", []string{"a"}, func(c *config) { c.names = names.All }},
-		{"-N -n a", []string{"a"}, func(c *config) { c.names = names.Never }},
-		{"-nq1 a", []string{"a"}, func(c *config) { c.names, c.path.Queries = names.Never, 1 }},
-		{"-q1 -q 2 a", []string{"a"}, func(c *config) { c.path.Queries = 2 }},
-		{"-q 010 a", []string{"a"}, func(c *config) { c.path.Queries = 10 }},
-		{"-q0 a", []string{"a"}, func(c *config) { c.path.Queries = -1 }},
-		{"a -f 2 80 -m9 60", []string{"a", "80", "60"}, func(c *config) { c.path.FirstTTL, c.path.MaxTTL = 2, 9 }},
-		{"-w 0.5 a", []string{"a"}, func(c *config) { c.path.Wait, c.path.Patient = 500*time.Millisecond, true }},
-		{"-w2.5 a", []string{"a"}, func(c *config) { c.path.Wait, c.path.Patient = 2500*time.Millisecond, true }},
-		{"-w 1. a", []string{"a"}, func(c *config) { c.path.Wait, c.path.Patient = time.Second, true }},
-		{"-w .75 a", []string{"a"}, func(c *config) { c.path.Wait, c.path.Patient = 750*time.Millisecond, true }},
-		{"-t 0x10 a", []string{"a"}, func(c *config) { c.path.TOS = 16 }},
-		{"-t 0XFF a", []string{"a"}, func(c *config) { c.path.TOS = 255 }},
-		{"-t 010 a", []string{"a"}, func(c *config) { c.path.TOS = 10 }},
-		{"-t ef a", []string{"a"}, func(c *config) { c.path.TOS = 0xb8 }},
-		{"-t EF a", []string{"a"}, func(c *config) { c.path.TOS = 0xb8 }},
-		{"-t cs1 a", []string{"a"}, func(c *config) { c.path.TOS = 0x20 }},
-		{"-t CS7 a", []string{"a"}, func(c *config) { c.path.TOS = 0xe0 }},
-		{"-t cs0 a", []string{"a"}, func(c *config) { c.path.TOS = 0 }},
-		{"-t af41 a", []string{"a"}, func(c *config) { c.path.TOS = 0x88 }},
-		{"-t AF11 a", []string{"a"}, func(c *config) { c.path.TOS = 0x28 }},
-		{"-t af43 a", []string{"a"}, func(c *config) { c.path.TOS = 0x98 }},
-		{"-t le a", []string{"a"}, func(c *config) { c.path.TOS = 0x04 }},
-		{"-t va a", []string{"a"}, func(c *config) { c.path.TOS = 0xb0 }},
-		{"--mark 0x10 a", []string{"a"}, func(c *config) { c.mark = 16 }},
-		{"--mark=0XfFffFfff a", []string{"a"}, func(c *config) { c.mark = 4294967295 }},
-		{"-N 16 host a", []string{"16", "host", "a"}, func(c *config) { c.names, c.afterN = names.All, "16" }},
-		{"-f 99999999999999999999 -m999 a", []string{"a"}, func(c *config) { c.path.FirstTTL, c.path.MaxTTL = math.MaxInt, 999 }},
-		{"-q 00 -w00 a", []string{"a"}, func(c *config) { c.path.Queries, c.path.Wait, c.path.Patient = -1, -time.Second, true }},
-		{"-w5 a", []string{"a"}, func(c *config) { c.path.Wait, c.path.Patient = 5*time.Second, true }},
-		{"-f0 -m0 -w0 a", []string{"a"}, func(c *config) {
-			c.path.FirstTTL, c.path.MaxTTL, c.path.Wait, c.path.Patient = -1, -1, -time.Second, true
+		{"host", []string{"host"}, func(*options.Config) {}},
+		{"-n a", []string{"a"}, func(c *options.Config) { c.Names = names.Never }},
+		{"-nN a", []string{"a"}, func(c *options.Config) { c.Names = names.All }},
+		{"-N -n a", []string{"a"}, func(c *options.Config) { c.Names = names.Never }},
+		{"-nq1 a", []string{"a"}, func(c *options.Config) { c.Names, c.Path.Queries = names.Never, 1 }},
+		{"-q1 -q 2 a", []string{"a"}, func(c *options.Config) { c.Path.Queries = 2 }},
+		{"-q 010 a", []string{"a"}, func(c *options.Config) { c.Path.Queries = 10 }},
+		{"-q0 a", []string{"a"}, func(c *options.Config) { c.Path.Queries = -1 }},
+		{"a -f 2 80 -m9 60", []string{"a", "80", "60"}, func(c *options.Config) { c.Path.FirstTTL, c.Path.MaxTTL = 2, 9 }},
+		{"-w 0.5 a", []string{"a"}, func(c *options.Config) { c.Path.Wait, c.Path.Patient = 500*time.Millisecond, true }},
+		{"-w2.5 a", []string{"a"}, func(c *options.Config) { c.Path.Wait, c.Path.Patient = 2500*time.Millisecond, true }},
+		{"-w 1. a", []string{"a"}, func(c *options.Config) { c.Path.Wait, c.Path.Patient = time.Second, true }},
+		{"-w .75 a", []string{"a"}, func(c *options.Config) { c.Path.Wait, c.Path.Patient = 750*time.Millisecond, true }},
+		{"-t 0x10 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 16 }},
+		{"-t 0XFF a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 255 }},
+		{"-t 010 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 10 }},
+		{"-t ef a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0xb8 }},
+		{"-t EF a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0xb8 }},
+		{"-t cs1 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0x20 }},
+		{"-t CS7 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0xe0 }},
+		{"-t cs0 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0 }},
+		{"-t af41 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0x88 }},
+		{"-t AF11 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0x28 }},
+		{"-t af43 a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0x98 }},
+		{"-t le a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0x04 }},
+		{"-t va a", []string{"a"}, func(c *options.Config) { c.Path.TOS = 0xb0 }},
+		{"--mark 0x10 a", []string{"a"}, func(c *options.Config) { c.Mark = 16 }},
+		{"--mark=0XfFffFfff a", []string{"a"}, func(c *options.Config) { c.Mark = 4294967295 }},
+		{"-N 16 host a", []string{"16", "host", "a"}, func(c *options.Config) { c.Names, c.AfterN = names.All, "16" }},
+		{"-f 99999999999999999999 -m999 a", []string{"a"}, func(c *options.Config) { c.Path.FirstTTL, c.Path.MaxTTL = math.MaxInt, 999 }},
+		{"-q 00 -w00 a", []string{"a"}, func(c *options.Config) { c.Path.Queries, c.Path.Wait, c.Path.Patient = -1, -time.Second, true }},
+		{"-w5 a", []string{"a"}, func(c *options.Config) { c.Path.Wait, c.Path.Patient = 5*time.Second, true }},
+		{"-f0 -m0 -w0 a", []string{"a"}, func(c *options.Config) {
+			c.Path.FirstTTL, c.Path.MaxTTL, c.Path.Wait, c.Path.Patient = -1, -1, -time.Second, true
 		}},
-		{"-n -- -q 1", []string{"-q", "1"}, func(c *config) { c.names = names.Never }},
-		{"a -- -80", []string{"a", "-80"}, func(*config) {}},
-		{"- a", []string{"-", "a"}, func(*config) {}},
-		{"-s -q a", []string{"a"}, func(c *config) { c.source, c.sourceSet = "-q", true }},
-		{"-ieth0 a", []string{"a"}, func(c *config) { c.iface, c.ifaceSet = "eth0", true }},
-		{"-S a", []string{"a"}, func(c *config) { c.path.Flags = packet.SYN }},
-		{"-SA a", []string{"a"}, func(c *config) { c.path.Flags = packet.SYN | packet.ACK }},
-		{"-E a", []string{"a"}, func(c *config) { c.path.Flags = packet.ECE | packet.CWR }},
-		{"-t255 -F -l 65535 a", []string{"a"}, func(c *config) { c.path.TOS, c.path.DontFragment, c.path.Length = 255, true, 65535 }},
-		{"-p 0 a", []string{"a"}, func(*config) {}},
-		{"-p 5 a", []string{"a"}, func(c *config) { c.port, c.portSet = 5, true }},
-		{"-p5 -p0 a", []string{"a"}, func(*config) {}},
-		{"-P0 a", []string{"a"}, func(c *config) { c.portSet, c.anyPort = true, true }},
-		{"-P5 -p6 a", []string{"a"}, func(c *config) { c.port, c.portSet, c.anyPort = 6, true, true }},
-		{"-4 a", []string{"a"}, func(c *config) { c.family = names.IPv4 }},
-		{"-46 a", []string{"a"}, func(c *config) { c.family = names.IPv6 }},
-		{"--dnat a", []string{"a"}, func(c *config) { c.dnat = true }},
-		{"--dnat --no-dnat a", []string{"a"}, func(*config) {}},
-		{"--dnat --no-dnat-strict a", []string{"a"}, func(c *config) { c.path.Strict = true }},
-		{"--no-dnat-strict --dnat a", []string{"a"}, func(c *config) { c.dnat = true }},
-		{"--no-dnat-strict --no-dnat a", []string{"a"}, func(*config) {}},
-		{"--track-id --track-port a", []string{"a"}, func(c *config) { c.trackPort = true }},
-		{"--track-port --track-id a", []string{"a"}, func(c *config) { c.trackID = true }},
-		{"--track-port --track-ipid a", []string{"a"}, func(c *config) { c.trackID = true }},
-		{"--parallel 4 a", []string{"a"}, func(c *config) { c.path.Parallel = 4 }},
-		{"--parallel=4 a", []string{"a"}, func(c *config) { c.path.Parallel = 4 }},
-		{"--mark 4294967295 a", []string{"a"}, func(c *config) { c.mark = 4294967295 }},
-		{"--loose -d a", []string{"a"}, func(c *config) { c.path.Loose, c.debug = true, true }},
-		{"--no-filter --no-getinterfaces --no-select --select a", []string{"a"}, func(*config) {}},
+		{"-n -- -q 1", []string{"-q", "1"}, func(c *options.Config) { c.Names = names.Never }},
+		{"a -- -80", []string{"a", "-80"}, func(*options.Config) {}},
+		{"- a", []string{"-", "a"}, func(*options.Config) {}},
+		{"-s -q a", []string{"a"}, func(c *options.Config) { c.Source, c.SourceSet = "-q", true }},
+		{"-ieth0 a", []string{"a"}, func(c *options.Config) { c.Interface, c.InterfaceSet = "eth0", true }},
+		{"-S a", []string{"a"}, func(c *options.Config) { c.Path.Flags = packet.SYN }},
+		{"-SA a", []string{"a"}, func(c *options.Config) { c.Path.Flags = packet.SYN | packet.ACK }},
+		{"-E a", []string{"a"}, func(c *options.Config) { c.Path.Flags = packet.ECE | packet.CWR }},
+		{"-t255 -F -l 65535 a", []string{"a"}, func(c *options.Config) { c.Path.TOS, c.Path.DontFragment, c.Path.Length = 255, true, 65535 }},
+		{"-p 0 a", []string{"a"}, func(*options.Config) {}},
+		{"-p 5 a", []string{"a"}, func(c *options.Config) { c.Port, c.PortSet = 5, true }},
+		{"-p5 -p0 a", []string{"a"}, func(*options.Config) {}},
+		{"-P0 a", []string{"a"}, func(c *options.Config) { c.PortSet, c.AnyPort = true, true }},
+		{"-P5 -p6 a", []string{"a"}, func(c *options.Config) { c.Port, c.PortSet, c.AnyPort = 6, true, true }},
+		{"-4 a", []string{"a"}, func(c *options.Config) { c.Family = names.IPv4 }},
+		{"-46 a", []string{"a"}, func(c *options.Config) { c.Family = names.IPv6 }},
+		{"--dnat a", []string{"a"}, func(c *options.Config) { c.DNAT = true }},
+		{"--dnat --no-dnat a", []string{"a"}, func(*options.Config) {}},
+		{"--dnat --no-dnat-strict a", []string{"a"}, func(c *options.Config) { c.Path.Strict = true }},
+		{"--no-dnat-strict --dnat a", []string{"a"}, func(c *options.Config) { c.DNAT = true }},
+		{"--no-dnat-strict --no-dnat a", []string{"a"}, func(*options.Config) {}},
+		{"--track-id --track-port a", []string{"a"}, func(c *options.Config) { c.TrackPort = true }},
+		{"--track-port --track-id a", []string{"a"}, func(c *options.Config) { c.TrackID = true }},
+		{"--track-port --track-ipid a", []string{"a"}, func(c *options.Config) { c.TrackID = true }},
+		{"--parallel 4 a", []string{"a"}, func(c *options.Config) { c.Path.Parallel = 4 }},
+		{"--parallel=4 a", []string{"a"}, func(c *options.Config) { c.Path.Parallel = 4 }},
+		{"--mark 4294967295 a", []string{"a"}, func(c *options.Config) { c.Mark = 4294967295 }},
+		{"--loose -d a", []string{"a"}, func(c *options.Config) { c.Path.Loose, c.Debug = true, true }},
+		{"--no-filter --no-getinterfaces --no-select --select a", []string{"a"}, func(*options.Config) {}},
 	} {
 		got, want := base, base
-		operands, err := parse(options(), strings.Fields(tt.args), &got)
+		operands, err := options.Parse(options.Options(), strings.Fields(tt.args), &got)
 		if err != nil {
 			t.Errorf("%s: %v", tt.args, err)
 			continue
 		}
-		got.given = nil // which the table doesn't repeat
+		got.Given = nil // which the table doesn't repeat
 		tt.want(&want)
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) || !slices.Equal(operands, tt.operands) {
 			t.Errorf("%s: operands %q\n%+v\nwant %q\n%+v", tt.args, operands, got, tt.operands, want)
@@ -437,9 +438,9 @@ func TestLengthOperand(t *testing.T) {
 		operand string
 		want    int
 	}{{"60", 60}, {"0", 0}, {"", 50}, {" 60 ", 60}, {"65535", 65535}} {
-		p := program{config: config{path: trace.PathOptions{Length: 50}}}
-		if err := p.operands([]string{"host", "80", tt.operand}); err != nil || p.path.Length != tt.want {
-			t.Errorf("%q: length %d, error %v, want %d", tt.operand, p.path.Length, err, tt.want)
+		p := program{Config: options.Config{Path: trace.PathOptions{Length: 50}}}
+		if err := p.Operands([]string{"host", "80", tt.operand}); err != nil || p.Path.Length != tt.want {
+			t.Errorf("%q: length %d, error %v, want %d", tt.operand, p.Path.Length, err, tt.want)
 		}
 	}
 }
@@ -456,13 +457,13 @@ func TestLentPrivileges(t *testing.T) {
 		{"-q x -s y", "Numeric argument required for -q"},
 		{"-p", "Argument required for -p"},
 	} {
-		c := config{lent: true}
-		if _, err := parse(options(), strings.Fields(tt.args), &c); err == nil || err.Error() != tt.want {
+		c := options.Config{Lent: true}
+		if _, err := options.Parse(options.Options(), strings.Fields(tt.args), &c); err == nil || err.Error() != tt.want {
 			t.Errorf("%s: %v, want %s", tt.args, err, tt.want)
 		}
 	}
-	c := config{lent: true}
-	if _, err := parse(options(), strings.Fields("-nSAE -i eth0 -t1 -q1 host"), &c); err != nil {
+	c := options.Config{Lent: true}
+	if _, err := options.Parse(options.Options(), strings.Fields("-nSAE -i eth0 -t1 -q1 host"), &c); err != nil {
 		t.Error(err)
 	}
 }
@@ -471,19 +472,19 @@ func TestLentPrivileges(t *testing.T) {
 func TestSocketError(t *testing.T) {
 	const noDevice = "error opening device eth7: eth7: No such device exists (No such device exists)"
 	for _, tt := range []struct {
-		config config
+		config options.Config
 		err    error
 		want   string
 	}{
-		{config{}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"},
-		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.ENODEV), noDevice},
-		{config{iface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
-		{config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},
-		{config{}, fmt.Errorf("port: %w", syscall.EADDRINUSE), errPortInUse.Error()},
-		{config{}, wire.ErrUnsupported, "sending TCP probes is not supported on this platform yet; it is on Linux"},
-		{config{}, fmt.Errorf("raw socket: %w", syscall.EMFILE), "raw socket: too many open files"},
+		{options.Config{}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"},
+		{options.Config{Interface: "eth7"}, fmt.Errorf("interface: %w", syscall.ENODEV), noDevice},
+		{options.Config{Interface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
+		{options.Config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},
+		{options.Config{}, fmt.Errorf("port: %w", syscall.EADDRINUSE), errPortInUse.Error()},
+		{options.Config{}, wire.ErrUnsupported, "sending TCP probes is not supported on this platform yet; it is on Linux"},
+		{options.Config{}, fmt.Errorf("raw socket: %w", syscall.EMFILE), "raw socket: too many open files"},
 	} {
-		p := program{config: tt.config}
+		p := program{Config: tt.config}
 		if got := p.socketError(tt.err); got.Error() != tt.want {
 			t.Errorf("%+v, %v: %q, want %q", tt.config, tt.err, got, tt.want)
 		}
@@ -635,16 +636,16 @@ func TestOptionsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range options() {
-		if o.help == "" {
+	for _, o := range options.Options() {
+		if o.Help == "" {
 			continue
 		}
 		documented := false
-		for _, name := range o.names() {
+		for _, name := range o.Names() {
 			documented = documented || regexp.MustCompile(`(?m)^\| ([^|]* )?`+regexp.QuoteMeta(name)+`[ ,]`).Match(text)
 		}
 		if !documented {
-			t.Errorf("docs/options.md has no row for %v", o.names())
+			t.Errorf("docs/options.md has no row for %v", o.Names())
 		}
 	}
 }
@@ -662,9 +663,9 @@ func TestSayOthers(t *testing.T) {
 	} {
 		var stderr bytes.Buffer
 		p := program{stderr: &stderr}
-		p.host, p.path.Target = tt.host, netip.MustParseAddrPort("192.0.2.1:80")
+		p.Host, p.Path.Target = tt.host, netip.MustParseAddrPort("192.0.2.1:80")
 		for other := range strings.FieldsSeq(tt.others) {
-			p.others = append(p.others, netip.MustParseAddr(other))
+			p.Others = append(p.Others, netip.MustParseAddr(other))
 		}
 		if p.sayOthers(); stderr.String() != tt.want {
 			t.Errorf("%q, want %q", &stderr, tt.want)
@@ -680,7 +681,7 @@ func TestSayHow(t *testing.T) {
 	}{{0, "850 ms"}, {500 * time.Millisecond, "500 ms"}, {5 * time.Second, "850 ms"}} {
 		var stderr bytes.Buffer
 		p := program{stderr: &stderr}
-		p.path.Wait = tt.wait
+		p.Path.Wait = tt.wait
 		p.sayConnections(false)
 		if want := "Tracing without raw sockets: by connections, one probe at a time, waiting up to " + tt.want + " for each answer\n"; stderr.String() != want {
 			t.Errorf("-w %v: %q, want %q", tt.wait, &stderr, want)

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -22,11 +22,11 @@ const (
 
 // pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
 func (p *program) pointToExplain() {
-	if !p.onTerminal || p.explain {
+	if !p.onTerminal || p.Explain {
 		return
 	}
 	how := "the same with --explain"
-	for _, other := range p.notWith("--explain") {
+	for _, other := range p.NotWith("--explain") {
 		how = "--explain in the place of " + other
 	}
 	fmt.Fprintln(p.stderr, "To find out why, and where: "+how)
@@ -45,7 +45,7 @@ func (p *program) code(err error) int {
 		p.usage()
 	case err == errChanged: // it is said already
 	default:
-		fmt.Fprintln(p.stderr, quoted(err.Error()))
+		fmt.Fprintln(p.stderr, record.Printable(err.Error()))
 	}
 	if p.unreached {
 		p.pointToExplain()
@@ -81,19 +81,10 @@ func (e *localError) Error() string { return e.text }
 
 func (p *program) noDevice() error {
 	hint := ""
-	if _, err := strconv.ParseFloat(p.iface, 64); err == nil {
+	if _, err := strconv.ParseFloat(p.Interface, 64); err == nil {
 		hint = "; the seconds of a round are set by --interval" // as mtr's -i does
 	}
-	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", p.iface, hint)
-}
-
-// reason is the innermost error: what the system said.
-func reason(err error) error {
-	var e syscall.Errno
-	if errors.As(err, &e) {
-		return e
-	}
-	return err
+	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", p.Interface, hint)
 }
 
 // capital writes an error as the C library does.
@@ -101,3 +92,6 @@ func capital(err error) string {
 	s := err.Error()
 	return strings.ToUpper(s[:1]) + s[1:]
 }
+
+// errHelp ends a command line that asks for the short help.
+var errHelp = errors.New("help")

@@ -9,18 +9,9 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 )
-
-func explainOptions() []option {
-	return []option{
-		{long: "explain", facts: []fact{{on: func(c *config) bool { return c.explain }, not: []conflict{{"--live, --report",
-			"--explain can't be used with {}: it explains one trace, not rounds; leave one of them out"}}}},
-			shows: true, brief: "why it fails, where",
-			help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other " +
-				"kinds to find out, and first prints the maximum on stderr", set: do(func(c *config) { c.explain = true })},
-	}
-}
 
 // explaining says what is done to explain.
 func (s *showing) explaining(x measure.Progress) {
@@ -43,7 +34,7 @@ func (s *showing) explaining(x measure.Progress) {
 	case measure.Announcing:
 		s.announceQuestions(x)
 	case measure.Failed: // the trace stands without
-		fmt.Fprintf(s.stderr, "Asking further: %s\n", quoted(s.worded(x.Err).Error()))
+		fmt.Fprintf(s.stderr, "Asking further: %s\n", record.Printable(s.worded(x.Err).Error()))
 	case measure.Done:
 		s.asking.Stop()
 	}
@@ -53,18 +44,10 @@ func (s *showing) explaining(x measure.Progress) {
 func (p *program) announceQuestions(x measure.Progress) {
 	then := ""
 	if x.Most > detect.Probes(x.Questions) {
-		then = fmt.Sprintf(", then SYNs to this port and to port %d", detect.OtherPort(p.path).Port())
+		then = fmt.Sprintf(", then SYNs to this port and to port %d", detect.OtherPort(p.Path).Port())
 	}
 	kinds := cmp.Or(p.kinds(x.Questions), "the same from other source ports")
 	fmt.Fprintf(p.stderr, "Up to %d more probes to tell what happened: %s%s\n", x.Most, kinds, then)
-}
-
-// forPeople reports whether the trace is printed as text.
-func (c *config) forPeople() bool { return c.format == "" || c.format == formats[0].name }
-
-// holdsFindings reports whether the format has a place for what is explained.
-func (c *config) holdsFindings() bool {
-	return c.forPeople() || c.format == "json" || c.format == "jsonl" || c.format == "html"
 }
 
 // kinds says what is sent.

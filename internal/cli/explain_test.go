@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/packet"
 )
 
@@ -22,15 +23,15 @@ func TestExplainSYN(t *testing.T) {
 		"host": false, "--explain host": true, "--explain --syn bare host": false, "--syn linux host": true,
 		"--explain -A host": false, "--explain -SA host": true,
 	} {
-		var c config
-		if _, err := parse(options(), strings.Fields(args), &c); err != nil {
+		var c options.Config
+		if _, err := options.Parse(options.Options(), strings.Fields(args), &c); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.linuxSYN(); got != want || c.checkTogether() != nil {
-			t.Errorf("%s: %v, %v", args, got, c.checkTogether())
+		if got := c.LinuxSYN(); got != want || c.CheckTogether() != nil {
+			t.Errorf("%s: %v, %v", args, got, c.CheckTogether())
 		}
-		if c.path.Flags.Has(packet.ACK) != strings.Contains(args, "A") {
-			t.Errorf("%s: flags %v", args, c.path.Flags)
+		if c.Path.Flags.Has(packet.ACK) != strings.Contains(args, "A") {
+			t.Errorf("%s: flags %v", args, c.Path.Flags)
 		}
 	}
 }

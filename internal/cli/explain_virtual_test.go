@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"go.example/tcptraceroute/internal/options"
 )
 
 // explained is what a JSON document says of a trace that was explained.
@@ -156,11 +158,11 @@ func TestExplainJSON(t *testing.T) {
 // A format that has no place for findings leaves its output alone, and they are said aside.
 func TestExplainAside(t *testing.T) {
 	t.Parallel()
-	for _, f := range formats {
-		text := runVirtual(t, networks["filtered"], 1, "--explain", "--format", f.name)
+	for _, format := range options.FormatNames {
+		text := runVirtual(t, networks["filtered"], 1, "--explain", "--format", format)
 		const found = "[filtered-port, certain]"
 		where := text.stderr
-		switch f.name {
+		switch format {
 		case "text":
 			where = text.stdout
 		case "json", "jsonl":
@@ -169,11 +171,11 @@ func TestExplainAside(t *testing.T) {
 			where = strings.ReplaceAll(text.stdout, "filtered-port, certain", found)
 		case "csv":
 			if strings.Contains(text.stdout, "dropped") {
-				t.Errorf("%s: %s", f.name, text.stdout)
+				t.Errorf("%s: %s", format, text.stdout)
 			}
 		}
 		if !strings.Contains(where, found) {
-			t.Errorf("%s: nothing is explained\n%s\n%s", f.name, text.stdout, text.stderr)
+			t.Errorf("%s: nothing is explained\n%s\n%s", format, text.stdout, text.stderr)
 		}
 	}
 }

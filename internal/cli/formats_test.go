@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/record"
 )
@@ -16,9 +17,9 @@ func TestFormatMistakes(t *testing.T) {
 		"--json --jsonl h":            "Only one format at a time: --json and --jsonl\n",
 		"--format json --jsonl h":     "Only one format at a time: --format json and --jsonl\n",
 		"--json --format=text h":      "Only one format at a time: --json and --format text\n",
-		"--format \x1b[31m h":         "Argument of --format must be " + oneFormat() + ": \\x1b[31m\n",
+		"--format \x1b[31m h":         "Argument of --format must be " + options.OneFormat() + ": \\x1b[31m\n",
 		"--format":                    "Argument required for --format\n",
-		"--format JSON h":             "Argument of --format must be " + oneFormat() + ": JSON\n",
+		"--format JSON h":             "Argument of --format must be " + options.OneFormat() + ": JSON\n",
 		"--json --json --format json": "host missing: tcptraceroute [options] host [port]; see tcptraceroute --help\n", // the same is no contradiction
 	} {
 		stdout, stderr, code := invoke(strings.Split(args, " ")...)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/record"
 )
 
@@ -18,8 +19,8 @@ func FuzzArguments(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		args := strings.Split(line, " ")
-		var c config
-		operands, err := parse(options(), args, &c)
+		var c options.Config
+		operands, err := options.Parse(options.Options(), args, &c)
 		if err != nil {
 			if operands != nil {
 				t.Errorf("operands %q with error %v", operands, err)
@@ -33,7 +34,7 @@ func FuzzArguments(f *testing.F) {
 		if len(operands) > len(args) {
 			t.Errorf("%d operands of %d arguments", len(operands), len(args))
 		}
-		if c.path.Parallel < 0 || c.path.TOS < 0 || c.path.TOS > 255 || c.path.Length < 0 || c.path.Length > 65535 || c.port < 0 || c.port > 65535 {
+		if c.Path.Parallel < 0 || c.Path.TOS < 0 || c.Path.TOS > 255 || c.Path.Length < 0 || c.Path.Length > 65535 || c.Port < 0 || c.Port > 65535 {
 			t.Errorf("out of range: %+v", c)
 		}
 	})
@@ -48,7 +49,7 @@ func FuzzHost(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		host, port, err := splitHost(s)
+		host, port, err := options.SplitHost(s)
 		if err != nil {
 			if host != "" || port != "" || !strings.HasPrefix(err.Error(), "Bad destination address: ") {
 				t.Errorf("%q: %q, %q, %v", s, host, port, err)

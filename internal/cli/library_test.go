@@ -70,7 +70,7 @@ func traceSim(t *testing.T, seed uint64, path sim.Path, by func(*testing.T, *fro
 // byProgram is what the command line does from the source ports on.
 func byProgram(t *testing.T, m *fromHost, o trace.PathOptions) (found *trace.Trace) {
 	var p program
-	p.path = o
+	p.Path = o
 	made, err := measure.Over(m, p.networkOptions(false)).Trace(t.Context(), p.request())
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -24,123 +24,32 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// manyConfig is what is asked for of many targets.
-type manyConfig struct {
-	lists    []string // files; "-": standard input
-	excludes []string
-	resumes  []string
-	rate     int           // packets a second; 0: not given
-	jobs     int           // targets at a time; 0: not given
-	timeout  time.Duration // of a target; 0: not given
-	hops     bool          // the hops of each target are shown too
-
-	hosts []string // operands
-}
-
-// on reports whether there are lists of targets.
-func (m *manyConfig) on() bool { return len(m.lists) > 0 }
-
-const (
-	userRate             = 200 // the most for users who are not root, whatever they ask for
-	mostRate             = 1_000_000
-	defaultTargetTimeout = 30 * time.Second
-	defaultManyQueries   = 2 // 1 misses hops, and shows some at another place; 3 take half as long again
-
-	// manyGarbage is how much garbage there may be, in percent of what is in use: traces come and go by the hundred.
-	manyGarbage = 50
-
-	// manyGrace is how long targets may go on after an interrupt.
-	manyGrace = time.Second
-)
-
-// manyOptions are about many targets.
-func manyOptions() []option {
-	with := func(on func(*config) bool) []fact { return []fact{{on: on, needs: []string{"--targets"}}} }
-	file := func(name string, list func(*config) *[]string) func(*config, string) error {
-		return func(c *config, v string) error {
-			if v == "" {
-				return fmt.Errorf("Argument of %s must be the name of a file", name)
-			}
-			*list(c) = append(*list(c), v)
-			return nil
-		}
-	}
-	return []option{
-		{long: "targets", typed: true, arg: "file",
-			facts: []fact{{on: func(c *config) bool { return c.many.on() }, raw: true, not: []conflict{
-				{"--report, --live", "{} can't be used with --targets: it watches one target"},
-				{"--explain, --mtu, --paths, --in-session",
-					"{} can't be used with --targets: it asks one target further questions"},
-				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
-				{"-p, -P, --track-port",
-					"{} can't be used with --targets: all its targets share a few ports that the kernel chooses"},
-				{oneTarget, "{} can't be used with --targets, whose formats are text, json, jsonl, csv and scamper"},
-			}}},
-			help: "trace all targets of this list, some at a time: a line each with HOST, HOST PORT, HOST:PORT, " +
-				"[IPV6]:PORT, a network (10.0.0.0/28) or a range (10.0.0.1-10.0.0.9); # begins a comment; -: standard " +
-				"input; may be given more than once. Arguments are targets too, and a number is the port of those that " +
-				"name none",
-			set: file("--targets", func(c *config) *[]string { return &c.many.lists })},
-		{long: "exclude", typed: true, arg: "file", facts: with(func(c *config) bool { return len(c.many.excludes) > 0 }),
-			help: "send nothing to what this list names, in the same form: networks of any size, names with all their " +
-				"addresses; may be given more than once",
-			set: file("--exclude", func(c *config) *[]string { return &c.many.excludes })},
-		{long: "rate", typed: true, arg: "packets", facts: with(func(c *config) bool { return c.many.rate != 0 }),
-			help: fmt.Sprintf("packets a second, over all targets (%d; %d, and no more, for users who are not root); "+
-				"SIGUSR1 doubles it while it runs, SIGUSR2 halves it", measure.DefaultRate, userRate),
-			set: between("--rate", 1, mostRate, func(c *config, n int) { c.many.rate = n })},
-		{long: "jobs", typed: true, arg: "targets", facts: with(func(c *config) bool { return c.many.jobs != 0 }),
-			help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000)",
-			set:  between("--jobs", 1, 100_000, func(c *config, n int) { c.many.jobs = n })},
-		{long: "target-timeout", typed: true, arg: "seconds",
-			facts: with(func(c *config) bool { return c.many.timeout != 0 }),
-			help: fmt.Sprintf("a target that takes longer ends with what is known, 1 to 3600 seconds (%v)",
-				defaultTargetTimeout.Seconds()),
-			set: seconds("--target-timeout", time.Second, time.Hour, func(c *config, d time.Duration) { c.many.timeout = d })},
-		{long: "hops", typed: true, facts: []fact{{on: func(c *config) bool { return c.many.hops },
-			needs: []string{"--targets"},
-			not:   []conflict{{"--format", "--hops is about text: {} has the hops anyway"}}}},
-			help: "with --targets: the hops of each target below its line",
-			set:  do(func(c *config) { c.many.hops = true })},
-		{long: "resume", typed: true, arg: "file", facts: with(func(c *config) bool { return len(c.many.resumes) > 0 }),
-			help: "leave out the targets that stand in this output of an earlier --targets with --json; may be given more " +
-				"than once",
-			set: file("--resume", func(c *config) *[]string { return &c.many.resumes })},
-	}
-}
-
-// oneTarget is the fact that the format is about one target.
-const (
-	oneTarget      = "--format " + oneTargetWords
-	oneTargetWords = "for one target"
-)
-
 // manyOperands reads the arguments beside the lists: targets, and a number that is the port of those that name none.
 func (p *program) manyOperands(operands []string) error {
-	if n := len(operands); n > 0 && digits(operands[n-1]) {
-		p.service, p.serviceSet = operands[n-1], true
+	if n := len(operands); n > 0 && options.Digits(operands[n-1]) {
+		p.Service, p.ServiceSet = operands[n-1], true
 		operands = operands[:n-1]
 	}
 	for _, o := range operands {
-		if digits(o) {
+		if options.Digits(o) {
 			return fmt.Errorf("A number among the arguments is the port of all targets that name none, and stands last: %s",
-				quoted(o))
+				record.Printable(o))
 		}
 	}
-	p.many.hosts = operands
+	p.Many.Hosts = operands
 	return nil
 }
 
 // manyFiles are the files that are read for many targets.
 func (p *program) manyFiles() []string {
-	return slices.Concat(p.many.lists, p.many.excludes, p.many.resumes)
+	return slices.Concat(p.Many.Lists, p.Many.Excludes, p.Many.Resumes)
 }
 
 // listOptions say how lists are read.
 func (p *program) listOptions() (o targets.Options, err error) {
 	o = targets.Options{Port: p.portNumber, Default: measure.DefaultPort}
-	if p.serviceSet {
-		o.Default, err = p.portNumber(p.service)
+	if p.ServiceSet {
+		o.Default, err = p.portNumber(p.Service)
 	}
 	return o, err
 }
@@ -152,7 +61,7 @@ func openList(option, name string) (io.ReadCloser, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", option, quoted(name), reason(err))
+		return nil, fmt.Errorf("%s %s: %w", option, record.Printable(name), options.Reason(err))
 	}
 	return f, nil
 }
@@ -165,7 +74,7 @@ func (p *program) lists(o targets.Options) (all iter.Seq2[targets.Target, error]
 			f.Close() // they are only read
 		}
 	}
-	for _, name := range p.many.lists {
+	for _, name := range p.Many.Lists {
 		f, err := openList("--targets", name)
 		if err != nil {
 			done()
@@ -174,7 +83,7 @@ func (p *program) lists(o targets.Options) (all iter.Seq2[targets.Target, error]
 		files = append(files, f)
 	}
 	return func(yield func(targets.Target, error) bool) {
-		for _, host := range p.many.hosts {
+		for _, host := range p.Many.Hosts {
 			for t, err := range targets.Words([]string{host}, o) {
 				if !yield(t, err) {
 					return
@@ -182,7 +91,7 @@ func (p *program) lists(o targets.Options) (all iter.Seq2[targets.Target, error]
 			}
 		}
 		for i, f := range files {
-			for t, err := range targets.Read(f, p.many.lists[i], o) {
+			for t, err := range targets.Read(f, p.Many.Lists[i], o) {
 				if !yield(t, err) {
 					return
 				}
@@ -194,7 +103,7 @@ func (p *program) lists(o targets.Options) (all iter.Seq2[targets.Target, error]
 // excluded reads what must not be probed.
 func (p *program) excluded(ctx context.Context, o targets.Options) (*targets.Set, error) {
 	var s targets.Set
-	for _, name := range p.many.excludes {
+	for _, name := range p.Many.Excludes {
 		f, err := openList("--exclude", name)
 		if err != nil {
 			return nil, err
@@ -213,7 +122,7 @@ func (p *program) excluded(ctx context.Context, o targets.Options) (*targets.Set
 // resumed reads which targets were traced before.
 func (p *program) resumed() (*record.Traced, error) {
 	t := new(record.Traced)
-	for _, name := range p.many.resumes {
+	for _, name := range p.Many.Resumes {
 		f, err := openList("--resume", name)
 		if err != nil {
 			return nil, err
@@ -221,7 +130,7 @@ func (p *program) resumed() (*record.Traced, error) {
 		err = t.Read(f)
 		f.Close() // it is only read
 		if err != nil {
-			return nil, fmt.Errorf("--resume %s: %w", quoted(name), err)
+			return nil, fmt.Errorf("--resume %s: %w", record.Printable(name), err)
 		}
 	}
 	return t, nil
@@ -229,10 +138,10 @@ func (p *program) resumed() (*record.Traced, error) {
 
 // readOperands reads the arguments.
 func (p *program) readOperands(operands []string) error {
-	if p.many.on() {
+	if p.Many.On() {
 		return p.manyOperands(operands)
 	}
-	return p.operands(operands)
+	return p.Operands(operands)
 }
 
 // traceLists traces all targets of the lists, if the network could be opened, and keeps the packets.
@@ -260,7 +169,7 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 	defer stop(nil)
 	out.broken = func(err error) { stop(fmt.Errorf("writing: %w", err)) }
 	defer p.changeRate(m)()
-	defer runtimedebug.SetGCPercent(runtimedebug.SetGCPercent(manyGarbage))
+	defer runtimedebug.SetGCPercent(runtimedebug.SetGCPercent(options.ManyGarbage))
 	p.rescue.Begin()
 	out.begin()
 	counts, err := network.Many(running, m)
@@ -269,9 +178,10 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 
 // newMany is the run that is asked for.
 func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), err error) {
-	if p.many.rate > userRate && !p.root {
-		return nil, nil, fmt.Errorf("Argument of --rate must be between 1 and %d for users who are not root: %d", userRate,
-			p.many.rate)
+	if p.Many.Rate > options.UserRate && !p.root {
+		return nil, nil, fmt.Errorf("Argument of --rate must be between 1 and %d for users who are not root: %d",
+			options.UserRate,
+			p.Many.Rate)
 	}
 	o, err := p.listOptions()
 	if err != nil {
@@ -288,10 +198,10 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.path.Queries == 0 {
-		p.path.Queries = defaultManyQueries
+	if p.Path.Queries == 0 {
+		p.Path.Queries = options.DefaultManyQueries
 	}
-	if err := p.path.Validate(); err != nil {
+	if err := p.Path.Validate(); err != nil {
 		return nil, nil, err
 	}
 	list, done, err := p.lists(o)
@@ -302,11 +212,11 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 		Request: p.request(), Targets: list, Header: p.header(), Exclude: exclude,
 		LookUp:  func(ctx context.Context, host string) ([]netip.Addr, error) { return p.manyAddresses(ctx, host) },
 		Skip:    func(t targets.Target) bool { return traced.Has(t.Host, t.Port) },
-		Service: p.ports.Service, Findings: !p.forPeople(), Rate: p.many.rate, Open: p.many.jobs,
-		Timeout: cmp.Or(p.many.timeout, defaultTargetTimeout), Grace: manyGrace,
+		Service: p.ports.Service, Findings: !p.ForPeople(), Rate: p.Many.Rate, Open: p.Many.Jobs,
+		Timeout: cmp.Or(p.Many.Timeout, options.DefaultTargetTimeout), Grace: options.ManyGrace,
 	}
 	m.Request.Family, m.Request.Observe = p.manyFamily(), p.observe(false)
-	if p.many.hops || !p.forPeople() {
+	if p.Many.Hops || !p.ForPeople() {
 		m.Seen = func(_ int, r trace.Result) { p.lookUp(r) }
 	}
 	return m, done, nil
@@ -315,26 +225,26 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 // header is what is known of every trace.
 func (p *program) header() record.Header {
 	hostname, _ := os.Hostname() // "": not known
-	return record.Header{Version: version(), Hostname: hostname, Path: p.path, Mark: p.mark,
-		Numeric: p.names == names.Never, OwnersAsked: p.show.owners}
+	return record.Header{Version: version(), Hostname: hostname, Path: p.Path, Mark: p.Mark,
+		Numeric: p.Names == names.Never, OwnersAsked: p.Show.Owners}
 }
 
 // manySource looks up the source address that the user wants.
 func (p *program) manySource(ctx context.Context) error {
-	if !p.sourceSet {
+	if !p.SourceSet {
 		return nil
 	}
-	from, err := p.lookup(ctx, p.source, p.family, "source")
+	from, err := p.lookup(ctx, p.Source, p.Family, "source")
 	if err != nil {
 		return err
 	}
-	p.path.Source = netip.AddrPortFrom(from[0], 0)
+	p.Path.Source = netip.AddrPortFrom(from[0], 0)
 	return nil
 }
 
 // manyAddresses looks up a target of a list.
 func (p *program) manyAddresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	addrs, err := measure.LookUpTarget(ctx, p.resolve, host, p.manyFamily(), p.iface)
+	addrs, err := measure.LookUpTarget(ctx, p.resolve, host, p.manyFamily(), p.Interface)
 	if err == nil {
 		return addrs, nil
 	}
@@ -346,10 +256,10 @@ func (p *program) manyAddresses(ctx context.Context, host string) ([]netip.Addr,
 
 // manyFamily is the IP version of all targets, if only one is wanted.
 func (p *program) manyFamily() names.Family {
-	from := p.path.Source.Addr()
+	from := p.Path.Source.Addr()
 	switch {
-	case p.family != names.Any || !from.IsValid():
-		return p.family
+	case p.Family != names.Any || !from.IsValid():
+		return p.Family
 	case from.Is4():
 		return names.IPv4
 	}
@@ -385,7 +295,7 @@ func (p *program) changeRate(m *measure.Many) (end func()) {
 			if rate *= 2; s == syscall.SIGUSR2 {
 				rate /= 4
 			}
-			rate = m.SetRate(min(rate, mostRate))
+			rate = m.SetRate(min(rate, options.MostRate))
 			fmt.Fprintf(p.stderr, "%s packets a second\n", thousands(rate))
 		}
 	}()

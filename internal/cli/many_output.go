@@ -49,15 +49,15 @@ type manyForm interface {
 // newManyOutput chooses the form.
 func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 	o := &manyOutput{p: p, m: m, started: time.Now()}
-	if p.width.err > 0 && !p.debug {
+	if p.width.err > 0 && !p.Debug {
 		o.status = p.rescue.StartStatus(p.stderr, p.stdout, p.width.err, func(time.Duration) string { return o.progress() })
 		p.stdout = o.status
 	}
 	o.lines = startLines(p.rescue.InPieces(p.stdout), p.width.out > 0, func(err error) { o.broken(err) })
-	switch p.format {
+	switch p.Format {
 	case "json", "jsonl":
 		lines, err := record.NewManyLines(o.lines, record.ManyRun{Version: version(), Started: o.started,
-			Lists: p.many.lists, Rate: m.Rate, Open: m.Open, Queries: p.path.Queries, Timeout: m.Timeout})
+			Lists: p.Many.Lists, Rate: m.Rate, Open: m.Open, Queries: p.Path.Queries, Timeout: m.Timeout})
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 // begin says what is about to be done.
 func (o *manyOutput) begin() {
 	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, up to %d targets at a time\n",
-		quoted(strings.Join(o.p.many.lists, ", ")), o.p.path.Effective().MaxTTL, thousands(o.m.Rate), o.m.Open)
+		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL, thousands(o.m.Rate), o.m.Open)
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
 		o.minute = eachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
@@ -130,7 +130,7 @@ func (o *manyOutput) bad(err error) {
 	if o.status != nil {
 		o.status.Write(nil) // wipes the line
 	}
-	fmt.Fprintln(o.p.stderr, quoted(err.Error()))
+	fmt.Fprintln(o.p.stderr, record.Printable(err.Error()))
 }
 
 // target shows a target that has come to its end.
@@ -270,11 +270,11 @@ type textForm struct{ o *manyOutput }
 
 func (f textForm) target(t record.Listed) error {
 	text := report.TargetLine(&t) + "\n"
-	if f.o.p.many.hops && t.Trace != nil {
+	if f.o.p.Many.Hops && t.Trace != nil {
 		var b bytes.Buffer
 		run := f.o.named(t.Trace)
-		w := report.NewClassic(&b, trace.NewTrace(t.Trace.Path), report.ClassicOptions{DNAT: f.o.p.dnat, Name: run.Name,
-			Extensions: f.o.p.show.extensions, Owner: run.Owner, Color: f.o.p.colored()})
+		w := report.NewClassic(&b, trace.NewTrace(t.Trace.Path), report.ClassicOptions{DNAT: f.o.p.DNAT, Name: run.Name,
+			Extensions: f.o.p.Show.Extensions, Owner: run.Owner, Color: f.o.p.colored()})
 		for _, r := range t.Trace.Results {
 			w.Add(r) // a buffer takes all
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/sim"
@@ -33,8 +34,8 @@ var refusedWithTargets = map[string]string{
 // TestWithTargets: every option goes with --targets, or is refused in one line that names it.
 func TestWithTargets(t *testing.T) {
 	t.Parallel()
-	for _, o := range options() {
-		name := o.names()[0]
+	for _, o := range options.Options() {
+		name := o.Names()[0]
 		value, with := withTargets[name]
 		refusal, without := refusedWithTargets[name]
 		switch {
@@ -47,15 +48,15 @@ func TestWithTargets(t *testing.T) {
 			continue
 		}
 		args := []string{"--targets", "f", name}
-		if o.arg != "" {
+		if o.Arg != "" {
 			args = append(args, value+refusal)
 		}
-		var c config
-		if _, err := parse(options(), args, &c); err != nil {
+		var c options.Config
+		if _, err := options.Parse(options.Options(), args, &c); err != nil {
 			t.Errorf("%q: %v", args, err)
 			continue
 		}
-		err := c.checkTogether()
+		err := c.CheckTogether()
 		switch {
 		case with && err != nil:
 			t.Errorf("%q: %v", args, err)
@@ -63,12 +64,12 @@ func TestWithTargets(t *testing.T) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
-	for _, f := range formatNames() {
-		var c config
-		if _, err := parse(options(), []string{"--targets", "f", "--format", f}, &c); err != nil {
+	for _, f := range options.FormatNames {
+		var c options.Config
+		if _, err := options.Parse(options.Options(), []string{"--targets", "f", "--format", f}, &c); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.checkTogether(); (err == nil) != slices.Contains(manyFormats, f) {
+		if err := c.CheckTogether(); (err == nil) != slices.Contains(options.ManyFormats, f) {
 			t.Errorf("--format %s: %v", f, err)
 		}
 	}
@@ -118,7 +119,7 @@ func TestTargetsRate(t *testing.T) {
 		200: "", 201: "Argument of --rate must be between 1 and 200 for users who are not root: 201",
 	} {
 		p := &program{stderr: new(strings.Builder)}
-		p.many.rate, p.ports = rate, names.NewServices("")
+		p.Many.Rate, p.ports = rate, names.NewServices("")
 		got := ""
 		m, done, err := p.newMany(t.Context())
 		if err != nil {

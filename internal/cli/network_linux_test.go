@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/lab"
 	"go.example/tcptraceroute/measure"
@@ -69,8 +70,8 @@ func TestRefusals(t *testing.T) {
 		{"-n 198.18.4.2 65536", "Unknown port: 65536 (a port is a number from 0 to 65535)\n"},
 		{"-n 198.18.4.2:65536", "Unknown port: 65536 (a port is a number from 0 to 65535)\n"},
 		{"-n gopher0://198.18.4.2/", "Unknown port: gopher0\n"},
-		{"-n -N 16 198.18.4.2", "The host would be 16, and the port 198.18.4.2: " + afterN + "\n"},
-		{"-n -N 16 http 25", "The host would be 16, and the port http: " + afterN + "\n"},
+		{"-n -N 16 198.18.4.2", "The host would be 16, and the port 198.18.4.2: " + options.AfterN + "\n"},
+		{"-n -N 16 http 25", "The host would be 16, and the port http: " + options.AfterN + "\n"},
 		{"-n b\xffcher", "Bad destination address: b\\xffcher (not UTF-8)\n"},
 		{"-n \u202eb.example", "Bad destination address: \\u202eb.example (no name of the DNS: idna: disallowed rune U+202E)\n"},
 		{"-n -s b\xffcher 198.18.4.2", "Bad source address: b\\xffcher (not UTF-8)\n"},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
@@ -47,18 +48,18 @@ func TestPathsRefused(t *testing.T) {
 		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"}, {"--port-for", "0"}, {"--port-for", "x"}, {"--port-for", "-1"},
 		{"--port-for", "1", "--json"}, {"--port-for", "1", "--live"},
 	} {
-		var c config
-		_, err := parse(options(), append(args, "203.0.113.9"), &c)
-		if err == nil && c.checkTogether() == nil {
+		var c options.Config
+		_, err := options.Parse(options.Options(), append(args, "203.0.113.9"), &c)
+		if err == nil && c.CheckTogether() == nil {
 			t.Errorf("%v: taken", args)
 		}
 	}
-	var c config
-	if _, err := parse(options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.checkTogether() != nil {
+	var c options.Config
+	if _, err := options.Parse(options.Options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.CheckTogether() != nil {
 		t.Error("refused for no reason")
 	}
-	if c.needsRaw() != "--paths" {
-		t.Errorf("needs raw sockets: %q", c.needsRaw())
+	if c.NeedsRaw() != "--paths" {
+		t.Errorf("needs raw sockets: %q", c.NeedsRaw())
 	}
 }
 

@@ -9,20 +9,9 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// setPortFor takes the number of a path, or the address of a router.
-func setPortFor(c *config, v string) error {
-	a, err := netip.ParseAddr(v)
-	n, numberErr := strconv.Atoi(v)
-	if (err != nil || a.Zone() != "") && (numberErr != nil || !digits(v) || n < 1) {
-		return fmt.Errorf("Argument of --port-for must be the number of a path, from 1, or a router's address: %s", given(v))
-	}
-	c.ways.paths, c.ways.portFor = true, v
-	return nil
-}
-
 // printPort prints a source port that takes the path which the user wants one for.
 func (s *showing) printPort() error {
-	way, err := wantedPath(s.made.Graph, s.ways.portFor)
+	way, err := wantedPath(s.made.Graph, s.AllPaths.PortFor)
 	if err != nil {
 		return err
 	}
@@ -31,11 +20,11 @@ func (s *showing) printPort() error {
 	case err != nil:
 		return s.worded(err)
 	case port != 0:
-		if _, err := fmt.Fprintln(s.ways.port, port); err != nil {
+		if _, err := fmt.Fprintln(s.AllPaths.Port, port); err != nil {
 			return fmt.Errorf("writing: %w", err)
 		}
 		return nil
-	case s.path.Target.Addr().Is6():
+	case s.Path.Target.Addr().Is6():
 		return fmt.Errorf("No source port takes path %d for sure: a router on the way may look at the flow label, which the "+
 			"kernel draws anew for each connection", way+1)
 	}

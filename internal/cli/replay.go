@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
@@ -13,46 +13,14 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// replayConfig is which saved trace is shown in the place of a new one.
-type replayConfig struct {
-	replay string // a file; "-": standard input; "": none
-}
-
-func replayOptions() []option {
-	return []option{
-		{long: "replay", typed: true, arg: "file", shows: true,
-			help: "show a trace that was saved with --json or --jsonl, in any format, and send nothing; -: from standard input",
-			set: func(c *config, v string) error {
-				if v == "" {
-					return errors.New("Argument of --replay must be the name of a file")
-				}
-				c.replay = v
-				return nil
-			}},
-	}
-}
-
-// checkReplay refuses what is about making a trace where a saved one is shown.
-func (c *config) checkReplay(operands []string) error {
-	for _, o := range c.given {
-		if !o.shows {
-			return fmt.Errorf("%s doesn't go with --replay, which shows a saved trace and sends nothing", o.names()[0])
-		}
-	}
-	if len(operands) > 0 {
-		return fmt.Errorf("--replay takes no host: it shows a saved trace; leave %s out", quoted(operands[0]))
-	}
-	return nil
-}
-
 // showSaved shows a saved trace as if it had just been made. It is read without privileges.
 func (p *program) showSaved() error {
-	if _, err := p.drop(func() []string { return []string{p.replay} }); err != nil {
+	if _, err := p.drop(func() []string { return []string{p.Replay} }); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
-	saved, err := readSaved(p.replay)
+	saved, err := readSaved(p.Replay)
 	if err != nil {
-		return fmt.Errorf("--replay %s: %s", quoted(p.replay), shortened(err))
+		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), shortened(err))
 	}
 	return p.showRecord(saved)
 }
@@ -63,7 +31,7 @@ func readSaved(name string) (*record.Trace, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, reason(err)
+		return nil, options.Reason(err)
 	}
 	defer f.Close() // of a file that is only read
 	return record.ReadJSON(f)
@@ -74,13 +42,14 @@ func (p *program) showRecord(saved *record.Trace) error {
 	if saved.Rounds != nil {
 		return p.showRounds(saved)
 	}
-	if p.names == names.Never {
+	if p.Names == names.Never {
 		saved.Names, saved.Numeric = nil, true
 	}
-	saved.OwnersAsked = saved.OwnersAsked || p.show.owners
-	p.path, p.host = saved.Path, saved.Host
+	saved.OwnersAsked = saved.OwnersAsked || p.Show.Owners
+	p.Path, p.Host = saved.Path, saved.Host
 	fmt.Fprintf(p.stderr, "Saved trace of %s: the path to %s on TCP port %s, %d hops max\n",
-		saved.Started.Format("2006-01-02 15:04:05 UTC"), quoted(saved.Target()), quoted(portText(saved)), saved.Path.MaxTTL)
+		saved.Started.Format("2006-01-02 15:04:05 UTC"), record.Printable(saved.Target()), record.Printable(portText(saved)),
+		saved.Path.MaxTTL)
 	folded := trace.NewTrace(saved.Path)
 	w := p.formatted(report.Saved(saved), folded)
 	for _, r := range saved.Results {
@@ -109,15 +78,15 @@ func (p *program) showRecord(saved *record.Trace) error {
 // showRounds shows rounds that are over.
 func (p *program) showRounds(saved *record.Trace) error {
 	switch {
-	case !p.holdsRounds():
-		return fmt.Errorf("%s has no place for rounds, which text, json, jsonl, csv and mtr-json have", p.formatBy)
-	case len(p.expected) > 0:
+	case !p.HoldsRounds():
+		return fmt.Errorf("%s has no place for rounds, which text, json, jsonl, csv and mtr-json have", p.FormatBy)
+	case len(p.Expected) > 0:
 		return fmt.Errorf("--expect: %w", errRounds)
 	}
-	if p.names == names.Never {
+	if p.Names == names.Never {
 		saved.Names, saved.Numeric = nil, true
 	}
-	saved.OwnersAsked = saved.OwnersAsked || p.show.owners
+	saved.OwnersAsked = saved.OwnersAsked || p.Show.Owners
 	if err := p.writeRounds(saved); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
@@ -141,15 +110,15 @@ func portText(saved *record.Trace) string {
 // showFound shows what stands below the hops: ECN, the MTU, all paths, and the findings, if they were asked for then
 // or now.
 func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
-	p.explain = p.explain || saved.Explanation != nil
-	p.syn.accecn = saved.Path.Flags.Has(packet.AE)
+	p.Explain = p.Explain || saved.Explanation != nil
+	p.SYN.AccECN = saved.Path.Flags.Has(packet.AE)
 	p.sayECN(folded)
-	if saved.MTU != nil && p.forPeople() {
+	if saved.MTU != nil && p.ForPeople() {
 		if _, err := fmt.Fprintln(p.stdout, report.MTU(saved.MTU)); err != nil {
 			return fmt.Errorf("writing: %w", err)
 		}
 	}
-	if saved.Graph != nil && p.forPeople() {
+	if saved.Graph != nil && p.ForPeople() {
 		if err := p.sayPaths(saved.Graph, saved.NameOf); err != nil {
 			return err
 		}
@@ -159,12 +128,12 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 		host = saved.Explanation.Host
 	}
 	switch {
-	case !p.explain:
+	case !p.Explain:
 		return nil
-	case !p.holdsFindings(): // stderr that is gone is no reason to fail
+	case !p.HoldsFindings(): // stderr that is gone is no reason to fail
 		writeFindings(p.stderr, host, saved.Findings)
 		return nil
-	case !p.forPeople():
+	case !p.ForPeople():
 		return nil
 	}
 	return writeFindings(p.stdout, host, saved.Findings)

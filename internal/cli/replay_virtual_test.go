@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 )
@@ -116,7 +117,7 @@ func TestReplaySaved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, format := range append(formatNames(), "text --explain") {
+		for _, format := range append(options.FormatNames, "text --explain") {
 			stdout, stderr, code := replayed(t, string(text), append([]string{"--format"}, strings.Fields(format)...)...)
 			if stdout == "" || code > 1 {
 				t.Errorf("%s as %s: exit code %d: %s", file, format, code, stderr)

@@ -6,16 +6,18 @@ import (
 	"net/netip"
 	"syscall"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/record"
 )
 
 // open opens the way to the network.
 func (p *program) open() (*measure.Tracer, error) {
-	if p.ifaceSet && p.iface == "" {
+	if p.InterfaceSet && p.Interface == "" {
 		return nil, p.noDevice()
 	}
-	raw := p.needsRaw()
-	if raw != "" && p.unprivileged {
+	raw := p.NeedsRaw()
+	if raw != "" && p.Unprivileged {
 		return nil, p.lacksRaw(raw)
 	}
 	t, err := p.opener(p.networkOptions(raw != ""))
@@ -30,22 +32,22 @@ func (p *program) open() (*measure.Tracer, error) {
 
 // networkOptions says how the network is to be reached.
 func (p *program) networkOptions(raw bool) measure.Options {
-	o := measure.Options{Unprivileged: p.unprivileged, RawOnly: raw, Lent: !p.root, Guard: p.rescue.Guard}
-	o.Wire.Interface, o.Wire.Mark, o.Wire.TOS = p.iface, p.mark, uint8(p.path.TOS)
-	o.Wire.Sessions = p.inSession || p.mtu
-	o.Wire.Attempts, o.Wire.Chains = p.explain, p.explain && p.root
-	if p.portSet && p.port < 1024 && !p.anyPort {
-		o.Wire.Port = uint16(p.port)
+	o := measure.Options{Unprivileged: p.Unprivileged, RawOnly: raw, Lent: !p.root, Guard: p.rescue.Guard}
+	o.Wire.Interface, o.Wire.Mark, o.Wire.TOS = p.Interface, p.Mark, uint8(p.Path.TOS)
+	o.Wire.Sessions = p.InSession || p.MTU
+	o.Wire.Attempts, o.Wire.Chains = p.Explain, p.Explain && p.root
+	if p.PortSet && p.Port < 1024 && !p.AnyPort {
+		o.Wire.Port = uint16(p.Port)
 	}
 	return o
 }
 
 // lacksRaw is the error for an option that connections can't do.
 func (p *program) lacksRaw(option string) error {
-	if err := p.path.Validate(); err != nil {
+	if err := p.Path.Validate(); err != nil {
 		return err // which it would still be with sudo
 	}
-	if p.unprivileged {
+	if p.Unprivileged {
 		return fmt.Errorf("%s needs raw sockets, which --unprivileged does without", option)
 	}
 	or := ""
@@ -58,21 +60,22 @@ func (p *program) lacksRaw(option string) error {
 // request is what is to be measured.
 func (p *program) request() measure.Request {
 	r := measure.Request{
-		Host: p.host, Path: p.path, AnyPort: p.anyPort, TrackPort: p.trackPort, HostSYN: p.linuxSYN(),
-		MSS: uint16(p.syn.mss), InSession: p.inSession, MTU: p.mtu, Explain: p.explain,
+		Host: p.Host, Path: p.Path, AnyPort: p.AnyPort, TrackPort: p.TrackPort, HostSYN: p.LinuxSYN(),
+		MSS: uint16(p.SYN.MSS), InSession: p.InSession, MTU: p.MTU, Explain: p.Explain,
 	}
-	r.Path.Source = netip.AddrPortFrom(p.path.Source.Addr(), uint16(p.port))
-	if p.ways.paths {
-		r.Paths = &measure.Paths{Flows: p.ways.flows, TargetSYNs: p.ways.targetSYNs, Confidence: p.ways.confidence,
-			Probes: p.path.Queries}
+	r.Path.Source = netip.AddrPortFrom(p.Path.Source.Addr(), uint16(p.Port))
+	if p.AllPaths.Paths {
+		r.Paths = &measure.Paths{
+			Flows: p.AllPaths.Flows, TargetSYNs: p.AllPaths.TargetSYNs, Confidence: p.AllPaths.Confidence,
+			Probes: p.Path.Queries}
 		r.Path.Queries = 0 // those of -q are sent by each path
-		if p.ways.portFor != "" {
+		if p.AllPaths.PortFor != "" {
 			r.Paths.Probes = -1
 		}
 	}
-	if p.watch.on() {
-		p.watch.defaults()
-		r.Rounds = &measure.Rounds{Interval: p.watch.interval, Count: p.watch.count, Persist: p.watch.live}
+	if p.Watch.On() {
+		p.Watch.Defaults()
+		r.Rounds = &measure.Rounds{Interval: p.Watch.Interval, Count: p.Watch.Count, Persist: p.Watch.Live}
 	}
 	p.sameFlow(&r)
 	r.Progress = p.preparing
@@ -86,61 +89,61 @@ func (p *program) preparing(x measure.Progress) {
 		if x.Elsewhere != "" {
 			fmt.Fprintf(p.stderr,
 				"Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s\n",
-				quoted(x.Elsewhere), quoted(x.Interface))
+				record.Printable(x.Elsewhere), record.Printable(x.Interface))
 		}
 		p.dropTrackPort()
 	case measure.NoSession:
-		fmt.Fprintf(p.stderr, "No connection to probe in (%s): probing by SYNs\n", quoted(x.Err.Error()))
+		fmt.Fprintf(p.stderr, "No connection to probe in (%s): probing by SYNs\n", record.Printable(x.Err.Error()))
 	}
 }
 
 // dropTrackPort settles that probes with a given source port can't have ports of their own.
 func (p *program) dropTrackPort() {
-	if p.trackPort && p.portSet {
+	if p.TrackPort && p.PortSet {
 		fmt.Fprintln(p.stderr, "Warning: --track-id implied by specifying the local source port")
-		p.trackPort = false
+		p.TrackPort = false
 	}
 }
 
 // sayReady says what was made ready, and what is odd about it.
 func (p *program) sayReady(m *measure.Measurement) {
-	if p.path.Length != 0 && p.path.Length < m.LeastSize {
+	if p.Path.Length != 0 && p.Path.Length < m.LeastSize {
 		fmt.Fprintf(p.stderr, "Warning: Increasing packet length to %d bytes\n", m.LeastSize)
 	}
-	p.path = m.Header.Path
+	p.Path = m.Header.Path
 	p.sayHow(m)
 	p.saySourcePort()
 	p.sayNoAnswer(m.Doubt)
-	device := fmt.Sprintf("Selected device %s, address %s", m.Header.Interface, p.path.Source.Addr())
+	device := fmt.Sprintf("Selected device %s, address %s", m.Header.Interface, p.Path.Source.Addr())
 	if m.Header.Interface == "" {
-		device = fmt.Sprintf("Selected address %s", p.path.Source.Addr())
+		device = fmt.Sprintf("Selected address %s", p.Path.Source.Addr())
 	}
-	if !p.trackPort {
-		device += fmt.Sprintf(", port %d", p.path.Source.Port())
+	if !p.TrackPort {
+		device += fmt.Sprintf(", port %d", p.Path.Source.Port())
 	}
-	fmt.Fprintf(p.stderr, "%s for outgoing packets\n", quoted(device))
+	fmt.Fprintf(p.stderr, "%s for outgoing packets\n", record.Printable(device))
 }
 
 // saySourcePort says what -p is, where somebody may have meant the target's port.
 func (p *program) saySourcePort() {
-	if !p.portSet || p.serviceSet {
+	if !p.PortSet || p.ServiceSet {
 		return
 	}
 	by := "-p"
-	if p.anyPort {
+	if p.AnyPort {
 		by = "-P"
 	}
 	fmt.Fprintf(p.stderr,
 		"Warning: %s %d is the source port; the target's port is %d. For the target's port %[2]d: tcptraceroute HOST %[2]d\n",
-		by, p.port, p.path.Target.Port())
+		by, p.Port, p.Path.Target.Port())
 }
 
 // orTarget says, behind the refusal of a source port, how to give the target's port, which may have been meant.
 func (p *program) orTarget() string {
-	if p.serviceSet {
+	if p.ServiceSet {
 		return ""
 	}
-	return fmt.Sprintf(" (it is the source port; for the target's port: tcptraceroute HOST %d)", p.port)
+	return fmt.Sprintf(" (it is the source port; for the target's port: tcptraceroute HOST %d)", p.Port)
 }
 
 // onlyItself is what is wrong with a loopback address as the source of packets that leave the host.
@@ -152,12 +155,12 @@ func (p *program) sayNoAnswer(why measure.Doubt) {
 	case measure.LoopbackDevice:
 		fmt.Fprintf(p.stderr,
 			"Warning: -i lo leads to this host only, and %v is not one of its addresses: no answer will come\n",
-			p.path.Target.Addr())
+			p.Path.Target.Addr())
 	case measure.LoopbackSource:
-		fmt.Fprintf(p.stderr, "Warning: the source address %v: %s\n", p.path.Source.Addr(), onlyItself)
+		fmt.Fprintf(p.stderr, "Warning: the source address %v: %s\n", p.Path.Source.Addr(), onlyItself)
 	case measure.ForeignSource:
 		fmt.Fprintf(p.stderr, "Warning: no interface of this host has the source address %v: the answers will go elsewhere\n",
-			p.path.Source.Addr())
+			p.Path.Source.Addr())
 	}
 }
 
@@ -167,11 +170,12 @@ func (p *program) sayHow(m *measure.Measurement) {
 		switch {
 		case errors.Is(err, measure.ErrNoPacketSocket):
 			fmt.Fprintf(p.stderr,
-				"Tracing without packet sockets (%v): answers are heard by raw sockets, behind this host's firewall\n", reason(err))
+				"Tracing without packet sockets (%v): answers are heard by raw sockets, behind this host's firewall\n",
+				options.Reason(err))
 		case errors.Is(err, measure.ErrNoNetlink):
 			fmt.Fprintf(p.stderr,
 				"Tracing without netlink (%v): the source address is that of a connected socket, the device the one that has it\n",
-				reason(err))
+				options.Reason(err))
 		}
 	}
 	if m.Header.Connections {
@@ -185,12 +189,12 @@ func (p *program) sayConnections(rule bool) {
 	if rule {
 		why = ", for a routing rule looks at ports"
 	}
-	if p.trackPort {
+	if p.TrackPort {
 		how = "each from a port of its own"
 	}
 	wait := measure.ConnectWait
-	if p.path.Wait > 0 {
-		wait = min(wait, p.path.Wait)
+	if p.Path.Wait > 0 {
+		wait = min(wait, p.Path.Wait)
 	}
 	fmt.Fprintf(p.stderr, "Tracing without raw sockets%s: by connections, %s, waiting up to %d ms for each answer\n",
 		why, how, wait.Milliseconds())
@@ -199,7 +203,7 @@ func (p *program) sayConnections(rule bool) {
 // worded is what is wrong with this host's part, in the words of the command line.
 func (p *program) worded(err error) error {
 	if route, ok := errors.AsType[*measure.RouteError](err); ok {
-		text := "connect: " + capital(reason(route.Err))
+		text := "connect: " + capital(options.Reason(route.Err))
 		if route.Zone != "" {
 			return fmt.Errorf("%s: %s", text, route.Zone)
 		}
@@ -229,11 +233,11 @@ var errPortInUse = errors.New("Sorry, requested local port is already in use.  U
 func (p *program) socketError(err error) error {
 	switch {
 	// CAP_NET_RAW is there, CAP_NET_BIND_SERVICE isn't
-	case errors.Is(err, syscall.EACCES) && p.portSet && !p.anyPort && p.port < 1024:
-		return fmt.Errorf("Sorry, must be root to use -p %d%s", p.port, p.orTarget())
+	case errors.Is(err, syscall.EACCES) && p.PortSet && !p.AnyPort && p.Port < 1024:
+		return fmt.Errorf("Sorry, must be root to use -p %d%s", p.Port, p.orTarget())
 	case errors.Is(err, measure.ErrPrivilege):
 		return errors.New("Raw sockets need root or the capability CAP_NET_RAW: " + howToRaw)
-	case p.iface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) ||
+	case p.Interface != "" && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) ||
 		errors.Is(err, syscall.EINVAL)):
 		return p.noDevice()
 	case errors.Is(err, syscall.EADDRINUSE):

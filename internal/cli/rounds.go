@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"go.example/tcptraceroute/internal/terminal"
@@ -17,17 +16,6 @@ import (
 	"go.example/tcptraceroute/report/export"
 	"go.example/tcptraceroute/trace"
 )
-
-// noRounds is the fact that the format has no place for rounds.
-const (
-	noRounds      = "--format " + noRoundsWords
-	noRoundsWords = "without a place for rounds"
-)
-
-// holdsRounds reports whether the format has a place for rounds.
-func (c *config) holdsRounds() bool {
-	return c.forPeople() || slices.Contains([]string{"json", "jsonl", "csv", "mtr-json"}, c.format)
-}
 
 // roundsOutput shows rounds: all of it when they are over, but for lines of JSON.
 type roundsOutput struct {
@@ -43,13 +31,13 @@ func (x *roundsOutput) header(start time.Time) record.Header {
 	h := x.m.Header
 	h.Version, h.Service, h.Started = version(), x.ports.Service(h.Path.Target.Port()), start
 	h.Hostname, _ = os.Hostname() // "": not known
-	h.Numeric, h.OwnersAsked = x.names == names.Never, x.show.owners
+	h.Numeric, h.OwnersAsked = x.Names == names.Never, x.Show.Owners
 	return h
 }
 
 // begin begins to show results as they come. They are added to the figures too. broken is called if nobody reads them.
 func (x *roundsOutput) begin(start time.Time, add func(trace.Result), broken func(error)) func(trace.Result) {
-	if x.format != "jsonl" {
+	if x.Format != "jsonl" {
 		return add
 	}
 	x.lines = record.NewLines(x.rescue.InPieces(x.stdout), x.header(start))
@@ -78,7 +66,7 @@ func (x *roundsOutput) finish(stats *trace.Stats, start time.Time, counts trace.
 	}
 	made := &record.Trace{Header: x.header(start), Rounds: record.RoundsOf(stats), Names: make(map[netip.Addr]string),
 		Owners: make(map[netip.Addr]record.Owner), Ending: roundsEnding(counts, err)}
-	made.Rounds.Interval, made.Rounds.Count = x.watch.interval, x.watch.count
+	made.Rounds.Interval, made.Rounds.Count = x.Watch.Interval, x.Watch.Count
 	owner := x.owner(x.ctx)
 	for _, a := range made.Rounds.Addresses() {
 		if name := x.resolve.Name(x.ctx, a); name != "" {
@@ -116,19 +104,19 @@ func roundsEnding(counts trace.Counts, err error) record.Ending {
 
 // writeRounds writes rounds that are over, and says on stderr how the path ends.
 func (p *program) writeRounds(t *record.Trace) error {
-	fmt.Fprintln(p.stderr, quoted(p.roundsState(t)))
+	fmt.Fprintln(p.stderr, record.Printable(p.roundsState(t)))
 	switch {
-	case p.format == "json":
+	case p.Format == "json":
 		return t.WriteJSON(p.stdout)
-	case p.format == "jsonl": // of saved rounds: no probe is known any more
+	case p.Format == "jsonl": // of saved rounds: no probe is known any more
 		return record.NewLines(p.stdout, t.Header).Finish(t)
-	case p.format == "csv":
+	case p.Format == "csv":
 		return export.WriteRoundsCSV(p.stdout, t)
-	case p.format == "mtr-json":
-		return export.WriteRoundsMTR(p.stdout, t, p.watch.columns, p.watch.both)
+	case p.Format == "mtr-json":
+		return export.WriteRoundsMTR(p.stdout, t, p.Watch.Columns, p.Watch.Both)
 	}
-	o := report.TableOptions{Host: t.Hostname, Start: t.Started, Target: t.Path.Target.Addr(), Fields: p.watch.columns,
-		Both: p.watch.both, Name: t.NameOf}
+	o := report.TableOptions{Host: t.Hostname, Start: t.Started, Target: t.Path.Target.Addr(), Fields: p.Watch.Columns,
+		Both: p.Watch.Both, Name: t.NameOf}
 	if o.Host == "" {
 		o.Host = "localhost"
 	}

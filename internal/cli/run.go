@@ -22,22 +22,22 @@ import (
 func (p *program) announce(m *measure.Measurement) {
 	p.sayOthers()
 	text := "Tracing the path to " + p.target(" on TCP port ")
-	text += fmt.Sprintf(", %d hops max", p.path.Effective().MaxTTL)
+	text += fmt.Sprintf(", %d hops max", p.Path.Effective().MaxTTL)
 	if m.Header.Length > m.LeastSize {
 		text += fmt.Sprintf(", %d byte packets", m.Header.Length)
 	}
-	fmt.Fprintln(p.stderr, quoted(text))
+	fmt.Fprintln(p.stderr, record.Printable(text))
 }
 
 // carryOut carries the measurement out and prints it.
 func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 	p.announce(m)
-	if p.ways.portFor != "" {
-		p.ways.port, p.stdout = p.stdout, io.Discard
+	if p.AllPaths.PortFor != "" {
+		p.AllPaths.Port, p.stdout = p.stdout, io.Discard
 	}
 	p.rescue.Begin()
 	m.Observe = p.observe(m.Header.Connections)
-	if p.watch.on() {
+	if p.Watch.On() {
 		return p.watched(ctx, m)
 	}
 	running, stop := context.WithCancelCause(ctx)
@@ -54,7 +54,7 @@ func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 // observe is what is done with each packet; nil: nothing.
 func (p *program) observe(connections bool) func(trace.Event) {
 	var show func(trace.Event)
-	if p.debug {
+	if p.Debug {
 		show = report.Debug(p.stderr, connections)
 		if !p.root {
 			show = report.OnlyOurs(show)
@@ -89,29 +89,29 @@ func (s *showing) progress(x measure.Progress) {
 	case measure.InSession:
 		s.await()
 	case measure.NoSession:
-		fmt.Fprintf(s.stderr, "No connection to probe in (%s): %s\n", quoted(x.Err.Error()), mtuBySYNs)
+		fmt.Fprintf(s.stderr, "No connection to probe in (%s): %s\n", record.Printable(x.Err.Error()), mtuBySYNs)
 	case measure.SessionLost:
 		s.sessionLost(x)
 	case measure.Tracing:
 		s.status.Stop()
 		s.begin(x.Trace)
 	case measure.Traced:
-		if s.forPeople() { // they can read the hops meanwhile; programs get the findings with the trace
+		if s.ForPeople() { // they can read the hops meanwhile; programs get the findings with the trace
 			s.end()
 		}
 	case measure.FoundMTU:
-		if s.forPeople() {
+		if s.ForPeople() {
 			s.say(report.MTU(s.made.MTU))
 		}
 	case measure.SearchingPaths:
-		s.keepsSearch = s.format == "scamper"
+		s.keepsSearch = s.Format == "scamper"
 		fmt.Fprintf(s.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", x.Most)
 	case measure.MeasuringPaths:
 		fmt.Fprintf(s.stderr, "Measuring loss by %d probes, %d at the most, none to the target, for a minute at the most\n",
 			x.Least, x.Most)
 	case measure.FoundPaths:
 		s.keepsSearch = false
-		if s.forPeople() && s.made.Graph != nil {
+		if s.ForPeople() && s.made.Graph != nil {
 			if err := s.sayPaths(s.made.Graph, s.run.Name); err != nil {
 				s.broken(err)
 			}
@@ -123,7 +123,7 @@ func (s *showing) progress(x measure.Progress) {
 
 // await begins to show what is awaited.
 func (s *showing) await() {
-	s.awaited = report.NewAwaited(s.path)
+	s.awaited = report.NewAwaited(s.Path)
 	s.status = s.showStatus(s.awaited.Say)
 }
 
@@ -135,14 +135,14 @@ func (s *showing) sessionLost(x measure.Progress) {
 		s.status = nil
 		how = fmt.Sprintf("probing by SYNs from port %d", s.m.Header.Path.Source.Port())
 	}
-	fmt.Fprintf(s.stderr, "The connection can't be probed in (%s): %s\n", quoted(x.Err.Error()), how)
+	fmt.Fprintf(s.stderr, "The connection can't be probed in (%s): %s\n", record.Printable(x.Err.Error()), how)
 }
 
 // begin begins the report.
 func (s *showing) begin(made *record.Trace) {
-	s.made, s.path = made, made.Path
+	s.made, s.Path = made, made.Path
 	s.await()
-	s.folded = trace.NewTrace(s.path)
+	s.folded = trace.NewTrace(s.Path)
 	s.run = s.describe()
 	s.out = report.StartPrinter(s.formatted(s.run, s.folded), s.broken)
 }
@@ -170,7 +170,7 @@ func (s *showing) end() {
 		s.broken(err)
 	}
 	s.status.Stop()
-	if s.explain && !s.holdsFindings() { // stderr that is gone is no reason to fail
+	if s.Explain && !s.HoldsFindings() { // stderr that is gone is no reason to fail
 		writeFindings(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
 	s.warn(&s.troubles, s.made.Ending.Counts)
@@ -188,9 +188,9 @@ func (s *showing) say(line string) {
 
 // finish ends a measurement that ended with err.
 func (s *showing) finish(err error) error {
-	if !s.forPeople() {
+	if !s.ForPeople() {
 		s.end()
-	} else if s.explain {
+	} else if s.Explain {
 		if werr := writeFindings(s.stdout, s.made.Explanation.Host, s.made.Findings); err == nil {
 			err = werr
 		}
@@ -200,7 +200,7 @@ func (s *showing) finish(err error) error {
 	s.unreached = ended && !counts.NothingSent() && !answered(s.folded)
 	switch {
 	case err != nil:
-	case s.ways.portFor != "":
+	case s.AllPaths.PortFor != "":
 		err = s.printPort()
 	case !s.folded.Reached():
 		err = errNotReached
@@ -219,9 +219,9 @@ func (s *showing) finish(err error) error {
 
 // describe says what a report may want to know of the measurement.
 func (s *showing) describe() *report.Run {
-	s.made.Version, s.made.Service = version(), s.ports.Service(s.path.Target.Port())
+	s.made.Version, s.made.Service = version(), s.ports.Service(s.Path.Target.Port())
 	s.made.Hostname, _ = os.Hostname() // "": not known
-	s.made.Numeric, s.made.OwnersAsked = s.names == names.Never, s.show.owners
+	s.made.Numeric, s.made.OwnersAsked = s.Names == names.Never, s.Show.Owners
 	run := &report.Run{
 		Header:   s.made.Header,
 		Name:     func(a netip.Addr) string { return s.resolve.Name(s.ctx, a) },
@@ -232,7 +232,7 @@ func (s *showing) describe() *report.Run {
 		Graph:    func() *trace.Graph { return s.made.Graph },
 		Searched: func() []trace.Result { return s.searched },
 	}
-	if s.explain {
+	if s.Explain {
 		run.Diagnosis = func() detect.Diagnosis { return *s.made.Explanation }
 	}
 	return run
@@ -263,3 +263,6 @@ func answered(t *trace.Trace) bool {
 	}
 	return t.Unplaced() != nil
 }
+
+// mtuBySYNs is how the MTU is measured where there is no connection.
+const mtuBySYNs = "measuring the MTU by SYNs with a payload, which may not pass"

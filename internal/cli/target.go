@@ -11,78 +11,39 @@ import (
 	"strings"
 	"syscall"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/record"
 )
-
-// operands reads host, port and length.
-func (p *program) operands(operands []string) (err error) {
-	switch {
-	case len(operands) == 0:
-		return errors.New("host missing: tcptraceroute [options] host [port]; see tcptraceroute --help")
-	case len(operands) > 3:
-		return fmt.Errorf("Too many arguments, the first is %s: after host, port and packet length there is none; see "+
-			"tcptraceroute --help", quoted(operands[3]))
-	}
-	if p.host, p.service, err = splitHost(operands[0]); err != nil {
-		return err
-	}
-	p.serviceSet = p.service != ""
-	if len(operands) > 1 && p.afterN != "" && p.afterN == p.host && len(p.afterN) <= 3 && !digits(operands[1]) {
-		return fmt.Errorf("The host would be %s, and the port %s: %s", p.host, quoted(operands[1]), afterN)
-	}
-	if len(operands) > 1 {
-		port := strings.TrimSpace(operands[1])
-		if p.serviceSet && port != p.service {
-			return fmt.Errorf("Two ports for the target: %s by %s, and %s by the argument after it: leave one out", p.service,
-				p.host, port)
-		}
-		p.service, p.serviceSet = port, true
-	}
-	if len(operands) > 2 && operands[2] != "" { // scripts leave it empty for the default
-		return p.lengthOperand(strings.TrimSpace(operands[2]))
-	}
-	return nil
-}
-
-// lengthOperand reads the third operand. The old program takes what is no number for 0.
-func (p *program) lengthOperand(v string) error {
-	n, err := strconv.Atoi(v)
-	if !digits(v) || err != nil || n > math.MaxUint16 {
-		return fmt.Errorf("The third argument is the packet length, and must be between 0 and %d: %s", math.MaxUint16,
-			given(v))
-	}
-	p.path.Length = n
-	return nil
-}
 
 // address finds the target and its port.
 func (p *program) address(ctx context.Context) error {
 	port := uint16(measure.DefaultPort)
-	if p.serviceSet {
+	if p.ServiceSet {
 		var err error
-		if port, err = p.portNumber(p.service); err != nil {
+		if port, err = p.portNumber(p.Service); err != nil {
 			return err
 		}
 	}
-	targets, err := p.lookup(ctx, p.host, p.family, "destination")
+	targets, err := p.lookup(ctx, p.Host, p.Family, "destination")
 	if err != nil {
 		return err
 	}
 	target := targets[0]
-	p.path.Target, p.others = netip.AddrPortFrom(target, port), targets[1:]
-	if !p.sourceSet {
+	p.Path.Target, p.Others = netip.AddrPortFrom(target, port), targets[1:]
+	if !p.SourceSet {
 		return nil
 	}
 	family := names.IPv6
 	if target.Is4() {
 		family = names.IPv4
 	}
-	from, err := p.lookup(ctx, strings.TrimSpace(p.source), family, "source")
+	from, err := p.lookup(ctx, strings.TrimSpace(p.Source), family, "source")
 	if err != nil {
 		return err
 	}
-	p.path.Source = netip.AddrPortFrom(from[0], 0)
+	p.Path.Source = netip.AddrPortFrom(from[0], 0)
 	return nil
 }
 
@@ -95,7 +56,7 @@ func (p *program) portNumber(s string) (uint16, error) {
 	switch {
 	case err == nil:
 		return n, nil
-	case digits(s):
+	case options.Digits(s):
 		return 0, fmt.Errorf("Unknown port: %s (a port is a number from 0 to %d)", s, math.MaxUint16)
 	}
 	return 0, fmt.Errorf("Unknown port: %s", s)
@@ -109,7 +70,7 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 	case err != nil:
 		return nil, err
 	case what == "destination":
-		addrs, err = measure.LookUpTarget(ctx, p.resolve, host, family, p.iface)
+		addrs, err = measure.LookUpTarget(ctx, p.resolve, host, family, p.Interface)
 	default:
 		addrs, err = measure.LookUp(ctx, p.resolve, host, family)
 	}
@@ -157,13 +118,13 @@ func whyBad(host string, family names.Family, err error) string {
 
 // target is what is traced, as people read it.
 func (p *program) target(port string) string {
-	address := p.path.Target.Addr().String()
+	address := p.Path.Target.Addr().String()
 	text := address
-	if name, err := names.ASCII(p.host); err == nil && name != address {
+	if name, err := names.ASCII(p.Host); err == nil && name != address {
 		text = fmt.Sprintf("%s (%s)", name, address)
 	}
-	text += port + strconv.Itoa(int(p.path.Target.Port()))
-	if s := p.ports.Service(p.path.Target.Port()); s != "" {
+	text += port + strconv.Itoa(int(p.Path.Target.Port()))
+	if s := p.ports.Service(p.Path.Target.Port()); s != "" {
 		text += " (" + s + ")"
 	}
 	return text
@@ -171,18 +132,27 @@ func (p *program) target(port string) string {
 
 // sayOthers says which address was taken of a name that has more than one.
 func (p *program) sayOthers() {
-	if len(p.others) == 0 {
+	if len(p.Others) == 0 {
 		return
 	}
 	const most = 4 // to be named
 	var others []string
-	for _, a := range p.others[:min(len(p.others), most)] {
+	for _, a := range p.Others[:min(len(p.Others), most)] {
 		others = append(others, a.String())
 	}
-	if more := len(p.others) - most; more > 0 {
+	if more := len(p.Others) - most; more > 0 {
 		others = append(others, fmt.Sprintf("and %d more", more))
 	}
-	name, _ := names.ASCII(p.host) // it has been looked up
+	name, _ := names.ASCII(p.Host) // it has been looked up
 	fmt.Fprintf(p.stderr, "%s has %d addresses: tracing to %v, not %s\n",
-		quoted(name), 1+len(p.others), p.path.Target.Addr(), strings.Join(others, ", "))
+		record.Printable(name), 1+len(p.Others), p.Path.Target.Addr(), strings.Join(others, ", "))
+}
+
+// asciiHost is the form of a host's name that is looked up and printed: that of the DNS, where it has other letters.
+func asciiHost(host, what string) (string, error) {
+	ascii, err := names.ASCII(host)
+	if err != nil {
+		return "", fmt.Errorf("Bad %s address: %s (%w)", what, host, err)
+	}
+	return ascii, nil
 }

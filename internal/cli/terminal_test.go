@@ -17,7 +17,7 @@ func TestColored(t *testing.T) {
 	} {
 		t.Setenv("NO_COLOR", tt.noColor)
 		p := program{}
-		p.terminal.color, p.width.out = tt.option, tt.width
+		p.Terminal.Color, p.width.out = tt.option, tt.width
 		if got := p.colored(); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/record"
 )
 
 // odd are values that are wrong for most options.
@@ -36,22 +39,22 @@ var oldWords = regexp.MustCompile(`^Numeric argument required for -[a-zA-Z]\n$`)
 // Every option with every kind of wrong value, and without one: it is taken, or one line on standard error names the option
 // and the value, says what is allowed, and can't hurt a terminal. Standard output is empty, whatever the format.
 func TestWrongValues(t *testing.T) {
-	for _, o := range options() {
-		for _, name := range o.names() {
+	for _, o := range options.Options() {
+		for _, name := range o.Names() {
 			for _, format := range [][]string{nil, {"--json"}, {"--jsonl"}, {"--csv"}} {
-				if format != nil && (o.long == "format" || o.arg == "") {
+				if format != nil && (o.Long == "format" || o.Arg == "") {
 					continue
 				}
 				for _, v := range odd {
-					if o.arg != "" {
-						o.checkWrong(t, name, v, append(slices.Clone(format), name, v))
+					if o.Arg != "" {
+						checkWrong(t, &o, name, v, append(slices.Clone(format), name, v))
 					}
 					if strings.HasPrefix(name, "--") {
-						o.checkWrong(t, name, v, append(slices.Clone(format), name+"="+v))
+						checkWrong(t, &o, name, v, append(slices.Clone(format), name+"="+v))
 					}
 				}
-				if o.arg != "" {
-					o.checkMissing(t, name, append(slices.Clone(format), name))
+				if o.Arg != "" {
+					checkMissing(t, &o, name, append(slices.Clone(format), name))
 				}
 			}
 		}
@@ -59,7 +62,7 @@ func TestWrongValues(t *testing.T) {
 }
 
 // checkMissing runs a command line that ends with an option that wants a value.
-func (o *option) checkMissing(t *testing.T, name string, args []string) {
+func checkMissing(t *testing.T, o *options.Option, name string, args []string) {
 	t.Helper()
 	stdout, stderr, code := invoke(args...)
 	if want := "Argument required for " + name + "\n"; stdout != "" || stderr != want || code != 1 {
@@ -68,21 +71,21 @@ func (o *option) checkMissing(t *testing.T, name string, args []string) {
 }
 
 // checkWrong runs a command line without a host, so that a value that is taken is seen by what is missed then.
-func (o *option) checkWrong(t *testing.T, name, v string, args []string) {
+func checkWrong(t *testing.T, o *options.Option, name, v string, args []string) {
 	t.Helper()
-	c := new(config)
-	if _, err := parse(options(), args, c); c.help || c.version || err == nil && (o.arg == "" || slices.Contains(free, name)) {
+	c := new(options.Config)
+	if _, err := options.Parse(options.Options(), args, c); c.Help || c.Version || err == nil && (o.Arg == "" || slices.Contains(free, name)) {
 		return
 	} else if err == nil {
-		allowed := append(o.choices(), "0", "1.5")
-		if slices.Contains(allowed, v) || slices.Contains(ttls, name) && digits(v) { // refused with the target
+		allowed := append(o.Choices(), "0", "1.5")
+		if slices.Contains(allowed, v) || slices.Contains(ttls, name) && options.Digits(v) { // refused with the target
 			return
 		}
 		t.Errorf("%q is taken", args)
 		return
 	}
 	stdout, stderr, code := invoke(args...)
-	value := strings.TrimSuffix(quoted(v), " ")
+	value := strings.TrimSuffix(record.Printable(v), " ")
 	switch {
 	case stdout != "" || code != 1:
 		t.Errorf("%q: stdout %q, exit code %d", args, stdout, code)
@@ -101,18 +104,18 @@ func (o *option) checkWrong(t *testing.T, name, v string, args []string) {
 func TestHabits(t *testing.T) {
 	own := regexp.MustCompile(`(?:^|[\s(])(--?[a-zA-Z][a-z-]*)`)
 	theirs := regexp.MustCompile(`(?:mtr|traceroute)'s (-[A-Za-z])`)
-	for habit, advice := range habits {
+	for habit, advice := range options.Habits {
 		letter := strings.TrimPrefix(habit, "-")
-		for _, o := range options() {
-			if slices.Contains(o.names(), habit) {
+		for _, o := range options.Options() {
+			if slices.Contains(o.Names(), habit) {
 				t.Errorf("%s is an option of ours", habit)
 			}
 		}
 		text := theirs.ReplaceAllString(advice, "")
 		for _, m := range own.FindAllStringSubmatch(text, -1) {
 			known := m[1] == "-"+letter
-			for _, o := range options() {
-				known = known || slices.Contains(o.names(), m[1])
+			for _, o := range options.Options() {
+				known = known || slices.Contains(o.Names(), m[1])
 			}
 			if !known {
 				t.Errorf("%s: there is no %s: %s", habit, m[1], advice)

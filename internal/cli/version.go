@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	build "runtime/debug"
 	"strings"
 )
@@ -24,4 +25,10 @@ func versionOf(info *build.BuildInfo) string {
 		return "devel"
 	}
 	return strings.TrimPrefix(info.Main.Version, "v")
+}
+
+// versionText is the block that -v prints.
+func versionText() string {
+	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License "+
+		"2.0.\n\n", version())
 }

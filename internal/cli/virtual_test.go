@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -192,8 +193,8 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 	var stdout, stderr bytes.Buffer
 	p := &program{stdout: &stdout, stderr: &stderr}
 	change(p)
-	operands, err := parse(options(), append([]string{"-n", m.target.String(), cmp.Or(m.service, "443")}, args...), &p.config)
-	if err = errors.Join(err, p.operands(operands), p.checkTogether()); err != nil {
+	operands, err := options.Parse(options.Options(), append([]string{"-n", m.target.String(), cmp.Or(m.service, "443")}, args...), &p.Config)
+	if err = errors.Join(err, p.Operands(operands), p.CheckTogether()); err != nil {
 		t.Fatal(err)
 	}
 	p.ports = names.NewServices("")
@@ -202,7 +203,7 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 	if err := p.address(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.path.Rand, p.path.LabelSeed = rand.New(rand.NewPCG(seed, 1)), seed
+	p.Path.Rand, p.Path.LabelSeed = rand.New(rand.NewPCG(seed, 1)), seed
 	made, err := measure.Over(m, p.networkOptions(false)).Prepare(t.Context(), p.request())
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // sayDeparture says that this host changes probes on their way out.
 func (p *program) sayDeparture(m *measure.Measurement) {
 	if how := m.Departure(); how != "" {
-		fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", quoted(how))
+		fmt.Fprintf(p.stderr, "This host changes the probes: %s\n", record.Printable(how))
 	}
 }
 
@@ -28,7 +28,7 @@ func (p *program) sayHidden(m *measure.Measurement, known *trace.Trace) {
 	}
 	hidden := func(r trace.Result) bool {
 		return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded &&
-			r.Reply.From() == p.path.Target.Addr().WithZone("")
+			r.Reply.From() == p.Path.Target.Addr().WithZone("")
 	}
 	for ttl := known.First(); ttl <= known.Last(); ttl++ {
 		if slices.ContainsFunc(known.Hop(ttl).Probes, hidden) {
@@ -88,6 +88,6 @@ func (t *troubles) print(w io.Writer) {
 		if n == 1 {
 			s = ""
 		}
-		fmt.Fprintf(w, "%s: %d probe%s not sent: %s\n", record.LocalMark(err), n, s, quoted(err.Error()))
+		fmt.Fprintf(w, "%s: %d probe%s not sent: %s\n", record.LocalMark(err), n, s, record.Printable(err.Error()))
 	}
 }

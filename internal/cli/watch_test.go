@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.example/tcptraceroute/internal/options"
 )
 
 // What doesn't go together with rounds is said in one line, before a socket is opened.
@@ -44,13 +46,13 @@ func TestWatchDefaults(t *testing.T) {
 		{"--report -c3 --interval .25", 3, 250 * time.Millisecond},
 		{"--count=7 --report --interval 0.01", 7, 10 * time.Millisecond},
 	} {
-		var c config
-		if _, err := parse(options(), strings.Fields(tt.args), &c); err != nil {
+		var c options.Config
+		if _, err := options.Parse(options.Options(), strings.Fields(tt.args), &c); err != nil {
 			t.Fatal(err)
 		}
-		c.watch.defaults()
-		if err := c.checkTogether(); err != nil || c.watch.count != tt.count || c.watch.interval != tt.interval {
-			t.Errorf("%s: %d rounds of %v, %v", tt.args, c.watch.count, c.watch.interval, err)
+		c.Watch.Defaults()
+		if err := c.CheckTogether(); err != nil || c.Watch.Count != tt.count || c.Watch.Interval != tt.interval {
+			t.Errorf("%s: %d rounds of %v, %v", tt.args, c.Watch.Count, c.Watch.Interval, err)
 		}
 	}
 }

@@ -1,5 +1,5 @@
 # bash completion for tcptraceroute
-# From the option table, by go generate ./internal/cli.
+# From the option table, by go generate ./internal/options.
 _tcptraceroute() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i operands=0
 	COMPREPLY=()

@@ -1,5 +1,5 @@
 # fish completion for tcptraceroute
-# From the option table, by go generate ./internal/cli.
+# From the option table, by go generate ./internal/options.
 complete -c tcptraceroute -f -a '(__fish_print_hostnames)'
 complete -c tcptraceroute -s n -d 'show addresses only, look up no names'
 complete -c tcptraceroute -s N -d 'look up the name of every hop, of private addresses too'

@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"bytes"
@@ -34,8 +34,8 @@ func output(t *testing.T, env []string, name string, args ...string) string {
 // allNames are all ways to write the options that are shown.
 func allNames() []string {
 	var all []string
-	for _, o := range shown(groups()) {
-		all = append(all, o.names()...)
+	for _, o := range shown(Groups()) {
+		all = append(all, o.Names()...)
 	}
 	slices.Sort(all)
 	return all
@@ -60,15 +60,15 @@ func TestManual(t *testing.T) {
 	} {
 		text = backspaced.ReplaceAllString(text, "")
 		for line := range strings.Lines(text) {
-			if line = strings.TrimRight(line, "\n"); len(line) > screen {
+			if line = strings.TrimRight(line, "\n"); len(line) > Screen {
 				t.Errorf("%s: %d columns: %s", name, len(line), line)
 			}
 		}
-		for _, o := range shown(groups()) {
-			form := strings.Join(o.names(), ", ")
+		for _, o := range shown(Groups()) {
+			form := strings.Join(o.Names(), ", ")
 			switch {
-			case o.arg != "":
-				form += " " + o.arg
+			case o.Arg != "":
+				form += " " + o.Arg
 			case o.word != "":
 				form += " [" + o.word + "]"
 			}
@@ -107,17 +107,17 @@ func TestBashCompletion(t *testing.T) {
 	offers([]string{"ftps-data"}, "--parallel", "=", "4", "host", "ftps-")
 	offers([]string{"ftps-data"}, "-q", "4", "host", "ftps-")
 	offers(nil, "host", "80", "")
-	for _, o := range shown(groups()) {
+	for _, o := range shown(Groups()) {
 		if o.takes() == files {
-			offers([]string{bashFile}, o.names()[0], strings.TrimSuffix(bashFile, "h"))
+			offers([]string{bashFile}, o.Names()[0], strings.TrimSuffix(bashFile, "h"))
 		}
 	}
-	for _, o := range shown(groups()) {
+	for _, o := range shown(Groups()) {
 		if o.takes() != choices {
 			continue
 		}
-		want := slices.Sorted(slices.Values(o.choices()))
-		for _, name := range o.names() {
+		want := slices.Sorted(slices.Values(o.Choices()))
+		for _, name := range o.Names() {
 			offers(want, name, "")
 			if strings.HasPrefix(name, "--") {
 				offers(want, name, "=")
@@ -136,9 +136,9 @@ func TestZshCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := []string{"tcptraceroute -", "tcptraceroute -i ", "tcptraceroute --help "}
-	for _, o := range shown(groups()) {
+	for _, o := range shown(Groups()) {
 		if o.takes() == choices {
-			for _, name := range o.names() {
+			for _, name := range o.Names() {
 				lines = append(lines, "tcptraceroute "+name+" ")
 			}
 		}
@@ -161,12 +161,12 @@ func TestZshCompletion(t *testing.T) {
 	if got := offers[lines[2]]; !slices.Contains(got, "all") {
 		t.Errorf("--help: %q", got)
 	}
-	for _, o := range shown(groups()) {
+	for _, o := range shown(Groups()) {
 		if o.takes() != choices {
 			continue
 		}
-		for _, name := range o.names() {
-			if got, want := offers["tcptraceroute "+name+" "], slices.Sorted(slices.Values(o.choices())); !slices.Equal(got, want) {
+		for _, name := range o.Names() {
+			if got, want := offers["tcptraceroute "+name+" "], slices.Sorted(slices.Values(o.Choices())); !slices.Equal(got, want) {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
@@ -226,12 +226,12 @@ func TestFishCompletion(t *testing.T) {
 	if got := complete("tcptraceroute --help al"); !slices.Contains(got, "all") {
 		t.Errorf("--help: %q", got)
 	}
-	for _, o := range shown(groups()) {
+	for _, o := range shown(Groups()) {
 		if o.takes() != choices {
 			continue
 		}
-		for _, name := range o.names() {
-			if got, want := complete("tcptraceroute "+name+" "), slices.Sorted(slices.Values(o.choices())); !slices.Equal(got, want) {
+		for _, name := range o.Names() {
+			if got, want := complete("tcptraceroute "+name+" "), slices.Sorted(slices.Values(o.Choices())); !slices.Equal(got, want) {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}

@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ import (
 // A 0, and a TTL that is too large, are refused by PathOptions, in the old program's words and order.
 
 // ttl takes a TTL.
-func ttl(name string, set func(c *config, ttl int)) func(*config, string) error {
-	return func(c *config, v string) error {
-		if !digits(v) {
+func ttl(name string, set func(c *Config, ttl int)) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if !Digits(v) {
 			return notNumeric(name)
 		}
 		n, err := strconv.Atoi(v)
@@ -30,8 +30,8 @@ func ttl(name string, set func(c *config, ttl int)) func(*config, string) error 
 }
 
 // setQueries takes the number of probes per hop.
-func setQueries(c *config, v string) error {
-	set := func(c *config, n int) { c.path.Queries = n }
+func setQueries(c *Config, v string) error {
+	set := func(c *Config, n int) { c.Path.Queries = n }
 	if strings.Trim(v, "0") == "" && v != "" {
 		set(c, orInvalid(0))
 		return nil
@@ -40,11 +40,11 @@ func setQueries(c *config, v string) error {
 }
 
 // setWait takes seconds.
-func setWait(c *config, v string) error {
+func setWait(c *Config, v string) error {
 	before, after, _ := strings.Cut(v, ".")
-	set := func(c *config, d time.Duration) { c.path.Wait, c.path.Patient = d, true }
+	set := func(c *Config, d time.Duration) { c.Path.Wait, c.Path.Patient = d, true }
 	switch {
-	case !digits(before + after):
+	case !Digits(before + after):
 		return notNumeric("-w")
 	case strings.Trim(v, "0") == "":
 		set(c, -time.Second)
@@ -54,20 +54,20 @@ func setWait(c *config, v string) error {
 }
 
 // setTOS takes the TOS byte, or the name of a DSCP, which is its upper six bits (RFC 2474).
-func setTOS(c *config, v string) error {
+func setTOS(c *Config, v string) error {
 	n, err := strconv.ParseUint(v, 10, 64)
 	if hex, ok := hexadecimal(v); ok {
 		n, err = strconv.ParseUint(hex, 16, 64)
 	} else if dscp, ok := dscps()[strings.ToLower(v)]; ok {
 		n, err = uint64(dscp)<<2, nil
-	} else if digits(v) && err != nil {
+	} else if Digits(v) && err != nil {
 		n, err = math.MaxUint64, nil // too large for any
 	}
 	if err != nil || n > 255 {
 		return fmt.Errorf("Argument of -t must be between 0 and 255, or the name of a DSCP (ef, cs0 to cs7, af11 to af43, "+
 			"le, va): %s", given(v))
 	}
-	c.path.TOS = int(n)
+	c.Path.TOS = int(n)
 	return nil
 }
 
@@ -91,7 +91,7 @@ func dscps() map[string]int {
 }
 
 // setMark takes a mark as ip-rule(8) and nft(8) write it.
-func setMark(c *config, v string) error {
+func setMark(c *Config, v string) error {
 	n, err := strconv.ParseUint(v, 10, 32)
 	if hex, ok := hexadecimal(v); ok {
 		n, err = strconv.ParseUint(hex, 16, 32)
@@ -100,7 +100,7 @@ func setMark(c *config, v string) error {
 		return fmt.Errorf("Argument of --mark must be between 0 and %d, or hexadecimal, 0x0 to 0xffffffff: %s",
 			uint32(math.MaxUint32), given(v))
 	}
-	c.mark = uint32(n)
+	c.Mark = uint32(n)
 	return nil
 }
 

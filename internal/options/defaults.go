@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"cmp"
@@ -40,64 +40,73 @@ type defaultsConfig struct {
 	noConfig bool
 }
 
-func defaultsOptions() []option {
-	return []option{
-		{long: "preset", typed: true, shows: true, arg: "name",
-			facts: []fact{{on: func(c *config) bool { return c.preset != "" }, not: []conflict{{"--no-config",
+func defaultsOptions() []Option {
+	return []Option{
+		{Long: "preset", typed: true, Shows: true, Arg: "name",
+			facts: []fact{{on: func(c *Config) bool { return c.preset != "" }, not: []conflict{{"--no-config",
 				"--preset can't be used with --no-config: the preset is in the configuration file"}}}},
-			help: "use the options that ~/.config/tcptraceroute/config.toml has under this name, in [preset.NAME]",
-			set: func(c *config, v string) error {
+			Help: "use the options that ~/.config/tcptraceroute/config.toml has under this name, in [preset.NAME]",
+			set: func(c *Config, v string) error {
 				if v == "" {
 					return errors.New("Argument of --preset must be the name of a preset in the configuration file")
 				}
 				c.preset = v
 				return nil
 			}},
-		{long: "no-config", typed: true, shows: true, facts: []fact{used(func(c *config) bool { return c.noConfig })},
-			help: "use the command line alone, without ~/.config/tcptraceroute/config.toml and " + optionsVariable,
-			set:  do(func(c *config) { c.noConfig = true })},
+		{Long: "no-config", typed: true, Shows: true, facts: []fact{used(func(c *Config) bool { return c.noConfig })},
+			Help: "use the command line alone, without ~/.config/tcptraceroute/config.toml and " + optionsVariable,
+			set:  do(func(c *Config) { c.noConfig = true })},
 	}
 }
 
 // A setting is an option with its value.
-type setting struct {
-	*option
+type Setting struct {
+	*Option
 	value string
-	where string // it stands in: "TCPTRACEROUTE_OPTIONS"; "FILE:LINE"; "": on the command line
+	Where string // it stands in: "TCPTRACEROUTE_OPTIONS"; "FILE:LINE"; "": on the command line
 }
 
 // written is the setting as a command line has it.
-func (s *setting) written() string {
-	name := s.names()[len(s.names())-1]
-	if s.arg == "" {
+func (s *Setting) written() string {
+	name := s.Names()[len(s.Names())-1]
+	if s.Arg == "" {
 		return name
 	}
 	return name + " " + quoted(s.value)
 }
 
-// apply does what the settings say.
-func (c *config) apply(all []setting) error {
+// Apply does what the settings say.
+func (c *Config) Apply(all []Setting) error {
 	for _, s := range all {
 		if err := s.set(c, s.value); err != nil {
-			if s.where != "" {
-				err = fmt.Errorf("%s: %w", s.where, err)
+			if s.Where != "" {
+				err = fmt.Errorf("%s: %w", s.Where, err)
 			}
 			return err
 		}
-		c.given = append(c.given, s)
+		c.Given = append(c.Given, s)
 	}
 	return nil
 }
 
 // mustBeTyped is the error for a default that can't be one.
-func (s *setting) mustBeTyped() error {
-	return fmt.Errorf("%s: %s can't be a default: it must be on the command line", s.where, s.names()[0])
+func (s *Setting) mustBeTyped() error {
+	return fmt.Errorf("%s: %s can't be a default: it must be on the command line", s.Where, s.Names()[0])
 }
 
-// commandLine reads the command line, and the defaults.
-func (p *program) commandLine(args []string, who measure.Identity) (operands []string, err error) {
-	base := p.config
-	if operands, err = parse(options(), args, &p.config); err != nil || p.help || p.version || p.noConfig {
+// reading is a command line that is read.
+type reading struct {
+	Config
+	toTerminal bool // standard output is a terminal
+	stderr     io.Writer
+}
+
+// CommandLine reads the command line, and the defaults.
+func (c *Config) CommandLine(args []string, who measure.Identity, toTerminal bool, stderr io.Writer,
+) (operands []string, err error) {
+	base, p := *c, &reading{Config: *c, toTerminal: toTerminal, stderr: stderr}
+	defer func() { *c = p.Config }()
+	if operands, err = Parse(Options(), args, &p.Config); err != nil || p.Help || p.Version || p.noConfig {
 		return operands, err
 	}
 	if who.SetID() || who.Elevated && who.AnyFile {
@@ -130,73 +139,73 @@ func (p *program) commandLine(args []string, who measure.Identity) (operands []s
 }
 
 // withDefaults makes the configuration of those defaults that go with the preset and the command line.
-func (p *program) withDefaults(base config, defaults, preset []setting, args []string) (operands []string, err error) {
-	build := func(defaults []setting) (c config, operands []string, err error) {
+func (p *reading) withDefaults(base Config, defaults, preset []Setting, args []string) (operands []string, err error) {
+	build := func(defaults []Setting) (c Config, operands []string, err error) {
 		c = base
-		c.given = nil
-		if err = c.apply(slices.Concat(defaults, preset)); err == nil {
-			operands, err = parse(options(), args, &c)
+		c.Given = nil
+		if err = c.Apply(slices.Concat(defaults, preset)); err == nil {
+			operands, err = Parse(Options(), args, &c)
 		}
 		return c, operands, err
 	}
-	if p.config, operands, err = build(nil); err != nil {
+	if p.Config, operands, err = build(nil); err != nil {
 		return nil, err
 	}
 	if p.check(operands) != nil {
 		return operands, nil // the caller will say so
 	}
-	typed := p.config.given
-	var good []setting
+	typed := p.Config.Given
+	var good []Setting
 	for _, s := range slices.Backward(defaults) { // the strongest first
-		if slices.ContainsFunc(typed, func(t setting) bool { return t.names()[0] == s.names()[0] }) {
+		if slices.ContainsFunc(typed, func(t Setting) bool { return t.Names()[0] == s.Names()[0] }) {
 			continue
 		}
-		try := append([]setting{s}, good...)
+		try := append([]Setting{s}, good...)
 		c, _, err := build(try)
 		if err = cmp.Or(err, c.check(operands)); err != nil {
-			p.note("%s: %s is not used: %s", s.where, s.written(), quoted(err.Error()))
+			p.note("%s: %s is not used: %s", s.Where, s.written(), quoted(err.Error()))
 			continue
 		}
-		p.config, good = c, try
+		p.Config, good = c, try
 	}
 	for _, s := range good {
-		p.note("%s: %s", s.where, s.written())
+		p.note("%s: %s", s.Where, s.written())
 	}
 	return operands, nil
 }
 
 // check says what doesn't go together.
-func (c *config) check(operands []string) error {
-	if c.replay != "" {
-		return c.checkReplay(operands)
+func (c *Config) check(operands []string) error {
+	if c.Replay != "" {
+		return c.CheckReplay(operands)
 	}
-	return c.checkTogether()
+	return c.CheckTogether()
 }
 
 // note is a line about the defaults, for -d.
-func (p *program) note(format string, args ...any) {
-	if p.debug {
+func (p *reading) note(format string, args ...any) {
+	if p.Debug {
 		fmt.Fprintf(p.stderr, "debug: "+format+"\n", args...)
 	}
 }
 
 // fromVariable reads the options in the environment.
-func (c config) fromVariable(text string) ([]setting, error) {
-	c.given = nil
-	operands, err := parse(options(), strings.Fields(text), &c)
+func (c Config) fromVariable(text string) ([]Setting, error) {
+	c.Given = nil
+	operands, err := Parse(Options(), strings.Fields(text), &c)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", optionsVariable, err)
 	case len(operands) > 0:
 		return nil, fmt.Errorf("%s: it takes options only, no host and no port: %s", optionsVariable, quoted(operands[0]))
 	}
-	for i := range c.given {
-		s := &c.given[i]
-		if s.where = optionsVariable; s.typed {
+	for i := range c.Given {
+		s := &c.Given[i]
+		if s.Where = optionsVariable; s.typed {
 			return nil, s.mustBeTyped()
 		}
 	}
-	return c.given, nil
+	return c.Given, nil
 }
 
 // configName is where the configuration file is; "": nowhere.
@@ -216,7 +225,7 @@ func configName() string {
 const mostConfig = 64 << 10
 
 // readConfig reads the configuration file, and checks all that is in it.
-func (p *program) readConfig(base config) (defaultsFile, error) {
+func (p *reading) readConfig(base Config) (defaultsFile, error) {
 	file := defaultsFile{name: configName()}
 	if file.name == "" {
 		return file, nil
@@ -232,7 +241,7 @@ func (p *program) readConfig(base config) (defaultsFile, error) {
 		fmt.Fprintf(p.stderr, "Warning: %s %v: its defaults are not used\n", quoted(file.name), err)
 		return file, nil
 	case err != nil:
-		return file, fmt.Errorf("%s: %w; --no-config goes without it", quoted(file.name), reason(err))
+		return file, fmt.Errorf("%s: %w; --no-config goes without it", quoted(file.name), Reason(err))
 	}
 	return file, file.parse(text, base)
 }

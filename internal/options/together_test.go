@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 // Every fact that a rule names is in the table, and has a name of its own.
 func TestRulesName(t *testing.T) {
 	var names []string
-	for _, o := range options() {
+	for _, o := range Options() {
 		for i := range o.facts {
 			names = append(names, o.facts[i].name(&o, nil))
 		}
@@ -18,7 +18,7 @@ func TestRulesName(t *testing.T) {
 	if len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Errorf("a name twice: %v", names)
 	}
-	for _, o := range options() {
+	for _, o := range Options() {
 		for _, f := range o.facts {
 			named := slices.Clone(f.needs)
 			for _, k := range f.not {
@@ -26,7 +26,7 @@ func TestRulesName(t *testing.T) {
 			}
 			for _, name := range named {
 				if !slices.Contains(names, name) {
-					t.Errorf("%s: there is no %s", o.names()[0], name)
+					t.Errorf("%s: there is no %s", o.Names()[0], name)
 				}
 			}
 		}
@@ -63,13 +63,13 @@ func TestRules(t *testing.T) {
 		"--pcap x --json":                 "",
 		"--report --format svg":           "--report doesn't go with --format svg: its figures are shown as text, json, jsonl, csv or mtr-json",
 	} {
-		var c config
-		if _, err := parse(options(), strings.Fields(args), &c); err != nil {
+		var c Config
+		if _, err := Parse(Options(), strings.Fields(args), &c); err != nil {
 			t.Errorf("%s: %v", args, err)
 			continue
 		}
 		got := ""
-		if err := c.checkTogether(); err != nil {
+		if err := c.CheckTogether(); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -87,10 +87,10 @@ func TestNeedsRaw(t *testing.T) {
 		"--report": "--report", "--live": "--live", "--in-session": "--in-session", "--mtu": "--mtu", "--pcap x": "--pcap",
 		"--explain --json": "",
 	} {
-		var c config
-		if _, err := parse(options(), strings.Fields(args), &c); err != nil {
+		var c Config
+		if _, err := Parse(Options(), strings.Fields(args), &c); err != nil {
 			t.Errorf("%s: %v", args, err)
-		} else if got := c.needsRaw(); got != want {
+		} else if got := c.NeedsRaw(); got != want {
 			t.Errorf("%s: %q, want %q", args, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"flag"
@@ -12,7 +12,7 @@ import (
 )
 
 // What is written from the option table and kept in the repository, so that packages need no generator: the man page, whose
-// prose is in packaging/man/tcptraceroute.1.in, and the completions. go generate ./internal/cli writes them anew; the tests
+// prose is in packaging/man/tcptraceroute.1.in, and the completions. go generate ./internal/options writes them anew; the tests
 // here say where they differ from the table.
 
 //go:generate go test -run ^TestGenerated$ -regenerate
@@ -38,12 +38,12 @@ func TestGenerated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manual, err := manual(strings.Replace(string(source), findingsMark, findingsList(t, string(findings)), 1), groups())
+	manual, err := manual(strings.Replace(string(source), findingsMark, findingsList(t, string(findings)), 1), Groups())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		optionsFile: withRules(t, groups()), manualFile: manual, bashFile: bashCompletion(groups()), zshFile: zshCompletion(groups()), fishFile: fishCompletion(groups()),
+		optionsFile: withRules(t, Groups()), manualFile: manual, bashFile: bashCompletion(Groups()), zshFile: zshCompletion(Groups()), fishFile: fishCompletion(Groups()),
 	} {
 		if *regenerate {
 			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -52,7 +52,7 @@ func TestGenerated(t *testing.T) {
 			continue
 		}
 		if had, err := os.ReadFile(name); err != nil || string(had) != text {
-			t.Errorf("%s is not what the option table says (%v): go generate ./internal/cli", name, err)
+			t.Errorf("%s is not what the option table says (%v): go generate ./internal/options", name, err)
 		}
 	}
 }
@@ -73,16 +73,16 @@ func manual(source string, table []group) (string, error) {
 		details[name] = text
 	}
 	var b strings.Builder
-	b.WriteString(".\\\" From packaging/man/tcptraceroute.1.in and the option table, by go generate ./internal/cli.\n" + head)
+	b.WriteString(".\\\" From packaging/man/tcptraceroute.1.in and the option table, by go generate ./internal/options.\n" + head)
 	for _, g := range table {
 		fmt.Fprintf(&b, ".Ss %s\n.Bl -tag -width Ds\n", g.title)
-		for _, o := range g.options {
-			if o.help == "" {
+		for _, o := range g.Options {
+			if o.Help == "" {
 				continue
 			}
 			b.WriteString(".It" + mdocForm(&o) + "\n")
-			mdocText(&b, sentence(o.whole()))
-			for _, name := range o.names() {
+			mdocText(&b, sentence(o.Whole()))
+			for _, name := range o.Names() {
 				b.WriteString(details[name])
 				delete(details, name)
 			}
@@ -120,17 +120,17 @@ func findingsList(t *testing.T, document string) string {
 }
 
 // mdocForm is an option with its value in mdoc(7).
-func mdocForm(o *option) string {
+func mdocForm(o *Option) string {
 	var s string
-	for i, name := range o.names() {
+	for i, name := range o.Names() {
 		if i > 0 {
 			s += " ,"
 		}
 		s += " Fl " + name[1:]
 	}
 	switch {
-	case o.arg != "":
-		s += " Ar " + strings.ReplaceAll(o.arg, "|", " Ns | Ns Ar ")
+	case o.Arg != "":
+		s += " Ar " + strings.ReplaceAll(o.Arg, "|", " Ns | Ns Ar ")
 	case o.word != "":
 		s += " Op Cm " + o.word
 	}
@@ -188,33 +188,26 @@ const (
 	files
 )
 
-func (o *option) takes() takes {
+func (o *Option) takes() takes {
 	switch {
-	case o.arg == "":
+	case o.Arg == "":
 		return nothingAtAll
-	case len(o.choices()) > 1:
+	case len(o.Choices()) > 1:
 		return choices
-	case o.arg == "interface":
+	case o.Arg == "interface":
 		return interfaces
-	case strings.EqualFold(o.arg, "file"):
+	case strings.EqualFold(o.Arg, "file"):
 		return files
 	}
 	return anything
 }
 
-func (o *option) choices() []string {
-	if o.from != nil {
-		return o.from
-	}
-	return strings.Split(o.arg, "|")
-}
-
 // shown are the options that are meant to be seen.
-func shown(table []group) []option {
-	var all []option
+func shown(table []group) []Option {
+	var all []Option
 	for _, g := range table {
-		for _, o := range g.options {
-			if o.help != "" {
+		for _, o := range g.Options {
+			if o.Help != "" {
 				all = append(all, o)
 			}
 		}
@@ -222,25 +215,25 @@ func shown(table []group) []option {
 	return all
 }
 
-const generatedMark = "# From the option table, by go generate ./internal/cli.\n"
+const generatedMark = "# From the option table, by go generate ./internal/options.\n"
 
 func bashCompletion(table []group) string {
 	var all, valued, cases []string
 	for _, o := range shown(table) {
-		all = append(all, o.names()...)
-		pattern := strings.Join(o.names(), "|")
-		if o.arg != "" {
-			valued = append(valued, o.names()...)
+		all = append(all, o.Names()...)
+		pattern := strings.Join(o.Names(), "|")
+		if o.Arg != "" {
+			valued = append(valued, o.Names()...)
 		}
 		words, before := "", ""
 		switch o.takes() {
 		case nothingAtAll:
 			if o.word != "" {
-				cases = append(cases, fmt.Sprintf("\t--%s) COMPREPLY=($(compgen -W %q -- \"$cur\")) ;;\n", o.long, o.word))
+				cases = append(cases, fmt.Sprintf("\t--%s) COMPREPLY=($(compgen -W %q -- \"$cur\")) ;;\n", o.Long, o.word))
 			}
 			continue
 		case choices:
-			words = fmt.Sprintf(`compgen -W %q`, strings.Join(o.choices(), " "))
+			words = fmt.Sprintf(`compgen -W %q`, strings.Join(o.Choices(), " "))
 		case interfaces:
 			words = `compgen -W "$(command ls /sys/class/net 2>/dev/null)"`
 		case files:
@@ -286,30 +279,30 @@ func zshCompletion(table []group) string {
 	var b strings.Builder
 	b.WriteString("#compdef tcptraceroute\n" + generatedMark + "_arguments -s -S \\\n")
 	for _, o := range shown(table) {
-		names := o.names()
+		names := o.Names()
 		exclude := ""
 		if len(names) > 1 {
 			exclude = "(" + strings.Join(names, " ") + ")"
 		}
 		for _, name := range names {
 			long := strings.HasPrefix(name, "--")
-			if o.arg != "" {
+			if o.Arg != "" {
 				name += map[bool]string{true: "=", false: "+"}[long]
 			}
-			spec := exclude + name + "[" + escape(o.help) + "]"
+			spec := exclude + name + "[" + escape(o.Help) + "]"
 			switch o.takes() {
 			case nothingAtAll:
 				if o.word != "" && long {
 					spec += "::" + o.word + ":(" + o.word + ")"
 				}
 			case choices:
-				spec += ":choice:(" + strings.Join(o.choices(), " ") + ")"
+				spec += ":choice:(" + strings.Join(o.Choices(), " ") + ")"
 			case interfaces:
 				spec += ":interface:_net_interfaces"
 			case files:
 				spec += ":file:_files"
 			case anything:
-				spec += ":" + escape(o.arg) + ": "
+				spec += ":" + escape(o.Arg) + ": "
 			}
 			fmt.Fprintf(&b, "\t'%s' \\\n", spec)
 		}
@@ -324,15 +317,15 @@ func fishCompletion(table []group) string {
 	b.WriteString("# fish completion for tcptraceroute\n" + generatedMark + "complete -c tcptraceroute -f -a '(__fish_print_hostnames)'\n")
 	for _, o := range shown(table) {
 		b.WriteString("complete -c tcptraceroute")
-		if o.short != 0 {
-			fmt.Fprintf(&b, " -s %c", o.short)
+		if o.Short != 0 {
+			fmt.Fprintf(&b, " -s %c", o.Short)
 		}
-		if o.long != "" {
-			fmt.Fprintf(&b, " -l %s", o.long)
+		if o.Long != "" {
+			fmt.Fprintf(&b, " -l %s", o.Long)
 		}
 		switch o.takes() {
 		case choices:
-			fmt.Fprintf(&b, " -x -a '%s'", strings.Join(o.choices(), " "))
+			fmt.Fprintf(&b, " -x -a '%s'", strings.Join(o.Choices(), " "))
 		case interfaces:
 			b.WriteString(" -x -a '(command ls /sys/class/net 2>/dev/null)'")
 		case files:
@@ -340,9 +333,9 @@ func fishCompletion(table []group) string {
 		case anything:
 			b.WriteString(" -x")
 		}
-		fmt.Fprintf(&b, " -d '%s'\n", escape(o.help))
+		fmt.Fprintf(&b, " -d '%s'\n", escape(o.Help))
 		if o.word != "" {
-			fmt.Fprintf(&b, "complete -c tcptraceroute -n '__fish_prev_arg_in --%s' -a '%s'\n", o.long, o.word)
+			fmt.Fprintf(&b, "complete -c tcptraceroute -n '__fish_prev_arg_in --%s' -a '%s'\n", o.Long, o.word)
 		}
 	}
 	return b.String()
@@ -362,11 +355,11 @@ func withRules(t *testing.T, table []group) string {
 		t.Fatalf("%s has no section %q", optionsFile, begin)
 	}
 	var b strings.Builder
-	b.WriteString(head + begin + "\nThis table comes from the program's own (`go generate ./internal/cli`).\n\n| option | rule |\n|---|---|\n")
+	b.WriteString(head + begin + "\nThis table comes from the program's own (`go generate ./internal/options`).\n\n| option | rule |\n|---|---|\n")
 	for _, g := range table {
-		for _, o := range g.options {
+		for _, o := range g.Options {
 			if rules := o.rules(); rules != "" {
-				fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(o.names(), ", "), rules)
+				fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(o.Names(), ", "), rules)
 			}
 		}
 	}

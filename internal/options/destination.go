@@ -1,21 +1,19 @@
-package cli
+package options
 
 import (
 	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
-
-	"go.example/tcptraceroute/names"
 )
 
 // schemes are the ports of URLs by numbers, which need no file of services. Of other schemes the service's name is the
 // scheme's.
 var schemes = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
-// splitHost reads what stands for the host: HOST, HOST:PORT, [IPv6], [IPv6]:PORT or a URL. An IPv6 address without
+// SplitHost reads what stands for the host: HOST, HOST:PORT, [IPv6], [IPv6]:PORT or a URL. An IPv6 address without
 // brackets stays whole. port is "" where none is given.
-func splitHost(s string) (host, port string, err error) {
+func SplitHost(s string) (host, port string, err error) {
 	s = strings.TrimSpace(s)
 	bad := func(why string) error { return fmt.Errorf("Bad destination address: %s (%s)", s, why) }
 	if strings.Contains(s, "://") {
@@ -67,13 +65,4 @@ func splitURL(s string, bad func(why string) error) (host, port string, err erro
 		port = u.Scheme
 	}
 	return strings.TrimSpace(host), port, nil
-}
-
-// asciiHost is the form of a host's name that is looked up and printed: that of the DNS, where it has other letters.
-func asciiHost(host, what string) (string, error) {
-	ascii, err := names.ASCII(host)
-	if err != nil {
-		return "", fmt.Errorf("Bad %s address: %s (%w)", what, host, err)
-	}
-	return ascii, nil
 }

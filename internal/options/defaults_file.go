@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"bytes"
@@ -14,18 +14,18 @@ import (
 // defaultsFile is what the configuration file says.
 type defaultsFile struct {
 	name     string
-	defaults []setting
-	presets  map[string][]setting
+	defaults []Setting
+	presets  map[string][]Setting
 	order    []string // the presets' names
 }
 
 // parse reads the file's text. Keys are the names of options without their dashes, and stand at the top, for each
 // trace, or in a table [preset.NAME]. base is a configuration that the values are tried on.
-func (f *defaultsFile) parse(text []byte, base config) error {
+func (f *defaultsFile) parse(text []byte, base Config) error {
 	if err := toml.Unmarshal(text, new(map[string]any)); err != nil { // what is no TOML, and keys that come twice
 		return f.noTOML(err)
 	}
-	f.presets = make(map[string][]setting)
+	f.presets = make(map[string][]Setting)
 	var p unstable.Parser // which knows the lines
 	p.Reset(text)
 	preset := ""
@@ -47,7 +47,7 @@ func (f *defaultsFile) parse(text []byte, base config) error {
 				return fmt.Errorf("%s: %w", where, err)
 			}
 			for i := range all {
-				all[i].where = where
+				all[i].Where = where
 			}
 			if err := base.tryOut(all); err != nil {
 				return err
@@ -89,14 +89,14 @@ func (f *defaultsFile) keyOf(e *unstable.Node, p *unstable.Parser) (key []string
 }
 
 // settings are those of a key with its value: more than one for an array, and none for an option that is switched off.
-func settings(key []string, value *unstable.Node) ([]setting, error) {
+func settings(key []string, value *unstable.Node) ([]Setting, error) {
 	name := strings.Join(key, ".")
-	o := find(options(), func(o *option) bool {
-		return name != "" && (o.long == name || o.short != 0 && string(o.short) == name)
+	o := find(Options(), func(o *Option) bool {
+		return name != "" && (o.Long == name || o.Short != 0 && string(o.Short) == name)
 	})
 	if o == nil {
 		why := ""
-		if near := strings.TrimLeft(nearest(options(), "--"+name), "-"); near != "" {
+		if near := strings.TrimLeft(nearest(Options(), "--"+name), "-"); near != "" {
 			why = fmt.Sprintf(" (did you mean %s?)", near)
 		}
 		return nil, fmt.Errorf("%s is not an option%s; keys are the options' names without dashes", quoted(name), why)
@@ -105,14 +105,14 @@ func settings(key []string, value *unstable.Node) ([]setting, error) {
 	switch value.Kind {
 	case unstable.Bool:
 		switch {
-		case o.arg != "":
-			return nil, fmt.Errorf("%s takes a value (%s), not %s", name, o.arg, value.Data)
+		case o.Arg != "":
+			return nil, fmt.Errorf("%s takes a value (%s), not %s", name, o.Arg, value.Data)
 		case string(value.Data) == "true":
-			return []setting{{option: o}}, nil
+			return []Setting{{Option: o}}, nil
 		}
 		return nil, nil
 	case unstable.Array:
-		var all []setting
+		var all []Setting
 		for i := value.Children(); i.Next(); {
 			if i.Node().Kind == unstable.Comment {
 				continue
@@ -126,32 +126,32 @@ func settings(key []string, value *unstable.Node) ([]setting, error) {
 		return all, nil
 	}
 	s, err := one(o, name, value)
-	return []setting{s}, err
+	return []Setting{s}, err
 }
 
 // one is an option with a value that is neither true nor false.
-func one(o *option, name string, value *unstable.Node) (setting, error) {
+func one(o *Option, name string, value *unstable.Node) (Setting, error) {
 	switch {
-	case o.arg == "":
-		return setting{}, fmt.Errorf("%s takes true or false, not %s", name, quoted(string(value.Data)))
+	case o.Arg == "":
+		return Setting{}, fmt.Errorf("%s takes true or false, not %s", name, quoted(string(value.Data)))
 	case !slices.Contains([]unstable.Kind{unstable.String, unstable.Integer, unstable.Float}, value.Kind):
-		return setting{}, fmt.Errorf("%s takes a text or a number (%s)", name, o.arg)
+		return Setting{}, fmt.Errorf("%s takes a text or a number (%s)", name, o.Arg)
 	}
-	return setting{option: o, value: string(value.Data)}, nil
+	return Setting{Option: o, value: string(value.Data)}, nil
 }
 
 // tryOut says what is wrong with settings by themselves.
-func (c config) tryOut(all []setting) error {
+func (c Config) tryOut(all []Setting) error {
 	for i := range all {
 		if all[i].typed {
 			return all[i].mustBeTyped()
 		}
 	}
-	return c.apply(all)
+	return c.Apply(all)
 }
 
 // preset returns the settings of a preset; "" has none.
-func (f *defaultsFile) preset(name string) ([]setting, error) {
+func (f *defaultsFile) preset(name string) ([]Setting, error) {
 	all, ok := f.presets[name]
 	switch {
 	case name == "" || ok:

@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"errors"
@@ -10,24 +10,24 @@ import (
 // own, which names the option to use here. What is an option of ours, with another meaning, can't be told apart.
 
 const (
-	onlyTCP   = "TCP is the only way in which it traces, so leave it out; the port is the second argument: HOST 443"
-	neverUDP  = "it never sends UDP: it traces the path of a TCP connection"
+	OnlyTCP   = "TCP is the only way in which it traces, so leave it out; the port is the second argument: HOST 443"
+	NeverUDP  = "it never sends UDP: it traces the path of a TCP connection"
 	noRouting = "source routing is not offered: routers drop such packets"
-	byPort    = "the target's port is the second argument: HOST 443"
+	ByPort    = "the target's port is the second argument: HOST 443"
 )
 
-// habits are the options of traceroute(8), mtr(8) and nmap(1) that are none of ours, with what to do instead.
-var habits = map[string]string{
+// Habits are the options of traceroute(8), mtr(8) and nmap(1) that are none of ours, with what to do instead.
+var Habits = map[string]string{
 	// traceroute
-	"-T":    onlyTCP,
-	"--tcp": onlyTCP,
+	"-T":    OnlyTCP,
+	"--tcp": OnlyTCP,
 	"-I": "traceroute's -I sends ICMP echo: this program sends TCP, and with --explain compares it with " +
 		"ICMP echo; an interface is chosen by -i",
 	"--icmp":        "it traces by TCP, and with --explain compares that with ICMP echo",
-	"-U":            neverUDP,
-	"--udp":         neverUDP,
-	"--udplite":     neverUDP,
-	"-u":            neverUDP,
+	"-U":            NeverUDP,
+	"--udp":         NeverUDP,
+	"--udplite":     NeverUDP,
+	"-u":            NeverUDP,
 	"--dccp":        "TCP is the only protocol that it traces",
 	"--sctp":        "TCP is the only protocol that it traces",
 	"--protocol":    "TCP is the only protocol that it traces",
@@ -35,7 +35,7 @@ var habits = map[string]string{
 	"--module":      "traceroute's methods are one here, TCP: leave it out",
 	"-O":            "for TCP options see --syn linux, --mss and --accecn",
 	"--options":     "for TCP options see --syn linux, --mss and --accecn",
-	"--port":        byPort,
+	"--port":        ByPort,
 	"--sport":       "the source port is set by -p",
 	"--localport":   "the source port is set by -p",
 	"--source-port": "the source port is set by -p",
@@ -95,13 +95,13 @@ var habits = map[string]string{
 	"--traceroute": "that is what it does: leave it out",
 }
 
-// afterN is the advice for traceroute's -N 16.
-const afterN = "-N looks up the names of all hops and takes no number; probes in flight are set by --parallel"
+// AfterN is the advice for traceroute's -N 16.
+const AfterN = "-N looks up the names of all hops and takes no number; probes in flight are set by --parallel"
 
 // unknown is the error for an argument that is no option of ours. Why may be "".
-func unknown(table []option, arg, why string) error {
+func unknown(table []Option, arg, why string) error {
 	name, _, _ := strings.Cut(arg, "=")
-	if advice, ok := habits[name]; why == "" && ok {
+	if advice, ok := Habits[name]; why == "" && ok {
 		why = advice
 	}
 	if why == "" {
@@ -118,31 +118,31 @@ func unknown(table []option, arg, why string) error {
 
 // nearest is the option that was probably meant, "" where none is near. Whoever leaves out the end of a long name, as
 // getopt_long(3) lets him, or the second dash, means that name; so does a slip of the fingers.
-func nearest(table []option, arg string) string {
+func nearest(table []Option, arg string) string {
 	name := strings.TrimLeft(arg, "-")
 	best, least, several := "", 3, false
 	for _, o := range table {
-		if o.help == "" {
+		if o.Help == "" {
 			continue // not meant to be seen
 		}
-		if len(name) == 1 && o.short != 0 && strings.EqualFold(name, string(o.short)) {
-			return "-" + string(o.short)
+		if len(name) == 1 && o.Short != 0 && strings.EqualFold(name, string(o.Short)) {
+			return "-" + string(o.Short)
 		}
-		if o.long == "" || len(name) < 2 {
+		if o.Long == "" || len(name) < 2 {
 			continue
 		}
-		d := typos(strings.ToLower(name), o.long)
+		d := typos(strings.ToLower(name), o.Long)
 		switch {
-		case strings.HasPrefix(o.long, strings.ToLower(name)) && len(name) >= 3:
+		case strings.HasPrefix(o.Long, strings.ToLower(name)) && len(name) >= 3:
 			d = min(d, 1)
 		case d > len(name)/2:
 			continue // hardly a letter is the same
 		}
 		switch {
 		case d < least:
-			best, least, several = "--"+o.long, d, false
+			best, least, several = "--"+o.Long, d, false
 		case d == least && best != "":
-			best, several = fmt.Sprintf("%s or --%s", best, o.long), true
+			best, several = fmt.Sprintf("%s or --%s", best, o.Long), true
 		}
 	}
 	if several && strings.Count(best, " or ") > 1 {

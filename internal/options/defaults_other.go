@@ -1,10 +1,8 @@
 //go:build !(linux || darwin || freebsd || netbsd || openbsd)
 
-package cli
+package options
 
-import (
-	"io/fs"
-)
+import "io/fs"
 
 // notOfUser says why a file can't be trusted to be the user's own; "": it can.
 func notOfUser(fs.FileInfo) string { return "" }

@@ -1,15 +1,9 @@
-package cli
+package options
 
 import (
 	"fmt"
 	"strings"
 )
-
-// versionText is the block that -v prints.
-func versionText() string {
-	return fmt.Sprintf("\ntcptraceroute %s\nTraces the path of a TCP connection.\nLicensed under the Apache License "+
-		"2.0.\n\n", version())
-}
 
 const synopsis = `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl] [-l length]
        [-q queries] [-t tos] [-m max ttl] [-p|-P source port]
@@ -17,19 +11,19 @@ const synopsis = `Usage: tcptraceroute [-46nNFSAEd] [-i interface] [-f first ttl
 
 `
 
-// screen is how wide a text for a terminal may be.
-const screen = 80
+// Screen is how wide a text for a terminal may be.
+const Screen = 80
 
-// usageText is one screen: the synopsis, and the options that have a half line there, in two columns. Those of the
+// UsageText is one screen: the synopsis, and the options that have a half line there, in two columns. Those of the
 // groups after the first stand apart.
-func usageText(table []group) string {
+func UsageText(table []group) string {
 	var b strings.Builder
 	b.WriteString(synopsis)
 	var classic, more []string
 	for i, g := range table {
-		for _, o := range g.options {
-			switch cell := fmt.Sprintf("  %-17s %s", o.form("", ""), o.brief); {
-			case o.brief == "":
+		for _, o := range g.Options {
+			switch cell := fmt.Sprintf("  %-17s %s", o.Form("", ""), o.Brief); {
+			case o.Brief == "":
 			case i == 0 || g.title == helpTitle:
 				classic = append(classic, cell)
 			default:
@@ -55,21 +49,21 @@ func columns(b *strings.Builder, cells []string) {
 			fmt.Fprintf(b, "%s\n", cells[i])
 			continue
 		}
-		fmt.Fprintf(b, "%-*s%s\n", screen/2-1, cells[i], cells[i+half])
+		fmt.Fprintf(b, "%-*s%s\n", Screen/2-1, cells[i], cells[i+half])
 	}
 }
 
-// helpText is the synopsis and a paragraph for each option that is meant to be seen.
-func helpText(table []group) string {
+// HelpText is the synopsis and a paragraph for each option that is meant to be seen.
+func HelpText(table []group) string {
 	var b strings.Builder
 	b.WriteString(synopsis)
 	for _, g := range table {
 		fmt.Fprintf(&b, "%s:\n", g.title)
-		for _, o := range g.options {
-			if o.help == "" {
+		for _, o := range g.Options {
+			if o.Help == "" {
 				continue
 			}
-			entry(&b, o.form("<", ">"), o.whole())
+			entry(&b, o.Form("<", ">"), o.Whole())
 		}
 		b.WriteString("\n")
 	}
@@ -81,12 +75,12 @@ Exit code: 0 the target was reached, 1 it was not or the command line is wrong,
 	return b.String()
 }
 
-// form is how an option is written, with all its names and its value.
-func (o *option) form(open, end string) string {
-	s := strings.Join(o.names(), ", ")
+// Form is how an option is written, with all its names and its value.
+func (o *Option) Form(open, end string) string {
+	s := strings.Join(o.Names(), ", ")
 	switch {
-	case o.arg != "":
-		s += " " + open + o.arg + end
+	case o.Arg != "":
+		s += " " + open + o.Arg + end
 	case o.word != "" && open != "":
 		s += " [" + o.word + "]"
 	}
@@ -104,7 +98,7 @@ func entry(b *strings.Builder, name, help string) {
 	line = fmt.Sprintf("%-*s", indent, line)
 	empty := true
 	for word := range strings.FieldsSeq(help) {
-		if !empty && len(line)+1+len(word) > screen-1 {
+		if !empty && len(line)+1+len(word) > Screen-1 {
 			fmt.Fprintf(b, "%s\n", line)
 			line, empty = strings.Repeat(" ", indent), true
 		}

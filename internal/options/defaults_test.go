@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func configured(t *testing.T, text string) (name string) {
 }
 
 // said is what the options are in the end, in order, as the command line has them.
-func said(all []setting) string {
+func said(all []Setting) string {
 	var words []string
 	for _, s := range all {
 		words = append(words, s.written())
@@ -90,11 +90,11 @@ func TestDefaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			configured(t, tt.text)
 			t.Setenv(optionsVariable, tt.variable)
-			p := &program{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), toTerminal: !tt.piped}
-			if _, err := p.commandLine(strings.Fields(tt.args), measure.Identity{}); err != nil {
+			p := &reading{stderr: new(bytes.Buffer), toTerminal: !tt.piped}
+			if _, err := p.CommandLine(strings.Fields(tt.args), measure.Identity{}, p.toTerminal, p.stderr); err != nil {
 				t.Fatal(err)
 			}
-			if got := said(p.given); got != tt.want {
+			if got := said(p.Given); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
 		})
@@ -105,11 +105,11 @@ func TestDefaults(t *testing.T) {
 func TestDefaultsAreReplaced(t *testing.T) {
 	configured(t, configText)
 	t.Setenv(optionsVariable, "-w 7")
-	p := &program{toTerminal: true}
-	operands, err := p.commandLine([]string{"-q", "2", "--preset", "slow", "host", "443"}, measure.Identity{})
-	if err != nil || p.path.Queries != 2 || p.path.Wait.Seconds() != 10.5 || !p.explain || p.path.Parallel != 1 {
-		t.Errorf("%v: queries %d, wait %v, explain %t, parallel %d", err, p.path.Queries, p.path.Wait, p.explain,
-			p.path.Parallel)
+	p := &reading{toTerminal: true}
+	operands, err := p.CommandLine([]string{"-q", "2", "--preset", "slow", "host", "443"}, measure.Identity{}, p.toTerminal, p.stderr)
+	if err != nil || p.Path.Queries != 2 || p.Path.Wait.Seconds() != 10.5 || !p.Explain || p.Path.Parallel != 1 {
+		t.Errorf("%v: queries %d, wait %v, explain %t, parallel %d", err, p.Path.Queries, p.Path.Wait, p.Explain,
+			p.Path.Parallel)
 	}
 	if !slices.Equal(operands, []string{"host", "443"}) {
 		t.Errorf("operands %q", operands)
@@ -153,8 +153,8 @@ func TestMistakesInDefaults(t *testing.T) {
 	} {
 		name := configured(t, tt.text)
 		t.Setenv(optionsVariable, tt.variable)
-		p := &program{toTerminal: true, stderr: new(bytes.Buffer)}
-		_, err := p.commandLine(append(strings.Fields(tt.args), "host"), measure.Identity{})
+		p := &reading{toTerminal: true, stderr: new(bytes.Buffer)}
+		_, err := p.CommandLine(append(strings.Fields(tt.args), "host"), measure.Identity{}, p.toTerminal, p.stderr)
 		got := ""
 		if err != nil {
 			got = strings.ReplaceAll(err.Error(), name, "FILE")
@@ -185,15 +185,15 @@ func TestDefaultsGiveNoRights(t *testing.T) {
 		{"root", measure.Identity{NetRaw: true, AnyFile: true}, "-q 1 -w 2 -d"},
 	} {
 		var stderr bytes.Buffer
-		p := &program{toTerminal: true, stderr: &stderr}
-		if _, err := p.commandLine([]string{"-d", "host"}, tt.who); err != nil || said(p.given) != tt.want {
-			t.Errorf("%s: %v, %s, want %s", tt.name, err, said(p.given), tt.want)
+		p := &reading{toTerminal: true, stderr: &stderr}
+		if _, err := p.CommandLine([]string{"-d", "host"}, tt.who, p.toTerminal, p.stderr); err != nil || said(p.Given) != tt.want {
+			t.Errorf("%s: %v, %s, want %s", tt.name, err, said(p.Given), tt.want)
 		}
 		if refused := strings.Contains(stderr.String(), "no defaults are read"); refused != (tt.want == "-d") {
 			t.Errorf("%s: said %q", tt.name, stderr.String())
 		}
-		p = &program{toTerminal: true, stderr: &stderr}
-		if _, err := p.commandLine([]string{"--preset", "x", "host"}, tt.who); err == nil {
+		p = &reading{toTerminal: true, stderr: &stderr}
+		if _, err := p.CommandLine([]string{"--preset", "x", "host"}, tt.who, p.toTerminal, p.stderr); err == nil {
 			t.Errorf("%s: a preset that isn't there", tt.name)
 		}
 	}
@@ -221,13 +221,13 @@ func TestConfigOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stderr bytes.Buffer
-		p := &program{toTerminal: true, stderr: &stderr}
-		_, err := p.commandLine([]string{"host"}, measure.Identity{})
+		p := &reading{toTerminal: true, stderr: &stderr}
+		_, err := p.CommandLine([]string{"host"}, measure.Identity{}, p.toTerminal, p.stderr)
 		want := ""
 		if tt.want != "" {
 			want = "Warning: " + name + " " + tt.want + ": its defaults are not used\n"
 		}
-		if err != nil || stderr.String() != want || (p.path.Queries == 1) != (want == "") {
+		if err != nil || stderr.String() != want || (p.Path.Queries == 1) != (want == "") {
 			t.Errorf("owner %d, mode %o: %v %q, want %q", tt.uid, tt.mode, err, stderr.String(), want)
 		}
 	}
@@ -238,8 +238,8 @@ func TestConfigOfOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p := &program{toTerminal: true}
-		if _, err := p.commandLine([]string{"host"}, measure.Identity{}); err == nil || !strings.Contains(err.Error(), "--no-config") {
+		p := &reading{toTerminal: true}
+		if _, err := p.CommandLine([]string{"host"}, measure.Identity{}, p.toTerminal, p.stderr); err == nil || !strings.Contains(err.Error(), "--no-config") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -248,9 +248,9 @@ func TestConfigOfOthers(t *testing.T) {
 // What writes a file must be typed.
 func TestWritersAreTyped(t *testing.T) {
 	reads := []string{"--mmdb"}
-	for _, o := range options() {
-		name := o.names()[0]
-		if file := strings.Contains(strings.ToLower(o.arg), "file") || strings.EqualFold(o.arg, "dir"); file && !o.typed &&
+	for _, o := range Options() {
+		name := o.Names()[0]
+		if file := strings.Contains(strings.ToLower(o.Arg), "file") || strings.EqualFold(o.Arg, "dir"); file && !o.typed &&
 			!slices.Contains(reads, name) {
 			t.Errorf("%s names a file, and could be a default", name)
 		}
@@ -262,7 +262,7 @@ func FuzzDefaultsFile(f *testing.F) {
 	f.Add([]byte("a.b = [1, [2]]\n[preset.x]\n[[y]]\nq = \"\\u0000\""))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file := defaultsFile{name: "config.toml"}
-		if err := file.parse(text, config{}); err != nil && !strings.HasPrefix(err.Error(), "config.toml") {
+		if err := file.parse(text, Config{}); err != nil && !strings.HasPrefix(err.Error(), "config.toml") {
 			t.Errorf("%q: %v", text, err)
 		}
 	})

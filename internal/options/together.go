@@ -1,4 +1,4 @@
-package cli
+package options
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 // A fact is something that an option has brought about, and that others depend on.
 type fact struct {
 	words string                 // behind the option's name, where only some values do it; "": the option itself
-	on    func(c *config) bool   // whether it is so, when all options are read
-	by    func(c *config) string // the option as typed, for which the row stands too; nil: the row's own
+	on    func(c *Config) bool   // whether it is so, when all options are read
+	by    func(c *Config) string // the option as typed, for which the row stands too; nil: the row's own
 
 	raw   bool       // it needs raw sockets
 	needs []string   // options, one of which has to be there
@@ -26,20 +26,20 @@ type conflict struct {
 }
 
 // name is what a message calls the fact of an option.
-func (f *fact) name(o *option, c *config) string {
+func (f *fact) name(o *Option, c *Config) string {
 	switch {
 	case f.by != nil && c != nil:
 		return f.by(c)
 	case f.words != "":
-		return o.names()[0] + " " + f.words
+		return o.Names()[0] + " " + f.words
 	}
-	return o.names()[0]
+	return o.Names()[0]
 }
 
 // facts yields all facts of the table that are so.
-func (c *config) facts() func(yield func(*option, *fact) bool) {
-	return func(yield func(*option, *fact) bool) {
-		for _, o := range options() {
+func (c *Config) facts() func(yield func(*Option, *fact) bool) {
+	return func(yield func(*Option, *fact) bool) {
+		for _, o := range Options() {
 			for i := range o.facts {
 				if o.facts[i].on(c) && !yield(&o, &o.facts[i]) {
 					return
@@ -49,8 +49,8 @@ func (c *config) facts() func(yield func(*option, *fact) bool) {
 	}
 }
 
-// checkTogether says what doesn't go together, and what lacks something.
-func (c *config) checkTogether() error {
+// CheckTogether says what doesn't go together, and what lacks something.
+func (c *Config) CheckTogether() error {
 	so := make(map[string]string) // facts by their names in the table; what a message calls them
 	for o, f := range c.facts() {
 		so[f.name(o, nil)] = f.name(o, c)
@@ -70,8 +70,8 @@ func (c *config) checkTogether() error {
 	return nil
 }
 
-// needsRaw is the first option that connections can't do; "": none.
-func (c *config) needsRaw() string {
+// NeedsRaw is the first option that connections can't do; "": none.
+func (c *Config) NeedsRaw() string {
 	for o, f := range c.facts() {
 		if f.raw {
 			return f.name(o, c)
@@ -80,9 +80,9 @@ func (c *config) needsRaw() string {
 	return ""
 }
 
-// notWith are the options in effect that one, which is not, doesn't go with.
-func (c *config) notWith(name string) (all []string) {
-	own := find(options(), func(o *option) bool { return slices.Contains(o.names(), name) })
+// NotWith are the options in effect that one, which is not, doesn't go with.
+func (c *Config) NotWith(name string) (all []string) {
+	own := find(Options(), func(o *Option) bool { return slices.Contains(o.Names(), name) })
 	excludes := func(f *fact, name string) bool {
 		return slices.ContainsFunc(f.not, func(k conflict) bool { return slices.Contains(strings.Split(k.with, ", "), name) })
 	}
@@ -96,7 +96,7 @@ func (c *config) notWith(name string) (all []string) {
 }
 
 // rules says what the option needs and what it doesn't go with; "": nothing of the kind.
-func (o *option) rules() string {
+func (o *Option) rules() string {
 	var all []string
 	for i := range o.facts {
 		f := &o.facts[i]
@@ -122,19 +122,19 @@ func (o *option) rules() string {
 	return strings.Join(all, "; ")
 }
 
-// whole is the help with these rules.
-func (o *option) whole() string {
+// Whole is the help with these rules.
+func (o *Option) Whole() string {
 	if rules := o.rules(); rules != "" {
-		return o.help + "; " + rules
+		return o.Help + "; " + rules
 	}
-	return o.help
+	return o.Help
 }
 
 // used is the one fact of most options that there is something to say of.
-func used(on func(*config) bool) fact { return fact{on: on} }
+func used(on func(*Config) bool) fact { return fact{on: on} }
 
 // needsRawSockets is that of an option which connections can't do.
-func needsRawSockets(on func(*config) bool) []fact { return []fact{{on: on, raw: true}} }
+func needsRawSockets(on func(*Config) bool) []fact { return []fact{{on: on, raw: true}} }
 
 // notInRounds is what rounds don't go with, which an option asks for.
 func notInRounds(by string) []conflict {
@@ -145,4 +145,4 @@ func notInRounds(by string) []conflict {
 }
 
 // noSYN reports whether the probes are no SYNs.
-func noSYN(c *config) bool { return c.path.Flags.Has(packet.ACK) && !c.path.Flags.Has(packet.SYN) }
+func noSYN(c *Config) bool { return c.Path.Flags.Has(packet.ACK) && !c.Path.Flags.Has(packet.SYN) }

@@ -1,0 +1,99 @@
+package options
+
+import (
+	"fmt"
+	"time"
+
+	"go.example/tcptraceroute/measure"
+)
+
+// manyConfig is what is asked for of many targets.
+type manyConfig struct {
+	Lists    []string // files; "-": standard input
+	Excludes []string
+	Resumes  []string
+	Rate     int           // packets a second; 0: not given
+	Jobs     int           // targets at a time; 0: not given
+	Timeout  time.Duration // of a target; 0: not given
+	Hops     bool          // the hops of each target are shown too
+
+	Hosts []string // operands
+}
+
+// On reports whether there are lists of targets.
+func (m *manyConfig) On() bool { return len(m.Lists) > 0 }
+
+const (
+	UserRate             = 200 // the most for users who are not root, whatever they ask for
+	MostRate             = 1_000_000
+	DefaultTargetTimeout = 30 * time.Second
+	DefaultManyQueries   = 2 // 1 misses hops, and shows some at another place; 3 take half as long again
+
+	// manyGarbage is how much garbage there may be, in percent of what is in use: traces come and go by the hundred.
+	ManyGarbage = 50
+
+	// manyGrace is how long targets may go on after an interrupt.
+	ManyGrace = time.Second
+)
+
+// manyOptions are about many targets.
+func manyOptions() []Option {
+	with := func(on func(*Config) bool) []fact { return []fact{{on: on, needs: []string{"--targets"}}} }
+	file := func(name string, list func(*Config) *[]string) func(*Config, string) error {
+		return func(c *Config, v string) error {
+			if v == "" {
+				return fmt.Errorf("Argument of %s must be the name of a file", name)
+			}
+			*list(c) = append(*list(c), v)
+			return nil
+		}
+	}
+	return []Option{
+		{Long: "targets", typed: true, Arg: "file",
+			facts: []fact{{on: func(c *Config) bool { return c.Many.On() }, raw: true, not: []conflict{
+				{"--report, --live", "{} can't be used with --targets: it watches one target"},
+				{"--explain, --mtu, --paths, --in-session",
+					"{} can't be used with --targets: it asks one target further questions"},
+				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
+				{"-p, -P, --track-port",
+					"{} can't be used with --targets: all its targets share a few ports that the kernel chooses"},
+				{oneTarget, "{} can't be used with --targets, whose formats are text, json, jsonl, csv and scamper"},
+			}}},
+			Help: "trace all targets of this list, some at a time: a line each with HOST, HOST PORT, HOST:PORT, " +
+				"[IPV6]:PORT, a network (10.0.0.0/28) or a range (10.0.0.1-10.0.0.9); # begins a comment; -: standard " +
+				"input; may be given more than once. Arguments are targets too, and a number is the port of those that " +
+				"name none",
+			set: file("--targets", func(c *Config) *[]string { return &c.Many.Lists })},
+		{Long: "exclude", typed: true, Arg: "file", facts: with(func(c *Config) bool { return len(c.Many.Excludes) > 0 }),
+			Help: "send nothing to what this list names, in the same form: networks of any size, names with all their " +
+				"addresses; may be given more than once",
+			set: file("--exclude", func(c *Config) *[]string { return &c.Many.Excludes })},
+		{Long: "rate", typed: true, Arg: "packets", facts: with(func(c *Config) bool { return c.Many.Rate != 0 }),
+			Help: fmt.Sprintf("packets a second, over all targets (%d; %d, and no more, for users who are not root); "+
+				"SIGUSR1 doubles it while it runs, SIGUSR2 halves it", measure.DefaultRate, UserRate),
+			set: between("--rate", 1, MostRate, func(c *Config, n int) { c.Many.Rate = n })},
+		{Long: "jobs", typed: true, Arg: "targets", facts: with(func(c *Config) bool { return c.Many.Jobs != 0 }),
+			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000)",
+			set:  between("--jobs", 1, 100_000, func(c *Config, n int) { c.Many.Jobs = n })},
+		{Long: "target-timeout", typed: true, Arg: "seconds",
+			facts: with(func(c *Config) bool { return c.Many.Timeout != 0 }),
+			Help: fmt.Sprintf("a target that takes longer ends with what is known, 1 to 3600 seconds (%v)",
+				DefaultTargetTimeout.Seconds()),
+			set: seconds("--target-timeout", time.Second, time.Hour, func(c *Config, d time.Duration) { c.Many.Timeout = d })},
+		{Long: "hops", typed: true, facts: []fact{{on: func(c *Config) bool { return c.Many.Hops },
+			needs: []string{"--targets"},
+			not:   []conflict{{"--format", "--hops is about text: {} has the hops anyway"}}}},
+			Help: "with --targets: the hops of each target below its line",
+			set:  do(func(c *Config) { c.Many.Hops = true })},
+		{Long: "resume", typed: true, Arg: "file", facts: with(func(c *Config) bool { return len(c.Many.Resumes) > 0 }),
+			Help: "leave out the targets that stand in this output of an earlier --targets with --json; may be given more " +
+				"than once",
+			set: file("--resume", func(c *Config) *[]string { return &c.Many.Resumes })},
+	}
+}
+
+// oneTarget is the fact that the format is about one target.
+const (
+	oneTarget      = "--format " + oneTargetWords
+	oneTargetWords = "for one target"
+)

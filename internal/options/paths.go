@@ -1,0 +1,62 @@
+package options
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"go.example/tcptraceroute/trace"
+)
+
+// pathsConfig is what is asked of the search for all paths.
+type pathsConfig struct {
+	Paths      bool
+	Confidence float64
+	Flows      int
+	TargetSYNs int
+
+	PortFor string    // of which path a source port is wanted: its number, or a router's address; "": of none
+	Port    io.Writer // where that is printed
+}
+
+func pathsOptions() []Option {
+	with := func(on func(*Config) bool) []fact { return []fact{{on: on, needs: []string{"--paths"}}} }
+	return []Option{
+		{Long: "paths", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.Paths }, raw: true, not: []conflict{
+			{"--track-port", "--paths doesn't go with {}: its flows keep their ports"},
+			{"--report, --live", "--paths doesn't go with {}: its search begins after one trace"},
+			{"--in-session", "--paths doesn't go with {}: each path is another connection"},
+			{noPlace, "--paths doesn't go with {}: paths are shown as " + strings.Join(pathFormats, ", ")},
+		}}},
+			Help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
+				"ports; prints them below the trace", set: do(func(c *Config) { c.AllPaths.Paths = true })},
+		{Long: "port-for", Arg: "path", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.PortFor != "" },
+			not: []conflict{{"--format", "{} doesn't go with --port-for, which prints nothing but the port"}}}},
+			Help: "print nothing but a source port that takes this path: its number as --paths prints it, or the address of a " +
+				"router that it goes by; for curl --local-port and the like; implies --paths", set: setPortFor},
+		{Long: "confidence", Arg: "percent", from: []string{"95", "99"},
+			Help:  "with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)",
+			facts: with(func(c *Config) bool { return c.AllPaths.Confidence != 0 }),
+			set: func(c *Config, v string) error {
+				switch v {
+				case "95":
+					c.AllPaths.Confidence = 0.95
+				case "99":
+					c.AllPaths.Confidence = 0.99
+				default:
+					return fmt.Errorf("Argument of --confidence must be 95 or 99: %s", given(v))
+				}
+				return nil
+			}},
+		{Long: "max-flows", Arg: "flows",
+			Help: fmt.Sprintf("with --paths: flows at the most (%d): each is new state in every firewall on the way",
+				trace.MostFlows),
+			facts: with(func(c *Config) bool { return c.AllPaths.Flows != 0 }),
+			set:   between("--max-flows", 1, 16384, func(c *Config, n int) { c.AllPaths.Flows = n })},
+		{Long: "max-target-syns", Arg: "SYNs",
+			Help: fmt.Sprintf("with --paths: SYNs that the target gets at the most, those of the trace included (%d)",
+				trace.DefaultTargetSYNs),
+			facts: with(func(c *Config) bool { return c.AllPaths.TargetSYNs != 0 }),
+			set:   between("--max-target-syns", 1, 1024, func(c *Config, n int) { c.AllPaths.TargetSYNs = n })},
+	}
+}

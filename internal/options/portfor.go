@@ -1,0 +1,18 @@
+package options
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+)
+
+// setPortFor takes the number of a path, or the address of a router.
+func setPortFor(c *Config, v string) error {
+	a, err := netip.ParseAddr(v)
+	n, numberErr := strconv.Atoi(v)
+	if (err != nil || a.Zone() != "") && (numberErr != nil || !Digits(v) || n < 1) {
+		return fmt.Errorf("Argument of --port-for must be the number of a path, from 1, or a router's address: %s", given(v))
+	}
+	c.AllPaths.Paths, c.AllPaths.PortFor = true, v
+	return nil
+}
