@@ -115,7 +115,7 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*t
 	m.progress(Progress{Stage: SearchingPaths, Most: len(o.Ports) + 1})
 	_, err = m.run(ctx, m.t.conn, plan, m.heard)
 	graph := plan.Graph()
-	graph.Complete = graph.Complete && err == nil
+	graph.Tested, graph.Complete = graph.Tested && err == nil, graph.Complete && err == nil
 	if err != nil || m.Paths.Probes < 0 || len(graph.Sections()) == 0 {
 		return &graph, err
 	}

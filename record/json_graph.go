@@ -10,6 +10,7 @@ import (
 // graph is all that is known of the ways to the target.
 type graph struct {
 	Complete   bool    `json:"complete"`
+	Tested     bool    `json:"tested,omitempty"`
 	Confidence float64 `json:"confidence"`
 	Asked      float64 `json:"confidence_asked,omitempty"`
 	Reached    bool    `json:"reached,omitempty"`
@@ -86,7 +87,7 @@ func graphOf(t *Trace) *graph {
 	if g == nil {
 		return nil
 	}
-	j := &graph{Complete: g.Complete, Confidence: rounded(g.Confidence), Asked: g.Asked, Reached: g.Reached,
+	j := &graph{Complete: g.Complete, Tested: g.Tested, Confidence: rounded(g.Confidence), Asked: g.Asked, Reached: g.Reached,
 		Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
@@ -147,7 +148,7 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 	if j == nil {
 		return nil
 	}
-	g := &trace.Graph{Complete: j.Complete, Confidence: j.Confidence, Reached: j.Reached, Flows: j.Flows, Probes: j.Probes,
+	g := &trace.Graph{Complete: j.Complete, Tested: j.Tested || j.Complete, Confidence: j.Confidence, Reached: j.Reached, Flows: j.Flows, Probes: j.Probes,
 		TargetSYNs: j.TargetSYNs, Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
 	for _, n := range j.Nodes {
 		g.Reached = g.Reached || n.Target

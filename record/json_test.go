@@ -196,7 +196,7 @@ var someGraph = trace.Graph{
 	Ways: []trace.Way{
 		{Nodes: []int{0, 1, 3, 4}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 4}, Ports: []uint16{41001}},
 	},
-	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Complete: true, Reached: true,
+	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,
 	Loss: &trace.Loss{Probes: 44, Complete: true, Pace: 1050 * time.Millisecond, Flows: []trace.FlowLoss{
 		{Node: 3, Port: 40000, Sent: 3, Lost: 1, Moved: 1, RTTs: []time.Duration{1500 * time.Microsecond}},
 		{Node: 3, Port: 41001, Sent: 2, RTTs: []time.Duration{time.Millisecond, 2 * time.Millisecond}},

@@ -343,8 +343,12 @@ func (p *paths) notes() {
 			hidden = max(hidden, n.Hidden)
 		}
 	}
-	if g.Complete {
-		p.note(fmt.Sprintf("No more paths, with %s for each node and %s for the whole, where routers share out the flows "+
+	if g.Tested {
+		what := "No more paths"
+		if !g.Complete {
+			what = "Nothing else is missing"
+		}
+		p.note(fmt.Sprintf(what+", with %s for each node and %s for the whole, where routers share out the flows "+
 			"evenly. A branch with less than %s of a node's flows may be missing.",
 			percent(g.Asked), percent(g.Confidence), percent(hidden)))
 	} else {

@@ -12,7 +12,7 @@ import (
 // wideGraph is a router, so many behind it, of which the last is silent, one behind those, and the target.
 func wideGraph(width int) *trace.Graph {
 	addr := func(hop, n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(hop), byte(n)}) }
-	g := &trace.Graph{Flows: 24, Probes: 107, Asked: 0.99, Confidence: 0.973, Complete: true, Reached: true}
+	g := &trace.Graph{Flows: 24, Probes: 107, Asked: 0.99, Confidence: 0.973, Tested: true, Complete: true, Reached: true}
 	g.Nodes = append(g.Nodes, trace.Node{TTL: 1, Addr: addr(1, 1), Flows: 24, Next: width, Sure: 0.99, Hidden: 0.17})
 	end := width + 1
 	for i := range width {

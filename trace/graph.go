@@ -17,7 +17,8 @@ type Graph struct {
 	TargetSYNs int     // how many SYNs may have reached the target, with those of the ordinary trace
 	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
-	Complete   bool    // the search came to its end: each node that was to be tested has the confidence asked for
+	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
+	Complete   bool    // that, the target answered, and no router was silent, which may be several side by side
 	Reached    bool    // the target answered
 
 	Loss *Loss // what was measured of the ways; nil: nobody asked
@@ -101,8 +102,11 @@ func (p *Paths) draw() Graph {
 	d.ways(p)
 	// Where no way is known, there may be any number; beyond a router that sends each packet its own way, too.
 	if len(g.Ways) == 0 || len(g.Nodes) == 0 || slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.PerPacket }) {
-		g.Confidence, g.Complete = 0, false
+		g.Confidence, g.Tested = 0, false
 	}
+	silent := slices.ContainsFunc(g.Nodes, func(n Node) bool { return !n.Addr.IsValid() }) ||
+		slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
+	g.Complete = g.Tested && g.Reached && !silent
 	return d.g
 }
 
@@ -209,7 +213,7 @@ func (d *drawing) order() {
 // judge says of each node how sure it is that no successor is missing, and the same of the whole.
 func (d *drawing) judge(p *Paths) {
 	g := &d.g
-	g.Asked, g.Confidence, g.Complete = p.o.Confidence, 1, !p.late
+	g.Asked, g.Confidence, g.Tested = p.o.Confidence, 1, !p.late
 	for ttl := p.first - 1; ttl < p.top; ttl++ {
 		for i := range p.spots[ttl] {
 			s := &p.spots[ttl][i]
@@ -219,7 +223,7 @@ func (d *drawing) judge(p *Paths) {
 			sure := 1 - missed(len(s.next)+1, s.n)
 			if spared := p.spared(ttl, s); !spared {
 				g.Confidence *= sure
-				g.Complete = g.Complete && s.n >= p.rule.flows(max(1, len(s.next)))
+				g.Tested = g.Tested && s.n >= p.rule.flows(max(1, len(s.next)))
 			}
 			if k, ok := d.nodes[nodeName{ttl: ttl, value: s.key}]; ok && s.key >= targetValue {
 				n := &g.Nodes[k]

@@ -216,6 +216,7 @@ type pathAsk struct {
 	counts    bool // among syns
 	blind     bool // see blind
 	round     bool // of a slow hop
+	unclear   bool // the target may have answered it, or an older one of its flow
 }
 
 type want struct{ flow, ttl int }
@@ -628,9 +629,15 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 }
 
 // confuse takes in that the target has answered a flow, but not which of its probes. From now on none that may be
-// answered by it is in flight with another of its flow, and those that were are sent anew.
+// answered by it is in flight with another of its flow, and those that were are sent anew. If only older ones are meant,
+// which were given up before, it is enough to ask once more.
 func (p *Paths) confuse(now time.Time, a *pathAsk) {
 	f, low := p.flows[a.flow], p.first
+	if !slices.ContainsFunc(p.flying, func(b *pathAsk) bool { return b.flow == a.flow && b != a }) {
+		a.unclear = true
+		f.ready = now.Add(p.timeout())
+		return
+	}
 	for ttl := p.first; ttl <= p.last; ttl++ {
 		if s := f.cells[ttl].seen; len(s) > 0 && s[0] != targetValue {
 			low = ttl + 1
@@ -653,8 +660,9 @@ func (p *Paths) silence(a *pathAsk) {
 	defer p.endTurn(a, false)
 	switch {
 	case len(c.seen) > 0 || c.silent || c.flying > 0 || c.doubt || c.tries < fastTries && !p.slow(a.ttl):
-	case a.ttl >= p.reach:
+	case a.ttl >= p.reach && !a.unclear:
 		c.tries = 2 * fastTries // enough of those
+	case a.unclear:
 	case h.mute && p.roundsNeeded(a.flow, a.ttl) == cleanRounds:
 		c.silent = true
 	default:

@@ -412,7 +412,8 @@ func (p *Paths) confirm() {
 	}
 	for _, s := range open {
 		cells := p.flows[s.flow].cells
-		if shown[s.stretch] || slices.ContainsFunc(cells[s.fromTTL:s.toTTL+1], func(c cell) bool { return c.tries > 0 }) {
+		asked := func(c cell) bool { return c.open() && c.tries > 0 }
+		if shown[s.stretch] || slices.ContainsFunc(cells[s.fromTTL:s.toTTL+1], asked) {
 			continue
 		}
 		shown[s.stretch] = true
@@ -424,8 +425,8 @@ func (p *Paths) confirm() {
 	}
 }
 
-// confirmSilence asks where a flow that is not answered was answered last, if that is only inferred from other flows: it
-// may have gone another way.
+// confirmSilence asks where a flow that is not answered was answered last, if that is only inferred from other flows:
+// it may have gone another way.
 func (p *Paths) confirmSilence(flow int, f *pathFlow) {
 	for ttl := p.first; ttl < p.top; ttl++ {
 		if f.cells[ttl].open() && f.cells[ttl].tries == 0 && f.cells[ttl+1].silent && p.hops[ttl+1].uniform != silentValue {

@@ -538,3 +538,45 @@ func TestPathsUnequalSYNs(t *testing.T) {
 		})
 	}
 }
+
+// What silent routers and a silent target hide is said: the graph is tested, and not complete.
+func TestPathsSilent(t *testing.T) {
+	mute := func(n *topology, nodes ...int) *topology {
+		for _, i := range nodes {
+			n.Nodes[i].Router.Silent = 1
+		}
+		return n
+	}
+	for _, c := range []struct {
+		name string
+		path func(n *topology) *topology
+		ways int
+	}{
+		{"three members", func(n *topology) *topology { n.line(2).wide(3); return mute(n, n.ends...).line(2) }, 1},
+		{"two of four members", func(n *topology) *topology { n.line(2).wide(4); return mute(n, n.ends[:2]...).line(2) }, 3},
+		{"the last", func(n *topology) *topology { return mute(n.line(2).wide(4).line(1), 6) }, 4},
+		{"the last two", func(n *topology) *topology { return mute(n.line(2).wide(4).line(2), 6, 7) }, 4},
+		{"the last two of a line", func(n *topology) *topology { return mute(n.line(6), 4, 5) }, 1},
+		{"the target", func(n *topology) *topology {
+			n.Target.Rules = []sim.Rule{{Action: sim.Drop}}
+			return n.line(2).wide(3).line(2)
+		}, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			less := 0
+			for seed := range uint64(10) {
+				d := discover(t, search{seed: seed, path: delayed(c.path(newTopology(seed%2 == 1)).target(), 3*time.Millisecond)})
+				if len(d.wrong) > 0 || d.Complete {
+					t.Errorf("seed %d: wrong %v, complete %v", seed, d.wrong, d.Complete)
+				}
+				if len(d.Ways) != c.ways || !d.Tested || d.Reached && len(d.missing) > 0 {
+					t.Logf("seed %d: %d ways, tested %v, missing %v", seed, len(d.Ways), d.Tested, d.missing)
+					less++
+				}
+			}
+			if less > 1 {
+				t.Errorf("%d of 10 searches found less", less)
+			}
+		})
+	}
+}

@@ -20,7 +20,7 @@ import (
 // star is a silent router, one that ends in ~ sends each packet its own way, and one that ends in ! is the target. No
 // links are known of a word in parentheses.
 func graphOf(paths string) *trace.Graph {
-	g := &trace.Graph{Asked: 0.99, Confidence: 0.97, Complete: true}
+	g := &trace.Graph{Asked: 0.99, Confidence: 0.97, Tested: true, Complete: true}
 	type name struct {
 		ttl  int
 		word string
