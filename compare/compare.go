@@ -345,10 +345,14 @@ func (c *comparison) loss() {
 	if ttl := c.lossFrom(); ttl > 0 && ttl < c.new.out.TTL {
 		where = fmt.Sprintf(", and so do all hops from %d on", ttl)
 	}
-	c.add(Difference{Kind: Loss, First: c.new.out.TTL, Last: c.new.out.TTL, Chance: chance,
+	d := Difference{Kind: Loss, First: c.new.out.TTL, Last: c.new.out.TTL, Chance: chance,
 		Old: []string{share(old)}, New: []string{share(new)},
 		Text: fmt.Sprintf("the target leaves %d of %d probes unanswered, and left %d of %d%s", new.not, new.all(), old.not,
-			old.all(), where)})
+			old.all(), where)}
+	if c.old.out.TTL != c.new.out.TTL && !c.has(Route) {
+		d.Doubt = "which hop the target is isn't certain"
+	}
+	c.add(d)
 }
 
 func share(o outcomes) string { return fmt.Sprintf("%.3f", float64(o.not)/float64(o.all())) }
