@@ -135,6 +135,9 @@ func (c *Config) CommandLine(args []string, who measure.Identity, toTerminal boo
 	if p.toTerminal {
 		defaults = slices.Concat(file.defaults, variable)
 	}
+	if len(defaults)+len(preset) == 0 {
+		return operands, nil
+	}
 	return p.withDefaults(base, defaults, preset, args)
 }
 

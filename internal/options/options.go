@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -91,14 +92,15 @@ func Groups() []group {
 // helpTitle is the heading of the last group.
 const helpTitle = "Help"
 
-// Options is the table without its headings.
-func Options() []Option {
-	var all []Option
+// Options is the table without its headings. It is the same one each time: it must not be changed.
+func Options() []Option { return madeOnce() }
+
+var madeOnce = sync.OnceValue(func() (all []Option) {
 	for _, g := range Groups() {
 		all = append(all, g.Options...)
 	}
 	return all
-}
+})
 
 // classicOptions are those of tcptraceroute 1.5beta7, and -4 and -6.
 func classicOptions() []Option {
