@@ -392,7 +392,9 @@ func TestRandomNetworksInRounds(t *testing.T) {
 		270012134,                       // a SYN+ACK that is sent again when the answer to the next probe is due, which is held up
 		411015659,                       // the same, where times differ by up to a quarter
 		411020854, 411040924, 411045860, // an answer that comes too late for the probe that is waited for, and in time for one sent aside
-		411021559, // the same, and too soon
+		411021559, 411070695, // the same, and too soon
+		411085374, // silent hops whose turn would come after the end
+		412020185, // the target's first answer fits several probes, and the rounds are as long as the wait
 	}
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds)/3; seed++ {
 		all = append(all, seed)
@@ -417,10 +419,13 @@ func TestRandomNetworksInRounds(t *testing.T) {
 				}
 			}
 			if end, who := n.end(); !n.noisy && !n.scrubbed && n.round(min(end, len(n.path0().Routers)+1)).most < n.patience() {
-				answered := make(map[int]int)
+				answered, spent := make(map[int]int), 0 // spent: a round, on an answer that fits several probes
 				for _, r := range o.results {
-					if r.Outcome == trace.Answered {
+					switch r.Outcome {
+					case trace.Answered:
 						answered[int(r.Probe.TTL)]++
+					case trace.Shared:
+						spent = 1
 					}
 				}
 				for ttl := n.path.FirstTTL; ttl <= min(end, n.path.MaxTTL); ttl++ {
@@ -428,7 +433,7 @@ func TestRandomNetworksInRounds(t *testing.T) {
 					if ttl < end && (n.path0().Routers[ttl-1].Silent == 1 || !n.sees(ttl-1)) || ttl == end && !who[0].IsValid() {
 						want = 0
 					}
-					if got := answered[ttl]; got > want || got < want && n.fits() {
+					if got := answered[ttl]; got > want || ttl < end && got < want && n.fits() || got < want-spent && n.fits() {
 						t.Errorf("hop %d answered %d times, want %d", ttl, got, want)
 					}
 				}
