@@ -18,8 +18,9 @@ const (
 	labelTries = 6
 )
 
-// PortOf returns a source port whose connections take a path that [Measurement.Trace] has found; 0: none is sure to. The
-// port is traced again before: a connection from it has another flow label, and routers may have changed their minds.
+// PortOf returns a source port whose connections take a path that [Measurement.Trace] has found; 0: none is sure to.
+// The port is traced again before: a connection from it has another flow label, and routers may have changed their
+// minds.
 func (m *Measurement) PortOf(ctx context.Context, g *trace.Graph, way int) (uint16, error) {
 	ports := g.Ways[way].Ports
 	for _, port := range ports[:min(len(ports), portTries)] {
@@ -30,8 +31,8 @@ func (m *Measurement) PortOf(ctx context.Context, g *trace.Graph, way int) (uint
 	return 0, nil
 }
 
-// confirmPort traces a flow again, as far as the last router, and reports whether it met the routers of a path, and none
-// but those. In IPv6 it does so with several flow labels.
+// confirmPort traces a flow again, as far as the last router, and reports whether it met the routers of a path, and
+// none but those. In IPv6 it does so with several flow labels.
 func (m *Measurement) confirmPort(ctx context.Context, g *trace.Graph, way int, port uint16) (bool, error) {
 	o := m.Header.Path
 	nodes := g.Ways[way].Nodes

@@ -23,6 +23,7 @@ type Measurement struct {
 	Header    record.Header // Trace and Watch may still change its Path until the stage Tracing
 	LeastSize int           // the length of a probe that has only its headers, in bytes
 	Doubt     Doubt         // why no answer may come
+	Away      int           // with Overhear: how many hops the target is away, an estimate
 
 	t       *Tracer
 	plan    plan
@@ -30,6 +31,7 @@ type Measurement struct {
 	own     netip.Addr // the source address as this host has it: a link-local one with its zone
 	linkMTU int
 	session *wire.Session // nil: none, or not yet
+	silent  trace.Conn    // for probes of a connection that other programs hold; nil: these are none
 	asking  *explainer    // nil: no trace has begun
 }
 
@@ -144,7 +146,11 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 	m.own = ownAddress(route)
 	m.progress(Progress{Stage: Routed, Interface: route.Interface, Elsewhere: route.Elsewhere})
 	given := o.Source.Port() != 0 || m.AnyPort
-	if given {
+	if m.Overhear {
+		if err := m.overhear(ctx); err != nil {
+			return err
+		}
+	} else if given {
 		if err := m.takePort(o.Source.Port()); err != nil {
 			return err
 		}

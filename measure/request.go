@@ -33,10 +33,14 @@ type Request struct {
 	MSS       uint16 // the maximum segment size that the SYNs tell; 0: none, or with HostSYN what the interface allows
 
 	InSession bool // send the probes inside an open connection, if there can be one
-	MTU       bool // after the trace, search for the path's MTU
-	Paths     *Paths
-	Rounds    *Rounds
-	Explain   bool // ask further, of the network and of this host, why the path ends as it does
+	// Overhear makes the probes belong to a connection of another program on this host, between Path.Source and
+	// Path.Target. They go to the routers, and not as far as the target: the connection is not disturbed.
+	Overhear bool
+
+	MTU     bool // after the trace, search for the path's MTU
+	Paths   *Paths
+	Rounds  *Rounds
+	Explain bool // ask further, of the network and of this host, why the path ends as it does
 
 	Listener
 }
@@ -97,6 +101,7 @@ type Stage uint8
 
 const (
 	Routed         Stage = iota // the way out is known
+	Overhearing                 // packets of a connection are waited for
 	NoSession                   // there is no connection to probe in, and SYNs are sent: Err says why
 	InSession                   // a trace inside a connection begins: nothing is seen before its end
 	SessionLost                 // the connection is of no use, and SYNs are sent: Err says why

@@ -52,7 +52,7 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		}
 		known.Counts, err = inside.counts, inside.err
 	} else {
-		known.Counts, err = m.run(ctx, m.t.conn, m.plan, func(r trace.Result) {
+		known.Counts, err = m.run(ctx, m.conn(), m.plan, func(r trace.Result) {
 			m.heard(r)
 			seen(r)
 		})
@@ -62,6 +62,9 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
 	made.Findings = append([]detect.Finding{}, detect.Findings(e.seen(known))...)
+	if m.Overhear { // nothing was sent to the target, so its silence means nothing
+		made.Findings = []detect.Finding{}
+	}
 	if made.Graph != nil {
 		made.Findings = detect.Sorted(append(made.Findings, detect.InPaths(made.Graph)...))
 	}
@@ -69,6 +72,9 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		made.Explanation = new(e.diagnosis())
 	}
 	made.Ending = ending(ctx, known, err)
+	if m.Overhear && err == nil {
+		made.Ending.ExitCode = 0
+	}
 	return made, err
 }
 

@@ -119,6 +119,7 @@ func (f *Flow) packet(src netip.AddrPort, tag uint32) packet.Probe {
 		}
 	}
 	if f.o.Session != nil {
+		p.FlowLabel = f.o.Session.FlowLabel
 		f.o.Session.repeat(&p, 0)
 	}
 	return p

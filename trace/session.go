@@ -16,6 +16,7 @@ type Session struct {
 	Timestamps bool   // both ends send them
 	TSval      uint32 // probes have those after it, which should be older than the connection's
 	TSecr      uint32
+	FlowLabel  uint32 // IPv6: of its segments
 }
 
 // sessionWindow is a window as an open connection has it.
@@ -36,6 +37,10 @@ func (s *Session) repeat(p *packet.Probe, length int) {
 	p.Length = uint16(max(length, p.HeaderLength()+1))
 	p.Seq = s.Next - uint32(p.PayloadLength())
 }
+
+// HopsAway estimates how many hops away a host is, by what is left of the TTL of a packet that came from it: most begin
+// with 64, 128 or 255. The way back may have another length than the way there.
+func HopsAway(ttl uint8) int { return backwards(ttl) }
 
 // Connected reports whether a probe inside a session was answered by the ACK of an open connection.
 func (r Result) Connected() bool {

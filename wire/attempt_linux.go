@@ -45,7 +45,7 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 	if !followed {
 		return a, nil
 	}
-	if all, whole := c.beginningsHeard(); whole {
+	if all, whole := c.heardAside(make([]byte, 512)); whole {
 		a.took(all, c.flows.sent, c.route.named)
 	}
 	return a, nil
@@ -82,9 +82,15 @@ func (a *Attempt) connect(ctx context.Context, u *Unprivileged, o AttemptOptions
 // followBeginnings hears connections begin, from now on.
 func (c *Conn) followBeginnings() error {
 	code, err := beginnings()
-	if err == nil {
-		err = attach(c.aside.fd, code)
+	if err != nil {
+		return err
 	}
+	return c.listenAside(code)
+}
+
+// listenAside hears what a filter lets through, from now on.
+func (c *Conn) listenAside(code []bpf.RawInstruction) error {
+	err := attach(c.aside.fd, code)
 	if err == nil && !c.asideBound {
 		err = unix.Bind(c.aside.fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)})
 		c.asideBound = err == nil
@@ -100,15 +106,16 @@ type aboutBeginning struct {
 	from, to netip.AddrPort
 	tcp      packet.TCP
 	tos      uint8
+	ttl      uint8
+	label    uint32 // IPv6 flow label
 	checksum packet.Check
 }
 
-// beginningsHeard are those since follow. ok is false if some may be missing.
-func (c *Conn) beginningsHeard() (all []aboutBeginning, ok bool) {
-	var buf [512]byte
+// heardAside are the packets since listenAside. ok is false if some may be missing. Those that are longer than buf are.
+func (c *Conn) heardAside(buf []byte) (all []aboutBeginning, ok bool) {
 	var oob [256]byte
 	for {
-		h, err := c.aside.read(buf[:], oob[:])
+		h, err := c.aside.read(buf, oob[:])
 		if err == unix.EINTR || err == unix.ENETDOWN {
 			continue
 		}
@@ -126,7 +133,7 @@ func (c *Conn) beginningsHeard() (all []aboutBeginning, ok bool) {
 		r = *r.Clone()
 		all = append(all, aboutBeginning{
 			h, netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), r.TCP, r.IP.TOS,
-			r.Checksum,
+			r.IP.TTL, r.IP.FlowLabel, r.Checksum,
 		})
 	}
 	s, err := unix.GetsockoptTpacketStats(c.aside.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)

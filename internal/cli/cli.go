@@ -105,7 +105,15 @@ func (p *program) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if err := p.readOperands(operands); err != nil {
+	if err := p.CheckTogether(); err != nil && p.Connection.On() {
+		return err
+	}
+	if p.Connection.On() {
+		err = p.findConnection(operands, who.RealUID)
+	} else {
+		err = p.readOperands(operands)
+	}
+	if err != nil {
 		return err
 	}
 	if err := cmp.Or(p.CheckTogether(), p.screenTerminal()); err != nil {

@@ -35,7 +35,7 @@ func (p *program) networkOptions(raw bool) measure.Options {
 	o := measure.Options{Unprivileged: p.Unprivileged, RawOnly: raw, Lent: !p.root, Guard: p.rescue.Guard}
 	o.Wire.Interface, o.Wire.Mark, o.Wire.TOS = p.Interface, p.Mark, uint8(p.Path.TOS)
 	o.Wire.Sessions = p.InSession || p.MTU
-	o.Wire.Attempts, o.Wire.Chains = p.Explain, p.Explain && p.root
+	o.Wire.Attempts, o.Wire.Chains = p.Explain || p.Connection.On(), p.Explain && p.root
 	if p.PortSet && p.Port < 1024 && !p.AnyPort {
 		o.Wire.Port = uint16(p.Port)
 	}
@@ -64,6 +64,9 @@ func (p *program) request() measure.Request {
 		MSS: uint16(p.SYN.MSS), InSession: p.InSession, MTU: p.MTU, Explain: p.Explain,
 	}
 	r.Path.Source = netip.AddrPortFrom(p.Path.Source.Addr(), uint16(p.Port))
+	if p.Connection.On() {
+		r.Overhear, r.Path.Source, r.Path.Target = true, p.Connection.Source, p.Connection.Target
+	}
 	if p.AllPaths.Paths {
 		r.Paths = &measure.Paths{
 			Flows: p.AllPaths.Flows, TargetSYNs: p.AllPaths.TargetSYNs, Confidence: p.AllPaths.Confidence,
@@ -92,6 +95,8 @@ func (p *program) preparing(x measure.Progress) {
 				record.Printable(x.Elsewhere), record.Printable(x.Interface))
 		}
 		p.dropTrackPort()
+	case measure.Overhearing:
+		fmt.Fprintln(p.stderr, "Waiting for a packet of the connection in each direction, 10 s at the most")
 	case measure.NoSession:
 		fmt.Fprintf(p.stderr, "No connection to probe in (%s): probing by SYNs\n", record.Printable(x.Err.Error()))
 	}
@@ -218,6 +223,9 @@ func (p *program) worded(err error) error {
 			why = "not an address of " + source.Device
 		}
 		return fmt.Errorf("Bad source address: %s is %s", source.Addr, why)
+	}
+	if p.Connection.On() && (errors.Is(err, measure.ErrTooNear) || errors.As(err, new(*measure.SilentError))) {
+		return fmt.Errorf("The connection can't be traced: %w", err)
 	}
 	if errors.As(err, new(*measure.PortError)) {
 		return errPortInUse

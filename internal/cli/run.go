@@ -197,11 +197,13 @@ func (s *showing) finish(err error) error {
 	}
 	counts := s.made.Ending.Counts
 	ended := err == nil || errors.As(err, new(*terminal.Interrupted))
-	s.unreached = ended && !counts.NothingSent() && !answered(s.folded)
+	s.unreached = ended && !s.Connection.On() && !counts.NothingSent() && !answered(s.folded)
 	switch {
 	case err != nil:
 	case s.AllPaths.PortFor != "":
 		err = s.printPort()
+	case s.Connection.On():
+		s.sayConnectionEnd()
 	case !s.folded.Reached():
 		err = errNotReached
 	default:

@@ -57,6 +57,8 @@ type Config struct {
 
 	AllPaths pathsConfig
 
+	Connection connectionConfig
+
 	Unprivileged bool // don't even try to open raw sockets
 
 	sessionConfig
@@ -78,7 +80,8 @@ type group struct {
 func Groups() []group {
 	return []group{
 		{"Classic options", classicOptions()},
-		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions())},
+		{"How it probes", slices.Concat(probingOptions(), synOptions(), unprivilegedOptions(), sessionOptions(),
+			connectionOptions())},
 		{"All paths", pathsOptions()},
 		{"What it prints", slices.Concat(explainOptions(), showOptions(), formatOptions(), replayOptions(), changesOptions(),
 			captureOptions(), terminalOptions())},

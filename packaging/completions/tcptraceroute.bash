@@ -21,15 +21,15 @@ _tcptraceroute() {
 	--exclude) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--resume) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--help) COMPREPLY=($(compgen -W "all" -- "$cur")) ;;
-	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--port-for|--confidence|--max-flows|--max-target-syns|--mmdb|--format|--replay|--diff|--baseline|--save|--expect|--pcap|--color|-o|--order|-c|--count|--interval|--theme|--targets|--exclude|--rate|--jobs|--target-timeout|--resume|--preset) return ;;
+	-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--connection|--pid|--port-for|--confidence|--max-flows|--max-target-syns|--mmdb|--format|--replay|--diff|--baseline|--save|--expect|--pcap|--color|-o|--order|-c|--count|--interval|--theme|--targets|--exclude|--rate|--jobs|--target-timeout|--resume|--preset) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --syn --mss --accecn --unprivileged --in-session --mtu --paths --port-for --confidence --max-flows --max-target-syns --explain -e --extensions -a --mmdb --as-dns --json --jsonl --csv --format --replay --diff --baseline --save --expect --pcap --color --live --report -o --order -b --show-ips -c --count --interval --theme --targets --exclude --rate --jobs --target-timeout --hops --resume --preset --no-config -h --help -v --version" -- "$cur"))
+		COMPREPLY=($(compgen -W "-n -N -i -f -m -q -w -S -A -E -t -F -l -p -P -s -4 -6 --dnat --no-dnat --no-dnat-strict --track-port --track-id -d --parallel --loose --mark --syn --mss --accecn --unprivileged --in-session --mtu --connection --pid --paths --port-for --confidence --max-flows --max-target-syns --explain -e --extensions -a --mmdb --as-dns --json --jsonl --csv --format --replay --diff --baseline --save --expect --pcap --color --live --report -o --order -b --show-ips -c --count --interval --theme --targets --exclude --rate --jobs --target-timeout --hops --resume --preset --no-config -h --help -v --version" -- "$cur"))
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--port-for|--confidence|--max-flows|--max-target-syns|--mmdb|--format|--replay|--diff|--baseline|--save|--expect|--pcap|--color|-o|--order|-c|--count|--interval|--theme|--targets|--exclude|--rate|--jobs|--target-timeout|--resume|--preset)
+		-i|-f|-m|-q|-w|-t|-l|-p|-P|-s|--parallel|--mark|--syn|--mss|--connection|--pid|--port-for|--confidence|--max-flows|--max-target-syns|--mmdb|--format|--replay|--diff|--baseline|--save|--expect|--pcap|--color|-o|--order|-c|--count|--interval|--theme|--targets|--exclude|--rate|--jobs|--target-timeout|--resume|--preset)
 			[[ ${COMP_WORDS[i+1]} == = ]] && ((i++))
 			((i++))
 			;;
