@@ -167,3 +167,45 @@ func TestTargetListsKilled(t *testing.T) {
 		t.Errorf("%d targets were traced of %d; %d runs were killed", len(times), targets, killed)
 	}
 }
+
+// TestTargetListsGateway: behind a first router with the kernel's own limits on ICMP, each of 40 traces says rightly who
+// stands at hop 1: it answered, or the trace takes over what it answered to others, and says so.
+func TestTargetListsGateway(t *testing.T) {
+	bin := program(t)
+	p := manyLab(t)
+	p.Hop(1).DefaultLimits(t)
+	text := ""
+	for i := range 40 {
+		text += fmt.Sprintf("198.19.%d.1\n", i)
+	}
+	got := run(t, p.Source, bin, "-n", "--json", "--targets", listFile(t, text))
+	seen, takenOver := 0, 0
+	for line := range strings.Lines(got.stdout) {
+		var l struct {
+			Event string
+			Hops  []struct {
+				TTL        int
+				Inferred   string
+				Responders []struct{ Address string }
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Event != "target" {
+			continue
+		}
+		first := l.Hops[0]
+		switch {
+		case first.TTL == 1 && first.Inferred == "198.18.1.2" && len(first.Responders) == 0:
+			takenOver++
+		case first.TTL == 1 && first.Inferred == "" && len(first.Responders) == 1 && first.Responders[0].Address == "198.18.1.2":
+			seen++
+		default:
+			t.Errorf("hop 1: %s", line[:min(len(line), 2000)])
+		}
+	}
+	if seen+takenOver != 40 || takenOver < 20 || seen < 5 || got.code != 0 {
+		t.Errorf("%d saw hop 1, %d took it over\n%s", seen, takenOver, got.stderr)
+	}
+}

@@ -30,7 +30,7 @@ const (
 	DefaultManyQueries   = 2 // 1 misses hops, and shows some at another place; 3 take half as long again
 
 	// manyGarbage is how much garbage there may be, in percent of what is in use: traces come and go by the hundred.
-	ManyGarbage = 50
+	ManyGarbage = 30
 
 	// manyGrace is how long targets may go on after an interrupt.
 	ManyGrace = time.Second
