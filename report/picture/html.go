@@ -195,7 +195,7 @@ body { margin: 2em auto; max-width: 80em; padding: 0 1em; font: 15px/1.45 system
 h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.15em; margin-top: 1.8em; }
 h3 { font-size: 1em; margin: 1.2em 0 0.3em; } ul { margin: 0.2em 0; }
 .quiet { color: #475569; margin-top: 0.2em; }
-.picture { overflow-x: auto; } .picture svg { max-width: 100%; height: auto; }
+.picture { overflow-x: auto; }
 .advice { border-left: 4px solid #1d4ed8; padding-left: 0.7em; margin: 0.5em 0; }
 .certain, .likely, .possible { font-size: 0.85em; font-weight: normal; white-space: nowrap;
   padding: 0.1em 0.5em; border-radius: 0.7em; }
