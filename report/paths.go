@@ -348,9 +348,12 @@ func (p *paths) notes() {
 		if !g.Complete {
 			what = "Nothing else is missing"
 		}
-		p.note(fmt.Sprintf(what+", with %s for each node and %s for the whole, where routers share out the flows "+
-			"evenly. A branch with less than %s of a node's flows may be missing.",
-			percent(g.Asked), percent(g.Confidence), percent(hidden)))
+		text := fmt.Sprintf("%s, with %s for each node and %s for the whole, where routers share out the flows evenly.",
+			what, percent(g.Asked), percent(g.Confidence))
+		if hidden > 0 {
+			text += fmt.Sprintf(" A branch with less than %s of a node's flows may be missing.", percent(hidden))
+		}
+		p.note(text)
 	} else {
 		p.note(fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
 			percent(g.Asked), percent(g.Confidence)))
