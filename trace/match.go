@@ -348,9 +348,6 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 && age <= fl.worst+fl.worst/4+tooSoon {
 		return true
 	}
-	if fl.best == 0 && fl.lags(f, at) && !retransmitted(at.Sub(known.last)) {
-		return true // no answer was told to be one probe's yet
-	}
 	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
 }
 

@@ -393,7 +393,9 @@ func TestRandomNetworksInRounds(t *testing.T) {
 		411015659,                       // the same, where times differ by up to a quarter
 		411020854, 411040924, 411045860, // an answer that comes too late for the probe that is waited for, and in time for one sent aside
 		411021559, 411070695, // the same, and too soon
-		411085374, // silent hops whose turn would come after the end
+		411085374,            // silent hops whose turn would come after the end
+		412032504, 412042400, // answers at uneven or slow times, among many probes that all get to the target
+		412042830, // answers that come as long after a probe as the one before by chance
 		412020185, // the target's first answer fits several probes, and the rounds are as long as the wait
 	}
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds)/3; seed++ {
