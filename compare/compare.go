@@ -155,6 +155,8 @@ func (c *comparison) state() {
 	case a == record.NoAnswer && b == record.NoAnswer:
 		c.end()
 		return
+	case old != new && c.otherProbes():
+		d.Doubt = otherKind
 	case a == record.NoAnswer:
 		d.Chance = fell(c.new, c.old)
 	case b == record.NoAnswer:
@@ -170,6 +172,15 @@ func (c *comparison) state() {
 	}
 	c.add(d)
 }
+
+// otherProbes reports whether the probes of the traces are of different kinds, which firewalls and targets treat
+// differently.
+func (c *comparison) otherProbes() bool {
+	old, new := c.old.Path.Effective(), c.new.Path.Effective()
+	return old.Protocol != new.Protocol || old.Flags != new.Flags
+}
+
+const otherKind = "the probes are of another kind (protocol or TCP flags)"
 
 // stateText is how a path ends, in words.
 func (s *side) stateText() string {
@@ -222,7 +233,10 @@ func (c *comparison) end() {
 		First: min(old, new) + 1, Last: max(old, new), Chance: chance,
 		Text: fmt.Sprintf("silent after hop %d (%s), and was silent after hop %d (%s)", new, c.new.names(c.new.at(new)), old,
 			c.old.names(c.old.at(old)))}
-	if max(old, new)-min(old, new) == 1 {
+	switch {
+	case c.otherProbes():
+		d.Doubt = otherKind
+	case max(old, new)-min(old, new) == 1:
 		d.Doubt = "a single router may answer now and then"
 	}
 	c.add(d)
@@ -268,10 +282,16 @@ func (c *comparison) mtu() {
 	d := Difference{Kind: MTU, Old: []string{fmt.Sprint(old.Size)}, New: []string{fmt.Sprint(new.Size)},
 		First: new.TTL, Last: new.TTL,
 		Text: fmt.Sprintf("the path MTU is %s, and was %s", mtuText(new), mtuText(old))}
-	if !old.InSession || !new.InSession {
+	if !sureMTU(old) || !sureMTU(new) {
 		d.Doubt = "the MTU was measured by SYNs, which firewalls drop if they are large"
 	}
 	c.add(d)
+}
+
+// sureMTU reports whether an MTU can't be smaller than it is because firewalls drop large SYNs: the largest packet got
+// through, or a router said that a larger one doesn't fit.
+func sureMTU(m *record.MTU) bool {
+	return m.InSession || !m.Narrow || m.From.IsValid() && !m.BlackHole
 }
 
 func mtuText(m *record.MTU) string {
@@ -318,6 +338,8 @@ func (c *comparison) missing(all, others []detect.Finding, when string, set func
 		d := Difference{Kind: Finding, First: f.After, Last: f.Before, Text: fmt.Sprintf("%s: %s", when, f.Title)}
 		set(&d, []string{string(f.Code)})
 		switch {
+		case c.otherProbes():
+			d.Doubt = otherKind
 		case f.Confidence < detect.Likely:
 			d.Doubt = "the finding is only " + f.Confidence.String()
 		case !c.r.SameFlow && c.doubtfulRoute():
@@ -349,7 +371,10 @@ func (c *comparison) loss() {
 		Old: []string{share(old)}, New: []string{share(new)},
 		Text: fmt.Sprintf("the target leaves %d of %d probes unanswered, and left %d of %d%s", new.not, new.all(), old.not,
 			old.all(), where)}
-	if c.old.out.TTL != c.new.out.TTL && !c.has(Route) {
+	switch {
+	case c.otherProbes():
+		d.Doubt = otherKind
+	case c.old.out.TTL != c.new.out.TTL && !c.has(Route):
 		d.Doubt = "which hop the target is isn't certain"
 	}
 	c.add(d)

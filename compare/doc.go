@@ -9,6 +9,7 @@
 //   - State: another answer of the port is a difference as soon as both answers were seen, for nobody answers "open"
 //     by chance. An answer in one trace and silence in the other is one if the lost probes that got as far as the
 //     target are too many for chance, by Fisher's exact test on answered and lost probes.
+//     If the probes are of another kind (protocol, TCP flags), another answer is doubtful: so is loss.
 //   - End: both traces get no answer, and the second falls silent at another hop. It is a difference if the hops
 //     between fell silent together, by the product of Fisher's exact test of each hop. A single router that is
 //     silent is none: routers limit how often they answer.
@@ -33,8 +34,8 @@
 //     All quotes of one trace have to show a changed field, and none of the other. The address or port that a
 //     translation chose is no difference: translators choose from pools. A quoted field that only one trace could
 //     show isn't compared.
-//   - MTU: another size, if both traces measured it inside a connection. Otherwise firewalls may have dropped the
-//     large SYNs, and it is doubtful.
+//   - MTU: another size, if both traces measured it inside a connection, or if what limits it said so. Otherwise
+//     firewalls may have dropped the large SYNs, and it is doubtful.
 //   - Finding: a finding that is certain or likely in one trace, and absent in the other, and about something that
 //     none of the rules above compares.
 package compare

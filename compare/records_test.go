@@ -7,6 +7,7 @@ import (
 
 	"go.example/tcptraceroute/compare"
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
@@ -33,8 +34,10 @@ func TestMTU(t *testing.T) {
 	t.Parallel()
 	old, new := twice(t)
 	mtu := func(size int, session, hole bool) *record.MTU {
-		return &record.MTU{MTU: trace.MTU{Size: size, BlackHole: hole, TTL: 3}, InSession: session}
+		return &record.MTU{MTU: trace.MTU{Size: size, Narrow: size < 1500, BlackHole: hole, TTL: 3}, InSession: session}
 	}
+	said := mtu(1400, false, false)
+	said.From = netip.MustParseAddr("10.0.3.1")
 	for _, tt := range []struct {
 		name                         string
 		old, new                     *record.MTU
@@ -43,6 +46,7 @@ func TestMTU(t *testing.T) {
 		{"the same", mtu(1500, true, false), mtu(1500, true, false), "", "", "No difference"},
 		{"smaller", mtu(1500, true, false), mtu(1400, true, false), "mtu", "", "the path MTU is 1400 bytes, and was 1500 bytes"},
 		{"a black hole", mtu(1400, true, false), mtu(1400, true, true), "mtu", "", "with a black hole for larger packets"},
+		{"a router says so", mtu(1500, false, false), said, "mtu", "", "the path MTU is 1400 bytes, and was 1500 bytes"},
 		{"by SYNs", mtu(1500, true, false), mtu(1400, false, false), "", "mtu", "measured by SYNs"},
 		{"one only", mtu(1500, true, false), nil, "", "", "only one of the traces has measured the MTU"},
 		{"not found", mtu(1500, true, false), mtu(0, true, false), "", "", "could not measure the MTU"},
@@ -109,6 +113,14 @@ func TestFindings(t *testing.T) {
 		old.Findings, new.Findings = tt.old, tt.new
 		check(t, tt.name, old, new, tt.differences, tt.doubtful, tt.words)
 	}
+}
+
+// Probes of another kind are answered otherwise, and that is no change.
+func TestOtherProbes(t *testing.T) {
+	t.Parallel()
+	r := pair(t, network, network+" closed", 3, 1, 41234)
+	r.New.Path.Flags = packet.PSH | packet.ACK
+	check(t, "inside a connection", r.Old, r.New, "", "state", "the options differ: TCP flags SYN before, PSH|ACK now")
 }
 
 // A trace that didn't come to its end says nothing of the port, and nothing panics on one without any result.

@@ -248,7 +248,9 @@ func argumentsOf(t *record.Trace) (args []string) {
 	flag(o.Target.Addr().Is6(), "-6")
 	flag(o.Patient, "-w", strconv.FormatFloat(max(o.Wait.Seconds(), 0.5), 'f', -1, 64))
 	flag(o.TOS != 0, "-t", strconv.Itoa(o.TOS))
-	flag(o.Flags.Has(packet.ACK), "-A")
+	inSession := o.Flags == packet.PSH|packet.ACK
+	flag(inSession, "--in-session")
+	flag(o.Flags.Has(packet.ACK) && !inSession, "-A")
 	flag(o.Flags.Has(packet.ACK|packet.SYN), "-S")
 	switch {
 	case o.Flags.Has(packet.AE):
