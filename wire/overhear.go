@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Overheard is how a connection of somebody else on this host stands, by two of its packets: one that left, and one that
-// came in.
+// Overheard is how a connection of somebody else on this host stands, by two of its packets: one that left, and one
+// that came in.
 type Overheard struct {
 	SessionState
 	FlowLabel uint32 // IPv6: of the packet that left

@@ -45,7 +45,8 @@ func setConnection(c *Config, v string) error {
 	from, err := netip.ParseAddrPort(source)
 	to, err2 := netip.ParseAddrPort(target)
 	if err != nil || err2 != nil || from.Addr().Is4() != to.Addr().Is4() || from.Port() == 0 || to.Port() == 0 {
-		return fmt.Errorf("Argument of --connection must be SOURCE:PORT-TARGET:PORT, IPv6 addresses in brackets: %s", given(v))
+		return fmt.Errorf("Argument of --connection must be SOURCE:PORT-TARGET:PORT, IPv6 addresses in brackets: %s",
+			given(v))
 	}
 	c.Connection.Source, c.Connection.Target = from, to
 	return nil
