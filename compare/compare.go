@@ -52,6 +52,7 @@ func (r *Report) Changed() bool { return len(r.Differences) > 0 }
 type comparison struct {
 	old, new *side
 	r        *Report
+	longer   bool // a difference of routes changes the distance
 }
 
 // Compare says what is different in a trace from one that was made before.
@@ -251,7 +252,7 @@ func (c *comparison) distance() {
 	d := Difference{Kind: Distance, Old: []string{fmt.Sprint(old)}, New: []string{fmt.Sprint(new)}, First: new, Last: new,
 		Text: fmt.Sprintf("the target is %d hops away, and was %d", new, old)}
 	switch {
-	case c.has(Route):
+	case c.longer:
 	case !c.r.SameFlow:
 		d.Doubt = otherFlow
 	case c.doubtfulRoute():

@@ -141,6 +141,9 @@ type quoting struct {
 	bytes int
 }
 
+// congestion is the ECN field that a router sets if its queue fills (RFC 3168).
+const congestion = 3
+
 // views are what the quotes of each router show.
 func (s *side) views() map[quoting]*view {
 	all := make(map[quoting]*view)
@@ -155,6 +158,9 @@ func (s *side) views() map[quoting]*view {
 			}
 			all[k].quotes++
 			for x := range r.Reply.Quote.Changes(r.Probe) {
+				if x.Field == packet.FieldECN && x.Seen == congestion {
+					continue // a queue was full
+				}
 				seen := change{field: x.Field, how: x.Alteration, option: x.Option}
 				if fixed(x.Field) && x.Alteration == packet.Altered {
 					seen.value = x.SeenText()

@@ -120,7 +120,11 @@ func (c *comparison) edited(e edit, chance float64) {
 	default:
 		d.Text = fmt.Sprintf("%s %s, before: %s", hopsText(e.new, e.newEnd), list(new), list(old))
 	}
-	c.add(c.doubtFlow(d))
+	d = c.doubtFlow(d)
+	c.add(d)
+	if d.Doubt == "" && d.Chance <= mostChance && e.newEnd-e.new != e.oldEnd-e.old {
+		c.longer = true
+	}
 }
 
 // doubtFlow makes a difference of routes doubtful if the flows differ.
