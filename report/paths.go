@@ -396,6 +396,10 @@ func (p *paths) lossNote() {
 		p.note(fmt.Sprintf("Lost and ms are of probes to the first router beyond that all paths pass. A path that loses "+
 			"less than %s of its packets may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
 	}
+	if n := p.g.Moved(); n > 0 {
+		p.note(fmt.Sprintf("Remapped meanwhile: %s went another way when loss was measured than before. Paths and shares may "+
+			"have changed.", plural(n, "flow")))
+	}
 	if l.Pace >= 100*time.Millisecond {
 		p.note(fmt.Sprintf("A router answers only so often: it was asked once in %v.", l.Pace))
 	}

@@ -57,6 +57,9 @@ const (
 	// fewFlows is how many flows of a branch are so few that other branches don't use less because of them.
 	fewFlows = 4
 
+	// checkFlows is how many flows of a branch are asked in the end whether they still go that way.
+	checkFlows = 2
+
 	// lossMost is how many probes all branches of a section get before the first look, at the most.
 	lossMost = 4096
 
@@ -146,8 +149,9 @@ func (l *PathsLoss) Probes() (least, most int) {
 				placing += r.each * len(s.Branches[t.branch].Nodes)
 			}
 		}
+		checks := checkFlows * len(s.Branches)
 		least += n
-		most += lossLooks * (n + placing)
+		most += lossLooks*(n+placing) + checks
 	}
 	return least, most
 }
@@ -398,10 +402,9 @@ func (l *PathsLoss) advance() {
 				r.each += each
 				l.refill(r, each)
 			}
-		case len(suspects) > 0:
-			l.place(s, suspects)
 		default:
-			s.done = true
+			l.place(s, suspects)
+			l.check(s)
 		}
 	}
 }
@@ -410,7 +413,10 @@ func (l *PathsLoss) advance() {
 // them itself, or they are lost beyond it.
 func (l *PathsLoss) place(s *sectionLoss, suspects []Suspect) {
 	s.placing = true
-	each := s.routers[0].each
+	each := 1
+	for _, r := range s.routers {
+		each = max(each, r.each)
+	}
 	s.routers = nil
 	for _, x := range suspects {
 		for i, b := range s.Branches {
@@ -429,6 +435,25 @@ func (l *PathsLoss) place(s *sectionLoss, suspects []Suspect) {
 	}
 	for _, r := range s.routers {
 		l.refill(r, r.each)
+	}
+}
+
+// check asks a few flows of each branch once more at its first router: another one answers if flows were distributed
+// anew meanwhile.
+func (l *PathsLoss) check(s *sectionLoss) {
+	for i, b := range s.Branches {
+		at := slices.IndexFunc(b.Nodes, func(n int) bool { return n >= 0 })
+		if at < 0 {
+			continue
+		}
+		r := l.router(s, l.graph.Nodes[b.Nodes[at]].Addr, 1)
+		if r.each > 1 {
+			continue // a suspect, which is asked anyway
+		}
+		for _, port := range b.Ports[:min(checkFlows, len(b.Ports))] {
+			r.targets = append(r.targets, lossTarget{b.Nodes[at], i, port})
+			r.queue = append(r.queue, len(r.targets)-1)
+		}
 	}
 }
 

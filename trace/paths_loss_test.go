@@ -137,3 +137,30 @@ func TestPathsNoBadMember(t *testing.T) {
 		})
 	}
 }
+
+// A balancer that distributes its flows anew after they were found is seen to.
+func TestPathsRemapped(t *testing.T) {
+	for seed := range uint64(10) {
+		for _, remap := range []time.Duration{0, 700 * time.Millisecond} {
+			r := members(t, seed, 4, 0, func(n *topology) { n.Nodes[1].Remap = remap })
+			if moved := r.d.Moved(); (moved > 0) != (remap > 0) || len(r.said) > 0 {
+				t.Errorf("seed %d: remapped after %v, %d flows moved; said %v; measured from %v for %v", seed, remap, moved, r.said,
+					r.d.took, r.d.lossTook)
+			}
+		}
+	}
+}
+
+// Branches that have nothing to ask, or meet at the target only, are no reason to fail, and lossy ones no reason to blame
+// a router that may only answer some probes.
+func TestPathsLossNothingShared(t *testing.T) {
+	for seed := range uint64(10) {
+		n := newTopology(seed%2 == 1).line(2).wide(3)
+		n.Nodes[3].Router.Silent = 1
+		n.Nodes[4].Router.Silent = 0.4
+		d := discover(t, search{seed: seed, path: delayed(n.target(), 2*time.Millisecond), loss: new(trace.PathsLossOptions)})
+		if s := d.Suspects(); len(s) > 0 || d.Loss == nil {
+			t.Errorf("seed %d: said %v", seed, s)
+		}
+	}
+}

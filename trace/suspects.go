@@ -64,6 +64,20 @@ func (g *Graph) Suspects() (all []Suspect) {
 	return all
 }
 
+// Moved is how many flows went another way when their loss was measured than when they were found: a router has
+// distributed them anew.
+func (g *Graph) Moved() int {
+	ports := map[uint16]bool{}
+	if g.Loss != nil {
+		for _, f := range g.Loss.Flows {
+			if f.Moved > 0 {
+				ports[f.Port] = true
+			}
+		}
+	}
+	return len(ports)
+}
+
 // flowTotal is what a flow has lost on its way through a section.
 type flowTotal struct {
 	port   uint16
