@@ -1,7 +1,10 @@
 package tcptraceroute
 
 import (
+	"go/ast"
 	"go/build"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -119,5 +122,36 @@ func check(t *testing.T, room string, imports, ours, never []string) {
 		if slices.Contains(never, i) {
 			t.Errorf("%s must not import %s", room, i)
 		}
+	}
+}
+
+// ofTrace is all that the command line may name of package trace: what it hands to reports, and no plan and no engine.
+var ofTrace = []string{"Counts", "Event", "Failed", "Graph", "NearMissAlarm", "NewStats", "NewTrace", "Result", "SendError",
+	"Stats", "Trace", "Way"}
+
+// Measurements are made by package measure, whatever asks for them.
+func TestCommandLineMeasuresNothing(t *testing.T) {
+	files, err := filepath.Glob("internal/cli/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(len(files), err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if of, ok := s.X.(*ast.Ident); ok && of.Name == "trace" && !slices.Contains(ofTrace, s.Sel.Name) {
+				t.Errorf("%s: trace.%s belongs into package measure", file, s.Sel.Name)
+			}
+			return true
+		})
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -283,16 +283,17 @@ func (p *program) allAddresses(ctx context.Context, host string) (all []netip.Ad
 
 // changeRate doubles the rate when SIGUSR1 comes, and halves it when SIGUSR2 comes. It returns what ends that.
 func (p *program) changeRate(m *measure.Many) (end func()) {
-	if p.rescue == nil {
-		return func() {} // the program is part of another
+	faster, slower := terminal.User()
+	if p.rescue == nil || faster == nil {
+		return func() {} // the program is part of another, or the system has no such signals
 	}
 	rate := m.Rate
 	signals, ended := make(chan os.Signal, 4), make(chan struct{})
-	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, faster, slower)
 	go func() {
 		defer close(ended)
 		for s := range signals {
-			if rate *= 2; s == syscall.SIGUSR2 {
+			if rate *= 2; s == slower {
 				rate /= 4
 			}
 			rate = m.SetRate(min(rate, options.MostRate))

@@ -15,3 +15,6 @@ func Writable(*os.File) bool { return true }
 
 // dieBy ends the process.
 func dieBy(syscall.Signal) { os.Exit(2) }
+
+// User returns the signals that are the user's to give a meaning; nil where there are none.
+func User() (first, second os.Signal) { return nil, nil }

@@ -48,3 +48,6 @@ func dieBy(s syscall.Signal) {
 	signal.Reset(s)
 	syscall.Kill(syscall.Getpid(), s)
 }
+
+// User returns the signals that are the user's to give a meaning; nil where there are none.
+func User() (first, second os.Signal) { return syscall.SIGUSR1, syscall.SIGUSR2 }
