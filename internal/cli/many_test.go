@@ -27,7 +27,8 @@ var withTargets = map[string]string{
 // refusedWithTargets are the others, each with a value.
 var refusedWithTargets = map[string]string{
 	"-p": "9", "-P": "9", "--track-port": "", "--explain": "", "--in-session": "", "--mtu": "", "--paths": "",
-	"--confidence": "95", "--max-flows": "9", "--max-target-syns": "9", "--port-for": "1", "--live": "", "--report": "",
+	"--confidence": "95", "--max-flows": "9", "--max-target-syns": "9", "--port-for": "1", "--connection": "192.0.2.1:5000-192.0.2.2:80",
+	"--pid": "9", "--live": "", "--report": "",
 	"-c": "9", "-o": "L", "-b": "", "--interval": "9", "--theme": "dark", "--diff": "f", "--baseline": "f", "--save": "f", "--expect": "reached",
 }
 
