@@ -20,7 +20,8 @@ import (
 )
 
 // Overhear listens to the packets of a connection of this host until it has heard one of each direction. Nothing is
-// sent. It needs Options.Attempts, and must not be called beside Attempt. The error is a [SessionError] if none came in time.
+// sent. It needs Options.Attempts, and must not be called beside Attempt. The error is a [SessionError] if none came in
+// time.
 func (c *Conn) Overhear(
 	ctx context.Context, source, target netip.AddrPort, wait time.Duration,
 ) (o Overheard, err error) {

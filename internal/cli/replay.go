@@ -67,7 +67,7 @@ func (p *program) showRecord(saved *record.Trace) error {
 	switch end := &saved.Ending; {
 	case end.Err != nil:
 		ended = &savedEnding{end}
-	case !folded.Reached():
+	case !folded.Reached() && saved.Ending.ExitCode != exitReached:
 		ended = errNotReached
 	default:
 		p.sayUnplaced(folded)

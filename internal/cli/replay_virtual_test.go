@@ -150,3 +150,15 @@ func TestReplayRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A trace that was not to go as far as the target ended well, and does so again.
+func TestReplayedShort(t *testing.T) {
+	saved := runVirtual(t, "router 10.0.0.1\nrouter 10.0.0.2\ntarget 203.0.113.9\n", 1, "-n", "-m", "2", "--json").stdout
+	if _, stderr, code := replayed(t, saved); code != 1 || !strings.Contains(stderr, "Destination not reached") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	saved = strings.Replace(saved, `"exit_code": 1`, `"exit_code": 0`, 1) // as --connection has it
+	if stdout, stderr, code := replayed(t, saved); code != 0 || strings.Contains(stderr, "not reached") || stdout == "" {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
