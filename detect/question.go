@@ -47,6 +47,12 @@ const (
 	flowHops        = 6 // hops before the target and its own that are asked by another flow, where all is well
 	nearHops        = 5 // hops that SYNs go farther, where they may get to a target whose distance isn't known
 
+	// By how much the answer to an echo request may take longer than those to SYNs: echoSlack, and an echoShare of theirs.
+	// leastEchoWait is for the nearest targets: a busy host is late by as much.
+	echoSlack     = 4 * time.Millisecond
+	echoShare     = 16
+	leastEchoWait = 50 * time.Millisecond
+
 	// Flows that are tried where probes vanish, one SYN each, to tell a filter from a dead member of a load-balanced
 	// group: to the port in question, and to another one that has passed. A member of two that is dead lets it look like
 	// a filter of the port in one of 2^8 groups (with AskFlow and AskPort), and more rarely where there are more
@@ -225,6 +231,7 @@ func (q *questioner) whoAnswers() {
 		q.add(AskEcho, 0, at-1, d+1, 1)
 	default:
 		q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
+		q.all[len(q.all)-1].Options.Wait = q.echoWait()
 	}
 	if reset && left > 2 { // one of the other flow comes too, and one may be sent anew
 		q.add(AskPort, 0, d-1, d, 1)
@@ -496,6 +503,23 @@ func (f *facts) questionWait() time.Duration {
 		most = usualWait
 	}
 	return max(when(f.answer != nil, answeredWait, questionWait), min(slowFactor*slowest, most))
+}
+
+// echoWait is how long an ICMP echo request may be answered that goes as far as SYNs that were answered. The answer takes
+// no longer than theirs, and many targets give none: they must not hold up the trace of a path on which all is well.
+func (f *facts) echoWait() time.Duration {
+	var slowest time.Duration
+	for i := range f.hops {
+		for r := range f.hops[i].replies() {
+			if r.FromTarget() && r.Outcome == trace.Answered {
+				slowest = max(slowest, r.RTT())
+			}
+		}
+	}
+	if slowest == 0 {
+		return f.questionWait()
+	}
+	return min(max(slowest+slowest/echoShare+echoSlack, leastEchoWait), f.questionWait())
 }
 
 // OtherPort is the target by a port that is likely to be let through.

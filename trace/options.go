@@ -20,7 +20,7 @@ type PathOptions struct {
 	MaxTTL   int           // FirstTTL to 255; default 30
 	Queries  int           // probes a hop, 1 or more; default 3
 	Parallel int           // how many probes may be in flight, 1 or more; default 48. 1: one after the other, hop by hop
-	Wait     time.Duration // how long a probe may be answered, LeastWait or more; default 3 s
+	Wait     time.Duration // how long a probe may be answered, LeastWait or more for TCP; default 3 s
 	Patient  bool          // every probe waits its whole Wait; else only if answers may still come
 	Strict   bool          // see TrustStrict
 	Loose    bool          // see TrustLoose
@@ -59,7 +59,7 @@ const (
 	DefaultSpacing  = 250 * time.Microsecond
 )
 
-// LeastWait is the least that Wait may be.
+// LeastWait is the least that Wait may be. Answers to ICMP echo requests name their probes, so for them it may be less.
 const LeastWait = 500 * time.Millisecond
 
 // ProbeWait is how long the engine waits for a probe of this path ([Action.Wait]). A Wait of less than a second ends a
@@ -125,7 +125,7 @@ func (o PathOptions) Validate() error {
 		return fmt.Errorf("Minimum TTL (%d) must be less than maximum TTL (%d)", d.FirstTTL, d.MaxTTL)
 	case d.Queries < 1:
 		return errors.New("Number of queries must be at least 1")
-	case d.Wait < LeastWait:
+	case d.Wait < 0, d.Wait < LeastWait && d.Protocol != packet.ProtoEcho:
 		return errors.New("Timeout must be at least 1")
 	case d.Parallel < 1:
 		return errors.New("Number of parallel probes must be at least 1")

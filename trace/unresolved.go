@@ -102,7 +102,7 @@ func lingerUntil(end, until time.Time) time.Time {
 func (p *Path) linger(now time.Time, key packet.Key) {
 	for _, a := range p.pending {
 		if a.key == key {
-			a.lingers, p.lingering = true, now.Add(lingerMargin)
+			a.lingers, p.lingering = true, later(p.lingering, a.sent.Add(p.timeout(a)))
 			h := p.hop(a.ttl)
 			h.silent = h.silent || !a.byProbePort && now.Sub(a.sent) >= p.whole-lingerMargin
 		}
