@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,12 @@ func readable(t *testing.T, format, text string) {
 				fail(err)
 			}
 		}
+	case "scamper":
+		for line := range strings.Lines(text) {
+			if !json.Valid([]byte(line)) {
+				fail(fmt.Errorf("not JSON: %s", line))
+			}
+		}
 	case "svg", "html":
 		if err := xml.Unmarshal([]byte(text), new(struct{})); err != nil {
 			fail(err)
@@ -232,8 +239,9 @@ func TestFormatsHostile(t *testing.T) {
 					if format == "csv" && strings.Contains(o.stdout, ",=") {
 						t.Errorf("a formula: %v", o)
 					}
-					// mtr and Atlas have no place for it.
-					if format != "mtr-json" && format != "atlas" && !strings.Contains(o.stdout, "owned") {
+					// mtr, Atlas and scamper have no place for it.
+					without := []string{"mtr-json", "atlas", "scamper"}
+					if !slices.Contains(without, format) && !strings.Contains(o.stdout, "owned") {
 						t.Errorf("no name: %v", o)
 					}
 				}

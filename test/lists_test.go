@@ -192,6 +192,9 @@ func TestTargetListsGateway(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatal(err)
 		}
+		if err := bySchema(t, line); err != nil {
+			t.Error(err)
+		}
 		if l.Event != "target" {
 			continue
 		}

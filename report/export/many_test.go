@@ -1,0 +1,110 @@
+package export_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/report/export"
+	"go.example/tcptraceroute/report/scene"
+	"go.example/tcptraceroute/trace"
+)
+
+// listed is a trace of a list, through a simulated network.
+func listed(t *testing.T, network string) (l record.Listed, run *report.Run) {
+	t.Helper()
+	var out bytes.Buffer
+	scene.Scene{Network: network}.Play(t, func(r *report.Run, f *trace.Trace) report.Writer { return report.NewJSON(&out, r, f) })
+	made, err := record.ReadJSON(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record.Listed{Host: "www.example", Port: 443, Trace: made, Summary: made.Summary()}, report.Saved(made)
+}
+
+func TestScamper(t *testing.T) {
+	for network, want := range map[string]string{
+		"router 198.51.100.1\nrouter *\ntarget 203.0.113.9 closed":               "COMPLETED 3 1:198.51.100.1:11/0 3:203.0.113.9:flags20",
+		"router 198.51.100.1\nrouter 198.51.100.2 reject=13\ntarget 203.0.113.9": "UNREACH 3 1:198.51.100.1:11/0 2:198.51.100.2:11/0 3:198.51.100.2:3/13",
+		"router 198.51.100.1\ntarget 203.0.113.9 filtered":                       "GAPLIMIT 1 1:198.51.100.1:11/0",
+		"router 2001:db8:1::1\ntarget 2001:db8:2::1 open":                        "COMPLETED 2 1:2001:db8:1::1:3/0 2:2001:db8:2::1:flags18",
+	} {
+		l, _ := listed(t, network)
+		var out bytes.Buffer
+		s, err := export.NewScamper(&out, "host", l.Trace.Started)
+		if err = errors.Join(err, s.Add(l), s.Add(record.Listed{Why: record.NotFound}), s.Finish(l.Trace.Ending.Time)); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if len(lines) != 3 || !strings.HasPrefix(lines[0], `{"type":"cycle-start"`) || !strings.HasPrefix(lines[2], `{"type":"cycle-stop"`) {
+			t.Fatalf("%s", out.String())
+		}
+		var made struct {
+			Type       string
+			StopReason string `json:"stop_reason"`
+			HopCount   int    `json:"hop_count"`
+			Hops       []struct {
+				Addr     string
+				ProbeTTL int      `json:"probe_ttl"`
+				Type     *int     `json:"icmp_type"`
+				Code     *int     `json:"icmp_code"`
+				Flags    int      `json:"tcp_flags"`
+				RTT      *float64 `json:"rtt"`
+			}
+		}
+		if err := json.Unmarshal([]byte(lines[1]), &made); err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		write := func(v any) { b, _ := json.Marshal(v); got.Write(bytes.Trim(b, `"`)) }
+		write(made.StopReason)
+		got.WriteString(" ")
+		write(made.HopCount)
+		for _, h := range made.Hops {
+			got.WriteString(" ")
+			write(h.ProbeTTL)
+			got.WriteString(":" + h.Addr + ":")
+			if h.Type != nil {
+				write(*h.Type)
+				got.WriteString("/")
+				write(*h.Code)
+			} else {
+				got.WriteString("flags")
+				write(h.Flags)
+			}
+			if h.RTT == nil {
+				t.Errorf("hop %d has no time", h.ProbeTTL)
+			}
+		}
+		if made.Type != "trace" || got.String() != want {
+			t.Errorf("%q, want %q", got.String(), want)
+		}
+	}
+}
+
+func TestManyCSV(t *testing.T) {
+	l, run := listed(t, "router 198.51.100.1\ntarget 203.0.113.9 closed")
+	var out bytes.Buffer
+	c := export.NewManyCSV(&out)
+	if err := errors.Join(c.Add(l, run), c.Add(record.Listed{Host: "=x", Port: 1, Why: record.NotFound, Err: errors.New("why")}, nil),
+		c.Add(l, run)); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&out).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	probes := len(l.Trace.Results)
+	if len(rows) != 2+2*probes || rows[0][0] != "host" || rows[1][0] != "www.example" || rows[1][1] != "443" || rows[1][2] != "1" {
+		t.Fatalf("%d rows for %d probes: %q", len(rows), probes, rows)
+	}
+	bad := rows[1+probes]
+	if bad[0] != "'=x" || !strings.Contains(strings.Join(bad, ","), "not_found: why") {
+		t.Errorf("%q", bad)
+	}
+}

@@ -1,0 +1,86 @@
+package report_test
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
+)
+
+func TestTargetLine(t *testing.T) {
+	router := netip.MustParseAddr("192.0.2.1")
+	ended := func(r record.Reason) *record.Trace { return &record.Trace{Ending: record.Ending{Reason: r}} }
+	inferred := ended(record.Complete)
+	inferred.Inferred = map[int]netip.Addr{1: router}
+	for _, tt := range []struct {
+		l    record.Listed
+		want string
+	}{
+		{record.Listed{Trace: ended(record.Complete), Summary: record.Summary{State: "open", Hops: 12, RTT: 103400 * time.Microsecond}},
+			"open 12 hops 103 ms"},
+		{record.Listed{Trace: ended(record.Complete), Summary: record.Summary{State: "closed", Hops: 1, RTT: 9 * time.Microsecond}},
+			"closed 1 hop 0.009 ms"},
+		{record.Listed{Trace: ended(record.Complete), Summary: record.Summary{State: "open"}},
+			"open, but how far away it is could not be told"},
+		{record.Listed{Trace: ended(record.Complete), Summary: record.Summary{State: "no_answer", LastTTL: 9, Last: router}},
+			"no answer, silent after hop 9 (192.0.2.1)"},
+		{record.Listed{Trace: ended(record.TimedOut), Summary: record.Summary{State: "no_answer"}},
+			"no answer, nor from any hop, not finished in time"},
+		{record.Listed{Trace: inferred, Summary: record.Summary{State: "no_answer"}}, "no answer, silent after hop 1 (192.0.2.1=)"},
+		{record.Listed{Trace: ended(record.Interrupted), Summary: record.Summary{State: "refused", Hops: 7, From: router, Mark: "!X"}},
+			"refused at hop 7 by 192.0.2.1 (!X), interrupted"},
+		{record.Listed{Trace: ended(record.NotSent), Summary: record.Summary{State: "not_sent"}}, "not sent: this host could not send"},
+		{record.Listed{Why: record.NotFound, Err: errors.New("no such name\x1b[2J")}, `not found: no such name\x1b[2J`},
+		{record.Listed{Why: record.Same}, "not traced: another name leads to the same address and port"},
+		{record.Listed{Why: record.NoWay, Err: errors.New("network is unreachable")}, "not sent: network is unreachable"},
+	} {
+		tt.l.Host, tt.l.Port = "www.example", 443
+		if got := report.TargetLine(&tt.l); got != "www.example 443 "+tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestSharedEnds(t *testing.T) {
+	router, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	var ends detect.Ends
+	for range 37 {
+		ends.Add(detect.End{Last: router})
+	}
+	for range 3 {
+		ends.Add(detect.End{Last: other, Refused: true})
+	}
+	for range 3 {
+		ends.Add(detect.End{})
+	}
+	ends.Add(detect.End{Last: other}) // one alone shares nothing
+	want := []string{"37 of 44 unreachable targets are silent after 192.0.2.1",
+		"3 of 44 unreachable targets are silent, and so is every hop", "3 of 44 unreachable targets are refused by 192.0.2.2"}
+	if got := report.SharedEnds(ends.Shared()); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	for range 100 {
+		ends.Add(detect.End{Last: netip.MustParseAddr("192.0.2.9")})
+	}
+	if got := ends.Shared(); len(got) != 2 { // three of 144 are too few
+		t.Errorf("%v", got)
+	}
+}
+
+func TestWithInferred(t *testing.T) {
+	made := &record.Trace{Inferred: map[int]netip.Addr{1: netip.MustParseAddr("10.0.0.1"), 3: netip.MustParseAddr("10.0.0.3")}}
+	for text, want := range map[string]string{
+		" 2  10.0.0.2  1 ms\n": " 1  10.0.0.1=\n 2  10.0.0.2  1 ms\n",
+		" 1  * *\n 2  10.0.0.2  1 ms\n    10.9.0.2  1 ms\n 3  * *\n": " 1  10.0.0.1= * *\n 2  10.0.0.2  1 ms\n    10.9.0.2  1 ms\n 3  10.0.0.3= * *\n",
+		"": "",
+	} {
+		if got := report.WithInferred(text, made); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
