@@ -160,7 +160,14 @@ func TestRandomSYNLimits(t *testing.T) {
 		o := s.trace(t)
 		silent := o.trace.Last() != n
 		for ttl := 1; ttl <= o.trace.Last(); ttl++ {
-			silent = silent || len(o.shown(ttl)) != 1
+			who, want := o.shown(ttl), p.Target.Addr.String()
+			if ttl < n {
+				want = p.Routers[ttl-1].Addrs[0].String()
+			}
+			silent = silent || len(who) == 0
+			if len(who) > 0 && !slices.Equal(who, []string{want}) {
+				t.Errorf("seed %d: hop %d shows %v, want %v", seed, ttl, who, want)
+			}
 		}
 		if silent {
 			wrong++
