@@ -390,15 +390,16 @@ func (p *paths) lossNote() {
 	case least < 0:
 		p.note("Loss is not known: no router beyond the branches that all paths pass could be asked.")
 	case !l.Complete:
-		p.note(fmt.Sprintf("There was no time to measure loss as was asked: a path that loses less than %s of its packets "+
+		p.note(fmt.Sprintf("Loss could not be measured as was asked, for want of time or by too many branches: a path that "+
+			"loses less than %s of its packets "+
 			"may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
 	default:
 		p.note(fmt.Sprintf("Lost and ms are of probes to the first router beyond that all paths pass. A path that loses "+
 			"less than %s of its packets may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
 	}
 	if n := p.g.Moved(); n > 0 {
-		p.note(fmt.Sprintf("Remapped meanwhile: %s went another way when loss was measured than before. Paths and shares may "+
-			"have changed.", plural(n, "flow")))
+		p.note(fmt.Sprintf("Remapped meanwhile: %s went another way when loss was measured than before. Paths and shares "+
+			"may have changed.", plural(n, "flow")))
 	}
 	if l.Pace >= 100*time.Millisecond {
 		p.note(fmt.Sprintf("A router answers only so often: it was asked once in %v.", l.Pace))

@@ -31,7 +31,7 @@ type PathsLoss struct {
 	started time.Time
 	soon    time.Time
 	pace    time.Duration
-	late    bool // the time was over before the end
+	capped  bool // there are so many branches that they get fewer probes than were asked for
 }
 
 // PathsLossOptions say how much is measured.
@@ -169,7 +169,9 @@ func (l *PathsLoss) ask(s *sectionLoss) {
 	for _, b := range s.Branches {
 		flows += min(use, len(b.Ports))
 	}
-	each = max(1, min(each, lossMost/flows))
+	if most := max(1, lossMost/flows); each > most {
+		each, l.capped = most, true
+	}
 	for i, b := range s.Branches {
 		for _, port := range b.Ports[:min(use, len(b.Ports))] {
 			if node := l.graph.goal(s.Section, &b, port); node >= 0 {
@@ -216,7 +218,6 @@ func (l *PathsLoss) Next(now time.Time) Action {
 		}
 	}
 	if now.Sub(l.started) >= l.o.Time {
-		l.late = l.late || slices.ContainsFunc(l.sections, func(s *sectionLoss) bool { return !s.done })
 		return l.rest(time.Time{})
 	}
 	l.advance()
@@ -463,7 +464,7 @@ func (l *PathsLoss) Graph() Graph {
 	g.Probes += l.sent
 	g.TargetSYNs = l.paths.syns
 	g.Loss = &Loss{Probes: l.o.Probes, Pace: l.pace}
-	g.Loss.Complete = !slices.ContainsFunc(l.sections, func(s *sectionLoss) bool { return !s.done })
+	g.Loss.Complete = !l.capped && !slices.ContainsFunc(l.sections, func(s *sectionLoss) bool { return !s.done })
 	for _, s := range l.samples {
 		g.Loss.Flows = append(g.Loss.Flows, *s)
 	}

@@ -29,7 +29,8 @@ func pathsOptions() []Option {
 			{noPlace, "--paths doesn't go with {}: paths are shown as " + strings.Join(pathFormats, ", ")},
 		}}},
 			Help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
-				"ports; prints them below the trace", set: do(func(c *Config) { c.AllPaths.Paths = true })},
+				"ports; prints them below the trace. Then measures loss and time of each (-q: probes per path, 44), and " +
+				"names the branch that loses packets", set: do(func(c *Config) { c.AllPaths.Paths = true })},
 		{Long: "port-for", Arg: "path", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.PortFor != "" },
 			not: []conflict{{"--format", "{} doesn't go with --port-for, which prints nothing but the port"}}}},
 			Help: "print nothing but a source port that takes this path: its number as --paths prints it, or the address of a " +

@@ -36,7 +36,7 @@ complete -c tcptraceroute -l in-session -d 'open a connection and send the probe
 complete -c tcptraceroute -l mtu -d 'after the trace: how large a packet gets to the target, which hop narrows it, and whether it says so or swallows larger ones; measured inside a connection'
 complete -c tcptraceroute -l connection -x -d 'trace the way of a connection that another program on this host has open, such as 192.0.2.1:40000-198.51.100.9:443 or [2001:db8::1]:40000-[2001:db8::9]:443, as far as the last router: each probe repeats a byte that the other end has; takes no host'
 complete -c tcptraceroute -l pid -x -d 'the same for the connection of this process; if it has several, they are listed'
-complete -c tcptraceroute -l paths -d 'find all paths to the target, where routers share out the flows, by SYNs from other source ports; prints them below the trace'
+complete -c tcptraceroute -l paths -d 'find all paths to the target, where routers share out the flows, by SYNs from other source ports; prints them below the trace. Then measures loss and time of each (-q: probes per path, 44), and names the branch that loses packets'
 complete -c tcptraceroute -l port-for -x -d 'print nothing but a source port that takes this path: its number as --paths prints it, or the address of a router that it goes by; for curl --local-port and the like; implies --paths'
 complete -c tcptraceroute -l confidence -x -a '95 99' -d 'with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)'
 complete -c tcptraceroute -l max-flows -x -d 'with --paths: flows at the most (256): each is new state in every firewall on the way'
