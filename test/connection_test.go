@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"go.example/tcptraceroute/lab"
 )
@@ -153,6 +156,21 @@ func TestConnectionRefused(t *testing.T) {
 	} {
 		out := run(t, p.Source, bin, strings.Fields(args)...)
 		if out.code != 1 || out.stdout != "" || !strings.HasSuffix(out.stderr, want) {
+			t.Errorf("%s: %v", args, out)
+		}
+	}
+	// Nor is another user's, who has the program's capability.
+	lab.NeedRoot(t)
+	installed := lab.Install(t, bin, 0o755, unix.CAP_NET_RAW)
+	pid := fmt.Sprint(os.Getpid())
+	for args, want := range map[string]string{
+		"--connection " + ends: "The connection " + ends + " is another user's\n",
+		"--pid " + pid:         "The connections of process " + pid + " are another user's\n",
+	} {
+		out := finish(t, func(ctx context.Context) *lab.Cmd {
+			return p.Source.Command(ctx, installed, strings.Fields(args)...).As(1234, 1234)
+		})
+		if out.code != 1 || out.stdout != "" || out.stderr != want {
 			t.Errorf("%s: %v", args, out)
 		}
 	}
