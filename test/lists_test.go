@@ -212,3 +212,23 @@ func TestTargetListsGateway(t *testing.T) {
 		t.Errorf("%d saw hop 1, %d took it over\n%s", seen, takenOver, got.stderr)
 	}
 }
+
+// TestTargetListsManyFlows: more flows than a kernel's filter has room for are traced all the same, in IPv4 and in IPv6.
+func TestTargetListsManyFlows(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		bin := program(t)
+		p := manyLab(t)
+		text := ""
+		for i := range 150 {
+			if v == 6 {
+				text += fmt.Sprintf("2001:db8:ff:%x::1\n", i)
+			} else {
+				text += fmt.Sprintf("198.19.%d.1\n", i)
+			}
+		}
+		got := run(t, p.Source, bin, "-n", "--targets", listFile(t, text))
+		if !strings.Contains(got.stderr, ": 150 reached\n") || got.code != 0 {
+			t.Errorf("%s", got.stderr)
+		}
+	})
+}

@@ -145,12 +145,20 @@ func (e *ear) attach(f *flows) error {
 		e.drain()
 		return err
 	}
+	w := f.wanted()
+	err := e.attachFilter(w)
+	if errors.Is(err, unix.ENOMEM) { // the old one and the new one have no room beside each other (net.core.optmem_max)
+		err = e.attachFilter(&wanted{ports: w.ports})
+	}
+	return err
+}
+
+func (e *ear) attachFilter(w *wanted) (err error) {
 	var code []bpf.RawInstruction
-	var err error
 	if e.kind == raw6Ear {
-		code, err = transportFilter(f.wanted(), e.protocol)
+		code, err = transportFilter(w, e.protocol)
 	} else {
-		code, err = filter(f.wanted())
+		code, err = filter(w)
 	}
 	if err != nil {
 		return err
