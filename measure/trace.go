@@ -81,8 +81,9 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 // further makes what else was asked for, after a trace that ended with err.
 func (m *Measurement) further(ctx context.Context, made *record.Trace, known detect.View, err error) error {
 	if err == nil && m.MTU && known.Trace.Reached() {
-		made.MTU, err = m.searchMTU(ctx, known.Trace)
-		if err == nil {
+		var found *record.MTU
+		if found, err = m.searchMTU(ctx, known.Trace); err == nil { // half a search proves nothing
+			made.MTU = found
 			m.progress(Progress{Stage: FoundMTU, Trace: made})
 			err = context.Cause(ctx)
 		}

@@ -28,7 +28,7 @@ type simNetwork struct {
 }
 
 func (s *simNetwork) Route(netip.AddrPort, netip.AddrPort) (wire.Route, error) {
-	return wire.Route{Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth0"}, nil
+	return wire.Route{Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth0", MTU: 1500}, nil
 }
 
 func (s *simNetwork) Use(uint16) error { return nil }
@@ -145,5 +145,27 @@ func TestEnding(t *testing.T) {
 		if e := ending(tt.ctx, v, tt.err); e.Reason != tt.reason || e.ExitCode != tt.code || e.Counts.Sent != 3 || e.Err != tt.err {
 			t.Errorf("%v: %+v", tt.err, e)
 		}
+	}
+}
+
+// A search for the path's MTU belongs to the record, and half of one doesn't.
+func TestTraceMTU(t *testing.T) {
+	const network = "router 10.0.1.1 delay=100ms\ntarget 198.51.100.9 delay=100ms"
+	whole, err := traced(t, network, time.Hour, Request{MTU: true})
+	if err != nil || whole.MTU == nil || whole.MTU.Size != 1500 || whole.MTU.Narrow {
+		t.Fatalf("%v, %+v", err, whole.MTU)
+	}
+	stopped := 0
+	for stop := 100 * time.Millisecond; ; stop += 100 * time.Millisecond {
+		made, err := traced(t, network, stop, Request{MTU: true})
+		if err == nil {
+			break
+		}
+		if stopped++; made.MTU != nil {
+			t.Errorf("stopped after %v: %+v", stop, made.MTU)
+		}
+	}
+	if stopped < 5 {
+		t.Errorf("stopped %d times only", stopped)
 	}
 }
