@@ -30,6 +30,9 @@ const (
 
 	// mostAwaiting is how many targets that have come to their end wait for the gateway's first answers.
 	mostAwaiting = 256
+
+	// longestAwaiting is how long the first of them waits. By then the gateway seems to be silent, and no other waits.
+	longestAwaiting = 2 * time.Second
 )
 
 // gateway is a first router, and what is known of it.
@@ -42,6 +45,8 @@ type gateway struct {
 	free  float64   // targets that may be asked whole now
 	at    time.Time // when they were counted
 
+	silent   bool      // it seems to be, see longestAwaiting
+	since    time.Time // when the first began to wait
 	awaiting []*opened // targets that were not asked at hop 1 and have come to their end, as long as nothing is sure
 }
 
@@ -68,7 +73,7 @@ func (r *manyRun) gatewayOf(route *wire.Route, o *trace.PathOptions) *gateway {
 func (g *gateway) sure() bool { return !g.disputed && g.answers >= sureAnswers }
 
 // open reports whether it may still turn out that targets may take over who stands at hop 1.
-func (g *gateway) open() bool { return !g.disputed && !g.sure() }
+func (g *gateway) open() bool { return !g.disputed && !g.sure() && !g.silent }
 
 // askWhole reports whether the next target is to be asked at hop 1 too.
 func (g *gateway) askWhole(now time.Time) bool {

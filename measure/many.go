@@ -149,6 +149,7 @@ type manyRun struct {
 	ports    map[netip.Addr][]uint16
 
 	gateways map[gatewayKey]*gateway
+	awaiting bool // targets wait for one of them
 
 	feeding     context.Context
 	stopFeeding context.CancelFunc
@@ -225,6 +226,9 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
 
 // Next implements trace.Plan.
 func (r *manyRun) Next(now time.Time) trace.Action {
+	if r.awaiting {
+		r.awaitNoLonger(now)
+	}
 	a := r.plan.Next(now)
 	if r.plan.Open() == 0 && (r.stopped() || r.fed.Load() && len(r.ready) == 0) {
 		r.lastWake() // nothing can come any more
@@ -475,7 +479,10 @@ func (r *manyRun) over(number int, whole bool) {
 	default:
 		o.trace.Ending.Reason = record.TimedOut
 	}
-	if g := o.gateway; g != nil && g.open() && o.trace.Path.FirstTTL == 2 && len(g.awaiting) < mostAwaiting {
+	if g := o.gateway; g != nil && g.open() && !o.first && len(g.awaiting) < mostAwaiting {
+		if len(g.awaiting) == 0 {
+			g.since, r.awaiting = time.Now(), true
+		}
 		g.awaiting = append(g.awaiting, o)
 		return
 	}
@@ -493,6 +500,18 @@ func (r *manyRun) settle(o *opened) {
 	r.judge(l.Summary, failed)
 	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
 	r.done(l)
+}
+
+// awaitNoLonger ends the wait for gateways that seem to be silent.
+func (r *manyRun) awaitNoLonger(now time.Time) {
+	r.awaiting = false
+	for _, g := range r.gateways {
+		if len(g.awaiting) > 0 && now.Sub(g.since) > longestAwaiting {
+			g.silent = true
+			r.settleAwaiting(g)
+		}
+		r.awaiting = r.awaiting || len(g.awaiting) > 0
+	}
 }
 
 // settleAwaiting says what came of the targets that wait for a gateway's answers.

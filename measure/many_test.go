@@ -407,3 +407,30 @@ func TestManyDiamond(t *testing.T) {
 		t.Errorf("branches: %v", branches)
 	}
 }
+
+// TestManySilentGateway: what came of the targets is not held back for a first router that never answers, and nobody is
+// said to stand there.
+func TestManySilentGateway(t *testing.T) {
+	m := &manySim{}
+	network, list := "", ""
+	for i := range 100 {
+		network += fmt.Sprintf("router *\nrouter 10.0.2.1 delay=1ms\ntarget 198.18.%d.1 open\n", i)
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
+	network, list = network+"router *\ntarget 198.18.200.1 filtered\n", list+"198.18.200.1\n"
+	m.Rate = 200
+	var latest time.Duration
+	m.runWith(t, network, list, time.Hour, func(c *sim.Conn) Network { return &gatewaySim{simNetwork{Conn: c}} },
+		func(l record.Listed) {
+			if len(l.Trace.Inferred) > 0 {
+				t.Errorf("%s: %v", l.Host, l.Trace.Inferred)
+			}
+			if s := l.Trace.Summary(); s.Reached() && s.Hops != 3 {
+				t.Errorf("%s is at hop %d", l.Host, s.Hops)
+			}
+			latest = max(latest, time.Since(l.Trace.Ending.Time))
+		})
+	if len(m.lines) != 101 || latest == 0 || latest > longestAwaiting+time.Second {
+		t.Errorf("%d targets, one was held back for %v", len(m.lines), latest)
+	}
+}
