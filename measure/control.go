@@ -35,7 +35,7 @@ type control struct {
 // begin asks for an ordinary connection, beside the trace, if there can be one. A trace by connections is one anyway.
 func (e *explainer) begin(ctx context.Context) {
 	by, ok := e.m.t.conn.(ordinary)
-	if e.m.Header.Connections || !ok || e.m.Header.Mark != 0 {
+	if e.m.Header.Connections || !ok {
 		return
 	}
 	e.m.progress(Progress{Stage: Connecting, Most: controlSYNs})
@@ -56,6 +56,19 @@ func (e *explainer) connect(ctx context.Context, by ordinary) *control {
 		})
 	}()
 	return c
+}
+
+// refused reports whether the connection could not be asked for.
+func (c *control) refused() bool {
+	if c == nil {
+		return true
+	}
+	select {
+	case <-c.done:
+		return c.err != nil
+	default:
+		return false
+	}
 }
 
 // end ends it, whatever has come of it.

@@ -76,9 +76,8 @@ func (e *explainer) unknown() []string {
 	case e.m.Header.Connections:
 		return []string{"Without raw sockets there are no quoted packets to compare, no ICMP echo and no ACKs: " +
 			"less can be told"}
-	case e.m.Header.Mark != 0:
-		return []string{"What becomes of an ordinary connection with this mark isn't known: setting it takes a privilege " +
-			"that is given up by then"}
+	case e.m.Header.Mark != 0 && e.control.refused():
+		return []string{"What becomes of an ordinary connection with this mark isn't known: setting it takes a privilege"}
 	}
 	return nil
 }

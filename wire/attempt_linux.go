@@ -21,10 +21,14 @@ const defaultTTL = 64
 // does. The error says why it could not be asked. It may be called beside Send and Recv, and needs Options.Attempts
 // to follow the connection.
 func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
-	if c.flows.mark != 0 { // which takes a privilege to set
-		return Attempt{}, opError("connecting with mark", c.flows.mark, ErrPrivilege)
+	var prepared []int
+	if c.flows.mark != 0 {
+		if prepared = c.takeMarked(o.Target.Addr().Is4()); prepared == nil {
+			return Attempt{}, opError("connecting with mark", c.flows.mark, ErrPrivilege)
+		}
 	}
-	u := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: o.Wait}
+	u := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: o.Wait,
+		prepared: prepared}
 	defer u.Close()
 	var err error
 	if u.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -49,6 +53,45 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 		a.took(all, c.flows.sent, c.route.named)
 	}
 	return a, nil
+}
+
+// mostMarked is how many connections with a mark can be asked for in each family.
+const mostMarked = 2
+
+// markedSocket is a socket whose connection has the mark of the probes.
+type markedSocket struct{ family, fd int }
+
+// openMarked opens the sockets of connections with the mark of the probes, while there is the privilege that setting it
+// takes. Where it can't, there will be none.
+func (c *Conn) openMarked() {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		for range mostMarked {
+			fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+			if err != nil {
+				return
+			}
+			if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(c.flows.mark)) != nil {
+				unix.Close(fd)
+				return
+			}
+			c.marked = append(c.marked, markedSocket{family, fd})
+		}
+	}
+}
+
+// takeMarked returns a marked socket that was not used yet; nil: there is none.
+func (c *Conn) takeMarked(v4 bool) []int {
+	family := unix.AF_INET6
+	if v4 {
+		family = unix.AF_INET
+	}
+	for i, s := range c.marked {
+		if s.family == family {
+			c.marked = slices.Delete(c.marked, i, i+1)
+			return []int{s.fd}
+		}
+	}
+	return nil
 }
 
 // connect waits for what comes of a connection.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -173,5 +174,30 @@ func TestAttemptHeard(t *testing.T) {
 	all := []aboutBeginning{syn(src, 9, 2), twice, twice, answer(10, 2, packet.CheckGood)}
 	if a.took(all, func(uint32) bool { return false }, func(int) string { return "" }); len(a.Came) != 2 {
 		t.Errorf("%d answers, want 2", len(a.Came))
+	}
+}
+
+// A connection has the mark of the probes, though no privilege is left to set it: twice in each family.
+func TestAttemptWithMark(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	p.Target.Listen(t, 80)
+	p.Source.NFT(t, "chain output { type filter hook output priority filter; tcp dport 80 tcp flags syn meta mark != 7 drop; }")
+	for _, target := range []netip.Addr{p.Target.V4(), p.Target.V6()} {
+		source := p.Source.V4()
+		if target.Is6() {
+			source = p.Source.V6()
+		}
+		open(t, p.Source, Options{Attempts: true, Mark: 7}, func(c *Conn) {
+			o := AttemptOptions{Source: source, Target: netip.AddrPortFrom(target, 80), Wait: 1500 * time.Millisecond}
+			for range mostMarked {
+				const want = "opened, by eth0 with mark 7, SYN|ACK"
+				if a, err := c.Attempt(t.Context(), o); err != nil || a.summary() != want {
+					t.Errorf("%s, %v; want %s", a.summary(), err, want)
+				}
+			}
+			if _, err := c.Attempt(t.Context(), o); !errors.Is(err, ErrPrivilege) {
+				t.Errorf("one more: %v", err)
+			}
+		})
 	}
 }

@@ -38,7 +38,8 @@ type Conn struct {
 
 	aside      *ear // for Attempt; nil: there is none
 	asideBound bool
-	chains     [][]byte // of this host's firewall, as the kernel told of them
+	marked     []markedSocket // for Attempt
+	chains     [][]byte       // of this host's firewall, as the kernel told of them
 
 	out       []byte
 	last      *way // of the last probe
@@ -105,6 +106,9 @@ func (c *Conn) open(o Options) (err error) {
 		if c.aside, err = openPacketEar(); err != nil {
 			return err
 		}
+	}
+	if o.Attempts && o.Mark != 0 {
+		c.openMarked()
 	}
 	if o.Chains {
 		c.chains = askChains()
@@ -581,6 +585,9 @@ func (c *Conn) Close() error {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))
 		}
+	}
+	for _, s := range c.marked {
+		errs = append(errs, unix.Close(s.fd))
 	}
 	var rings []ring
 	if c.aside != nil {

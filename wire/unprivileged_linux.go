@@ -47,6 +47,7 @@ type Unprivileged struct {
 	taken    bool                  // Recv has returned what is not read yet, for all that is known
 	zones    map[uint16]netip.Addr // the addresses that ports are reserved on
 	reserved []int
+	prepared []int // sockets for the next connections; none: they are opened when they are needed
 	repeated int
 	answers  uint32 // so that no SYN+ACK looks like the one before
 }
@@ -201,8 +202,9 @@ func (c *Unprivileged) socket(p *packet.Probe) (fd int, err error) {
 	if !v4 {
 		family, level = unix.AF_INET6, unix.SOL_IPV6
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
+	if len(c.prepared) > 0 {
+		fd, c.prepared = c.prepared[0], c.prepared[1:]
+	} else if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return -1, err
 	}
 	set := func(level, name, value int) {
@@ -449,12 +451,12 @@ func (c *Unprivileged) Close() error {
 		c.end(t)
 	}
 	var errs []error
-	for _, fd := range append(c.reserved, c.wake) {
+	for _, fd := range slices.Concat(c.reserved, c.prepared, []int{c.wake}) {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))
 		}
 	}
-	c.wake, c.reserved, c.tries = -1, nil, nil
+	c.wake, c.reserved, c.prepared, c.tries = -1, nil, nil, nil
 	if c.route != nil {
 		errs = append(errs, c.route.Close())
 	}

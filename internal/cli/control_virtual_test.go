@@ -82,16 +82,17 @@ func TestControlJSON(t *testing.T) {
 	}
 }
 
-// With a mark there is no ordinary connection, and it is said why: as text, and in JSON.
+// With a mark there is an ordinary connection where it can be set. Else it is said why there is none: as text, and in JSON.
 func TestControlWithMark(t *testing.T) {
 	t.Parallel()
 	const why = "What becomes of an ordinary connection with this mark isn't known"
 	attempts := []wire.Attempt{followed(wire.AttemptOpened, roundTrip, 1)}
-	v := runVirtualWith(t, cleanPath, attempts, "--explain", "--json", "--mark", "7")
-	if len(v.asked) != 0 || strings.Count(v.stderr, why) != 1 || strings.Count(v.stdout, why) != 1 {
+	m := &simMedium{attemptErr: wire.ErrPrivilege}
+	v := runVirtualOn(t, cleanPath, 1, m, func(*program) {}, "--explain", "--json", "--mark", "7")
+	if strings.Count(v.stderr, why) != 1 || strings.Count(v.stdout, why) != 1 {
 		t.Errorf("asked %d times\n%s%s", len(v.asked), v.stdout, v.stderr)
 	}
-	if v = runVirtualWith(t, cleanPath, attempts, "--explain", "--json"); strings.Contains(v.stdout, `"unknown": [`) {
-		t.Errorf("without a mark: %s", v.stdout)
+	if v = runVirtualWith(t, cleanPath, attempts, "--explain", "--json", "--mark", "7"); len(v.asked) != 1 || strings.Contains(v.stdout, `"unknown": [`) {
+		t.Errorf("asked %d times: %s", len(v.asked), v.stdout)
 	}
 }

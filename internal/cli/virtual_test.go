@@ -29,11 +29,16 @@ type simMedium struct {
 	attempts []wire.Attempt // what comes of ordinary connections, each after its Waited; none: as the network has it
 	asked    []time.Time    // when they were
 
+	attemptErr error // why none can be asked for
+
 	stop    time.Duration // when the trace is interrupted; 0: never
 	service string        // the target's port; "": 443
 }
 
 func (m *simMedium) Attempt(ctx context.Context, o wire.AttemptOptions) (wire.Attempt, error) {
+	if m.attemptErr != nil {
+		return wire.Attempt{}, m.attemptErr
+	}
 	if len(m.attempts) == 0 {
 		return m.connect(ctx, o)
 	}
