@@ -104,13 +104,16 @@ type ManyStatus struct {
 	Late     int  // results that came after their target's end
 	Sent     int  // probes
 	LostHere int  // answers that this host lost
+	Rate     int  // packets a second
 }
 
 // Status is how far the run is. Any goroutine may call it.
 func (m *Many) Status() ManyStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.status
+	s := m.status
+	s.Rate = m.Rate
+	return s
 }
 
 func (m *Many) count(change func(*ManyStatus)) {
@@ -498,7 +501,11 @@ func (r *manyRun) settle(o *opened) {
 	var failed error
 	l.Summary, failed = o.finish(fold, r.Findings)
 	r.judge(l.Summary, failed)
-	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
+	lost := 0
+	if c, ok := r.t.conn.(trace.LossCounter); ok {
+		lost = c.LostHere()
+	}
+	r.count(func(s *ManyStatus) { s.Open, s.LostHere = len(r.open), lost })
 	r.done(l)
 }
 

@@ -434,3 +434,19 @@ func TestManySilentGateway(t *testing.T) {
 		t.Errorf("%d targets, one was held back for %v", len(m.lines), latest)
 	}
 }
+
+// losing is a host that has lost answers.
+type losing struct{ simNetwork }
+
+func (*losing) LostHere() int { return 3 }
+
+// TestManyLostHere: what this host has lost is known while the run goes on, and at its end.
+func TestManyLostHere(t *testing.T) {
+	m := &manySim{}
+	during := 0
+	m.runWith(t, manyNetwork, "198.18.0.1\n198.18.0.3\n", time.Hour, func(c *sim.Conn) Network { return &losing{simNetwork{Conn: c}} },
+		func(record.Listed) { during = m.Status().LostHere })
+	if during != 3 || m.Status().LostHere != 3 || m.counts.LostHere != 3 {
+		t.Errorf("%d, %d, %d", during, m.Status().LostHere, m.counts.LostHere)
+	}
+}
