@@ -79,7 +79,8 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 // begin says what is about to be done.
 func (o *manyOutput) begin() {
 	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, up to %d targets at a time\n",
-		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL, thousands(o.m.Status().Rate), o.m.Open)
+		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL,
+		thousands(o.m.Status().Rate), o.m.Open)
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
 		o.minute = eachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
@@ -251,7 +252,8 @@ func (o *manyOutput) sum(e record.ManyEnd, counts trace.Counts) {
 	}
 	fmt.Fprintf(o.p.stderr, "%s %s in %v: %s\n", thousands(e.Read), word, took, strings.Join(parts, ", "))
 	if n := counts.LostHere; n > 0 {
-		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", thousands(n), max(o.m.Status().Rate/2, 1))
+		slower := max(o.m.Status().Rate/2, 1)
+		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", thousands(n), slower)
 	}
 }
 
