@@ -164,3 +164,47 @@ func TestPathsLossNothingShared(t *testing.T) {
 		}
 	}
 }
+
+// In nested, meshed and successive diamonds, and on branches of different lengths, no other router is named than the bad
+// one, but for those that the same flows pass.
+func TestPathsBadMemberInside(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		path func(n *topology) *topology
+		bad  int // index of the node
+		with []int
+	}{
+		{"nested, an inner one", func(n *topology) *topology { return n.line(2).wide(2).nested().line(2) }, 4, nil},
+		{"nested, an outer one", func(n *topology) *topology { return n.line(2).wide(2).nested().line(2) }, 2, []int{6}},
+		{"meshed", func(n *topology) *topology { return n.line(2).wide(3).meshed(3).line(2) }, 3, nil},
+		{"successive", func(n *topology) *topology { return n.line(2).wide(3).line(1).wide(3).line(2) }, 7, nil},
+		{"unequal", func(n *topology) *topology { return n.line(2).diamond(1, 3).line(2) }, 2, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			named := 0
+			const runs = 20
+			for seed := range uint64(runs) {
+				n := c.path(newTopology(seed%2 == 1).line(0))
+				n.Nodes[c.bad].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.3}}
+				d := discover(t, search{seed: seed, path: delayed(n.target(), 2*time.Millisecond), loss: new(trace.PathsLossOptions)})
+				right := map[netip.Addr]bool{n.Nodes[c.bad].Router.Addrs[0]: true}
+				for _, i := range c.with {
+					right[n.Nodes[i].Router.Addrs[0]] = true
+				}
+				for _, s := range d.Suspects() {
+					for _, i := range s.Nodes {
+						if !right[d.Nodes[i].Addr] {
+							t.Errorf("seed %d: %v is suspected", seed, d.Nodes[i].Addr)
+						}
+						if d.Nodes[i].Addr == n.Nodes[c.bad].Router.Addrs[0] {
+							named++
+						}
+					}
+				}
+			}
+			if t.Logf("named in %d of %d", named, runs); named < runs*3/4 {
+				t.Errorf("named in %d of %d", named, runs)
+			}
+		})
+	}
+}
