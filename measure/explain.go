@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -114,7 +115,9 @@ func (e *explainer) further(ctx context.Context, questions []detect.Question, po
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
 	all := trace.NewGroup(plans...)
-	counts, err := e.m.run(ctx, e.m.t.conn, all, func(r trace.Result) {
+	o := e.m.runOptions()
+	o.Observe = e.overhearing(o.Observe)
+	counts, err := trace.Run(ctx, e.m.t.conn, all, o, func(r trace.Result) {
 		if i, r := all.Of(r); i >= 0 {
 			views[i].Add(r)
 		}
@@ -131,6 +134,49 @@ func (e *explainer) further(ctx context.Context, questions []detect.Question, po
 		e.evidence.Answer(q, views[i])
 	}
 	return err
+}
+
+// mostTardy is how many answers to the trace are kept that come when it is over: one says as much as all of them.
+const mostTardy = 3
+
+// overhearing watches a run of questions for answers to the trace's own SYNs that come when the trace is over: a device
+// on the way may answer in the target's name later than the target does. They count as second answers. next watches
+// besides; nil: nothing does.
+func (e *explainer) overhearing(next func(trace.Event)) func(trace.Event) {
+	first := e.answered()
+	tardy := 0
+	return func(ev trace.Event) {
+		if next != nil {
+			next(ev)
+		}
+		known := ev.Verdict == trace.Unrelated || ev.Verdict == trace.NearMiss
+		if first == nil || tardy == mostTardy || ev.Reply == nil || !known || !answers(ev.Reply, first) {
+			return
+		}
+		tardy++
+		second := *first
+		second.Outcome, second.Evidence, second.Recv = trace.Duplicate, trace.ByFlow, ev.Time
+		second.Reply = ev.Reply.Clone()
+		e.evidence.View.Add(second)
+	}
+}
+
+// answered returns a probe of the trace's own flow that the target has answered; nil: there is none.
+func (e *explainer) answered() *trace.Result {
+	t := e.evidence.View.Trace
+	for _, r := range t.Hop(t.Last()).Probes {
+		if r.Role == trace.RoleHop && r.Outcome == trace.Answered && r.FromTarget() && r.Reply.Kind == packet.KindTCP {
+			return &r
+		}
+	}
+	return nil
+}
+
+// answers reports whether a segment acknowledges what an answered probe of the same flow is acknowledged for.
+func answers(r *packet.Reply, first *trace.Result) bool {
+	a, b := &r.TCP, &first.Reply.TCP
+	return r.Kind == packet.KindTCP && r.IP.Src == first.Reply.IP.Src && a.SrcPort == b.SrcPort && a.DstPort == b.DstPort &&
+		a.Flags.Has(packet.ACK) && a.Ack == b.Ack
 }
 
 // flowPort reserves a source port for a flow of the questions: odd and even ones in turn. The kernel chooses odd ones

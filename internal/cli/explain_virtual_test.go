@@ -197,3 +197,16 @@ func TestPointToExplain(t *testing.T) {
 		}
 	}
 }
+
+// A device on the way that answers in the target's name is found though it answers when the trace is over, and questions
+// are asked.
+func TestExplainTardyReset(t *testing.T) {
+	t.Parallel()
+	for _, delay := range []string{"65ms", "100ms", "125ms"} {
+		device := "10.0.2.1 inject=rst inject-ttl=64 inject-least=1 inject-delay=" + delay
+		v := runVirtual(t, strings.Replace(cleanPath, "10.0.2.1", device, 1), 1, "--explain")
+		if !strings.Contains(v.stdout, "[reset-on-path, ") || !strings.Contains(v.stdout, " 4  198.51.100.9 [open]") {
+			t.Errorf("after %s: %s%s", delay, v.stdout, v.stderr)
+		}
+	}
+}
