@@ -31,8 +31,8 @@ type calibration struct {
 }
 
 // Confidence is measured: random worlds, each with known causes of trouble or none, are explained; of what is called
-// certain nearly all has to be true, of what is likely nine in ten, and what is possible names the truth. The tables for
-// docs/findings.md:
+// certain nearly all has to be true, of what is likely nine in ten, and what is possible names the truth. The tables
+// for docs/findings.md:
 //
 //	go test ./detect -run TestCalibration -v -worlds 20000 -first-world 7000000
 func TestCalibration(t *testing.T) {

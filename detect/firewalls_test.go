@@ -8,8 +8,8 @@ import (
 	"go.example/tcptraceroute/detect"
 )
 
-// TestFirewalls puts firewalls of different kinds in different places of a path of ten hops: the hop pair named is the right
-// one each time, and what is only possible is said to be no more.
+// TestFirewalls puts firewalls of different kinds in different places of a path of ten hops: the hop pair named is the
+// right one each time, and what is only possible is said to be no more.
 func TestFirewalls(t *testing.T) {
 	kinds := []struct {
 		rule string

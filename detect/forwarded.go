@@ -8,8 +8,8 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// forwarded finds that the target's address is translated for this port: what answers, or doesn't, is a machine beyond it. A
-// container's published port is one, a port forward, a load balancer's address.
+// forwarded finds that the target's address is translated for this port: what answers, or doesn't, is a machine beyond
+// it. A container's published port is one, a port forward, a load balancer's address.
 func forwarded(f *facts) []Finding {
 	h := f.handover
 	if h == nil {
@@ -44,8 +44,8 @@ type handover struct {
 	before     bool // a router in front of the target does it, in the target's name
 }
 
-// findHandover finds the hop at which the target stands that hands the port on to a machine beyond it; nil: none does, as far as can be
-// seen.
+// findHandover finds the hop at which the target stands that hands the port on to a machine beyond it; nil: none does,
+// as far as can be seen.
 func (f *facts) findHandover() *handover {
 	if f.options.Protocol != packet.ProtoTCP {
 		return nil
@@ -56,7 +56,8 @@ func (f *facts) findHandover() *handover {
 	return f.goesOn()
 }
 
-// ownHop is the first hop at which the target's own address says that the TTL is over, though probes go on beyond it; 0: none.
+// ownHop is the first hop at which the target's own address says that the TTL is over, though probes go on beyond it;
+// 0: none.
 func (f *facts) ownHop() int {
 	for i := range f.hops {
 		h := &f.hops[i]
@@ -68,9 +69,9 @@ func (f *facts) ownHop() int {
 	return 0
 }
 
-// speaksAsRouter says what it means that the target's address says at a hop that a TTL is over: the target is there and sends on
-// what it translates; or its address is translated there as a whole; or a router in front of it translates the port. ICMP echo tells
-// these apart.
+// speaksAsRouter says what it means that the target's address says at a hop that a TTL is over: the target is there and
+// sends on what it translates; or its address is translated there as a whole; or a router in front of it translates the
+// port. ICMP echo tells these apart.
 func (f *facts) speaksAsRouter(at int) *handover {
 	h := &handover{at: at, confidence: Certain}
 	h.evidence = []string{fmt.Sprintf("Hop %d is the target's own address: it says that the TTL is over, as a "+
@@ -95,8 +96,8 @@ func (f *facts) speaksAsRouter(at int) *handover {
 	return h
 }
 
-// echoesFrom reports whether who answers ICMP echo requests in the target's name is as far away as a hop (sameWay), or farther. Not all
-// hops are asked by them: where the first that was asked is answered, the way back tells.
+// echoesFrom reports whether who answers ICMP echo requests in the target's name is as far away as a hop (sameWay), or
+// farther. Not all hops are asked by them: where the first that was asked is answered, the way back tells.
 func (f *facts) echoesFrom(at int) way {
 	switch d := f.echo.distance(); {
 	case d == 0 || d < at:
@@ -158,14 +159,15 @@ func (f *facts) goesOn() *handover {
 	return nil
 }
 
-// backFits reports whether the way back of a trace's answer is as long as that from its distance, by what routers before it show.
+// backFits reports whether the way back of a trace's answer is as long as that from its distance, by what routers
+// before it show.
 func (f *facts) backFits(p *path) bool {
 	e, known := f.excessBefore(p.distance())
 	return !known || p.back() < 0 || p.back()-(p.distance()-1) == e
 }
 
-// excessBefore is by how much the way back is longer than the way out at the last hop before a distance that tells. It is
-// known where the routers up to there agree, at two hops or at the first.
+// excessBefore is by how much the way back is longer than the way out at the last hop before a distance that tells. It
+// is known where the routers up to there agree, at two hops or at the first.
 func (f *facts) excessBefore(distance int) (e int, known bool) {
 	agree := 0
 	for _, h := range slices.Backward(f.hops) {

@@ -10,8 +10,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// FuzzFindings makes traces of any answers: they are found something about without a panic, the same each time, and nothing
-// for certain by what one router alone quotes.
+// FuzzFindings makes traces of any answers: they are found something about without a panic, the same each time, and
+// nothing for certain by what one router alone quotes.
 func FuzzFindings(f *testing.F) {
 	source, target := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("198.51.100.9:443")
 	probe := packet.Probe{Src: source, Dst: target, ID: 7, Seq: 9, Flags: packet.SYN, Options: linuxSYN(f)}

@@ -16,8 +16,8 @@ const (
 	farBack = 4
 )
 
-// gateway finds the gateways of containers and virtual machines that send packets of their own in place of ours. What lies
-// behind them can't be seen: every target seems to be the next hop.
+// gateway finds the gateways of containers and virtual machines that send packets of their own in place of ours. What
+// lies behind them can't be seen: every target seems to be the next hop.
 func gateway(f *facts) []Finding {
 	d := f.distance()
 	if d == 0 || d > gatewayDistance || f.answer.Reply.Kind != packet.KindTCP {

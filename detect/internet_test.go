@@ -74,8 +74,8 @@ func (x *truth) filtered() bool { return x.Target.Ports[sim.InternetPort] == sim
 
 func (x *truth) closed() bool { return x.Target.Ports == nil }
 
-// wrong says what is wrong with a finding; "": nothing. What is only possible may name both of two cases, of which one must
-// be so.
+// wrong says what is wrong with a finding; "": nothing. What is only possible may name both of two cases, of which one
+// must be so.
 func (x *truth) wrong(f detect.Finding) string {
 	at := 0
 	if x.firewall >= 0 {
@@ -136,8 +136,8 @@ func (x *truth) wrong(f detect.Finding) string {
 	return "there is nothing of the kind"
 }
 
-// TestInternet: on random paths, in which everything happens that real ones do to a traceroute, no finding is wrong, and
-// what ends the connection is found.
+// TestInternet: on random paths, in which everything happens that real ones do to a traceroute, no finding is wrong,
+// and what ends the connection is found.
 func TestInternet(t *testing.T) {
 	paths := sim.Internet(*internetSeed, *morePaths, sim.InternetOptions{}).Paths
 	counts := map[string]int{}
@@ -185,8 +185,8 @@ func TestInternet(t *testing.T) {
 	}
 }
 
-// hides reports whether a NAT on the path hides all hops behind it from TCP, and not from ICMP echo: it changes ports, and
-// leaves them so in quotes. No probe can tell that from a firewall.
+// hides reports whether a NAT on the path hides all hops behind it from TCP, and not from ICMP echo: it changes ports,
+// and leaves them so in quotes. No probe can tell that from a firewall.
 func (x *truth) hides() bool {
 	return x.any(func(r *sim.Router) bool { return r.NAT.RawQuote && r.NAT.Src.Port() != 0 })
 }

@@ -52,9 +52,9 @@ func (f *facts) cycle() int {
 	return n
 }
 
-// circle is the first hop of the circle that the end of the path goes round in, and its length; 0: there is none. From that hop on
-// all routers that are known repeat after so many hops. Silent hops fit any circle, for routers limit their ICMP errors, and in a
-// loop each one is asked often: so the whole stretch counts, not its end.
+// circle is the first hop of the circle that the end of the path goes round in, and its length; 0: there is none. From
+// that hop on all routers that are known repeat after so many hops. Silent hops fit any circle, for routers limit their
+// ICMP errors, and in a loop each one is asked often: so the whole stretch counts, not its end.
 func (f *facts) circle() (start, length int) {
 	if f.answer != nil || f.refusal != nil || len(f.hops) == 0 {
 		return 0, 0
@@ -67,8 +67,9 @@ func (f *facts) circle() (start, length int) {
 	return 0, 0
 }
 
-// turns is the first known hop from which on the path goes round in a circle of n hops, as far as can be seen; 0: it doesn't. It has
-// to have gone round leastTurns times after the first, and each member but silent ones has to have been seen as often.
+// turns is the first known hop from which on the path goes round in a circle of n hops, as far as can be seen; 0: it
+// doesn't. It has to have gone round leastTurns times after the first, and each member but silent ones has to have been
+// seen as often.
 func (f *facts) turns(n int) (start int) {
 	last := f.hops[len(f.hops)-1].ttl
 	members, addresses := map[int]netip.Addr{}, map[netip.Addr]bool{}

@@ -10,8 +10,8 @@ import (
 	"go.example/tcptraceroute/detect"
 )
 
-// One member of a load-balanced group is dead: of traces that go by it, all say that a branch is broken, and by which router; none
-// blames the port, or anything else, for certain.
+// One member of a load-balanced group is dead: of traces that go by it, all say that a branch is broken, and by which
+// router; none blames the port, or anything else, for certain.
 func TestDeadMember(t *testing.T) {
 	t.Parallel()
 	const died = 50

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// PathMTU is what a search for the largest packet that gets to the target has found. It has the fields of the search's own
-// result, and is converted from that.
+// PathMTU is what a search for the largest packet that gets to the target has found. It has the fields of the search's
+// own result, and is converted from that.
 type PathMTU struct {
 	Size      int        // of that packet; 0: not known
 	First     int        // the size that was tried first, the interface's

@@ -505,8 +505,9 @@ func (f *facts) questionWait() time.Duration {
 	return max(when(f.answer != nil, answeredWait, questionWait), min(slowFactor*slowest, most))
 }
 
-// echoWait is how long an ICMP echo request may be answered that goes as far as SYNs that were answered. The answer takes
-// no longer than theirs, and many targets give none: they must not hold up the trace of a path on which all is well.
+// echoWait is how long an ICMP echo request may be answered that goes as far as SYNs that were answered. The answer
+// takes no longer than theirs, and many targets give none: they must not hold up the trace of a path on which all is
+// well.
 func (f *facts) echoWait() time.Duration {
 	var slowest time.Duration
 	for i := range f.hops {

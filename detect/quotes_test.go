@@ -126,8 +126,8 @@ func quoters(s *scenario) (all []netip.Addr) {
 	return all
 }
 
-// TestSpoiledQuotes spoils what ICMP errors quote, in all scenarios: what is certain then must be so, or likely, without
-// that too, and where it is so then. Each scenario is spoiled in a few ways, each in others; in every way:
+// TestSpoiledQuotes spoils what ICMP errors quote, in all scenarios: what is certain then must be so, or likely,
+// without that too, and where it is so then. Each scenario is spoiled in a few ways, each in others; in every way:
 //
 //	go test ./detect -run TestSpoiledQuotes -quote-ways 0 -timeout 1h
 func TestSpoiledQuotes(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// rewrite is where a field of the packet was changed, as the quotes in the routers' answers show it: one router after the
-// other tells what the packet looked like when it got there.
+// rewrite is where a field of the packet was changed, as the quotes in the routers' answers show it: one router after
+// the other tells what the packet looked like when it got there.
 type rewrite struct {
 	packet.Change              // as it was first seen
 	after, before int          // the last hop that got it as it was sent, and the first that got it changed
@@ -31,8 +31,8 @@ func (h *hop) quoted(yield func(*trace.Result, *packet.Quote) bool) {
 // stampRange is by how much the timestamps of a path's probes differ at the most, which count up from one to the next.
 const stampRange = 1 << 16
 
-// ofAnother reports whether an answer that names no probe quotes the timestamp of another one: then it was taken for this
-// one's by mistake.
+// ofAnother reports whether an answer that names no probe quotes the timestamp of another one: then it was taken for
+// this one's by mistake.
 func ofAnother(r *trace.Result) bool {
 	was, _, sent := r.Probe.Options.Timestamps()
 	is, _, quoted := r.Reply.Quote.TCP.Options.Timestamps()
@@ -116,8 +116,8 @@ func covers(q *packet.Quote, field packet.Field) bool {
 	return t.HasOptions()
 }
 
-// question looks for what speaks against a change: a checksum that it would have had to change too. What damages a packet
-// or its quote leaves it as it was.
+// question looks for what speaks against a change: a checksum that it would have had to change too. What damages a
+// packet or its quote leaves it as it was.
 func (w *rewrite) question(q *packet.Quote, p packet.Probe, field packet.Field) {
 	_, _, sum := q.Checksum(p)
 	inTCP := field != packet.FieldID && field != packet.FieldDSCP && field != packet.FieldECN &&

@@ -103,15 +103,15 @@ func state(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// lastSaysAsMuch reports whether the answer has come as far as those of the router right before the target, and nothing else says
-// that it is the target's own.
+// lastSaysAsMuch reports whether the answer has come as far as those of the router right before the target, and nothing
+// else says that it is the target's own.
 func (f *facts) lastSaysAsMuch(distance int) bool {
 	h := f.at(distance - 1)
 	return h != nil && f.back() >= 0 && !f.like(f.echo) && h.backs(f.back())
 }
 
-// confirmed reports whether something else says that the target is as far away as it has answered from: ICMP echo, or the way
-// back, which grows by one with each hop.
+// confirmed reports whether something else says that the target is as far away as it has answered from: ICMP echo, or
+// the way back, which grows by one with each hop.
 func (f *facts) confirmed(distance int) bool {
 	e, known := f.excessBefore(distance)
 	last := f.at(distance - 1) // if it is silent, it may be the one that answers, and the way back another one

@@ -13,8 +13,8 @@ import (
 	"go.example/tcptraceroute/sim"
 )
 
-// world is a random network in which one thing is wrong, or two, or nothing. What is true of it is written down by those
-// who made it so: nothing here is computed by the code under test.
+// world is a random network in which one thing is wrong, or two, or nothing. What is true of it is written down by
+// those who made it so: nothing here is computed by the code under test.
 type world struct {
 	*rand.Rand
 	seed    uint64

@@ -87,8 +87,8 @@ func graphOf(t *Trace) *graph {
 	if g == nil {
 		return nil
 	}
-	j := &graph{Complete: g.Complete, Tested: g.Tested, Confidence: rounded(g.Confidence), Asked: g.Asked, Reached: g.Reached,
-		Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
+	j := &graph{Complete: g.Complete, Tested: g.Tested, Confidence: rounded(g.Confidence), Asked: g.Asked,
+		Reached: g.Reached, Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
@@ -148,8 +148,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 	if j == nil {
 		return nil
 	}
-	g := &trace.Graph{Complete: j.Complete, Tested: j.Tested || j.Complete, Confidence: j.Confidence, Reached: j.Reached, Flows: j.Flows, Probes: j.Probes,
-		TargetSYNs: j.TargetSYNs, Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
+	g := &trace.Graph{Complete: j.Complete, Tested: j.Tested || j.Complete, Confidence: j.Confidence,
+		Reached: j.Reached, Flows: j.Flows, Probes: j.Probes, TargetSYNs: j.TargetSYNs, Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
 	for _, n := range j.Nodes {
 		g.Reached = g.Reached || n.Target
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: r.optional(n.Address), Target: n.Target,

@@ -45,7 +45,7 @@ const shareTolerance = 1e-9
 type Home struct {
 	Skip    int     // so many routers of the way out are left out before both ways are one again; 0, or too many: all
 	Share   float64 // of the flows; 0: of all
-	Quoted  bool    // the flow of an ICMP error is that of the packet it quotes, as Linux routers choose ways; else its own
+	Quoted  bool    // the flow of an ICMP error is that of the packet it quotes, as on Linux; else its own
 	Routers []Router
 }
 
