@@ -175,8 +175,8 @@ func (e *explainer) answered() *trace.Result {
 // answers reports whether a segment acknowledges what an answered probe of the same flow is acknowledged for.
 func answers(r *packet.Reply, first *trace.Result) bool {
 	a, b := &r.TCP, &first.Reply.TCP
-	return r.Kind == packet.KindTCP && r.IP.Src == first.Reply.IP.Src && a.SrcPort == b.SrcPort && a.DstPort == b.DstPort &&
-		a.Flags.Has(packet.ACK) && a.Ack == b.Ack
+	return r.Kind == packet.KindTCP && r.IP.Src == first.Reply.IP.Src && a.SrcPort == b.SrcPort &&
+		a.DstPort == b.DstPort && a.Flags.Has(packet.ACK) && a.Ack == b.Ack
 }
 
 // flowPort reserves a source port for a flow of the questions: odd and even ones in turn. The kernel chooses odd ones

@@ -45,9 +45,8 @@ func (p *program) judge(made *record.Trace, err error) error {
 // past is what a trace is compared with, and the files that it is written to.
 type past struct {
 	old      *record.Trace // nil: there is none
-	oldErr   error
-	baseline string   // the file of the target's first trace; "": none
-	stored   *os.File // the same, open; nil: there is none yet
+	baseline string        // the file of the target's first trace; "": none
+	stored   *os.File      // the same, open; nil: there is none yet
 	save     *measure.Replacement
 	first    *measure.Replacement // the baseline, if there is none yet
 	err      error                // of opening them

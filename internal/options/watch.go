@@ -96,14 +96,6 @@ func seconds(name string, low, high time.Duration, set func(*Config, time.Durati
 // On reports whether the trace goes on.
 func (w *watching) On() bool { return w.report || w.Live }
 
-// by is the option that asks for rounds.
-func (w *watching) by() string {
-	if w.Live {
-		return "--live"
-	}
-	return "--report"
-}
-
 const defaultRounds = 10
 
 // Defaults fills in what was not given.
