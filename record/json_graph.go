@@ -149,7 +149,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		return nil
 	}
 	g := &trace.Graph{Complete: j.Complete, Tested: j.Tested || j.Complete, Confidence: j.Confidence,
-		Reached: j.Reached, Flows: j.Flows, Probes: j.Probes, TargetSYNs: j.TargetSYNs, Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
+		Reached: j.Reached, Flows: j.Flows, Probes: j.Probes, TargetSYNs: j.TargetSYNs,
+		Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
 	for _, n := range j.Nodes {
 		g.Reached = g.Reached || n.Target
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: r.optional(n.Address), Target: n.Target,
