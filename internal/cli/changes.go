@@ -1,20 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"go.example/tcptraceroute/compare"
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/names"
-	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 )
 
@@ -66,7 +61,7 @@ func (x *past) open(p *program) (none []string) {
 	if p.Config.Baseline == "" {
 		return none
 	}
-	x.baseline = filepath.Join(p.Config.Baseline, baselineName(p.Host, p.Service, p.Family))
+	x.baseline = p.BaselineFile()
 	switch f, err := os.Open(x.baseline); {
 	case err == nil && hasText(f):
 		x.stored = f
@@ -130,31 +125,6 @@ func (p *program) wantsRecord() bool {
 	return p.keep != nil || p.past.old != nil || p.past.save != nil || p.past.first != nil || len(p.Expected) > 0
 }
 
-// baselineName is the name of a target's file: the host and the port as typed, with what isn't safe in a name as %XX.
-func baselineName(host, service string, family names.Family) string {
-	if service == "" {
-		service = strconv.Itoa(measure.DefaultPort)
-	}
-	name := strings.ToLower(host) + "_" + service
-	switch family {
-	case names.IPv4:
-		name += "_4"
-	case names.IPv6:
-		name += "_6"
-	}
-	var b strings.Builder
-	for _, c := range []byte(name) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.' && b.Len() > 0:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	const most = 200 // a host may be longer than a file's name
-	return b.String()[:min(b.Len(), most)] + ".json"
-}
-
 // readTrace reads a saved trace that is one, and no rounds.
 func readTrace(name string) (*record.Trace, error) {
 	t, err := readSaved(name)
@@ -166,18 +136,7 @@ func readTrace(name string) (*record.Trace, error) {
 
 // diffFiles compares two saved traces.
 func (p *program) diffFiles(files []string) error {
-	for _, o := range p.Given {
-		if !o.Shows && o.Long != "diff" && o.Where == "" {
-			return fmt.Errorf("%s doesn't go with --diff and two files, which sends nothing", o.Names()[0])
-		}
-	}
-	switch {
-	case len(files) > 1:
-		return fmt.Errorf("--diff compares with one file: leave %s out", record.Printable(files[1]))
-	case p.Diff == "-" && files[0] == "-":
-		return errors.New("--diff - -: standard input can be only one of the traces")
-	}
-	if err := p.CheckTogether(); err != nil {
+	if err := cmp.Or(p.CheckDiff(files), p.CheckTogether()); err != nil {
 		return err
 	}
 	if _, err := p.drop(func() []string { return []string{p.Diff, files[0]} }); err != nil {
@@ -219,61 +178,8 @@ func (p *program) likeBefore() (operands []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("--diff %s: %s", record.Printable(p.Diff), shortened(err))
 	}
-	c := options.Config{}
-	if operands, err = options.Parse(options.Options(), argumentsOf(old), &c); err != nil {
-		return nil, fmt.Errorf("--diff %s: the trace can't be made again: %w", record.Printable(p.Diff), err)
-	}
-	typed := slices.DeleteFunc(slices.Clone(p.Given), func(s options.Setting) bool { return s.Where != "" })
-	if err := c.Apply(typed); err != nil {
-		return nil, err
-	}
-	p.Config, p.past.old = c, old
-	return operands, nil
-}
-
-// argumentsOf is the command line that makes a trace like a saved one.
-func argumentsOf(t *record.Trace) (args []string) {
-	o := t.Path.Effective()
-	flag := func(so bool, name ...string) {
-		if so {
-			args = append(args, name...)
-		}
-	}
-	number := func(name string, n int) { args = append(args, name, strconv.Itoa(n)) }
-	number("-f", o.FirstTTL)
-	number("-m", o.MaxTTL)
-	number("-q", o.Queries)
-	flag(o.Target.Addr().Is4(), "-4")
-	flag(o.Target.Addr().Is6(), "-6")
-	flag(o.Patient, "-w", strconv.FormatFloat(max(o.Wait.Seconds(), 0.5), 'f', -1, 64))
-	flag(o.TOS != 0, "-t", strconv.Itoa(o.TOS))
-	inSession := o.Flags == packet.PSH|packet.ACK
-	flag(inSession, "--in-session")
-	flag(o.Flags.Has(packet.ACK) && !inSession, "-A")
-	flag(o.Flags.Has(packet.ACK|packet.SYN), "-S")
-	switch {
-	case o.Flags.Has(packet.AE):
-		args = append(args, "--accecn")
-	case o.Flags.Has(packet.ECE | packet.CWR):
-		args = append(args, "-E")
-	}
-	mss, _ := o.Options.MSS()
-	linux := o.Options.SACKPermitted() // which a SYN that only tells an MSS lacks
-	flag(linux, "--syn", options.ShapeLinux)
-	flag(o.DontFragment && !linux, "-F")
-	flag(!linux && mss > 0, "--mss", strconv.Itoa(int(mss)))
-	flag(o.Strict, "--no-dnat-strict")
-	flag(o.Loose, "--loose")
-	flag(len(o.Ports) > 0, "--track-port")
-	flag(o.Parallel == 1, "--parallel", "1")
-	flag(t.Mark != 0, "--mark", strconv.FormatUint(uint64(t.Mark), 10))
-	flag(t.Connections, "--unprivileged")
-	flag(t.Numeric, "-n")
-	flag(t.OwnersAsked, "-a")
-	flag(t.Explanation != nil, "--explain")
-	flag(t.MTU != nil, "--mtu")
-	flag(t.Graph != nil, "--paths")
-	return append(args, "--", t.Host, strconv.Itoa(int(o.Target.Port())))
+	p.past.old = old
+	return p.Again(old)
 }
 
 // sameFlow asks for the flow of the trace before, if its source port is free: routers that share out flows then send

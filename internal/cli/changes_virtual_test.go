@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
 )
 
@@ -111,7 +111,7 @@ func TestArgumentsOf(t *testing.T) {
 	for _, args := range []string{"", "-q 5 -f 2 -m 9", "-A", "-E", "--accecn", "--syn linux", "--mss 1300", "-t 8 -F -w 2", "--loose",
 		"--no-dnat-strict", "--track-port", "--parallel 1", "--explain", "-S -A"} {
 		_, first := savedFrom(t, changesNetwork, strings.Fields(args)...)
-		again := argumentsOf(first)
+		again := options.ArgumentsOf(first)
 		_, second := savedFrom(t, changesNetwork, again[:len(again)-3]...) // without the host
 		a, b := first.Path.Effective(), second.Path.Effective()
 		a.Rand, b.Rand = nil, nil
@@ -119,26 +119,6 @@ func TestArgumentsOf(t *testing.T) {
 			a.Options != b.Options || a.DontFragment != b.DontFragment || a.Loose != b.Loose || a.Strict != b.Strict ||
 			len(a.Ports) != len(b.Ports) || a.Wait != b.Wait || a.Parallel != b.Parallel {
 			t.Errorf("%s becomes %v:\n%+v\n%+v", args, again, a, b)
-		}
-	}
-}
-
-// A baseline's name is safe whatever the target is called.
-func TestBaselineName(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		host, service string
-		family        names.Family
-		want          string
-	}{
-		{"www.Example.com", "", names.Any, "www.example.com_80.json"},
-		{"2001:db8::1", "443", names.IPv6, "2001%3Adb8%3A%3A1_443_6.json"},
-		{"../../etc/passwd", "https", names.Any, "%2E.%2F..%2Fetc%2Fpasswd_https.json"},
-		{".", "", names.IPv4, "%2E_80_4.json"},
-		{strings.Repeat("x", 300), "", names.Any, strings.Repeat("x", 200) + ".json"},
-	} {
-		if got := baselineName(tt.host, tt.service, tt.family); got != tt.want {
-			t.Errorf("%q: %q, want %q", tt.host, got, tt.want)
 		}
 	}
 }

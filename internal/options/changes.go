@@ -1,9 +1,15 @@
 package options
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"go.example/tcptraceroute/expect"
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/names"
 )
 
 // changesConfig is what a trace is compared with, and where it is kept.
@@ -74,3 +80,49 @@ const (
 	otherThanJSON      = "--format " + otherThanJSONWords
 	otherThanJSONWords = "other than json"
 )
+
+// CheckDiff refuses what doesn't go with --diff and another saved trace, which is the first of files.
+func (c *Config) CheckDiff(files []string) error {
+	for _, o := range c.Given {
+		if !o.Shows && o.Long != "diff" && o.Where == "" {
+			return fmt.Errorf("%s doesn't go with --diff and two files, which sends nothing", o.Names()[0])
+		}
+	}
+	switch {
+	case len(files) > 1:
+		return fmt.Errorf("--diff compares with one file: leave %s out", quoted(files[1]))
+	case c.Diff == "-" && files[0] == "-":
+		return errors.New("--diff - -: standard input can be only one of the traces")
+	}
+	return nil
+}
+
+// BaselineFile is the file of the target's first trace.
+func (c *Config) BaselineFile() string {
+	return filepath.Join(c.Baseline, baselineName(c.Host, c.Service, c.Family))
+}
+
+// baselineName is the name of a target's file: the host and the port as typed, with what isn't safe in a name as %XX.
+func baselineName(host, service string, family names.Family) string {
+	if service == "" {
+		service = strconv.Itoa(measure.DefaultPort)
+	}
+	name := strings.ToLower(host) + "_" + service
+	switch family {
+	case names.IPv4:
+		name += "_4"
+	case names.IPv6:
+		name += "_6"
+	}
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.' && b.Len() > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	const most = 200 // a host may be longer than a file's name
+	return b.String()[:min(b.Len(), most)] + ".json"
+}
