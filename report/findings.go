@@ -36,9 +36,13 @@ func Findings(w io.Writer, all []detect.Finding) error {
 	return err
 }
 
-// Explanation writes the findings, and before them what came of ordinary connections of this host, if it was asked
-// for any. What a finding's evidence says of them is not said twice. host may be nil.
+// Explanation writes, below what stands on w, the findings, and before them what came of ordinary connections of this
+// host, if it was asked for any. What a finding's evidence says of them is not said twice. host may be nil. If there is
+// nothing to say, it writes nothing.
 func Explanation(w io.Writer, host *detect.Host, all []detect.Finding) error {
+	if len(all) == 0 && host == nil {
+		return nil
+	}
 	var b strings.Builder
 	said := func(text string) bool {
 		return slices.ContainsFunc(all, func(x detect.Finding) bool { return slices.Contains(x.Evidence, text) })
@@ -57,10 +61,11 @@ func Explanation(w io.Writer, host *detect.Host, all []detect.Finding) error {
 	if b.Len() > 0 && len(all) > 0 {
 		b.WriteString("\n")
 	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return err
+	Findings(&b, all) // a Builder takes all
+	if _, err := io.WriteString(w, "\n"+b.String()); err != nil {
+		return fmt.Errorf("writing: %w", err)
 	}
-	return Findings(w, all)
+	return nil
 }
 
 // fold writes words in lines that begin with first, and from the second on with next.

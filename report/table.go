@@ -179,3 +179,20 @@ func (o *TableOptions) host(a netip.Addr) string {
 func word(s string) string {
 	return strings.ReplaceAll(record.Printable(s), " ", `\x20`)
 }
+
+// RoundsState says how the path of rounds ends.
+func RoundsState(t *record.Trace) string {
+	o := &t.Rounds.Outcome
+	text := ": no answer"
+	switch o.State {
+	case record.Open, record.Closed:
+		text = " is " + string(o.State)
+	case record.Refused:
+		text = fmt.Sprintf(": %v refuses (%s)", o.Addr, o.Mark)
+	case record.OtherTCP:
+		text = " answers, neither open nor closed"
+	case record.Unsent:
+		text = ": nothing could be sent"
+	}
+	return record.Printable(fmt.Sprintf("TCP port %d of %s%s", t.Path.Target.Port(), t.Target(), text))
+}

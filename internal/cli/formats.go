@@ -17,36 +17,22 @@ var formats = map[string]func(p *program, run *report.Run, t *trace.Trace) repor
 		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.DNAT, Name: run.Name,
 			Extensions: p.Show.Extensions, Owner: run.Owner, Color: p.colored()})
 	},
-	"json": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewJSON(p.stdout, run, t)
-	},
-	"jsonl": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewJSONLines(p.stdout, run, t)
-	},
-	"csv": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return export.NewCSV(p.stdout, run, t)
-	},
-	"mtr-json": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return export.NewMTR(p.stdout, run, t)
-	},
-	"atlas": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return export.NewAtlas(p.stdout, run, t)
-	},
-	"dot": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return picture.NewDOT(p.stdout, run, t)
-	},
-	"mermaid": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return picture.NewMermaid(p.stdout, run, t)
-	},
-	"scamper": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return export.NewScamperTrace(p.stdout, run, t)
-	},
-	"svg": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return picture.NewSVG(p.stdout, run, t)
-	},
-	"html": func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return picture.NewHTML(p.stdout, run, t)
-	},
+	"json":     form(report.NewJSON),
+	"jsonl":    form(report.NewJSONLines),
+	"csv":      form(export.NewCSV),
+	"mtr-json": form(export.NewMTR),
+	"atlas":    form(export.NewAtlas),
+	"scamper":  form(export.NewScamperTrace),
+	"dot":      form(picture.NewDOT),
+	"mermaid":  form(picture.NewMermaid),
+	"svg":      form(picture.NewSVG),
+	"html":     form(picture.NewHTML),
+}
+
+// form makes a report that has no options.
+func form[W report.Writer](make func(io.Writer, *report.Run, *trace.Trace) W,
+) func(*program, *report.Run, *trace.Trace) report.Writer {
+	return func(p *program, run *report.Run, t *trace.Trace) report.Writer { return make(p.stdout, run, t) }
 }
 
 // formatted is the report in the form that the user wants.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"go.example/tcptraceroute/detect"
@@ -25,7 +24,7 @@ type manyOutput struct {
 	p      *program
 	m      *measure.Many
 	form   manyForm
-	lines  *lineWriter
+	lines  *report.LineWriter
 	status *terminal.Status
 	broken func(error) // is called when nothing more can be written
 	minute func()      // ends what says how far the run is, where no status line does
@@ -53,7 +52,7 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 		o.status = p.rescue.StartStatus(p.stderr, p.stdout, p.width.err, func(time.Duration) string { return o.progress() })
 		p.stdout = o.status
 	}
-	o.lines = startLines(p.rescue.InPieces(p.stdout), p.width.out > 0, func(err error) { o.broken(err) })
+	o.lines = report.StartLines(p.rescue.InPieces(p.stdout), p.width.out > 0, func(err error) { o.broken(err) })
 	switch p.Format {
 	case "json", "jsonl":
 		lines, err := record.NewManyLines(o.lines, record.ManyRun{Version: version(), Started: o.started,
@@ -83,29 +82,7 @@ func (o *manyOutput) begin() {
 		thousands(o.m.Status().Rate), o.m.Open)
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
-		o.minute = eachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
-	}
-}
-
-// eachTime calls what again and again, until its result is called.
-func eachTime(d time.Duration, what func()) (end func()) {
-	stop, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		t := time.NewTicker(d)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-				what()
-			case <-stop:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(stop)
-		<-ended
+		o.minute = report.EachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
 	}
 }
 
@@ -188,7 +165,7 @@ func (o *manyOutput) finish(counts trace.Counts, err error) error {
 	if o.failed == nil {
 		o.failed = o.form.finish(e)
 	}
-	if werr := o.lines.close(); o.failed == nil {
+	if werr := o.lines.Close(); o.failed == nil {
 		o.failed = werr
 	}
 	o.minute()
@@ -331,59 +308,3 @@ type scamperForm struct{ *export.Scamper }
 
 func (f scamperForm) target(t record.Listed) error  { return f.Add(t) }
 func (f scamperForm) finish(e record.ManyEnd) error { return f.Finish(e.Time) }
-
-// lineWriter gathers whole lines and writes them once a second, or at once.
-type lineWriter struct {
-	mu     sync.Mutex
-	w      io.Writer
-	atOnce bool
-	buf    []byte
-	err    error
-	end    func()
-}
-
-const (
-	flushEvery = time.Second
-	mostKept   = 1 << 18 // bytes
-)
-
-// startLines begins to write to w. broken is called when that fails later.
-func startLines(w io.Writer, atOnce bool, broken func(error)) *lineWriter {
-	l := &lineWriter{w: w, atOnce: atOnce, end: func() {}}
-	if !atOnce {
-		l.end = eachTime(flushEvery, func() {
-			if err := l.flush(); err != nil {
-				broken(err)
-			}
-		})
-	}
-	return l
-}
-
-// Write takes in whole lines.
-func (l *lineWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	l.buf = append(l.buf, b...)
-	full, err := l.atOnce || len(l.buf) > mostKept, l.err
-	l.mu.Unlock()
-	if full && err == nil {
-		err = l.flush()
-	}
-	return len(b), err
-}
-
-func (l *lineWriter) flush() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil && len(l.buf) > 0 {
-		_, l.err = l.w.Write(l.buf)
-	}
-	l.buf = l.buf[:0]
-	return l.err
-}
-
-// close writes what is left.
-func (l *lineWriter) close() error {
-	l.end()
-	return l.flush()
-}

@@ -25,5 +25,5 @@ func (p *program) sayPaths(g *trace.Graph, name func(netip.Addr) string) error {
 	if p.Explain {
 		return nil // what they show is said with the rest
 	}
-	return writeFindings(p.stdout, nil, detect.InPaths(g))
+	return report.Explanation(p.stdout, nil, detect.InPaths(g))
 }

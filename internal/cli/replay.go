@@ -131,12 +131,12 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 	case !p.Explain:
 		return nil
 	case !p.HoldsFindings(): // stderr that is gone is no reason to fail
-		writeFindings(p.stderr, host, saved.Findings)
+		report.Explanation(p.stderr, host, saved.Findings)
 		return nil
 	case !p.ForPeople():
 		return nil
 	}
-	return writeFindings(p.stdout, host, saved.Findings)
+	return report.Explanation(p.stdout, host, saved.Findings)
 }
 
 // savedEnding is how a saved trace ended before its time.

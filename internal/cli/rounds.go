@@ -104,7 +104,7 @@ func roundsEnding(counts trace.Counts, err error) record.Ending {
 
 // writeRounds writes rounds that are over, and says on stderr how the path ends.
 func (p *program) writeRounds(t *record.Trace) error {
-	fmt.Fprintln(p.stderr, record.Printable(p.roundsState(t)))
+	fmt.Fprintln(p.stderr, report.RoundsState(t))
 	switch {
 	case p.Format == "json":
 		return t.WriteJSON(p.stdout)
@@ -127,23 +127,6 @@ func (p *program) writeRounds(t *record.Trace) error {
 		}
 	}
 	return report.WriteTable(p.stdout, t.Rounds, o)
-}
-
-// roundsState says how the path ends.
-func (p *program) roundsState(t *record.Trace) string {
-	o := &t.Rounds.Outcome
-	port := fmt.Sprintf("TCP port %d of %s", t.Path.Target.Port(), t.Target())
-	switch o.State {
-	case record.Open, record.Closed:
-		return port + " is " + string(o.State)
-	case record.Refused:
-		return fmt.Sprintf("%s: %v refuses (%s)", port, o.Addr, o.Mark)
-	case record.OtherTCP:
-		return port + " answers, neither open nor closed"
-	case record.Unsent:
-		return port + ": nothing could be sent"
-	}
-	return port + ": no answer"
 }
 
 // errRounds refuses saved rounds where one trace is wanted.

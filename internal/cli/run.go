@@ -171,7 +171,7 @@ func (s *showing) end() {
 	}
 	s.status.Stop()
 	if s.Explain && !s.HoldsFindings() { // stderr that is gone is no reason to fail
-		writeFindings(s.stderr, s.made.Explanation.Host, s.made.Findings)
+		report.Explanation(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
 	s.warn(&s.troubles, s.made.Ending.Counts)
 	s.sayDeparture(s.m)
@@ -191,7 +191,7 @@ func (s *showing) finish(err error) error {
 	if !s.ForPeople() {
 		s.end()
 	} else if s.Explain {
-		if werr := writeFindings(s.stdout, s.made.Explanation.Host, s.made.Findings); err == nil {
+		if werr := report.Explanation(s.stdout, s.made.Explanation.Host, s.made.Findings); err == nil {
 			err = werr
 		}
 	}
