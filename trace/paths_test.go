@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
@@ -135,6 +136,18 @@ type discovery struct {
 	lossTook    time.Duration
 }
 
+// unaligned is a connection on which sending takes its time, so that never do two things happen at one instant: else the
+// scheduler decides which of them comes first, and two runs with one seed differ.
+type unaligned struct {
+	*sim.Conn
+	rng *rand.Rand
+}
+
+func (c unaligned) Send(p packet.Probe) (time.Time, error) {
+	time.Sleep(time.Duration(c.rng.IntN(10_000)))
+	return c.Conn.Send(p)
+}
+
 // discover searches all paths of a network in virtual time, after an ordinary trace.
 func discover(t testing.TB, s search) (d discovery) {
 	if s.emit == nil {
@@ -148,7 +161,7 @@ func discover(t testing.TB, s search) (d discovery) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := sim.NewConn(m)
+		c := unaligned{sim.NewConn(m), rand.New(rand.NewPCG(s.seed, 7))}
 		defer c.Close()
 		o := trace.PathOptions{
 			Target:     netip.AddrPortFrom(s.path.Target.Addr, 443),
@@ -164,7 +177,7 @@ func discover(t testing.TB, s search) (d discovery) {
 		}
 		var known []trace.Result
 		collect := func(r trace.Result) { known = append(known, r); s.emit(r) }
-		if _, err := trace.Run(context.Background(), c, plan, trace.Options{}, collect); err != nil {
+		if _, err := trace.Run(context.Background(), c, plan, trace.Options{Observe: inOrder}, collect); err != nil {
 			t.Fatal(err)
 		}
 		start, ordinary := time.Now(), c.Truth(0).Target.SYN
@@ -179,7 +192,7 @@ func discover(t testing.TB, s search) (d discovery) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := trace.Run(context.Background(), c, paths, trace.Options{}, s.emit); err != nil {
+		if _, err := trace.Run(context.Background(), c, paths, trace.Options{Observe: inOrder}, s.emit); err != nil {
 			t.Fatal(err)
 		}
 		d.took = time.Since(start)
@@ -190,7 +203,7 @@ func discover(t testing.TB, s search) (d discovery) {
 				t.Fatal(err)
 			}
 			d.least, d.most = loss.Probes()
-			if _, err := trace.Run(context.Background(), c, loss, trace.Options{}, s.emit); err != nil {
+			if _, err := trace.Run(context.Background(), c, loss, trace.Options{Observe: inOrder}, s.emit); err != nil {
 				t.Fatal(err)
 			}
 			d.lossTook, d.lossProbes = time.Since(start)-d.took, loss.Graph().Probes-d.Probes

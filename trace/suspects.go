@@ -29,7 +29,7 @@ type Suspect struct {
 const (
 	// falseAlarm is the probability with which a section is taken for one with a bad part though no part is worse than
 	// another. It is that of all candidates and all looks at the figures together.
-	falseAlarm = 0.002
+	falseAlarm = 0.0005
 
 	// lossLooks is how often the figures of a section are looked at, at the most: before each look each flow gets as many
 	// probes again.
