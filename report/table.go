@@ -57,9 +57,13 @@ func RoundsFields() []RoundsField {
 		{'J', "Jttr", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.Jitter })},
 		{'M', "Javg", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.AverageJitter })},
 		{'X', "Jmax", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.WorstJitter })},
-		{'I', "Jint", 5, false, ms(func(h *record.RoundsHop) time.Duration { return h.SmoothJitter })},
+		{'I', "Jint", 5, false, ms(func(h *record.RoundsHop) time.Duration { return mtrJitterScale * h.SmoothJitter })},
 	}
 }
+
+// mtrJitterScale is by how much mtr's Jint is larger than the interarrival jitter of RFC 3550: mtr computes it as the
+// RFC's appendix A.8 does, in sixteenths, and prints the sum without the division that ends that algorithm.
+const mtrJitterScale = 16
 
 // DefaultFields are the columns of mtr's report, with a blank between.
 const DefaultFields = "LS NABWV"

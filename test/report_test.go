@@ -1,7 +1,9 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -46,6 +48,33 @@ func TestReportBesideMTR(t *testing.T) {
 			t.Errorf("%v\nmtr: %v", ours, peer)
 		}
 	})
+}
+
+// TestReportJitterBesideMTR: after two rounds mtr's Jint is its Jttr, 16 times the interarrival jitter of RFC 3550. Ours is too,
+// within a microsecond, where JSON and CSV of our own have that of the RFC.
+func TestReportJitterBesideMTR(t *testing.T) {
+	lab.NeedProgram(t, "mtr")
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	p.Target.Listen(t, 80)
+	to := p.Target.V4().String()
+	for name, got := range map[string]outcome{
+		"ours": run(t, p.Source, program(t), "-n", "--report", "-c", "2", "--interval", "0.1", "--format", "mtr-json", "-o", "JI", to),
+		"mtr":  run(t, p.Source, "mtr", "-n", "--json", "-o", "JI", "-c", "2", "-i", "0.1", "-T", "-P", "80", to),
+	} {
+		var doc struct {
+			Report struct {
+				Hubs []struct{ Jttr, Jint float64 }
+			}
+		}
+		if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || len(doc.Report.Hubs) != 3 {
+			t.Fatalf("%s: %v: %v", name, err, got)
+		}
+		for _, h := range doc.Report.Hubs {
+			if math.Abs(h.Jint-h.Jttr) > 0.00101 {
+				t.Errorf("%s: Jttr %v, Jint %v", name, h.Jttr, h.Jint)
+			}
+		}
+	}
 }
 
 // TestReportResponders: a hop has a row, and the others that answered there stand below.

@@ -46,7 +46,8 @@ func watchOptions() []Option {
 			facts: []fact{{on: func(c *Config) bool { return c.Watch.Columns != "" }, needs: []string{"--report"}}},
 			Help: "columns of --report's table, and figures of --format mtr-json, by mtr's letters: L loss in percent, " +
 				"D lost, R answered, S sent, N last time, B best, A average, W worst, V standard deviation, G geometric mean, " +
-				"J jitter, M its average, X its worst, I interarrival jitter (\"" + report.DefaultFields + "\")",
+				"J jitter, M its average, X its worst, I interarrival jitter times 16, as mtr prints it (\"" +
+				report.DefaultFields + "\")",
 			set: setColumns},
 		{Short: 'b', Long: "show-ips", Shows: true,
 			facts: []fact{{on: func(c *Config) bool { return c.Watch.Both }, needs: []string{"--report"}}},

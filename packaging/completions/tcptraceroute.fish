@@ -59,7 +59,7 @@ complete -c tcptraceroute -l pcap -r -F -d 'write every probe and every answer t
 complete -c tcptraceroute -l color -x -a 'auto always never' -d 'colours in the text: where it goes to a terminal (auto), always or never'
 complete -c tcptraceroute -l live -d 'live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)'
 complete -c tcptraceroute -l report -d 'probe every hop once per round, then print mtr\'s table: loss and times of each hop (-c, --interval); or the figures in another form (--json, --jsonl, --csv, --format mtr-json)'
-complete -c tcptraceroute -s o -l order -x -d 'columns of --report\'s table, and figures of --format mtr-json, by mtr\'s letters: L loss in percent, D lost, R answered, S sent, N last time, B best, A average, W worst, V standard deviation, G geometric mean, J jitter, M its average, X its worst, I interarrival jitter ("LS NABWV")'
+complete -c tcptraceroute -s o -l order -x -d 'columns of --report\'s table, and figures of --format mtr-json, by mtr\'s letters: L loss in percent, D lost, R answered, S sent, N last time, B best, A average, W worst, V standard deviation, G geometric mean, J jitter, M its average, X its worst, I interarrival jitter times 16, as mtr prints it ("LS NABWV")'
 complete -c tcptraceroute -s b -l show-ips -d 'in --report\'s table and --format mtr-json: names with addresses'
 complete -c tcptraceroute -s c -l count -x -d 'rounds of --report and --live, 1 or more (10; with --live without end)'
 complete -c tcptraceroute -l interval -x -d 'time of a round, 0.01 to 3600 seconds (1): each hop is probed at most once per round'
