@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	crand "crypto/rand"
+	"errors"
 	"iter"
 	"math/rand/v2"
 	"net/netip"
@@ -54,7 +55,8 @@ type Many struct {
 	lent   bool // see Options.Lent
 	pace   *trace.Pace
 	mu     sync.Mutex
-	status ManyStatus
+	status record.ManyStatus
+	ends   detect.Ends
 	seen   map[netip.AddrPort]bool // targets that were begun, or are about to be
 }
 
@@ -91,24 +93,8 @@ func (m *Many) SetRate(perSecond int) int {
 // mostUnsent is how many targets in a row this host may be unable to send anything to: then it can't send at all.
 const mostUnsent = 20
 
-// ManyStatus is how far a run of Many is.
-type ManyStatus struct {
-	Read     int  // targets that were read
-	All      bool // no more are to be read
-	Open     int  // targets that are being traced
-	Done     int  // targets that have come to their end, those that could not be traced too
-	Bad      int  // lines that could not be read
-	Skipped  int  // targets that were traced before
-	Repeated int  // targets that were named before
-	Excluded int  // targets that must not be probed
-	Late     int  // results that came after their target's end
-	Sent     int  // probes
-	LostHere int  // answers that this host lost
-	Rate     int  // packets a second
-}
-
 // Status is how far the run is. Any goroutine may call it.
-func (m *Many) Status() ManyStatus {
+func (m *Many) Status() record.ManyStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.status
@@ -116,7 +102,7 @@ func (m *Many) Status() ManyStatus {
 	return s
 }
 
-func (m *Many) count(change func(*ManyStatus)) {
+func (m *Many) count(change func(*record.ManyStatus)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	change(&m.status)
@@ -188,8 +174,9 @@ func (t *Tracer) Ready(m *Many) {
 
 // Many traces many targets. It needs raw sockets ([Options].RawOnly). When ctx ends it begins no more, gives those that
 // are open m.Grace, and returns ctx's cause. It then doesn't wait for m.Targets, which may wait for its reader: the
-// iterator's goroutine ends when that yields. Another error ended the run before its time.
-func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
+// iterator's goroutine ends when that yields. Another error ended the run before its time, or is [ErrNoneSent]. Targets
+// that were not reached are no error, but change the exit code.
+func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	t.Ready(m)
 	m.seen = make(map[netip.AddrPort]bool)
 	if m.Request.Path.Rand == nil { // one for all
@@ -223,8 +210,37 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (trace.Counts, error) {
 	for _, g := range r.gateways {
 		r.settleAwaiting(g)
 	}
-	m.count(func(s *ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
-	return counts, cmp.Or(err, r.err, context.Cause(ctx))
+	m.count(func(s *record.ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
+	return m.end(ctx, counts, cmp.Or(err, r.err, context.Cause(ctx)))
+}
+
+// ErrNoneSent ends a run of many targets, none of which anything could be sent to.
+var ErrNoneSent = errors.New("This host could send to none of the targets")
+
+// end says how a run ended that counted this and came to err.
+func (m *Many) end(ctx context.Context, counts trace.Counts, err error) (record.ManyEnd, error) {
+	c := m.Status().ManyCounts
+	switch {
+	case err != nil:
+	case counts.NothingSent():
+		err = &trace.SendError{Probes: counts.Failed, Err: errors.New("of no target")}
+	case c.Unsent > 0 && c.Unsent == c.Done():
+		err = ErrNoneSent
+	}
+	e := record.ManyEnd{ManyCounts: c, Shared: m.ends.Shared(),
+		Ending: record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, Counts: counts}}
+	switch {
+	case err == nil && c.NotReached+c.NotTraced+c.BadLines == 0:
+	case err == nil:
+		e.ExitCode = 1
+	case ctx.Err() != nil:
+		e.Reason, e.ExitCode = record.Interrupted, 1
+	case err == ErrNoneSent, errors.As(err, new(*trace.SendError)):
+		e.Reason, e.ExitCode = record.NotSent, 2
+	default:
+		e.Reason, e.ExitCode = record.Broken, 1
+	}
+	return e, err
 }
 
 // Next implements trace.Plan.
@@ -280,7 +296,7 @@ func (r *manyRun) feed(ctx context.Context) {
 	places := make(chan struct{}, mostLookUps)
 	defer func() {
 		lookUps.Wait()
-		r.count(func(s *ManyStatus) { s.All = true })
+		r.count(func(s *record.ManyStatus) { s.All = true })
 		r.fed.Store(true)
 		r.ring()
 	}()
@@ -290,20 +306,20 @@ func (r *manyRun) feed(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			r.count(func(s *ManyStatus) { s.Bad++ })
+			r.count(func(s *record.ManyStatus) { s.BadLines++ })
 			r.Bad(err)
 			continue
 		}
 		index++
-		r.count(func(s *ManyStatus) { s.Read++ })
+		r.count(func(s *record.ManyStatus) { s.Read++ })
 		next := ready{Target: t, index: index, addr: netip.AddrPortFrom(t.Addr, t.Port)}
 		switch {
 		case r.Skip != nil && r.Skip(t):
-			r.count(func(s *ManyStatus) { s.Skipped++ })
+			r.count(func(s *record.ManyStatus) { s.Resumed++ })
 		case t.Addr.IsValid():
 			r.hand(ctx, next)
 		case r.Exclude != nil && r.Exclude.HasName(t.Host, t.Port):
-			r.count(func(s *ManyStatus) { s.Excluded++ })
+			r.count(func(s *record.ManyStatus) { s.Excluded++ })
 		default:
 			select {
 			case places <- struct{}{}:
@@ -329,12 +345,12 @@ func (r *manyRun) hand(ctx context.Context, t ready) {
 	if t.why == record.WasTraced {
 		switch excluded, again := r.Exclude != nil && r.Exclude.Has(t.addr), r.again(t.addr); {
 		case excluded && t.Addr.IsValid():
-			r.count(func(s *ManyStatus) { s.Excluded++ })
+			r.count(func(s *record.ManyStatus) { s.Excluded++ })
 			return
 		case excluded:
 			t.why = record.Excluded
 		case again && t.Addr.IsValid():
-			r.count(func(s *ManyStatus) { s.Repeated++ })
+			r.count(func(s *record.ManyStatus) { s.Repeated++ })
 			return
 		case again:
 			t.why = record.Same
@@ -388,7 +404,7 @@ func (r *manyRun) begin(number int, t ready) trace.Plan {
 		o.trace.Service = r.Service(t.Port)
 	}
 	r.open[number] = o
-	r.count(func(s *ManyStatus) { s.Open = len(r.open) })
+	r.count(func(s *record.ManyStatus) { s.Open = len(r.open) })
 	return plan
 }
 
@@ -452,7 +468,7 @@ func (r *manyRun) result(res trace.Result) {
 	number, own := r.plan.Of(res)
 	o := r.open[number]
 	if o == nil {
-		r.count(func(s *ManyStatus) { s.Late++ })
+		r.count(func(s *record.ManyStatus) { s.Late++ })
 		return
 	}
 	if !own.Sent.IsZero() && own.Outcome.Final() {
@@ -505,7 +521,7 @@ func (r *manyRun) settle(o *opened) {
 	if c, ok := r.t.conn.(trace.LossCounter); ok {
 		lost = c.LostHere()
 	}
-	r.count(func(s *ManyStatus) { s.Open, s.LostHere = len(r.open), lost })
+	r.count(func(s *record.ManyStatus) { s.Open, s.LostHere = len(r.open), lost })
 	r.done(l)
 }
 
@@ -585,7 +601,10 @@ func (o *opened) finish(fold *record.Fold, findings bool) (s record.Summary, fai
 
 // done hands a target over to who wants it.
 func (r *manyRun) done(t record.Listed) {
-	r.count(func(s *ManyStatus) { s.Done++ })
+	r.count(func(s *record.ManyStatus) { s.Add(&t) })
+	if end, unreached := t.End(); t.Trace != nil && unreached && t.Trace.Ending.Reason == record.Complete {
+		r.ends.Add(end)
+	}
 	r.finished <- t
 }
 

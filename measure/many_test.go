@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/sim"
@@ -24,13 +25,13 @@ import (
 // manySim is a run of Many in a simulated network.
 type manySim struct {
 	Many
-	lines  []string // what came of each target
-	bad    []string
-	json   bytes.Buffer
-	counts trace.Counts
-	err    error
-	sent   []sim.Sent
-	took   time.Duration
+	lines []string // what came of each target
+	bad   []string
+	json  bytes.Buffer
+	end   record.ManyEnd
+	err   error
+	sent  []sim.Sent
+	took  time.Duration
 }
 
 // hosts are what names lead to.
@@ -93,7 +94,7 @@ func (m *manySim) runWith(t *testing.T, network, list string, stop time.Duration
 		ctx, cancel := context.WithTimeoutCause(t.Context(), stop, errStopped)
 		defer cancel()
 		begin := time.Now()
-		m.counts, m.err = tracer.Many(ctx, &m.Many)
+		m.end, m.err = tracer.Many(ctx, &m.Many)
 		m.took, m.sent = time.Since(begin), c.Sent()
 	})
 	slices.Sort(m.lines)
@@ -158,12 +159,40 @@ no/thing
 		t.Errorf("bad lines: %q", m.bad)
 	}
 	s := m.Status()
-	if s.Read != 13 || s.Done != 9 || s.Excluded != 2 || s.Repeated != 1 || s.Skipped != 1 || s.Bad != 1 || s.Open != 0 || !s.All {
+	if s.Read != 13 || s.Done() != 9 || s.Excluded != 2 || s.Repeated != 1 || s.Resumed != 1 || s.BadLines != 1 || s.Open != 0 || !s.All {
 		t.Errorf("%+v", s)
+	}
+	if e := m.end; e.Reached != 4 || e.Refused != 1 || e.NotReached != 1 || e.NotTraced != 3 || e.Unsent != 0 || e.ExitCode != 1 ||
+		e.Reason != record.Complete || e.Read != s.Read {
+		t.Errorf("%+v", e)
 	}
 	for _, p := range m.sent {
 		if dst := p.Probe.Dst; m.Exclude.Has(dst) {
 			t.Fatalf("a packet to %v", dst)
+		}
+	}
+}
+
+// TestManyEnd: how a run ends follows from what became of its targets.
+func TestManyEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name, list string
+		family     names.Family
+		code       int
+		reason     record.Reason
+		err        error
+	}{
+		{"all reached", "198.18.0.1\n", names.Any, 0, record.Complete, nil},
+		{"refused by a router", "198.18.1.4\n", names.Any, 0, record.Complete, nil},
+		{"a line that can't be read", "198.18.0.1\nno/thing\n", names.Any, 1, record.Complete, nil},
+		{"no way to one", "198.18.0.1\n2001:db8::1\n", names.IPv4, 1, record.Complete, nil},
+		{"no way to any", "2001:db8::1\n", names.IPv4, 2, record.NotSent, ErrNoneSent},
+	} {
+		m := &manySim{}
+		m.Request.Family = tt.family
+		m.run(t, manyNetwork, tt.list, time.Hour, overSim)
+		if m.err != tt.err || m.end.Err != tt.err || m.end.ExitCode != tt.code || m.end.Reason != tt.reason {
+			t.Errorf("%s: %v, %+v", tt.name, m.err, m.end)
 		}
 	}
 }
@@ -276,8 +305,8 @@ func TestManyWaitsForReader(t *testing.T) {
 		m.Done = func(record.Listed) {
 			if done++; done == 1 {
 				time.Sleep(time.Hour)
-				if ended := m.Status().Done; ended < mostBehind || ended > mostBehind+10 {
-					t.Errorf("%d targets came to their end while the first was being shown", ended)
+				if status := m.Status(); status.Done() < mostBehind || status.Done() > mostBehind+10 {
+					t.Errorf("%d targets came to their end while the first was being shown", status.Done())
 				}
 			}
 		}
@@ -446,7 +475,7 @@ func TestManyLostHere(t *testing.T) {
 	during := 0
 	m.runWith(t, manyNetwork, "198.18.0.1\n198.18.0.3\n", time.Hour, func(c *sim.Conn) Network { return &losing{simNetwork{Conn: c}} },
 		func(record.Listed) { during = m.Status().LostHere })
-	if during != 3 || m.Status().LostHere != 3 || m.counts.LostHere != 3 {
-		t.Errorf("%d, %d, %d", during, m.Status().LostHere, m.counts.LostHere)
+	if during != 3 || m.Status().LostHere != 3 || m.end.Counts.LostHere != 3 {
+		t.Errorf("%d, %d, %d", during, m.Status().LostHere, m.end.Counts.LostHere)
 	}
 }

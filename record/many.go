@@ -45,20 +45,60 @@ type ManyRun struct {
 	Timeout time.Duration
 }
 
-// ManyEnd is how a run over lists of targets ended.
-type ManyEnd struct {
-	Ending
+// ManyCounts counts the targets of a run over lists of targets.
+type ManyCounts struct {
 	Read       int // targets that were read
 	Reached    int // targets that answered
 	Refused    int // targets of which somebody said that the probes go no further
 	NotReached int // targets that did not answer
 	NotTraced  int // targets without a trace, or of which no probe could be sent
+	Unsent     int // of those: this host had no way to it, or could send nothing
 	BadLines   int // lines that could not be read
 	Repeated   int // targets that were named before
 	Excluded   int // targets that must not be probed
 	Resumed    int // targets that were traced before
 	Late       int // results that came after their target's end
-	Shared     []detect.SharedEnd
+}
+
+// Add counts what became of a target.
+func (c *ManyCounts) Add(t *Listed) {
+	_, unreached := t.End()
+	switch {
+	case t.Trace == nil && t.Why != NoWay:
+		c.NotTraced++
+	case t.Trace == nil:
+		c.NotTraced++
+		c.Unsent++
+	case t.Reached():
+		c.Reached++
+	case !unreached:
+		c.NotTraced++
+		c.Unsent++
+	case t.State == "refused":
+		c.Refused++
+	default:
+		c.NotReached++
+	}
+}
+
+// Done is how many targets have come to their end.
+func (c *ManyCounts) Done() int { return c.Reached + c.Refused + c.NotReached + c.NotTraced }
+
+// ManyStatus is how far a run over lists of targets is.
+type ManyStatus struct {
+	ManyCounts
+	All      bool // no more targets are to be read
+	Open     int  // targets that are being traced
+	Sent     int  // probes
+	LostHere int  // answers that this host lost
+	Rate     int  // packets a second
+}
+
+// ManyEnd is how a run over lists of targets ended.
+type ManyEnd struct {
+	Ending
+	ManyCounts
+	Shared []detect.SharedEnd
 }
 
 // ManyLines writes a line of JSON for each target of a run, between a first and a last line.

@@ -47,7 +47,7 @@ func manyLines(t *testing.T) []byte {
 			t.Fatal(err)
 		}
 	}
-	end := record.ManyEnd{Read: 9, Reached: 1, NotReached: 2, Shared: []detect.SharedEnd{
+	end := record.ManyEnd{ManyCounts: record.ManyCounts{Read: 9, Reached: 1, NotReached: 2}, Shared: []detect.SharedEnd{
 		{End: detect.End{Last: netip.MustParseAddr("192.0.2.1")}, Targets: 2, Of: 5},
 		{End: detect.End{Refused: true, Last: netip.MustParseAddr("192.0.2.2")}, Targets: 2, Of: 5},
 		{Targets: 2, Of: 5},

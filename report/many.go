@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,6 +98,57 @@ func shortTime(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", ms)
 	}
 	return fmt.Sprintf("%.0f ms", ms)
+}
+
+// ManyProgress says how far a run over lists of targets is that began some time ago.
+func ManyProgress(s record.ManyStatus, sofar time.Duration) string {
+	text := Thousands(s.Done())
+	if all := s.Read - s.Resumed - s.Repeated - s.Excluded; s.All && all > 0 {
+		text += fmt.Sprintf(" of %s (%d %%)", Thousands(all), 100*s.Done()/all)
+	}
+	text += fmt.Sprintf(" done, %d open", s.Open)
+	if seconds := sofar.Seconds(); seconds >= 1 {
+		text += fmt.Sprintf(", %.0f targets a second", float64(s.Done())/seconds)
+	}
+	if s.LostHere > 0 {
+		text += ", " + Thousands(s.LostHere) + " answers lost on this host"
+	}
+	return text
+}
+
+// ManyCounts says what became of the targets of a run that took some time.
+func ManyCounts(c *record.ManyCounts, took time.Duration) string {
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{
+		{c.Reached, "reached"}, {c.Refused, "refused"}, {c.NotReached, "not reached"},
+		{c.NotTraced, "not traced"}, {c.Resumed, "traced before"},
+		{c.Repeated, "named twice"}, {c.Excluded, "excluded"}, {c.BadLines, "unreadable"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", Thousands(part.n), part.what))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"none"}
+	}
+	word := "targets"
+	if c.Read == 1 {
+		word = "target"
+	}
+	return fmt.Sprintf("%s %s in %v: %s", Thousands(c.Read), word, took.Round(100*time.Millisecond),
+		strings.Join(parts, ", "))
+}
+
+// Thousands is a number that people read.
+func Thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // SharedEnds says, a line each, where the paths to several targets end.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
@@ -68,7 +69,7 @@ func exitCode(err error) int {
 		return saved.ExitCode
 	case errors.As(err, &interrupted):
 		return interrupted.ExitCode()
-	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*localError)):
+	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*localError)), err == measure.ErrNoneSent:
 		return exitLocal
 	}
 	return exitNotReached

@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	runtimedebug "runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.example/tcptraceroute/internal/options"
@@ -20,6 +19,7 @@ import (
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/targets"
 	"go.example/tcptraceroute/trace"
 )
@@ -172,8 +172,8 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 	defer runtimedebug.SetGCPercent(runtimedebug.SetGCPercent(options.ManyGarbage))
 	p.rescue.Begin()
 	out.begin()
-	counts, err := network.Many(running, m)
-	return out.finish(counts, err)
+	end, err := network.Many(running, m)
+	return out.finish(end, err)
 }
 
 // newMany is the run that is asked for.
@@ -297,7 +297,7 @@ func (p *program) changeRate(m *measure.Many) (end func()) {
 				rate /= 4
 			}
 			rate = m.SetRate(min(rate, options.MostRate))
-			fmt.Fprintf(p.stderr, "%s packets a second\n", thousands(rate))
+			fmt.Fprintf(p.stderr, "%s packets a second\n", report.Thousands(rate))
 		}
 	}()
 	return func() {
@@ -305,15 +305,6 @@ func (p *program) changeRate(m *measure.Many) (end func()) {
 		close(signals)
 		<-ended
 	}
-}
-
-// thousands is a number that people read.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // errSomeNotReached ends a run some of whose targets gave no answer.

@@ -3,14 +3,12 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"strings"
 	"time"
 
-	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
@@ -30,12 +28,6 @@ type manyOutput struct {
 	minute func()      // ends what says how far the run is, where no status line does
 
 	started time.Time
-	ends    detect.Ends
-	reached int
-	refused int // targets that somebody refused the probes to
-	missed  int // targets that were probed, and gave no answer
-	not     int // targets that were not traced
-	unsent  int // of those: this host could not send
 	failed  error
 }
 
@@ -79,7 +71,7 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 func (o *manyOutput) begin() {
 	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, up to %d targets at a time\n",
 		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL,
-		thousands(o.m.Status().Rate), o.m.Open)
+		report.Thousands(o.m.Status().Rate), o.m.Open)
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
 		o.minute = report.EachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
@@ -88,19 +80,7 @@ func (o *manyOutput) begin() {
 
 // progress says how far the run is.
 func (o *manyOutput) progress() string {
-	s := o.m.Status()
-	text := thousands(s.Done)
-	if all := s.Read - s.Skipped - s.Repeated - s.Excluded; s.All && all > 0 {
-		text += fmt.Sprintf(" of %s (%d %%)", thousands(all), 100*s.Done/all)
-	}
-	text += fmt.Sprintf(" done, %d open", s.Open)
-	if seconds := time.Since(o.started).Seconds(); seconds >= 1 {
-		text += fmt.Sprintf(", %.0f targets a second", float64(s.Done)/seconds)
-	}
-	if s.LostHere > 0 {
-		text += ", " + thousands(s.LostHere) + " answers lost on this host"
-	}
-	return text
+	return report.ManyProgress(o.m.Status(), time.Since(o.started))
 }
 
 // bad says which line could not be read.
@@ -113,7 +93,6 @@ func (o *manyOutput) bad(err error) {
 
 // target shows a target that has come to its end.
 func (o *manyOutput) target(t record.Listed) {
-	o.count(&t)
 	if o.failed != nil {
 		return
 	}
@@ -122,46 +101,11 @@ func (o *manyOutput) target(t record.Listed) {
 	}
 }
 
-func (o *manyOutput) count(t *record.Listed) {
-	if t.Trace == nil {
-		o.not++
-		if t.Why == record.NoWay {
-			o.unsent++
-		}
-		return
+// finish shows what is to be said of all targets, and returns what the run came to, which ended with err.
+func (o *manyOutput) finish(e record.ManyEnd, err error) error {
+	if e.Ending = ended(e.Ending); err == nil && e.ExitCode != exitReached {
+		err = errSomeNotReached
 	}
-	end, unreached := t.Summary.End()
-	switch {
-	case t.Summary.Reached():
-		o.reached++
-	case unreached:
-		if end.Refused {
-			o.refused++
-		} else {
-			o.missed++
-		}
-		if t.Trace.Ending.Reason == record.Complete {
-			o.ends.Add(end)
-		}
-	default:
-		o.not++
-		o.unsent++
-	}
-}
-
-// finish shows what is to be said of all targets, and returns what the run came to.
-func (o *manyOutput) finish(counts trace.Counts, err error) error {
-	if err == nil && counts.NothingSent() {
-		err = &trace.SendError{Probes: counts.Failed, Err: errors.New("of no target")}
-	}
-	s := o.m.Status()
-	e := record.ManyEnd{Read: s.Read, Reached: o.reached, Refused: o.refused, NotReached: o.missed,
-		NotTraced: o.not, BadLines: s.Bad,
-		Repeated: s.Repeated, Excluded: s.Excluded, Resumed: s.Skipped, Late: s.Late, Shared: o.ends.Shared()}
-	if err == nil {
-		err = o.verdict(s)
-	}
-	e.Ending = ended(endOf(counts, err))
 	if o.failed == nil {
 		o.failed = o.form.finish(e)
 	}
@@ -173,65 +117,12 @@ func (o *manyOutput) finish(counts trace.Counts, err error) error {
 	if o.failed != nil {
 		return fmt.Errorf("writing: %w", o.failed)
 	}
-	o.sum(e, counts)
-	return err
-}
-
-// endOf is how a run ended that counted this and came to err.
-func endOf(counts trace.Counts, err error) record.Ending {
-	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
-	switch {
-	case err == nil || err == errSomeNotReached:
-		e.Err = nil
-	case errors.As(err, new(*terminal.Interrupted)):
-		e.Reason = record.Interrupted
-	case e.ExitCode == exitLocal:
-		e.Reason = record.NotSent
-	default:
-		e.Reason = record.Broken
-	}
-	return e
-}
-
-// verdict is what a run came to that went to its end.
-func (o *manyOutput) verdict(s measure.ManyStatus) error {
-	switch {
-	case o.unsent > 0 && o.unsent == o.reached+o.refused+o.missed+o.not:
-		return &localError{"This host could send to none of the targets"}
-	case o.missed+o.not+s.Bad > 0:
-		return errSomeNotReached
-	}
-	return nil
-}
-
-// sum says on stderr what the run came to, and what was lost on this host.
-func (o *manyOutput) sum(e record.ManyEnd, counts trace.Counts) {
-	var parts []string
-	for _, part := range []struct {
-		n    int
-		what string
-	}{
-		{e.Reached, "reached"}, {e.Refused, "refused"}, {e.NotReached, "not reached"},
-		{e.NotTraced, "not traced"}, {e.Resumed, "traced before"},
-		{e.Repeated, "named twice"}, {e.Excluded, "excluded"}, {e.BadLines, "unreadable"},
-	} {
-		if part.n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", thousands(part.n), part.what))
-		}
-	}
-	if len(parts) == 0 {
-		parts = []string{"none"}
-	}
-	took := time.Since(o.started).Round(100 * time.Millisecond)
-	word := "targets"
-	if e.Read == 1 {
-		word = "target"
-	}
-	fmt.Fprintf(o.p.stderr, "%s %s in %v: %s\n", thousands(e.Read), word, took, strings.Join(parts, ", "))
-	if n := counts.LostHere; n > 0 {
+	fmt.Fprintln(o.p.stderr, report.ManyCounts(&e.ManyCounts, time.Since(o.started)))
+	if n := e.Counts.LostHere; n > 0 {
 		slower := max(o.m.Status().Rate/2, 1)
-		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", thousands(n), slower)
+		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", report.Thousands(n), slower)
 	}
+	return err
 }
 
 // named fills in names and owners of who answered, and describes the trace for a report.
