@@ -227,20 +227,8 @@ func (m *Many) end(ctx context.Context, counts trace.Counts, err error) (record.
 	case c.Unsent > 0 && c.Unsent == c.Done():
 		err = ErrNoneSent
 	}
-	e := record.ManyEnd{ManyCounts: c, Shared: m.ends.Shared(),
-		Ending: record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, Counts: counts}}
-	switch {
-	case err == nil && c.NotReached+c.NotTraced+c.BadLines == 0:
-	case err == nil:
-		e.ExitCode = 1
-	case ctx.Err() != nil:
-		e.Reason, e.ExitCode = record.Interrupted, 1
-	case err == ErrNoneSent, errors.As(err, new(*trace.SendError)):
-		e.Reason, e.ExitCode = record.NotSent, 2
-	default:
-		e.Reason, e.ExitCode = record.Broken, 1
-	}
-	return e, err
+	e := EndingOf(ctx, counts, c.NotReached+c.NotTraced+c.BadLines == 0, err)
+	return record.ManyEnd{Ending: e, ManyCounts: c, Shared: m.ends.Shared()}, err
 }
 
 // Next implements trace.Plan.

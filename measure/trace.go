@@ -58,7 +58,7 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		})
 	}
 	known.Trace.Finish()
-	made.Ending = ending(ctx, known, err)
+	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
 	made.Findings = append([]detect.Finding{}, detect.Findings(e.seen(known))...)
@@ -71,7 +71,7 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 	if m.Explain {
 		made.Explanation = new(e.diagnosis())
 	}
-	made.Ending = ending(ctx, known, err)
+	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)
 	if m.Overhear && err == nil {
 		made.Ending.ExitCode = 0
 	}
@@ -155,16 +155,16 @@ func (m *Measurement) runOptions() trace.Options {
 	return o
 }
 
-// ending says how a measurement ended that gave this error.
-func ending(ctx context.Context, v detect.View, err error) record.Ending {
-	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, Counts: v.Counts, ExitCode: 1}
+// EndingOf says how a measurement ended that counted this and gave this error. reached: it came to what was wanted.
+func EndingOf(ctx context.Context, counts trace.Counts, reached bool, err error) record.Ending {
+	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, Counts: counts, ExitCode: 1}
 	switch {
-	case err == nil && v.Trace.Reached():
+	case err == nil && reached:
 		e.ExitCode = 0
 	case err == nil:
 	case ctx.Err() != nil:
 		e.Reason = record.Interrupted
-	case errors.As(err, new(*trace.SendError)):
+	case err == ErrNoneSent, errors.As(err, new(*trace.SendError)):
 		e.Reason, e.ExitCode = record.NotSent, 2
 	default:
 		e.Reason = record.Broken

@@ -131,18 +131,20 @@ func TestEnding(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, tt := range []struct {
-		ctx    context.Context
-		err    error
-		reason record.Reason
-		code   int
+		ctx     context.Context
+		reached bool
+		err     error
+		reason  record.Reason
+		code    int
 	}{
-		{t.Context(), nil, record.Complete, 1},
-		{over, errStopped, record.Interrupted, 1},
-		{t.Context(), &trace.SendError{Probes: 20, Err: syscall.EPERM}, record.NotSent, 2},
-		{t.Context(), errStopped, record.Broken, 1},
+		{t.Context(), false, nil, record.Complete, 1},
+		{t.Context(), true, nil, record.Complete, 0},
+		{over, true, errStopped, record.Interrupted, 1},
+		{t.Context(), false, &trace.SendError{Probes: 20, Err: syscall.EPERM}, record.NotSent, 2},
+		{t.Context(), false, ErrNoneSent, record.NotSent, 2},
+		{t.Context(), true, errStopped, record.Broken, 1},
 	} {
-		v := detect.View{Trace: trace.NewTrace(trace.PathOptions{}), Counts: trace.Counts{Sent: 3}}
-		if e := ending(tt.ctx, v, tt.err); e.Reason != tt.reason || e.ExitCode != tt.code || e.Counts.Sent != 3 || e.Err != tt.err {
+		if e := EndingOf(tt.ctx, trace.Counts{Sent: 3}, tt.reached, tt.err); e.Reason != tt.reason || e.ExitCode != tt.code || e.Counts.Sent != 3 || e.Err != tt.err {
 			t.Errorf("%v: %+v", tt.err, e)
 		}
 	}

@@ -51,25 +51,44 @@ func (j *JSON) Finish() error {
 	return saved.WriteJSON(j.w)
 }
 
+// identify adds the name and the owner of an address to a record.
+func (r *Run) identify(t *record.Trace, a netip.Addr) {
+	if name := r.NameOf(a); name != "" {
+		t.Names[a] = name
+	}
+	if o, ok := r.OwnerOf(a); ok {
+		t.Owners[a] = o
+	}
+}
+
+// record is the run without what was measured, when it is over.
+func (r *Run) record() *record.Trace {
+	return &record.Trace{Header: r.Header, Names: make(map[netip.Addr]string),
+		Owners: make(map[netip.Addr]record.Owner), Ending: r.Ending()}
+}
+
+// RecordRounds is a run of rounds as plain values, when it is over.
+func (r *Run) RecordRounds(rounds *record.Rounds) *record.Trace {
+	t := r.record()
+	t.Rounds = rounds
+	for _, a := range rounds.Addresses() {
+		r.identify(t, a)
+	}
+	return t
+}
+
 // Record is the run as plain values, when it is over.
 func (r *Run) Record(results []trace.Result) *record.Trace {
-	t := &record.Trace{Header: r.Header, Results: results, Names: make(map[netip.Addr]string),
-		Owners: make(map[netip.Addr]record.Owner), Ending: r.Ending()}
+	t := r.record()
+	t.Results = results
 	asked := make(map[netip.Addr]bool)
 	for i := range results {
 		if results[i].Reply == nil || results[i].Reply.Kind == packet.KindOther {
 			continue
 		}
-		a := results[i].Reply.From()
-		if asked[a] {
-			continue
-		}
-		asked[a] = true
-		if name := r.NameOf(a); name != "" {
-			t.Names[a] = name
-		}
-		if o, ok := r.OwnerOf(a); ok {
-			t.Owners[a] = o
+		if a := results[i].Reply.From(); !asked[a] {
+			asked[a] = true
+			r.identify(t, a)
 		}
 	}
 	if r.Findings != nil {

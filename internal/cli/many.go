@@ -209,7 +209,8 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 		return nil, nil, err
 	}
 	m = &measure.Many{
-		Request: p.request(), Targets: list, Header: p.header(), Exclude: exclude,
+		Request: p.request(), Targets: list, Exclude: exclude,
+		Header:  p.reported(ctx, record.Header{Path: p.Path, Mark: p.Mark}).Header,
 		LookUp:  func(ctx context.Context, host string) ([]netip.Addr, error) { return p.manyAddresses(ctx, host) },
 		Skip:    func(t targets.Target) bool { return traced.Has(t.Host, t.Port) },
 		Service: p.ports.Service, Findings: !p.ForPeople(), Rate: p.Many.Rate, Open: p.Many.Jobs,
@@ -220,13 +221,6 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 		m.Seen = func(_ int, r trace.Result) { p.lookUp(r) }
 	}
 	return m, done, nil
-}
-
-// header is what is known of every trace.
-func (p *program) header() record.Header {
-	hostname, _ := os.Hostname() // "": not known
-	return record.Header{Version: version(), Hostname: hostname, Path: p.Path, Mark: p.Mark,
-		Numeric: p.Names == names.Never, OwnersAsked: p.Show.Owners}
 }
 
 // manySource looks up the source address that the user wants.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -127,9 +126,8 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 
 // named fills in names and owners of who answered, and describes the trace for a report.
 func (o *manyOutput) named(t *record.Trace) *report.Run {
-	ctx := context.Background() // who waits for a name has a budget
-	run := &report.Run{Header: t.Header, Name: func(a netip.Addr) string { return o.p.resolve.Name(ctx, a) },
-		Owner: o.p.owner(ctx), Ending: func() record.Ending { return t.Ending }}
+	run := o.p.reported(context.Background(), t.Header) // who waits for a name has a budget
+	run.Ending = func() record.Ending { return t.Ending }
 	saved := run.Record(t.Results)
 	t.Names, t.Owners = saved.Names, saved.Owners
 	return run

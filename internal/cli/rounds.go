@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"time"
 
-	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
@@ -26,13 +23,11 @@ type roundsOutput struct {
 	feed  *report.Feed[trace.Result] // of lines
 }
 
-// header says what was measured.
-func (x *roundsOutput) header(start time.Time) record.Header {
+// describe says what a report may want to know of the rounds, which began at start.
+func (x *roundsOutput) describe(start time.Time) *report.Run {
 	h := x.m.Header
-	h.Version, h.Service, h.Started = version(), x.ports.Service(h.Path.Target.Port()), start
-	h.Hostname, _ = os.Hostname() // "": not known
-	h.Numeric, h.OwnersAsked = x.Names == names.Never, x.Show.Owners
-	return h
+	h.Started = start
+	return x.reported(x.ctx, h)
 }
 
 // begin begins to show results as they come. They are added to the figures too. broken is called if nobody reads them.
@@ -40,7 +35,7 @@ func (x *roundsOutput) begin(start time.Time, add func(trace.Result), broken fun
 	if x.Format != "jsonl" {
 		return add
 	}
-	x.lines = record.NewLines(x.rescue.InPieces(x.stdout), x.header(start))
+	x.lines = record.NewLines(x.rescue.InPieces(x.stdout), x.describe(start).Header)
 	x.feed = report.StartFeed(func(r trace.Result) error {
 		name := ""
 		if r.Reply != nil {
@@ -61,45 +56,16 @@ func (x *roundsOutput) finish(stats *trace.Stats, start time.Time, counts trace.
 			return err
 		}
 	}
-	if err == nil && !stats.Reached() {
-		err = errNotReached
-	}
-	made := &record.Trace{Header: x.header(start), Rounds: record.RoundsOf(stats), Names: make(map[netip.Addr]string),
-		Owners: make(map[netip.Addr]record.Owner), Ending: roundsEnding(counts, err)}
-	made.Rounds.Interval, made.Rounds.Count = x.Watch.Interval, x.Watch.Count
-	owner := x.owner(x.ctx)
-	for _, a := range made.Rounds.Addresses() {
-		if name := x.resolve.Name(x.ctx, a); name != "" {
-			made.Names[a] = name
-		}
-		if owner == nil {
-			continue
-		}
-		if o, ok := owner(a); ok {
-			made.Owners[a] = o
-		}
-	}
+	run := x.describe(start)
+	run.Ending = func() record.Ending { return ended(measure.EndingOf(x.ctx, counts, stats.Reached(), err)) }
+	rounds := record.RoundsOf(stats)
+	rounds.Interval, rounds.Count = x.Watch.Interval, x.Watch.Count
+	made := run.RecordRounds(rounds)
 	if x.lines != nil {
 		return x.lines.Finish(made)
 	}
 	x.stdout = x.rescue.InPieces(x.stdout)
 	return x.writeRounds(made)
-}
-
-// roundsEnding says how rounds ended that ended with err.
-func roundsEnding(counts trace.Counts, err error) record.Ending {
-	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, ExitCode: exitCode(err), Counts: counts}
-	switch {
-	case err == nil || err == errNotReached:
-		e.Err = nil
-	case errors.As(err, new(*terminal.Interrupted)):
-		e.Reason = record.Interrupted
-	case errors.As(err, new(*trace.SendError)):
-		e.Reason = record.NotSent
-	default:
-		e.Reason = record.Broken
-	}
-	return ended(e)
 }
 
 // writeRounds writes rounds that are over, and says on stderr how the path ends.

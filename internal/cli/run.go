@@ -221,23 +221,26 @@ func (s *showing) finish(err error) error {
 
 // describe says what a report may want to know of the measurement.
 func (s *showing) describe() *report.Run {
-	s.made.Version, s.made.Service = version(), s.ports.Service(s.Path.Target.Port())
-	s.made.Hostname, _ = os.Hostname() // "": not known
-	s.made.Numeric, s.made.OwnersAsked = s.Names == names.Never, s.Show.Owners
-	run := &report.Run{
-		Header:   s.made.Header,
-		Name:     func(a netip.Addr) string { return s.resolve.Name(s.ctx, a) },
-		Owner:    s.owner(s.ctx),
-		Ending:   func() record.Ending { return ended(s.made.Ending) },
-		Findings: func() []detect.Finding { return s.made.Findings },
-		MTU:      func() *record.MTU { return s.made.MTU },
-		Graph:    func() *trace.Graph { return s.made.Graph },
-		Searched: func() []trace.Result { return s.searched },
-	}
+	run := s.reported(s.ctx, s.made.Header)
+	s.made.Header = run.Header
+	run.Ending = func() record.Ending { return ended(s.made.Ending) }
+	run.Findings = func() []detect.Finding { return s.made.Findings }
+	run.MTU = func() *record.MTU { return s.made.MTU }
+	run.Graph = func() *trace.Graph { return s.made.Graph }
+	run.Searched = func() []trace.Result { return s.searched }
 	if s.Explain {
 		run.Diagnosis = func() detect.Diagnosis { return *s.made.Explanation }
 	}
 	return run
+}
+
+// reported describes a measurement to reports, as far as it is known before its end. It looks names up until ctx ends.
+func (p *program) reported(ctx context.Context, h record.Header) *report.Run {
+	h.Version, h.Service = version(), p.ports.Service(h.Path.Target.Port())
+	h.Hostname, _ = os.Hostname() // "": not known
+	h.Numeric, h.OwnersAsked = p.Names == names.Never, p.Show.Owners
+	name := func(a netip.Addr) string { return p.resolve.Name(ctx, a) }
+	return &report.Run{Header: h, Name: name, Owner: p.owner(ctx)}
 }
 
 // ended adds the signal and its exit code to how a measurement ended.
