@@ -123,7 +123,13 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*t
 	_, err = m.run(ctx, m.t.conn, plan, m.heard)
 	graph := plan.Graph()
 	graph.Tested, graph.Complete = graph.Tested && err == nil, graph.Complete && err == nil
-	if err != nil || m.Paths.Probes < 0 || len(graph.Sections()) == 0 {
+	if err != nil || m.Paths.Probes < 0 {
+		return &graph, err
+	}
+	kind := trace.NewPathsKind(plan)
+	_, err = m.run(ctx, m.t.conn, kind, m.heard)
+	graph = kind.Graph()
+	if err != nil || len(graph.Sections()) == 0 {
 		return &graph, err
 	}
 	loss, err := trace.NewPathsLoss(plan, trace.PathsLossOptions{Probes: m.Paths.Probes})

@@ -60,6 +60,7 @@ type node struct {
 	Hidden    float64 `json:"hidden_share"`
 	PerPacket bool    `json:"per_packet,omitempty"`
 	Spared    bool    `json:"spared,omitempty"`
+	SharesBy  string  `json:"shares_by,omitempty"`
 }
 
 type link struct {
@@ -92,7 +93,7 @@ func graphOf(t *Trace) *graph {
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
-			PerPacket: n.PerPacket, Spared: n.Spared})
+			PerPacket: n.PerPacket, Spared: n.Spared, SharesBy: n.SharesBy.String()})
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
@@ -154,7 +155,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 	for _, n := range j.Nodes {
 		g.Reached = g.Reached || n.Target
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: r.optional(n.Address), Target: n.Target,
-			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared})
+			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
+			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel)})
 	}
 	last := len(g.Nodes) - 1
 	for _, l := range j.Links {

@@ -336,6 +336,11 @@ func (p *paths) next(i int) string {
 // notes say how sure all this is, and what is not known.
 func (p *paths) notes() {
 	g := p.g
+	for i, n := range g.Nodes {
+		if n.SharesBy != 0 {
+			p.note(fmt.Sprintf("Hop %s shares out by %v.", p.labels[i], n.SharesBy))
+		}
+	}
 	hidden, perPacket, spared := 0.0, false, false
 	for _, n := range g.Nodes {
 		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared

@@ -131,9 +131,11 @@ func (f *Flow) label(port uint16) uint32 {
 	if f.labels == 0 {
 		return 0
 	}
-	const most = 1<<20 - 1
-	return 1 + uint32(scramble(f.labels+uint64(port))%most)
+	return 1 + uint32(scramble(f.labels+uint64(port))%mostLabel)
 }
+
+// mostLabel is the highest flow label.
+const mostLabel = 1<<20 - 1
 
 // stamp writes TSval, and reports whether there is an option that it belongs into.
 func stamp(o *packet.Options, val uint32) bool {

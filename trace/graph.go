@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"go.example/tcptraceroute/packet"
 )
 
 // Graph is all that is known of the ways to one target: the routers as nodes, and the links between them.
@@ -38,6 +40,9 @@ type Node struct {
 	Hidden    float64
 	PerPacket bool // it sends each packet its own way, so no flow keeps to one beyond it
 	Spared    bool // it was tested less than others: its successors are, or may be, the target
+
+	// SharesBy is what the node, which has several successors, tells flows apart by. 0: that is not known.
+	SharesBy FlowFields
 }
 
 // Link is a link that one flow was seen to take: by its probes at two TTLs in a row.
@@ -229,9 +234,20 @@ func (d *drawing) judge(p *Paths) {
 				n := &g.Nodes[k]
 				n.Flows, n.Next, n.Sure, n.Hidden = s.n, len(s.next), sure, p.rule.hidden(s.n)
 				n.Spared, n.PerPacket = p.spared(ttl, s), p.sprays[spotName{ttl, s.key}] == spraying
+				n.SharesBy = p.sharesBy(ttl, s)
 			}
 		}
 	}
+}
+
+// sharesBy is what a node tells flows apart by. In IPv4 flows differ in nothing but the port.
+func (p *Paths) sharesBy(ttl int, s *spot) FlowFields {
+	name := spotName{ttl, s.key}
+	if len(s.next) > 1 && p.sprays[name] == steady && p.o.Path.Source.Addr().Is4() &&
+		p.maker.o.Protocol != packet.ProtoEcho {
+		return FieldPort
+	}
+	return p.kinds[name]
 }
 
 // share says what share of the flows through its first node each link takes.

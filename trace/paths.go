@@ -38,7 +38,8 @@ type Paths struct {
 	values map[netip.Addr]int
 	stars  map[spotName]int // the keys of silent routers, by the spot before
 	sprays map[spotName]sprayed
-	spots  [][]spot // by TTL, see survey
+	kinds  map[spotName]FlowFields // of PathsKind
+	spots  [][]spot                // by TTL, see survey
 	hops   []pathHop
 
 	flying  []*pathAsk // in order of sending
@@ -241,7 +242,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 	}
 	p := &Paths{o: o, maker: maker, rule: stopping{eps: 1 - o.Confidence}, rng: maker.o.Rand, stale: true,
 		first: maker.o.FirstTTL, last: maker.o.MaxTTL, values: map[netip.Addr]int{}, stars: map[spotName]int{},
-		sprays: map[spotName]sprayed{}}
+		sprays: map[spotName]sprayed{}, kinds: map[spotName]FlowFields{}}
 	p.spots = make([][]spot, p.last+2)
 	p.hops = make([]pathHop, p.last+2)
 	for i := range p.hops {

@@ -118,6 +118,7 @@ type search struct {
 	flows      int // 0: 256
 	confidence float64
 	emit       func(trace.Result)
+	kind       bool                    // it is asked what balancers go by
 	loss       *trace.PathsLossOptions // how loss is measured then; nil: it isn't
 }
 
@@ -134,6 +135,9 @@ type discovery struct {
 	least, most int // what the measurement of loss announced
 	lossProbes  int // what it took
 	lossTook    time.Duration
+
+	kindProbes int // what it took to find out what balancers go by
+	kindTook   time.Duration
 }
 
 // unaligned is a connection on which sending takes its time, so that never do two things happen at one instant: else the
@@ -197,6 +201,14 @@ func discover(t testing.TB, s search) (d discovery) {
 		}
 		d.took = time.Since(start)
 		d.Graph = paths.Graph()
+		if s.kind {
+			kind := trace.NewPathsKind(paths)
+			if _, err := trace.Run(context.Background(), c, kind, trace.Options{}, s.emit); err != nil {
+				t.Fatal(err)
+			}
+			d.kindTook, d.kindProbes = time.Since(start)-d.took, kind.Graph().Probes-d.Probes
+			d.Graph = kind.Graph()
+		}
 		if s.loss != nil {
 			loss, err := trace.NewPathsLoss(paths, *s.loss)
 			if err != nil {
