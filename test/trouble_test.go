@@ -636,6 +636,19 @@ func TestDiskFull(t *testing.T) {
 	if n := len(probesTo(recorded.Stop(t), 80)); n > 5 {
 		t.Errorf("%d probes were sent after nothing could be written any more", n)
 	}
+	for _, args := range []string{
+		"--json", "--jsonl", "--csv", "--format svg", "--format html", "--format dot", "--format mermaid", "--format atlas",
+		"--format scamper", "--format mtr-json", "--explain --json", "--explain", "--paths --json", "--paths --format svg",
+		"--report -c 1", "--report -c 1 --json", "--mtu --json", "--in-session --json",
+	} {
+		l := prepare(t, p.Source, program(t), fmt.Sprintf("-n -w 1 -m 3 %s %v 81", args, p.Target.V4()))
+		l.Stdout = full
+		l.begin(t)
+		const lost = "no space left on device\n"
+		if got := l.outcome(); got.code != 1 || !strings.HasSuffix(got.stderr, lost) {
+			t.Errorf("%s: %v\nwant the exit code 1, and at the end %q", args, got, lost)
+		}
+	}
 }
 
 // TestStopped stops the program for 5 s. Answers that came meanwhile count, with the time that they really took; probes that

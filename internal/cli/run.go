@@ -97,7 +97,9 @@ func (s *showing) progress(x measure.Progress) {
 		s.begin(x.Trace)
 	case measure.Traced:
 		if s.ForPeople() { // they can read the hops meanwhile; programs get the findings with the trace
-			s.end()
+			if err := s.end(); err != nil {
+				s.broken(err)
+			}
 		}
 	case measure.FoundMTU:
 		if s.ForPeople() {
@@ -164,11 +166,9 @@ func (s *showing) seen(r trace.Result) {
 	s.out.Add(r)
 }
 
-// end ends the report, and says what was not as it should be.
-func (s *showing) end() {
-	if err := s.out.Close(); err != nil {
-		s.broken(err)
-	}
+// end ends the report, and says what was not as it should be. Its error is that of writing the report.
+func (s *showing) end() error {
+	err := s.out.Close()
 	s.status.Stop()
 	if s.Explain && !s.HoldsFindings() { // stderr that is gone is no reason to fail
 		report.Explanation(s.stderr, s.made.Explanation.Host, s.made.Findings)
@@ -177,6 +177,7 @@ func (s *showing) end() {
 	s.sayDeparture(s.m)
 	s.sayHidden(s.m, s.folded)
 	s.sayECN(s.folded)
+	return err
 }
 
 // say prints a line.
@@ -189,7 +190,9 @@ func (s *showing) say(line string) {
 // finish ends a measurement that ended with err.
 func (s *showing) finish(err error) error {
 	if !s.ForPeople() {
-		s.end()
+		if werr := s.end(); err == nil && werr != nil {
+			err = fmt.Errorf("writing: %w", werr)
+		}
 	} else if s.Explain {
 		if werr := report.Explanation(s.stdout, s.made.Explanation.Host, s.made.Findings); err == nil {
 			err = werr
