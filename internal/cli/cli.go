@@ -201,5 +201,5 @@ func (p *program) files() (all []string) {
 	if p.LinuxSYN() {
 		all = append(all, measure.SettingFiles()...)
 	}
-	return slices.Concat(all, p.findDatabases(), p.manyFiles())
+	return slices.Concat(all, p.findDatabases(), p.Many.Lists, p.Many.Excludes, p.Many.Resumes)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/netip"
 	"os"
 	"regexp"
@@ -601,32 +600,6 @@ func TestPrinterDoesNotBlock(t *testing.T) {
 	w.Close()
 	if got := <-text; err != nil || !strings.HasPrefix(got, " 1  *\n 2  *\n") || !strings.HasSuffix(got, "\n100  *\n") {
 		t.Errorf("error %v, text %q", err, got)
-	}
-}
-
-// A name that doesn't exist, one without addresses and one that nobody could look up are different troubles.
-func TestWhyBad(t *testing.T) {
-	missing := &net.DNSError{IsNotFound: true}
-	for _, tt := range []struct {
-		host   string
-		family names.Family
-		err    error
-		want   string
-	}{
-		{"a.example", names.Any, missing, ""},
-		{"a.example", names.Any, fmt.Errorf("%w: %w", names.ErrNoName, missing), " (the DNS has no such name: NXDOMAIN)"},
-		{"a.example", names.Any, fmt.Errorf("%w: %w", names.ErrNoAddress, missing), " (the name is in the DNS, but has no address: neither A nor AAAA)"},
-		{"a.example", names.IPv6, fmt.Errorf("%w: %w", names.ErrNoAddress, missing), " (the name is in the DNS, but has no IPv6 address)"},
-		{"a.example", names.Any, fmt.Errorf("%w: %w", names.ErrNoServer, &net.DNSError{IsTimeout: true}), " (no name server answered)"},
-		{"a.example", names.Any, fmt.Errorf("%w: %w: %w", names.ErrNoServer, &net.DNSError{}, syscall.ECONNREFUSED), " (no name server could be reached: connection refused)"},
-		{"a.example", names.Any, &net.DNSError{IsTimeout: true, IsTemporary: true}, " (a name server did not answer)"},
-		{"a.example", names.Any, &net.DNSError{Err: "server misbehaving", IsTemporary: true}, " (the name servers could not tell)"},
-		{"a.example/x", names.Any, missing, " (give the host alone, or a whole URL)"},
-		{"me@a.example", names.Any, missing, " (give the host alone, without a user's name)"},
-	} {
-		if got := whyBad(tt.host, tt.family, fmt.Errorf("host: %w", tt.err)); got != tt.want {
-			t.Errorf("%s, %v: %q, want %q", tt.host, tt.err, got, tt.want)
-		}
 	}
 }
 

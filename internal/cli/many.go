@@ -5,17 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
+	"io/fs"
 	"net/netip"
-	"os"
-	"os/signal"
 	runtimedebug "runtime/debug"
-	"slices"
-	"strings"
 
 	"go.example/tcptraceroute/internal/options"
-	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -40,11 +34,6 @@ func (p *program) manyOperands(operands []string) error {
 	return nil
 }
 
-// manyFiles are the files that are read for many targets.
-func (p *program) manyFiles() []string {
-	return slices.Concat(p.Many.Lists, p.Many.Excludes, p.Many.Resumes)
-}
-
 // listOptions say how lists are read.
 func (p *program) listOptions() (o targets.Options, err error) {
 	o = targets.Options{Port: p.portNumber, Default: measure.DefaultPort}
@@ -54,86 +43,12 @@ func (p *program) listOptions() (o targets.Options, err error) {
 	return o, err
 }
 
-// openList opens a list.
-func openList(option, name string) (io.ReadCloser, error) {
-	if name == "-" {
-		return io.NopCloser(os.Stdin), nil
+// listError says which option's list is no good.
+func listError(option string, err error) error {
+	if of, ok := err.(*fs.PathError); ok { // the file itself, not what it holds
+		return fmt.Errorf("%s %s: %w", option, record.Printable(of.Path), of.Err)
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", option, record.Printable(name), options.Reason(err))
-	}
-	return f, nil
-}
-
-// lists opens all lists, and returns their targets: those of the arguments first.
-func (p *program) lists(o targets.Options) (all iter.Seq2[targets.Target, error], done func(), err error) {
-	var files []io.ReadCloser
-	done = func() {
-		for _, f := range files {
-			f.Close() // they are only read
-		}
-	}
-	for _, name := range p.Many.Lists {
-		f, err := openList("--targets", name)
-		if err != nil {
-			done()
-			return nil, nil, err
-		}
-		files = append(files, f)
-	}
-	return func(yield func(targets.Target, error) bool) {
-		for _, host := range p.Many.Hosts {
-			for t, err := range targets.Words([]string{host}, o) {
-				if !yield(t, err) {
-					return
-				}
-			}
-		}
-		for i, f := range files {
-			for t, err := range targets.Read(f, p.Many.Lists[i], o) {
-				if !yield(t, err) {
-					return
-				}
-			}
-		}
-	}, done, nil
-}
-
-// excluded reads what must not be probed.
-func (p *program) excluded(ctx context.Context, o targets.Options) (*targets.Set, error) {
-	var s targets.Set
-	for _, name := range p.Many.Excludes {
-		f, err := openList("--exclude", name)
-		if err != nil {
-			return nil, err
-		}
-		err = s.Exclude(f, name, o, func(host string) ([]netip.Addr, error) {
-			return p.allAddresses(ctx, host)
-		})
-		f.Close() // it is only read
-		if err != nil {
-			return nil, fmt.Errorf("--exclude: %w", err)
-		}
-	}
-	return &s, nil
-}
-
-// resumed reads which targets were traced before.
-func (p *program) resumed() (*record.Traced, error) {
-	t := new(record.Traced)
-	for _, name := range p.Many.Resumes {
-		f, err := openList("--resume", name)
-		if err != nil {
-			return nil, err
-		}
-		err = t.Read(f)
-		f.Close() // it is only read
-		if err != nil {
-			return nil, fmt.Errorf("--resume %s: %w", record.Printable(name), err)
-		}
-	}
-	return t, nil
+	return fmt.Errorf("%s: %w", option, err)
 }
 
 // readOperands reads the arguments.
@@ -190,13 +105,16 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 	if err := p.manySource(ctx); err != nil {
 		return nil, nil, err
 	}
-	exclude, err := p.excluded(ctx, o)
+	lists := measure.Lists{Hosts: p.Many.Hosts, Files: p.Many.Lists, Options: o}
+	exclude, err := lists.Exclude(p.Many.Excludes, func(host string) ([]netip.Addr, error) {
+		return p.allAddresses(ctx, host)
+	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, listError("--exclude", err)
 	}
-	traced, err := p.resumed()
+	traced, err := measure.TracedBefore(p.Many.Resumes)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, listError("--resume", err)
 	}
 	if p.Path.Queries == 0 {
 		p.Path.Queries = options.DefaultManyQueries
@@ -204,9 +122,9 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 	if err := p.Path.Validate(); err != nil {
 		return nil, nil, err
 	}
-	list, done, err := p.lists(o)
+	list, done, err := lists.Open()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, listError("--targets", err)
 	}
 	m = &measure.Many{
 		Request: p.request(), Targets: list, Exclude: exclude,
@@ -242,7 +160,7 @@ func (p *program) manyAddresses(ctx context.Context, host string) ([]netip.Addr,
 	if err == nil {
 		return addrs, nil
 	}
-	if why := strings.Trim(whyBad(host, p.manyFamily(), err), " ()"); why != "" {
+	if why := names.Why(host, p.manyFamily(), err); why != "" {
 		return nil, errors.New(why)
 	}
 	return nil, err
@@ -277,28 +195,10 @@ func (p *program) allAddresses(ctx context.Context, host string) (all []netip.Ad
 
 // changeRate doubles the rate when SIGUSR1 comes, and halves it when SIGUSR2 comes. It returns what ends that.
 func (p *program) changeRate(m *measure.Many) (end func()) {
-	faster, slower := terminal.User()
-	if p.rescue == nil || faster == nil {
-		return func() {} // the program is part of another, or the system has no such signals
+	set := func(rate int) {
+		fmt.Fprintf(p.stderr, "%s packets a second\n", report.Thousands(m.SetRate(min(rate, options.MostRate))))
 	}
-	rate := m.Rate
-	signals, ended := make(chan os.Signal, 4), make(chan struct{})
-	signal.Notify(signals, faster, slower)
-	go func() {
-		defer close(ended)
-		for s := range signals {
-			if rate *= 2; s == slower {
-				rate /= 4
-			}
-			rate = m.SetRate(min(rate, options.MostRate))
-			fmt.Fprintf(p.stderr, "%s packets a second\n", report.Thousands(rate))
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
-		<-ended
-	}
+	return p.rescue.OnUser(func() { set(2 * m.Status().Rate) }, func() { set(m.Status().Rate / 2) })
 }
 
 // errSomeNotReached ends a run some of whose targets gave no answer.

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
@@ -86,34 +84,11 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 	case errors.Is(err, measure.ErrZone):
 		return nil, fmt.Errorf("Bad %s address: %s (a link-local address needs its interface: %[2]s%%eth0)", what, host)
 	}
-	return nil, fmt.Errorf("Bad %s address: %s%s", what, host, whyBad(host, family, err))
-}
-
-// whyBad says more of a host that can't be found, where more is known: "" otherwise.
-func whyBad(host string, family names.Family, err error) string {
-	dns, _ := errors.AsType[*net.DNSError](err)
-	errno, _ := errors.AsType[syscall.Errno](err)
-	switch {
-	case errors.Is(err, names.ErrNoName):
-		return " (the DNS has no such name: NXDOMAIN)"
-	case errors.Is(err, names.ErrNoAddress) && family == names.Any:
-		return " (the name is in the DNS, but has no address: neither A nor AAAA)"
-	case errors.Is(err, names.ErrNoAddress):
-		return fmt.Sprintf(" (the name is in the DNS, but has no IPv%d address)", family)
-	case errors.Is(err, names.ErrNoServer) && errno != 0:
-		return fmt.Sprintf(" (no name server could be reached: %v)", errno)
-	case errors.Is(err, names.ErrNoServer):
-		return " (no name server answered)"
-	case dns != nil && dns.IsTimeout:
-		return " (a name server did not answer)"
-	case dns != nil && !dns.IsNotFound:
-		return " (the name servers could not tell)"
-	case strings.Contains(host, "/"):
-		return " (give the host alone, or a whole URL)"
-	case strings.Contains(host, "@"):
-		return " (give the host alone, without a user's name)"
+	why := ""
+	if text := names.Why(host, family, err); text != "" {
+		why = " (" + text + ")"
 	}
-	return ""
+	return nil, fmt.Errorf("Bad %s address: %s%s", what, host, why)
 }
 
 // target is what is traced, as people read it.

@@ -210,6 +210,31 @@ func (r *Rescue) Changes(whole func()) (done func()) {
 	}
 }
 
+// OnUser calls first for each SIGUSR1, and second for each SIGUSR2, one after the other, until end is called.
+func (r *Rescue) OnUser(first, second func()) (end func()) {
+	one, two := User()
+	if r == nil || one == nil {
+		return func() {} // the program is part of another, or the system has no such signals
+	}
+	signals, ended := make(chan os.Signal, 4), make(chan struct{})
+	signal.Notify(signals, one, two)
+	go func() {
+		defer close(ended)
+		for s := range signals {
+			if s == one {
+				first()
+			} else {
+				second()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-ended
+	}
+}
+
 // makeWhole makes the terminal what it was.
 func (r *Rescue) makeWhole() {
 	r.mu.Lock()
