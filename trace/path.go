@@ -399,6 +399,9 @@ func (p *Path) window(now time.Time) (left int, more time.Time) {
 		if t := p.earlyTimeout(a); t > 0 && p.known >= p.o.FirstTTL { // else how late answers are isn't known yet
 			wait = min(t, wait)
 		}
+		if p.uneven() && a.ttl > p.lastRouter {
+			wait = max(wait, min(settled(p.target.rtt), slow)) // it may get to the target, whose answer may be under way
+		}
 		if free := a.sent.Add(wait); now.Before(free) {
 			left--
 			more = sooner(more, free)
@@ -542,14 +545,16 @@ func (p *Path) exclusive(ttl int) bool {
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
 
 // rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of
-// probes to one hop before the estimate it doesn't matter which is answered: the target would be there.
+// probes to one hop before the estimate it doesn't matter which is answered: the target would be there. But where the
+// target's times are uneven, none of their answers would be told, and all would be sent anew.
 func (p *Path) rival(ttl int) *ask {
 	exclusive := p.exclusive(ttl)
 	if !exclusive && !p.delicate(ttl) {
 		return nil
 	}
+	alone := exclusive || p.confused || p.uneven()
 	for _, a := range p.pending {
-		if !a.passed && !a.byProbePort && (exclusive || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
+		if !a.passed && !a.byProbePort && (alone || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
 			return a
 		}
 	}

@@ -62,6 +62,7 @@ type slowing struct {
 	done   bool   // they were
 	check  bool   // nothing tells of a limit but a long silence
 	limit  bool   // a hop has answered that was in doubt
+	proven bool   // a probe was answered that was sent slowly
 	news   bool   // a probe was answered that counted as lost when the hops in doubt were marked
 	began  time.Time
 	last   time.Time // when a probe was sent slowly
@@ -365,7 +366,7 @@ func (p *Path) slowed(a *ask, r Result) {
 		}
 		return
 	}
-	s.vain, s.pause = 0, slowPause
+	s.vain, s.pause, s.proven = 0, slowPause, true
 	p.doubt()
 }
 

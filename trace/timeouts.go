@@ -66,7 +66,13 @@ func (p *Path) deadline(a *ask) (time.Time, Action) {
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	switch {
-	case p.slow.active && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
+	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown:
+		if a.lingers {
+			return time.Time{}, Action{}
+		}
+		// It waits until a hop that is asked slowly has answered, and is sent anew only then.
+		return a.sent.Add(p.o.Wait - lingerMargin), Extend(a.key, p.slow.began.Add(slowTime+p.o.Wait))
+	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
 		a.anew = true
 		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
 	case !a.lingers && p.kept(a):
@@ -203,6 +209,9 @@ func (p *Path) earlyTimeout(a *ask) time.Duration {
 	}
 	return min(max(t, leastEarlyTimeout), p.o.Wait)
 }
+
+// uneven reports whether some of the target's answers take much longer than others.
+func (p *Path) uneven() bool { return p.target.told && p.target.rtt-p.target.least > p.slack() }
 
 // slack is how much longer than others an answer may take.
 func (p *Path) slack() time.Duration { return earlySlack + earlyJitter*p.jitter() }
