@@ -22,8 +22,8 @@ import (
 // Many is a request to trace many targets in one run, some of them at a time. Targets, LookUp, Done and Bad have to be
 // filled in.
 type Many struct {
-	// Request is what is asked for of each target: Family, Path, HostSYN, MSS, and of its Listener Observe. Of Path the
-	// Source may have an address, and no port: all targets share a few source ports.
+	// Request is what is asked for of each target: Family, Path, HostSYN, MSS, Rounds, and of its Listener Observe. Of
+	// Path the Source may have an address, and no port: all targets share a few source ports. Rounds need a Count.
 	Request Request
 
 	Targets iter.Seq2[targets.Target, error]                             // in the order in which they are to be begun
@@ -38,7 +38,7 @@ type Many struct {
 	Findings bool                      // each trace's answers are looked at for what they say about the path
 
 	Rate    int           // packets a second, over all targets; 0: DefaultRate
-	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000
+	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000; with Rounds 1
 	Timeout time.Duration // of a target; 0: as long as it takes
 	Grace   time.Duration // how long targets that are open may go on when ctx has ended
 
@@ -154,8 +154,10 @@ type manyRun struct {
 type opened struct {
 	target  ready
 	trace   *record.Trace
-	gateway *gateway // at hop 1; nil: nothing is taken over
-	first   bool     // it has answered a probe of this target
+	rounds  *trace.Stats // nil: the results are kept
+	failed  error        // why a probe could not be sent, the last
+	gateway *gateway     // at hop 1; nil: nothing is taken over
+	first   bool         // it has answered a probe of this target
 }
 
 // Ready fills in the defaults of what is to be traced over t. Many calls it.
@@ -167,7 +169,12 @@ func (t *Tracer) Ready(m *Many) {
 	case m.Rate == 0:
 		m.Rate = DefaultRate
 	}
-	if m.SetRate(m.Rate); m.Open == 0 {
+	m.SetRate(m.Rate)
+	switch {
+	case m.Open != 0:
+	case m.Request.Rounds != nil: // side by side, targets use up what near routers answer, which looks like loss
+		m.Open = 1
+	default:
 		m.Open = min(max(m.Rate/openShare, leastOpen), mostOpen)
 	}
 }
@@ -432,14 +439,17 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 		o.Spacing = userSpacing
 	}
 	m.shapeSYN(m.route)
-	plan, err := trace.NewPath(*o)
-	if err != nil {
+	if err := m.choosePlan(); err != nil {
 		return nil, err
 	}
 	h := &made.trace.Header
-	h.Path, h.Interface, h.Length = *o, m.route.Interface, plan.Length(o.Length)
+	h.Path, h.Interface, h.Length = *o, m.route.Interface, m.Header.Length
+	if m.Rounds != nil {
+		made.rounds = trace.NewStats(*o)
+		return m.plan, nil
+	}
 	if made.gateway = r.gatewayOf(&m.route, o); made.gateway == nil || made.gateway.askWhole(time.Now()) {
-		return plan, nil
+		return m.plan, nil
 	}
 	beyond, err := newBeyondFirst(*o)
 	if err != nil {
@@ -459,10 +469,12 @@ func (r *manyRun) result(res trace.Result) {
 		r.count(func(s *record.ManyStatus) { s.Late++ })
 		return
 	}
-	if !own.Sent.IsZero() && own.Outcome.Final() {
-		o.trace.Ending.Counts.Sent++
+	o.count(&own)
+	if o.rounds != nil {
+		o.rounds.Add(own)
+	} else {
+		o.trace.Results = append(o.trace.Results, own)
 	}
-	o.trace.Results = append(o.trace.Results, own)
 	if o.gateway != nil && !o.first && expiredAtFirst(&own) {
 		o.first = true
 		if o.gateway.learn(own.Reply.From()); !o.gateway.open() {
@@ -471,6 +483,23 @@ func (r *manyRun) result(res trace.Result) {
 	}
 	if r.Seen != nil {
 		r.Seen(o.target.index, own)
+	}
+}
+
+// count counts a result.
+func (o *opened) count(r *trace.Result) {
+	c := &o.trace.Ending.Counts
+	if !r.Sent.IsZero() && r.Outcome.Final() {
+		c.Sent++
+	}
+	switch r.Outcome {
+	case trace.Failed:
+		c.Failed++
+		o.failed = r.Err
+	case trace.Late:
+		c.Late++
+	case trace.Duplicate:
+		c.Duplicates++
 	}
 }
 
@@ -502,9 +531,12 @@ func (r *manyRun) settle(o *opened) {
 	o.takeOver(fold)
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace = o.trace
-	var failed error
-	l.Summary, failed = o.finish(fold, r.Findings)
-	r.judge(l.Summary, failed)
+	if o.rounds != nil {
+		l.Trace.Rounds = record.RoundsOf(o.rounds)
+		l.Trace.Rounds.Interval, l.Trace.Rounds.Count = r.Request.Rounds.interval(), r.Request.Rounds.Count
+	}
+	l.Summary = o.finish(fold, r.Findings && o.rounds == nil)
+	r.judge(l.Summary, o.failed)
 	lost := 0
 	if c, ok := r.t.conn.(trace.LossCounter); ok {
 		lost = c.LostHere()
@@ -559,21 +591,10 @@ func (r *manyRun) judge(s record.Summary, failed error) {
 	}
 }
 
-// finish fills in what follows from the results. It returns what became of the target, and why probes failed.
-func (o *opened) finish(fold *record.Fold, findings bool) (s record.Summary, failed error) {
+// finish fills in what follows from the results. It returns what became of the target.
+func (o *opened) finish(fold *record.Fold, findings bool) record.Summary {
 	t := o.trace
-	for _, r := range t.Results {
-		switch r.Outcome {
-		case trace.Failed:
-			t.Ending.Counts.Failed++
-			failed = r.Err
-		case trace.Late:
-			t.Ending.Counts.Late++
-		case trace.Duplicate:
-			t.Ending.Counts.Duplicates++
-		}
-	}
-	s = t.SummaryOf(fold)
+	s := t.SummaryOf(fold)
 	switch {
 	case s.State == "not_sent":
 		t.Ending.Reason, t.Ending.ExitCode = record.NotSent, 2
@@ -584,7 +605,7 @@ func (o *opened) finish(fold *record.Fold, findings bool) (s record.Summary, fai
 		view := detect.View{Trace: fold.Trace, Options: t.Path, Counts: t.Ending.Counts}
 		t.Findings = append([]detect.Finding{}, detect.Findings(detect.Evidence{View: view})...)
 	}
-	return s, failed
+	return s
 }
 
 // done hands a target over to who wants it.

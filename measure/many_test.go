@@ -479,3 +479,73 @@ func TestManyLostHere(t *testing.T) {
 		t.Errorf("%d, %d, %d", during, m.Status().LostHere, m.end.Counts.LostHere)
 	}
 }
+
+// TestManyRounds: rounds of many targets, one after the other or side by side, show of each target its own hops, each
+// asked once per round.
+func TestManyRounds(t *testing.T) {
+	for _, open := range []int{0, 5} {
+		m := &manySim{}
+		m.Request.Rounds, m.Open, m.Findings = &Rounds{Interval: time.Second, Count: 5}, open, true
+		got := make(map[string]string)
+		m.runWith(t, manyNetwork, "198.18.0.1\n198.18.0.2/31\n198.18.1.4\n198.18.9.9\n", time.Hour, overSim, func(l record.Listed) {
+			text := ""
+			for _, h := range l.Trace.Rounds.Hops {
+				for _, r := range h.Responders {
+					text += fmt.Sprintf("%d %v %d/%d %v, ", h.TTL, r.Addr, h.Received, h.Sent(), h.Worst)
+				}
+			}
+			got[l.Host] = text + l.Summary.State
+			if len(l.Trace.Results)+len(l.Trace.Findings) > 0 || l.Trace.Ending.Counts.Sent < 10 {
+				t.Errorf("%d results, %+v", len(l.Trace.Results), l.Trace.Ending.Counts)
+			}
+		})
+		for host, want := range map[string]string{
+			"198.18.0.1": "1 10.0.0.1 5/5 2ms, 2 198.18.0.1 5/5 2ms, open",
+			"198.18.0.2": "1 10.0.0.1 5/5 2ms, 2 198.18.0.2 5/5 2ms, closed",
+			"198.18.0.3": "1 10.0.0.1 5/5 2ms, no_answer",
+			"198.18.1.4": "1 10.0.0.1 5/5 2ms, 2 10.0.0.2 5/5 2ms, 3 10.0.0.2 5/5 2ms, refused",
+			"198.18.9.9": "1 10.0.0.1 5/5 2ms, 2 198.18.9.9 5/5 2ms, open",
+		} {
+			if got[host] != want {
+				t.Errorf("%d at a time, %s: %s, want %s", open, host, got[host], want)
+			}
+		}
+		if one := m.took > 15*time.Second; one != (open == 0) || len(got) != 5 || m.err != nil {
+			t.Errorf("%d targets in %v, %v", len(got), m.took, m.err)
+		}
+	}
+}
+
+// TestManyRoundsInterrupted: the figures are those of the rounds so far.
+func TestManyRoundsInterrupted(t *testing.T) {
+	m := &manySim{}
+	m.Request.Rounds, m.Open = &Rounds{Interval: time.Second, Count: 100}, 2
+	m.runWith(t, manyNetwork, "198.18.0.1\n198.18.0.2\n198.18.9.9\n", 4500*time.Millisecond, overSim, func(l record.Listed) {
+		if h := l.Trace.Rounds.Hops; len(h) != 2 || h[0].Received != 5 || h[1].Received+h[1].Unknown != 5 || h[1].Received < 4 {
+			t.Errorf("%s: %+v", l.Host, h)
+		}
+	})
+	want := []string{"1 198.18.0.1 443 open 2 interrupted", "2 198.18.0.2 443 closed 2 interrupted"}
+	if !slices.Equal(m.lines, want) || m.err != errStopped {
+		t.Errorf("%v: %q", m.err, m.lines)
+	}
+}
+
+// TestManyRoundsLimited: one after the other, targets behind a router with Linux's limit show no loss there; side by side
+// they take its answers from each other.
+func TestManyRoundsLimited(t *testing.T) {
+	network, list := "", ""
+	for i := range 8 {
+		network += fmt.Sprintf("router 10.0.0.1 rate=1s/6 device=1 delay=1ms\ntarget 198.18.%d.1 open\n", i)
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
+	for open, want := range map[int]bool{0: false, 8: true} {
+		lost := 0
+		m := &manySim{}
+		m.Request.Rounds, m.Open = &Rounds{Interval: time.Second, Count: 5}, open
+		m.runWith(t, network, list, time.Hour, overSim, func(l record.Listed) { lost += l.Trace.Rounds.Hops[0].Lost })
+		if lost > 20 != want || !want && lost > 0 {
+			t.Errorf("%d at a time: %d of 40 probes to the router are lost", open, lost)
+		}
+	}
+}

@@ -36,6 +36,9 @@ func (t *Trace) Summary() Summary { return t.SummaryOf(t.Fold()) }
 
 // SummaryOf is Summary of a trace that is folded already.
 func (t *Trace) SummaryOf(f *Fold) Summary {
+	if t.Rounds != nil {
+		return t.Rounds.summary()
+	}
 	o := outcomeOf(f.Outcome(), &t.Ending)
 	s := Summary{State: o.State, Hops: o.TTL, Mark: o.Mark}
 	if end := f.End(); end != nil {
@@ -50,6 +53,21 @@ func (t *Trace) SummaryOf(f *Fold) Summary {
 			case r.Reply.Kind == packet.KindTimeExceeded:
 				s.LastTTL, s.Last = ttl, r.Reply.From()
 			}
+		}
+	}
+	return s
+}
+
+// summary says what became of the target.
+func (r *Rounds) summary() Summary {
+	o := &r.Outcome
+	s := Summary{State: string(o.State), Hops: o.TTL, From: o.Addr, Mark: o.Mark}
+	for i := range r.Hops {
+		switch h := &r.Hops[i]; {
+		case h.TTL == o.TTL:
+			s.RTT = h.Best
+		case len(h.Responders) > 0:
+			s.LastTTL, s.Last = h.TTL, h.Responders[0].Addr
 		}
 	}
 	return s

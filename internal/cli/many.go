@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	runtimedebug "runtime/debug"
+	"time"
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
@@ -116,7 +117,7 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 	if err != nil {
 		return nil, nil, listError("--resume", err)
 	}
-	if p.Path.Queries == 0 {
+	if p.Path.Queries == 0 && !p.Watch.On() {
 		p.Path.Queries = options.DefaultManyQueries
 	}
 	if err := p.Path.Validate(); err != nil {
@@ -135,7 +136,10 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 		Timeout: cmp.Or(p.Many.Timeout, options.DefaultTargetTimeout), Grace: options.ManyGrace,
 	}
 	m.Request.Family, m.Request.Observe = p.manyFamily(), p.observe(false)
-	if p.Many.Hops || !p.ForPeople() {
+	if r := m.Request.Rounds; r != nil && p.Many.Timeout == 0 {
+		m.Timeout += time.Duration(r.Count) * r.Interval
+	}
+	if p.Many.Hops || p.Watch.On() || !p.ForPeople() {
 		m.Seen = func(_ int, r trace.Result) { p.lookUp(r) }
 	}
 	return m, done, nil

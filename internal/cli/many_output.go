@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -47,7 +48,8 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 	switch p.Format {
 	case "json", "jsonl":
 		lines, err := record.NewManyLines(o.lines, record.ManyRun{Version: version(), Started: o.started,
-			Lists: p.Many.Lists, Rate: m.Status().Rate, Open: m.Open, Queries: p.Path.Queries, Timeout: m.Timeout})
+			Lists: p.Many.Lists, Rate: m.Status().Rate, Open: m.Open, Queries: cmp.Or(p.Watch.Count, p.Path.Queries),
+			Timeout: m.Timeout})
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +61,9 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 		}
 		o.form = scamperForm{s}
 	case "csv":
-		o.form = csvForm{o, export.NewManyCSV(o.lines)}
+		if o.form = (csvForm{o, export.NewManyCSV(o.lines)}); p.Watch.On() {
+			o.form = roundsCSVForm{o, export.NewManyRoundsCSV(o.lines)}
+		}
 	default:
 		o.form = textForm{o}
 	}
@@ -68,9 +72,16 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 
 // begin says what is about to be done.
 func (o *manyOutput) begin() {
-	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, up to %d targets at a time\n",
+	open := "one target at a time"
+	if o.m.Open > 1 {
+		open = fmt.Sprintf("up to %d targets at a time", o.m.Open)
+	}
+	if p := o.p; p.Watch.On() {
+		open += fmt.Sprintf(", %d rounds of %v each", p.Watch.Count, p.Watch.Interval)
+	}
+	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, %s\n",
 		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL,
-		report.Thousands(o.m.Status().Rate), o.m.Open)
+		report.Thousands(o.m.Status().Rate), open)
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
 		o.minute = report.EachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
@@ -129,6 +140,9 @@ func (o *manyOutput) named(t *record.Trace) *report.Run {
 	run := o.p.reported(context.Background(), t.Header) // who waits for a name has a budget
 	run.Ending = func() record.Ending { return t.Ending }
 	saved := run.Record(t.Results)
+	if t.Rounds != nil {
+		saved = run.RecordRounds(t.Rounds)
+	}
 	t.Names, t.Owners = saved.Names, saved.Owners
 	return run
 }
@@ -138,8 +152,14 @@ type textForm struct{ o *manyOutput }
 
 func (f textForm) target(t record.Listed) error {
 	text := report.TargetLine(&t) + "\n"
-	if f.o.p.Many.Hops && t.Trace != nil {
-		var b bytes.Buffer
+	var b bytes.Buffer
+	switch {
+	case t.Trace == nil:
+	case t.Trace.Rounds != nil:
+		f.o.named(t.Trace)
+		f.o.p.writeTable(&b, t.Trace) // a buffer takes all
+		text += b.String() + "\n"
+	case f.o.p.Many.Hops:
 		run := f.o.named(t.Trace)
 		w := report.NewClassic(&b, trace.NewTrace(t.Trace.Path), report.ClassicOptions{DNAT: f.o.p.DNAT, Name: run.Name,
 			Extensions: f.o.p.Show.Extensions, Owner: run.Owner, Color: f.o.p.colored()})
@@ -191,6 +211,21 @@ func (f csvForm) target(t record.Listed) error {
 }
 
 func (f csvForm) finish(record.ManyEnd) error { return nil }
+
+// roundsCSVForm is a row for each hop of rounds.
+type roundsCSVForm struct {
+	o     *manyOutput
+	table *export.ManyRoundsCSV
+}
+
+func (f roundsCSVForm) target(t record.Listed) error {
+	if t.Trace != nil {
+		f.o.named(t.Trace)
+	}
+	return f.table.Add(t)
+}
+
+func (f roundsCSVForm) finish(record.ManyEnd) error { return nil }
 
 // scamperForm is scamper's JSON.
 type scamperForm struct{ *export.Scamper }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -81,6 +82,11 @@ func (p *program) writeRounds(t *record.Trace) error {
 	case p.Format == "mtr-json":
 		return export.WriteRoundsMTR(p.stdout, t, p.Watch.Columns, p.Watch.Both)
 	}
+	return p.writeTable(p.stdout, t)
+}
+
+// writeTable writes mtr's table.
+func (p *program) writeTable(w io.Writer, t *record.Trace) error {
 	o := report.TableOptions{Host: t.Hostname, Start: t.Started, Target: t.Path.Target.Addr(), Fields: p.Watch.Columns,
 		Both: p.Watch.Both, Name: t.NameOf}
 	if o.Host == "" {
@@ -92,7 +98,7 @@ func (p *program) writeRounds(t *record.Trace) error {
 			return o, ok
 		}
 	}
-	return report.WriteTable(p.stdout, t.Rounds, o)
+	return report.WriteTable(w, t.Rounds, o)
 }
 
 // errRounds refuses saved rounds where one trace is wanted.

@@ -51,7 +51,7 @@ func manyOptions() []Option {
 	return []Option{
 		{Long: "targets", typed: true, Arg: "file",
 			facts: []fact{{on: func(c *Config) bool { return c.Many.On() }, raw: true, not: []conflict{
-				{"--report, --live", "{} can't be used with --targets: it watches one target"},
+				{"--live", "{} can't be used with --targets: it watches one target"},
 				{"--explain, --mtu, --paths, --in-session",
 					"{} can't be used with --targets: it asks one target further questions"},
 				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
@@ -73,16 +73,19 @@ func manyOptions() []Option {
 				"SIGUSR1 doubles it while it runs, SIGUSR2 halves it", measure.DefaultRate, UserRate),
 			set: between("--rate", 1, MostRate, func(c *Config, n int) { c.Many.Rate = n })},
 		{Long: "jobs", typed: true, Arg: "targets", facts: with(func(c *Config) bool { return c.Many.Jobs != 0 }),
-			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000)",
-			set:  between("--jobs", 1, 100_000, func(c *Config, n int) { c.Many.Jobs = n })},
+			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000; with --report 1: " +
+				"more may use up what near routers answer, which looks like loss)",
+			set: between("--jobs", 1, 100_000, func(c *Config, n int) { c.Many.Jobs = n })},
 		{Long: "target-timeout", typed: true, Arg: "seconds",
 			facts: with(func(c *Config) bool { return c.Many.Timeout != 0 }),
-			Help: fmt.Sprintf("a target that takes longer ends with what is known, 1 to 3600 seconds (%v)",
+			Help: fmt.Sprintf("a target that takes longer ends with what is known, 1 to 3600 seconds (%v; with --report "+
+				"the rounds are added)",
 				DefaultTargetTimeout.Seconds()),
 			set: seconds("--target-timeout", time.Second, time.Hour, func(c *Config, d time.Duration) { c.Many.Timeout = d })},
 		{Long: "hops", typed: true, facts: []fact{{on: func(c *Config) bool { return c.Many.Hops },
 			needs: []string{"--targets"},
-			not:   []conflict{{"--format", "--hops is about text: {} has the hops anyway"}}}},
+			not: []conflict{{"--format", "--hops is about text: {} has the hops anyway"},
+				{"--report", "--hops can't be used with {}: its table has the hops anyway"}}}},
 			Help: "with --targets: the hops of each target below its line",
 			set:  do(func(c *Config) { c.Many.Hops = true })},
 		{Long: "resume", typed: true, Arg: "file", facts: with(func(c *Config) bool { return len(c.Many.Resumes) > 0 }),

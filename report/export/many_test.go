@@ -108,3 +108,31 @@ func TestManyCSV(t *testing.T) {
 		t.Errorf("%q", bad)
 	}
 }
+
+// TestManyRoundsCSV: each hop of each target has a row, and a target without any has one that says why.
+func TestManyRoundsCSV(t *testing.T) {
+	made := new(record.Trace)
+	made.Host, made.Rounds = "a.example", &record.Rounds{Outcome: record.Outcome{State: record.Open, TTL: 2},
+		Hops: []record.RoundsHop{{TTL: 1, Lost: 3}, {TTL: 2, Received: 3}}}
+	silent := &record.Trace{Rounds: new(record.Rounds)}
+	var out bytes.Buffer
+	w := export.NewManyRoundsCSV(&out)
+	for _, l := range []record.Listed{{Trace: made}, {Host: "b.example", Port: 80, Why: record.NotFound},
+		{Host: "c.example", Port: 80, Trace: silent, Summary: record.Summary{State: "not_sent"}}} {
+		if err := w.Add(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := csv.NewReader(&out).ReadAll() // all rows have the same number of cells
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, r := range rows {
+		got += strings.Join([]string{r[0], r[2], r[3], r[5], r[len(r)-1]}, " ") + "\n"
+	}
+	want := "target ttl sent lost state\na.example 1 3 3 \na.example 2 3 0 open\nb.example    not_found\nc.example    not_sent\n"
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}

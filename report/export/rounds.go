@@ -15,12 +15,24 @@ import (
 
 // WriteRoundsCSV writes a row for each hop of rounds.
 func WriteRoundsCSV(w io.Writer, t *record.Trace) error {
-	ms := func(d time.Duration) string { return strconv.FormatFloat(float64(d)/1e6, 'f', 6, 64) }
 	out := csv.NewWriter(w)
-	out.Write([]string{"target", "port", "ttl", "sent", "answered", "lost", "failed", "unknown", "late", "duplicates",
+	out.Write(roundsColumns()) // its error is kept, and told by Error
+	roundsRows(out, t)
+	out.Flush()
+	return out.Error()
+}
+
+// roundsColumns are what the first row names.
+func roundsColumns() []string {
+	return []string{"target", "port", "ttl", "sent", "answered", "lost", "failed", "unknown", "late", "duplicates",
 		"loss_percent", "rtt_last_ms", "rtt_best_ms", "rtt_avg_ms", "rtt_worst_ms", "rtt_stdev_ms", "rtt_gmean_ms",
 		"jitter_last_ms", "jitter_avg_ms", "jitter_worst_ms", "jitter_smooth_ms", "address", "name", "asn", "addresses",
-		"changes", "state"})
+		"changes", "state"}
+}
+
+// roundsRows writes the hops.
+func roundsRows(out *csv.Writer, t *record.Trace) {
+	ms := func(d time.Duration) string { return strconv.FormatFloat(float64(d)/1e6, 'f', 6, 64) }
 	for i := range t.Rounds.Hops {
 		h := &t.Rounds.Hops[i]
 		var address, name, asn, state string
@@ -37,8 +49,36 @@ func WriteRoundsCSV(w io.Writer, t *record.Trace) error {
 			ms(h.Geometric), ms(h.Jitter), ms(h.AverageJitter), ms(h.WorstJitter), ms(h.SmoothJitter), address, name, asn,
 			decimal(len(h.Responders)), decimal(h.Changes), state})
 	}
-	out.Flush()
-	return out.Error()
+}
+
+// ManyRoundsCSV writes the rounds of many targets as one table, with a row for each hop.
+type ManyRoundsCSV struct {
+	w    *csv.Writer
+	head bool
+}
+
+// NewManyRoundsCSV writes to w.
+func NewManyRoundsCSV(w io.Writer) *ManyRoundsCSV { return &ManyRoundsCSV{w: csv.NewWriter(w)} }
+
+// Add writes the rows of a target. A target of which no hop is known has one row, which names it: its state is that of
+// the path, or why it was not traced.
+func (m *ManyRoundsCSV) Add(t record.Listed) error {
+	if !m.head {
+		m.head = true
+		m.w.Write(roundsColumns()) // its error is kept, and told by Error
+	}
+	if t.Trace != nil && len(t.Trace.Rounds.Hops) > 0 {
+		roundsRows(m.w, t.Trace)
+	} else {
+		row := make([]string, len(roundsColumns()))
+		row[0], row[1], row[len(row)-1] = Cell(t.Host), decimal(t.Port), t.Why.String()
+		if t.Trace != nil {
+			row[len(row)-1] = t.Summary.State
+		}
+		m.w.Write(row)
+	}
+	m.w.Flush()
+	return m.w.Error()
 }
 
 // WriteRoundsMTR writes rounds as mtr 0.95 prints them with --json: the same keys in the same order, the figures by
