@@ -103,7 +103,13 @@ func addressOf(i *lab.Interface, v4 bool) string {
 // mostLast is how many last hops there may be, so that the target's SYNs are enough for a link from each.
 const mostLast = 8
 
-// findPaths compares the nodes and links that --paths finds with those that there are. What is found must be right. One in a
+// sharesBy finds what is said of a balancer: its hop, and what it goes by.
+var sharesBy = regexp.MustCompile(`(?m)^Hop (\S+) shares out by (.*)\.$`)
+
+// mostSYNs is how many SYNs the target gets at the most, those of the trace included.
+const mostSYNs = 16
+
+// findPaths compares the nodes and links that --paths finds with those that there are, of routers that look at ports. What is found must be right. One in a
 // hundred searches misses a way, as is claimed, so it is repeated then.
 func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, want []string, paths int) {
 	t.Helper()
@@ -111,7 +117,16 @@ func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, w
 	want = slices.Compact(want)
 	toTarget := " -> " + addressOf(target, v4)
 	for try := 1; ; try++ {
+		recorded := target.Capture(t)
 		out := run(t, source, program(t), "-n", "--paths", "--max-flows", "400", addressOf(target, v4), "80")
+		if syns := arrived(recorded.Stop(t)); syns > mostSYNs {
+			t.Errorf("%d SYNs at the target\n%v", syns, out)
+		}
+		for _, m := range sharesBy.FindAllStringSubmatch(out.stdout, -1) {
+			if m[2] != "port" {
+				t.Errorf("hop %s looks at ports alone\n%v", m[1], out)
+			}
+		}
 		nodes, links := pathsTo(t, out.stdout)
 		got := slices.Concat(nodes, links)
 		for _, s := range got {

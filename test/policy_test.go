@@ -16,7 +16,6 @@ func TestPathsHashPolicies(t *testing.T) {
 	m := lab.Diamond(t, lab.DiamondOptions{Width: width, Beyond: 1})
 	m.Target.Listen(t, 80)
 	head := regexp.MustCompile(`(?m)^(\d+) paths? to `)
-	shares := regexp.MustCompile(`(?m)^Hop (\S+) shares out by (.*)\.$`)
 	for policy, paths := range []struct {
 		v4, v6 int
 		by6    string
@@ -40,7 +39,7 @@ func TestPathsHashPolicies(t *testing.T) {
 					out := run(t, m.Source, program(t), "-n", "-q", "1", "--paths", addressOf(m.Target.Interfaces[0], v4), "80")
 					found := head.FindStringSubmatch(out.stdout)
 					said := ""
-					for _, line := range shares.FindAllStringSubmatch(out.stdout, -1) {
+					for _, line := range sharesBy.FindAllStringSubmatch(out.stdout, -1) {
 						if said += line[2]; line[1] != "1" {
 							t.Errorf("another hop shares out:\n%v", out)
 						}

@@ -104,7 +104,7 @@ func TestPathsKindSilent(t *testing.T) {
 		n.Nodes[2].Router.Silent = 1
 		n.Nodes[1].By = kind.by
 		d := discover(t, search{seed: seed, path: delayed(n.line(2).target(), time.Millisecond), kind: true})
-		if got := d.Nodes[1].SharesBy; got != 0 && got != kind.want || d.kindTook > 6*time.Second {
+		if got := d.Nodes[1].SharesBy; got != 0 && got != kind.want || d.kindTook > 8*time.Second {
 			t.Errorf("seed %d: shares out by %v, not %v, after %v", seed, got, kind.want, d.kindTook)
 		}
 		t.Logf("%d members, %v: %v, %v, %d probes", 2+int(seed/3), kind.want, d.Nodes[1].SharesBy, d.kindTook, d.kindProbes)
