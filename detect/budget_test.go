@@ -26,6 +26,9 @@ func TestTargetSYNs(t *testing.T) {
 		if unknown.MatchString(s.network) {
 			return // this host can't know what the target sees: its answers are lost, or the TTLs are not those that were sent
 		}
+		if slices.Contains(s.with, "connections") {
+			return // the program makes them one after the other, by another plan
+		}
 		if got <= most {
 			count[got]++
 			return

@@ -191,6 +191,18 @@ func (p *path) failed() (n int) {
 	return n
 }
 
+// failure is the first error by which this host could not send a probe; nil: there is none.
+func (p *path) failure() error {
+	for _, h := range p.hops {
+		for _, r := range h.results {
+			if r.Outcome == trace.Failed {
+				return r.Err
+			}
+		}
+	}
+	return nil
+}
+
 // differs reports whether a control ended otherwise than the trace.
 func (f *facts) differs(c *Control) bool {
 	switch f.host.raw {

@@ -11,7 +11,7 @@ import (
 
 // askHost asks for an ordinary connection, and says how packets leave this host.
 func (r *run) askHost(e *detect.Evidence) {
-	if r.path.Protocol != packet.ProtoTCP {
+	if r.path.Protocol != packet.ProtoTCP || r.connections {
 		return
 	}
 	meant := detect.Leaving{Src: r.path.Source, Dst: r.path.Target, Interfaces: []string{"eth0"}}
@@ -87,7 +87,7 @@ func (r *run) connect(n int) detect.Control {
 	for c.SYNs < 3 {
 		c.SYNs++
 		p.ID = uint16(c.SYNs)
-		if _, err := r.conn.Send(p); err != nil {
+		if _, err := r.conn.Send(p); err != nil && r.own != "drop-out" {
 			r.tb.Fatal(err)
 		}
 		if r.answered(&c, begun.Add(time.Duration(c.SYNs)*970*time.Millisecond)) {

@@ -209,6 +209,8 @@ func (d *drop) finding() Finding {
 		x.Advice = fmt.Sprintf("Check this host first: does anything else get out, does its own firewall drop the "+
 			"answers, and is its route right (ip route get %v)? Then ask whoever runs its network for the way back to "+
 			"%v.", d.target.Addr(), d.options.Source.Addr())
+	} else if d.nowhere() && d.hostMayDoIt() {
+		d.orThisHost(&x)
 	}
 	return x
 }

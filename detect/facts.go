@@ -16,10 +16,11 @@ type facts struct {
 	// The last of more of each kind; nil: there was none.
 	echo, ack, syn, port, flow, loose, short, plain, bare *path
 
-	counts   trace.Counts
-	mtu      *PathMTU
-	host     host
-	complete bool // the trace came to its end: silence means something
+	counts      trace.Counts
+	mtu         *PathMTU
+	host        host
+	connections bool // the probes were connections
+	complete    bool // the trace came to its end: silence means something
 
 	// What several families ask for, found once.
 	stranger *stranger // who answers in the target's name; nil: nobody, as far as can be seen
@@ -28,7 +29,7 @@ type facts struct {
 }
 
 func read(e *Evidence) *facts {
-	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, complete: true}
+	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, connections: e.Connections, complete: true}
 	for i := range e.Further {
 		if p := newPath(&e.Further[i].View); p != nil {
 			p.question = &e.Further[i].Question
@@ -179,6 +180,22 @@ func (h *hop) replies() func(yield func(*trace.Result) bool) {
 
 // names reports whether it is sure which probe was answered.
 func names(r *trace.Result) bool { return r.Evidence == trace.ByTag || r.Evidence == trace.ByKernel }
+
+// told reports whether the probes were connections: no other probes can be sent, and the answers, if there are any, are
+// the kernel's accounts.
+func (f *facts) told() bool { return f.connections || f.path.told() }
+
+// hostMayDoIt reports whether this host's own firewall may have done what became of the probes: they were connections,
+// which pass it, and no router has answered any of them, nor was any silent before one that was answered. What other
+// ports show says nothing of a rule for this port.
+func (f *facts) hostMayDoIt() bool {
+	return f.told() && !f.targetHere() && f.lastRouter() < f.first() && (f.answer == nil || f.distance() <= f.first())
+}
+
+// targetHere reports whether the target is an address of this host.
+func (f *facts) targetHere() bool {
+	return f.target.Addr() == f.options.Source.Addr() || f.target.Addr().IsLoopback()
+}
 
 // told reports whether the answers are the kernel's accounts, as to a user without privileges: no quotes, and no probes
 // but SYNs.

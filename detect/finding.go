@@ -63,6 +63,10 @@ type Evidence struct {
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
 
+	// Connections says that the probes were connections, as of a user without privileges: no other probes can be sent,
+	// and nothing is known of their packets.
+	Connections bool
+
 	// Unknown is what could not be asked or seen, by the means that there were: a sentence each.
 	Unknown []string
 

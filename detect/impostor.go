@@ -37,7 +37,10 @@ func impostor(f *facts) []Finding {
 			x.Advice += " So near it may be the gateway of a container or a virtual machine, or a security program."
 		}
 	}
-	if who.instead != "" {
+	switch {
+	case f.hostMayDoIt():
+		f.orThisHost(&x)
+	case who.instead != "":
 		x.Advice += " " + who.instead
 	}
 	return []Finding{x}
@@ -97,9 +100,11 @@ func (f *facts) nearer() *stranger {
 		case w.answer == nil && seen: // where the target is isn't known
 		case w.answer == nil:
 			continue
-		case seen && same && (back < 0 || its < 0 || back != its):
+		case seen && same && back >= 0 && its >= 0 && back != its:
 			who.confidence = Certain
-		case back >= 0 && its >= 0 && back != its, seen && (back < 0 || its < 0):
+		case back >= 0 && its >= 0 && back != its:
+		case seen && (back < 0 || its < 0):
+			who.instead = "Or there are ways of different length: nothing shows how far the answers have come."
 		case seen && !f.backFits(f.path):
 			who.confidence = Possible
 			who.instead = "Or these probes take a shorter way to the target, and its answers come back by the longer " +

@@ -40,6 +40,9 @@ func (f *facts) between(after, before int) string {
 	if after == before {
 		return "at " + f.hopName(after)
 	}
+	if after < f.first() && f.hostMayDoIt() {
+		return "at this host itself, or between it and " + f.hopName(before)
+	}
 	return "between " + f.hopName(after) + " and " + f.hopName(before)
 }
 

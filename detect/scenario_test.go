@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,11 +101,15 @@ type run struct {
 	explain bool // ask detect.Questions
 	mtu     *detect.PathMTU
 	own     string // what this host does with ordinary connections; see option
+
+	connections bool // the probes are connections, of which the kernel doesn't tell all; see told
 }
 
 // option reads one word of how the trace is made:
 //
 //	bare ecn ack df loose alone (no further traces)
+//	connections (the probes are connections, as of a user without privileges)
+//	unsent=ERRNO (this host sends no probe)
 //	bare-ack (SYN+ACKs come as ACKs)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
 //	own=WORD (what this host does itself: see run.ask for each)
@@ -131,6 +137,13 @@ func (r *run) option(word string) {
 		r.path.Loose = true
 	case "alone":
 		r.explain = false
+	case "connections":
+		r.connections = true
+	case "unsent":
+		err := map[string]error{"EPERM": syscall.EPERM, "ENOBUFS": syscall.ENOBUFS, "EHOSTUNREACH": trace.ErrNextHop}[value]
+		r.conn.(interface {
+			FailSend(func(int, packet.Probe) error)
+		}).FailSend(func(int, packet.Probe) error { return err })
 	case "mtu":
 		r.mtu = &detect.PathMTU{}
 		how := ""
@@ -185,17 +198,26 @@ func (r *run) view(o trace.PathOptions) detect.View {
 		r.tb.Fatal(err)
 	}
 	v := detect.View{Trace: trace.NewTrace(o), Options: o}
-	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, trace.Options{}, v.Add)
-	if err != nil {
+	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, trace.Options{}, func(x trace.Result) { v.Add(r.told(x)) })
+	if err != nil && !errors.As(err, new(*trace.SendError)) {
 		r.tb.Fatal(err)
 	}
 	v.Trace.Finish()
 	return v
 }
 
+// told leaves out of a result what a kernel doesn't tell of a connection.
+func (r *run) told(x trace.Result) trace.Result {
+	if r.connections && x.Reply != nil {
+		x.Reply = x.Reply.Clone()
+		x.Reply.Quote, x.Reply.IP.TTL, x.Evidence = packet.Quote{}, 0, trace.ByKernel
+	}
+	return x
+}
+
 // evidence makes the trace and what else is asked for.
 func (r *run) evidence() detect.Evidence {
-	e := detect.Evidence{View: r.view(r.path), MTU: r.mtu}
+	e := detect.Evidence{View: r.view(r.path), MTU: r.mtu, Connections: r.connections}
 	if !r.explain {
 		return e
 	}
@@ -231,7 +253,7 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 	all := trace.NewGroup(plans...)
 	counts, err := trace.Run(r.tb.Context(), r.conn, all, trace.Options{}, func(x trace.Result) {
 		if i, x := all.Of(x); i >= 0 {
-			views[i].Add(x)
+			views[i].Add(r.told(x))
 		}
 	})
 	if err != nil {

@@ -87,10 +87,6 @@ func state(f *facts) []Finding {
 			x.Confidence = Likely
 			x.Evidence = append(x.Evidence, "Nothing else tells who it is that answers: ICMP echo was not answered from there, "+
 				"and the routers before it don't show how far its answers come.")
-		case f.told() && f.port != nil && f.port.distance() != d:
-			x.Confidence = Likely
-			x.Evidence = append(x.Evidence, fmt.Sprintf("Port %d was not answered from as far away: "+
-				"without raw sockets a proxy that accepts in the target's name looks the same.", f.port.target.Port()))
 		}
 	case f.ofOlder():
 		f.unclear(&x)
@@ -100,7 +96,25 @@ func state(f *facts) []Finding {
 			"it already has with these ports."
 		x.Confidence, x.Weight = Likely, weightNotice
 	}
+	if f.told() && !f.targetHere() {
+		f.byConnections(&x)
+	}
 	return []Finding{x}
+}
+
+// byConnections lowers what is said of the port if the probes were connections: somebody else may have answered.
+func (f *facts) byConnections(x *Finding) {
+	if x.Code == PortOpen && x.Confidence == Certain {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "Without raw sockets nothing shows how far its answer has come: a proxy on the "+
+			"way that accepts in the target's name looks the same.")
+		if f.port != nil && f.port.distance() != f.distance() {
+			x.Evidence = append(x.Evidence, fmt.Sprintf("Port %d was not answered from as far away.", f.port.target.Port()))
+		}
+	}
+	if f.hostMayDoIt() {
+		f.orThisHost(x)
+	}
 }
 
 // lastSaysAsMuch reports whether the answer has come as far as those of the router right before the target, and nothing

@@ -3,6 +3,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -10,13 +11,10 @@ import (
 
 // thisHost finds what this host itself does with connections to the target, beside what the network does.
 func thisHost(f *facts) []Finding {
-	if f.host.Host == nil {
-		return nil
-	}
 	if own := ownDoing(f); len(own) > 0 {
 		return own
 	}
-	if f.host.Changed == "" {
+	if f.host.Host == nil || f.host.Changed == "" {
 		return nil
 	}
 	x := Finding{
@@ -28,6 +26,19 @@ func thisHost(f *facts) []Finding {
 	}
 	x.name(f.host.Rule, f.host.Outgoing)
 	return []Finding{x}
+}
+
+// orThisHost lowers a finding that this host's own firewall explains as well, and names that firewall first.
+func (f *facts) orThisHost(x *Finding) {
+	x.Confidence = Possible
+	x.Evidence = append(x.Evidence, "No router has answered a probe to this port, and without raw sockets nothing shows "+
+		"whether the probes leave this host: its own firewall looks the same.")
+	advice := "Look at this host's own rules first: nft list ruleset, iptables -S, iptables -t nat -S (ip6tables for " +
+		"IPv6)."
+	if x.Advice != "" {
+		advice += " Else " + strings.ToLower(x.Advice[:1]) + x.Advice[1:]
+	}
+	x.Advice = advice
 }
 
 // name adds which rules may be meant, as far as the kernel has told.
@@ -70,21 +81,31 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 		x.Evidence[1] = fmt.Sprintf("Its SYN did not leave this host by any interface, and the probes neither: %v.", refused)
 	}
 	x.name("", f.host.Outgoing)
-	x.Advice = "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for " +
-		"IPv6), and at security programs that run here."
+	x.Advice = whereToLook(refused)
 	return true
 }
 
-// refusedHere is the error by which this host's own firewall refuses probes; nil: it doesn't.
+// refusedHere is the error by which this host itself refuses probes; nil: it doesn't. Its firewall says EPERM. What
+// drops at the interface says ENOBUFS, and so does a queue that is full, but then some probes leave.
 func (f *facts) refusedHere() error {
 	for _, h := range f.hops {
 		for _, r := range h.results {
-			if errors.Is(r.Err, syscall.EPERM) {
+			if errors.Is(r.Err, syscall.EPERM) || errors.Is(r.Err, syscall.ENOBUFS) && !f.left() {
 				return r.Err
 			}
 		}
 	}
 	return nil
+}
+
+// whereToLook says where to look for what refuses, by an error, to send; nil: without one.
+func whereToLook(err error) string {
+	if errors.Is(err, syscall.ENOBUFS) {
+		return "Look at what drops at this host's interface: nft list ruleset (tables of the family netdev), tc -s qdisc, " +
+			"tc filter show dev NAME egress. Or the queue of the interface is full."
+	}
+	return "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for IPv6), " +
+		"and at security programs that run here."
 }
 
 // unheard is that answers to a connection come in, and this host's kernel doesn't get them.
@@ -155,25 +176,61 @@ func (f *facts) otherwise(c *Control, x *Finding) bool {
 	return true
 }
 
-// onlyProbes is that this host's firewall refuses probes, and a connection opens.
+// onlyProbes is that this host sends no probe, and no connection has shown more.
 func (f *facts) onlyProbes() []Finding {
-	err := f.refusedHere()
-	if err == nil || f.host.raw != rawUnsent {
+	if f.rawOutcome() != rawUnsent {
 		return nil
+	}
+	err := f.refusedHere()
+	if err == nil {
+		return f.undelivered()
+	}
+	who := "This host's own firewall refuses to send"
+	if errors.Is(err, syscall.ENOBUFS) {
+		who = "This host drops what it sends"
 	}
 	x := Finding{
 		Code: ThisHost, Confidence: Certain, Weight: weightFatal,
-		Title:    fmt.Sprintf("This host's own firewall refuses to send to port %d", f.target.Port()),
+		Title:    fmt.Sprintf("%s to port %d", who, f.target.Port()),
 		Evidence: []string{fmt.Sprintf("No probe left: %v.", err)},
-		Advice: "Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT (ip6tables for " +
-			"IPv6).",
+		Advice:   whereToLook(err),
 	}
-	x.name("", f.host.Outgoing)
+	if f.host.Host != nil {
+		x.name("", f.host.Outgoing)
+	}
 	if c := f.host.opened; c != nil {
-		x.Title = "This host's own firewall refuses to send probes, and lets ordinary connections pass"
+		x.Title = strings.TrimSuffix(who, " what it sends") + " probes, and lets ordinary connections pass"
 		x.Evidence = append([]string{c.String()}, x.Evidence...)
 	}
 	return []Finding{x}
+}
+
+// undelivered is that the kernel says of each connection, at once and by itself, that the target can't be reached.
+func (f *facts) undelivered() []Finding {
+	if !f.told() {
+		return nil
+	}
+	x := Finding{
+		Code: ThisHost, Confidence: Likely, Weight: weightFatal,
+		Title:    fmt.Sprintf("This host itself rejects connections to port %d: none leaves it", f.target.Port()),
+		Evidence: []string{fmt.Sprintf("No probe left: %v.", f.failure())},
+		Advice: fmt.Sprintf("Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT "+
+			"(ip6tables for IPv6). Or the next hop on its own link doesn't answer: ip route get %v, ip neigh.", f.target.Addr()),
+	}
+	return []Finding{x}
+}
+
+// NoWay is the finding if a rule or a route of this host lets nothing out to the target: the kernel gives err in place
+// of a route.
+func NoWay(target netip.AddrPort, err error) Finding {
+	return Finding{
+		Code: ThisHost, Confidence: Certain, Weight: weightFatal,
+		Title:    fmt.Sprintf("This host's own routing lets nothing out to port %d of %v", target.Port(), target.Addr()),
+		Evidence: []string{fmt.Sprintf("In place of a route its kernel says: %v.", err)},
+		Advice: fmt.Sprintf("Look at this host's rules and routes: ip route get %v ipproto tcp dport %d, ip rule, "+
+			"ip route show table all (ip -6 for IPv6). One of them prohibits this, or discards it.",
+			target.Addr(), target.Port()),
+	}
 }
 
 // contradicted are the findings that can't be, in the way of connections, if one opens.

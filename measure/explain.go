@@ -32,7 +32,7 @@ func (e *explainer) seen(v detect.View) detect.Evidence {
 	if e.evidence != nil {
 		return *e.evidence
 	}
-	return detect.Evidence{View: v, MTU: e.mtu, Host: e.host}
+	return detect.Evidence{View: v, MTU: e.mtu, Host: e.host, Connections: e.m.Header.Connections}
 }
 
 // diagnosis says how the findings came about.
@@ -45,7 +45,8 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 
 // ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
-	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Host: e.await(), Unknown: e.unknown()}
+	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Host: e.await(), Unknown: e.unknown(),
+		Connections: e.m.Header.Connections}
 	defer e.askAgain(ctx)
 	questions := detect.Questions(*e.evidence)
 	if len(questions) == 0 {

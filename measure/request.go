@@ -1,8 +1,10 @@
 package measure
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"go.example/tcptraceroute/detect"
@@ -130,6 +132,13 @@ type RouteError struct {
 func (e *RouteError) Error() string { return "no way to the target: " + e.Err.Error() }
 
 func (e *RouteError) Unwrap() error { return e.Err }
+
+// Ruled reports whether a rule or a route of this host prohibits the target, or discards what is sent to it. A
+// link-local
+// target without a zone gets the same error.
+func (e *RouteError) Ruled(target netip.Addr) bool {
+	return errors.Is(e.Err, syscall.EACCES) || errors.Is(e.Err, syscall.EINVAL) && !target.IsLinkLocalUnicast()
+}
 
 // A SourceError says that packets can't be sent from an address.
 type SourceError struct {

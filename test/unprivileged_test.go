@@ -158,7 +158,7 @@ func TestUnprivilegedOdd(t *testing.T) {
 	}
 	for _, tt := range []struct{ args, stderr string }{
 		{"198.18.50.1", "connect: No route to host\n"},
-		{"198.18.50.2", "connect: Permission denied\n"},
+		{"198.18.50.2", "connect: Permission denied: this host's own routing refuses it, see ip rule and ip route get 198.18.50.2\n"},
 		{"2001:db8:50::1", "connect: No route to host\n"},
 		{"-p 80 198.18.3.2", "Sorry, must be root to use -p 80 (it is the source port; for the target's port: tcptraceroute HOST 80)\n"},
 		{"-p 80 198.18.3.2:443", "Sorry, must be root to use -p 80\n"},

@@ -176,7 +176,7 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 	}
 	m, err := network.Prepare(ctx, p.request())
 	if err != nil {
-		return p.worded(err)
+		return cmp.Or(p.explainRoute(err), p.worded(err))
 	}
 	defer m.Close()
 	p.sayReady(m)

@@ -212,6 +212,9 @@ func (p *program) worded(err error) error {
 		if route.Zone != "" {
 			return fmt.Errorf("%s: %s", text, route.Zone)
 		}
+		if to := p.Path.Target.Addr(); to.IsValid() && route.Ruled(to) {
+			text += fmt.Sprintf(": this host's own routing refuses it, see ip rule and ip route get %v", to)
+		}
 		return &localError{text}
 	}
 	if source, ok := errors.AsType[*measure.SourceError](err); ok {
