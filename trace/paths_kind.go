@@ -9,11 +9,11 @@ import (
 )
 
 // PathsKind is the plan that finds out what the balancers go by that Paths has found. In IPv6 the flows of a search
-// differ in source port and flow label together. So one flow of each branch is changed in its port alone, and in its label
-// alone: what sends it to another successor is what the router goes by.
+// differ in source port and flow label together. So one flow of each branch is changed in its port alone, and in its
+// label alone: what sends it to another successor is what the router goes by.
 //
-// Only routers are asked. A changed flow counts if it still passes the balancer, which is asked where other routers stand
-// beside it. In IPv4 there is nothing to ask.
+// Only routers are asked. A changed flow counts if it still passes the balancer, which is asked where other routers
+// stand beside it. In IPv4 there is nothing to ask.
 type PathsKind struct {
 	paths    *Paths
 	branches []*kindBranch
@@ -57,8 +57,8 @@ const (
 	// than the one before by briefRest.
 	kindTries = 5
 
-	// kindSilent is how many changed flows may be silent. Beside routers that don't answer others may show what matters, but
-	// that a change doesn't matter is not said if one was silent.
+	// kindSilent is how many changed flows may be silent. Beside routers that don't answer, others may show what matters.
+	// But that a change doesn't matter is not said if one was silent.
 	kindSilent = 2
 
 	// kindTime is how long it takes at the most. Linux routers answer ten times a second (IPv6).
@@ -254,7 +254,8 @@ func (b *kindBranch) decided(change int) bool {
 
 // fields are what the balancer goes by, as far as it is known.
 func (b *kindBranch) fields() (f FlowFields) {
-	if last := b.counts[changeNothing]; !b.decided(changePort) || !b.decided(changeLabel) || last.same < b.repeats || last.moved > 0 {
+	last := b.counts[changeNothing]
+	if !b.decided(changePort) || !b.decided(changeLabel) || last.same < b.repeats || last.moved > 0 {
 		return 0
 	}
 	if b.counts[changePort].moved > 0 {
