@@ -30,7 +30,6 @@ type PathsLoss struct {
 	sent    int
 	started time.Time
 	soon    time.Time
-	pace    time.Duration
 	capped  bool // there are so many branches that they get fewer probes than were asked for
 }
 
@@ -105,6 +104,7 @@ type lossRouter struct {
 type lossTarget struct {
 	node, branch int
 	port         uint16
+	seen         bool // the router has answered this flow, when its way was found
 }
 
 type lossAsk struct {
@@ -176,7 +176,7 @@ func (l *PathsLoss) ask(s *sectionLoss) {
 		for _, port := range b.Ports[:min(use, len(b.Ports))] {
 			if node := l.graph.goal(s.Section, &b, port); node >= 0 {
 				r := l.router(s, l.graph.Nodes[node].Addr, each)
-				r.targets = append(r.targets, lossTarget{node, i, port})
+				r.targets = append(r.targets, lossTarget{node, i, port, !b.Dead})
 			}
 		}
 	}
@@ -352,7 +352,6 @@ func (l *PathsLoss) note(a *lossAsk, answered bool) {
 	if r.level == len(paces) {
 		r.level, r.honest = 0, true
 	}
-	l.pace = max(l.pace, paces[r.level])
 	r.next = r.next.Add(paces[r.level])
 	r.queue, r.recent = r.queue[:0], map[int][]bool{}
 	for _, t := range r.targets {
@@ -361,11 +360,11 @@ func (l *PathsLoss) note(a *lossAsk, answered bool) {
 	l.refill(r, r.each)
 }
 
-// limits reports whether each branch that the router has answered has just lost packets.
+// limits reports whether each branch that the router has ever answered has just lost packets.
 func (r *lossRouter) limits(l *PathsLoss) bool {
 	alive := map[int]bool{}
 	for _, t := range r.targets {
-		if s := l.samples[sampleName{r.addr, t.port}]; s != nil && s.Sent > s.Lost {
+		if s := l.samples[sampleName{r.addr, t.port}]; t.seen || s != nil && s.Sent > s.Lost {
 			alive[t.branch] = true
 		}
 	}
@@ -428,7 +427,7 @@ func (l *PathsLoss) place(s *sectionLoss, suspects []Suspect) {
 				for _, port := range b.Ports {
 					if slices.Contains(x.Ports, port) {
 						r := l.router(s, l.graph.Nodes[node].Addr, each)
-						r.targets = append(r.targets, lossTarget{node, i, port})
+						r.targets = append(r.targets, lossTarget{node, i, port, !b.Dead})
 					}
 				}
 			}
@@ -452,7 +451,7 @@ func (l *PathsLoss) check(s *sectionLoss) {
 			continue // a suspect, which is asked anyway
 		}
 		for _, port := range b.Ports[:min(checkFlows, len(b.Ports))] {
-			r.targets = append(r.targets, lossTarget{b.Nodes[at], i, port})
+			r.targets = append(r.targets, lossTarget{b.Nodes[at], i, port, true})
 			r.queue = append(r.queue, len(r.targets)-1)
 		}
 	}
@@ -463,7 +462,12 @@ func (l *PathsLoss) Graph() Graph {
 	g := l.graph
 	g.Probes += l.sent
 	g.TargetSYNs = l.paths.syns
-	g.Loss = &Loss{Probes: l.o.Probes, Pace: l.pace}
+	g.Loss = &Loss{Probes: l.o.Probes}
+	for _, r := range l.routers {
+		if r.level > 0 { // one that loses as much however slowly it is asked has the first pace again
+			g.Loss.Pace = max(g.Loss.Pace, paces[r.level])
+		}
+	}
 	g.Loss.Complete = !l.capped && !slices.ContainsFunc(l.sections, func(s *sectionLoss) bool { return !s.done })
 	for _, s := range l.samples {
 		g.Loss.Flows = append(g.Loss.Flows, *s)

@@ -164,6 +164,21 @@ func TestPathsLossNothingShared(t *testing.T) {
 	}
 }
 
+// A router that limits its answers, and that answers the ways into it by different addresses, looks like the last routers
+// of several branches. What it leaves out is no loss of one of them.
+func TestPathsLossAtFaces(t *testing.T) {
+	for seed := range uint64(10) {
+		n := newTopology(seed%2 == 1).line(2).wide(2).wide(2)
+		for _, end := range n.ends {
+			n.Nodes[end].Router.SourceRate = sim.Rate{Every: time.Second, Burst: 6}
+		}
+		d := discover(t, search{seed: seed, path: delayed(n.target(), 2*time.Millisecond), loss: new(trace.PathsLossOptions)})
+		if s := d.Suspects(); len(s) > 0 || d.Loss == nil || d.Loss.Pace < 100*time.Millisecond {
+			t.Errorf("seed %d: said %v, asked %v apart", seed, s, d.Loss.Pace)
+		}
+	}
+}
+
 // In nested, meshed and successive diamonds, and on branches of different lengths, no other router is named than the bad
 // one, but for those that the same flows pass.
 func TestPathsBadMemberInside(t *testing.T) {

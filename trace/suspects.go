@@ -118,7 +118,7 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 		if chance > falseAlarm {
 			return all, min(1, chance/float64(len(candidates)*lossLooks))
 		}
-		if s.To < 0 && !dead(best.flows, flows) {
+		if s.To < 0 && !dead(s, best.flows, flows) {
 			return all, 1 // it can't be told from a router that answers some probes only
 		}
 		x := Suspect{Section: s, Nodes: best.nodes, Links: best.links, Chance: chance, Ambiguous: rivals > 0,
@@ -140,9 +140,12 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 	}
 }
 
-// dead reports whether none of these flows was ever answered.
-func dead(chosen []int, flows []flowTotal) bool {
-	return !slices.ContainsFunc(chosen, func(i int) bool { return flows[i].lost < flows[i].sent })
+// dead reports whether none of these flows was ever answered beyond their branch, also not when the branch was found:
+// if the branch's own last router has stopped answering, it limits its answers.
+func dead(s Section, chosen []int, flows []flowTotal) bool {
+	return !slices.ContainsFunc(chosen, func(i int) bool {
+		return flows[i].lost < flows[i].sent || !s.Branches[flows[i].branch].Dead
+	})
 }
 
 // share is the share of all flows through a section, measured or not, that pass a candidate.
