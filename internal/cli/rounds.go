@@ -63,6 +63,7 @@ func (x *roundsOutput) finish(stats *trace.Stats, start time.Time, counts trace.
 	rounds.Interval, rounds.Count = x.Watch.Interval, x.Watch.Count
 	made := run.RecordRounds(rounds)
 	if x.lines != nil {
+		fmt.Fprintln(x.stderr, report.RoundsState(made))
 		return x.lines.Finish(made)
 	}
 	x.stdout = x.rescue.InPieces(x.stdout)

@@ -23,6 +23,11 @@ func TestRoundsFormats(t *testing.T) {
 		t.Errorf("exit code %d\n%s", text.code, text.stderr)
 	}
 	doc, lines := run(roundsNetwork, "--json"), run(roundsNetwork, "--jsonl")
+	for _, v := range []virtual{doc, lines} {
+		if v.stderr != text.stderr {
+			t.Errorf("standard error\n%s\nof the table\n%s", v.stderr, text.stderr)
+		}
+	}
 	var got struct {
 		Outcome struct {
 			State string
