@@ -81,13 +81,15 @@ func (l *Lists) Open() (all iter.Seq2[targets.Target, error], done func(), err e
 	}, done, nil
 }
 
-// Exclude reads files that list what must not be probed, in the form of the targets. lookUp finds the addresses of a name.
+// Exclude reads files that list what must not be probed, in the form of the targets. lookUp finds the addresses of a
+// name.
 func (l *Lists) Exclude(files []string, lookUp func(host string) ([]netip.Addr, error)) (*targets.Set, error) {
 	var s targets.Set
 	return &s, readLists(files, func(r io.Reader, name string) error { return s.Exclude(r, name, l.Options, lookUp) })
 }
 
-// TracedBefore reads which targets were traced, from files that [record.ManyLines] wrote. The error is a *[fs.PathError].
+// TracedBefore reads which targets were traced, from files that [record.ManyLines] wrote. The error is a
+// *[fs.PathError].
 func TracedBefore(files []string) (*record.Traced, error) {
 	t := new(record.Traced)
 	return t, readLists(files, func(r io.Reader, name string) error {

@@ -20,8 +20,10 @@ func ExampleTrace_WriteJSON() {
 		Queries: 1, MaxTTL: 1,
 	}
 	run := &report.Run{
-		Header: record.Header{Version: "1.0", Started: time.Unix(0, 0), Host: "www.example.com", Path: o},
-		Ending: func() record.Ending { return record.Ending{Time: time.Unix(1, 0), Reason: record.Complete} },
+		Trace: &record.Trace{
+			Header: record.Header{Version: "1.0", Started: time.Unix(0, 0), Host: "www.example.com", Path: o},
+			Ending: record.Ending{Time: time.Unix(1, 0), Reason: record.Complete},
+		},
 	}
 	var out bytes.Buffer
 	document := report.NewJSON(&out, run, trace.NewTrace(o))

@@ -233,17 +233,9 @@ func TestGraph(t *testing.T) {
 // measured adds a path MTU, all paths, and counts.
 func measured(r *report.Run) {
 	r.OwnersAsked = true
-	r.MTU = func() *record.MTU {
-		return &record.MTU{InSession: true, MTU: trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 2, BlackHole: true,
-			From: netip.MustParseAddr("198.51.100.2")}}
-	}
-	r.Graph = func() *trace.Graph { return &someGraph }
-	ending := r.Ending
-	r.Ending = func() record.Ending {
-		e := ending()
-		e.Counts.OwnAddress = 3
-		return e
-	}
+	r.MTU = &record.MTU{InSession: true, MTU: trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 2, BlackHole: true,
+		From: netip.MustParseAddr("198.51.100.2")}}
+	r.Graph, r.Ending.Counts.OwnAddress = &someGraph, 3
 }
 
 // explained adds a diagnosis with all that one can hold.
@@ -252,27 +244,25 @@ func explained(r *report.Run) {
 	o.Ports, o.FirstTTL = nil, 2
 	echo := o
 	echo.Protocol = packet.ProtoEcho
-	r.Diagnosis = func() detect.Diagnosis {
-		return detect.Diagnosis{
-			Causes: []detect.Considered{
-				{Code: detect.FilteredPort, What: "port 443 is dropped"},
-				{Code: detect.PathEnds, What: "nothing gets farther", Excluded: []string{"SYNs to port 80: passed"}},
+	r.Explanation = &detect.Diagnosis{
+		Causes: []detect.Considered{
+			{Code: detect.FilteredPort, What: "port 443 is dropped"},
+			{Code: detect.PathEnds, What: "nothing gets farther", Excluded: []string{"SYNs to port 80: passed"}},
+		},
+		Questions: []detect.Asked{
+			{Question: detect.Question{Ask: detect.AskPort, Options: o}, What: "SYNs to port 80", Sent: 4, Answered: 3, Lost: 1, Came: detect.CameTarget, At: 3},
+			{Question: detect.Question{Ask: detect.AskEcho, Options: echo}, What: "ICMP echo requests", Sent: 2, Lost: 2, Came: detect.CameNothing},
+		},
+		Budget:  detect.Budget{Probes: 40, Sent: 6, SYNs: 3, Most: 8},
+		Unknown: []string{"What routers got isn't known"},
+		Host: &detect.Host{
+			Probes: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"eth0"}},
+			Controls: []detect.Control{
+				{Outcome: detect.Silent, Source: o.Source, SYNs: 3, Waited: 2900 * time.Millisecond, Followed: true, Accepted: 2,
+					Left: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"bond0", "eth1"}, Mark: 7, Loopback: true}},
+				{Outcome: detect.Rejected, Source: o.Source, SYNs: 1, Waited: time.Millisecond, From: o.Target.Addr(), Said: "port unreachable"},
 			},
-			Questions: []detect.Asked{
-				{Question: detect.Question{Ask: detect.AskPort, Options: o}, What: "SYNs to port 80", Sent: 4, Answered: 3, Lost: 1, Came: detect.CameTarget, At: 3},
-				{Question: detect.Question{Ask: detect.AskEcho, Options: echo}, What: "ICMP echo requests", Sent: 2, Lost: 2, Came: detect.CameNothing},
-			},
-			Budget:  detect.Budget{Probes: 40, Sent: 6, SYNs: 3, Most: 8},
-			Unknown: []string{"What routers got isn't known"},
-			Host: &detect.Host{
-				Probes: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"eth0"}},
-				Controls: []detect.Control{
-					{Outcome: detect.Silent, Source: o.Source, SYNs: 3, Waited: 2900 * time.Millisecond, Followed: true, Accepted: 2,
-						Left: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"bond0", "eth1"}, Mark: 7, Loopback: true}},
-					{Outcome: detect.Rejected, Source: o.Source, SYNs: 1, Waited: time.Millisecond, From: o.Target.Addr(), Said: "port unreachable"},
-				},
-			},
-		}
+		},
 	}
 }
 

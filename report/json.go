@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/netip"
 
-	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
@@ -61,26 +60,10 @@ func (r *Run) identify(t *record.Trace, a netip.Addr) {
 	}
 }
 
-// record is the run without what was measured, when it is over.
-func (r *Run) record() *record.Trace {
-	return &record.Trace{Header: r.Header, Names: make(map[netip.Addr]string),
-		Owners: make(map[netip.Addr]record.Owner), Ending: r.Ending()}
-}
-
-// RecordRounds is a run of rounds as plain values, when it is over.
-func (r *Run) RecordRounds(rounds *record.Rounds) *record.Trace {
-	t := r.record()
-	t.Rounds = rounds
-	for _, a := range rounds.Addresses() {
-		r.identify(t, a)
-	}
-	return t
-}
-
-// Record is the run as plain values, when it is over.
+// Record is the run as plain values, with names and owners, when it is over.
 func (r *Run) Record(results []trace.Result) *record.Trace {
-	t := r.record()
-	t.Results = results
+	t := *r.Trace
+	t.Results, t.Names, t.Owners = results, make(map[netip.Addr]string), make(map[netip.Addr]record.Owner)
 	asked := make(map[netip.Addr]bool)
 	for i := range results {
 		if results[i].Reply == nil || results[i].Reply.Kind == packet.KindOther {
@@ -88,20 +71,13 @@ func (r *Run) Record(results []trace.Result) *record.Trace {
 		}
 		if a := results[i].Reply.From(); !asked[a] {
 			asked[a] = true
-			r.identify(t, a)
+			r.identify(&t, a)
 		}
 	}
-	if r.Findings != nil {
-		t.Findings = append([]detect.Finding{}, r.Findings()...)
-	}
-	if r.Diagnosis != nil {
-		t.Explanation = new(r.Diagnosis())
-	}
-	if r.MTU != nil {
-		t.MTU = r.MTU()
-	}
-	if r.Graph != nil {
-		t.Graph = r.Graph()
+	if t.Rounds != nil {
+		for _, a := range t.Rounds.Addresses() {
+			r.identify(&t, a)
+		}
 	}
 	if t.Graph != nil {
 		for _, n := range t.Graph.Nodes {
@@ -110,30 +86,17 @@ func (r *Run) Record(results []trace.Result) *record.Trace {
 			}
 		}
 	}
-	return t
+	return &t
 }
 
 // Saved describes the run of a trace that is over.
 func Saved(t *record.Trace) *Run {
-	r := &Run{Header: t.Header, Name: func(a netip.Addr) string { return t.Names[a] },
-		Ending: func() record.Ending { return t.Ending }}
+	r := &Run{Trace: t, Name: func(a netip.Addr) string { return t.Names[a] }}
 	if t.OwnersAsked {
 		r.Owner = func(a netip.Addr) (record.Owner, bool) {
 			o, ok := t.Owners[a]
 			return o, ok
 		}
-	}
-	if t.Findings != nil {
-		r.Findings = func() []detect.Finding { return t.Findings }
-	}
-	if t.Explanation != nil {
-		r.Diagnosis = func() detect.Diagnosis { return *t.Explanation }
-	}
-	if t.MTU != nil {
-		r.MTU = func() *record.MTU { return t.MTU }
-	}
-	if t.Graph != nil {
-		r.Graph = func() *trace.Graph { return t.Graph }
 	}
 	return r
 }

@@ -3,14 +3,15 @@ package report
 import (
 	"net/netip"
 
-	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
 
 // Run describes the run that a report is about, for the formats that are read far from where they were made.
 type Run struct {
-	record.Header
+	// Trace is the record of the run, without names and owners. A report reads its Header when the report begins, and the
+	// rest when the report is to be finished. The results are those that the report is given.
+	*record.Trace
 
 	// Name is the name of an address, "" where it has none. It may block for a short while. nil: nothing has a name.
 	Name func(netip.Addr) string
@@ -18,27 +19,8 @@ type Run struct {
 	// Owner tells whose network an address is in, where that is known. nil: of no address.
 	Owner func(netip.Addr) (record.Owner, bool)
 
-	// Findings are what the answers say about the path. It is called when the report is to be finished. nil: nobody
-	// looked.
-	Findings func() []detect.Finding
-
-	// Diagnosis is how the findings came about. It is called when the report is to be finished. nil: nothing was asked
-	// for that.
-	Diagnosis func() detect.Diagnosis
-
-	// MTU is what a search for the path's MTU has found. It is called when the report is to be finished. nil: nobody
-	// asked.
-	MTU func() *record.MTU
-
-	// Graph is all paths to the target. It is called when the report is to be finished. nil: nobody asked.
-	Graph func() *trace.Graph
-
-	// Searched are the results of the search for all paths. It is called when the report is to be finished. nil: nobody
-	// kept them.
-	Searched func() []trace.Result
-
-	// Ending tells how the run ended. It is called when the report is to be finished, and not before.
-	Ending func() record.Ending
+	// Searched are the results of the search for all paths, when the report is to be finished. nil: nobody kept them.
+	Searched []trace.Result
 }
 
 // NameOf is the name of an address, "" where it has none but itself.

@@ -53,25 +53,18 @@ func writeTrace(ctx context.Context, w io.Writer, conn trace.Conn, o trace.PathO
 	if err != nil {
 		return err
 	}
-	var counts trace.Counts
-	var failed error
 	found := trace.NewTrace(o) // the document adds the results to it
-	document := report.NewJSON(w, &report.Run{
-		Header: record.Header{Version: "example", Started: time.Now(), Host: o.Target.Addr().String(), Path: o,
-			Length: plan.Length(o.Length)},
-		Findings: func() []detect.Finding {
-			return detect.Findings(detect.Evidence{View: detect.View{Trace: found, Options: o, Counts: counts}})
-		},
-		Ending: func() record.Ending {
-			e := record.Ending{Time: time.Now(), Reason: record.Complete, Counts: counts, Err: failed}
-			if failed != nil {
-				e.Reason, e.ExitCode = record.Interrupted, 1
-			}
-			return e
-		},
-	}, found)
-	counts, failed = trace.Run(ctx, conn, plan, o.RunOptions(conn), func(r trace.Result) {
+	made := &record.Trace{Header: record.Header{Version: "example", Started: time.Now(), Host: o.Target.Addr().String(),
+		Path: o, Length: plan.Length(o.Length)}}
+	document := report.NewJSON(w, &report.Run{Trace: made}, found)
+	counts, failed := trace.Run(ctx, conn, plan, o.RunOptions(conn), func(r trace.Result) {
 		document.Add(r) // writes nothing yet, so that it can't fail
 	})
+	view := detect.View{Trace: found, Options: o, Counts: counts}
+	made.Findings = append([]detect.Finding{}, detect.Findings(detect.Evidence{View: view})...)
+	made.Ending = record.Ending{Time: time.Now(), Reason: record.Complete, Counts: counts, Err: failed}
+	if failed != nil {
+		made.Ending.Reason, made.Ending.ExitCode = record.Interrupted, 1
+	}
 	return document.Finish()
 }

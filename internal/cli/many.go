@@ -129,7 +129,7 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 	}
 	m = &measure.Many{
 		Request: p.request(), Targets: list, Exclude: exclude,
-		Header:  p.reported(ctx, record.Header{Path: p.Path, Mark: p.Mark}).Header,
+		Header:  p.reported(ctx, &record.Trace{Header: record.Header{Path: p.Path, Mark: p.Mark}}).Header,
 		LookUp:  func(ctx context.Context, host string) ([]netip.Addr, error) { return p.manyAddresses(ctx, host) },
 		Skip:    func(t targets.Target) bool { return traced.Has(t.Host, t.Port) },
 		Service: p.ports.Service, Findings: !p.ForPeople(), Rate: p.Many.Rate, Open: p.Many.Jobs,

@@ -137,12 +137,8 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 
 // named fills in names and owners of who answered, and describes the trace for a report.
 func (o *manyOutput) named(t *record.Trace) *report.Run {
-	run := o.p.reported(context.Background(), t.Header) // who waits for a name has a budget
-	run.Ending = func() record.Ending { return t.Ending }
+	run := o.p.reported(context.Background(), t) // who waits for a name has a budget
 	saved := run.Record(t.Results)
-	if t.Rounds != nil {
-		saved = run.RecordRounds(t.Rounds)
-	}
 	t.Names, t.Owners = saved.Names, saved.Owners
 	return run
 }

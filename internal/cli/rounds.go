@@ -26,9 +26,9 @@ type roundsOutput struct {
 
 // describe says what a report may want to know of the rounds, which began at start.
 func (x *roundsOutput) describe(start time.Time) *report.Run {
-	h := x.m.Header
-	h.Started = start
-	return x.reported(x.ctx, h)
+	made := &record.Trace{Header: x.m.Header}
+	made.Started = start
+	return x.reported(x.ctx, made)
 }
 
 // begin begins to show results as they come. They are added to the figures too. broken is called if nobody reads them.
@@ -58,10 +58,9 @@ func (x *roundsOutput) finish(stats *trace.Stats, start time.Time, counts trace.
 		}
 	}
 	run := x.describe(start)
-	run.Ending = func() record.Ending { return ended(measure.EndingOf(x.ctx, counts, stats.Reached(), err)) }
-	rounds := record.RoundsOf(stats)
-	rounds.Interval, rounds.Count = x.Watch.Interval, x.Watch.Count
-	made := run.RecordRounds(rounds)
+	run.Ending, run.Rounds = ended(measure.EndingOf(x.ctx, counts, stats.Reached(), err)), record.RoundsOf(stats)
+	run.Rounds.Interval, run.Rounds.Count = x.Watch.Interval, x.Watch.Count
+	made := run.Record(nil)
 	if x.lines != nil {
 		fmt.Fprintln(x.stderr, report.RoundsState(made))
 		return x.lines.Finish(made)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 
-	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
@@ -145,7 +144,7 @@ func (s *showing) begin(made *record.Trace) {
 	s.made, s.Path = made, made.Path
 	s.await()
 	s.folded = trace.NewTrace(s.Path)
-	s.run = s.describe()
+	s.run = s.reported(s.ctx, made)
 	s.out = report.StartPrinter(s.formatted(s.run, s.folded), s.broken)
 }
 
@@ -189,6 +188,7 @@ func (s *showing) say(line string) {
 
 // finish ends a measurement that ended with err.
 func (s *showing) finish(err error) error {
+	s.made.Ending, s.run.Searched = ended(s.made.Ending), s.searched
 	if !s.ForPeople() {
 		if werr := s.end(); err == nil && werr != nil {
 			err = fmt.Errorf("writing: %w", werr)
@@ -222,28 +222,14 @@ func (s *showing) finish(err error) error {
 	return s.conclude(made, err)
 }
 
-// describe says what a report may want to know of the measurement.
-func (s *showing) describe() *report.Run {
-	run := s.reported(s.ctx, s.made.Header)
-	s.made.Header = run.Header
-	run.Ending = func() record.Ending { return ended(s.made.Ending) }
-	run.Findings = func() []detect.Finding { return s.made.Findings }
-	run.MTU = func() *record.MTU { return s.made.MTU }
-	run.Graph = func() *trace.Graph { return s.made.Graph }
-	run.Searched = func() []trace.Result { return s.searched }
-	if s.Explain {
-		run.Diagnosis = func() detect.Diagnosis { return *s.made.Explanation }
-	}
-	return run
-}
-
 // reported describes a measurement to reports, as far as it is known before its end. It looks names up until ctx ends.
-func (p *program) reported(ctx context.Context, h record.Header) *report.Run {
+func (p *program) reported(ctx context.Context, made *record.Trace) *report.Run {
+	h := &made.Header
 	h.Version, h.Service = version(), p.ports.Service(h.Path.Target.Port())
 	h.Hostname, _ = os.Hostname() // "": not known
 	h.Numeric, h.OwnersAsked = p.Names == names.Never, p.Show.Owners
 	name := func(a netip.Addr) string { return p.resolve.Name(ctx, a) }
-	return &report.Run{Header: h, Name: name, Owner: p.owner(ctx)}
+	return &report.Run{Trace: made, Name: name, Owner: p.owner(ctx)}
 }
 
 // ended adds the signal and its exit code to how a measurement ended.

@@ -109,7 +109,7 @@ func (a *Atlas) Finish() error {
 	p := a.run.Path.Effective()
 	doc := atlasResult{
 		Firmware: atlasFirmware, Version: atlasVersion, LastSync: -1, MsmName: "Traceroute", Type: "traceroute",
-		Timestamp: a.run.Started.Unix(), EndTime: a.run.Ending().Time.Unix(),
+		Timestamp: a.run.Started.Unix(), EndTime: a.run.Ending.Time.Unix(),
 		From: p.Source.Addr().String(), DstName: record.UTF8(a.run.Host), DstAddr: p.Target.Addr().String(),
 		SrcAddr: p.Source.Addr().String(), Proto: "TCP", Family: 4, Size: a.run.Length, ParisID: 1, Result: []atlasHop{},
 	}

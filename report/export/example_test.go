@@ -20,7 +20,7 @@ func ExampleNewCSV() {
 		Source: netip.MustParseAddrPort("192.0.2.1:40000"), Target: netip.MustParseAddrPort("203.0.113.9:443"),
 		Queries: 1, MaxTTL: 1,
 	}
-	run := &report.Run{Header: record.Header{Host: "www.example.com", Path: o}, Ending: func() record.Ending { return record.Ending{} }}
+	run := &report.Run{Trace: &record.Trace{Header: record.Header{Host: "www.example.com", Path: o}}}
 	var table bytes.Buffer
 	out := export.NewCSV(&table, run, trace.NewTrace(o))
 	out.Add(trace.Result{

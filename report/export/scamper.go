@@ -193,20 +193,13 @@ func (s *ScamperTrace) Add(r trace.Result) error {
 // Finish writes the trace.
 func (s *ScamperTrace) Finish() error {
 	s.t.Finish()
-	made := &record.Trace{Header: s.run.Header, Results: s.results, Ending: s.run.Ending()}
-	if s.run.Graph != nil {
-		made.Graph = s.run.Graph()
-	}
+	made := &record.Trace{Header: s.run.Header, Results: s.results, Ending: s.run.Ending, Graph: s.run.Graph}
 	lines, err := NewScamper(s.w, made.Hostname, made.Started)
 	if err != nil {
 		return err
 	}
 	if made.Graph != nil {
-		var searched []trace.Result
-		if s.run.Searched != nil {
-			searched = s.run.Searched()
-		}
-		err = lines.addPaths(made, searched)
+		err = lines.addPaths(made, s.run.Searched)
 	} else {
 		err = lines.Add(record.Listed{Trace: made})
 	}

@@ -126,10 +126,7 @@ func subtitle(run *report.Run, outcome string) string {
 
 // findings has a line for each finding.
 func findings(run *report.Run) (all []string) {
-	if run.Findings == nil {
-		return nil
-	}
-	for _, f := range run.Findings() {
+	for _, f := range run.Findings {
 		all = append(all, fmt.Sprintf("%s (%s)", record.Printable(f.Title), f.Confidence))
 	}
 	return all

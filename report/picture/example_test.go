@@ -20,8 +20,10 @@ func ExampleNewMermaid() {
 		Queries: 1, MaxTTL: 1,
 	}
 	run := &report.Run{
-		Header: record.Header{Version: "1.0", Started: time.Unix(0, 0).UTC(), Host: "www.example.com", Path: o},
-		Ending: func() record.Ending { return record.Ending{Reason: record.Complete} },
+		Trace: &record.Trace{
+			Header: record.Header{Version: "1.0", Started: time.Unix(0, 0).UTC(), Host: "www.example.com", Path: o},
+			Ending: record.Ending{Reason: record.Complete},
+		},
 	}
 	var diagram strings.Builder
 	out := picture.NewMermaid(&diagram, run, trace.NewTrace(o))

@@ -221,7 +221,7 @@ func ofGraph(t *testing.T, g *trace.Graph, form maker) []byte {
 	}
 	var out bytes.Buffer
 	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer {
-		run.Graph = func() *trace.Graph { return g }
+		run.Graph = g
 		return form(&out, run, t)
 	})
 	return out.Bytes()
@@ -303,7 +303,7 @@ func TestGraphHostile(t *testing.T) {
 		for form, make := range forms {
 			var out bytes.Buffer
 			s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer {
-				run.Graph = func() *trace.Graph { return g }
+				run.Graph = g
 				return make(&out, run, t)
 			})
 			if err := scene.Harmless(out.Bytes()); err != nil {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
@@ -39,11 +38,9 @@ func (h *HTML) Finish() error {
 	d.findings = nil // they have a place of their own
 	picture := svg(d)
 	if h.run.Graph != nil {
-		if g := h.run.Graph(); g != nil {
-			n := drawNetwork(h.rec, h.run, g)
-			n.findings = nil
-			picture = networkSVG(n)
-		}
+		n := drawNetwork(h.rec, h.run, h.run.Graph)
+		n.findings = nil
+		picture = networkSVG(n)
 	}
 	_, picture, _ = strings.Cut(picture, "?>\n") // the page is no XML document of its own
 	p := new(canvas)
@@ -62,19 +59,14 @@ func (h *HTML) Finish() error {
 
 // explain writes the findings, each with its evidence, and what came of ordinary connections.
 func (h *HTML) explain(p *canvas) {
-	var all []detect.Finding
-	if h.run.Findings != nil {
-		all = h.run.Findings()
-	}
+	all := h.run.Findings
 	if len(all) == 0 {
 		return
 	}
 	p.add(`<h2>Findings</h2>`)
-	if h.run.Diagnosis != nil {
-		if host := h.run.Diagnosis().Host; host != nil {
-			for i := range host.Controls {
-				p.add(`<p>%s</p>`, htmlText(host.Controls[i].String()))
-			}
+	if x := h.run.Explanation; x != nil && x.Host != nil {
+		for i := range x.Host.Controls {
+			p.add(`<p>%s</p>`, htmlText(x.Host.Controls[i].String()))
 		}
 	}
 	for i := range all {

@@ -49,21 +49,13 @@ func (p *Picture) Add(r trace.Result) error {
 func (p *Picture) Finish() error {
 	p.rec.Finish()
 	text := ""
-	if g := p.graph(); g != nil {
+	if g := p.run.Graph; g != nil {
 		text = p.form.paths(drawNetwork(p.rec, p.run, g))
 	} else {
 		text = p.form.path(draw(p.rec, p.run))
 	}
 	_, err := io.WriteString(p.w, text)
 	return err
-}
-
-// graph is all paths, if they were searched for, else nil.
-func (p *Picture) graph() *trace.Graph {
-	if p.run.Graph == nil {
-		return nil
-	}
-	return p.run.Graph()
 }
 
 // lines are what a node is labelled with.

@@ -27,7 +27,7 @@ type Scene struct {
 	Host    string                          // as typed; "": the target's address
 	Names   map[string]string               // of addresses
 	Owners  map[string]record.Owner         // of addresses
-	Edit    func(*report.Run)               // changes what else a report is told
+	Edit    func(*report.Run)               // changes what a report is told, at its begin and its end
 	Stop    time.Duration                   // interrupted after so long; 0: never
 	Results func([]trace.Result)            // sees what a report saw, before it is finished
 	Change  func(trace.Result) trace.Result // changes it before that
@@ -73,31 +73,19 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 	folded := trace.NewTrace(p)
 	var counts trace.Counts
 	run := &report.Run{
-		Header: record.Header{Version: "1.0", Started: time.Now(), Host: s.Host, Service: "https", Hostname: "here",
-			Interface: "eth0",
-			Path:      p, Length: plan.Length(p.Length)},
+		Trace: &record.Trace{Header: record.Header{Version: "1.0", Started: time.Now(), Host: s.Host, Service: "https",
+			Hostname: "here", Interface: "eth0", Path: p, Length: plan.Length(p.Length)}},
 		Name:  func(a netip.Addr) string { return s.Names[a.String()] },
 		Owner: func(a netip.Addr) (record.Owner, bool) { o, ok := s.Owners[a.String()]; return o, ok },
-		Findings: func() []detect.Finding {
-			return detect.Findings(detect.Evidence{View: detect.View{Trace: folded, Options: p, Counts: counts}})
-		},
-		Ending: func() record.Ending {
-			e := record.Ending{Time: time.Now(), Reason: record.Complete, Counts: counts}
-			switch {
-			case err != nil:
-				e.Reason, e.Err, e.ExitCode, e.Signal = record.Interrupted, err, 130, "SIGINT"
-			case !folded.Reached():
-				e.ExitCode = 1
-			}
-			return e
-		},
 	}
 	if run.Host == "" {
 		run.Host = p.Target.Addr().String()
 	}
-	if s.Edit != nil {
-		s.Edit(run)
+	edit := s.Edit
+	if edit == nil {
+		edit = func(*report.Run) {}
 	}
+	edit(run)
 	w := make(run, folded)
 	var seen []trace.Result
 	counts, err = trace.Run(ctx, conn, plan, s.Options, func(r trace.Result) {
@@ -112,6 +100,17 @@ func (s Scene) play(t *testing.T, scenario sim.Scenario, make func(run *report.R
 	if s.Results != nil {
 		s.Results(seen)
 	}
+	run.Findings = append([]detect.Finding{},
+		detect.Findings(detect.Evidence{View: detect.View{Trace: folded, Options: p, Counts: counts}})...)
+	run.Ending = record.Ending{Time: time.Now(), Reason: record.Complete, Counts: counts}
+	switch {
+	case err != nil:
+		run.Ending.Reason, run.Ending.Err = record.Interrupted, err
+		run.Ending.ExitCode, run.Ending.Signal = 130, "SIGINT"
+	case !folded.Reached():
+		run.Ending.ExitCode = 1
+	}
+	edit(run)
 	if err := w.Finish(); err != nil {
 		t.Error(err)
 	}
