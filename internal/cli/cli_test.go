@@ -514,35 +514,17 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// Probes that were not sent are told of once for each reason, in the order in which it happened.
-func TestTroubles(t *testing.T) {
-	var all troubles
-	for _, err := range []error{syscall.EPERM, nil, trace.ErrNextHop, syscall.EPERM} {
-		r := trace.Result{Outcome: trace.Lost}
-		if err != nil {
-			r = trace.Result{Outcome: trace.Failed, Err: fmt.Errorf("sending: %w", err)}
-		}
-		all.add(r)
-	}
-	var b bytes.Buffer
-	all.print(&b)
-	const want = "<EPERM>: 2 probes not sent: sending: operation not permitted\n<EHOSTUNREACH>: 1 probe not sent: sending: next hop unreachable\n"
-	if b.String() != want {
-		t.Errorf("%q, want %q", b.String(), want)
-	}
-}
-
 // Answers that this host has lost are told of.
 func TestWarnLostHere(t *testing.T) {
 	var b bytes.Buffer
 	p := program{stderr: &b}
-	p.warn(new(troubles), trace.Counts{LostHere: 3})
+	p.warn(new(report.Unsent), trace.Counts{LostHere: 3})
 	const want = "Warning: packets lost on this host, which was too busy to read them: 3. Probes in flight then are not counted as lost\n"
 	if b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
 	}
 	b.Reset()
-	if p.warn(new(troubles), trace.Counts{}); b.Len() > 0 {
+	if p.warn(new(report.Unsent), trace.Counts{}); b.Len() > 0 {
 		t.Errorf("%q without a loss", b.String())
 	}
 }

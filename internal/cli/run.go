@@ -69,14 +69,14 @@ type showing struct {
 	m      *measure.Measurement
 	broken func(error) // ends the measurement: nobody reads it any more
 
-	made     *record.Trace // without names; what is not yet known is missing
-	run      *report.Run
-	folded   *trace.Trace // the report's
-	out      *report.Feed[trace.Result]
-	awaited  *report.Awaited
-	status   *terminal.Status // of the trace; nil: none is shown
-	asking   *terminal.Status // of what is asked beside it and after it
-	troubles troubles
+	made    *record.Trace // without names; what is not yet known is missing
+	run     *report.Run
+	folded  *trace.Trace // the report's
+	out     *report.Feed[trace.Result]
+	awaited *report.Awaited
+	status  *terminal.Status // of the trace; nil: none is shown
+	asking  *terminal.Status // of what is asked beside it and after it
+	unsent  report.Unsent
 
 	keepsSearch bool           // the results are those of the search for all paths, and the format shows them
 	searched    []trace.Result // those
@@ -161,7 +161,7 @@ func (s *showing) heard(r trace.Result) {
 
 // seen takes in a result that belongs to the trace.
 func (s *showing) seen(r trace.Result) {
-	s.troubles.add(r)
+	s.unsent.Add(r)
 	s.out.Add(r)
 }
 
@@ -172,7 +172,7 @@ func (s *showing) end() error {
 	if s.Explain && !s.HoldsFindings() { // stderr that is gone is no reason to fail
 		report.Explanation(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
-	s.warn(&s.troubles, s.made.Ending.Counts)
+	s.warn(&s.unsent, s.made.Ending.Counts)
 	s.sayDeparture(s.m)
 	s.sayHidden(s.m, s.folded)
 	s.sayECN(s.folded)

@@ -3,12 +3,12 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -41,8 +41,10 @@ func (p *program) sayHidden(m *measure.Measurement, known *trace.Trace) {
 }
 
 // warn says what was not as it should be.
-func (p *program) warn(t *troubles, counts trace.Counts) {
-	t.print(p.stderr)
+func (p *program) warn(unsent *report.Unsent, counts trace.Counts) {
+	for _, line := range unsent.Lines() {
+		fmt.Fprintln(p.stderr, line)
+	}
 	if counts.LostHere > 0 {
 		fmt.Fprintf(p.stderr,
 			"Warning: packets lost on this host, which was too busy to read them: %d. Probes in flight then are not counted "+
@@ -60,34 +62,5 @@ func (p *program) warn(t *troubles, counts trace.Counts) {
 		fmt.Fprintf(p.stderr,
 			"Warning: %d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose "+
 				"believes them)\n", counts.NearMisses)
-	}
-}
-
-// troubles collects the probes that failed on this host, to say in words what their marks mean.
-type troubles struct {
-	errs   []error // each text once
-	counts map[string]int
-}
-
-func (t *troubles) add(r trace.Result) {
-	if r.Outcome != trace.Failed {
-		return
-	}
-	if t.counts == nil {
-		t.counts = make(map[string]int)
-	}
-	if t.counts[r.Err.Error()]++; t.counts[r.Err.Error()] == 1 {
-		t.errs = append(t.errs, r.Err)
-	}
-}
-
-func (t *troubles) print(w io.Writer) {
-	for _, err := range t.errs {
-		n := t.counts[err.Error()]
-		s := "s"
-		if n == 1 {
-			s = ""
-		}
-		fmt.Fprintf(w, "%s: %d probe%s not sent: %s\n", record.LocalMark(err), n, s, record.Printable(err.Error()))
 	}
 }

@@ -14,16 +14,17 @@ import (
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/live"
 	"go.example/tcptraceroute/trace"
 )
 
 // watched goes its rounds, on a screen or without one, and prints the table.
 func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
-	var troubles troubles
+	var unsent report.Unsent
 	m.Heard = func(r trace.Result) {
 		p.lookUp(r)
-		troubles.add(r)
+		unsent.Add(r)
 	}
 	carryOut := p.rounds
 	if p.Watch.Live {
@@ -34,7 +35,7 @@ func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
 	if werr := out.finish(stats, start, counts, err); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
-	p.warn(&troubles, counts)
+	p.warn(&unsent, counts)
 	p.sayDeparture(m)
 	p.unreached = !counts.NothingSent() && !stats.Reached()
 	if err == nil && !stats.Reached() {
