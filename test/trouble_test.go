@@ -32,6 +32,7 @@ type trouble struct {
 	mark     string // of the probes that could not be sent
 	text     string // what the system says of it
 	noRoute  bool   // it shows before the first probe
+	ruled    bool   // this host's own routing prohibits the target, or discards what is sent to it
 	inFlight int    // probes on their way that it may swallow: they are lost
 	only     family
 	make     func(t *testing.T, p *lab.Path, v family) (mend func())
@@ -62,8 +63,8 @@ var troubles = []trouble{
 		},
 	},
 	{name: "route unreachable", mark: "<EHOSTUNREACH>", text: "no route to host", noRoute: true, make: route("unreachable")},
-	{name: "route prohibited", mark: "<EACCES>", text: "permission denied", noRoute: true, make: route("prohibit")},
-	{name: "black hole", mark: "<EINVAL>", text: "invalid argument", noRoute: true, make: route("blackhole")},
+	{name: "route prohibited", mark: "<EACCES>", text: "permission denied", noRoute: true, ruled: true, make: route("prohibit")},
+	{name: "black hole", mark: "<EINVAL>", text: "invalid argument", noRoute: true, ruled: true, make: route("blackhole")},
 	{
 		name: "firewall", mark: "<EPERM>", text: "operation not permitted",
 		make: func(t *testing.T, p *lab.Path, v family) func() {
@@ -172,7 +173,11 @@ func TestTroubleFromTheStart(t *testing.T) {
 				givenUp(t, got, x, hiddenProbes)
 				return
 			}
-			if want := fmt.Sprintf("connect: %s\n", strings.ToUpper(x.text[:1])+x.text[1:]); got != (outcome{"", want, 2}) {
+			want := "connect: " + strings.ToUpper(x.text[:1]) + x.text[1:]
+			if x.ruled {
+				want += fmt.Sprintf(": this host's own routing refuses it, see ip rule and ip route get %v", v.of(p.Target))
+			}
+			if want += "\n"; got != (outcome{"", want, 2}) {
 				t.Errorf("%v\nwant %q", got, want)
 			}
 		}
