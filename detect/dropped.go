@@ -487,7 +487,8 @@ func (d *drop) filter(x *Finding, left []cause) {
 	if d.farthest() > 0 && (x.Before >= d.farthest() || d.next() == 0 && d.onlyTarget()) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
-			"front of it, or the answers to them are lost on the way back. Nothing from outside tells these apart.")
+			"front of it, or the answers to them are lost on the way back"+
+			when(d.told(), ", or dropped by this host's own firewall", "")+". Nothing from outside tells these apart.")
 		if lead.code != StuckService {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
