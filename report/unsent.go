@@ -34,7 +34,8 @@ func (t *Unsent) Lines() (lines []string) {
 		if n == 1 {
 			s = ""
 		}
-		lines = append(lines, fmt.Sprintf("%s: %d probe%s not sent: %s", record.LocalMark(err), n, s, record.Printable(err.Error())))
+		lines = append(lines, fmt.Sprintf("%s: %d probe%s not sent: %s", record.LocalMark(err), n, s,
+			record.Printable(err.Error())))
 	}
 	return lines
 }
