@@ -328,7 +328,7 @@ func (p *paths) next(i int) string {
 		at = end + 1
 	}
 	if p.g.Nodes[i].PerPacket {
-		parts = append(parts, "(each packet its own way)")
+		parts = append(parts, "(each packet its own way?)")
 	}
 	return strings.Join(parts, " ")
 }
@@ -370,7 +370,8 @@ func (p *paths) notes() {
 		p.note("Routers that don't answer (*) can't be told apart: where one stands, there may be several.")
 	}
 	if perPacket {
-		p.note("A router sends each packet its own way: which of the nodes beyond it are linked is not known.")
+		p.note("Where each packet may go its own way (?), one flow met several addresses: a router sends each packet another " +
+			"way, or the next one answers from several of its addresses. Which of the nodes beyond are linked is not known.")
 	}
 	if spared {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")

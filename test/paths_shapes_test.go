@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"go.example/tcptraceroute/lab"
@@ -113,5 +114,30 @@ func TestPathsShapes(t *testing.T) {
 				findPaths(t, n.source, n.target.Interfaces[0], v4, want, paths)
 			}
 		})
+	}
+}
+
+// A router that answers from two of its addresses in turn is not taken for two for sure, and no path is made of it.
+func TestPathsFaces(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 5})
+	p.Target.Listen(t, 80)
+	near, far := p.Routers[2].Interfaces[0], p.Routers[2].Interfaces[1]
+	p.Routers[2].AnswerFrom(t, near.V4, far.V4)
+	p.Routers[2].AnswerFrom(t, near.V6, far.V6)
+	for _, v4 := range []bool{true, false} {
+		out := run(t, p.Source, program(t), "-n", "--paths", addressOf(p.Target.Interfaces[0], v4), "80")
+		nodes, links := pathsTo(t, strings.ReplaceAll(out.stdout, "(each packet its own way?)", ""))
+		text := strings.Join(strings.Fields(out.stdout), " ")
+		if out.code != 0 || len(nodes) != 6 || !strings.Contains(text, "or the next one answers from several of its addresses") {
+			t.Errorf("nodes %q\n%v", nodes, out)
+		}
+		for _, l := range links {
+			if strings.HasPrefix(l, "3 ") {
+				t.Errorf("a link through a router with two addresses: %q\n%v", l, out)
+			}
+		}
+		if strings.Contains(out.stdout, "shares out by") {
+			t.Errorf("no router shares out flows\n%v", out)
+		}
 	}
 }

@@ -37,8 +37,10 @@ type Node struct {
 	Sure  float64 // the probability that it has no other, if it distributes the flows evenly
 	// Hidden is the share of the flows below which a successor may be missing, with the confidence asked for: not all
 	// routers distribute the flows evenly.
-	Hidden    float64
-	PerPacket bool // it sends each packet its own way, so no flow keeps to one beyond it
+	Hidden float64
+	// PerPacket: packets of one flow met several addresses beyond it. It sends each packet its own way, so no flow keeps
+	// to one, or the next router answers from several of its addresses.
+	PerPacket bool
 	Spared    bool // it was tested less than others: its successors are, or may be, the target
 
 	// SharesBy is what the node, which has several successors, tells flows apart by. 0: that is not known.
