@@ -611,7 +611,8 @@ func (o *opened) finish(fold *record.Fold, findings bool) record.Summary {
 // done hands a target over to who wants it.
 func (r *manyRun) done(t record.Listed) {
 	r.count(func(s *record.ManyStatus) { s.Add(&t) })
-	if end, unreached := t.End(); t.Trace != nil && unreached && t.Trace.Ending.Reason == record.Complete {
+	end, unreached := t.End()
+	if t.Trace != nil && unreached && !t.Summary.Beyond && t.Trace.Ending.Reason == record.Complete {
 		r.ends.Add(end)
 	}
 	r.finished <- t

@@ -19,7 +19,9 @@ type Summary struct {
 
 	// LastTTL and Last are the last router that answered; 0: none did.
 	LastTTL int
-	Last    netip.Addr
+	// Beyond says that the last hop that may be asked has answered, and was no end: the path goes on, or round in a loop.
+	Beyond bool
+	Last   netip.Addr
 }
 
 // Reached reports whether the target answered. A refusal, which somebody else sent, is no answer of the target.
@@ -55,6 +57,7 @@ func (t *Trace) SummaryOf(f *Fold) Summary {
 			}
 		}
 	}
+	s.Beyond = s.State == "no_answer" && s.LastTTL > 0 && s.LastTTL == t.Path.Effective().MaxTTL
 	return s
 }
 

@@ -47,6 +47,8 @@ func ending(s *record.Summary) string {
 		return fmt.Sprintf("refused by %v (%s)", s.From, s.Mark)
 	case s.State == "refused":
 		return fmt.Sprintf("refused at hop %d by %v (%s)", s.Hops, s.From, s.Mark)
+	case s.Beyond:
+		return fmt.Sprintf("not reached in %d hops (the last is %v)", s.LastTTL, s.Last)
 	case s.LastTTL > 0:
 		return fmt.Sprintf("no answer, silent after hop %d (%v)", s.LastTTL, s.Last)
 	}

@@ -29,6 +29,8 @@ func TestTargetLine(t *testing.T) {
 			"open, but how far away it is could not be told"},
 		{record.Listed{Trace: ended(record.Complete), Summary: record.Summary{State: "no_answer", LastTTL: 9, Last: router}},
 			"no answer, silent after hop 9 (192.0.2.1)"},
+		{record.Listed{Trace: ended(record.Complete), Summary: record.Summary{State: "no_answer", LastTTL: 30, Last: router, Beyond: true}},
+			"not reached in 30 hops (the last is 192.0.2.1)"},
 		{record.Listed{Trace: ended(record.TimedOut), Summary: record.Summary{State: "no_answer"}},
 			"no answer, nor from any hop, not finished in time"},
 		{record.Listed{Trace: inferred, Summary: record.Summary{State: "no_answer"}}, "no answer, silent after hop 1 (192.0.2.1=)"},
