@@ -134,8 +134,7 @@ func (e *RouteError) Error() string { return "no way to the target: " + e.Err.Er
 func (e *RouteError) Unwrap() error { return e.Err }
 
 // Ruled reports whether a rule or a route of this host prohibits the target, or discards what is sent to it. A
-// link-local
-// target without a zone gets the same error.
+// link-local target without a zone gets the error of the latter, too.
 func (e *RouteError) Ruled(target netip.Addr) bool {
 	return errors.Is(e.Err, syscall.EACCES) || errors.Is(e.Err, syscall.EINVAL) && !target.IsLinkLocalUnicast()
 }
