@@ -370,8 +370,9 @@ func (p *paths) notes() {
 		p.note("Routers that don't answer (*) can't be told apart: where one stands, there may be several.")
 	}
 	if perPacket {
-		p.note("Where each packet may go its own way (?), one flow met several addresses: a router sends each packet another " +
-			"way, or the next one answers from several of its addresses. Which of the nodes beyond are linked is not known.")
+		p.note("Where each packet may go its own way, one flow met several addresses: a router sends each packet " +
+			"another way, or the next one answers from several of its addresses. Which of the nodes beyond are linked is " +
+			"not known.")
 	}
 	if spared {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
