@@ -28,13 +28,13 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 		}
 	}
 	u := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: o.Wait,
-		prepared: prepared}
+		prepared: prepared, kernelLabels: true}
 	defer u.Close()
 	var err error
 	if u.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return Attempt{}, opError("eventfd", nil, err)
 	}
-	port, err := u.Reserve(netip.AddrPortFrom(o.Source, 0))
+	port, err := u.evenPort(o.Source)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -53,6 +53,20 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 		a.took(all, c.flows.sent, c.route.named)
 	}
 	return a, nil
+}
+
+// evenPort reserves an even source port, if there is one. The kernel chooses even ports for connections (connect(2)), and
+// odd ones for sockets that are bound, as those of the probes are: a router or a filter that looks at the lowest bit
+// treats them differently, and the connection shall show what others meet.
+func (u *Unprivileged) evenPort(src netip.Addr) (uint16, error) {
+	port, err := u.Reserve(netip.AddrPortFrom(src, 0))
+	if err != nil || port%2 == 0 {
+		return port, err
+	}
+	if even, err := u.Reserve(netip.AddrPortFrom(src, port-1)); err == nil {
+		return even, nil
+	}
+	return port, nil
 }
 
 // mostMarked is how many connections with a mark can be asked for in each family.

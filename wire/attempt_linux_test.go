@@ -110,6 +110,9 @@ func TestAttempt(t *testing.T) {
 					if s := a.summary(); s != tt.want {
 						t.Errorf("%s\nwant %s: %+v", s, tt.want, a)
 					}
+					if a.Source.Port()%2 != 0 {
+						t.Errorf("from port %d: the kernel's connections have even ones", a.Source.Port())
+					}
 					if asked := a.SYNs; (a.State == AttemptSilent) != (asked > 1) {
 						t.Errorf("%d SYNs", asked)
 					}

@@ -48,8 +48,10 @@ type Unprivileged struct {
 	zones    map[uint16]netip.Addr // the addresses that ports are reserved on
 	reserved []int
 	prepared []int // sockets for the next connections; none: they are opened when they are needed
-	repeated int
-	answers  uint32 // so that no SYN+ACK looks like the one before
+
+	kernelLabels bool // IPv6 flow labels are chosen by the kernel, one for each connection
+	repeated     int
+	answers      uint32 // so that no SYN+ACK looks like the one before
 }
 
 // try is a probe on its way.
@@ -231,7 +233,9 @@ func (c *Unprivileged) socket(p *packet.Probe) (fd int, err error) {
 		set(level, unix.IPV6_V6ONLY, 1)
 		set(level, unix.IPV6_UNICAST_HOPS, int(p.TTL))
 		set(level, unix.IPV6_TCLASS, int(p.TOS))
-		set(level, unix.IPV6_AUTOFLOWLABEL, flowLabel)
+		if !c.kernelLabels {
+			set(level, unix.IPV6_AUTOFLOWLABEL, flowLabel)
+		}
 		set(level, unix.IPV6_RECVERR, 1)
 		set(level, unix.IPV6_RECVHOPLIMIT, 1)
 		set(level, unix.IPV6_RECVTCLASS, 1)
