@@ -191,6 +191,9 @@ func (d *drop) flowSightings() (all []sighting) {
 	index, tries, vague := map[int]int{}, map[int]int{}, map[int]bool{}
 	passed := func(a netip.Addr) bool { return d.before(a, d.last) }
 	for _, p := range d.asked(AskReach) {
+		if p.question.Flow == 0 {
+			continue // it is the trace's own: see ownAgain
+		}
 		i, known := index[p.question.Flow]
 		if !known {
 			i = len(all)
@@ -226,6 +229,21 @@ func (d *drop) flowSightings() (all []sighting) {
 		}
 	}
 	return all
+}
+
+// ownAgain is what became of the trace's own flow when it was asked again, after others had passed.
+func (d *drop) ownAgain() fate {
+	tries := 0
+	for _, p := range d.asked(AskReach) {
+		switch {
+		case p.question.Flow != 0:
+		case p.answer != nil, p.heard() && slices.ContainsFunc(p.hops[0].routers, d.beyond):
+			return passes
+		case !p.heard():
+			tries++
+		}
+	}
+	return when(tries >= 2, vanishes, either)
 }
 
 // routerBeyond is the first hop beyond the place at which a router has answered other probes; 0: none has.

@@ -210,11 +210,17 @@ func (f *facts) differs(c *Control) bool {
 		return c.Outcome != Opened && !f.tooShort(c)
 	case rawClosed:
 		return c.Outcome != Refused && !f.tooShort(c)
-	case rawRejected, rawDead, rawUnsent:
+	case rawUnsent:
 		return c.Outcome == Opened
+	case rawRejected, rawDead:
+		return c.passes()
 	}
 	return false
 }
+
+// passes reports whether somebody with the target's address has answered a control: the target, or who speaks in its
+// name.
+func (c *Control) passes() bool { return c.Outcome == Opened || c.Outcome == Refused }
 
 // tooShort reports whether a control was not waited for as long as the target may take: its answers to probes came
 // late, too.
@@ -254,7 +260,7 @@ func (f *facts) controlSightings() (all []sighting) {
 		switch {
 		case f.host.elsewhere(c) || c.Home:
 			continue
-		case c.Outcome == Opened:
+		case c.passes():
 			s.fate = passes
 		case c.Outcome == Silent && c.SYNs > 1 && c.Left != nil && c.Accepted+c.Reset == 0 && len(f.more) > 0:
 			s.fate = vanishes

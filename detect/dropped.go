@@ -368,6 +368,24 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 			x.Confidence = Possible
 		}
 	}
+	d.heldAgain(x)
+}
+
+// heldAgain weighs what became of the trace's own flow when it was asked again. If it passes then, neither a source
+// port nor a member is to blame.
+func (d *drop) heldAgain(x *Finding) {
+	switch again := d.ownAgain(); {
+	case again == passes:
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "The trace's own flow was asked again, and got farther.")
+		x.Advice = fmt.Sprintf("Trace again: what dropped the probes has ended since, or it drops SYNs above some rate, or "+
+			"until another port was asked. Else ask %s.", d.owner(x.After, x.Before))
+	case again == either && d.mayAskAgain() && x.Confidence > Possible:
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "Whether the trace's own flow still vanishes isn't known.")
+	case again == vanishes && x.Code == BrokenBranch:
+		x.Evidence = append(x.Evidence, "The trace's own flow was asked again, twice, and vanished again.")
+	}
 }
 
 // otherWay reports whether it is the way that this port takes which is dead, and says so: all flows to this port came

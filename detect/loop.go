@@ -36,8 +36,15 @@ func loop(f *facts) []Finding {
 	if after < start {
 		evidence = append(evidence, "The silent hops right before may belong to it.")
 	}
+	confidence := Certain
+	if passed := f.passedBy(); len(passed) > 0 {
+		confidence = Likely
+		evidence[0] = fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d.", n, start, last)
+		evidence = append(evidence, passed...)
+		evidence = append(evidence, "So not all connections go round: one of several ways does, or the way has just changed.")
+	}
 	return []Finding{{
-		Code: RoutingLoop, Confidence: Certain, Weight: weightFatal, After: after, Before: start + n - 1,
+		Code: RoutingLoop, Confidence: confidence, Weight: weightFatal, After: after, Before: start + n - 1,
 		Title: fmt.Sprintf("Routing loop from hop %d on: packets go round between %s", start,
 			strings.Join(members, ", ")),
 		Evidence: evidence,

@@ -98,7 +98,7 @@ func MostProbes(e Evidence) int {
 	last := f.lastRouter()
 	each := max(questionQueries*(lookAhead+1), f.maxTTL()-last+1)
 	kinds := 3 + when(f.long(), 1, 0) + when(f.options.TOS != 0, 1, 0)
-	flows := 5 * (ownFlows + otherFlows) // AskReach to two hops and AskWay, and AskReach again
+	flows := 5*(ownFlows+otherFlows) + 2 // AskReach to two hops and AskWay, and AskReach again; the own flow twice
 	return n + kinds*each + questionQueries*(last-f.first()+1) + flows
 }
 
@@ -185,6 +185,9 @@ func (q *questioner) byConnections() {
 	switch {
 	case q.refusal != nil:
 		q.add(AskPort, 0, q.refusedAt-lookBack, 0, questionQueries)
+		if q.answer == nil {
+			q.refusedFlows()
+		}
 	case q.answer == nil:
 		q.add(AskPort, 0, q.lastRouter(), 0, questionQueries)
 	case q.asks(): // nothing but another port tells whether it is the target that answers
@@ -265,6 +268,26 @@ func (q *questioner) refused() {
 		top, queries := q.within(at)
 		q.add(AskPort, 0, at-lookBack, top, queries)
 		q.add(AskFlow, 1, first, at, questionQueries)
+		q.refusedFlows()
+	}
+}
+
+// refusedFlows asks whether the trace's own flow is refused again, and whether flows from other source ports are: one
+// member of a load-balanced group may refuse, and another one pass.
+func (q *questioner) refusedFlows() {
+	if meaning(q.refusal.Reply) == tooBig || !q.asks() {
+		return
+	}
+	flows := min(ownFlows+1, q.left())
+	o := q.with(AskReach, q.maxTTL())
+	o.Queries = 1
+	for flow := range flows {
+		if flow > 0 {
+			flow += firstFlow
+		} else if !q.mayAskAgain() {
+			continue
+		}
+		q.all = append(q.all, Question{AskReach, flow, o})
 	}
 }
 
@@ -378,6 +401,7 @@ func (q *questioner) flows() {
 	if d == nil {
 		return
 	}
+	q.ownAgain(d)
 	own, others := 0, 0 // the last flows that were asked
 	for _, p := range q.asked(AskReach) {
 		if n := p.question.Flow - firstFlow; n <= ownFlows {
@@ -408,6 +432,30 @@ func (q *questioner) flows() {
 	}
 	q.reach(d, own, min(ownFlows-own, left), q.with(AskReach, q.maxTTL()))
 }
+
+// ownAgain asks the trace's own flow once more, if others to the same port have passed and all kinds have been asked:
+// what dropped it may have ended, or be a limit. It goes no farther than the first hop that others got to.
+func (q *questioner) ownAgain(d *drop) {
+	own := func(p *path) bool { return p.question.Flow == 0 }
+	if len(q.all) > 0 || len(d.passing()) == 0 || !d.mayAskAgain() || slices.ContainsFunc(q.asked(AskReach), own) {
+		return
+	}
+	o := q.with(AskReach, q.maxTTL())
+	for _, s := range d.seen {
+		if s.fate == passes && s.at > d.last {
+			o.FirstTTL = min(o.FirstTTL, s.at)
+		}
+	}
+	if target := q.target(); (target == 0 || o.FirstTTL >= target) && q.left() == 0 {
+		return
+	}
+	o.MaxTTL, o.Queries = o.FirstTTL, 1
+	q.all = append(q.all, Question{AskReach, 0, o})
+}
+
+// mayAskAgain reports whether the trace's own flow can be asked again: two connections can't share addresses and ports,
+// and a trace may have no port of its own.
+func (f *facts) mayAskAgain() bool { return !f.told() && len(f.options.Ports) == 0 }
 
 // left is how many SYNs the target may still get, when those have got there that have been asked for now. Either SYNs
 // with other options get there, or others do.

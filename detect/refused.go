@@ -68,7 +68,11 @@ func refused(f *facts) []Finding {
 	if front == nil {
 		all = f.compareRefusals(&x, ttl)
 	}
+	flows := f.portFlows(after)
 	switch kind := meaning(r); {
+	case kind != tooBig && front == nil && len(flows.passed) > 0:
+		f.refusedPartly(&x, from, at, flows)
+		return []Finding{x}
 	case kind == tooBig:
 		x.Code, x.Weight = MTULimit, weightTrap
 		x.Title = fmt.Sprintf("Packets of %d bytes don't fit beyond %v, hop %s", f.length(), from, at)
@@ -109,6 +113,11 @@ func refused(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
 		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there says no (in the words %q), and lets others "+
 			"pass.", from, refusalText(r))
+		if kind == noHost {
+			x.Confidence = Likely
+			x.Evidence = append(x.Evidence, "It said so at once: it may also have asked in vain before, for a next hop by "+
+				"which this port alone goes.")
+		}
 	case kind == noRoute:
 		x.Code = UnreachableNetwork
 		x.Title = fmt.Sprintf("No route: %s says that it doesn't know the way to %v", router, f.target.Addr())
@@ -129,7 +138,7 @@ func refused(f *facts) []Finding {
 		}
 	case all == vanishes:
 		x.Code = RejectedByRouter
-		x.Title = fmt.Sprintf("Everything to %v is rejected by %s", f.target.Addr(), strings.TrimSuffix(router, ","))
+		x.Title = fmt.Sprintf("All that was tried to %v is rejected by %s", f.target.Addr(), strings.TrimSuffix(router, ","))
 		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, "+
 			"says no to all that was tried.", from)
 	default:
@@ -138,11 +147,25 @@ func refused(f *facts) []Finding {
 		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there, or a route that prohibits this address, "+
 			"says no.", from)
 	}
+	f.doubtRefusal(&x, all, flows)
+	return []Finding{x}
+}
+
+// doubtRefusal lowers the confidence where too few others were asked, or which probe was refused isn't sure.
+func (f *facts) doubtRefusal(x *Finding, all fate, flows portFlows) {
+	r := f.refusal.Reply
+	from := r.From()
 	kind := meaning(r)
 	noWay := kind == noRoute || kind == noHost && f.waited() < neighbourWait
 	if all == either && noWay && x.Code != RejectedByTarget {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "No other port or protocol was seen there: a rule for this port may say the same.")
+	}
+	if x.Confidence == Certain && (kind == noHost || kind == noRoute) && x.Code != RejectedByTarget &&
+		f.options.Protocol == packet.ProtoTCP && f.asks() && flows.refused < enoughFlows {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Only %s to this port were refused: one of several ways may be "+
+			"dead, and others pass.", times(flows.refused, "source port", "source ports")))
 	}
 	own, seen := f.options.Source.Port(), f.before(from, f.maxTTL())
 	if own != 0 && f.refusal.Probe.Src.Port() != own && !f.told() && !seen {
@@ -153,7 +176,6 @@ func refused(f *facts) []Finding {
 		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, "Which probe was refused isn't known for sure: its number was changed on the way.")
 	}
-	return []Finding{x}
 }
 
 // compareRefusals says what became of other probes at the router that refuses: whether they pass it, or all are refused
@@ -187,10 +209,19 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("%s went another way: hop %d was %v for them.", w.what, x.After, h.routers[0]))
 			continue
 		}
-		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: hop %d answered.", w.what, farther))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s.", w.what, fartherText(w.path, farther)))
 		return passes
 	}
 	return when(same >= 2 || same == 1 && f.echo != nil && f.echo.refusal != nil, vanishes, either)
+}
+
+// fartherText says who answered probes that got farther, with this TTL. A router that refuses by the TTL makes that of
+// the target's first answer higher than the target is far.
+func fartherText(p *path, ttl int) string {
+	if p.answer != nil && ttl >= p.distance() {
+		return fmt.Sprintf("the target answered those with TTL %d and up", ttl)
+	}
+	return fmt.Sprintf("hop %d answered", ttl)
 }
 
 // refusedInFront is another kind of probe that the target answers from farther away than it seems to refuse from, by

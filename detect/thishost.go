@@ -252,14 +252,30 @@ func (f *facts) withControl(all []Finding) []Finding {
 	if c := f.host.home(); c != nil && f.host.Probes != nil && f.host.Probes.Loopback { // all that answers is this host
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code != ThisHost })
 	}
+	f.doubt(all)
 	if f.host.differ == nil ||
 		has(BrokenBranch, WayBack, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, ResetOnPath) {
 		return all
 	}
-	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil {
+	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
 		return all
 	}
 	return append(all, f.mixed())
+}
+
+// doubt lowers the confidence of findings that say that nothing to this port passes, if an ordinary connection was
+// answered.
+func (f *facts) doubt(all []Finding) {
+	c := f.host.differ
+	if c == nil || !c.passes() || f.host.raw != rawRejected && f.host.raw != rawDead || f.host.elsewhere(c) || c.Home {
+		return
+	}
+	for i := range all {
+		if x := &all[i]; slices.Contains(contradicted, x.Code) && x.Confidence > Possible {
+			x.Confidence = Possible
+			x.Evidence = append(x.Evidence, "But: "+c.String())
+		}
+	}
 }
 
 // home is a control that somebody on this host has answered in the target's place; nil: there is none.
@@ -289,6 +305,16 @@ func (f *facts) mixed() Finding {
 		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group is " +
 			"broken, or a firewall looks at source ports, at what sets probes apart or at the rate of SYNs, or packets were " +
 			"lost, or one of several ways back loses the answers, or the state has just changed.",
+	}
+	if f.answer != nil {
+		x.Evidence = append(x.Evidence, f.answerText(f.path))
+	}
+	switch who := f.stranger; {
+	case who != nil && f.host.raw == rawClosed:
+		x.Title += ": some are reset in front of the target, " + f.between(who.after, f.distance())
+		x.Evidence = append(x.Evidence, who.evidence...)
+	case c.Outcome == Rejected && c.From.WithZone("") != f.target.Addr():
+		x.Title += fmt.Sprintf(": %v rejects some", c.From)
 	}
 	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
 		x.Evidence = append(x.Evidence, "A second one: "+second.String())
