@@ -320,7 +320,7 @@ func (p *Path) repeat(now time.Time, r Result) {
 	for _, a := range p.pending {
 		switch {
 		case a.passed:
-		case p.exclusive(a.ttl):
+		case p.exclusive(a.ttl), a == p.slow.asked:
 			a.doubted = true
 		case first && !a.byProbePort && a.ttl > p.lastRouter && a.ttl < int(r.Probe.TTL) && a.key.Port == r.Probe.Src.Port():
 			p.shadow(a)

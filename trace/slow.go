@@ -57,20 +57,21 @@ const (
 
 // slowing is what a plan knows of a limit.
 type slowing struct {
-	log    []*ask // the path's own probes, in the order of sending
-	active bool   // hops are asked slowly now
-	done   bool   // they were
-	check  bool   // nothing tells of a limit but a long silence
-	limit  bool   // a hop has answered that was in doubt
-	proven bool   // a probe was answered that was sent slowly
-	news   bool   // a probe was answered that counted as lost when the hops in doubt were marked
-	began  time.Time
-	last   time.Time // when a probe was sent slowly
-	pause  time.Duration
-	vain   int  // how many in a row were not answered
-	target int  // how many in a row were answered by the target, or refused
-	asked  *ask // the one in flight
-	anew   int  // how many were withdrawn, to be sent once more
+	log     []*ask // the path's own probes, in the order of sending
+	active  bool   // hops are asked slowly now
+	done    bool   // they were
+	check   bool   // nothing tells of a limit but a long silence
+	limit   bool   // a hop has answered that was in doubt
+	proven  bool   // a probe was answered that was sent slowly
+	news    bool   // a probe was answered that counted as lost when the hops in doubt were marked
+	began   time.Time
+	last    time.Time // when a probe was sent slowly
+	pause   time.Duration
+	vain    int  // how many in a row were not answered
+	target  int  // how many in a row were answered by the target, or refused
+	asked   *ask // the one in flight
+	anew    int  // how many were withdrawn, to be sent once more
+	doubted int  // how many of those that were sent slowly were withdrawn because they may have been answered
 
 	held   bool      // see hold
 	from   int       // the last hop that was known then
@@ -232,7 +233,11 @@ func (p *Path) slowly(now, when time.Time) Action {
 		s.active, s.done = false, true
 		return p.Next(now)
 	}
-	if at := later(later(p.soon, p.target.ready), s.last.Add(s.pause)); now.Before(at) {
+	at := later(later(p.soon, p.target.ready), s.last.Add(s.pause))
+	if p.asksTwice(ttl) {
+		at = later(at, p.hop(ttl).last.Add(resendAnswerTime))
+	}
+	if now.Before(at) {
 		return WaitUntil(sooner(when, at))
 	}
 	if action, any := p.takeBack(ttl); any {
@@ -313,15 +318,25 @@ func (p *Path) inDoubt() (next int) {
 			next = ttl
 		}
 	}
+	if before := p.limit - 1; !unplaced && s.vain > 0 && p.asksTwice(before) {
+		return before
+	}
 	if s.target > 1 && len(all) > 0 {
 		return all[len(all)/2] // the farthest would most likely tell once more that the target is nearer
 	}
 	return next
 }
 
+// asksTwice reports whether a hop's silence is believed only after a second probe. It is the hop right before the one
+// of the target: if the network has just lost the first probe or its answer, the target would be shown one hop too far.
+// A target that our reset has not reached answers the second one no sooner than resendAnswerTime after the first.
+func (p *Path) asksTwice(ttl int) bool {
+	return ttl == p.limit-1 && ttl >= p.o.FirstTTL && p.target.answers && p.hop(ttl).slowly == 1 && p.asksSlowly(ttl)
+}
+
 // slowTries is how often a hop is asked slowly before its silence is believed: once more where the target may be.
 func (p *Path) slowTries(ttl int) int {
-	if _, unplaced := p.lastAnswered(); unplaced || ttl == p.limit-1 && !p.slow.check {
+	if _, unplaced := p.lastAnswered(); unplaced || ttl == p.limit-1 && (!p.slow.check || p.slow.limit) {
 		return slowTries + 1
 	}
 	return slowTries
@@ -360,7 +375,14 @@ func (p *Path) slowed(a *ask, r Result) {
 	if s.target++; r.Outcome != Answered || !r.FromTarget() && !r.Refused() {
 		s.target = 0
 	}
-	if r.Outcome != Answered {
+	switch {
+	case r.Outcome == Unknown && a.doubted && s.doubted < slowTries:
+		s.doubted++
+		p.hop(a.ttl).slowly-- // it may have been answered
+		return
+	case r.Outcome != Answered && p.asksTwice(a.ttl):
+		return // the next probe tells more
+	case r.Outcome != Answered:
 		if s.vain++; s.vain > 1 && !s.limit {
 			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
 		}
