@@ -488,7 +488,12 @@ func (fl *flow) fitsOther(f *flight, at time.Time) bool {
 // one was lost: so it says nothing of which SYN it answers.
 func (fl *flow) sentAgain(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
-	return fl.best > 0 && age >= leastRetransmit && age > hauntFactor*fl.worst+hauntSlack
+	if fl.best == 0 || age <= hauntFactor*fl.worst+hauntSlack {
+		return false
+	}
+	return fl.newest(at, func(g *flight) bool { // f, or one before it
+		return !g.sent.After(f.sent) && g.recv.IsZero() && fl.beyond(g) && at.Sub(g.sent) >= leastRetransmit
+	}) != nil
 }
 
 // lags reports whether an answer that may be that of an older probe, for all that is known of the times, came as long
