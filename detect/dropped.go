@@ -605,7 +605,8 @@ func (d *drop) filterText(x *Finding, code Code) {
 		x.Advice = "Trace without -A. A firewall that keeps track of connections is there; connections are not harmed."
 	case FilteredPort:
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall there lets port %d pass and drops port %d.", whom, d.port.target.Port(), port)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall there lets port %d pass and drops port %d, or a rule routes that port "+
+			"to nowhere.", whom, d.port.target.Port(), port)
 		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.port && !s.syn && !s.echo && s.fate == passes }) {
 			x.Advice = fmt.Sprintf("Ask %s: a packet filter there drops new connections to port %d.", whom, port)
 		}

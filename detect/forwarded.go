@@ -150,10 +150,11 @@ func (f *facts) goesOn() *handover {
 			!f.cameBy(w.path, d-1, sameWay) || !f.backFits(w.path) {
 			continue
 		}
-		return &handover{at: d, confidence: Certain, evidence: []string{
+		return &handover{at: d, confidence: Likely, evidence: []string{
 			fmt.Sprintf("%s were answered by the target from hop %d, while %s to port %d go on from there: hop %d is %v "+
 				"for them.",
 				w.what, d, f.kind(), f.target.Port(), d, h.routers[0]),
+			"Or their way parts from the others' there and is shorter, or a device in front of the target answers them.",
 		}}
 	}
 	return nil

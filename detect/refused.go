@@ -129,6 +129,9 @@ func refused(f *facts) []Finding {
 			"a router in front of it is", from, at)
 		x.Advice = fmt.Sprintf("Check that the target is running and has this address. If its link isn't one of %v, ask "+
 			"whoever runs that router: its next hop gives no answer.", from)
+		if f.target.Addr().Is6() {
+			x.Advice += " A firewall that drops neighbour discovery (ICMPv6) looks the same."
+		}
 		if f.waited() >= neighbourWait {
 			x.Evidence = append(x.Evidence, f.waitText())
 		} else {

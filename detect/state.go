@@ -38,7 +38,7 @@ func state(f *facts) []Finding {
 	case flags.Has(packet.RST):
 		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
 		x.Advice = fmt.Sprintf("Check on the target whether anything listens on port %d and on this address (ss "+
-			"-ltn). The path is fine.", port)
+			"-ltn). If it does, a firewall on the target, or right in front of it, resets in its name.", port)
 		if forwarded {
 			x.Title = fmt.Sprintf("Port %d is closed: the machine beyond the target, or a firewall there, refuses the "+
 				"connection", port)
