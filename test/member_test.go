@@ -35,30 +35,32 @@ func TestBadMember(t *testing.T) {
 				bad.Filter(t, "forward", c.rule)
 			}
 			for _, v4 := range []bool{true, false} {
-				badMember(t, m, v4, c.code, addressOf(bad.Interfaces[0], v4))
+				badMember(t, m, v4, c.code, addressOf(bad.Interfaces[0], v4), addressOf(bad.Interfaces[1].Peer, v4))
 			}
 		})
 	}
 }
 
 // badMember looks for the finding about a member, or for none if code is "". One in a hundred searches misses a branch, or
-// a loss of 10 %, as is claimed, so it is repeated then; what is said is never wrong.
-func badMember(t *testing.T, m *lab.Mesh, v4 bool, code, who string) {
+// a loss of 10 %, as is claimed, or gives the branch the name of the next router on it, which has answered all probes by
+// chance. So it is repeated then; what is said is never about another branch.
+func badMember(t *testing.T, m *lab.Mesh, v4 bool, code, who, next string) {
 	t.Helper()
 	for try := 1; ; try++ {
 		out := run(t, m.Source, program(t), "-n", "--paths", addressOf(m.Target.Interfaces[0], v4), "80")
-		said, right := 0, false
+		said, right, near := 0, false, false
 		for _, line := range strings.Split(out.stdout, "\n") {
 			if strings.HasPrefix(line, "The branch ") || strings.HasPrefix(line, "The link ") || strings.Contains(line, " die beyond ") {
 				said++
 				right = strings.HasPrefix(line, "The branch by "+who+" (hop 2) loses ")
+				near = strings.HasPrefix(line, "The branch by "+next+" (hop 3) loses ")
 			}
 		}
 		right = right && strings.Contains(strings.Join(strings.Fields(out.stdout), " "), "["+code+", likely]")
 		switch {
-		case code == "" && said > 0 || said > 1 || said == 1 && !right:
+		case code == "" && said > 0 || said > 1 || said == 1 && !right && !near:
 			t.Fatalf("%s is %q:\n%v", who, code, out)
-		case said == 1 || code == "":
+		case said == 1 && !near || code == "" && !strings.Contains(out.stdout, "1 path to "):
 			if !strings.Contains(out.stderr, "Measuring loss by ") {
 				t.Errorf("the measurement was not announced:\n%v", out)
 			}

@@ -69,7 +69,7 @@ func TestStartUp(t *testing.T) {
 	t.Logf("all: %d packages, %d bytes, %v; the live view's libraries: %d packages, %d bytes, %v",
 		all.packages, all.bytes, all.took, live.packages, live.bytes, live.took)
 	const kiB = 1024
-	if all.packages > 80 || all.bytes > 96*kiB {
+	if all.packages > 90 || all.bytes > 112*kiB {
 		t.Errorf("%d packages are initialised and allocate %d bytes", all.packages, all.bytes)
 	}
 	if live.packages > 10 || live.bytes > 56*kiB {

@@ -55,9 +55,9 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 	return a, nil
 }
 
-// evenPort reserves an even source port, if there is one. The kernel chooses even ports for connections (connect(2)), and
-// odd ones for sockets that are bound, as those of the probes are: a router or a filter that looks at the lowest bit
-// treats them differently, and the connection shall show what others meet.
+// evenPort reserves an even source port, if there is one. The kernel chooses even ports for connections (connect(2)),
+// and odd ones for sockets that are bound, as those of the probes are: a router or a filter that looks at the lowest
+// bit treats them differently, and the connection shall show what others meet.
 func (u *Unprivileged) evenPort(src netip.Addr) (uint16, error) {
 	port, err := u.Reserve(netip.AddrPortFrom(src, 0))
 	if err != nil || port%2 == 0 {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,21 +11,32 @@ import (
 // program when it wants more: it dumps all its stacks then. It is to be called before anything else is done. Where
 // not even the runtime can start, nobody can help: that takes 4 threads, and 760 MB of address space (ulimit -u, -v).
 func Limits() error {
-	const descriptors = 2 // for the runtime's poller
+	if err := startPoller(); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	return threadsLeft(6)
+}
+
+// startPoller has Go's poller take the two descriptors that it needs, now that they are known to be there.
+func startPoller() error {
+	const descriptors = 3 // with the first one that it watches
 	var open []int
-	defer func() {
-		for _, fd := range open {
-			unix.Close(fd)
-		}
-	}()
 	for range descriptors {
-		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
-			return fmt.Errorf("eventfd: %w", err)
+			closeAll(open)
+			return err
 		}
 		open = append(open, fd)
 	}
-	return threadsLeft(6)
+	closeAll(open[1:])
+	return os.NewFile(uintptr(open[0]), "eventfd").Close()
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
 }
 
 // threadsLeft is an error where this user can't have n more threads. It is tried only where that is in doubt: the
