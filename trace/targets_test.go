@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,7 +314,7 @@ func TestTargetsEnd(t *testing.T) {
 				}
 				c := sim.NewConn(m)
 				defer c.Close()
-				var plan *trace.Targets
+				var plan atomic.Pointer[trace.Targets]
 				wake := make(chan struct{}, 1)
 				begin := time.Now()
 				if tt.stop == 0 {
@@ -321,13 +322,13 @@ func TestTargetsEnd(t *testing.T) {
 				} else {
 					go func() {
 						time.Sleep(tt.stop)
-						plan.Stop(time.Now().Add(time.Second))
+						plan.Load().Stop(time.Now().Add(time.Second))
 						wake <- struct{}{}
 						close(wake)
 					}()
 				}
 				l.run(t.Context(), c, c, trace.TargetsOptions{Open: 2, Timeout: tt.timeout}, trace.Options{Wake: wake},
-					func(p *trace.Targets) { plan = p })
+					func(p *trace.Targets) { plan.Store(p) })
 				begun := 0
 				for i, f := range l.folds {
 					if f == nil {
