@@ -137,6 +137,30 @@ func readCapture(t *testing.T, file string) []captured {
 	return all
 }
 
+// callersFiles makes a directory of the caller's that nobody else may look into (for root, of somebody else's), one of
+// root's, and a file of root's, until t ends.
+func callersFiles(t *testing.T) (own, theirs, secret string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "files")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	own, theirs = filepath.Join(dir, "own"), filepath.Join(dir, "theirs")
+	for _, d := range []string{own, theirs} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret = filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(dir, 0o755)
+	os.Chown(own, ordinary, ordinary)
+	return own, theirs, secret
+}
+
 // TestPcapFile: the file is the caller's. What he may not write he can't write by a program that has more rights than he;
 // and root keeps his own, though the program gives them up.
 func TestPcapFile(t *testing.T) {
@@ -145,24 +169,7 @@ func TestPcapFile(t *testing.T) {
 	for _, in := range installs {
 		t.Run(in.name, func(t *testing.T) {
 			bin := in.place(t, program(t))
-			dir, err := os.MkdirTemp("", "pcap")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			// A directory of the caller's that nobody else may look into; for root, of somebody else's.
-			own, theirs := filepath.Join(dir, "own"), filepath.Join(dir, "theirs")
-			for _, d := range []string{own, theirs} {
-				if err := os.Mkdir(d, 0o700); err != nil {
-					t.Fatal(err)
-				}
-			}
-			secret := filepath.Join(dir, "secret")
-			if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			os.Chmod(dir, 0o755)
-			os.Chown(own, ordinary, ordinary)
+			own, theirs, secret := callersFiles(t)
 			file := filepath.Join(own, "out.pcapng")
 			if o := in.run(t, p.Source, bin, "-n", "--pcap", file, "198.18.3.2"); o.code != 0 {
 				t.Fatalf("%v", o)

@@ -34,24 +34,7 @@ func TestSaveFile(t *testing.T) {
 	for _, in := range installs {
 		t.Run(in.name, func(t *testing.T) {
 			bin := in.place(t, program(t))
-			dir, err := os.MkdirTemp("", "save")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			// A directory of the caller's that nobody else may look into; for root, of somebody else's.
-			own, theirs := filepath.Join(dir, "own"), filepath.Join(dir, "theirs")
-			for _, d := range []string{own, theirs} {
-				if err := os.Mkdir(d, 0o700); err != nil {
-					t.Fatal(err)
-				}
-			}
-			secret := filepath.Join(dir, "secret")
-			if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			os.Chmod(dir, 0o755)
-			os.Chown(own, ordinary, ordinary)
+			own, theirs, secret := callersFiles(t)
 			file, base := filepath.Join(own, "out.json"), filepath.Join(own, "base")
 			for i, want := range []string{"This trace is the baseline from now on: ", ""} {
 				o := in.run(t, p.Source, bin, "-n", "--save", file, "--baseline", base, "198.18.3.2")
