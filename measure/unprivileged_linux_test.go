@@ -29,7 +29,7 @@ type simulated struct {
 
 	mu    sync.Mutex
 	model *sim.Model
-	syns  map[uint16]int
+	syns  map[flow]int
 	first map[synID]bool
 
 	again   int       // SYNs that the kernel sent again, though this process was not kept from running
@@ -40,11 +40,17 @@ type simulated struct {
 // and it waits for 850 ms.
 const stall = 50 * time.Millisecond
 
+// flow is whose SYNs are counted: both families, and traces of two targets, may have one port at a time.
+type flow struct {
+	target netip.Addr
+	port   uint16
+}
+
 // synID names a SYN of the kernel's.
 type synID struct {
-	port uint16
-	seq  uint32
-	ttl  uint8
+	flow
+	seq uint32
+	ttl uint8
 }
 
 func simulate(t *testing.T, h *lab.Host, scenario sim.Scenario) *simulated {
@@ -54,7 +60,7 @@ func simulate(t *testing.T, h *lab.Host, scenario sim.Scenario) *simulated {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &simulated{tun: h.TUN(t, "tun0"), start: time.Now(), wake: make(chan struct{}, 1), model: model, syns: map[uint16]int{}, first: map[synID]bool{}}
+	s := &simulated{tun: h.TUN(t, "tun0"), start: time.Now(), wake: make(chan struct{}, 1), model: model, syns: map[flow]int{}, first: map[synID]bool{}}
 	for _, at := range []netip.Prefix{sim.InternetHosts4, sim.InternetHosts6} {
 		what := netip.PrefixFrom(at.Addr().Next(), at.Bits()).String() + " dev tun0"
 		if at.Addr().Is6() {
@@ -124,9 +130,10 @@ func (s *simulated) in() {
 
 // syn counts one. Raw traces repeat theirs on purpose, with another IP ID or timestamp.
 func (s *simulated) syn(r *packet.Reply) {
-	id := synID{r.TCP.SrcPort, r.TCP.Seq, r.IP.TTL}
+	of := flow{r.IP.Dst, r.TCP.SrcPort}
+	id := synID{of, r.TCP.Seq, r.IP.TTL}
 	if !s.first[id] {
-		s.syns[r.TCP.SrcPort]++
+		s.syns[of]++
 	}
 	// A raw trace's window is 0. What a stall of the last second was for is no matter.
 	if _, again := s.first[id]; again && r.TCP.Window != 0 && time.Since(s.stalled) > time.Second {
@@ -135,11 +142,11 @@ func (s *simulated) syn(r *packet.Reply) {
 	s.first[id] = true
 }
 
-// counted is how many SYNs there were from a port, asked when as many as are expected have had the time to be read.
-func (s *simulated) counted(port uint16, expected int) (n int) {
+// counted is how many SYNs a flow had, asked when as many as are expected have had the time to be read.
+func (s *simulated) counted(of flow, expected int) (n int) {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
-		n = s.syns[port]
+		n = s.syns[of]
 		s.mu.Unlock()
 		if n >= expected || time.Now().After(deadline) {
 			return n
@@ -338,7 +345,8 @@ func both(ctx context.Context, s *simulated, target netip.Addr, last int) (raw, 
 	if err != nil {
 		return nil, nil, err
 	}
-	before := s.counted(port, 0) // the port may have been used before
+	of := flow{target, port}
+	before := s.counted(of, 0) // the port may have been used before
 	o.Source = netip.AddrPortFrom(route.Source, port)
 	told, sent, err := follow(ctx, connect, o, func(o trace.PathOptions) (plan, error) {
 		return trace.NewSerial(o, wire.ConnectWait)
@@ -346,7 +354,7 @@ func both(ctx context.Context, s *simulated, target netip.Addr, last int) (raw, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if n := s.counted(port, before+sent) - before; n != sent {
+	if n := s.counted(of, before+sent) - before; n != sent {
 		return nil, nil, fmt.Errorf("%d SYNs for %d probes", n, sent)
 	}
 	if err := open.Use(port); err != nil {
