@@ -31,7 +31,7 @@ var layers = map[string]struct {
 	"expect":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // the expression library
 	"report":            {ours: []string{"packet", "trace", "detect", "record"}, never: []string{"net", "os", "log"}},                // shows, opens nothing
 	"report/export":     {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // what others have made
-	"report/pcapng":     {ours: []string{"packet", "trace"}, never: []string{"net", "os", "log"}},                                    // packets for Wireshark
+	"report/pcapng":     {ours: []string{"packet", "trace", "report"}, never: []string{"net", "os", "log"}},                          // packets for Wireshark
 	"report/live":       {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // the screen; the terminal library
 	"report/picture":    {ours: []string{"packet", "trace", "detect", "record", "report"}, never: []string{"net", "os", "log"}},      // the path drawn
 	"report/scene":      {ours: []string{"packet", "trace", "detect", "record", "sim", "report"}},                                    // for tests

@@ -14,6 +14,9 @@ const (
 	mostCPUOfTrace = 3.5
 )
 
+// mostCPUOfBefore is how much of the processor's time a further probe may take, of what it took an earlier program.
+const mostCPUOfBefore = 0.8
+
 // claim is one promise of this project about itself, and what was measured.
 type claim struct {
 	what     string
@@ -104,6 +107,9 @@ func (r results) claims() (all []claim) {
 	further, theirs := 1e6*cpuPerFurtherProbe(us, us1), 1e6*cpuPerFurtherProbe(them, them1)
 	add(claim{"CPU of a further probe, of traceroute's", further / theirs, mostCPUOfProbe, false, "%.2f",
 		fmt.Sprintf("%.0f µs and %.0f µs", further, theirs)})
+	before := 1e6 * cpuPerFurtherProbe(r.of(kindAlone, earlier), r.of(kindOne, earlier))
+	add(claim{"CPU of a further probe, of the earlier program's", further / before, mostCPUOfBefore, false, "%.2f",
+		fmt.Sprintf("%.0f µs and %.0f µs", further, before)})
 	whole, theirWhole := 1e3*median(us.each(cpuOf)), 1e3*median(them.each(cpuOf))
 	add(claim{"CPU of a trace, of traceroute's", whole / theirWhole, mostCPUOfTrace, false, "%.2f",
 		fmt.Sprintf("%.1f ms and %.1f ms; one probe: %.1f ms and %.1f ms", whole, theirWhole,

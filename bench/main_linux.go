@@ -26,7 +26,7 @@ type options struct {
 	seed                              uint64
 	only                              int
 	quick, verbose                    bool
-	json, program                     string
+	json, program, before             string
 }
 
 func main() {
@@ -51,6 +51,7 @@ func readFlags() (o options) {
 	flag.BoolVar(&o.verbose, "v", false, "show what the tools print, and what they missed")
 	flag.StringVar(&o.json, "json", "bench.json", "`file` for all that was measured; \"\" for none")
 	flag.StringVar(&o.program, "ours", "", "our `program`; it is built where none is given")
+	flag.StringVar(&o.before, "before", "", "our `program` as it was before, to be measured beside it")
 	flag.Parse()
 	if o.only >= 0 {
 		o.parts = kindInternet
@@ -82,7 +83,7 @@ func run() error {
 			return err
 		}
 	}
-	tools, err := findTools(o.tools, o.program)
+	tools, err := findTools(o.tools, o.program, o.before)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,13 @@ import (
 	"strings"
 )
 
-// ours is this project's program among the tools.
-const ours = "tcptraceroute-ours"
+const (
+	// ours is this project's program among the tools.
+	ours = "tcptraceroute-ours"
+
+	// earlier is the same program as it was before, if there is one to compare with.
+	earlier = "tcptraceroute-before"
+)
 
 // queries is how many probes a hop the tools are asked for: the default of most of them.
 const queries = 3
@@ -71,8 +76,9 @@ func toolTable() []tool {
 	}
 }
 
-// findTools are the tools that are on this machine, or those of the list, which then must be. program is ours.
-func findTools(list, program string) ([]tool, error) {
+// findTools are the tools that are on this machine, or those of the list, which then must be. program is ours, before
+// is the same as it was earlier; "": there is none.
+func findTools(list, program, before string) ([]tool, error) {
 	wanted := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 	var found []tool
 	var names []string
@@ -83,6 +89,11 @@ func findTools(list, program string) ([]tool, error) {
 		}
 		if t.name == ours {
 			t.path = program
+			if before != "" {
+				was := t
+				was.name, was.path = earlier, before
+				found = append(found, was)
+			}
 		} else if path, err := exec.LookPath(t.program); err == nil {
 			t.path = path
 		} else if len(wanted) > 0 {

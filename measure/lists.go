@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"iter"
 	"net/netip"
-	"os"
 
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/targets"
@@ -19,22 +18,10 @@ type Lists struct {
 	Options targets.Options
 }
 
-// openList opens a list.
-func openList(name string) (io.ReadCloser, error) {
-	if name == "-" {
-		return io.NopCloser(os.Stdin), nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err // not a nil *os.File, which would be a reader
-	}
-	return f, nil
-}
-
 // readLists opens lists one after the other, and hands them to read.
 func readLists(files []string, read func(r io.Reader, name string) error) error {
 	for _, name := range files {
-		f, err := openList(name)
+		f, err := openFile(name)
 		if err != nil {
 			return err
 		}
@@ -56,7 +43,7 @@ func (l *Lists) Open() (all iter.Seq2[targets.Target, error], done func(), err e
 		}
 	}
 	for _, name := range l.Files {
-		f, err := openList(name)
+		f, err := openFile(name)
 		if err != nil {
 			done()
 			return nil, nil, err

@@ -47,6 +47,14 @@ type Request struct {
 	Listener
 }
 
+// SameFlow asks for the flow of a trace before, if its source port is free: routers that share out flows then send the
+// new trace the same way.
+func (r *Request) SameFlow(before *record.Trace) {
+	if p := before.Path; len(p.Ports) == 0 && p.Session == nil {
+		r.PreferredPort, r.Path.LabelSeed = p.Source.Port(), p.LabelSeed
+	}
+}
+
 // Paths ask for all paths to the target, after the trace.
 type Paths struct {
 	Flows      int     // at the most; 0: trace.MostFlows

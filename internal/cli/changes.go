@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"go.example/tcptraceroute/compare"
 	"go.example/tcptraceroute/internal/options"
@@ -37,101 +36,31 @@ func (p *program) judge(made *record.Trace, err error) error {
 	return err
 }
 
-// past is what a trace is compared with, and the files that it is written to.
-type past struct {
-	old      *record.Trace // nil: there is none
-	baseline string        // the file of the target's first trace; "": none
-	stored   *os.File      // the same, open; nil: there is none yet
-	save     *measure.Replacement
-	first    *measure.Replacement // the baseline, if there is none yet
-	err      error                // of opening them
+// openKept opens the files that a trace is written to and compared with, by the caller's own rights.
+func (p *program) openKept() error {
+	p.kept.Save = p.Save
+	if p.Baseline != "" {
+		p.kept.Baseline = p.BaselineFile()
+	}
+	return keptError(p.kept.Open())
 }
 
-// open opens the files, by the caller's own rights.
-func (x *past) open(p *program) (none []string) {
-	if x.save != nil || x.first != nil || x.stored != nil || x.err != nil {
-		return none
+// keptError says which option's file is no good.
+func keptError(err error) error {
+	of, ok := errors.AsType[*measure.KeptError](err)
+	if !ok {
+		return err
 	}
-	if p.Save != "" {
-		if x.save, x.err = measure.Replace(p.Save); x.err != nil {
-			x.err = fmt.Errorf("--save %s: %w", record.Printable(p.Save), options.Reason(x.err))
-			return none
-		}
+	option := "--save"
+	if of.Baseline {
+		option = "--baseline"
 	}
-	if p.Config.Baseline == "" {
-		return none
-	}
-	x.baseline = p.BaselineFile()
-	switch f, err := os.Open(x.baseline); {
-	case err == nil && hasText(f):
-		x.stored = f
-		return none
-	case err == nil: // of a trace that didn't come to its end
-		f.Close()
-	case !errors.Is(err, os.ErrNotExist):
-		x.err = fmt.Errorf("--baseline: %s: %w", record.Printable(x.baseline), options.Reason(err))
-		return none
-	}
-	if err := os.Mkdir(p.Config.Baseline, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
-		x.err = fmt.Errorf("--baseline %s: %w", record.Printable(p.Config.Baseline), options.Reason(err))
-		return none
-	}
-	if x.first, x.err = measure.Replace(x.baseline); x.err != nil {
-		x.err = fmt.Errorf("--baseline %s: %w", record.Printable(p.Config.Baseline), options.Reason(x.err))
-	}
-	return none
-}
-
-// hasText reports whether a file isn't empty.
-func hasText(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Size() > 0
-}
-
-// replaced are the files that are still written after privileges are gone.
-func (x *past) replaced() (all []*measure.Replacement) {
-	for _, r := range []*measure.Replacement{x.save, x.first} {
-		if r != nil {
-			all = append(all, r)
-		}
-	}
-	return all
-}
-
-// read reads the baseline, if there is one.
-func (x *past) read() {
-	if x.stored == nil || x.err != nil {
-		return
-	}
-	if x.old, x.err = record.ReadJSON(x.stored); x.err == nil && x.old.Rounds != nil {
-		x.err = errRounds
-	}
-	if x.err != nil {
-		x.err = fmt.Errorf("--baseline: %s: %s", record.Printable(x.baseline), shortened(x.err))
-	}
-}
-
-func (x *past) close() {
-	if x.stored != nil {
-		x.stored.Close() // of a file that is only read
-	}
-	for _, r := range x.replaced() {
-		r.Discard()
-	}
+	return fmt.Errorf("%s %s: %s", option, record.Printable(of.Name), shortened(options.Reason(of.Err)))
 }
 
 // wantsRecord reports whether the trace is wanted as a record.
 func (p *program) wantsRecord() bool {
-	return p.keep != nil || p.past.old != nil || p.past.save != nil || p.past.first != nil || len(p.Expected) > 0
-}
-
-// readTrace reads a saved trace that is one, and no rounds.
-func readTrace(name string) (*record.Trace, error) {
-	t, err := readSaved(name)
-	if err == nil && t.Rounds != nil {
-		return nil, errRounds
-	}
-	return t, err
+	return p.keep != nil || p.kept.Wanted() || len(p.Expected) > 0
 }
 
 // diffFiles compares two saved traces.
@@ -145,8 +74,8 @@ func (p *program) diffFiles(files []string) error {
 	var both [2]*record.Trace
 	for i, name := range []string{p.Diff, files[0]} {
 		var err error
-		if both[i], err = readTrace(name); err != nil {
-			return fmt.Errorf("--diff: %s: %s", record.Printable(name), shortened(err))
+		if both[i], err = measure.ReadTrace(name); err != nil {
+			return fmt.Errorf("--diff: %s: %s", record.Printable(name), shortened(options.Reason(err)))
 		}
 	}
 	return p.judge(both[1], p.sayChanges(p.stdout, p.Format == "json", both[0], both[1]))
@@ -174,51 +103,32 @@ func (p *program) likeBefore() (operands []string, err error) {
 		return nil, errors.New("--diff with one file needs the caller's own rights, for the file says what is sent: " +
 			"save the new trace with --save, and compare both files")
 	}
-	old, err := readTrace(p.Diff)
+	old, err := measure.ReadTrace(p.Diff)
 	if err != nil {
-		return nil, fmt.Errorf("--diff %s: %s", record.Printable(p.Diff), shortened(err))
+		return nil, fmt.Errorf("--diff %s: %s", record.Printable(p.Diff), shortened(options.Reason(err)))
 	}
-	p.past.old = old
+	p.kept.Old = old
 	return p.Again(old)
-}
-
-// sameFlow asks for the flow of the trace before, if its source port is free: routers that share out flows then send
-// the new one the same way.
-func (p *program) sameFlow(r *measure.Request) {
-	old := p.past.old
-	if old == nil || p.PortSet || p.Lent || len(old.Path.Ports) > 0 || old.Path.Session != nil {
-		return
-	}
-	r.PreferredPort, r.Path.LabelSeed = old.Path.Source.Port(), old.Path.LabelSeed
 }
 
 // conclude does with the trace, which ended with err, what was asked for.
 func (p *program) conclude(made *record.Trace, err error) error {
-	x := &p.past
-	if x.save != nil {
-		if serr := x.save.Finish(made.WriteJSON); serr != nil {
-			return fmt.Errorf("--save %s: %w", record.Printable(p.Save), options.Reason(serr))
-		}
-	}
-	if made.Ending.Reason != record.Complete {
+	first, kerr := p.kept.Write(made)
+	switch {
+	case kerr != nil:
+		return keptError(kerr)
+	case made.Ending.Reason != record.Complete:
 		return err
+	case first:
+		fmt.Fprintf(p.stderr, "This trace is the baseline from now on: %s\n", record.Printable(p.kept.Baseline))
+	case p.kept.Old != nil:
+		err = p.compared(made, err)
 	}
-	return p.judge(made, p.compared(made, err))
+	return p.judge(made, err)
 }
 
 // compared compares a trace, which ended with err, with the one before.
 func (p *program) compared(made *record.Trace, err error) error {
-	x := &p.past
-	switch {
-	case x.first != nil:
-		if ferr := x.first.Finish(made.WriteJSON); ferr != nil {
-			return fmt.Errorf("--baseline %s: %w", record.Printable(x.baseline), options.Reason(ferr))
-		}
-		fmt.Fprintf(p.stderr, "This trace is the baseline from now on: %s\n", record.Printable(x.baseline))
-		return err
-	case x.old == nil:
-		return err
-	}
 	w := p.stdout
 	switch {
 	case p.Diff != "" && p.Format == "json":
@@ -227,7 +137,7 @@ func (p *program) compared(made *record.Trace, err error) error {
 	default:
 		w = p.stderr
 	}
-	changed := p.sayChanges(w, p.Diff != "" && p.Format == "json", x.old, made)
+	changed := p.sayChanges(w, p.Diff != "" && p.Format == "json", p.kept.Old, made)
 	switch {
 	case changed != nil:
 		return changed

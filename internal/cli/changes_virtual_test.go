@@ -98,7 +98,7 @@ func TestDiffWithNewTrace(t *testing.T) {
 		{changesNetwork + " filtered", "-m 12", "\n  state: no answer, silent after hop 2 (10.0.2.1), and was open", "", 3},
 		{changedNetwork, "--csv", "ttl", "state: closed, and was open", 3},
 	} {
-		v := runVirtualAs(t, tt.network, 2, func(p *program) { p.past.old = old }, strings.Fields(tt.args)...)
+		v := runVirtualAs(t, tt.network, 2, func(p *program) { p.kept.Old = old }, strings.Fields(tt.args)...)
 		if !strings.Contains(v.stdout, tt.stdout) || !strings.Contains(v.stderr, tt.stderr) || v.code != tt.code {
 			t.Errorf("%s: exit code %d, want %d\n%s\n%s", tt.args, v.code, tt.code, v.stdout, v.stderr)
 		}

@@ -46,7 +46,6 @@ type program struct {
 	// dropKeeping does the same, but some files can still be replaced; nil: drop is as good.
 	dropKeeping func(replaced func() []*measure.Replacement, readable ...func() []string) ([]error, error)
 	opener      func(measure.Options) (*measure.Tracer, error)
-	root        bool
 	ports       *names.Services
 	resolve     *names.Resolver
 	width       struct{ out, err int } // of the terminals that standard output and error are; 0: they are none
@@ -59,7 +58,7 @@ type program struct {
 	capture    capture
 	rescue     *terminal.Rescue // nil: nothing ends the program but its context
 
-	past past                // that the trace is compared with
+	kept measure.Kept        // that the trace is written to and compared with
 	keep func(*record.Trace) // is called with the trace that was made; nil: nobody wants it as a record
 }
 
@@ -71,9 +70,9 @@ func (p *program) usage() {
 
 func (p *program) run(ctx context.Context, args []string) error {
 	who := measure.Caller()
-	p.root = who.RealUID == 0
-	p.Lent = who.SetID() && !p.root
-	p.Elevated = who.Elevated && !p.root
+	p.Root = who.RealUID == 0
+	p.Lent = who.SetID() && !p.Root
+	p.Elevated = who.Elevated && !p.Root
 	p.width.out, p.width.err = terminal.Width(p.stdout), terminal.Width(p.stderr)
 	p.toTerminal = terminal.Is(p.stdout)
 	p.onTerminal = p.toTerminal && terminal.Is(p.stderr)
@@ -124,25 +123,20 @@ func (p *program) run(ctx context.Context, args []string) error {
 		defer network.Close()
 	}
 	// What the user wants written is opened by his own rights: all that root has, or those that are left of a program's.
-	var captureErr error
-	capture := sync.OnceValue(func() (none []string) {
-		if openErr == nil {
-			captureErr = p.openCapture()
-		}
+	var filesErr error
+	written := sync.OnceValue(func() (none []string) {
+		filesErr = p.openFiles(openErr == nil)
 		return none
 	})
-	kept := sync.OnceValue(func() []string { return p.past.open(p) })
-	defer p.past.close()
+	defer p.kept.Close()
 	if !p.Elevated && !p.Lent {
-		capture()
-		kept()
+		written()
 	}
-	if err := p.dropPrivileges(capture, kept, p.files); err != nil {
+	if err := p.dropPrivileges(written, p.files); err != nil {
 		return err
 	}
-	p.past.read()
 	defer p.capture.close()
-	if err := cmp.Or(captureErr, p.past.err); err != nil {
+	if err := cmp.Or(filesErr, keptError(p.kept.Read())); err != nil {
 		return err
 	}
 
@@ -188,12 +182,22 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 func (p *program) dropPrivileges(readable ...func() []string) error {
 	drop := p.drop
 	if p.dropKeeping != nil && (p.Save != "" || p.Baseline != "") {
-		drop = func(readable ...func() []string) ([]error, error) { return p.dropKeeping(p.past.replaced, readable...) }
+		drop = func(readable ...func() []string) ([]error, error) { return p.dropKeeping(p.kept.Replaced, readable...) }
 	}
 	if _, err := drop(readable...); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
 	return nil
+}
+
+// openFiles opens what the user wants written; packets only if there will be any.
+func (p *program) openFiles(packets bool) error {
+	if packets {
+		if err := p.openCapture(); err != nil {
+			return err
+		}
+	}
+	return p.openKept()
 }
 
 // files are those that are read later, beyond what names need. It is called with the caller's own rights.

@@ -28,7 +28,7 @@ func (p *program) findConnection(operands []string, user int) error {
 	}
 	wanted := c.Target.IsValid()
 	all = slices.DeleteFunc(all, func(e measure.Established) bool {
-		return wanted && (e.Source != c.Source || e.Target != c.Target) || !p.root && int(e.UID) != user && !wanted
+		return wanted && (e.Source != c.Source || e.Target != c.Target) || !p.Root && int(e.UID) != user && !wanted
 	})
 	switch {
 	case len(all) == 0 && wanted:
@@ -42,7 +42,7 @@ func (p *program) findConnection(operands []string, user int) error {
 			}
 		}
 		return fmt.Errorf("Process %d has %d connections: choose one by --connection", c.Process, len(all))
-	case !p.root && int(all[0].UID) != user:
+	case !p.Root && int(all[0].UID) != user:
 		return fmt.Errorf("The connection %v is another user's", all[0])
 	}
 	e := all[0]

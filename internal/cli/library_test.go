@@ -71,7 +71,7 @@ func traceSim(t *testing.T, seed uint64, path sim.Path, by func(*testing.T, *fro
 func byProgram(t *testing.T, m *fromHost, o trace.PathOptions) (found *trace.Trace) {
 	var p program
 	p.Path = o
-	made, err := measure.Over(m, p.networkOptions(false)).Trace(t.Context(), p.request())
+	made, err := measure.Over(m, p.Network(false)).Trace(t.Context(), p.request())
 	if err != nil {
 		t.Fatal(err)
 	}

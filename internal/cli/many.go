@@ -94,7 +94,7 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 
 // newMany is the run that is asked for.
 func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), err error) {
-	if p.Many.Rate > options.UserRate && !p.root {
+	if p.Many.Rate > options.UserRate && !p.Root {
 		return nil, nil, fmt.Errorf("Argument of --rate must be between 1 and %d for users who are not root: %d",
 			options.UserRate,
 			p.Many.Rate)

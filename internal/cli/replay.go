@@ -2,10 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"os"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
@@ -18,23 +18,11 @@ func (p *program) showSaved() error {
 	if _, err := p.drop(func() []string { return []string{p.Replay} }); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
-	saved, err := readSaved(p.Replay)
+	saved, err := measure.ReadSaved(p.Replay)
 	if err != nil {
-		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), shortened(err))
+		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), shortened(options.Reason(err)))
 	}
 	return p.showRecord(saved)
-}
-
-func readSaved(name string) (*record.Trace, error) {
-	if name == "-" {
-		return record.ReadJSON(os.Stdin)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, options.Reason(err)
-	}
-	defer f.Close() // of a file that is only read
-	return record.ReadJSON(f)
 }
 
 // showRecord shows a trace that is over.
@@ -81,7 +69,7 @@ func (p *program) showRounds(saved *record.Trace) error {
 	case !p.HoldsRounds():
 		return fmt.Errorf("%s has no place for rounds, which text, json, jsonl, csv and mtr-json have", p.FormatBy)
 	case len(p.Expected) > 0:
-		return fmt.Errorf("--expect: %w", errRounds)
+		return fmt.Errorf("--expect: %w", measure.ErrRounds)
 	}
 	if p.Names == names.Never {
 		saved.Names, saved.Numeric = nil, true

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"syscall"
 
 	"go.example/tcptraceroute/internal/options"
@@ -20,7 +19,9 @@ func (p *program) open() (*measure.Tracer, error) {
 	if raw != "" && p.Unprivileged {
 		return nil, p.lacksRaw(raw)
 	}
-	t, err := p.opener(p.networkOptions(raw != ""))
+	o := p.Network(raw != "")
+	o.Guard = p.rescue.Guard
+	t, err := p.opener(o)
 	switch {
 	case err == nil:
 		return t, nil
@@ -28,18 +29,6 @@ func (p *program) open() (*measure.Tracer, error) {
 		return nil, p.lacksRaw(raw)
 	}
 	return nil, p.socketError(err)
-}
-
-// networkOptions says how the network is to be reached.
-func (p *program) networkOptions(raw bool) measure.Options {
-	o := measure.Options{Unprivileged: p.Unprivileged, RawOnly: raw, Lent: !p.root, Guard: p.rescue.Guard}
-	o.Wire.Interface, o.Wire.Mark, o.Wire.TOS = p.Interface, p.Mark, uint8(p.Path.TOS)
-	o.Wire.Sessions = p.InSession || p.MTU
-	o.Wire.Attempts, o.Wire.Chains = p.Explain || p.Connection.On(), p.Explain && p.root
-	if p.PortSet && p.Port < 1024 && !p.AnyPort {
-		o.Wire.Port = uint16(p.Port)
-	}
-	return o
 }
 
 // lacksRaw is the error for an option that connections can't do.
@@ -59,28 +48,7 @@ func (p *program) lacksRaw(option string) error {
 
 // request is what is to be measured.
 func (p *program) request() measure.Request {
-	r := measure.Request{
-		Host: p.Host, Path: p.Path, AnyPort: p.AnyPort, TrackPort: p.TrackPort, HostSYN: p.LinuxSYN(),
-		MSS: uint16(p.SYN.MSS), InSession: p.InSession, MTU: p.MTU, Explain: p.Explain,
-	}
-	r.Path.Source = netip.AddrPortFrom(p.Path.Source.Addr(), uint16(p.Port))
-	if p.Connection.On() {
-		r.Overhear, r.Path.Source, r.Path.Target = true, p.Connection.Source, p.Connection.Target
-	}
-	if p.AllPaths.Paths {
-		r.Paths = &measure.Paths{
-			Flows: p.AllPaths.Flows, TargetSYNs: p.AllPaths.TargetSYNs, Confidence: p.AllPaths.Confidence,
-			Probes: p.Path.Queries}
-		r.Path.Queries = 0 // those of -q are sent by each path
-		if p.AllPaths.PortFor != "" {
-			r.Paths.Probes = -1
-		}
-	}
-	if p.Watch.On() {
-		p.Watch.Defaults()
-		r.Rounds = &measure.Rounds{Interval: p.Watch.Interval, Count: p.Watch.Count, Persist: p.Watch.Live}
-	}
-	p.sameFlow(&r)
+	r := p.Request(p.kept.Old)
 	r.Progress = p.preparing
 	return r
 }

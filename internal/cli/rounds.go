@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -100,6 +99,3 @@ func (p *program) writeTable(w io.Writer, t *record.Trace) error {
 	}
 	return report.WriteTable(w, t.Rounds, o)
 }
-
-// errRounds refuses saved rounds where one trace is wanted.
-var errRounds = errors.New("it has rounds (--report), and not one trace")

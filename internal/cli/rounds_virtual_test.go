@@ -116,9 +116,9 @@ func TestRoundsAreNoTrace(t *testing.T) {
 	t.Parallel()
 	saved := runVirtual(t, roundsNetwork, 3, "--report", "-c", "2", "--json").stdout
 	for args, want := range map[string]string{
-		"--diff saved saved":              "--diff: saved: it has rounds (--report), and not one trace\n",
-		"--diff saved":                    "--diff saved: it has rounds (--report), and not one trace\n",
-		"--replay saved --expect reached": "--expect: it has rounds (--report), and not one trace\n",
+		"--diff saved saved":              "--diff: saved: it has rounds, and not one trace\n",
+		"--diff saved":                    "--diff saved: it has rounds, and not one trace\n",
+		"--replay saved --expect reached": "--expect: it has rounds, and not one trace\n",
 		"--replay saved --format svg":     "--format svg has no place for rounds, which text, json, jsonl, csv and mtr-json have\n",
 	} {
 		stdout, stderr, code := ranWith(t, map[string]string{"saved": saved}, strings.Fields(args)...)

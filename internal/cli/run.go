@@ -55,11 +55,11 @@ func (p *program) observe(connections bool) func(trace.Event) {
 	var show func(trace.Event)
 	if p.Debug {
 		show = report.Debug(p.stderr, connections)
-		if !p.root {
+		if !p.Root {
 			show = report.OnlyOurs(show)
 		}
 	}
-	return p.capture.observe(show)
+	return p.capture.packets.Observing(show)
 }
 
 // showing is a trace that is shown while it is made.

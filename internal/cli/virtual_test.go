@@ -209,7 +209,7 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 		t.Fatal(err)
 	}
 	p.Path.Rand, p.Path.LabelSeed = rand.New(rand.NewPCG(seed, 1)), seed
-	made, err := measure.Over(m, p.networkOptions(false)).Prepare(t.Context(), p.request())
+	made, err := measure.Over(m, p.Network(false)).Prepare(t.Context(), p.request())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // Again makes the command line that of the trace before, with what was typed beside --diff.
 func (c *Config) Again(before *record.Trace) (operands []string, err error) {
-	again := Config{}
+	again := Config{Root: c.Root, Lent: c.Lent, Elevated: c.Elevated}
 	if operands, err = Parse(Options(), ArgumentsOf(before), &again); err != nil {
 		return nil, fmt.Errorf("--diff %s: the trace can't be made again: %w", record.Printable(c.Diff), err)
 	}

@@ -20,6 +20,7 @@ type Config struct {
 	Names  names.Policy
 	Family names.Family
 
+	Root     bool // the caller is root
 	Lent     bool // the caller isn't root, and the program is set-user-ID
 	Elevated bool // the same, or the program has file capabilities
 
