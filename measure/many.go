@@ -532,8 +532,7 @@ func (r *manyRun) settle(o *opened) {
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace = o.trace
 	if o.rounds != nil {
-		l.Trace.Rounds = record.RoundsOf(o.rounds)
-		l.Trace.Rounds.Interval, l.Trace.Rounds.Count = r.Request.Rounds.interval(), r.Request.Rounds.Count
+		l.Trace.Rounds = r.Request.Rounds.Of(o.rounds)
 	}
 	l.Summary = o.finish(fold, r.Findings && o.rounds == nil)
 	r.judge(l.Summary, o.failed)

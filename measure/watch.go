@@ -6,27 +6,33 @@ import (
 	"errors"
 	"time"
 
+	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
 
 func (r *Rounds) interval() time.Duration { return cmp.Or(r.Interval, trace.DefaultInterval) }
 
-// Watch probes every hop once per round, until the rounds are over or ctx ends. It keeps no result: who wants one gets
-// it by Heard or Seen. The error is a *[trace.SendError] if nothing could be sent at all.
-func (m *Measurement) Watch(ctx context.Context) (trace.Counts, error) {
+// Watch probes every hop once per round, until the rounds are over or ctx ends. The record has their figures, and no
+// result: who wants one gets it by Heard or Seen. There is a record in any case. The error is a *[trace.SendError] if
+// nothing could be sent at all.
+func (m *Measurement) Watch(ctx context.Context) (*record.Trace, error) {
 	o := m.runOptions()
 	o.Persist = m.Rounds.Persist
 	var conn trace.Conn = m.t.conn
 	if raw, ok := conn.(*wire.Conn); ok && m.t.o.Guard != nil {
 		conn = guarded{raw, m.t.o.Guard}
 	}
+	m.Header.Started = time.Now()
+	made := &record.Trace{Header: m.Header}
+	stats := trace.NewStats(m.Header.Path)
+	m.progress(Progress{Stage: Tracing, Trace: made})
 	var failed error // the last
-	m.progress(Progress{Stage: Tracing})
 	counts, err := trace.Run(ctx, conn, m.plan, o, func(r trace.Result) {
 		if r.Outcome == trace.Failed {
 			failed = r.Err
 		}
+		stats.Add(r)
 		m.heard(r)
 		if m.Seen != nil {
 			m.Seen(r)
@@ -38,7 +44,15 @@ func (m *Measurement) Watch(ctx context.Context) (trace.Counts, error) {
 	if err == nil && counts.NothingSent() {
 		err = &trace.SendError{Probes: counts.Failed, Err: failed}
 	}
-	return counts, err
+	made.Rounds, made.Ending = m.Rounds.Of(stats), EndingOf(ctx, counts, stats.Reached(), err)
+	return made, err
+}
+
+// Of returns the figures as a record has them.
+func (r *Rounds) Of(stats *trace.Stats) *record.Rounds {
+	made := record.RoundsOf(stats)
+	made.Interval, made.Count = r.interval(), r.Count
+	return made
 }
 
 // ErrEnough is the cause with which a context ends rounds that the user has seen enough of: that is no error of Watch.

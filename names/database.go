@@ -45,6 +45,37 @@ func OpenDatabase(path string) (*Database, error) {
 	return &Database{path, db}, nil
 }
 
+// Databases are MMDB files, in the order in which they are asked.
+type Databases []*Database
+
+// OpenDatabases reads the files that a user named, which must be good, and the usual ones, of which those that are no
+// good are left out: bad says why. Close them in the end, also after an error.
+func OpenDatabases(named, usual []string) (all Databases, bad []error, err error) {
+	for _, path := range named {
+		d, err := OpenDatabase(path)
+		if err != nil {
+			return all, nil, err
+		}
+		all = append(all, d)
+	}
+	for _, path := range usual {
+		d, err := OpenDatabase(path)
+		if err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		all = append(all, d)
+	}
+	return all, bad, nil
+}
+
+// Close closes the files, when nobody looks into them any more.
+func (all Databases) Close() {
+	for _, d := range all {
+		d.Close() // of a file that is only read
+	}
+}
+
 // checkFile says why a file is no regular one.
 func checkFile(info fs.FileInfo, err error) error {
 	switch {

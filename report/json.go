@@ -31,13 +31,18 @@ func (j *JSON) Add(r trace.Result) error {
 	j.t.Add(r)
 	j.results = append(j.results, r)
 	if j.lines != nil {
-		name := ""
-		if r.Reply != nil && r.Reply.Kind != packet.KindOther {
-			name = j.run.NameOf(r.Reply.From())
-		}
-		return j.lines.Add(r, name)
+		return j.run.addLine(j.lines, r)
 	}
 	return nil
+}
+
+// addLine writes the line of a result, with the name of who answered.
+func (r *Run) addLine(lines *record.Lines, res trace.Result) error {
+	name := ""
+	if res.Reply != nil && res.Reply.Kind != packet.KindOther {
+		name = r.NameOf(res.Reply.From())
+	}
+	return lines.Add(res, name)
 }
 
 // Finish writes the document, or the last line.

@@ -61,6 +61,13 @@ type Way struct {
 	Share float64  // of all flows, an estimate: the product of the shares at each node
 }
 
+// WayBy returns the index of the first of Ways that goes by a router; -1: none does.
+func (g *Graph) WayBy(router netip.Addr) int {
+	return slices.IndexFunc(g.Ways, func(w Way) bool {
+		return slices.ContainsFunc(w.Nodes, func(n int) bool { return n >= 0 && g.Nodes[n].Addr == router })
+	})
+}
+
 // Branches are the nodes with several successors.
 func (g *Graph) Branches() (all []int) {
 	for i, n := range g.Nodes {

@@ -291,6 +291,16 @@ func (t *Trace) Reached() bool {
 	return slices.ContainsFunc(t.distanceProbes, ended) || slices.ContainsFunc(t.hops, func(h Hop) bool { return slices.ContainsFunc(h.Probes, ended) })
 }
 
+// TargetAnswered reports whether the target itself has answered: a refusal by a router ends a path, too.
+func (t *Trace) TargetAnswered() bool {
+	for ttl := t.First(); ttl <= t.Last(); ttl++ {
+		if slices.ContainsFunc(t.Hop(ttl).Probes, Result.FromTarget) {
+			return true
+		}
+	}
+	return t.Unplaced() != nil
+}
+
 // Unplaced is the target's answer that no hop shows, because how far it is could not be told; nil where there is none.
 func (t *Trace) Unplaced() *Result {
 	if t.answered(packet.KindTCP) || t.answered(packet.KindEcho) {

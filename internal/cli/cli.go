@@ -144,7 +144,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	// program's order: names, the way out, the device and the port, and the numbers at last.
 	p.ports = names.NewServices(names.ServicesFile)
 	databases, err := p.openDatabases()
-	defer closeDatabases(databases) // behind those who look into them
+	defer databases.Close() // behind those who look into them
 	if err != nil {
 		return err
 	}

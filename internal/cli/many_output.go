@@ -153,7 +153,8 @@ func (f textForm) target(t record.Listed) error {
 	case t.Trace == nil:
 	case t.Trace.Rounds != nil:
 		f.o.named(t.Trace)
-		f.o.p.writeTable(&b, t.Trace) // a buffer takes all
+		watch := &f.o.p.Watch
+		report.WriteRoundsTable(&b, t.Trace, watch.Columns, watch.Both) // a buffer takes all
 		text += b.String() + "\n"
 	case f.o.p.Many.Hops:
 		run := f.o.named(t.Trace)

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"go.example/tcptraceroute/trace"
@@ -41,13 +40,10 @@ func wantedPath(g *trace.Graph, wanted string) (int, error) {
 		return n - 1, nil
 	}
 	router := netip.MustParseAddr(wanted)
-	i := slices.IndexFunc(g.Ways, func(w trace.Way) bool {
-		return slices.ContainsFunc(w.Nodes, func(n int) bool { return n >= 0 && g.Nodes[n].Addr == router })
-	})
-	if i < 0 {
-		return 0, fmt.Errorf("No path goes by %v: %s found", router, found(len(g.Ways)))
+	if i := g.WayBy(router); i >= 0 {
+		return i, nil
 	}
-	return i, nil
+	return 0, fmt.Errorf("No path goes by %v: %s found", router, found(len(g.Ways)))
 }
 
 // found says how many paths were found.

@@ -75,7 +75,7 @@ func (p *program) showRounds(saved *record.Trace) error {
 		saved.Names, saved.Numeric = nil, true
 	}
 	saved.OwnersAsked = saved.OwnersAsked || p.Show.Owners
-	if err := p.writeRounds(saved); err != nil {
+	if err := p.writeRounds(report.Saved(saved), nil); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	switch end := &saved.Ending; {

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/netip"
 	"time"
 
 	"go.example/tcptraceroute/measure"
@@ -14,88 +12,72 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// roundsOutput shows rounds: all of it when they are over, but for lines of JSON.
-type roundsOutput struct {
-	*program
-	ctx   context.Context // names are looked up until it ends
-	m     *measure.Measurement
-	lines *record.Lines              // nil: the format has none
-	feed  *report.Feed[trace.Result] // of lines
-}
-
-// describe says what a report may want to know of the rounds, which began at start.
-func (x *roundsOutput) describe(start time.Time) *report.Run {
-	made := &record.Trace{Header: x.m.Header}
-	made.Started = start
-	return x.reported(x.ctx, made)
-}
-
-// begin begins to show results as they come. They are added to the figures too. broken is called if nobody reads them.
-func (x *roundsOutput) begin(start time.Time, add func(trace.Result), broken func(error)) func(trace.Result) {
-	if x.Format != "jsonl" {
-		return add
-	}
-	x.lines = record.NewLines(x.rescue.InPieces(x.stdout), x.describe(start).Header)
-	x.feed = report.StartFeed(func(r trace.Result) error {
-		name := ""
-		if r.Reply != nil {
-			name = x.resolve.Name(x.ctx, r.Reply.From())
+// watched goes its rounds, on a screen or without one, and prints what came of them.
+func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var run *report.Run
+	var lines *report.Feed[trace.Result] // nil: nothing is printed before the end
+	m.Progress = func(x measure.Progress) {
+		if x.Stage != measure.Tracing {
+			return
 		}
-		return x.lines.Add(r, name)
-	}, func() error { return nil }, broken)
-	return func(r trace.Result) {
-		add(r)
-		x.feed.Add(r)
-	}
-}
-
-// finish shows what came of the rounds, which ended with err.
-func (x *roundsOutput) finish(stats *trace.Stats, start time.Time, counts trace.Counts, err error) error {
-	if x.feed != nil {
-		if err := x.feed.Close(); err != nil {
-			return err
+		run = p.reported(ctx, x.Trace)
+		if p.Format == "jsonl" {
+			broken := func(err error) { stop(fmt.Errorf("writing: %w", err)) }
+			lines = report.StartPrinter(report.NewRoundsLines(p.rescue.InPieces(p.stdout), run), broken)
+			m.Seen = lines.Add
 		}
 	}
-	run := x.describe(start)
-	run.Ending, run.Rounds = ended(measure.EndingOf(x.ctx, counts, stats.Reached(), err)), record.RoundsOf(stats)
-	run.Rounds.Interval, run.Rounds.Count = x.Watch.Interval, x.Watch.Count
-	made := run.Record(nil)
-	if x.lines != nil {
-		fmt.Fprintln(x.stderr, report.RoundsState(made))
-		return x.lines.Finish(made)
+	var unsent report.Unsent
+	m.Heard = func(r trace.Result) {
+		p.lookUp(r)
+		unsent.Add(r)
 	}
-	x.stdout = x.rescue.InPieces(x.stdout)
-	return x.writeRounds(made)
+	watch := p.silent
+	if p.Watch.Live {
+		watch = p.live
+	}
+	made, err := watch(running, m)
+	made.Ending = ended(made.Ending)
+	if werr := p.writeRounds(run, lines); werr != nil {
+		err = fmt.Errorf("writing: %w", werr)
+	}
+	p.warn(&unsent, made.Ending.Counts)
+	p.sayDeparture(m)
+	reached := made.Rounds.Outcome.Reached
+	p.unreached = !made.Ending.Counts.NothingSent() && !reached
+	if err == nil && !reached {
+		err = errNotReached
+	}
+	return err
 }
 
-// writeRounds writes rounds that are over, and says on stderr how the path ends.
-func (p *program) writeRounds(t *record.Trace) error {
-	fmt.Fprintln(p.stderr, report.RoundsState(t))
-	switch {
-	case p.Format == "json":
-		return t.WriteJSON(p.stdout)
-	case p.Format == "jsonl": // of saved rounds: no probe is known any more
-		return record.NewLines(p.stdout, t.Header).Finish(t)
-	case p.Format == "csv":
-		return export.WriteRoundsCSV(p.stdout, t)
-	case p.Format == "mtr-json":
-		return export.WriteRoundsMTR(p.stdout, t, p.Watch.Columns, p.Watch.Both)
-	}
-	return p.writeTable(p.stdout, t)
+// silent goes its rounds in silence.
+func (p *program) silent(ctx context.Context, m *measure.Measurement) (*record.Trace, error) {
+	status := p.showStatus(func(sofar time.Duration) string {
+		return fmt.Sprintf("round %d of %d", min(int(sofar/p.Watch.Interval)+1, p.Watch.Count), p.Watch.Count)
+	})
+	defer status.Stop()
+	return m.Watch(ctx)
 }
 
-// writeTable writes mtr's table.
-func (p *program) writeTable(w io.Writer, t *record.Trace) error {
-	o := report.TableOptions{Host: t.Hostname, Start: t.Started, Target: t.Path.Target.Addr(), Fields: p.Watch.Columns,
-		Both: p.Watch.Both, Name: t.NameOf}
-	if o.Host == "" {
-		o.Host = "localhost"
+// writeRounds writes rounds that are over, of which lines may be written already, and says how the path ends.
+func (p *program) writeRounds(run *report.Run, lines *report.Feed[trace.Result]) error {
+	fmt.Fprintln(p.stderr, report.RoundsState(run.Trace))
+	if lines != nil {
+		return lines.Close()
 	}
-	if t.OwnersAsked {
-		o.Owner = func(a netip.Addr) (record.Owner, bool) {
-			o, ok := t.Owners[a]
-			return o, ok
-		}
+	t, w := run.Record(nil), p.rescue.InPieces(p.stdout)
+	switch p.Format {
+	case "json":
+		return t.WriteJSON(w)
+	case "jsonl": // of saved rounds: no probe is known any more
+		return record.NewLines(w, t.Header).Finish(t)
+	case "csv":
+		return export.WriteRoundsCSV(w, t)
+	case "mtr-json":
+		return export.WriteRoundsMTR(w, t, p.Watch.Columns, p.Watch.Both)
 	}
-	return report.WriteTable(w, t.Rounds, o)
+	return report.WriteRoundsTable(w, t, p.Watch.Columns, p.Watch.Both)
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"slices"
 
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
@@ -200,7 +199,7 @@ func (s *showing) finish(err error) error {
 	}
 	counts := s.made.Ending.Counts
 	ended := err == nil || errors.As(err, new(*terminal.Interrupted))
-	s.unreached = ended && !s.Connection.On() && !counts.NothingSent() && !answered(s.folded)
+	s.unreached = ended && !s.Connection.On() && !counts.NothingSent() && !s.folded.TargetAnswered()
 	switch {
 	case err != nil:
 	case s.AllPaths.PortFor != "":
@@ -246,16 +245,6 @@ func (p *program) sayUnplaced(t *trace.Trace) {
 		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(),
 			record.StateOf(*u))
 	}
-}
-
-// answered reports whether the target has answered: a refusal by a router ends a path, too.
-func answered(t *trace.Trace) bool {
-	for ttl := t.First(); ttl <= t.Last(); ttl++ {
-		if slices.ContainsFunc(t.Hop(ttl).Probes, trace.Result.FromTarget) {
-			return true
-		}
-	}
-	return t.Unplaced() != nil
 }
 
 // mtuBySYNs is how the MTU is measured where there is no connection.

@@ -24,35 +24,20 @@ func (p *program) findDatabases() []string {
 	return p.Show.Found
 }
 
-// openDatabases opens them. What the user names must be good; of the usual ones the good are taken.
-func (p *program) openDatabases() ([]*names.Database, error) {
-	var all []*names.Database
-	for _, path := range p.Show.Databases {
-		d, err := names.OpenDatabase(path)
-		if err != nil {
-			return all, fmt.Errorf("Bad %w", err)
-		}
-		all = append(all, d)
+// openDatabases opens them.
+func (p *program) openDatabases() (names.Databases, error) {
+	all, bad, err := names.OpenDatabases(p.Show.Databases, p.Show.Found)
+	if err != nil {
+		return all, fmt.Errorf("Bad %w", err)
 	}
-	for _, path := range p.Show.Found {
-		d, err := names.OpenDatabase(path)
-		if err != nil {
-			fmt.Fprintf(p.stderr, "Warning: bad %s\n", record.Printable(err.Error()))
-			continue
-		}
-		all = append(all, d)
+	for _, err := range bad {
+		fmt.Fprintf(p.stderr, "Warning: bad %s\n", record.Printable(err.Error()))
 	}
 	if p.Show.Owners && len(all) == 0 && !p.Show.AsDNS {
 		fmt.Fprintln(p.stderr,
 			"Warning: no MMDB file with AS numbers in the usual places: --mmdb names one, --as-dns asks the DNS")
 	}
 	return all, nil
-}
-
-func closeDatabases(all []*names.Database) {
-	for _, d := range all {
-		d.Close() // of a file that is only read
-	}
 }
 
 // lookUp begins to look up, in the background, what will be shown of the address that answered.

@@ -7,61 +7,18 @@ import (
 	"net/netip"
 	"os"
 	runtimedebug "runtime/debug"
-	"time"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/terminal"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
-	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/live"
 	"go.example/tcptraceroute/trace"
 )
 
-// watched goes its rounds, on a screen or without one, and prints the table.
-func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
-	var unsent report.Unsent
-	m.Heard = func(r trace.Result) {
-		p.lookUp(r)
-		unsent.Add(r)
-	}
-	carryOut := p.rounds
-	if p.Watch.Live {
-		carryOut = p.live
-	}
-	out := &roundsOutput{program: p, ctx: ctx, m: m}
-	stats, start, counts, err := carryOut(ctx, m, out)
-	if werr := out.finish(stats, start, counts, err); werr != nil {
-		err = fmt.Errorf("writing: %w", werr)
-	}
-	p.warn(&unsent, counts)
-	p.sayDeparture(m)
-	p.unreached = !counts.NothingSent() && !stats.Reached()
-	if err == nil && !stats.Reached() {
-		err = errNotReached
-	}
-	return err
-}
-
-// rounds goes its rounds in silence.
-func (p *program) rounds(ctx context.Context, m *measure.Measurement, out *roundsOutput,
-) (*trace.Stats, time.Time, trace.Counts, error) {
-	stats, start := trace.NewStats(p.Path), time.Now()
-	status := p.showStatus(func(sofar time.Duration) string {
-		return fmt.Sprintf("round %d of %d", min(int(sofar/p.Watch.Interval)+1, p.Watch.Count), p.Watch.Count)
-	})
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	m.Seen = out.begin(start, stats.Add, func(err error) { stop(fmt.Errorf("writing: %w", err)) })
-	counts, err := m.Watch(running)
-	status.Stop()
-	return stats, start, counts, err
-}
-
 // live goes its rounds on a screen, until the user or a signal ends it.
-func (p *program) live(ctx context.Context, m *measure.Measurement, _ *roundsOutput,
-) (*trace.Stats, time.Time, trace.Counts, error) {
+func (p *program) live(ctx context.Context, m *measure.Measurement) (*record.Trace, error) {
 	runtimedebug.SetGCPercent(livePercent)
 	look := p.screen(ctx)
 	look.Hold, look.SetInterval = m.Hold, m.SetInterval
@@ -88,13 +45,14 @@ func (p *program) live(ctx context.Context, m *measure.Measurement, _ *roundsOut
 		shown <- err
 	}()
 	m.Seen = screen.Add
-	counts, err := m.Watch(running)
+	made, err := m.Watch(running)
 	screen.Finish()
 	if serr := <-shown; serr != nil && err == nil {
 		err = fmt.Errorf("the screen: %w", serr)
 	}
-	stats, start := screen.Stats()
-	return stats, start, counts, err
+	stats, began := screen.Stats() // the user may have begun them anew
+	made.Started, made.Rounds = began, m.Rounds.Of(stats)
+	return made, err
 }
 
 // livePercent is how much garbage there may be, as a share of what is in use, in a program that runs for days: half of
@@ -112,7 +70,7 @@ func (p *program) screen(ctx context.Context) live.Options {
 		Addresses: p.Names == names.Never,
 		UTF8:      p.utf8,
 		Colors:    p.colors,
-		Theme:     p.background(os.Getenv),
+		Theme:     live.ThemeOf(p.Watch.Theme, os.Getenv),
 		Findings: func(t *trace.Trace) []detect.Finding {
 			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.Path}, Rounds: true})
 		},
@@ -125,17 +83,6 @@ func (p *program) screen(ctx context.Context) live.Options {
 		o.Colors = live.SixteenColors
 	}
 	return o
-}
-
-// background is what the screen's colours are chosen for.
-func (p *program) background(getenv func(string) string) live.Theme {
-	switch p.Watch.Theme {
-	case "dark":
-		return live.DarkTheme
-	case "light":
-		return live.LightTheme
-	}
-	return live.ThemeOf(getenv)
 }
 
 // screenTerminal asks, before anything else is done, whether there is a terminal to show a screen on.

@@ -15,8 +15,15 @@ const (
 	LightTheme
 )
 
-// ThemeOf says what the environment knows of the terminal's background: COLORFGBG, which some terminals set.
-func ThemeOf(getenv func(string) string) Theme {
+// ThemeOf is the theme that a user names: dark or light. Any other name leaves it to what the environment knows of the
+// terminal's background: COLORFGBG, which some terminals set.
+func ThemeOf(name string, getenv func(string) string) Theme {
+	switch name {
+	case "dark":
+		return DarkTheme
+	case "light":
+		return LightTheme
+	}
 	text := getenv("COLORFGBG") // "15;0", "15;default;0"
 	background, err := strconv.Atoi(text[strings.LastIndexByte(text, ';')+1:])
 	switch {

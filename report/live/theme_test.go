@@ -83,8 +83,10 @@ func TestThemeOf(t *testing.T) {
 		"": AnyTheme, "15;0": DarkTheme, "0;15": LightTheme, "0;default;15": LightTheme, "15;default;0": DarkTheme, "0;7": LightTheme,
 		"7;8": DarkTheme, "12": LightTheme, "default;default": AnyTheme, "0;16": AnyTheme, "0;-1": AnyTheme, ";": AnyTheme,
 	} {
-		if got := ThemeOf(func(string) string { return value }); got != want {
-			t.Errorf("%q: %v, want %v", value, got, want)
+		for name, want := range map[string]Theme{"": want, "auto": want, "dark": DarkTheme, "light": LightTheme} {
+			if got := ThemeOf(name, func(string) string { return value }); got != want {
+				t.Errorf("%q, %q: %v, want %v", name, value, got, want)
+			}
 		}
 	}
 }
