@@ -37,6 +37,11 @@ type Many struct {
 	Service  func(port uint16) string  // the name of a port; nil: it has none
 	Findings bool                      // each trace's answers are looked at for what they say about the path
 
+	// Explain traces targets that were not reached once more, when all have been traced, and asks why: see sample. They
+	// are Done only then. The target of Explaining is the one that Progress is about; before the first it is nil.
+	Explain    bool
+	Explaining func(Explaining)
+
 	Rate    int           // packets a second, over all targets; 0: DefaultRate
 	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000; with Rounds 1
 	Timeout time.Duration // of a target; 0: as long as it takes
@@ -146,8 +151,9 @@ type manyRun struct {
 	waking      sync.Mutex
 	asleep      bool // wake is closed
 
-	unsent int   // how many targets in a row nothing could be sent to
-	err    error // what ended the run; nil: nothing did
+	sample sample // to be explained
+	unsent int    // how many targets in a row nothing could be sent to
+	err    error  // what ended the run; nil: nothing did
 }
 
 // opened is a target that is being traced.
@@ -218,6 +224,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 		r.settleAwaiting(g)
 	}
 	m.count(func(s *record.ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
+	counts.Sent += r.explainSample(ctx, err == nil && r.err == nil)
 	return m.end(ctx, counts, cmp.Or(err, r.err, context.Cause(ctx)))
 }
 
@@ -607,14 +614,35 @@ func (o *opened) finish(fold *record.Fold, findings bool) record.Summary {
 	return s
 }
 
-// done hands a target over to who wants it.
+// done hands a target over to who wants it, unless it may be explained first.
 func (r *manyRun) done(t record.Listed) {
+	end, ended := endOf(&t)
+	if r.Explain && ended && r.mayExplain(&t) {
+		var instead *record.Listed
+		if instead = r.sample.hold(end, t); instead == nil {
+			r.count(func(s *record.ManyStatus) { s.Held = r.sample.held })
+			return
+		}
+		t = *instead
+	}
+	r.handOver(t)
+}
+
+// handOver counts what became of a target, and hands it over.
+func (r *manyRun) handOver(t record.Listed) {
 	r.count(func(s *record.ManyStatus) { s.Add(&t) })
-	end, unreached := t.End()
-	if t.Trace != nil && unreached && !t.Summary.Beyond && t.Trace.Ending.Reason == record.Complete {
+	if end, ended := endOf(&t); ended {
 		r.ends.Add(end)
 	}
 	r.finished <- t
+}
+
+// endOf is where the path ends to a target that was not reached, as far as its trace came to its own end.
+func endOf(t *record.Listed) (end detect.End, ok bool) {
+	if t.Trace == nil || t.Summary.Beyond || t.Trace.Ending.Reason != record.Complete {
+		return end, false
+	}
+	return t.End()
 }
 
 // hearDone calls Done until there is nothing more.

@@ -55,7 +55,7 @@ func (t *Tracer) Prepare(ctx context.Context, r Request) (*Measurement, error) {
 	if err := m.wayOut(); err != nil {
 		return nil, err
 	}
-	if t.pace != nil && m.Header.Path.Spacing == 0 {
+	if t.pace != nil && t.o.Lent && m.Header.Path.Spacing == 0 {
 		m.Header.Path.Spacing = userSpacing
 	}
 	if err := m.reserve(ctx); err != nil {

@@ -19,6 +19,9 @@ type Listed struct {
 	Summary        // of Trace
 	Why     Why    // it wasn't
 	Err     error  // more of that; nil: there is no more
+
+	// Explained is the state that a first trace found, if Trace is a second one that was made to explain it; else "".
+	Explained string
 }
 
 // Why says why a target was not traced.
@@ -89,6 +92,7 @@ type ManyStatus struct {
 	ManyCounts
 	All      bool // no more targets are to be read
 	Open     int  // targets that are being traced
+	Held     int  // targets that wait to be explained
 	Sent     int  // probes
 	LostHere int  // answers that this host lost
 	Rate     int  // packets a second
@@ -130,6 +134,7 @@ type place struct {
 
 type targetLine struct {
 	place
+	Explained string `json:"first_state,omitempty"`
 	document
 }
 
@@ -172,6 +177,15 @@ type sharedEnd struct {
 	Address string `json:"address,omitempty"`
 	Targets int    `json:"targets"`
 	Of      int    `json:"of"`
+
+	Explained int           `json:"explained,omitempty"`
+	Causes    []sharedCause `json:"causes,omitempty"`
+}
+
+type sharedCause struct {
+	Code       string `json:"code"`
+	Confidence string `json:"confidence"`
+	Targets    int    `json:"targets"`
 }
 
 // NewManyLines writes the first line to w.
@@ -190,7 +204,7 @@ func NewManyLines(w io.Writer, r ManyRun) (*ManyLines, error) {
 func (l *ManyLines) Add(t Listed) error {
 	p := place{Event: "target", Index: t.Index, List: text(t.File), Line: t.Line}
 	if t.Trace != nil {
-		return write(l.w, "", targetLine{p, documentOf(t.Trace)})
+		return write(l.w, "", targetLine{p, t.Explained, documentOf(t.Trace)})
 	}
 	p.Event = "untraced"
 	line := untracedLine{place: p, Target: untraced{text(t.Host), t.Port}, Why: t.Why.String()}
@@ -217,7 +231,11 @@ func (l *ManyLines) Finish(e ManyEnd) error {
 		if s.Refused {
 			state = "refused"
 		}
-		line.Shared = append(line.Shared, sharedEnd{state, address(s.Last), s.Targets, s.Of})
+		end := sharedEnd{State: state, Address: address(s.Last), Targets: s.Targets, Of: s.Of, Explained: s.Explained}
+		for _, c := range s.Causes {
+			end.Causes = append(end.Causes, sharedCause{string(c.Code), c.Confidence.String(), c.Targets})
+		}
+		line.Shared = append(line.Shared, end)
 	}
 	return write(l.w, "", line)
 }

@@ -38,7 +38,7 @@ func manyLines(t *testing.T) []byte {
 	}
 	open.Host, open.Ending.Reason = "open.example", record.Interrupted
 	for i, x := range []record.Listed{
-		{Trace: traced}, {Trace: cut}, {Trace: open}, {Host: "nowhere.example", Port: 80, Why: record.NotFound, Err: errors.New("no such name")},
+		{Trace: traced, Explained: "no_answer"}, {Trace: cut}, {Trace: open}, {Host: "nowhere.example", Port: 80, Why: record.NotFound, Err: errors.New("no such name")},
 		{Host: "b\x00\xff.example", Port: 80, Why: record.Same}, {Host: "c.example", Why: record.Excluded},
 		{Host: "10.0.0.1", Port: 1, Why: record.NoWay, Err: errors.New("network is unreachable")},
 	} {
@@ -48,7 +48,8 @@ func manyLines(t *testing.T) []byte {
 		}
 	}
 	end := record.ManyEnd{ManyCounts: record.ManyCounts{Read: 9, Reached: 1, NotReached: 2}, Shared: []detect.SharedEnd{
-		{End: detect.End{Last: netip.MustParseAddr("192.0.2.1")}, Targets: 2, Of: 5},
+		{End: detect.End{Last: netip.MustParseAddr("192.0.2.1")}, Targets: 2, Of: 5, Explained: 1,
+			Causes: []detect.SharedCause{{Code: detect.FilteredPort, Confidence: detect.Likely, Targets: 1}}},
 		{End: detect.End{Refused: true, Last: netip.MustParseAddr("192.0.2.2")}, Targets: 2, Of: 5},
 		{Targets: 2, Of: 5},
 	}}

@@ -36,6 +36,17 @@ func Findings(w io.Writer, all []detect.Finding) error {
 	return err
 }
 
+// FindingTitles are the titles of findings that are more than a detail, a line each that begins with indent.
+func FindingTitles(indent string, all []detect.Finding) string {
+	var b strings.Builder
+	for _, x := range all {
+		if !x.Detail() {
+			fmt.Fprintf(&b, "%s%s. [%s, %v]\n", indent, record.Printable(x.Title), x.Code, x.Confidence)
+		}
+	}
+	return b.String()
+}
+
 // Explanation writes, below what stands on w, the findings, and before them what came of ordinary connections of this
 // host, if it was asked for any. What a finding's evidence says of them is not said twice. host may be nil. If there is
 // nothing to say, it writes nothing.

@@ -28,6 +28,9 @@ func whatBecame(t *record.Listed) string {
 	if t.Trace.Ending.Err == nil && s.State == "not_sent" {
 		text = "not sent: " + sendError(t.Trace)
 	}
+	if t.Explained != "" && s.Reached() {
+		text += ", but an earlier trace did not reach it"
+	}
 	switch t.Trace.Ending.Reason {
 	case record.TimedOut:
 		text += ", not finished in time"
@@ -109,6 +112,9 @@ func ManyProgress(s record.ManyStatus, sofar time.Duration) string {
 		text += fmt.Sprintf(" of %s (%d %%)", Thousands(all), 100*s.Done()/all)
 	}
 	text += fmt.Sprintf(" done, %d open", s.Open)
+	if s.Held > 0 {
+		text += fmt.Sprintf(", %d to be explained", s.Held)
+	}
 	if seconds := sofar.Seconds(); seconds >= 1 {
 		text += fmt.Sprintf(", %.0f targets a second", float64(s.Done())/seconds)
 	}
@@ -163,9 +169,62 @@ func SharedEnds(all []detect.SharedEnd) (lines []string) {
 		case s.Last.IsValid():
 			where = fmt.Sprintf("are silent after %v", s.Last)
 		}
-		lines = append(lines, fmt.Sprintf("%d of %d unreachable targets %s", s.Targets, s.Of, where))
+		lines = append(lines, fmt.Sprintf("%d of %d unreachable targets %s%s", s.Targets, s.Of, where, sharedCauses(&s)))
 	}
 	return lines
+}
+
+// sharedCauses says why paths end at the same place, and how many of them were explained; "": nobody asked.
+func sharedCauses(s *detect.SharedEnd) string {
+	if s.Explained == 0 {
+		return ""
+	}
+	of := "all explained"
+	if s.Explained < s.Targets {
+		of = fmt.Sprintf("explained %d of them", s.Explained)
+	}
+	var causes []string
+	known := 0
+	for _, c := range s.Causes {
+		text := fmt.Sprintf("%s, %v", causeWords(&c), c.Confidence)
+		if c.Targets < s.Explained {
+			text += fmt.Sprintf(" (%d)", c.Targets)
+		}
+		causes = append(causes, text)
+		known += c.Targets
+	}
+	if known < s.Explained {
+		text := "no cause found"
+		if known > 0 {
+			text += fmt.Sprintf(" (%d)", s.Explained-known)
+		}
+		causes = append(causes, text)
+	}
+	return fmt.Sprintf(": %s (%s)", strings.Join(causes, "; "), of)
+}
+
+// causeWords is a cause that several targets share, in few words.
+func causeWords(c *detect.SharedCause) string {
+	where := ""
+	if c.Beyond {
+		where = " beyond it"
+	}
+	words := map[detect.Code]string{
+		detect.FilteredPort: "their port is filtered", detect.FilteredSYN: "new connections are filtered",
+		detect.FilteredACK: "ACKs are filtered", detect.FilteredTCP: "TCP is filtered",
+		detect.Filtered: "probes vanish", detect.PathEnds: "nothing gets farther, filtered or broken",
+		detect.BrokenBranch: "one of several ways is broken", detect.OtherWay: "the way of their port is broken",
+		detect.SizeFilter: "packets of this length are filtered", detect.MarkDropped: "packets with this mark are filtered",
+		detect.StuckService: "the service takes no connections", detect.ThisHost: "this host itself drops them",
+		detect.RateLimited: "SYNs are limited", detect.RoutingLoop: "packets go round in a loop",
+		detect.RejectedByRouter: "a rule of a router rejects them", detect.RejectedByTarget: "the target itself rejects them",
+		detect.UnreachableNetwork: "there is no route to them", detect.UnreachableHost: "nobody answers on the last link",
+		detect.MTULimit: "the packets are too large",
+	}[c.Code]
+	if words == "" {
+		return string(c.Code) + where
+	}
+	return words + where
 }
 
 // WithInferred adds who stands at hops by traces to other targets to the text of a trace, as [Classic] writes it: an

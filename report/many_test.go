@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -71,6 +72,42 @@ func TestSharedEnds(t *testing.T) {
 	}
 	if got := ends.Shared(); len(got) != 2 { // three of 144 are too few
 		t.Errorf("%v", got)
+	}
+}
+
+// TestSharedCauses: the verdict over all says why, how sure that is, and of how many targets it was asked.
+func TestSharedCauses(t *testing.T) {
+	router := netip.MustParseAddr("192.0.2.1")
+	x := func(code detect.Code, c detect.Confidence, after int) []detect.Finding {
+		return []detect.Finding{{Code: code, Confidence: c, After: after, Before: after + 1, Weight: 500}}
+	}
+	port := x(detect.FilteredPort, detect.Certain, 9)
+	for _, tt := range []struct {
+		targets int
+		all     [][]detect.Finding
+		want    string
+	}{
+		{2, [][]detect.Finding{port, port}, ": their port is filtered beyond it, certain (all explained)"},
+		{37, [][]detect.Finding{port, port}, ": their port is filtered beyond it, likely (explained 2 of them)"},
+		{2, [][]detect.Finding{port, x(detect.FilteredPort, detect.Possible, 9)},
+			": their port is filtered beyond it, possible (all explained)"},
+		{3, [][]detect.Finding{x(detect.PathEnds, detect.Possible, 9), port, port},
+			": their port is filtered beyond it, certain (2); nothing gets farther, filtered or broken beyond it, possible (1) (all explained)"},
+		{3, [][]detect.Finding{x(detect.FilteredPort, detect.Certain, 4), nil, nil},
+			": their port is filtered, certain (1); no cause found (2) (all explained)"},
+		{2, [][]detect.Finding{nil}, ": no cause found (explained 1 of them)"},
+	} {
+		var ends detect.Ends
+		end := detect.End{Last: router}
+		for i := range tt.targets {
+			if ends.Add(end); i < len(tt.all) {
+				ends.Explain(end, 9, tt.all[i])
+			}
+		}
+		want := fmt.Sprintf("%d of %[1]d unreachable targets are silent after 192.0.2.1%s", tt.targets, tt.want)
+		if got := report.SharedEnds(ends.Shared()); !slices.Equal(got, []string{want}) {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // measurements are what can be measured, each with what shows it in JSON and in the first row of a CSV.
 var measurements = []struct{ name, args, json, csv string }{
 	{"trace", "", `"hops"`, "rtt_ms"},
+	{"explained", "--explain", `"findings"`, "rtt_ms"},
 	{"rounds", "--report -c 2 --interval 0.1", `"rounds"`, "loss_percent"},
 	{"session", "--in-session", `"acknowledgement"`, "rtt_ms"},
 	{"mtu", "--mtu", `"path_mtu"`, ""},

@@ -92,6 +92,26 @@ func TestTargetLists(t *testing.T) {
 	}
 }
 
+// TestTargetListsExplained: targets that share an end are explained, and the verdict over all says why the paths end.
+func TestTargetListsExplained(t *testing.T) {
+	bin := program(t)
+	p := manyLab(t)
+	p.Target.Listen(t, 443)
+	p.Hop(1).Drop(t, "ip daddr 198.19.9.0/24 tcp dport 80")
+	got := run(t, p.Source, bin, "-n", "-w", "1", "-m", "12", "--explain", "--targets",
+		listFile(t, "198.19.1.1 443\n198.19.9.1\n198.19.9.2\n"))
+	const verdict = "2 of 2 unreachable targets are silent after 198.18.1.2: " +
+		"their port is filtered beyond it, certain (all explained)\n"
+	const finding = "\n  Port 80 is silently dropped between hop 1 (198.18.1.2) and hop 2 (198.18.2.2). [filtered-port, certain]\n"
+	if !strings.HasSuffix(got.stdout, verdict) || strings.Count(got.stdout, finding) != 2 || got.code != 1 ||
+		strings.Count(got.stdout, " 80 no answer, silent after hop 1 (198.18.1.2)\n") != 2 {
+		t.Errorf("%s", got)
+	}
+	if !strings.Contains(got.stderr, "Explaining 2 of 2 targets") || strings.Count(got.stderr, ": Up to ") != 2 {
+		t.Errorf("%s", got)
+	}
+}
+
 // TestTargetListsKilled: a run that is killed again and again, and goes on by --resume, traces every target exactly once, and
 // leaves whole lines but for the last one.
 func TestTargetListsKilled(t *testing.T) {

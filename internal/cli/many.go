@@ -80,7 +80,7 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 	if err != nil {
 		return err
 	}
-	m.Done, m.Bad = out.target, out.bad
+	m.Done, m.Bad, m.Explaining = out.target, out.bad, out.explaining
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	out.broken = func(err error) { stop(fmt.Errorf("writing: %w", err)) }
@@ -135,6 +135,7 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 		Service: p.ports.Service, Findings: !p.ForPeople(), Rate: p.Many.Rate, Open: p.Many.Jobs,
 		Timeout: cmp.Or(p.Many.Timeout, options.DefaultTargetTimeout), Grace: options.ManyGrace,
 	}
+	m.Explain, m.Request.Explain = p.Explain, false // each trace is an ordinary one first
 	m.Request.Family, m.Request.Observe = p.manyFamily(), p.observe(false)
 	if r := m.Request.Rounds; r != nil && p.Many.Timeout == 0 {
 		m.Timeout += time.Duration(r.Count) * r.Interval

@@ -82,6 +82,10 @@ func (o *manyOutput) begin() {
 	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, %s\n",
 		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL,
 		report.Thousands(o.m.Status().Rate), open)
+	if o.m.Explain {
+		fmt.Fprintf(o.p.stderr, "Then up to %d of those that are not reached, %d of each place where paths end, are explained\n",
+			measure.MostExplained, measure.MostAlike)
+	}
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
 		o.minute = report.EachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
@@ -93,12 +97,34 @@ func (o *manyOutput) progress() string {
 	return report.ManyProgress(o.m.Status(), time.Since(o.started))
 }
 
-// bad says which line could not be read.
-func (o *manyOutput) bad(err error) {
+// say writes a line to standard error, above the status.
+func (o *manyOutput) say(text string) {
 	if o.status != nil {
 		o.status.Write(nil) // wipes the line
 	}
-	fmt.Fprintln(o.p.stderr, record.Printable(err.Error()))
+	fmt.Fprintln(o.p.stderr, record.Printable(text))
+}
+
+// bad says which line could not be read.
+func (o *manyOutput) bad(err error) { o.say(err.Error()) }
+
+// explaining says what is done to explain a target.
+func (o *manyOutput) explaining(x measure.Explaining) {
+	if x.Target == nil {
+		o.say(fmt.Sprintf("Explaining %d of %s targets that were not reached, one after the other: each is traced once "+
+			"more, with %d probes per hop, beside an ordinary connection of this host", x.Targets, report.Thousands(x.Of),
+			max(o.p.Path.Queries, trace.DefaultQueries)))
+		return
+	}
+	name := fmt.Sprintf("%s %d: ", x.Target.Host, x.Target.Port)
+	switch p := x.Progress; p.Stage {
+	case measure.Announcing:
+		o.say(name + report.Questions(p.Questions, p.Most, x.Target.Trace.Path))
+	case measure.Lacking:
+		o.say(name + strings.Join(p.Unknown, ". "))
+	case measure.Failed:
+		o.say(name + "Asking further: " + o.p.worded(p.Err).Error())
+	}
 }
 
 // target shows a target that has come to its end.
@@ -126,6 +152,11 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 	o.status.Stop()
 	if o.failed != nil {
 		return fmt.Errorf("writing: %w", o.failed)
+	}
+	if !o.p.HoldsFindings() && o.p.Explain {
+		for _, line := range report.SharedEnds(e.Shared) {
+			fmt.Fprintln(o.p.stderr, line)
+		}
 	}
 	fmt.Fprintln(o.p.stderr, report.ManyCounts(&e.ManyCounts, time.Since(o.started)))
 	if n := e.Counts.LostHere; n > 0 {
@@ -164,7 +195,15 @@ func (f textForm) target(t record.Listed) error {
 			w.Add(r) // a buffer takes all
 		}
 		w.Finish()
-		text += report.WithInferred(b.String(), t.Trace) + "\n"
+		text += report.WithInferred(b.String(), t.Trace)
+		if e := t.Trace.Explanation; e != nil {
+			b.Reset()
+			report.Explanation(&b, e.Host, t.Trace.Findings) // a buffer takes all
+			text += b.String()
+		}
+		text += "\n"
+	case t.Trace.Explanation != nil:
+		text += report.FindingTitles("  ", t.Trace.Findings)
 	}
 	_, err := io.WriteString(f.o.lines, text)
 	return err

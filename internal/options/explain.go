@@ -6,7 +6,8 @@ func explainOptions() []Option {
 			"--explain can't be used with {}: it explains one trace, not rounds; leave one of them out"}}}},
 			Shows: true, Brief: "why it fails, where",
 			Help: "say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other " +
-				"kinds to find out, and first prints the maximum on stderr", set: do(func(c *Config) { c.Explain = true })},
+				"kinds to find out, and first prints the maximum on stderr; with --targets of a few of the targets that were not " +
+				"reached, when all have been traced", set: do(func(c *Config) { c.Explain = true })},
 	}
 }
 

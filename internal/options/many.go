@@ -52,8 +52,6 @@ func manyOptions() []Option {
 		{Long: "targets", typed: true, Arg: "file",
 			facts: []fact{{on: func(c *Config) bool { return c.Many.On() }, raw: true, not: []conflict{
 				{"--live", "{} can't be used with --targets: it watches one target"},
-				{"--explain", "--explain can't be used with --targets: it asks one target further questions; --json has " +
-					"the findings of each trace"},
 				{"--mtu, --paths", "{} can't be used with --targets: it asks one target further questions"},
 				{"--in-session", "--in-session can't be used with --targets: its probes go inside a connection to one target"},
 				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
