@@ -12,8 +12,8 @@ import (
 // ErrRounds refuses a saved measurement that went on round by round if one trace is wanted.
 var ErrRounds = errors.New("it has rounds, and not one trace")
 
-// ReadSaved reads a saved measurement from a file; "-": from standard input. Of a file that can't be opened the error is
-// a *[fs.PathError].
+// ReadSaved reads a saved measurement from a file; "-": from standard input. Of a file that can't be opened the error
+// is a *[fs.PathError].
 func ReadSaved(name string) (*record.Trace, error) {
 	f, err := openFile(name)
 	if err != nil {

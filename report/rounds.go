@@ -14,8 +14,8 @@ type roundsLines struct {
 	lines *record.Lines
 }
 
-// NewRoundsLines writes rounds as lines of JSON, as package record does: a line for each event, when it happens, and the
-// figures at the end.
+// NewRoundsLines writes rounds as lines of JSON, as package record does: a line for each event, when it happens, and
+// the figures at the end.
 func NewRoundsLines(w io.Writer, run *Run) Writer {
 	return &roundsLines{run, record.NewLines(w, run.Header)}
 }

@@ -42,3 +42,9 @@ func (r *Run) OwnerOf(a netip.Addr) (record.Owner, bool) {
 	}
 	return r.Owner(a)
 }
+
+// Identify fills in the names and owners of all who answered, in the record of a run that is over.
+func (r *Run) Identify() {
+	known := r.Record(r.Results)
+	r.Names, r.Owners = known.Names, known.Owners
+}

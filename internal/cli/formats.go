@@ -14,8 +14,9 @@ import (
 // formats makes the report of each form.
 var formats = map[string]func(p *program, run *report.Run, t *trace.Trace) report.Writer{
 	options.TextFormat: func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		return report.NewClassic(p.stdout, t, report.ClassicOptions{DNAT: p.DNAT, Name: run.Name,
-			Extensions: p.Show.Extensions, Owner: run.Owner, Color: p.colored()})
+		o := p.classic()
+		o.Name, o.Owner = run.Name, run.Owner
+		return report.NewClassic(p.stdout, t, o)
 	},
 	"json":     form(report.NewJSON),
 	"jsonl":    form(report.NewJSONLines),
@@ -27,6 +28,11 @@ var formats = map[string]func(p *program, run *report.Run, t *trace.Trace) repor
 	"mermaid":  form(picture.NewMermaid),
 	"svg":      form(picture.NewSVG),
 	"html":     form(picture.NewHTML),
+}
+
+// classic is what the text shows of each hop. Names and owners are the run's.
+func (p *program) classic() report.ClassicOptions {
+	return report.ClassicOptions{DNAT: p.DNAT, Extensions: p.Show.Extensions, Color: p.colored()}
 }
 
 // form makes a report that has no options.

@@ -140,11 +140,14 @@ func (p *program) newMany(ctx context.Context) (m *measure.Many, done func(), er
 	if r := m.Request.Rounds; r != nil && p.Many.Timeout == 0 {
 		m.Timeout += time.Duration(r.Count) * r.Interval
 	}
-	if p.Many.Hops || p.Watch.On() || !p.ForPeople() {
+	if p.showsResponders() {
 		m.Seen = func(_ int, r trace.Result) { p.lookUp(r) }
 	}
 	return m, done, nil
 }
+
+// showsResponders reports whether those who answer for the targets of lists are shown, by their names.
+func (p *program) showsResponders() bool { return p.Many.Hops || p.Watch.On() || !p.ForPeople() }
 
 // manySource looks up the source address that the user wants.
 func (p *program) manySource(ctx context.Context) error {

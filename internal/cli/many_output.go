@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -21,7 +20,7 @@ import (
 type manyOutput struct {
 	p      *program
 	m      *measure.Many
-	form   manyForm
+	form   report.ManyWriter
 	lines  *report.LineWriter
 	status *terminal.Status
 	broken func(error) // is called when nothing more can be written
@@ -29,12 +28,6 @@ type manyOutput struct {
 
 	started time.Time
 	failed  error
-}
-
-// manyForm is one way to write the targets.
-type manyForm interface {
-	target(record.Listed) error
-	finish(record.ManyEnd) error
 }
 
 // newManyOutput chooses the form.
@@ -45,29 +38,27 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 		p.stdout = o.status
 	}
 	o.lines = report.StartLines(p.rescue.InPieces(p.stdout), p.width.out > 0, func(err error) { o.broken(err) })
+	var err error
+	o.form, err = p.manyForm(o.lines, m, o.started)
+	return o, err
+}
+
+// manyForm is the form in which targets are shown.
+func (p *program) manyForm(w io.Writer, m *measure.Many, started time.Time) (report.ManyWriter, error) {
 	switch p.Format {
 	case "json", "jsonl":
-		lines, err := record.NewManyLines(o.lines, record.ManyRun{Version: version(), Started: o.started,
-			Lists: p.Many.Lists, Rate: m.Status().Rate, Open: m.Open, Queries: cmp.Or(p.Watch.Count, p.Path.Queries),
-			Timeout: m.Timeout})
-		if err != nil {
-			return nil, err
-		}
-		o.form = jsonForm{o, lines}
+		return record.NewManyLines(w, record.ManyRun{Version: version(), Started: started, Lists: p.Many.Lists,
+			Rate: m.Status().Rate, Open: m.Open, Queries: cmp.Or(p.Watch.Count, p.Path.Queries), Timeout: m.Timeout})
 	case "scamper":
-		s, err := export.NewScamper(o.lines, m.Header.Hostname, o.started)
-		if err != nil {
-			return nil, err
-		}
-		o.form = scamperForm{s}
+		return export.NewScamper(w, m.Header.Hostname, started)
 	case "csv":
-		if o.form = (csvForm{o, export.NewManyCSV(o.lines)}); p.Watch.On() {
-			o.form = roundsCSVForm{o, export.NewManyRoundsCSV(o.lines)}
+		if p.Watch.On() {
+			return export.NewManyRoundsCSV(w), nil
 		}
-	default:
-		o.form = textForm{o}
+		return export.NewManyCSV(w), nil
 	}
-	return o, nil
+	return report.NewManyText(w, report.ManyTextOptions{Hops: p.Many.Hops, Classic: p.classic(),
+		Fields: p.Watch.Columns, Both: p.Watch.Both}), nil
 }
 
 // begin says what is about to be done.
@@ -83,8 +74,8 @@ func (o *manyOutput) begin() {
 		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL,
 		report.Thousands(o.m.Status().Rate), open)
 	if o.m.Explain {
-		fmt.Fprintf(o.p.stderr, "Then up to %d of those that are not reached, %d of each place where paths end, are explained\n",
-			measure.MostExplained, measure.MostAlike)
+		fmt.Fprintf(o.p.stderr,
+			"Then up to %d of those that are not reached, %d of each place where paths end, are explained\n", measure.MostExplained, measure.MostAlike)
 	}
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
@@ -132,7 +123,10 @@ func (o *manyOutput) target(t record.Listed) {
 	if o.failed != nil {
 		return
 	}
-	if o.failed = o.form.target(t); o.failed != nil {
+	if t.Trace != nil && o.p.showsResponders() { // who waits for a name has a budget
+		o.p.reported(context.Background(), t.Trace).Identify()
+	}
+	if o.failed = o.form.Add(t); o.failed != nil {
 		o.broken(o.failed)
 	}
 }
@@ -143,7 +137,7 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 		err = errSomeNotReached
 	}
 	if o.failed == nil {
-		o.failed = o.form.finish(e)
+		o.failed = o.form.Finish(e)
 	}
 	if werr := o.lines.Close(); o.failed == nil {
 		o.failed = werr
@@ -165,106 +159,3 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 	}
 	return err
 }
-
-// named fills in names and owners of who answered, and describes the trace for a report.
-func (o *manyOutput) named(t *record.Trace) *report.Run {
-	run := o.p.reported(context.Background(), t) // who waits for a name has a budget
-	saved := run.Record(t.Results)
-	t.Names, t.Owners = saved.Names, saved.Owners
-	return run
-}
-
-// textForm is a line for each target, and the hops if they are wanted.
-type textForm struct{ o *manyOutput }
-
-func (f textForm) target(t record.Listed) error {
-	text := report.TargetLine(&t) + "\n"
-	var b bytes.Buffer
-	switch {
-	case t.Trace == nil:
-	case t.Trace.Rounds != nil:
-		f.o.named(t.Trace)
-		watch := &f.o.p.Watch
-		report.WriteRoundsTable(&b, t.Trace, watch.Columns, watch.Both) // a buffer takes all
-		text += b.String() + "\n"
-	case f.o.p.Many.Hops:
-		run := f.o.named(t.Trace)
-		w := report.NewClassic(&b, trace.NewTrace(t.Trace.Path), report.ClassicOptions{DNAT: f.o.p.DNAT, Name: run.Name,
-			Extensions: f.o.p.Show.Extensions, Owner: run.Owner, Color: f.o.p.colored()})
-		for _, r := range t.Trace.Results {
-			w.Add(r) // a buffer takes all
-		}
-		w.Finish()
-		text += report.WithInferred(b.String(), t.Trace)
-		if e := t.Trace.Explanation; e != nil {
-			b.Reset()
-			report.Explanation(&b, e.Host, t.Trace.Findings) // a buffer takes all
-			text += b.String()
-		}
-		text += "\n"
-	case t.Trace.Explanation != nil:
-		text += report.FindingTitles("  ", t.Trace.Findings)
-	}
-	_, err := io.WriteString(f.o.lines, text)
-	return err
-}
-
-func (f textForm) finish(e record.ManyEnd) error {
-	for _, line := range report.SharedEnds(e.Shared) {
-		if _, err := fmt.Fprintln(f.o.lines, line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// jsonForm is a line of JSON for each target.
-type jsonForm struct {
-	o     *manyOutput
-	lines *record.ManyLines
-}
-
-func (f jsonForm) target(t record.Listed) error {
-	if t.Trace != nil {
-		f.o.named(t.Trace)
-	}
-	return f.lines.Add(t)
-}
-
-func (f jsonForm) finish(e record.ManyEnd) error { return f.lines.Finish(e) }
-
-// csvForm is a row for each probe.
-type csvForm struct {
-	o     *manyOutput
-	table *export.ManyCSV
-}
-
-func (f csvForm) target(t record.Listed) error {
-	if t.Trace == nil {
-		return f.table.Add(t, nil)
-	}
-	return f.table.Add(t, f.o.named(t.Trace))
-}
-
-func (f csvForm) finish(record.ManyEnd) error { return nil }
-
-// roundsCSVForm is a row for each hop of rounds.
-type roundsCSVForm struct {
-	o     *manyOutput
-	table *export.ManyRoundsCSV
-}
-
-func (f roundsCSVForm) target(t record.Listed) error {
-	if t.Trace != nil {
-		f.o.named(t.Trace)
-	}
-	return f.table.Add(t)
-}
-
-func (f roundsCSVForm) finish(record.ManyEnd) error { return nil }
-
-// scamperForm is scamper's JSON.
-type scamperForm struct{ *export.Scamper }
-
-func (f scamperForm) target(t record.Listed) error  { return f.Add(t) }
-func (f scamperForm) finish(e record.ManyEnd) error { return f.Finish(e.Time) }

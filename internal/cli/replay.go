@@ -39,13 +39,7 @@ func (p *program) showRecord(saved *record.Trace) error {
 		saved.Started.Format("2006-01-02 15:04:05 UTC"), record.Printable(saved.Target()), record.Printable(portText(saved)),
 		saved.Path.MaxTTL)
 	folded := trace.NewTrace(saved.Path)
-	w := p.formatted(report.Saved(saved), folded)
-	for _, r := range saved.Results {
-		if err := w.Add(r); err != nil {
-			return fmt.Errorf("writing: %w", err)
-		}
-	}
-	if err := w.Finish(); err != nil {
+	if err := report.Replay(p.formatted(report.Saved(saved), folded), saved); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	if err := p.showFound(saved, folded); err != nil {

@@ -18,9 +18,11 @@ type ManyCSV struct {
 // NewManyCSV writes to w.
 func NewManyCSV(w io.Writer) *ManyCSV { return &ManyCSV{w: csv.NewWriter(w)} }
 
-// Add writes the rows of a target. The run describes its trace; of a target without a trace there is one row, with the
-// reason as its error.
-func (m *ManyCSV) Add(t record.Listed, run *report.Run) error {
+// Finish does nothing: the table has no end of its own.
+func (m *ManyCSV) Finish(record.ManyEnd) error { return nil }
+
+// Add writes the rows of a target. Of a target without a trace there is one row, with the reason as its error.
+func (m *ManyCSV) Add(t record.Listed) error {
 	table := columns()
 	if !m.head {
 		m.head = true
@@ -43,8 +45,8 @@ func (m *ManyCSV) Add(t record.Listed, run *report.Run) error {
 		return m.w.Error()
 	}
 	fold := trace.NewTrace(t.Trace.Path)
-	c := &CSV{w: m.w, run: run, rec: record.NewFold(fold), next: fold.First(), told: make(map[int]int), head: true,
-		before: target}
+	c := &CSV{w: m.w, run: report.Saved(t.Trace), rec: record.NewFold(fold), next: fold.First(),
+		told: make(map[int]int), head: true, before: target}
 	for _, r := range t.Trace.Results {
 		c.rec.Add(r)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // listed is a trace of a list, through a simulated network.
-func listed(t *testing.T, network string) (l record.Listed, run *report.Run) {
+func listed(t *testing.T, network string) record.Listed {
 	t.Helper()
 	var out bytes.Buffer
 	scene.Scene{Network: network}.Play(t, func(r *report.Run, f *trace.Trace) report.Writer { return report.NewJSON(&out, r, f) })
@@ -24,7 +24,7 @@ func listed(t *testing.T, network string) (l record.Listed, run *report.Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return record.Listed{Host: "www.example", Port: 443, Trace: made, Summary: made.Summary()}, report.Saved(made)
+	return record.Listed{Host: "www.example", Port: 443, Trace: made, Summary: made.Summary()}
 }
 
 func TestScamper(t *testing.T) {
@@ -34,10 +34,10 @@ func TestScamper(t *testing.T) {
 		"router 198.51.100.1\ntarget 203.0.113.9 filtered":                       "GAPLIMIT 1 1:198.51.100.1:11/0",
 		"router 2001:db8:1::1\ntarget 2001:db8:2::1 open":                        "COMPLETED 2 1:2001:db8:1::1:3/0 2:2001:db8:2::1:flags18",
 	} {
-		l, _ := listed(t, network)
+		l := listed(t, network)
 		var out bytes.Buffer
 		s, err := export.NewScamper(&out, "host", l.Trace.Started)
-		if err = errors.Join(err, s.Add(l), s.Add(record.Listed{Why: record.NotFound}), s.Finish(l.Trace.Ending.Time)); err != nil {
+		if err = errors.Join(err, s.Add(l), s.Add(record.Listed{Why: record.NotFound}), s.Finish(record.ManyEnd{Ending: l.Trace.Ending})); err != nil {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
@@ -88,11 +88,10 @@ func TestScamper(t *testing.T) {
 }
 
 func TestManyCSV(t *testing.T) {
-	l, run := listed(t, "router 198.51.100.1\ntarget 203.0.113.9 closed")
+	l := listed(t, "router 198.51.100.1\ntarget 203.0.113.9 closed")
 	var out bytes.Buffer
 	c := export.NewManyCSV(&out)
-	if err := errors.Join(c.Add(l, run), c.Add(record.Listed{Host: "=x", Port: 1, Why: record.NotFound, Err: errors.New("why")}, nil),
-		c.Add(l, run)); err != nil {
+	if err := errors.Join(c.Add(l), c.Add(record.Listed{Host: "=x", Port: 1, Why: record.NotFound, Err: errors.New("why")}), c.Add(l)); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&out).ReadAll()

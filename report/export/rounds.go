@@ -81,6 +81,9 @@ func (m *ManyRoundsCSV) Add(t record.Listed) error {
 	return m.w.Error()
 }
 
+// Finish does nothing: the table has no end of its own.
+func (m *ManyRoundsCSV) Finish(record.ManyEnd) error { return nil }
+
 // WriteRoundsMTR writes rounds as mtr 0.95 prints them with --json: the same keys in the same order, the figures by
 // the letters of fields, of which blanks are passed over; both shows names with addresses.
 func WriteRoundsMTR(w io.Writer, t *record.Trace, fields string, both bool) error {

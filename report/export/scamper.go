@@ -113,9 +113,9 @@ func (s *Scamper) Add(t record.Listed) error {
 }
 
 // Finish writes the line that ends the cycle.
-func (s *Scamper) Finish(stop time.Time) error {
+func (s *Scamper) Finish(e record.ManyEnd) error {
 	return s.line(scamperCycle{Type: "cycle-stop", ListName: "default", ID: 1, Hostname: record.UTF8(s.hostname),
-		Stop: stop.Unix()})
+		Stop: e.Time.Unix()})
 }
 
 func (s *Scamper) line(v any) error {
@@ -206,5 +206,5 @@ func (s *ScamperTrace) Finish() error {
 	if err != nil {
 		return err
 	}
-	return lines.Finish(made.Ending.Time)
+	return lines.Finish(record.ManyEnd{Ending: made.Ending})
 }
