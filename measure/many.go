@@ -308,7 +308,9 @@ func (r *manyRun) feed(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			r.count(func(s *record.ManyStatus) { s.BadLines++ })
+			if !errors.As(err, new(*targets.NoListError)) { // the lines that it is about are counted
+				r.count(func(s *record.ManyStatus) { s.BadLines++ })
+			}
 			r.Bad(err)
 			continue
 		}

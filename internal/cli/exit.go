@@ -85,6 +85,9 @@ func (p *program) noDevice() error {
 	if _, err := strconv.ParseFloat(p.Interface, 64); err == nil {
 		hint = "; the seconds of a round are set by --interval" // as mtr's -i does
 	}
+	if p.Interface == "L" {
+		hint = "; a list of targets, as nmap's -iL has, is traced by --targets FILE"
+	}
 	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", p.Interface, hint)
 }
 

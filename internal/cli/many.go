@@ -49,6 +49,9 @@ func listError(option string, err error) error {
 	if of, ok := err.(*fs.PathError); ok { // the file itself, not what it holds
 		return fmt.Errorf("%s %s: %w", option, record.Printable(of.Path), of.Err)
 	}
+	if bad, ok := errors.AsType[*record.LineError](err); ok {
+		return fmt.Errorf("%s %s; expected is the output of an earlier --targets with --json", option, record.Printable(bad.Error()))
+	}
 	return fmt.Errorf("%s: %w", option, err)
 }
 

@@ -3,9 +3,11 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.example/tcptraceroute/internal/terminal"
@@ -13,6 +15,7 @@ import (
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
+	"go.example/tcptraceroute/targets"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -26,8 +29,9 @@ type manyOutput struct {
 	broken func(error) // is called when nothing more can be written
 	minute func()      // ends what says how far the run is, where no status line does
 
-	started time.Time
-	failed  error
+	badLines atomic.Int64 // that could not be read
+	started  time.Time
+	failed   error
 }
 
 // newManyOutput chooses the form.
@@ -96,8 +100,18 @@ func (o *manyOutput) say(text string) {
 	fmt.Fprintln(o.p.stderr, record.Printable(text))
 }
 
+// mostBad is how many lines that can't be read are named. The others are only counted.
+const mostBad = 10
+
 // bad says which line could not be read.
-func (o *manyOutput) bad(err error) { o.say(err.Error()) }
+func (o *manyOutput) bad(err error) {
+	if errors.As(err, new(*targets.LineError)) {
+		if o.badLines.Add(1) > mostBad {
+			return
+		}
+	}
+	o.say(err.Error())
+}
 
 // explaining says what is done to explain a target.
 func (o *manyOutput) explaining(x measure.Explaining) {
@@ -147,12 +161,18 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 	if o.failed != nil {
 		return fmt.Errorf("writing: %w", o.failed)
 	}
+	if n := int(o.badLines.Load()) - mostBad; n > 0 {
+		fmt.Fprintf(o.p.stderr, "%s more lines could not be read\n", report.Thousands(n))
+	}
 	if !o.p.HoldsFindings() && o.p.Explain {
 		for _, line := range report.SharedEnds(e.Shared) {
 			fmt.Fprintln(o.p.stderr, line)
 		}
 	}
 	fmt.Fprintln(o.p.stderr, report.ManyCounts(&e.ManyCounts, time.Since(o.started)))
+	if why := report.NoneTraced(&e.ManyCounts); why != "" && err == nil {
+		fmt.Fprintln(o.p.stderr, why)
+	}
 	if n := e.Counts.LostHere; n > 0 {
 		slower := max(o.m.Status().Rate/2, 1)
 		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", report.Thousands(n), slower)

@@ -105,6 +105,12 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 			return err
 		}
 	}
+	if saved.Graph != nil && !p.HoldsPaths() {
+		fmt.Fprintf(p.stderr, "The saved trace has all paths, which %s has no place for: they are left out\n", p.FormatBy)
+	}
+	if saved.MTU != nil && !p.HoldsFindings() {
+		fmt.Fprintf(p.stderr, "The saved trace has the path's MTU, which %s has no place for: it is left out\n", p.FormatBy)
+	}
 	var host *detect.Host
 	if saved.Explanation != nil {
 		host = saved.Explanation.Host

@@ -88,6 +88,12 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 	if text := names.Why(host, family, err); text != "" {
 		why = " (" + text + ")"
 	}
+	switch { // the host may be the file of mtr's -F, or of nmap's -iL
+	case what == "destination" && p.Path.DontFragment:
+		why += fmt.Sprintf("; -F sets the don't-fragment bit, and a list of targets is traced by --targets %s", host)
+	case what == "destination" && p.Interface == "L":
+		why += fmt.Sprintf("; -iL chooses the interface L, and a list of targets is traced by --targets %s", host)
+	}
 	return nil, fmt.Errorf("Bad %s address: %s%s", what, host, why)
 }
 
