@@ -14,6 +14,7 @@ import (
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -163,7 +164,7 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 		return err
 	}
 	if openErr != nil {
-		if openErr == errPortInUse {
+		if openErr == words.ErrPortInUse {
 			p.dropTrackPort()
 		}
 		return openErr

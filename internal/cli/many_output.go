@@ -79,7 +79,8 @@ func (o *manyOutput) begin() {
 		report.Thousands(o.m.Status().Rate), open)
 	if o.m.Explain {
 		fmt.Fprintf(o.p.stderr,
-			"Then up to %d of those that are not reached, %d of each place where paths end, are explained\n", measure.MostExplained, measure.MostAlike)
+			"Then up to %d of those that are not reached, %d of each place where paths end, are explained\n",
+			measure.MostExplained, measure.MostAlike)
 	}
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {

@@ -5,6 +5,7 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -52,7 +53,7 @@ func (p *program) showRecord(saved *record.Trace) error {
 	case !folded.Reached() && saved.Ending.ExitCode != exitReached:
 		ended = errNotReached
 	default:
-		p.sayUnplaced(folded)
+		p.aside(words.Unplaced(folded))
 	}
 	return p.judge(saved, ended)
 }
@@ -130,4 +131,4 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 // savedEnding is how a saved trace ended before its time.
 type savedEnding struct{ *record.Ending }
 
-func (e *savedEnding) Error() string { return capital(e.Err) }
+func (e *savedEnding) Error() string { return words.Capital(e.Err) }

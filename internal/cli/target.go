@@ -12,7 +12,6 @@ import (
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
-	"go.example/tcptraceroute/record"
 )
 
 // address finds the target and its port.
@@ -95,38 +94,6 @@ func (p *program) lookup(ctx context.Context, host string, family names.Family, 
 		why += fmt.Sprintf("; -iL chooses the interface L, and a list of targets is traced by --targets %s", host)
 	}
 	return nil, fmt.Errorf("Bad %s address: %s%s", what, host, why)
-}
-
-// target is what is traced, as people read it.
-func (p *program) target(port string) string {
-	address := p.Path.Target.Addr().String()
-	text := address
-	if name, err := names.ASCII(p.Host); err == nil && name != address {
-		text = fmt.Sprintf("%s (%s)", name, address)
-	}
-	text += port + strconv.Itoa(int(p.Path.Target.Port()))
-	if s := p.ports.Service(p.Path.Target.Port()); s != "" {
-		text += " (" + s + ")"
-	}
-	return text
-}
-
-// sayOthers says which address was taken of a name that has more than one.
-func (p *program) sayOthers() {
-	if len(p.Others) == 0 {
-		return
-	}
-	const most = 4 // to be named
-	var others []string
-	for _, a := range p.Others[:min(len(p.Others), most)] {
-		others = append(others, a.String())
-	}
-	if more := len(p.Others) - most; more > 0 {
-		others = append(others, fmt.Sprintf("and %d more", more))
-	}
-	name, _ := names.ASCII(p.Host) // it has been looked up
-	fmt.Fprintf(p.stderr, "%s has %d addresses: tracing to %v, not %s\n",
-		record.Printable(name), 1+len(p.Others), p.Path.Target.Addr(), strings.Join(others, ", "))
 }
 
 // asciiHost is the form of a host's name that is looked up and printed: that of the DNS, where it has other letters.
