@@ -73,8 +73,8 @@ func (p *program) screen(ctx context.Context) live.Options {
 		UTF8:      p.utf8,
 		Colors:    p.colors,
 		Theme:     live.ThemeOf(p.Watch.Theme, os.Getenv),
-		Findings: func(t *trace.Trace) []detect.Finding {
-			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.Path}, Rounds: true})
+		Findings: func(path trace.PathOptions, t *trace.Trace) []detect.Finding {
+			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: path}, Rounds: true})
 		},
 		Losses: detect.LossInRounds,
 	}
