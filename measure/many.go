@@ -38,7 +38,8 @@ type Many struct {
 	Findings bool                      // each trace's answers are looked at for what they say about the path
 
 	// Explain traces targets that were not reached once more, when all have been traced, and asks why: MostExplained at
-	// the most. They are Done only then. The target of Explaining is the one that Progress is about; before the first it is nil.
+	// the most. They are Done only then. The target of Explaining is the one that Progress is about; before the first it
+	// is nil.
 	Explain    bool
 	Explaining func(Explaining)
 

@@ -18,6 +18,7 @@ import (
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/version"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -212,18 +213,18 @@ func TestHelpAndVersion(t *testing.T) {
 		if tt.help {
 			wantErr, wantCode = usage(), 1
 		}
-		if stdout != versionText() || stderr != wantErr || code != wantCode {
-			t.Errorf("%s: stdout %q, stderr %q, exit code %d, want %q, %q, %d", tt.args, stdout, stderr, code, versionText(), wantErr, wantCode)
+		if stdout != version.Text() || stderr != wantErr || code != wantCode {
+			t.Errorf("%s: stdout %q, stderr %q, exit code %d, want %q, %q, %d", tt.args, stdout, stderr, code, version.Text(), wantErr, wantCode)
 		}
 	}
-	if v := versionText(); !regexp.MustCompile(`^\ntcptraceroute \S+\n(.+\n)+\n$`).MatchString(v) {
+	if v := version.Text(); !regexp.MustCompile(`^\ntcptraceroute \S+\n(.+\n)+\n$`).MatchString(v) {
 		t.Errorf("version %q has not the form of the old one", v)
 	}
 }
 
 // Both texts fit a terminal; the short one is a screen of 24 lines.
 func TestHelpFits(t *testing.T) {
-	for name, text := range map[string]string{"short": options.UsageText(options.Groups()), "long": options.HelpText(options.Groups()), "version": versionText()} {
+	for name, text := range map[string]string{"short": options.UsageText(options.Groups()), "long": options.HelpText(options.Groups()), "version": version.Text()} {
 		for line := range strings.Lines(text) {
 			if n := len(strings.TrimRight(line, "\n")); n > options.Screen {
 				t.Errorf("%s: %d columns: %s", name, n, line)
@@ -290,7 +291,7 @@ func TestHelpAll(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"--help al", "--help -- all", "-h all"} {
-		if stdout, stderr, code := invoke(strings.Fields(args)...); stdout != versionText() || stderr != usage() || code != 1 {
+		if stdout, stderr, code := invoke(strings.Fields(args)...); stdout != version.Text() || stderr != usage() || code != 1 {
 			t.Errorf("%s: stdout %q, stderr %q, exit code %d", args, stdout, stderr, code)
 		}
 	}

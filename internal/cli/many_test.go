@@ -9,7 +9,6 @@ import (
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/sim"
 )
 
@@ -158,24 +157,25 @@ func TestNothingToTrace(t *testing.T) {
 // TestTargetsRate: users who are not root can't send faster than they may, by no option.
 func TestTargetsRate(t *testing.T) {
 	t.Parallel()
-	for rate, want := range map[int]string{
-		200: "", 201: "Argument of --rate must be between 1 and 200 for users who are not root: 201",
-	} {
-		p := &program{stderr: new(strings.Builder)}
-		p.Many.Rate, p.ports = rate, names.NewServices("")
+	const refused = "Argument of --rate must be between 1 and 200 for users who are not root: 201"
+	for _, tt := range []struct {
+		rate string
+		root bool
+		want string
+	}{{"200", false, ""}, {"201", false, refused}, {"201", true, ""},
+		{"0", false, "Argument of --rate must be between 1 and 1000000: 0"}} {
+		c := options.Config{Root: tt.root}
 		got := ""
-		m, done, err := p.newMany(t.Context())
-		if err != nil {
+		if _, err := options.Parse(options.Options(), []string{"--targets", "list", "--rate", tt.rate}, &c); err != nil {
 			got = err.Error()
-		} else {
-			done()
-			measure.Over(nil, measure.Options{Lent: true}).Ready(m)
-			if fastest := m.SetRate(100_000); fastest != 200 {
-				t.Errorf("%d packets a second are possible", fastest)
-			}
 		}
-		if got != want {
-			t.Errorf("--rate %d: %q, want %q", rate, got, want)
+		if got != tt.want {
+			t.Errorf("--rate %s: %q, want %q", tt.rate, got, tt.want)
+		}
+		m := c.RequestMany()
+		measure.Over(nil, c.Network(true)).Ready(m)
+		if fastest := m.SetRate(100_000); !tt.root && fastest != 200 {
+			t.Errorf("--rate %s: %d packets a second are possible", tt.rate, fastest)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
@@ -21,7 +20,7 @@ func (p *program) showSaved() error {
 	}
 	saved, err := measure.ReadSaved(p.Replay)
 	if err != nil {
-		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), shortened(options.Reason(err)))
+		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), words.Shortened(err))
 	}
 	return p.showRecord(saved)
 }

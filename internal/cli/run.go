@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/version"
 	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
@@ -209,7 +210,7 @@ func (s *showing) finish(err error) error {
 // reported describes a measurement to reports, as far as it is known before its end. It looks names up until ctx ends.
 func (p *program) reported(ctx context.Context, made *record.Trace) *report.Run {
 	h := &made.Header
-	h.Version, h.Service = version(), p.ports.Service(h.Path.Target.Port())
+	h.Version, h.Service = version.Get(), p.ports.Service(h.Path.Target.Port())
 	h.Hostname, _ = os.Hostname() // "": not known
 	h.Numeric, h.OwnersAsked = p.Names == names.Never, p.Show.Owners
 	name := func(a netip.Addr) string { return p.resolve.Name(ctx, a) }
