@@ -48,12 +48,14 @@ func pathsTo(t *testing.T, out string) (nodes, links []string) {
 
 // All paths through routers of the kernel are found, with every link, and nothing else.
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	widths := []int{1, 2, 4, 8, 16}
 	if testing.Short() {
 		widths = []int{2}
 	}
 	for _, width := range widths {
 		t.Run(strconv.Itoa(width), func(t *testing.T) {
+			t.Parallel()
 			if width == 1 {
 				p := lab.Chain(t, lab.ChainOptions{Hops: 4})
 				p.Target.Listen(t, 80)
