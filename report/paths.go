@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
@@ -117,16 +118,28 @@ func percent(share float64) string {
 
 func (p *paths) head() {
 	g := p.g
-	most, seen, lost := "", ", seen", 0
+	most, seen, lost, refused := "", ", seen", 0, 0
 	for _, w := range g.Ways {
-		if !p.arrives(w) {
+		switch {
+		case g.Refuses(w) != nil:
+			refused++
+		case !p.arrives(w):
 			lost++
 		}
 	}
-	if lost > 0 {
-		seen = fmt.Sprintf(", and %d not seen to get there,", lost)
+	var rest []string
+	if refused > 0 {
+		rest = append(rest, fmt.Sprintf("%d refused on the way", refused))
 	}
+	if lost > 0 {
+		rest = append(rest, fmt.Sprintf("%d not seen to get there", lost))
+	}
+	if len(rest) > 0 {
+		seen = ", and " + strings.Join(rest, ", and ") + ","
+	}
+	lost += refused
 	switch {
+	case refused > 0:
 	case lost == len(g.Ways):
 		seen = " known as a whole,"
 	case !g.Complete:
@@ -140,6 +153,9 @@ func (p *paths) head() {
 // ends in silence, or goes on where others have arrived, doesn't.
 func (p *paths) arrives(w trace.Way) bool {
 	last := w.Nodes[len(w.Nodes)-1]
+	if p.g.Refuses(w) != nil {
+		return false
+	}
 	if !p.g.Reached || last >= 0 && p.g.Nodes[last].Target {
 		return true
 	}
@@ -184,7 +200,9 @@ func (p *paths) table() {
 		default:
 			text = "the way that is known"
 		}
-		if !p.arrives(way) {
+		if by := p.g.Refuses(way); by != nil {
+			text += " (" + RefusalText(by) + ")"
+		} else if !p.arrives(way) {
 			text += " (not seen to get there)"
 		}
 		if slices.ContainsFunc(way.Ports, func(port uint16) bool { return bad[port] }) {
@@ -300,7 +318,18 @@ func (p *paths) host(i int) string {
 	if n.Target {
 		text += " target"
 	}
+	if n.Refusal != nil {
+		text += " " + RefusalText(&n)
+	}
 	return text
+}
+
+// RefusalText says how a node refuses flows: the mark of an ICMP error, as the trace shows it, or that it is a reset.
+func RefusalText(n *trace.Node) string {
+	if n.Refusal.Kind == packet.KindTCP {
+		return "reset in the target's name"
+	}
+	return record.Mark(n.Refusal)
 }
 
 // next are the labels of the nodes after one, those in a row as a range.

@@ -38,6 +38,9 @@ func (p *Paths) plan() {
 func (p *Paths) again() {
 	for i, f := range p.flows {
 		for ttl := p.first; ttl <= p.top; ttl++ {
+			if f.ends > 0 && ttl >= f.ends {
+				break
+			}
 			if c := &f.cells[ttl]; c.tries > 0 && c.tries < 2*fastTries && c.open() && p.afford(ttl) {
 				p.want(i, ttl)
 			}
@@ -96,8 +99,11 @@ func (p *Paths) compare(ttl int) {
 		if len(seen) == 0 && c.silent {
 			seen = []int{silentValue}
 		}
+		if f.ends > 0 && ttl > f.ends {
+			seen = nil
+		}
 		for _, v := range seen {
-			same = same && (h.uniform == unknownValue || h.uniform == v) && v != targetValue
+			same = same && (h.uniform == unknownValue || h.uniform == v) && !p.final(v)
 			h.uniform = v
 		}
 		h.met += min(len(seen), 1)
@@ -264,7 +270,7 @@ func (p *Paths) need(ttl int, s *spot) int {
 func (p *Paths) targetShare(ttl int, s *spot) int {
 	left := p.o.TargetSYNs - p.syns - p.toTarget()
 	switch {
-	case slices.Contains(s.next, targetValue):
+	case slices.ContainsFunc(s.next, inName):
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
 	case ttl+1 < p.reach && s.n == 0 && p.end > 0 && p.far >= p.end:
 		return 1 - s.due // ways have different lengths, so this one may be another short one
@@ -290,7 +296,7 @@ func (p *Paths) toTarget() (n int) {
 func (p *Paths) lastHops() (n int) {
 	for _, at := range p.spots {
 		for i := range at {
-			if slices.Contains(at[i].next, targetValue) {
+			if slices.ContainsFunc(at[i].next, inName) {
 				n++
 			}
 		}
@@ -470,7 +476,7 @@ func (p *Paths) repeat(ttl int) {
 		best := -1 // the flow with the most answers
 		for _, f := range s.flows {
 			c := &p.flows[f].cells[ttl+1]
-			if len(c.seen) > 0 && c.seen[0] != targetValue && (best < 0 || len(c.seen) > len(p.flows[best].cells[ttl+1].seen)) {
+			if len(c.seen) > 0 && !inName(c.seen[0]) && (best < 0 || len(c.seen) > len(p.flows[best].cells[ttl+1].seen)) {
 				best = f
 			}
 		}

@@ -44,9 +44,11 @@ type FlowLoss struct {
 func (g *Graph) Sections() []Section {
 	var live, dead []Way
 	for _, w := range g.Ways {
-		if g.arrives(w) {
+		switch {
+		case g.Refuses(w) != nil: // it is known where its packets end, and that there are no losses
+		case g.arrives(w):
 			live = append(live, w)
-		} else {
+		default:
 			dead = append(dead, w)
 		}
 	}
@@ -88,6 +90,16 @@ func (s *Section) add(nodes []int, ports []uint16, dead bool) {
 		s.Branches = append(s.Branches, Branch{Nodes: slices.Clone(nodes), Dead: dead})
 	}
 	s.Branches[i].Ports = append(s.Branches[i].Ports, ports...)
+}
+
+// Refuses is the node that refuses the flows of a way; nil: none does.
+func (g *Graph) Refuses(w Way) *Node {
+	if len(w.Nodes) > 0 {
+		if last := w.Nodes[len(w.Nodes)-1]; last >= 0 && g.Nodes[last].Refusal != nil {
+			return &g.Nodes[last]
+		}
+	}
+	return nil
 }
 
 // arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the

@@ -29,7 +29,7 @@ type box struct {
 	kind  kind
 	lines []string // the first one is the heading
 	share float64  // of all flows, estimated from those that were seen at each branch
-	bad   bool     // it is what loses packets
+	bad   bool     // it is what loses or refuses packets
 
 	target bool
 }
@@ -82,7 +82,7 @@ func (n *network) addBoxes(rec *record.Fold, run *report.Run, g *trace.Graph, la
 	merged := make(map[int]int) // TTLs to the box of merged nodes
 	sprayed := sprayedNodes(g)
 	for i, node := range g.Nodes {
-		b := box{ttl: node.TTL, lines: nodeLines(rec, run, &g.Nodes[i], labels[i]), target: node.Target}
+		b := box{ttl: node.TTL, lines: nodeLines(rec, run, &g.Nodes[i], labels[i]), target: node.Target, bad: node.Refusal != nil}
 		switch {
 		case node.Target:
 			b.kind = targetKind(rec, run)
@@ -152,6 +152,9 @@ func nodeLines(rec *record.Fold, run *report.Run, node *trace.Node, label string
 	}
 	if node.Target {
 		lines = append(lines, targetState(rec, run))
+	}
+	if node.Refusal != nil {
+		lines = append(lines, "refuses flows: "+report.RefusalText(node))
 	}
 	return lines
 }
