@@ -40,6 +40,7 @@ func InPaths(g *trace.Graph) (all []Finding) {
 		all = append(all, deadBranches(g)...)
 	}
 	all = append(all, refusingBranches(g)...)
+	all = append(all, loopingBranches(g)...)
 	all = append(all, slowBranches(g)...)
 	return Sorted(all)
 }
@@ -272,16 +273,58 @@ func refusingBranch(g *trace.Graph, node int, by *split) Finding {
 	if n.Refusal.Kind != packet.KindTCP {
 		return x
 	}
-	x.Title = fmt.Sprintf("%.2g %% of the connections are reset in the target's name beyond %s, and others pass", 100*by.share, who)
+	x.Title = fmt.Sprintf("%.2g %% of the connections are reset in the target's name beyond %s, and others pass",
+		100*by.share, who)
 	x.Evidence[0] = fmt.Sprintf("A reset in the target's name answered %s with TTL %d, of which all passed %s.",
 		plural(len(by.refused), "flow"), n.TTL, who)
 	nearest := slices.IndexFunc(g.Nodes, func(o trace.Node) bool { return o.Target })
 	if nearest >= 0 && n.TTL >= g.Nodes[nearest].TTL {
 		x.Confidence = Possible
-		x.Advice = "Ask whoever runs the target: one of several servers that share its address may not listen, or it limits " +
-			"how many SYNs it takes from one address. Else a firewall before it resets connections" + fmt.Sprintf(try, verb)
+		x.Advice = "Ask whoever runs the target: one of several servers that share its address may not listen, or it " +
+			"limits how many SYNs it takes from one address. Else a firewall before it resets connections" +
+			fmt.Sprintf(try, verb)
 	}
 	return x
+}
+
+// loopingBranches are paths that go round in a loop, while others don't.
+func loopingBranches(g *trace.Graph) (all []Finding) {
+	rounds := map[int]trace.Way{} // by the first node of the loop, with all flows and shares
+	others := 0
+	var order []int
+	for _, w := range g.Ways {
+		round := g.Circle(w)
+		if len(round) == 0 {
+			others += len(w.Ports)
+			continue
+		}
+		x, ok := rounds[round[0]]
+		if !ok {
+			x.Nodes = round
+			order = append(order, round[0])
+		}
+		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
+		rounds[round[0]] = x
+	}
+	for _, first := range order {
+		w := rounds[first]
+		if others == 0 {
+			break
+		}
+		x := Finding{Code: RoutingLoop, Confidence: Likely, Weight: weightHarm, After: nodeTTL(g, first)}
+		x.Before = x.After + len(w.Nodes) - 1
+		who := nodeNames(g, known(w.Nodes))
+		x.Title = fmt.Sprintf("%.2g %% of the connections go round in a loop: %s", 100*w.Share, who)
+		x.Evidence = []string{
+			fmt.Sprintf("%s came to the same routers again and again; %s did not.", capital(plural(len(w.Ports), "flow")),
+				plural(others, "other flow")),
+			"Source ports that go that way: " + ports(w.Ports) + ".",
+		}
+		x.Advice = "Ask whoever runs these routers: they point at each other for this destination, so one of them has lost " +
+			"the real route. To try it: connect from one of these source ports."
+		all = append(all, x)
+	}
+	return all
 }
 
 // silent reports whether flows of a branch were asked when loss was measured, and never answered.

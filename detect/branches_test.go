@@ -64,7 +64,8 @@ func measuredGraph(t *testing.T, seed uint64, p sim.Path) (g trace.Graph) {
 	return g
 }
 
-// fourWide is a diamond of four members, 10.0.0.2 to 10.0.0.5, behind 10.0.0.1 at hop 2; 10.0.0.6 is beyond.
+// fourWide is a diamond of four members, 10.0.0.2 to 10.0.0.5, behind 10.0.0.1 at hop 2; 10.0.0.6 is beyond. Nothing leads
+// to the nodes from 7 on.
 func fourWide() sim.Path {
 	p := sim.Path{Target: sim.Target{Addr: netip.MustParseAddr("203.0.113.9")}}
 	for i := range 7 {
@@ -80,6 +81,11 @@ func fourWide() sim.Path {
 		default:
 			n.Next = []sim.Next{{Node: 6}}
 		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	for i := 7; i < 40; i++ { // a loop from 10.0.0.1 on, as if the third member sent back: no packet comes to its end
+		n := p.Nodes[3-i%2*2]
+		n.Next = []sim.Next{{Node: (i + 1) % 40}}
 		p.Nodes = append(p.Nodes, n)
 	}
 	return p
@@ -123,6 +129,8 @@ func TestInPaths(t *testing.T) {
 		{"a rule rejects some source ports", func(n []sim.Node) {
 			n[1].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 13, Lo: 41000, Hi: 41007, Source: true}}
 		}, []string{"broken-branch possible 2-3 rejected by 10.0.0.1 (hop 2), and others pass"}},
+		{"a member sends back", func(n []sim.Node) { n[3].Next = []sim.Next{{Node: 7}} },
+			[]string{"routing-loop likely 2-3 connections go round in a loop: 10.0.0.1 (hop 2), 10.0.0.3 (hop 3)"}},
 		{"all are rejected", func(n []sim.Node) { n[6].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 13}} }, nil},
 		{"all are reset", func(n []sim.Node) { n[6].Router.Rules = []sim.Rule{{Action: sim.Reset}} }, nil},
 		{"all lose", func(n []sim.Node) { drop(&n[1], 0.05) }, nil},

@@ -154,7 +154,7 @@ func (d *drawing) link(from, to, flow int) {
 // be drawn.
 func (d *drawing) follow(p *Paths, flow int, f *pathFlow) {
 	last, lastTTL := -1, 0
-	for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl <= f.ends); ttl++ {
+	for ttl := p.first; ttl <= p.top && (ttl == f.ends || !f.over(ttl)); ttl++ {
 		c := &f.cells[ttl]
 		switch {
 		case len(c.seen) == 0 && !c.silent:
@@ -325,6 +325,7 @@ func (d *drawing) ways(p *Paths) {
 // node before is taken.
 func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole bool) {
 	before := rootKey
+	var round circle
 	share = 1
 	for ttl := p.first; ttl <= p.top; ttl++ {
 		value, known := p.valueAt(f, ttl)
@@ -350,7 +351,7 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole 
 			before = value
 		}
 		nodes = append(nodes, i)
-		if p.final(value) || p.end == 0 && ttl >= p.far {
+		if p.final(value) || p.end == 0 && ttl >= p.far || round.closes(value) {
 			return nodes, share, true
 		}
 	}

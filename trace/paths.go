@@ -90,6 +90,10 @@ const (
 	// spareSYNs is how many SYNs the target gets beside one for each distinct last hop.
 	spareSYNs = 4
 
+	// turnsToLoop is how often a flow goes round in a circle until it is taken for a loop: as often as where a trace shows
+	// one.
+	turnsToLoop = 2
+
 	// nearer is by how many hops the target may be nearer to some flows than to those known.
 	nearer = 2
 
@@ -186,6 +190,7 @@ type pathFlow struct {
 	cells  []cell // by TTL
 	pos    []int  // index in spots, by TTL; -1: not known
 	blur   []bool // by TTL: another packet of the flow may be elsewhere
+	loops  int    // the TTL at which it has come to a router for the third time; 0: it hasn't
 	ends   int    // the lowest TTL at which the target answered, or somebody refused it; 0: none
 	router int    // the highest TTL at which a router answered
 	ready  time.Time
@@ -271,6 +276,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 		}
 	}
 	if p.reach = p.end; p.reach == 0 {
+		p.cutLoop()
 		p.reach = p.far + 1
 	}
 	return p, nil
@@ -290,6 +296,23 @@ func (p *Paths) moreFlow() (int, bool) {
 		return 0, false
 	}
 	return p.newFlow(p.o.Ports[n]), true
+}
+
+// cutLoop takes back how far routers have answered if the trace went round in a loop: the target may be nearer to flows
+// that don't.
+func (p *Paths) cutLoop() {
+	var round circle
+	first := map[int]int{} // TTLs by value
+	for ttl := p.first; ttl <= p.far; ttl++ {
+		v, _ := p.valueAt(p.flows[0], ttl)
+		if round.closes(v) {
+			p.far = first[v] + (ttl-first[v])/turnsToLoop - 1
+			return
+		}
+		if first[v] == 0 {
+			first[v] = ttl
+		}
+	}
 }
 
 // know takes in a result of the ordinary trace.

@@ -66,3 +66,46 @@ func TestPathsRefused(t *testing.T) {
 		})
 	}
 }
+
+// A branch that sends packets back is a loop, which is not followed to the highest TTL. The loss of the other branches is
+// measured at the router beyond all the same, and not at the target.
+func TestPathsLoop(t *testing.T) {
+	less := 0
+	for seed := range uint64(20) {
+		n := newTopology(seed%2 == 1).line(2).wide(3)
+		back := n.ends[int(seed)%3]
+		n.line(2)
+		ends := n.ends
+		n.Nodes[back].Next = nil
+		n.ends = []int{back}
+		for i := range 40 { // the simulator goes no way back
+			n.line(1)
+			n.Nodes[n.ends[0]].Router.Addrs = n.Nodes[[]int{1, back}[i%2]].Router.Addrs
+		}
+		n.ends = append(n.ends, ends...)
+		d := discover(t, search{seed: seed, path: delayed(n.target(), 3*time.Millisecond), loss: new(trace.PathsLossOptions)})
+		loops := 0
+		for _, w := range d.Ways {
+			if round := d.Circle(w); len(round) > 0 {
+				loops++
+				if len(round) != 2 || d.Nodes[round[0]].TTL != 2 || d.Nodes[round[1]].Addr != n.Nodes[back].Router.Addrs[0] {
+					t.Errorf("seed %d: a loop of %v", seed, round)
+				}
+			}
+		}
+		if d.total > trace.DefaultTargetSYNs || len(d.Suspects()) > 0 || d.Moved() > 0 {
+			t.Errorf("seed %d: %d SYNs at the target, %d flows moved, suspects %v", seed, d.total, d.Moved(), d.Suspects())
+		}
+		measured := 0
+		for _, f := range d.Loss.Flows {
+			measured += len(f.RTTs)
+		}
+		if loops != 1 || len(d.Ways) != 3 || measured == 0 {
+			t.Logf("seed %d: %d paths, %d loops, %d round trips", seed, len(d.Ways), loops, measured)
+			less++
+		}
+	}
+	if less > 1 {
+		t.Errorf("%d searches found less", less)
+	}
+}

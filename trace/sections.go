@@ -45,7 +45,7 @@ func (g *Graph) Sections() []Section {
 	var live, dead []Way
 	for _, w := range g.Ways {
 		switch {
-		case g.Refuses(w) != nil: // it is known where its packets end, and that there are no losses
+		case g.Refuses(w) != nil || len(g.Circle(w)) > 0: // it is known what becomes of its packets
 		case g.arrives(w):
 			live = append(live, w)
 		default:
@@ -100,6 +100,19 @@ func (g *Graph) Refuses(w Way) *Node {
 		}
 	}
 	return nil
+}
+
+// Circle are the nodes that packets on a way go round and round; none: they don't.
+func (g *Graph) Circle(w Way) []int {
+	if len(w.Nodes) == 0 || w.Nodes[len(w.Nodes)-1] < 0 {
+		return nil
+	}
+	at := g.places(w, g.Nodes[w.Nodes[len(w.Nodes)-1]].Addr)
+	at = slices.DeleteFunc(at, func(i int) bool { return i > 0 && g.same(w.Nodes[i-1], w.Nodes[i]) })
+	if len(at) <= turnsToLoop {
+		return nil
+	}
+	return w.Nodes[at[0]:at[1]]
 }
 
 // arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the

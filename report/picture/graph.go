@@ -56,7 +56,8 @@ const mostPaths = 24
 // drawNetwork makes the drawing of all paths.
 func drawNetwork(rec *record.Fold, run *report.Run, g *trace.Graph) *network {
 	n := &network{from: shownHost(run), title: "All paths to " + shownTarget(run) + ", " + protocol(run)}
-	o := report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL}
+	o := report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL,
+		MaxTTL: run.Path.Effective().MaxTTL}
 	text := report.DescribePaths(g, o)
 	n.subtitle = subtitle(run, text.Head)
 	n.paths, n.notes = text.Table, text.Notes
@@ -82,7 +83,8 @@ func (n *network) addBoxes(rec *record.Fold, run *report.Run, g *trace.Graph, la
 	merged := make(map[int]int) // TTLs to the box of merged nodes
 	sprayed := sprayedNodes(g)
 	for i, node := range g.Nodes {
-		b := box{ttl: node.TTL, lines: nodeLines(rec, run, &g.Nodes[i], labels[i]), target: node.Target, bad: node.Refusal != nil}
+		b := box{ttl: node.TTL, lines: nodeLines(rec, run, &g.Nodes[i], labels[i]), target: node.Target}
+		b.bad = node.Refusal != nil
 		switch {
 		case node.Target:
 			b.kind = targetKind(rec, run)
