@@ -293,12 +293,8 @@ func (d *drop) fateOf(p *path) fate {
 	switch {
 	case d.reach(p) > 0:
 		return passes
-	case p.answer != nil && p.distance() <= d.last && p.distance() == d.farthest():
-		return either // it ended at the target, before the place
-	case p.answer != nil && p.distance() > d.last && !d.answersAtLast(p), d.cameShorter(p):
-		return either // it took a shorter way, or somebody nearer has answered in the target's name
-	case p.answer != nil:
-		return vanishes // somebody nearer has answered in the target's name
+	case p.answer != nil, d.cameShorter(p):
+		return either // it took a shorter way, or somebody nearer has answered in its stead: it did not come here
 	case p.refusal != nil:
 		return either
 	}
@@ -331,13 +327,6 @@ func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
 		return unknownWay, its.routers[0]
 	}
 	return sameWay, its.routers[0]
-}
-
-// answersAtLast reports whether an answer in the target's name has come no farther than what the router before the
-// place says.
-func (d *drop) answersAtLast(p *path) bool {
-	h := d.at(d.last)
-	return h != nil && p.back() >= 0 && h.backs(p.back())
 }
 
 // cameShorter reports whether a trace of another kind shows, up to the place, a router that others show beyond it.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
@@ -71,7 +72,57 @@ func (f *facts) otherFlowVanishes() Finding {
 	}
 	x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back, or a filter drops "+
 		"by source port. Ask %s. To see which source ports are hit: --track-port.", f.owner(x.After, x.Before))
+	if !f.noSlowLimit() {
+		x.mayBeSlowLimit()
+	}
 	return x
+}
+
+// inARow is how soon one probe must follow another for a slow limit on SYNs to have dropped both or none.
+const inARow = 100 * time.Millisecond
+
+// noSlowLimit reports whether of two flows to the port that were asked right after each other the first one vanished
+// and the second one passed. A limit on SYNs, however slow, drops both: hardly ever it lets one pass again in between.
+func (f *facts) noSlowLimit() bool {
+	var all []trace.Result // in the order in which they were sent
+	for _, p := range f.more {
+		for i := range p.hops {
+			if p.target == f.target && p.asks() && p.options.Protocol == packet.ProtoTCP {
+				all = append(all, p.hops[i].results...)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b trace.Result) int { return a.Sent.Compare(b.Sent) })
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			passed := b.Outcome == trace.Answered && b.Probe.TTL >= a.Probe.TTL && b.Probe.Src != a.Probe.Src
+			if a.Outcome == trace.Lost && passed && b.Sent.Sub(a.Sent) <= inARow {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// orSlowLimit weighs that a limit on SYNs dropped some. It would take no heed of the router that they came by.
+func (d *drop) orSlowLimit(x *Finding, byRouter bool) {
+	if x.Code == BrokenBranch && !byRouter && !d.limitExcluded() {
+		x.mayBeSlowLimit()
+	}
+}
+
+// limitExcluded reports whether no limit on SYNs, however slow, can be why some flows vanish: it drops nothing else.
+func (d *drop) limitExcluded() bool {
+	return !d.asks() || d.noSlowLimit() || slices.ContainsFunc(d.seen, func(s sighting) bool {
+		return !s.syn && s.fate == vanishes && s.way == sameWay
+	})
+}
+
+// mayBeSlowLimit says that a limit on SYNs isn't excluded.
+func (x *Finding) mayBeSlowLimit() {
+	x.Confidence = Possible
+	x.Evidence = append(x.Evidence, "A limit on new connections, a few in a minute, isn't excluded: it drops some and "+
+		"lets others pass, whatever their source port is.")
 }
 
 // drop is what is known of a place where probes vanish.
@@ -211,8 +262,20 @@ func (d *drop) finding() Finding {
 			"%v.", d.target.Addr(), d.options.Source.Addr())
 	} else if d.nowhere() && d.hostMayDoIt() {
 		d.orThisHost(&x)
+	} else if d.nowhere() && d.first() == 1 && x.Confidence > Possible {
+		d.orOwnRoute(&x)
 	}
 	return x
+}
+
+// orOwnRoute lowers a finding that this host's own routing rules explain as well: nobody at all has answered these
+// probes, and others may have left this host another way.
+func (d *drop) orOwnRoute(x *Finding) {
+	x.Confidence = min(x.Confidence, Likely)
+	x.Evidence = append(x.Evidence, "Not even hop 1 has answered them: a routing rule of this host may send them another way "+
+		"than those that got farther.")
+	x.Advice = fmt.Sprintf("Check this host's own way first: ip rule, ip route get %v ipproto tcp dport %d. Else %s",
+		d.target.Addr(), d.target.Port(), strings.ToLower(x.Advice[:1])+x.Advice[1:])
 }
 
 // nowhere reports whether not even the first hop answered.
@@ -369,6 +432,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	d.heldAgain(x)
+	d.orSlowLimit(x, apart > 0 && beside == 0)
 }
 
 // heldAgain weighs what became of the trace's own flow when it was asked again. If it passes then, neither a source
@@ -426,7 +490,7 @@ func (d *drop) deadEnd(x *Finding) {
 	same := "a firewall that drops everything to this target, a broken path, a target that is down, and answers " +
 		"that are lost on the way back"
 	x.Advice = fmt.Sprintf("Check that the target is up and has this address. Then ask %s.", d.owner(d.last, d.last))
-	if d.alive() {
+	if d.alive(d.last) {
 		same = "a firewall that drops these probes, a broken path, and answers that are lost on the way back"
 		x.Evidence = append(x.Evidence, "The target is alive: it has answered other probes.")
 		x.Advice = fmt.Sprintf("Ask %s.", d.owner(d.last, d.last))
@@ -434,9 +498,20 @@ func (d *drop) deadEnd(x *Finding) {
 	x.Evidence = append(x.Evidence, "From here these look the same: "+same+".")
 }
 
-// alive reports whether anything was answered in the target's name.
-func (f *facts) alive() bool {
-	return slices.ContainsFunc(f.more, func(p *path) bool { return p.answer != nil })
+// alive reports whether anything was answered in the target's name from beyond a hop. What stands nearer isn't the
+// target: that is known by the distance, or, where no nearer hop was asked, by the way back.
+func (f *facts) alive(after int) bool {
+	h := f.at(after)
+	return slices.ContainsFunc(f.more, func(p *path) bool {
+		switch d := p.distance(); {
+		case p.answer == nil, d > 0 && d <= after, h != nil && p.back() >= 0 && h.backs(p.back()):
+			return false
+		case d > p.first():
+			return true
+		}
+		e, known := f.excessBefore(after + 1)
+		return !known || p.back() < 0 || p.back() > after-1+e
+	})
 }
 
 // filter is that a class of probes vanishes, and others pass.
@@ -605,8 +680,11 @@ func (d *drop) filterText(x *Finding, code Code) {
 		x.Advice = "Trace without -A. A firewall that keeps track of connections is there; connections are not harmed."
 	case FilteredPort:
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall there lets port %d pass and drops port %d, or a rule routes that port "+
-			"to nowhere.", whom, d.port.target.Port(), port)
+		x.Advice = fmt.Sprintf("Ask %s: a firewall there drops port %d, or a rule routes that port to nowhere.", whom, port)
+		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.syn && !s.port && s.fate == passes }) {
+			x.Advice = fmt.Sprintf("Ask %s: a firewall there lets port %d pass and drops port %d, or a rule routes that port "+
+				"to nowhere.", whom, d.port.target.Port(), port)
+		}
 		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.port && !s.syn && !s.echo && s.fate == passes }) {
 			x.Advice = fmt.Sprintf("Ask %s: a packet filter there drops new connections to port %d.", whom, port)
 		}

@@ -33,6 +33,7 @@ func forwarded(f *facts) []Finding {
 	if f.answer != nil {
 		x.Evidence = append(x.Evidence, f.answerText(f.path))
 	}
+	f.orOwnNAT(&x)
 	return []Finding{x}
 }
 

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,13 +28,25 @@ func headers(f *facts) []Finding {
 	return all
 }
 
-// clamped is a maximum segment size that is another.
+// clamped is a maximum segment size that is another. Where it is lowered more than once, the lowest one counts.
 func (f *facts) clamped() *Finding {
-	w := f.rewritten(packet.FieldMSS, func(c packet.Change) bool { return c.Field == packet.FieldMSS && c.Alteration == packet.Altered })
+	altered := func(c packet.Change) bool { return c.Field == packet.FieldMSS && c.Alteration == packet.Altered }
+	w := f.rewritten(packet.FieldMSS, altered)
 	if w == nil {
 		return nil
 	}
+	first, lowest := w, f.lowestMSS(w)
+	if lowest < w.Seen {
+		again := f.rewritten(packet.FieldMSS, func(c packet.Change) bool { return altered(c) && c.Seen == lowest })
+		w = cmp.Or(again, w)
+	}
 	x := f.rewriteFinding(w, MSSClamped, weightNotice, fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
+	if w != first {
+		x.Evidence[0] = fmt.Sprintf("%s got the packet with MSS %s, and %s with MSS %s.",
+			capital(f.hopName(w.after)), first.SeenText(), f.hopName(w.before), w.SeenText())
+		x.Evidence = append(x.Evidence, fmt.Sprintf("It is lowered twice: from %s to %s %s.",
+			first.SentText(), first.SeenText(), f.between(first.after, first.before)))
+	}
 	if w.Seen > w.Sent {
 		x.Code, x.Weight = MSSRaised, weightTrap
 		x.Advice = fmt.Sprintf("Ask %s: who answers may now send segments of %d bytes, larger than this host asked "+
@@ -43,6 +56,22 @@ func (f *facts) clamped() *Finding {
 	x.Advice = fmt.Sprintf("Nothing to do: it keeps TCP's packets to %d bytes, as a router does that knows of a "+
 		"tunnel, and prevents MTU trouble.", w.Seen+mssOverhead(f.target.Addr().Is4()))
 	return &x
+}
+
+// lowestMSS is the lowest that is quoted from where it was first changed.
+func (f *facts) lowestMSS(first *rewrite) uint64 {
+	lowest := first.Seen
+	for i := range f.hops {
+		for r, q := range f.hops[i].quoted {
+			c, changed := changeIn(q, r.Probe, func(c packet.Change) bool {
+				return c.Field == packet.FieldMSS && c.Alteration == packet.Altered
+			})
+			if changed && f.hops[i].ttl >= first.before {
+				lowest = min(lowest, c.Seen)
+			}
+		}
+	}
+	return lowest
 }
 
 // mssOverhead is what the headers add to a full segment.

@@ -100,9 +100,12 @@ func (f *facts) nearer() *stranger {
 		case w.answer == nil && seen: // where the target is isn't known
 		case w.answer == nil:
 			continue
-		case seen && same && back >= 0 && its >= 0 && back != its:
+		case seen && same && back >= 0 && its >= 0 && back != its && f.fromNearer(d):
 			who.confidence = Certain
+			who.evidence = append(who.evidence, fmt.Sprintf("By its TTL the answer has passed fewer routers than answers "+
+				"from hop %d do.", d))
 		case back >= 0 && its >= 0 && back != its:
+			f.orTwoWays(who, w)
 		case seen && (back < 0 || its < 0):
 			who.instead = "Or there are ways of different length: nothing shows how far the answers have come."
 		case seen && !f.backFits(f.path):
@@ -121,6 +124,32 @@ func (f *facts) nearer() *stranger {
 		return who
 	}
 	return nil
+}
+
+// fromNearer reports whether the answer has passed fewer routers than one from its distance would: so who has given it
+// stands nearer, whatever way other probes take. The routers before must agree on how long the way back is, the last of
+// them too: the errors of a single one may come back by another way than TCP.
+func (f *facts) fromNearer(d int) bool {
+	last := f.at(d - 1)
+	if last == nil {
+		return false
+	}
+	_, tells := last.excess()
+	e, known := f.excessBefore(d)
+	return tells && known && f.back() >= 0 && f.back() < d-1+e
+}
+
+// orTwoWays weighs that ICMP or another port may go a longer way from the hop before on, where the answer has come as
+// far as one from its distance does. TCP to another port that ends there too speaks for that.
+func (f *facts) orTwoWays(who *stranger, w witness) {
+	d := f.distance()
+	who.instead = fmt.Sprintf("Or %s take a longer way beyond %s than %s to port %d, and the target itself answers.",
+		w.what, f.hopName(d-1), f.kind(), f.target.Port())
+	if w.path != f.port && f.port.distance() == d {
+		who.confidence = Possible
+		who.evidence = append(who.evidence, fmt.Sprintf("%s to port %d were answered in the target's name from hop %d too.",
+			f.kind(), f.port.target.Port(), d))
+	}
 }
 
 // standsAt is the hop at which who answers in the target's name stands at the least: right before the first probe that

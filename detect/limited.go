@@ -14,22 +14,27 @@ func limited(f *facts) []Finding {
 	var who []string
 	first, last, missing := 0, 0, 0
 	hops, beyond := 0, 0 // further on that answered every probe; beyond the last that didn't
-	var passed tried     // the probes to those
+	var further tried    // the probes to hops further on that answer, without those that are known to limit
 	chance := 0.0        // that a hop has lost as much though it answers like those
 	for _, h := range slices.Backward(f.hops) {
 		own := tried{h.gone(), len(h.results)}
+		byChance := chanceOfMore(further, own)
 		switch {
 		case f.limit != nil && h.ttl > f.limit.after: // it is SYNs that are limited
+		case own.sent >= 2 && own.lost > 0 && byChance > unlikely && further.goesOn(own):
+			further = further.add(own) // the loss goes on: it is no habit of this hop
 		case own.sent >= 2 && own.lost > 0 && len(h.routers) > 0 && hops > 0:
 			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
 			missing += own.lost
 			if first = h.ttl; last == 0 {
 				last, beyond = h.ttl, hops
 			}
-			chance = max(chance, chanceOfMore(passed, own))
+			if chance = max(chance, byChance); byChance > unlikely {
+				further = further.add(own)
+			}
 		case own.sent >= 2 && own.lost == 0 && h.answered() && !h.refused(): // what is refused got no farther than that
 			hops++
-			passed = passed.add(own)
+			further = further.add(own)
 		}
 	}
 	if len(who) == 0 {
@@ -38,15 +43,22 @@ func limited(f *facts) []Finding {
 	x := Finding{
 		Code: ICMPRateLimit, Confidence: Likely, Weight: weightNotice, After: first, Before: last,
 		Title: fmt.Sprintf("Missing answers at %s are no loss", strings.Join(who, ", ")),
-		Evidence: []string{fmt.Sprintf("%s there got no answer, but beyond %s every one: the packets get through.",
+		Evidence: []string{fmt.Sprintf("%s there got no answer, but beyond %s every one.",
 			capital(times(missing, "probe", "probes")), answeredHops(beyond))},
 		Advice: limitAdvice,
 	}
-	x.byChance(chance)
+	if x.byChance(chance); x.Confidence == Possible {
+		x.Title = fmt.Sprintf("Missing answers at %s may be no loss", strings.Join(who, ", "))
+	}
 	if x.Confidence == Possible && last-first >= 2 && f.lossyUpTo(first, f.distance()-1) {
 		return []Finding{f.maybeLimited(first, missing)}
 	}
 	return []Finding{x}
+}
+
+// goesOn reports whether probes further on were lost as often as those to a hop, or half as often.
+func (further tried) goesOn(own tried) bool {
+	return further.lost > 0 && float64(further.lost)*float64(own.sent) >= lossShare*float64(own.lost)*float64(further.sent)
 }
 
 // lossyUpTo reports whether hops that answer lost probes, all of them from one hop to another, and none before.

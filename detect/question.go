@@ -208,11 +208,15 @@ func (q *questioner) answered() {
 	case len(q.more) == 0:
 		q.whoAnswers()
 	case q.otherFlowDies() && len(q.asked(AskFlow)) == 1 && q.left() > 0:
-		q.add(AskFlow, 1, d, d, 1) // one alone, which no limit on SYNs drops
+		q.add(AskFlow, 1, d, d, 1) // one alone, which hardly a limit on SYNs drops
+		q.ownAfter(d)
 	case farther && len(q.asked(AskEcho)) == 1:
 		q.add(AskEcho, 0, d, 0, questionQueries)
-		if reset && q.port.beyond(d) {
+		switch {
+		case reset && q.port.beyond(d):
 			q.add(AskPort, 0, d, d+lookAhead/2, 1)
+		case !reset && q.port == nil && q.left() > 0: // whether TCP ends there, or this port alone
+			q.add(AskPort, 0, d, d, 1)
 		}
 	case q.echo.distance() > first && q.echo.distance() == q.echo.first() && len(q.asked(AskEcho)) == 1: // or it is nearer
 		q.add(AskEcho, 0, q.echo.first()-lookAhead, q.echo.first()-1, 1)
@@ -446,9 +450,29 @@ func (q *questioner) ownAgain(d *drop) {
 			o.FirstTTL = min(o.FirstTTL, s.at)
 		}
 	}
-	if target := q.target(); (target == 0 || o.FirstTTL >= target) && q.left() == 0 {
+	target := q.target()
+	if (target == 0 || o.FirstTTL >= target) && q.left() == 0 {
 		return
 	}
+	o.MaxTTL, o.Queries = o.FirstTTL, 1
+	q.all = append(q.all, Question{AskReach, 0, o})
+	for _, p := range q.asked(AskReach) { // right after it one that has passed, which no limit on SYNs would spare alone
+		same := p.target == d.target && p.question.Flow != 0 && p.heard()
+		ends := p.answer == nil && p.refusal == nil && p.question.Options.FirstTTL == o.FirstTTL // at a router
+		if same && p.question.Options.FirstTTL >= o.FirstTTL && (ends || q.left() > 0) {
+			q.all = append(q.all, Question{AskReach, p.question.Flow, o})
+			return
+		}
+	}
+}
+
+// ownAfter asks the trace's own flow, which passes, right after another one that doesn't: a limit on SYNs would drop
+// both.
+func (q *questioner) ownAfter(ttl int) {
+	if !q.mayAskAgain() || q.left() == 0 {
+		return
+	}
+	o := q.with(AskReach, ttl)
 	o.MaxTTL, o.Queries = o.FirstTTL, 1
 	q.all = append(q.all, Question{AskReach, 0, o})
 }

@@ -90,7 +90,7 @@ func refused(f *facts) []Finding {
 	case front != nil:
 		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
-		x.Code, x.Confidence = RejectedByTarget, when(f.alive(), Likely, Possible)
+		x.Code, x.Confidence = RejectedByTarget, when(f.alive(ttl-1), Likely, Possible)
 		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
 		x.Advice = "Check the target's own firewall or security group first. Or a router in front of it says no in its name."
 		switch {
@@ -119,10 +119,10 @@ func refused(f *facts) []Finding {
 				"which this port alone goes.")
 		}
 	case kind == noRoute:
-		x.Code = UnreachableNetwork
+		x.Code, x.Confidence = UnreachableNetwork, Likely // ports that were not tried may pass
 		x.Title = fmt.Sprintf("No route: %s says that it doesn't know the way to %v", router, f.target.Addr())
 		x.Advice = fmt.Sprintf("Ask whoever runs %v: routing is broken there, or the address isn't announced, or a "+
-			"rule rejects all of it.", from)
+			"rule there rejects all but ports that were not tried.", from)
 	case kind == noHost:
 		x.Code = UnreachableHost
 		x.Title = fmt.Sprintf("Beyond %v, hop %s, nobody answers on the next link: the target is down or not there, or "+
@@ -151,6 +151,7 @@ func refused(f *facts) []Finding {
 			"says no.", from)
 	}
 	f.doubtRefusal(&x, all, flows)
+	f.orOwnNAT(&x)
 	return []Finding{x}
 }
 
@@ -249,7 +250,9 @@ func (f *facts) rejectedInFront(x *Finding, w witness) {
 	x.Title = fmt.Sprintf("Port %d is rejected in the target's name by something in front of it, %s", f.target.Port(), f.between(x.After, x.Before))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
 	if h := w.at(f.refusedAt); h != nil && len(h.routers) > 0 && w.back() >= 0 && w.back() != backLength(f.refusal.Reply.IP.TTL) {
-		x.Confidence = Certain
+		if e, known := f.excessBefore(f.refusedAt); known && backLength(f.refusal.Reply.IP.TTL) < f.refusedAt-1+e {
+			x.Confidence = Certain // no way is so short from there, whatever way other probes take
+		}
 		x.Evidence = append(x.Evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, h.ttl, h.routers[0]))
 	}
 	x.Advice = fmt.Sprintf("A firewall there answers as if it were the target. Ask %s.", f.owner(x.After, x.Before))
@@ -328,8 +331,6 @@ func (f *facts) length() int {
 // refusalText is an ICMP error in the words of its specification.
 func refusalText(r *packet.Reply) string {
 	switch {
-	case r.Kind == packet.KindTCP:
-		return "reset"
 	case r.Kind == packet.KindTooBig:
 		return "packet too big"
 	case r.Kind == packet.KindParameterProblem:

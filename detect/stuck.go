@@ -39,6 +39,8 @@ func (d *drop) stuckText(x *Finding) {
 	x.Title = fmt.Sprintf("The target is alive, but port %d ignores new connections: its service may be stuck", port)
 	x.Evidence = append(x.Evidence, fmt.Sprintf("An ACK to port %d was reset by the target: a firewall that keeps "+
 		"track of connections would have dropped it.", port))
+	x.Evidence = append(x.Evidence, "SYNs that are damaged on the way look the same (on the target: nstat -az "+
+		"TcpInCsumErrors), and SYN+ACKs that are lost on the way back, or come later than was waited.")
 	x.Advice = fmt.Sprintf("Check on the target whether the program still takes connections: ss -ltn 'sport = :%d' "+
 		"(the queue is full if Recv-Q is above Send-Q). If it does, look for a packet filter that drops SYNs to this "+
 		"port, on the target or right before it.", port)

@@ -41,6 +41,23 @@ func (f *facts) orThisHost(x *Finding) {
 	x.Advice = advice
 }
 
+// ownNATMayDoIt reports whether this host itself may translate the target's address, and the answers back: then all
+// routers seem to have that address. Without raw sockets nothing shows what was sent.
+func (f *facts) ownNATMayDoIt() bool {
+	return f.told() && !f.targetHere() && f.ownHop() > 0 && f.ownHop() == f.first()
+}
+
+// orOwnNAT lowers a finding that this host's own NAT explains as well.
+func (f *facts) orOwnNAT(x *Finding) {
+	if !f.ownNATMayDoIt() {
+		return
+	}
+	x.Confidence = Possible
+	x.Evidence = append(x.Evidence, "From the first hop on all answers have the target's address. If this host itself "+
+		"translates that address, they look the same, and without raw sockets nothing shows it.")
+	x.Advice = "Look at this host's own NAT first: nft list ruleset, iptables -t nat -S. " + x.Advice
+}
+
 // name adds which rules may be meant, as far as the kernel has told.
 func (x *Finding) name(rule string, chains []string) {
 	if rule != "" {

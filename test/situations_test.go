@@ -84,7 +84,8 @@ func (s *stage) expand(text string) string {
 	pairs := []string{
 		"{self}", s.v.of(s.source).String(), "{target}", s.v.of(s.hop[len(s.hop)-1]).String(),
 		"{ip}", pick(s.v, "ip", "ip6"), "{icmp}", pick(s.v, "icmp", "icmpv6"), "{bits}", pick(s.v, "32", "128"),
-		"{ttl}", pick(s.v, "ttl", "hoplimit"), "{reject}", pick(s.v, "icmp", "icmpv6"),
+		"{ttl}", pick(s.v, "ttl", "hoplimit"), "{reject}", pick(s.v, "icmp", "icmpv6"), "{echo}", pick(s.v, "icmp icmp type echo-request", "icmpv6 icmpv6 type echo-request"),
+		"{noway}", pick(s.v, "net-unreachable", "no-route"),
 		"{nobody}", pick(s.v, fmt.Sprintf("198.18.%d.77", len(s.hop)), fmt.Sprintf("2001:db8:%x::77", len(s.hop))),
 		"{away}", pick(s.v, fmt.Sprintf("198.18.%d.77", len(s.hop)), fmt.Sprintf("[2001:db8:%x::77]", len(s.hop))),
 		"{plain}", s.v.of(s.hop[len(s.hop)-1]).String(),
@@ -492,7 +493,7 @@ func (x *situation) report(why []string, doc *document, got outcome) string {
 func situations() []situation {
 	return slices.Concat(cleanSituations, filterSituations, refusalSituations, balancerSituations, natSituations,
 		limitSituations, backSituations, impostorSituations, targetSituations, changeSituations, doubleSituations,
-		optionSituations, cousinSituations)
+		optionSituations, cousinSituations, alikeSituations)
 }
 
 // TestSituations runs the quick share of the situations once, and each must be right. With -situations N it runs all, N

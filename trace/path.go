@@ -554,8 +554,7 @@ func (p *Path) rival(ttl int) *ask {
 	}
 	alone := exclusive || p.confused || p.uneven()
 	for _, a := range p.pending {
-		passed := a.passed && !p.untagged // a router may answer it still, and nothing would tell
-		if !passed && !a.byProbePort && (alone || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
+		if !a.passed && !a.byProbePort && (alone || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
 			return a
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
+
+	"go.example/tcptraceroute/trace"
 )
 
 // Colors is how many colours a terminal has.
@@ -153,8 +155,7 @@ type continued struct{}
 type tick time.Time
 
 func newModel(s *Screen) *model {
-	v := &view{o: &s.o, g: &ascii, now: time.Now(), tabs: s.tabs, shown: s.tab, theme: s.o.Theme,
-		addresses: s.o.Addresses, overview: len(s.tabs) > 1}
+	v := &view{o: &s.o, g: &ascii, now: time.Now(), began: s.began, theme: s.o.Theme, addresses: s.o.Addresses}
 	if s.o.UTF8 {
 		v.g = &blocks
 	}
@@ -277,12 +278,9 @@ func (m *model) look(now time.Time) {
 	}
 	m.looked = now
 	m.s.mu.Lock()
-	t, path, begun := m.s.recent.Trace(), m.s.path, m.s.begun
+	t := m.s.recent.Trace()
 	m.s.mu.Unlock()
-	m.v.findings = nil
-	if begun {
-		m.v.findings = m.s.o.Findings(path, t)
-	}
+	m.v.findings = m.s.o.Findings(t)
 	m.dirty = true
 }
 
@@ -290,7 +288,7 @@ func (m *model) look(now time.Time) {
 func (m *model) View() tea.View {
 	m.s.mu.Lock()
 	if m.s.changed || m.dirty {
-		m.v.shown = m.s.tab
+		m.v.began = m.s.began
 		m.shown = m.v.draw(m.s.stats)
 		m.s.changed, m.dirty = false, false
 	}
@@ -304,9 +302,6 @@ func (m *model) View() tea.View {
 // key does what a key asks for, and reports whether that is to quit.
 func (m *model) key(k string) (quit bool) {
 	v := m.v
-	if m.tabKey(k) {
-		return false
-	}
 	switch k {
 	case "q", "Q", "ctrl+c":
 		return true
@@ -342,11 +337,7 @@ func (m *model) key(k string) (quit bool) {
 	case "l":
 		v.logarithm = !v.logarithm
 	case "r":
-		if v.overview {
-			m.s.reset(v.now, v.tabs...)
-		} else {
-			m.s.reset(v.now, v.shown)
-		}
+		m.s.reset(v.now)
 		v.findings, v.back = nil, 0
 	case "enter":
 		v.details = !v.details || v.chosen == 0
@@ -371,21 +362,13 @@ func (m *model) key(k string) (quit bool) {
 func (m *model) move(by int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
-	var rows []int // what each may be chosen by
-	if m.v.overview {
-		rows = m.v.tabOrder()
-	} else {
-		hops, _ := m.v.hops(m.s.stats)
-		for _, h := range hops {
-			rows = append(rows, h.TTL)
-		}
-	}
-	at := slices.Index(rows, m.v.chosen)
+	hops, _ := m.v.hops(m.s.stats)
+	at := slices.IndexFunc(hops, func(h *trace.HopStats) bool { return h.TTL == m.v.chosen })
 	if at < 0 && by < 0 {
-		at = len(rows)
+		at = len(hops)
 	}
-	if at += by; at >= 0 && at < len(rows) {
-		m.v.chosen = rows[at]
+	if at += by; at >= 0 && at < len(hops) {
+		m.v.chosen = hops[at].TTL
 	}
 }
 
@@ -397,13 +380,8 @@ func (m *model) goBack(rounds int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
 	kept := 0
-	for _, t := range m.s.tabs {
-		if t != m.s.tab && !m.v.overview {
-			continue
-		}
-		for ttl := t.stats.First(); ttl <= t.stats.Last(); ttl++ {
-			kept = max(kept, t.stats.Hop(ttl).Samples())
-		}
+	for ttl := m.s.stats.First(); ttl <= m.s.stats.Last(); ttl++ {
+		kept = max(kept, m.s.stats.Hop(ttl).Samples())
 	}
 	m.v.back = max(0, min(m.v.back+rounds, kept-1))
 }

@@ -1,0 +1,151 @@
+package test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Situations: what looks like another cause. Each of them was told as that other one once.
+
+// echoDetour sends ICMP from the last router to the target by a router more than TCP, and back too if it is so wanted.
+// The errors of the last router itself may come back by a router more as well.
+func echoDetour(back, errors bool) act {
+	return func(t *testing.T, s *stage) {
+		target, last, before := goal.host(s), at(5).host(s), at(4).host(s)
+		aside := s.Host(t, "aside")
+		in, out := s.Link(t, last, aside), s.Link(t, aside, target)
+		proto := pick(s.v, "icmp", "ipv6-icmp")
+		s.v.ip(t, aside, s.expand(fmt.Sprintf("route add {target} via %v", s.v.at(out.B))))
+		aside.Default(t, in.B)
+		s.v.ip(t, last, s.expand(fmt.Sprintf("route add {target} via %v table 9", s.v.at(in.B))))
+		s.v.ip(t, last, fmt.Sprintf("rule add ipproto %s lookup 9", proto))
+		if back {
+			s.v.ip(t, target, fmt.Sprintf("route add default via %v table 9", s.v.at(out.A)))
+			s.v.ip(t, target, fmt.Sprintf("rule add ipproto %s lookup 9", proto))
+		}
+		if errors {
+			longer := s.Host(t, "longer")
+			from, to := s.Link(t, last, longer), s.Link(t, longer, before)
+			longer.Default(t, to.A)
+			s.v.ip(t, last, s.expand(fmt.Sprintf("route add {self} via %v table 9", s.v.at(from.B))))
+		}
+	}
+}
+
+// What may be said if a few SYNs in a minute pass: some connections open, and why the others don't is named.
+const (
+	fewSYNs  = "port-open|broken-branch|rate-limited|path-ends|filtered-port|filtered-syn|filtered-tcp"
+	fewNames = "is open|limit on new connections|SYNs above some rate|rate of SYNs"
+	fewMay   = "rate-limited likely, broken-branch possible, path-ends possible, filtered-port possible, " +
+		"filtered-syn possible, filtered-tcp possible, icmp-rate-limit possible"
+)
+
+var alikeSituations = []situation{
+	{name: "ICMP goes to the target by a router more, open", do: []act{echoDetour(false, false)}, rows: all6,
+		must: "port-open", may: "port-open certain, tcp-proxy possible"},
+	{name: "ICMP goes to the target by a router more, closed", do: []act{echoDetour(false, false)}, port: 9, rows: all6,
+		must: "port-closed|reset-on-path", may: closedOnly + ", reset-on-path possible"},
+	{name: "ICMP goes to the target and back by a router more, open", do: []act{echoDetour(true, false)}, rows: all6,
+		must: "port-open|tcp-proxy", may: "port-open certain, tcp-proxy possible", truth: "way"},
+	{name: "ICMP goes to the target and back by a router more, closed", do: []act{echoDetour(true, false)}, port: 9,
+		rows: all6, must: "port-closed|reset-on-path", may: "port-closed likely, reset-on-path possible", truth: "way"},
+	{name: "ICMP goes to the target and back by a router more, errors too, open", do: []act{echoDetour(true, true)},
+		rows: "", must: "port-open|tcp-proxy", may: "port-open certain, tcp-proxy possible", truth: "way"},
+	{name: "ICMP goes to the target and back by a router more, errors too, closed", do: []act{echoDetour(true, true)},
+		port: 9, rows: "", must: "port-closed|reset-on-path", may: "port-closed likely, reset-on-path possible",
+		truth: "way"},
+	{name: "four in five answers are lost on the way back", free: true,
+		do:   []act{at(1).rules("forward", "iifname eth1 numgen random mod 10 < 8 drop")},
+		rows: "1 2|- 3|- 4|- 5|- T|- T|- T|- T|- T|- T|-", must: "",
+		may:   openOnly + ", packet-loss likely, path-ends possible, filtered-port possible, broken-branch possible",
+		never: "are no loss|packets get through", truth: "los[st]"},
+	{name: "four in five answers are lost on the way back, ten probes", free: true, args: "-q 10",
+		do:   []act{at(1).rules("forward", "iifname eth1 numgen random mod 10 < 8 drop")},
+		rows: "1 2|- 3|- 4|- 5|- T|- T|- T|- T|- T|- T|-", must: "packet-loss",
+		may:   openOnly + ", packet-loss likely, path-ends possible, filtered-port possible, broken-branch possible",
+		never: "are no loss|packets get through", truth: "los[st]"},
+	{name: "hop 2 answers echo in the target's name, hop 4 drops all",
+		do: []act{
+			at(2).translates("prerouting", "dstnat", "{ip} daddr {target} meta l4proto {echo} redirect"),
+			at(4).rules("forward", "{ip} daddr {target} drop"),
+		},
+		rows: "1 2 3 4", must: "path-ends|filtered-tcp", may: "path-ends possible, filtered-tcp possible",
+		never: "target is alive"},
+	{name: "hop 4 answers echo in the target's name, and drops all else",
+		do: []act{
+			at(4).translates("prerouting", "dstnat", "{ip} daddr {target} meta l4proto {echo} redirect"),
+			at(4).rules("forward", "{ip} daddr {target} drop"),
+		},
+		rows: "1 2 3 4", must: "path-ends|filtered-tcp", may: "path-ends possible, filtered-tcp possible",
+		never: "target is alive"},
+	{name: "6 SYNs per minute at hop 3", free: true,
+		do:   []act{at(3).rules("forward", syn+" limit rate over 6/minute burst 5 packets drop")},
+		rows: "1 2 3 4|- 5|- T|- T|- T|- T|- T|- T|-", must: fewSYNs, may: openOnly + ", " + fewMay, names: fewNames},
+	{name: "6 SYNs per minute at hop 3, 2 at once", free: true,
+		do:   []act{at(3).rules("forward", syn+" limit rate over 6/minute burst 2 packets drop")},
+		rows: "1 2 3 4|- 5|- T|- T|- T|- T|- T|- T|-", must: fewSYNs, may: openOnly + ", " + fewMay, names: fewNames},
+	{name: "30 SYNs per minute at hop 3, 8 at once", free: true,
+		do:   []act{at(3).rules("forward", syn+" limit rate over 30/minute burst 8 packets drop")},
+		rows: "1 2 3 4|- 5|- T|- T|- T|- T|- T|- T|-", must: fewSYNs, may: openOnly + ", " + fewMay, names: fewNames},
+	{name: "hop 2 takes port 443 for itself, hop 4 drops another", port: 9000,
+		do: []act{
+			at(2).listens(9999), at(2).translates("prerouting", "dstnat", "tcp dport 443 redirect to :9999"),
+			at(4).rules("forward", "tcp dport 9000 drop"), goal.listens(9000),
+		},
+		rows: "1 2 3 4", must: "filtered-port|filtered-tcp", names: "port 9000|one port",
+		may: "filtered-port likely, filtered-tcp possible", where: [2]int{4, 5}},
+	{name: "two hops lower the MSS", rows: all6, must: "mss-clamped", names: `to 1200`,
+		do: []act{
+			at(2).early("tcp dport 80 tcp flags syn tcp option maxseg size set 1400"),
+			at(4).early("tcp dport 80 tcp flags syn tcp option maxseg size set 1200"),
+		},
+		may: openOnly + ", mss-clamped certain"},
+	{name: "hop 3 lets port 22 pass, and rejects the rest in the words of no route",
+		do:   []act{at(3).rules("forward", "tcp dport 22 accept", "iifname eth0 reject with {reject} type {noway}")},
+		rows: "1 2 3 3", must: "unreachable-network|rejected-by-router",
+		may: "unreachable-network likely, rejected-by-router certain", names: `\brule\b`, where: [2]int{3, 3}},
+	{name: "hop 3 lets port 22 pass, and rejects the rest as it comes",
+		do: []act{
+			at(3).rules(
+				"prerouting", "{ip} daddr != {target} accept", "tcp dport 22 accept",
+				"iifname eth0 reject with {reject} type {noway}",
+			),
+		},
+		rows: "1 2 3", must: "unreachable-network|rejected-by-router",
+		may: "unreachable-network likely, rejected-by-router certain", names: `\brule\b`},
+	{name: "hop 3 rejects a port with a low TTL", port: 9000,
+		do: []act{
+			at(3).rejects("forward", "tcp dport 9000 {ip} {ttl} < 20", "net-unreachable", "no-route"), goal.listens(9000),
+		},
+		rows: "", must: "broken-branch|rejected-by-router|port-open",
+		may: "broken-branch possible, rejected-by-router possible, port-open certain, this-host possible", names: "TTL|open",
+		never: "knows? the way"},
+	{name: "hop 3 rejects SYNs above 10 per second", free: true,
+		do: []act{
+			at(3).rejects("forward", syn+" limit rate over 10/second burst 3 packets", "net-unreachable", "no-route"),
+		},
+		rows: "", must: "broken-branch|rejected-by-router|port-open|rate-limited",
+		may:   "broken-branch possible, port-open certain, rate-limited likely, rejected-by-router possible",
+		names: "rate of SYNs|limited|open", never: "knows? the way"},
+	{name: "by connections: this host translates a port to a dead machine", args: "--unprivileged",
+		do: []act{
+			self.translates("output", "-100", "{ip} daddr {target} tcp dport 9000 dnat {ip} to {away}:8080"),
+		},
+		rows: "", port: 9000, must: "unreachable-host|rejected-by-target",
+		may:   "unreachable-host possible, rejected-by-target possible, forwarded-port possible",
+		names: "this host"},
+	{name: "this host routes a port into a dead tunnel", port: 9000,
+		do:   []act{deadTunnel(9000)},
+		rows: "", must: "this-host|other-way|filtered-port|path-ends", names: "ip rule|this host itself",
+		may: "this-host certain, other-way likely, filtered-port likely, path-ends possible"},
+}
+
+// deadTunnel routes a port of this host into an interface at whose other end nobody is.
+func deadTunnel(port int) act {
+	return func(t *testing.T, s *stage) {
+		s.source.IP(t, "tuntap add dev tunnel0 mode tun")
+		s.source.IP(t, "link set tunnel0 up")
+		s.v.ip(t, s.source, "route add default dev tunnel0 table 9")
+		s.v.ip(t, s.source, fmt.Sprintf("rule add ipproto tcp dport %d lookup 9", port))
+	}
+}
