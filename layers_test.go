@@ -38,7 +38,9 @@ var layers = map[string]struct {
 	"measure":           {ours: []string{"packet", "trace", "detect", "wire", "names", "record", "targets"}, never: []string{"log"}}, // whole measurements
 	"internal/terminal": {},                                                                                                          // signals, jobs, the status line: nothing of traces
 	"internal/options":  {ours: []string{"names", "packet", "trace", "record", "report", "expect", "measure"}},                       // the command line as plain values
-	"internal/cli":      {ours: []string{"internal/options", "targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "expect", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
+	"internal/version":  {},
+	"internal/words":    {ours: []string{"internal/options", "names", "packet", "trace", "record", "measure", "report"}}, // lines of text
+	"internal/cli":      {ours: []string{"internal/options", "internal/version", "internal/words", "targets", "internal/terminal", "packet", "trace", "detect", "names", "record", "compare", "expect", "measure", "report", "report/export", "report/pcapng", "report/picture", "report/live"}},
 	"":                  {ours: []string{"packet", "trace", "wire", "names", "measure"}, never: []string{"log"}}, // the front door
 	"examples/json":     {ours: []string{"packet", "trace", "detect", "wire", "record", "report"}},
 	"examples/plan":     {ours: []string{"packet", "trace", "wire"}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -38,6 +39,8 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	if len(all) == 0 {
 		all = append(all, deadBranches(g)...)
 	}
+	all = append(all, refusingBranches(g)...)
+	all = append(all, loopingBranches(g)...)
 	all = append(all, slowBranches(g)...)
 	return Sorted(all)
 }
@@ -181,6 +184,144 @@ func deadBranches(g *trace.Graph) (all []Finding) {
 		}
 		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back. Which one is not "+
 			"known: it answered nothing. Ask whoever runs %s.", nodeName(g, last))
+		all = append(all, x)
+	}
+	return all
+}
+
+// refusingBranches are routers that refuse the flows of some paths, and what resets flows in the target's name, while
+// others pass.
+func refusingBranches(g *trace.Graph) (all []Finding) {
+	for i := range g.Nodes {
+		if g.Nodes[i].Refusal == nil {
+			continue
+		}
+		by := splitAt(g, i)
+		if len(by.refused) > 0 && len(by.others) > 0 {
+			all = append(all, refusingBranch(g, i, &by))
+		}
+	}
+	return all
+}
+
+// split divides the flows of all paths into those that one node refuses and the others that nobody does.
+type split struct {
+	share   float64 // of all flows, that is refused
+	refused []uint16
+	others  []uint16
+	by      []int // the routers that refuse them, or after a reset, which nobody owns up to, the last ones before it
+	passed  int   // how many of the others passed one of those
+}
+
+func splitAt(g *trace.Graph, node int) (s split) {
+	n := &g.Nodes[node]
+	for _, w := range g.Ways {
+		switch last := len(w.Nodes) - 1; {
+		case g.Refuses(w) == nil:
+			s.others = append(s.others, w.Ports...)
+		case w.Nodes[last] == node:
+			s.share += w.Share
+			s.refused = append(s.refused, w.Ports...)
+			if last > 0 && w.Nodes[last-1] >= 0 && n.Refusal.Kind == packet.KindTCP && !slices.Contains(s.by, w.Nodes[last-1]) {
+				s.by = append(s.by, w.Nodes[last-1])
+			}
+		}
+	}
+	for i := range g.Nodes {
+		if o := &g.Nodes[i]; n.Refusal.Kind != packet.KindTCP && o.Addr == n.Addr && o.Refusal == nil {
+			s.by = append(s.by, i)
+		}
+	}
+	for _, w := range g.Ways {
+		if g.Refuses(w) == nil && slices.ContainsFunc(w.Nodes, func(n int) bool { return slices.Contains(s.by, n) }) {
+			s.passed += len(w.Ports)
+		}
+	}
+	return s
+}
+
+// refusingBranch is what refuses these flows.
+func refusingBranch(g *trace.Graph, node int, by *split) Finding {
+	n := &g.Nodes[node]
+	x := Finding{Code: BrokenBranch, Confidence: Possible, Weight: weightHarm, After: n.TTL - 1, Before: n.TTL}
+	if len(by.refused) >= enoughFlows && by.passed == 0 {
+		x.Confidence = Likely
+	}
+	who := nodeName(g, node)
+	switch {
+	case len(by.by) > 0:
+		who = nodeNames(g, by.by)
+	case n.Refusal.Kind == packet.KindTCP:
+		who = fmt.Sprintf("hop %d", n.TTL-1)
+	}
+	why, verb := "one member of a load-balanced group rejects, or has no route", "rejected"
+	if n.Refusal.Kind == packet.KindTCP {
+		why, verb = "it, or a firewall beyond it, resets connections", "reset"
+	}
+	if by.passed > 0 {
+		why = "a rule there looks at source ports, or at the rate of SYNs"
+	}
+	x.Evidence = []string{
+		fmt.Sprintf("%v answered %s: %s.", n.Addr, plural(len(by.refused), "flow"), refusalText(n.Refusal)),
+		fmt.Sprintf("Nobody refused %s, of which %d passed %s.", plural(len(by.others), "other flow"), by.passed, who),
+		"Source ports that are refused: " + ports(by.refused) + ".",
+	}
+	x.Title = fmt.Sprintf("%.2g %% of the connections are rejected by %s, and others pass: %s", 100*by.share, who,
+		refusalText(n.Refusal))
+	const try = ". To try it: connect from one of the source ports that are %s."
+	x.Advice = fmt.Sprintf("Ask whoever runs %s: %s"+try, who, why, verb)
+	if n.Refusal.Kind != packet.KindTCP {
+		return x
+	}
+	x.Title = fmt.Sprintf("%.2g %% of the connections are reset in the target's name beyond %s, and others pass",
+		100*by.share, who)
+	x.Evidence[0] = fmt.Sprintf("A reset in the target's name answered %s with TTL %d, of which all passed %s.",
+		plural(len(by.refused), "flow"), n.TTL, who)
+	nearest := slices.IndexFunc(g.Nodes, func(o trace.Node) bool { return o.Target })
+	if nearest >= 0 && n.TTL >= g.Nodes[nearest].TTL {
+		x.Confidence = Possible
+		x.Advice = "Ask whoever runs the target: one of several servers that share its address may not listen, or it " +
+			"limits how many SYNs it takes from one address. Else a firewall before it resets connections" +
+			fmt.Sprintf(try, verb)
+	}
+	return x
+}
+
+// loopingBranches are paths that go round in a loop, while others don't.
+func loopingBranches(g *trace.Graph) (all []Finding) {
+	rounds := map[int]trace.Way{} // by the first node of the loop, with all flows and shares
+	others := 0
+	var order []int
+	for _, w := range g.Ways {
+		round := g.Circle(w)
+		if len(round) == 0 {
+			others += len(w.Ports)
+			continue
+		}
+		x, ok := rounds[round[0]]
+		if !ok {
+			x.Nodes = round
+			order = append(order, round[0])
+		}
+		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
+		rounds[round[0]] = x
+	}
+	for _, first := range order {
+		w := rounds[first]
+		if others == 0 {
+			break
+		}
+		x := Finding{Code: RoutingLoop, Confidence: Likely, Weight: weightHarm, After: nodeTTL(g, first)}
+		x.Before = x.After + len(w.Nodes) - 1
+		who := nodeNames(g, known(w.Nodes))
+		x.Title = fmt.Sprintf("%.2g %% of the connections go round in a loop: %s", 100*w.Share, who)
+		x.Evidence = []string{
+			fmt.Sprintf("%s came to the same routers again and again; %s did not.", capital(plural(len(w.Ports), "flow")),
+				plural(others, "other flow")),
+			"Source ports that go that way: " + ports(w.Ports) + ".",
+		}
+		x.Advice = "Ask whoever runs these routers: they point at each other for this destination, so one of them has lost " +
+			"the real route. To try it: connect from one of these source ports."
 		all = append(all, x)
 	}
 	return all

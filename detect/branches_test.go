@@ -12,9 +12,22 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
+
+// unaligned is a connection on which sending takes its time, so that never do two things happen at one instant: else the
+// scheduler decides which of them comes first, and two runs with one seed differ.
+type unaligned struct {
+	*sim.Conn
+	rng *rand.Rand
+}
+
+func (c unaligned) Send(p packet.Probe) (time.Time, error) {
+	time.Sleep(time.Duration(c.rng.IntN(10_000)))
+	return c.Conn.Send(p)
+}
 
 // measuredGraph searches and measures all paths of a network, in virtual time.
 func measuredGraph(t *testing.T, seed uint64, p sim.Path) (g trace.Graph) {
@@ -23,14 +36,14 @@ func measuredGraph(t *testing.T, seed uint64, p sim.Path) (g trace.Graph) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := sim.NewConn(m)
+		c := unaligned{sim.NewConn(m), rand.New(rand.NewPCG(seed, 7))}
 		defer c.Close()
 		o := trace.PathOptions{Target: netip.AddrPortFrom(p.Target.Addr, 443), Source: netip.MustParseAddrPort("192.0.2.1:40000"),
 			ProbePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rand.New(rand.NewPCG(seed, 9))}
 		var known []trace.Result
 		run := func(plan trace.Plan, err error, emit func(trace.Result)) {
 			if err == nil {
-				_, err = trace.Run(context.Background(), c, plan, trace.Options{}, emit)
+				_, err = trace.Run(context.Background(), c, plan, trace.Options{Observe: func(trace.Event) { synctest.Wait() }}, emit)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -51,7 +64,8 @@ func measuredGraph(t *testing.T, seed uint64, p sim.Path) (g trace.Graph) {
 	return g
 }
 
-// fourWide is a diamond of four members, 10.0.0.2 to 10.0.0.5, behind 10.0.0.1 at hop 2; 10.0.0.6 is beyond.
+// fourWide is a diamond of four members, 10.0.0.2 to 10.0.0.5, behind 10.0.0.1 at hop 2; 10.0.0.6 is beyond. Nothing leads
+// to the nodes from 7 on.
 func fourWide() sim.Path {
 	p := sim.Path{Target: sim.Target{Addr: netip.MustParseAddr("203.0.113.9")}}
 	for i := range 7 {
@@ -67,6 +81,11 @@ func fourWide() sim.Path {
 		default:
 			n.Next = []sim.Next{{Node: 6}}
 		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	for i := 7; i < 40; i++ { // a loop from 10.0.0.1 on, as if the third member sent back: no packet comes to its end
+		n := p.Nodes[3-i%2*2]
+		n.Next = []sim.Next{{Node: (i + 1) % 40}}
 		p.Nodes = append(p.Nodes, n)
 	}
 	return p
@@ -100,6 +119,20 @@ func TestInPaths(t *testing.T) {
 		{"the router beyond limits its answers", func(n []sim.Node) {
 			n[6].Router.SourceRate = sim.Rate{Every: 100 * time.Millisecond, Burst: 6}
 		}, nil},
+		{"a member rejects", func(n []sim.Node) { n[3].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 13}} },
+			[]string{"broken-branch likely 3-4 connections are rejected by 10.0.0.3 (hop 3), and others pass: communication admin"}},
+		{"a member resets", func(n []sim.Node) { n[3].Router.Rules = []sim.Rule{{Action: sim.Reset}} },
+			[]string{"broken-branch likely 3-4 connections are reset in the target's name beyond 10.0.0.3 (hop 3), and others"}},
+		{"a member rejects, another one drops a third",
+			func(n []sim.Node) { n[3].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 1}}; drop(&n[4], 0.3) },
+			[]string{"broken-branch likely 3-4 rejected by 10.0.0.3 (hop 3), and others pass: host unreach", "lossy-branch likely 3-4 10.0.0.4"}},
+		{"a rule rejects some source ports", func(n []sim.Node) {
+			n[1].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 13, Lo: 41000, Hi: 41007, Source: true}}
+		}, []string{"broken-branch possible 2-3 rejected by 10.0.0.1 (hop 2), and others pass"}},
+		{"a member sends back", func(n []sim.Node) { n[3].Next = []sim.Next{{Node: 7}} },
+			[]string{"routing-loop likely 2-3 connections go round in a loop: 10.0.0.1 (hop 2), 10.0.0.3 (hop 3)"}},
+		{"all are rejected", func(n []sim.Node) { n[6].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 13}} }, nil},
+		{"all are reset", func(n []sim.Node) { n[6].Router.Rules = []sim.Rule{{Action: sim.Reset}} }, nil},
 		{"all lose", func(n []sim.Node) { drop(&n[1], 0.05) }, nil},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {

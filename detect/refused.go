@@ -331,6 +331,8 @@ func (f *facts) length() int {
 // refusalText is an ICMP error in the words of its specification.
 func refusalText(r *packet.Reply) string {
 	switch {
+	case r.Kind == packet.KindTCP:
+		return "reset"
 	case r.Kind == packet.KindTooBig:
 		return "packet too big"
 	case r.Kind == packet.KindParameterProblem:

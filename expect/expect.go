@@ -111,24 +111,6 @@ func compile(text string) (*part, error) {
 	return &part{strings.TrimSpace(text), program, look.words}, nil
 }
 
-// explained is the library's reason, with what is allowed.
-func explained(reason string) string {
-	reason, _, _ = strings.Cut(reason, "\n")
-	reason, _, _ = strings.Cut(reason, ": strconv.") // which quotes the whole number
-	const most = 60                                  // it may quote a name
-	if len(reason) > most {
-		reason = reason[:most] + "..."
-	}
-	switch {
-	case strings.HasPrefix(reason, "unknown name "):
-		return reason + "; a condition may ask for " + Words
-	case strings.Contains(reason, "time.Duration"):
-		return "a time is compared with a time, such as 50ms or 1.5s"
-	}
-	return strings.NewReplacer("expected bool, but got", "a condition is true or false, not of the type",
-		"token ", "", "EOF", "the end").Replace(reason)
-}
-
 // tokens are the parts of a condition that the library doesn't know, or that must be left as they are.
 var tokens = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`"[^"]*"|'[^']*'|` + "`[^`]*`" + `|` + // text

@@ -68,7 +68,7 @@ func newFacts(t *record.Trace) *facts {
 	}
 	if t.Graph != nil {
 		for _, n := range t.Graph.Nodes {
-			if n.Addr.IsValid() && !n.Target && !slices.Contains(f.router, n.Addr) {
+			if n.Addr.IsValid() && !n.Target && n.Addr != t.Path.Target.Addr() && !slices.Contains(f.router, n.Addr) {
 				f.router = append(f.router, n.Addr)
 			}
 		}

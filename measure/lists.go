@@ -1,8 +1,8 @@
 package measure
 
 import (
+	"errors"
 	"io"
-	"io/fs"
 	"iter"
 	"net/netip"
 
@@ -76,13 +76,14 @@ func (l *Lists) Exclude(files []string, lookUp func(host string) ([]netip.Addr, 
 }
 
 // TracedBefore reads which targets were traced, from files that [record.ManyLines] wrote. The error is a
-// *[fs.PathError].
+// *[fs.PathError] if a file can't be read, else a *[record.LineError].
 func TracedBefore(files []string) (*record.Traced, error) {
 	t := new(record.Traced)
 	return t, readLists(files, func(r io.Reader, name string) error {
-		if err := t.Read(r); err != nil {
-			return &fs.PathError{Op: "read", Path: name, Err: err}
+		err := t.Read(r)
+		if bad, ok := errors.AsType[*record.LineError](err); ok {
+			bad.File = name
 		}
-		return nil
+		return err
 	})
 }

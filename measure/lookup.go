@@ -58,6 +58,34 @@ func LookUpTarget(ctx context.Context, by *names.Resolver, host string, family n
 	return addrs, nil
 }
 
+// LookUpListed is LookUpTarget for a target of a list: its error says in words why there is no address, as far as that
+// is known.
+func LookUpListed(ctx context.Context, by *names.Resolver, host string, family names.Family, iface string,
+) ([]netip.Addr, error) {
+	addrs, err := LookUpTarget(ctx, by, host, family, iface)
+	if err != nil {
+		if why := names.Why(host, family, err); why != "" {
+			return nil, errors.New(why)
+		}
+	}
+	return addrs, err
+}
+
+// LookUpBoth returns the addresses of a host in both families, as far as it has any.
+func LookUpBoth(ctx context.Context, by *names.Resolver, host string) (all []netip.Addr, err error) {
+	for _, f := range []names.Family{names.IPv4, names.IPv6} {
+		addrs, err := by.Host(ctx, host, f)
+		if err != nil && !errors.Is(err, names.ErrNoAddress) && !errors.Is(err, names.ErrFamily) {
+			return nil, err
+		}
+		all = append(all, addrs...)
+	}
+	if len(all) == 0 {
+		return nil, names.ErrNoAddress
+	}
+	return all, nil
+}
+
 // target looks the target of a request up.
 func (t *Tracer) target(ctx context.Context, r *Request) (netip.AddrPort, error) {
 	resolver := names.New(names.Options{Policy: names.Never})

@@ -37,8 +37,9 @@ type Many struct {
 	Service  func(port uint16) string  // the name of a port; nil: it has none
 	Findings bool                      // each trace's answers are looked at for what they say about the path
 
-	// Explain traces targets that were not reached once more, when all have been traced, and asks why: see sample. They
-	// are Done only then. The target of Explaining is the one that Progress is about; before the first it is nil.
+	// Explain traces targets that were not reached once more, when all have been traced, and asks why: MostExplained at
+	// the most. They are Done only then. The target of Explaining is the one that Progress is about; before the first it
+	// is nil.
 	Explain    bool
 	Explaining func(Explaining)
 
@@ -308,7 +309,9 @@ func (r *manyRun) feed(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			r.count(func(s *record.ManyStatus) { s.BadLines++ })
+			if !errors.As(err, new(*targets.NoListError)) { // the lines that it is about are counted
+				r.count(func(s *record.ManyStatus) { s.BadLines++ })
+			}
 			r.Bad(err)
 			continue
 		}

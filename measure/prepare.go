@@ -81,6 +81,12 @@ func (m *Measurement) Without() []error {
 	return nil
 }
 
+// SeesWire reports whether answers are seen as they come in, before this host's own translation: by a packet socket.
+func (m *Measurement) SeesWire() bool {
+	return !m.Header.Connections && !slices.ContainsFunc(m.Without(),
+		func(err error) bool { return errors.Is(err, ErrNoPacketSocket) })
+}
+
 // ByRule reports whether the probes are connections because a routing rule looks at ports.
 func (m *Measurement) ByRule() bool { return m.t.rule }
 

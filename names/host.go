@@ -19,6 +19,14 @@ const (
 	IPv6 Family = 6
 )
 
+// FamilyOf is the family of an address.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
 // Has reports whether an address is of the family.
 func (f Family) Has(a netip.Addr) bool {
 	return f == Any || (f == IPv4) == a.Is4()

@@ -31,7 +31,7 @@ for arch; do
 	mkdir -p "$BUILD/$name/completions" "$BUILD/$name/docs"
 	# Without cgo: privileges can only be given up in all threads then. The table of symbols is of no use to users.
 	CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOAMD64=v1 GOARM64=v8.0 GOARM=6 go build -trimpath -buildvcs=false \
-		-ldflags "-s -w -buildid= -X go.example/tcptraceroute/internal/cli.Version=$version" -o "$BUILD/tcptraceroute" ./cmd/tcptraceroute
+		-ldflags "-s -w -buildid= -X go.example/tcptraceroute/internal/version.Linked=$version" -o "$BUILD/tcptraceroute" ./cmd/tcptraceroute
 	gzip -9nc tcptraceroute.1 >"$BUILD/tcptraceroute.1.gz"
 
 	nfpm package --config packaging/nfpm.yaml --packager deb --target "$out/" >&2

@@ -3,7 +3,9 @@ package record
 import (
 	"cmp"
 	"math"
+	"net/netip"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -61,6 +63,46 @@ type node struct {
 	PerPacket bool    `json:"per_packet,omitempty"`
 	Spared    bool    `json:"spared,omitempty"`
 	SharesBy  string  `json:"shares_by,omitempty"`
+
+	Refusal *refusal `json:"refusal,omitempty"`
+}
+
+// refusal is what ended the flows that got to a node.
+type refusal struct {
+	Kind string `json:"kind"`
+	ICMP *icmp  `json:"icmp,omitempty"`
+}
+
+// refusalOf is a node's refusal for JSON; nil: it refuses nothing.
+func refusalOf(a *packet.Reply) *refusal {
+	if a == nil {
+		return nil
+	}
+	j := &refusal{Kind: kinds[a.Kind]}
+	if a.Kind != packet.KindTCP {
+		j.ICMP = &icmp{Type: a.Type, Code: a.Code, Mark: Mark(a)}
+	}
+	return j
+}
+
+// refusal reads what ended the flows that got to a node.
+func (r *values) refusal(j *refusal, from netip.Addr) *packet.Reply {
+	if j == nil {
+		return nil
+	}
+	a := &packet.Reply{Kind: r.kind(j.Kind), Zone: from.Zone(), IP: packet.IP{Src: from.WithZone(""), Version: 6}}
+	if from.Is4() {
+		a.IP.Version = 4
+	}
+	switch {
+	case a.Kind == packet.KindTCP:
+		a.TCP.Flags = packet.RST
+	case j.ICMP == nil:
+		r.bad("a refusal of the kind %s without its ICMP message", j.Kind)
+	default:
+		a.Type, a.Code = j.ICMP.Type, j.ICMP.Code
+	}
+	return a
 }
 
 type link struct {
@@ -93,7 +135,7 @@ func graphOf(t *Trace) *graph {
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
-			PerPacket: n.PerPacket, Spared: n.Spared, SharesBy: n.SharesBy.String()})
+			PerPacket: n.PerPacket, Spared: n.Spared, SharesBy: n.SharesBy.String(), Refusal: refusalOf(n.Refusal)})
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
@@ -154,9 +196,10 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		Asked: cmp.Or(j.Asked, trace.DefaultConfidence)}
 	for _, n := range j.Nodes {
 		g.Reached = g.Reached || n.Target
-		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: r.optional(n.Address), Target: n.Target,
+		from := r.optional(n.Address)
+		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: from, Target: n.Target,
 			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
-			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel)})
+			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), Refusal: r.refusal(n.Refusal, from)})
 	}
 	last := len(g.Nodes) - 1
 	for _, l := range j.Links {

@@ -188,14 +188,19 @@ var someGraph = trace.Graph{
 			SharesBy: trace.FieldPort | trace.FieldLabel},
 		{TTL: 2},
 		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.3"), Flows: 1, Next: 1, Hidden: 0.99, Spared: true},
+		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.4"), Refusal: &packet.Reply{Kind: packet.KindUnreachable, Type: 3,
+			Code: 13, IP: packet.IP{Version: 4, Src: netip.MustParseAddr("198.51.100.4")}}},
+		{TTL: 3, Addr: netip.MustParseAddr("203.0.113.9"), Refusal: &packet.Reply{Kind: packet.KindTCP,
+			IP: packet.IP{Version: 4, Src: netip.MustParseAddr("203.0.113.9")}, TCP: packet.TCP{Flags: packet.RST}}},
 		{TTL: 4, Addr: netip.MustParseAddr("203.0.113.9"), Target: true},
 	},
 	Links: []trace.Link{
 		{From: 0, To: 1, Flows: 3}, {From: 0, To: 2, Flows: 2}, {From: 1, To: 3, Flows: 3}, {From: 2, To: 3, Flows: 2},
-		{From: 3, To: 4, Flows: 1},
+		{From: 1, To: 4, Flows: 1}, {From: 1, To: 5, Flows: 1}, {From: 3, To: 6, Flows: 1},
 	},
 	Ways: []trace.Way{
-		{Nodes: []int{0, 1, 3, 4}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 4}, Ports: []uint16{41001}},
+		{Nodes: []int{0, 1, 3, 6}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 6}, Ports: []uint16{41001}},
+		{Nodes: []int{0, 1, 4}, Ports: []uint16{41003}}, {Nodes: []int{0, 1, 5}, Ports: []uint16{41004}},
 	},
 	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,
 	Loss: &trace.Loss{Probes: 44, Complete: true, Pace: 1050 * time.Millisecond, Flows: []trace.FlowLoss{

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,16 +37,44 @@ func (t *Traced) Read(r io.Reader) error {
 			} `json:"outcome"`
 		}
 		if err := json.Unmarshal(b, &line); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+			return &LineError{Line: number, Reason: whyNoOutput(b)}
 		}
 		switch {
 		case number == 1 && (line.Event != "run" || line.Schema != ID):
-			return errors.New("not the output of --targets with --json")
+			return &LineError{Line: number, Reason: whyNoOutput(b)}
 		case line.Outcome.Reason == Interrupted:
 		case line.Event == "target" || line.Event == "untraced":
 			t.targets[key(line.Target.Host, line.Target.Port)] = true
 		}
 	}
+}
+
+// A LineError says what is wrong with a line of a file.
+type LineError struct {
+	File   string // "": not known
+	Line   int    // from 1
+	Reason string
+}
+
+func (e *LineError) Error() string {
+	where := fmt.Sprintf("line %d", e.Line)
+	if e.File != "" {
+		where = fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
+	return where + ": " + e.Reason
+}
+
+// whyNoOutput says why a line isn't what ManyLines writes.
+func whyNoOutput(line []byte) string {
+	switch line = bytes.TrimSpace(line); {
+	case len(line) == 0:
+		return "an empty line"
+	case line[0] != '{':
+		return "no JSON"
+	case !json.Valid(line):
+		return "damaged JSON, or a document of several lines"
+	}
+	return "JSON of another kind"
 }
 
 // Has reports whether a target stands there, by its host as it was written.

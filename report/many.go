@@ -150,6 +150,21 @@ func ManyCounts(c *record.ManyCounts, took time.Duration) string {
 		strings.Join(parts, ", "))
 }
 
+// NoneTraced says why a run that came to its end has traced no target at all; "": it has, or tried to.
+func NoneTraced(c *record.ManyCounts) string {
+	switch {
+	case c.Done() > 0 || c.BadLines > 0:
+		return ""
+	case c.Read == 0:
+		return "Nothing to trace: the list is empty"
+	case c.Excluded == 0:
+		return "Nothing left to trace: all targets were traced before"
+	case c.Resumed == 0:
+		return "Nothing to trace: all targets are excluded"
+	}
+	return "Nothing left to trace: all targets were traced before, or are excluded"
+}
+
 // Thousands is a number that people read.
 func Thousands(n int) string {
 	s := strconv.Itoa(n)

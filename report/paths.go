@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
 )
@@ -18,6 +19,7 @@ import (
 type PathsOptions struct {
 	Target   netip.Addr
 	FirstTTL int                     // at which the paths begin
+	MaxTTL   int                     // beyond which nothing was sent
 	Name     func(netip.Addr) string // "" if an address has none; nil: none has. It may block
 	Port     uint16                  // the source port whose path is to be named; 0: none
 }
@@ -117,16 +119,33 @@ func percent(share float64) string {
 
 func (p *paths) head() {
 	g := p.g
-	most, seen, lost := "", ", seen", 0
+	most, seen, lost, refused, loops := "", ", seen", 0, 0, 0
 	for _, w := range g.Ways {
-		if !p.arrives(w) {
+		switch {
+		case len(g.Circle(w)) > 0:
+			loops++
+		case g.Refuses(w) != nil:
+			refused++
+		case !p.arrives(w):
 			lost++
 		}
 	}
-	if lost > 0 {
-		seen = fmt.Sprintf(", and %d not seen to get there,", lost)
+	var rest []string
+	if refused > 0 {
+		rest = append(rest, fmt.Sprintf("%d refused on the way", refused))
 	}
+	if loops > 0 {
+		rest = append(rest, fmt.Sprintf("%d in a loop", loops))
+	}
+	if lost > 0 {
+		rest = append(rest, fmt.Sprintf("%d not seen to get there", lost))
+	}
+	if len(rest) > 0 {
+		seen = ", and " + strings.Join(rest, ", and ") + ","
+	}
+	lost += refused + loops
 	switch {
+	case refused+loops > 0:
 	case lost == len(g.Ways):
 		seen = " known as a whole,"
 	case !g.Complete:
@@ -140,6 +159,9 @@ func (p *paths) head() {
 // ends in silence, or goes on where others have arrived, doesn't.
 func (p *paths) arrives(w trace.Way) bool {
 	last := w.Nodes[len(w.Nodes)-1]
+	if p.g.Refuses(w) != nil || len(p.g.Circle(w)) > 0 {
+		return false
+	}
 	if !p.g.Reached || last >= 0 && p.g.Nodes[last].Target {
 		return true
 	}
@@ -184,7 +206,11 @@ func (p *paths) table() {
 		default:
 			text = "the way that is known"
 		}
-		if !p.arrives(way) {
+		if by := p.g.Refuses(way); by != nil {
+			text += " (" + RefusalText(by) + ")"
+		} else if round := p.g.Circle(way); len(round) > 0 {
+			text += fmt.Sprintf(" (a loop from hop %d on)", p.g.Nodes[round[0]].TTL)
+		} else if !p.arrives(way) {
 			text += " (not seen to get there)"
 		}
 		if slices.ContainsFunc(way.Ports, func(port uint16) bool { return bad[port] }) {
@@ -300,7 +326,18 @@ func (p *paths) host(i int) string {
 	if n.Target {
 		text += " target"
 	}
+	if n.Refusal != nil {
+		text += " " + RefusalText(&n)
+	}
 	return text
+}
+
+// RefusalText says how a node refuses flows: the mark of an ICMP error, as the trace shows it, or that it is a reset.
+func RefusalText(n *trace.Node) string {
+	if n.Refusal.Kind == packet.KindTCP {
+		return "reset in the target's name"
+	}
+	return record.Mark(n.Refusal)
 }
 
 // next are the labels of the nodes after one, those in a row as a range.
@@ -363,7 +400,11 @@ func (p *paths) notes() {
 		p.note(fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
 			percent(g.Asked), percent(g.Confidence)))
 	}
-	if !g.Reached {
+	switch {
+	case g.Reached:
+	case p.cut():
+		p.note(fmt.Sprintf("The paths go on: hop %d, the last that was asked, is no target.", p.o.MaxTTL))
+	default:
 		p.note("The target didn't answer: what is beyond the last routers is not known.")
 	}
 	if p.silent() {
@@ -411,6 +452,12 @@ func (p *paths) lossNote() {
 	if l.Pace >= 100*time.Millisecond {
 		p.note(fmt.Sprintf("A router answers only so often: it was asked once in %v.", l.Pace))
 	}
+}
+
+// cut reports whether routers answer at the last hop that was asked.
+func (p *paths) cut() bool {
+	n := len(p.g.Nodes)
+	return n > 0 && p.o.MaxTTL > 0 && p.g.Nodes[n-1].TTL == p.o.MaxTTL && p.g.Nodes[n-1].Refusal == nil
 }
 
 // silent reports whether a router doesn't answer, between known ones or before them.

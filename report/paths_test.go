@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -124,11 +125,28 @@ func TestPathsUnknown(t *testing.T) {
 	spared.Ways[1].Nodes = spared.Ways[1].Nodes[:3]
 	short := wideGraph(2)
 	short.Reached, short.Nodes[2].Addr, short.Ways[1].Nodes[1] = false, netip.MustParseAddr("198.18.2.2"), 2
+	limit := wideGraph(2)
+	limit.Reached, limit.Nodes, limit.Links = false, limit.Nodes[:3], nil
+	limit.Ways[0].Nodes, limit.Ways[1].Nodes = []int{0, 1}, []int{0, 2}
+	limit.Nodes[2].Addr = netip.MustParseAddr("198.18.2.2")
+	round := wideGraph(3)
+	for ttl, last := range []string{"198.18.1.1", "198.18.2.1", "198.18.1.1"} {
+		round.Nodes = append(round.Nodes, trace.Node{TTL: 3 + ttl, Addr: netip.MustParseAddr(last)})
+	}
+	round.Ways[1].Nodes = []int{0, 2, 6, 7, 8}
+	refused := wideGraph(3)
+	refused.Nodes[2].Refusal = &packet.Reply{Kind: packet.KindUnreachable, Code: 13, IP: packet.IP{Version: 4}}
+	refused.Ways[1].Nodes = []int{0, 2}
 	for _, tt := range []struct {
 		name          string
 		g             *trace.Graph
 		want, wantNot []string
 	}{
+		{"limit", limit, []string{"The paths go on: hop 2, the last that was asked"}, []string{"target didn't answer"}},
+		{"round", round, []string{"2 paths to 198.18.9.9, and 1 in a loop, by", "40001  2b 3b 4b (a loop from hop 1 on)\n"},
+			[]string{"not seen", "2 refused"}},
+		{"refused", refused, []string{"2 paths to 198.18.9.9, and 1 refused on the way, by", "40001  2b (!A)\n", "2b  198.18.2.1 !A"},
+			[]string{"not seen"}},
 		{"nobody", &trace.Graph{Flows: 1, Probes: 2, Asked: 0.99, Ways: []trace.Way{{Nodes: []int{-1}, Ports: []uint16{7}}}},
 			[]string{stars, "target didn't answer", "Not all", " 7  1*\n"}, []string{"No more paths"}},
 		{"first hop", behind, []string{"40000  1* 3a\n", "40002  1* 3*\n", stars}, []string{"target didn't answer"}},
@@ -140,7 +158,8 @@ func TestPathsUnknown(t *testing.T) {
 		{"target", short, []string{"target didn't answer", "40001  2b\n"}, []string{stars}},
 	} {
 		var b strings.Builder
-		if err := WritePaths(&b, tt.g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
+		o := PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1, MaxTTL: 2}
+		if err := WritePaths(&b, tt.g, o); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range tt.want {

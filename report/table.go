@@ -188,6 +188,11 @@ func word(s string) string {
 func RoundsState(t *record.Trace) string {
 	o := &t.Rounds.Outcome
 	text := ": no answer"
+	if n := len(t.Rounds.Hops); n > 0 && o.State == record.NoAnswer {
+		if h := &t.Rounds.Hops[n-1]; h.Received > 0 && h.TTL == t.Path.Effective().MaxTTL {
+			text = fmt.Sprintf(": not reached in %d hops, and a router answers at the last", h.TTL)
+		}
+	}
 	switch o.State {
 	case record.Open, record.Closed:
 		text = " is " + string(o.State)

@@ -23,7 +23,10 @@ type entry struct {
 
 // parseEntry reads the words of a line.
 func parseEntry(words []string, readPort func(string) (uint16, error)) (e entry, err error) {
-	if len(words) > 2 {
+	switch {
+	case strings.ContainsRune("{}", rune(words[0][0])):
+		return e, errors.New("this looks like JSON; a list has a target per line: HOST PORT")
+	case len(words) > 2:
 		return e, fmt.Errorf("after host and port nothing may follow: %s", words[2])
 	}
 	host, port, err := splitPort(words[0])
@@ -113,11 +116,17 @@ func (e *entry) readHost(host string) error {
 	if strings.Trim(host, "0123456789.") == "" {
 		return fmt.Errorf("not an IPv4 address: %s", host)
 	}
+	if i := strings.IndexAny(host, notInNames); i >= 0 {
+		return fmt.Errorf("not a name: %s (it has %q)", host, host[i])
+	}
 	if _, err := names.ASCII(host); err != nil {
 		return fmt.Errorf("not a name: %s (%w)", host, err)
 	}
 	return nil
 }
+
+// notInNames are characters that no name of a host has, but other files than lists have.
+const notInNames = "{}[]()<>\"'`,;=|&!?*@$%^+~\\"
 
 // mappedBits is how many bits of an IPv6 address say that the rest is an IPv4 address (RFC 4291 2.5.5.2).
 const mappedBits = 96

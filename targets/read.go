@@ -37,6 +37,20 @@ const MostAddresses = 1 << 16
 // mostLine is how long a line may be, in bytes.
 const mostLine = 1024
 
+// mostBadAtFirst is how many lines of a list may be unreadable before the first that can be read: it is another kind of
+// file then.
+const mostBadAtFirst = 10
+
+// A NoListError says that a file doesn't look like a list. What follows in it isn't read.
+type NoListError struct {
+	File string
+}
+
+func (e *NoListError) Error() string {
+	return fmt.Sprintf("%s doesn't look like a list of targets: none of its first %d entries can be read, so the rest is left out",
+		e.File, mostBadAtFirst)
+}
+
 // A LineError says why a line could not be read.
 type LineError struct {
 	File string
@@ -49,17 +63,23 @@ func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.L
 func (e *LineError) Unwrap() error { return e.Err }
 
 // Read yields the targets of a list in its order, and the addresses of a network or a range in random order. For a line
-// that can't be read it yields a [*LineError], and goes on; any other error ends the list. The file's name is for
+// that can't be read it yields a [*LineError], and goes on; a [*NoListError] and any other error end the list. The file's name is for
 // messages.
 func Read(r io.Reader, file string, o Options) iter.Seq2[Target, error] {
 	return func(yield func(Target, error) bool) {
+		bad, good := 0, false
 		for line, err := range entries(r, file, o.Port) {
 			if err != nil {
 				if !yield(Target{}, err) {
 					return
 				}
+				if bad++; bad == mostBadAtFirst && !good {
+					yield(Target{}, &NoListError{file})
+					return
+				}
 				continue
 			}
+			good = true
 			if !o.expand(line, file, yield) {
 				return
 			}

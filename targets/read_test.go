@@ -29,6 +29,14 @@ func lines(t *testing.T, list string) (all []string) {
 	return all
 }
 
+// bad are errors about every second line of a list.
+func bad(n int, text string) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("list:%d: %s", 1+2*i, text))
+	}
+	return all
+}
+
 func TestRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -60,6 +68,15 @@ func TestRead(t *testing.T) {
 		{"https://www.example.com/", []string{"list:1: a URL is no target: give host and port"}},
 		{"10.0.0.0/33\nwww.example.com/24", []string{"list:1: not a network (as 10.0.0.0/28 is): 10.0.0.0/33",
 			"list:2: not a network (as 10.0.0.0/28 is): www.example.com/24"}},
+		{"{\"a\": 1}\n}\n[\na<b\n\"x\",\n_sip._tcp.example\nfe80::1%eth0", []string{
+			"list:1: this looks like JSON; a list has a target per line: HOST PORT",
+			"list:2: this looks like JSON; a list has a target per line: HOST PORT",
+			"list:3: brackets are for an IPv6 address, as in [2001:db8::1]:443", "list:4: not a name: a<b (it has '<')",
+			"list:5: not a name: \"x\", (it has '\"')", "name _sip._tcp.example 80 line 6", "fe80::1%eth0 80 line 7"}},
+		{strings.Repeat("{\n#\n", 20), append(bad(10, "this looks like JSON; a list has a target per line: HOST PORT"),
+			"list doesn't look like a list of targets: none of its first 10 entries can be read, so the rest is left out")},
+		{"192.0.2.1\n\n" + strings.Repeat("{\n\n", 11), append([]string{"192.0.2.1 80 line 1"},
+			bad(12, "this looks like JSON; a list has a target per line: HOST PORT")[1:]...)},
 		{"10.0.0.0/15", []string{"list:1: more than 65536 addresses: 10.0.0.0/15"}},
 		{"2001:db8::/64", []string{"list:1: more than 65536 addresses: 2001:db8::/64"}},
 		{"10.0.0.9-10.0.0.1\n10.0.0.1-5\n10.0.0.1-2001:db8::1", slices.Repeat([]string{""}, 3)},

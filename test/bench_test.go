@@ -229,6 +229,7 @@ func roundTrips(b *testing.B, data []byte) []float64 {
 
 // The target gets few SYNs more than were asked for: on a path of 9 hops no more than 3 + 8.
 func TestFewSYNsAtTheTarget(t *testing.T) {
+	t.Parallel()
 	p := lab.Chain(t, lab.ChainOptions{Hops: 9})
 	p.Target.Listen(t, 80)
 	for _, target := range []netip.Addr{p.Target.V4(), p.Target.V6()} {

@@ -74,6 +74,7 @@ func arguments(list string) []string {
 // the same standard output, standard error and exit code, but where this host can send nothing (exit code 2, there 1).
 func TestClassic(t *testing.T) {
 	lab.NeedProgram(t, peer)
+	t.Parallel()
 	ours := program(t)
 
 	const workers = 8 // mostly they wait for silence
@@ -143,6 +144,7 @@ func takePorts(t *testing.T, source *lab.Host) {
 func TestClassicSetUserID(t *testing.T) {
 	lab.NeedRoot(t)
 	lab.NeedProgram(t, peer)
+	t.Parallel()
 	ours := lab.Install(t, program(t), 0o4755)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 4})
 	p.Target.Listen(t, 25)
@@ -185,6 +187,7 @@ func TestClassicSetUserID(t *testing.T) {
 // asked, and which of the random numbers change from probe to probe.
 func TestClassicWire(t *testing.T) {
 	lab.NeedProgram(t, peer)
+	t.Parallel()
 	ours := program(t)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 4})
 	p.Target.Listen(t, 25)

@@ -33,6 +33,7 @@ var refusedTogether = map[string]string{
 // TestCombinations: every measurement, of one target and of many, in every format for people and programs, shows what was
 // measured of each target, or is refused in one line.
 func TestCombinations(t *testing.T) {
+	t.Parallel()
 	bin := program(t)
 	p := manyLab(t)
 	served(t, p.Target, 80)

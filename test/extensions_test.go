@@ -66,6 +66,7 @@ func labelledHop(v6 bool, hop int) netip.Addr {
 // The binary shows label stacks in the very words of traceroute -e, through real sockets, of both families.
 func TestExtensions(t *testing.T) {
 	lab.NeedProgram(t, "traceroute")
+	t.Parallel()
 	ours := program(t)
 	object := func(b []byte, err error) []byte {
 		if err != nil {

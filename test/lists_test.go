@@ -41,6 +41,7 @@ func listFile(t *testing.T, text string) string {
 
 // TestTargetLists: a list of all kinds is traced, its bad lines are named, and nothing is sent to what is excluded.
 func TestTargetLists(t *testing.T) {
+	t.Parallel()
 	bin := program(t)
 	p := manyLab(t)
 	p.Target.Listen(t, 443)
@@ -115,6 +116,7 @@ func TestTargetListsExplained(t *testing.T) {
 // TestTargetListsKilled: a run that is killed again and again, and goes on by --resume, traces every target exactly once, and
 // leaves whole lines but for the last one.
 func TestTargetListsKilled(t *testing.T) {
+	t.Parallel()
 	bin := program(t)
 	p := manyLab(t)
 	const targets = 300
@@ -191,6 +193,7 @@ func TestTargetListsKilled(t *testing.T) {
 // TestTargetListsGateway: behind a first router with the kernel's own limits on ICMP, each of 40 traces says rightly who
 // stands at hop 1: it answered, or the trace takes over what it answered to others, and says so.
 func TestTargetListsGateway(t *testing.T) {
+	t.Parallel()
 	bin := program(t)
 	p := manyLab(t)
 	p.Hop(1).DefaultLimits(t)

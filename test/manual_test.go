@@ -27,6 +27,7 @@ var manualExample = regexp.MustCompile(`(?ms)^\.Bd -literal\n\$ tcptraceroute (.
 //	                               silent      |
 //	                          drops port 25, rejects port 22
 func TestManualExamples(t *testing.T) {
+	t.Parallel()
 	p := lab.Chain(t, lab.ChainOptions{Hops: 6, Silent: []int{4}})
 	var hosts strings.Builder
 	for ttl, names := range map[int]string{1: "gw.example.net", 3: "ams1.transit.example", 5: "edge.example.org", 6: "www.example.org www"} {

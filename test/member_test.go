@@ -11,6 +11,7 @@ import (
 
 // A member of a balanced group that loses packets is named with its place, and no other.
 func TestBadMember(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		width int
 		rule  string // of the bad member
@@ -27,17 +28,18 @@ func TestBadMember(t *testing.T) {
 		if testing.Short() && c.width != 2 {
 			continue
 		}
-		t.Run(fmt.Sprint(c.width, " ", c.rule), func(t *testing.T) {
-			m := lab.Diamond(t, lab.DiamondOptions{Width: c.width, Beyond: 1})
-			m.Target.Listen(t, 80)
-			bad := m.Middle[1] // the way back is by the first one
-			if c.rule != "" {
-				bad.Filter(t, "forward", c.rule)
-			}
-			for _, v4 := range []bool{true, false} {
+		for _, v4 := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d %s IPv4 %v", c.width, c.rule, v4), func(t *testing.T) {
+				t.Parallel()
+				m := lab.Diamond(t, lab.DiamondOptions{Width: c.width, Beyond: 1})
+				m.Target.Listen(t, 80)
+				bad := m.Middle[1] // the way back is by the first one
+				if c.rule != "" {
+					bad.Filter(t, "forward", c.rule)
+				}
 				badMember(t, m, v4, c.code, addressOf(bad.Interfaces[0], v4), addressOf(bad.Interfaces[1].Peer, v4))
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -321,11 +321,13 @@ func TestSequenceRewritten(t *testing.T) {
 			{"loose, one by one", "--loose --parallel 1", shown + end(3), false},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				// On a busy machine an answer of the target may come too late. The others never do.
+				// On a busy machine an answer of the target may come too late, or when a probe with a lower TTL waits for one:
+				// it doesn't name its probe. What the routers answer isn't believed whenever it comes.
+				_, target, _ := strings.Cut(tt.stdout, "\n 5  ")
 				var got outcome
 				for range 5 {
 					got = launch(t, h, fmt.Sprintf("-n %s %v", tt.args, tunFar[v])).outcome()
-					if _, row, _ := strings.Cut(got.stdout, "\n 5  "); !strings.Contains(row, "*") {
+					if strings.HasSuffix(masked(got.stdout), "\n 5  "+target) {
 						break
 					}
 				}
@@ -454,8 +456,9 @@ func TestUplinks(t *testing.T) {
 			{"-i eth1 -s " + v.at(second).String(), "", "eth1", v.at(second), byB},
 			{"-p 4445", "", "eth0", v.at(first), byA},
 			{"-p 4444", "", "eth1", v.at(second), byB},
-			{"-p 4443 -l 100", warning, "eth0", v.at(first), byA}, // a raw socket's packets have no ports for a rule to see
 			{"-p 4444 --mark 7", "", "eth1", v.at(second), byB},
+			// A raw socket's packets have no ports for a rule to see. The last row: the target stays half-open for a minute.
+			{"-p 4443 -l 100", warning, "eth0", v.at(first), byA},
 		} {
 			t.Run(tt.args, func(t *testing.T) {
 				got := launch(t, f.source, fmt.Sprintf("-n %s %v", tt.args, v.of(f.target))).outcome()

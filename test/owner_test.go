@@ -73,6 +73,7 @@ func openDir(t *testing.T) string {
 // Owners come from files that are opened when every privilege is gone: by root, by an ordinary user, by names and from the
 // usual places; and a user whom the program lends its privilege reads no file by it.
 func TestOwnersFromFiles(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 	p.Target.Listen(t, 25)
@@ -148,6 +149,7 @@ func TestOwnersFromFiles(t *testing.T) {
 
 // What is wrong with a file is told before anything is sent, in a line.
 func TestBadOwnerFiles(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
 	dir := openDir(t)
@@ -238,6 +240,7 @@ func (s *nameServer) reply(query []byte, records map[string]string) ([]byte, err
 
 // Owners come from the DNS where the user says so, of public addresses only, and hostile records come out harmless.
 func TestOwnersFromDNS(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	l := lab.New(t)
 	source, router, target := l.Host(t, "source"), l.Host(t, "router"), l.Host(t, "target")

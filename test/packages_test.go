@@ -93,6 +93,7 @@ func copyTree(t *testing.T, from, to string) {
 func TestPackages(t *testing.T) {
 	lab.NeedRoot(t)
 	lab.NeedProgram(t, "rpm", "dpkg-deb")
+	t.Parallel()
 	first, second, tree := t.TempDir(), t.TempDir(), t.TempDir()
 	deb, rpm, tarball := packages(t, "..", first, "022", runtime.GOARCH)
 	copyTree(t, "..", tree)
@@ -189,6 +190,7 @@ func TestPackages(t *testing.T) {
 // The packages for ARM with 32 bits: what each says that it is for, and that the program runs on such a processor.
 func TestPackagesARM(t *testing.T) {
 	lab.NeedProgram(t, "rpm", "dpkg-deb", "qemu-arm")
+	t.Parallel()
 	dir := t.TempDir()
 	deb, rpm, tarball := packages(t, "..", dir, "022", "armhf")
 	for _, tt := range []struct{ got, want string }{

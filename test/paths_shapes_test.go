@@ -95,8 +95,10 @@ func (n *shaped) ways(s routing, v4 bool, at int, way []string, f func(way []str
 
 // Nested and meshed balancers of the kernel, and branches of unequal length, are found with every link and nothing else.
 func TestPathsShapes(t *testing.T) {
+	t.Parallel()
 	for _, c := range shapes {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			n := c.routing.build(t)
 			n.target.Listen(t, 80)
 			for _, v4 := range []bool{true, false} {
@@ -119,6 +121,7 @@ func TestPathsShapes(t *testing.T) {
 
 // A router that answers from two of its addresses in turn is not taken for two for sure, and no path is made of it.
 func TestPathsFaces(t *testing.T) {
+	t.Parallel()
 	p := lab.Chain(t, lab.ChainOptions{Hops: 5})
 	p.Target.Listen(t, 80)
 	near, far := p.Routers[2].Interfaces[0], p.Routers[2].Interfaces[1]

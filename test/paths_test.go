@@ -48,12 +48,14 @@ func pathsTo(t *testing.T, out string) (nodes, links []string) {
 
 // All paths through routers of the kernel are found, with every link, and nothing else.
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	widths := []int{1, 2, 4, 8, 16}
 	if testing.Short() {
 		widths = []int{2}
 	}
 	for _, width := range widths {
 		t.Run(strconv.Itoa(width), func(t *testing.T) {
+			t.Parallel()
 			if width == 1 {
 				p := lab.Chain(t, lab.ChainOptions{Hops: 4})
 				p.Target.Listen(t, 80)
@@ -150,5 +152,34 @@ func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, w
 		case whole:
 			return
 		}
+	}
+}
+
+// A member that refuses its flows, by ICMP or by a reset in the target's name, is a path that ends there, and is named.
+func TestPathsRefused(t *testing.T) {
+	for how, said := range map[string][2]string{
+		"by ICMP":   {"!A", "rejected by %v (hop 2), and others pass: "},
+		"by resets": {"reset in the target's name", "reset in the target's name beyond %v (hop 2), and others pass"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			m := lab.Diamond(t, lab.DiamondOptions{Width: 3, Beyond: 1})
+			m.Target.Listen(t, 80)
+			bad := m.Middle[1]
+			if how == "by ICMP" {
+				bad.Reject(t, "tcp dport 80", 13, 1)
+			} else {
+				bad.Reset(t, "tcp dport 80")
+			}
+			for _, v4 := range []bool{true, false} {
+				out := run(t, m.Source, program(t), "-n", "--paths", addressOf(m.Target.Interfaces[0], v4), "80")
+				text := strings.Join(strings.Fields(out.stdout), " ")
+				place := fmt.Sprintf(said[1], addressOf(bad.Interfaces[0], v4))
+				if !strings.Contains(text, "2 paths to ") || !strings.Contains(text, ", and 1 refused on the way, by") ||
+					!strings.Contains(text, said[0]+") ") || !strings.Contains(text, place) ||
+					!strings.Contains(text, "[broken-branch, likely]") {
+					t.Errorf("no %q, no %q or no path\n%v", said[0], place, out)
+				}
+			}
+		})
 	}
 }

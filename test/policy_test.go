@@ -12,6 +12,7 @@ import (
 // Whatever a router of the kernel hashes, as many paths are found as flows take that differ in source port and, over
 // IPv6, in flow label. By which of them the router shares them out is said.
 func TestPathsHashPolicies(t *testing.T) {
+	t.Parallel()
 	const width = 4
 	m := lab.Diamond(t, lab.DiamondOptions{Width: width, Beyond: 1})
 	m.Target.Listen(t, 80)

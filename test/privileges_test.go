@@ -193,6 +193,7 @@ func answerQuery(query []byte) ([]byte, error) {
 // no thread. What it has to do from then on works: names, answers, and signals of its caller's.
 func TestPrivilegesAreGone(t *testing.T) {
 	lab.NeedProgram(t, "setpriv")
+	t.Parallel()
 	p := privilegesLab(t)
 	lookedUp(t, p.Source)
 	ours := program(t)
@@ -353,6 +354,7 @@ func checkNobodyLooksIn(t *testing.T, h *lab.Host, caller uint32, pid int) {
 
 // Without any right there is a trace all the same, by connections, and one line says so; what needs raw sockets is refused.
 func TestNoPrivilege(t *testing.T) {
+	t.Parallel()
 	p := privilegesLab(t)
 	path := plain.place(t, program(t))
 	capture := p.Source.Interfaces[0].Capture(t)
@@ -378,6 +380,7 @@ func TestNoPrivilege(t *testing.T) {
 // whose capability is effective isn't even started where the bounding set lacks it, as in a container without capabilities.
 func TestEveryWayToACapability(t *testing.T) {
 	lab.NeedProgram(t, "setpriv", "setcap")
+	t.Parallel()
 	p := privilegesLab(t)
 	ours := program(t)
 	installed := make(map[string]string)
@@ -435,6 +438,7 @@ func TestEveryWayToACapability(t *testing.T) {
 // Who isn't root gets no more out of an installed program than traces: no false source, no port that isn't his, no mark,
 // and nothing of what others send.
 func TestCallersLimits(t *testing.T) {
+	t.Parallel()
 	p := privilegesLab(t)
 	ours := program(t)
 	p.Source.Listen(t, 7777)
@@ -526,6 +530,7 @@ func TestCallersLimits(t *testing.T) {
 // -d tells what is received, and the packet socket could see everything: a caller who isn't root learns nothing of the
 // connections of others. Whoever knows their sequence numbers can end them, or speak in them.
 func TestNothingOfOthersIsShown(t *testing.T) {
+	t.Parallel()
 	p := privilegesLab(t)
 	ours := program(t)
 	lis := p.Target.Listen(t, 82)
@@ -647,6 +652,7 @@ var lookupFiles = []string{"/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/hosts
 // without them it does all that, and no kernel filter of its own stands in its way.
 func TestNothingIsReadWithPrivileges(t *testing.T) {
 	lab.NeedProgram(t, "strace")
+	t.Parallel()
 	p := privilegesLab(t)
 	lookedUp(t, p.Source)
 	ours := program(t)

@@ -54,6 +54,7 @@ func TestReportBesideMTR(t *testing.T) {
 // within a microsecond, where JSON and CSV of our own have that of the RFC.
 func TestReportJitterBesideMTR(t *testing.T) {
 	lab.NeedProgram(t, "mtr")
+	t.Parallel()
 	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 	p.Target.Listen(t, 80)
 	to := p.Target.V4().String()

@@ -62,6 +62,7 @@ func maskedSYNs(packets []lab.Packet) []string {
 
 // What --syn linux sends is what the kernel of this very host sends, byte for byte, whatever its administrator has set.
 func TestLinuxSYN(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
 	p.Target.Listen(t, 25)
@@ -120,6 +121,7 @@ func TestLinuxSYN(t *testing.T) {
 
 // The other shapes: what --mss adds to either, the third ECN bit, and nothing by default.
 func TestSYNShapes(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
 	p.Target.Listen(t, 25)
@@ -163,6 +165,7 @@ func synHeaders(packets []lab.Packet) []string {
 // Accurate ECN with a kernel that knows the older one, one that knows none, and a router that takes two of the flags away.
 // Plain -E says no more than the old program does.
 func TestAccurateECN(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 	p.Target.Listen(t, 25)
@@ -207,6 +210,7 @@ func TestAccurateECN(t *testing.T) {
 
 // A target that knows Accurate ECN, as no kernel here does: it answers in the three bits (RFC 9768 table 2).
 func TestAccurateECNAgreed(t *testing.T) {
+	t.Parallel()
 	ours := program(t)
 	h := lab.New(t).Host(t, "source")
 	labelled(t, h.TUN(t, "tun0"), packet.SYN|packet.ACK|packet.CWR, nil)

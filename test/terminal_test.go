@@ -94,6 +94,7 @@ func stays(text string) string {
 //	source --- r1 --- r2 --- r3 --- target
 //	                silent
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	p := lab.Chain(t, lab.ChainOptions{Hops: 4, Silent: []int{2}})
 	p.Target.Listen(t, 443)
 	name := program(t)

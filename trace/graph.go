@@ -31,6 +31,10 @@ type Node struct {
 	TTL    int
 	Addr   netip.Addr // invalid: a router between two known ones that doesn't answer
 	Target bool       // it is the target
+	// Refusal is what ended the flows that got here: an ICMP error, or a reset in the target's name though the target
+	// answers other flows otherwise. Only the kind, the ICMP type and code, the flags and the sender are set. nil: nothing
+	// did, or this is the target.
+	Refusal *packet.Reply
 
 	Flows int     // how many flows passed it, and showed where they went next
 	Next  int     // how many different successors they showed
@@ -81,6 +85,7 @@ func (g *Graph) Branches() (all []int) {
 // drawing collects a Graph.
 type drawing struct {
 	g     Graph
+	value []int // of each node
 	nodes map[nodeName]int
 	links map[[2]int]map[int]bool // the flows of each
 }
@@ -111,7 +116,7 @@ func (p *Paths) draw() Graph {
 		return a.To - b.To
 	})
 	d.share(p)
-	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns, p.end > 0
+	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns+p.resets, p.end > 0
 	d.judge(p)
 	d.ways(p)
 	// Where no way is known, there may be any number; beyond a router that sends each packet its own way, too.
@@ -130,8 +135,9 @@ func (d *drawing) node(p *Paths, name nodeName) int {
 	if !ok {
 		i = len(d.g.Nodes)
 		d.nodes[name] = i
-		n := Node{TTL: name.ttl, Target: name.value == targetValue, Addr: p.address(name.value)}
-		d.g.Nodes = append(d.g.Nodes, n)
+		n := Node{TTL: name.ttl, Addr: p.address(name.value), Refusal: p.refusal(name.value)}
+		n.Target = inName(name.value) && n.Refusal == nil
+		d.g.Nodes, d.value = append(d.g.Nodes, n), append(d.value, name.value)
 	}
 	return i
 }
@@ -148,7 +154,7 @@ func (d *drawing) link(from, to, flow int) {
 // be drawn.
 func (d *drawing) follow(p *Paths, flow int, f *pathFlow) {
 	last, lastTTL := -1, 0
-	for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl <= f.ends); ttl++ {
+	for ttl := p.first; ttl <= p.top && (ttl == f.ends || !f.over(ttl)); ttl++ {
 		c := &f.cells[ttl]
 		switch {
 		case len(c.seen) == 0 && !c.silent:
@@ -160,7 +166,7 @@ func (d *drawing) follow(p *Paths, flow int, f *pathFlow) {
 			}
 			continue // a run of silent ones; drawn when its end is known
 		}
-		if c.seen[0] == targetValue && (last < 0 || f.blur[ttl-1]) && ttl > p.first {
+		if inName(c.seen[0]) && (last < 0 || f.blur[ttl-1]) && ttl > p.first {
 			return // it may be nearer
 		}
 		var here int
@@ -179,7 +185,7 @@ func (d *drawing) follow(p *Paths, flow int, f *pathFlow) {
 
 // join draws the link between two nodes, with the silent ones between them.
 func (d *drawing) join(p *Paths, flow, from, fromTTL, to, ttl int) {
-	before, after := p.valueOf(d.g.Nodes[from]), p.valueOf(d.g.Nodes[to])
+	before, after := d.value[from], d.value[to]
 	for t := fromTTL + 1; t < ttl; t++ {
 		silent := d.node(p, nodeName{ttl: t, value: silentValue, before: before, after: after, span: ttl - fromTTL})
 		d.link(from, silent, flow)
@@ -209,11 +215,11 @@ func (d *drawing) order() {
 		return one.Addr.Compare(other.Addr)
 	})
 	to := make([]int, len(by))
-	nodes := make([]Node, len(by))
+	nodes, values := make([]Node, len(by)), make([]int, len(by))
 	for i, from := range by {
-		to[from], nodes[i] = i, d.g.Nodes[from]
+		to[from], nodes[i], values[i] = i, d.g.Nodes[from], d.value[from]
 	}
-	d.g.Nodes = nodes
+	d.g.Nodes, d.value = nodes, values
 	for name, i := range d.nodes {
 		d.nodes[name] = to[i]
 	}
@@ -264,18 +270,18 @@ func (d *drawing) share(p *Paths) {
 	g := &d.g
 	for i := range g.Links {
 		l := &g.Links[i]
-		from, to := &g.Nodes[l.From], &g.Nodes[l.To]
+		from, value := &g.Nodes[l.From], d.value[l.To]
 		alike, all := 0, 0 // flows on links from this node: those to nodes of the same value, and all
 		for _, other := range g.Links {
 			if other.From == l.From {
-				if all += other.Flows; p.valueOf(g.Nodes[other.To]) == p.valueOf(*to) {
+				if all += other.Flows; d.value[other.To] == value {
 					alike += other.Flows
 				}
 			}
 		}
 		l.Share = float64(l.Flows) / float64(all)
-		if s := p.spotAt(from.TTL, p.valueOf(*from)); s != nil && from.Addr.IsValid() {
-			if part, known := p.part(from.TTL, s, p.valueOf(*to)); known {
+		if s := p.spotAt(from.TTL, d.value[l.From]); s != nil && from.Addr.IsValid() {
+			if part, known := p.part(from.TTL, s, value); known {
 				l.Share = part * float64(l.Flows) / float64(alike)
 			}
 		}
@@ -319,6 +325,7 @@ func (d *drawing) ways(p *Paths) {
 // node before is taken.
 func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole bool) {
 	before := rootKey
+	var round circle
 	share = 1
 	for ttl := p.first; ttl <= p.top; ttl++ {
 		value, known := p.valueAt(f, ttl)
@@ -344,7 +351,7 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole 
 			before = value
 		}
 		nodes = append(nodes, i)
-		if value == targetValue || p.end == 0 && ttl >= p.far {
+		if p.final(value) || p.end == 0 && ttl >= p.far || round.closes(value) {
 			return nodes, share, true
 		}
 	}

@@ -45,6 +45,9 @@ func (p *Path) settle(now time.Time, r Result) {
 		p.syns.add(ttl-p.o.FirstTTL, -1)
 	}
 	if a.byProbePort {
+		if r.Outcome == Unknown && p.slowest == 0 { // else it is known that its answer would be here
+			p.withdrew(now, a)
+		}
 		p.learnDistance(now, r)
 		return
 	}
@@ -71,12 +74,17 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 }
 
-// settleUnknown takes in that a probe was withdrawn, or that this host was stopped. Mostly it is sent anew.
-func (p *Path) settleUnknown(now time.Time, a *ask) {
-	h := p.hop(a.ttl)
+// withdrew notes since when a probe may be answered that was withdrawn.
+func (p *Path) withdrew(now time.Time, a *ask) {
 	if p.gone.IsZero() || now.Sub(p.gone) > p.o.Wait {
 		p.gone = a.sent
 	}
+}
+
+// settleUnknown takes in that a probe was withdrawn, or that this host was stopped. Mostly it is sent anew.
+func (p *Path) settleUnknown(now time.Time, a *ask) {
+	h := p.hop(a.ttl)
+	p.withdrew(now, a)
 	if a.anew {
 		p.slow.anew++
 		h.asked--

@@ -342,8 +342,8 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 		return false
 	}
 	age := at.Sub(f.sent)
-	if fl.best-age > rttNoise && retransmitted(at.Sub(known.last)) {
-		return false
+	if early := fl.best - age; early > rttNoise && retransmitted(at.Sub(known.last), early) {
+		return false // what makes times differ so much makes the time of one that is sent again differ, too
 	}
 	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 && age <= fl.worst+fl.worst/4+tooSoon {
 		return true
@@ -352,10 +352,10 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 }
 
 // retransmitted reports whether a SYN+ACK comes as long after the one before as it does when it is sent again for want
-// of an ACK: after a second, and then after twice as long each time (RFC 6298 2.1, 5.5).
-func retransmitted(after time.Duration) bool {
+// of an ACK, but for the noise: after a second, and then after twice as long each time (RFC 6298 2.1, 5.5).
+func retransmitted(after, noise time.Duration) bool {
 	for timeout := time.Second; timeout <= 8*time.Second; timeout *= 2 {
-		if (after - timeout).Abs() < rttNoise {
+		if (after - timeout).Abs() < noise {
 			return true
 		}
 	}
@@ -545,6 +545,17 @@ func (fl *flow) candidates(at time.Time, can func(*flight) bool) (lowest *flight
 	return lowest, several
 }
 
+// unanswered finds a probe in flight, and whether there are others. Passed ones count too: a router may be slower than
+// the target.
+func (fl *flow) unanswered(at time.Time) (one *flight, several bool) {
+	for _, f := range fl.flights {
+		if f.outcome == Pending && !f.sent.After(at) {
+			one, several = f, one != nil
+		}
+	}
+	return one, several
+}
+
 // beyond reports whether a probe may have got as far as the target.
 func (fl *flow) beyond(f *flight) bool { return f.probe.TTL > fl.lastRouter && f.trust&TrustAside == 0 }
 
@@ -586,7 +597,7 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	if f != nil && fl.named(f) && !fl.sumOfAnother(f, q) {
 		return match{f.verdict(), f, ByTag}
 	}
-	only, several := fl.candidates(at, anyFlight)
+	only, several := fl.unanswered(at)
 	switch {
 	case only == nil:
 		return match{TagRewritten, fl.newest(at, anyFlight), ByFlow}

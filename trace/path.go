@@ -554,7 +554,8 @@ func (p *Path) rival(ttl int) *ask {
 	}
 	alone := exclusive || p.confused || p.uneven()
 	for _, a := range p.pending {
-		if !a.passed && !a.byProbePort && (alone || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
+		passed := a.passed && !p.untagged // a router may answer it still, and nothing would tell
+		if !passed && !a.byProbePort && (alone || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
 			return a
 		}
 	}

@@ -34,8 +34,8 @@ type Paths struct {
 	top   int // the highest TTL that matters now
 
 	flows  []*pathFlow
-	addrs  []netip.Addr // by value, from firstAddr on
-	values map[netip.Addr]int
+	met    []encounter // by value, from firstAddr on
+	values map[encounter]int
 	stars  map[spotName]int // the keys of silent routers, by the spot before
 	sprays map[spotName]sprayed
 	kinds  map[spotName]FlowFields // of PathsKind
@@ -47,14 +47,16 @@ type Paths struct {
 	opening []want // what is sent first
 	stale   bool   // something was learned since the last survey
 
-	end     int // the TTL at which the target answered, the lowest; 0: it didn't
-	far     int // the highest TTL at which anybody answered
-	reach   int // from this TTL on the target may answer
-	head    int // the hop that the first flows are sent to before others; 0: there is none
+	end     int  // the TTL at which the target answered, the lowest; 0: it didn't
+	accepts bool // the target answered otherwise than by a reset, so resets of other flows are refusals
+	far     int  // the highest TTL at which anybody answered
+	reach   int  // from this TTL on the target may answer
+	head    int  // the hop that the first flows are sent to before others; 0: there is none
 	alone   bool
 	scraps  int // answers from which the network had taken what names the probe
 	sent    int
 	syns    int // that may have got to the target
+	resets  int // that something nearer than the target has reset; not among syns
 	slowest time.Duration
 	started time.Time
 	soon    time.Time
@@ -87,6 +89,10 @@ const (
 
 	// spareSYNs is how many SYNs the target gets beside one for each distinct last hop.
 	spareSYNs = 4
+
+	// turnsToLoop is how often a flow goes round in a circle until it is taken for a loop: as often as where a trace shows
+	// one.
+	turnsToLoop = 2
 
 	// nearer is by how many hops the target may be nearer to some flows than to those known.
 	nearer = 2
@@ -132,13 +138,23 @@ const (
 	slowMost        = 16
 )
 
-// What a flow has met at a hop. Addresses come from firstAddr on.
+// What a flow has met at a hop. Encounters come from firstAddr on.
 const (
 	unknownValue = -1
 	silentValue  = 0
 	targetValue  = 1
-	firstAddr    = 2
+	resetValue   = 2 // a reset in the target's name
+	firstAddr    = 3
 )
+
+// encounter is who answered a flow at a hop. If the answer refused the flow, it is another one than an answer of the
+// same router that did not: no flow goes on from it.
+type encounter struct {
+	addr    netip.Addr
+	refusal packet.Kind // of the answer; 0: it was no refusal
+	// of the ICMP message, if it was one
+	kind, code uint8
+}
 
 // Keys of spots: values of addresses; these, and for silent routers what stars says, from firstStar down.
 const (
@@ -174,7 +190,8 @@ type pathFlow struct {
 	cells  []cell // by TTL
 	pos    []int  // index in spots, by TTL; -1: not known
 	blur   []bool // by TTL: another packet of the flow may be elsewhere
-	ends   int    // the lowest TTL at which the target answered; 0: none
+	loops  int    // the TTL at which it has come to a router for the third time; 0: it hasn't
+	ends   int    // the lowest TTL at which the target answered, or somebody refused it; 0: none
 	router int    // the highest TTL at which a router answered
 	ready  time.Time
 }
@@ -241,7 +258,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 		return nil, errors.New("trace: confidence must be between 0 and 1, SYNs and time not negative")
 	}
 	p := &Paths{o: o, maker: maker, rule: stopping{eps: 1 - o.Confidence}, rng: maker.o.Rand, stale: true,
-		first: maker.o.FirstTTL, last: maker.o.MaxTTL, values: map[netip.Addr]int{}, stars: map[spotName]int{},
+		first: maker.o.FirstTTL, last: maker.o.MaxTTL, values: map[encounter]int{}, stars: map[spotName]int{},
 		sprays: map[spotName]sprayed{}, kinds: map[spotName]FlowFields{}}
 	p.spots = make([][]spot, p.last+2)
 	p.hops = make([]pathHop, p.last+2)
@@ -249,7 +266,8 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 		p.hops[i] = pathHop{mute: true, uniform: unknownValue, rest: briefRest, batch: 1}
 	}
 	p.newFlow(o.Path.Source.Port())
-	for _, r := range o.Known {
+	nearer := func(a, b Result) int { return int(a.Probe.TTL) - int(b.Probe.TTL) }
+	for _, r := range slices.SortedStableFunc(slices.Values(o.Known), nearer) { // what refuses all is met at its hop
 		p.know(r)
 	}
 	for _, r := range o.Known { // unanswered ones may have got there, too
@@ -258,6 +276,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 		}
 	}
 	if p.reach = p.end; p.reach == 0 {
+		p.cutLoop()
 		p.reach = p.far + 1
 	}
 	return p, nil
@@ -279,6 +298,23 @@ func (p *Paths) moreFlow() (int, bool) {
 	return p.newFlow(p.o.Ports[n]), true
 }
 
+// cutLoop takes back how far routers have answered if the trace went round in a loop: the target may be nearer to flows
+// that don't.
+func (p *Paths) cutLoop() {
+	var round circle
+	first := map[int]int{} // TTLs by value
+	for ttl := p.first; ttl <= p.far; ttl++ {
+		v, _ := p.valueAt(p.flows[0], ttl)
+		if round.closes(v) {
+			p.far = first[v] + (ttl-first[v])/turnsToLoop - 1
+			return
+		}
+		if first[v] == 0 {
+			first[v] = ttl
+		}
+	}
+}
+
 // know takes in a result of the ordinary trace.
 func (p *Paths) know(r Result) {
 	ttl := int(r.Probe.TTL)
@@ -286,6 +322,7 @@ func (p *Paths) know(r Result) {
 		return
 	}
 	p.slowest = max(p.slowest, r.RTT())
+	p.accepts = p.accepts || p.value(r) == targetValue
 	if r.Role != RoleHop || r.Probe.Src.Port() != p.flows[0].port || r.FromTarget() && r.Outcome != Answered {
 		return
 	}
@@ -299,23 +336,23 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 	c, h := &f.cells[ttl], &p.hops[ttl]
 	switch {
 	case r.FromTarget():
-		if p.end == 0 || ttl < p.end {
-			p.end = ttl
-		}
-		if p.reach > 0 && ttl < p.reach {
-			p.reach = ttl
-		}
-		if f.ends == 0 || ttl < f.ends {
-			f.ends = ttl
-		}
-		c.seen = append(c.seen, targetValue)
+		c.seen = append(c.seen, p.value(r))
+		p.arrive(f, ttl, c.seen[len(c.seen)-1] == resetValue)
+	case r.Refused() && (ttl < f.router || f.ends > 0 && ttl > f.ends):
+		c.silent = len(c.seen) == 0 // others of its packets pass, or its end is known
+		return
 	case r.Refused():
-		c.silent = true // nothing of the flow goes further
+		c.seen = append(c.seen, p.value(r))
+		f.ends = ttl
 	default:
-		c.seen = append(c.seen, p.value(r.From()))
+		c.seen = append(c.seen, p.value(r))
 		f.router = max(f.router, ttl)
-		if f.ends > 0 && ttl > f.ends { // somebody on the way answered in the target's name
-			f.cells[f.ends] = cell{silent: true}
+		if f.ends > 0 && ttl > f.ends { // somebody on the way answered in the target's name, or refuses some packets
+			for ; f.ends < ttl; f.ends++ {
+				if c := &f.cells[f.ends]; len(c.seen) > 0 && p.final(c.seen[0]) {
+					c.seen, c.silent = nil, true
+				}
+			}
 			f.ends = 0
 		}
 	}
@@ -335,35 +372,93 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 	}
 }
 
-func (p *Paths) value(a netip.Addr) int {
-	v, ok := p.values[a]
+// arrive takes in that a flow was answered in the target's name. A reset is the target's answer as long as it answers
+// no flow otherwise; if it does, something on some of the ways resets the flows, and may be far from the target.
+func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
+	switch {
+	case !reset && !p.accepts:
+		p.accepts, p.end, p.reach = true, ttl, max(p.reach, ttl)
+		p.recount()
+	case reset && p.accepts:
+	case p.end == 0 || ttl < p.end:
+		p.end = ttl
+	}
+	if p.reach > 0 && p.end > 0 {
+		p.reach = min(p.reach, p.end)
+	}
+	if f.ends == 0 || ttl < f.ends {
+		f.ends = ttl
+	}
+}
+
+// recount finds out which answers in the target's name were resets of something nearer.
+func (p *Paths) recount() {
+	for _, f := range p.flows {
+		for _, c := range f.cells[:p.end] {
+			for _, v := range c.seen {
+				if v == resetValue {
+					p.syns, p.resets = max(0, p.syns-1), p.resets+1
+				}
+			}
+		}
+	}
+}
+
+// value is what an answer says that a flow has met.
+func (p *Paths) value(r Result) int {
+	e := encounter{addr: r.From()}
+	switch {
+	case r.FromTarget() && r.Reply.Kind == packet.KindTCP && r.Reply.TCP.Flags.Has(packet.RST):
+		return resetValue
+	case r.FromTarget():
+		return targetValue
+	case r.Refused():
+		e.refusal, e.kind, e.code = r.Reply.Kind, r.Reply.Type, r.Reply.Code
+	}
+	v, ok := p.values[e]
 	if !ok {
-		v = firstAddr + len(p.addrs)
-		p.values[a] = v
-		p.addrs = append(p.addrs, a)
+		v = firstAddr + len(p.met)
+		p.values[e] = v
+		p.met = append(p.met, e)
 	}
 	return v
+}
+
+// inName reports whether a value is an answer in the target's name.
+func inName(value int) bool { return value == targetValue || value == resetValue }
+
+// final reports whether no flow goes on from what has this value.
+func (p *Paths) final(value int) bool {
+	return inName(value) || value >= firstAddr && p.met[value-firstAddr].refusal != 0
 }
 
 // address is that of a value.
 func (p *Paths) address(value int) netip.Addr {
 	switch {
-	case value == targetValue:
+	case inName(value):
 		return p.o.Path.Target.Addr()
 	case value >= firstAddr:
-		return p.addrs[value-firstAddr]
+		return p.met[value-firstAddr].addr
 	}
 	return netip.Addr{}
 }
 
-func (p *Paths) valueOf(n Node) int {
-	switch {
-	case n.Target:
-		return targetValue
-	case n.Addr.IsValid():
-		return p.values[n.Addr]
+// refusal is what was said to the flows that met a value, if that refused them; else nil.
+func (p *Paths) refusal(value int) *packet.Reply {
+	r := &packet.Reply{IP: packet.IP{Version: 6, Src: p.address(value).WithZone("")}}
+	if r.IP.Src.Is4() {
+		r.IP.Version = 4
 	}
-	return silentValue
+	switch {
+	case value == resetValue && p.accepts:
+		r.Kind, r.TCP.Flags = packet.KindTCP, packet.RST
+	case value >= firstAddr && p.final(value):
+		e := p.met[value-firstAddr]
+		r.Kind, r.Type, r.Code, r.Zone = e.refusal, e.kind, e.code, e.addr.Zone()
+	default:
+		return nil
+	}
+	return r
 }
 
 // Graph is what was found; before the end, what is known so far.
@@ -475,7 +570,7 @@ func (p *Paths) open(from, to int) {
 func (p *Paths) opens(w want) bool {
 	f := p.flows[w.flow]
 	c := &f.cells[w.ttl]
-	if c.planned && p.head > 0 && f.ends > 0 && f.ends <= p.head {
+	if c.planned && f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head) {
 		c.planned = false
 	}
 	far := p.head == 0 || w.ttl >= p.head || f.router >= p.head
@@ -614,15 +709,21 @@ func (p *Paths) close(a *pathAsk) {
 func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 	f := p.flows[a.flow]
 	p.meet(a.flow, a.ttl, r)
-	if r.FromTarget() {
-		if !a.counts {
-			p.syns++
-		}
+	at := r.FromTarget()
+	if at {
 		f.ready = now.Add(resetTime + r.RTT()/resetShare)
-	} else if a.counts {
+		if p.accepts && a.ttl < p.end && p.value(r) == resetValue {
+			at = false
+			p.resets++
+		}
+	}
+	switch {
+	case at && !a.counts:
+		p.syns++
+	case !at && a.counts:
 		p.syns--
 	}
-	a.counts = r.FromTarget()
+	a.counts = at
 	if c := &f.cells[a.ttl]; c.doubt {
 		p.trust(a)
 	}
@@ -640,7 +741,7 @@ func (p *Paths) confuse(now time.Time, a *pathAsk) {
 		return
 	}
 	for ttl := p.first; ttl <= p.last; ttl++ {
-		if s := f.cells[ttl].seen; len(s) > 0 && s[0] != targetValue {
+		if s := f.cells[ttl].seen; len(s) > 0 && !p.final(s[0]) {
 			low = ttl + 1
 		}
 	}
@@ -673,5 +774,5 @@ func (p *Paths) silence(a *pathAsk) {
 
 // flows of a node that the target answers are enough when they are so many.
 func (p *Paths) spared(ttl int, s *spot) bool {
-	return slices.Contains(s.next, targetValue) || len(s.next) == 0 && ttl+1 >= p.reach
+	return slices.ContainsFunc(s.next, inName) || len(s.next) == 0 && ttl+1 >= p.reach
 }

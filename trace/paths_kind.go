@@ -138,7 +138,7 @@ func NewPathsKind(p *Paths) *PathsKind {
 // kindBranch is the question about a node; nil: there is none.
 func (p *Paths) kindBranch(ttl int, s *spot) *kindBranch {
 	keeps := p.sprays[spotName{ttl, s.key}]
-	if s.key < firstAddr || keeps == spraying || slices.Contains(s.next, targetValue) {
+	if s.key < firstAddr || keeps == spraying || slices.ContainsFunc(s.next, inName) {
 		return nil
 	}
 	b := &kindBranch{ttl: ttl, key: s.key, here: p.hops[ttl].uniform == s.key, window: kindProbes, repeats: 1}
@@ -344,7 +344,7 @@ func (k *PathsKind) Learn(now time.Time, r Result) {
 	}
 	k.flying = slices.Delete(k.flying, i, i+1)
 	a.branch.flying--
-	if r.Outcome == Answered && !r.Refused() {
+	if r.Outcome == Answered {
 		k.answered(a, r)
 	} else {
 		a.branch.unanswered(now, a.trial)
@@ -359,11 +359,9 @@ func (k *PathsKind) answered(a *kindAsk, r Result) {
 	b, t := a.branch, a.trial
 	c := &b.counts[t.change]
 	b.window, b.losses = min(b.window+1, kindProbes), 0
-	value := targetValue
+	value := k.paths.value(r)
 	if r.FromTarget() {
 		k.paths.syns++
-	} else {
-		value = k.paths.value(r.From())
 	}
 	if t.ttl == b.ttl && value == b.key {
 		t.ttl, t.tries = t.ttl+1, 0

@@ -461,7 +461,7 @@ func (l *PathsLoss) check(s *sectionLoss) {
 func (l *PathsLoss) Graph() Graph {
 	g := l.graph
 	g.Probes += l.sent
-	g.TargetSYNs = l.paths.syns
+	g.TargetSYNs = l.paths.syns + l.paths.resets
 	g.Loss = &Loss{Probes: l.o.Probes}
 	for _, r := range l.routers {
 		if r.level > 0 { // one that loses as much however slowly it is asked has the first pace again

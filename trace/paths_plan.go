@@ -37,7 +37,7 @@ func (p *Paths) plan() {
 // again asks once more where there was no answer, and no verdict yet.
 func (p *Paths) again() {
 	for i, f := range p.flows {
-		for ttl := p.first; ttl <= p.top; ttl++ {
+		for ttl := p.first; ttl <= p.top && !f.over(ttl); ttl++ {
 			if c := &f.cells[ttl]; c.tries > 0 && c.tries < 2*fastTries && c.open() && p.afford(ttl) {
 				p.want(i, ttl)
 			}
@@ -47,6 +47,11 @@ func (p *Paths) again() {
 
 // afford reports whether one more probe may be sent to a TTL.
 func (p *Paths) afford(ttl int) bool { return ttl < p.reach || p.syns+p.toTarget() < p.o.TargetSYNs }
+
+// over reports whether what a flow meets at a TTL is known not to matter: it has ended there or before.
+func (f *pathFlow) over(ttl int) bool {
+	return f.ends > 0 && ttl >= f.ends || f.loops > 0 && ttl > f.loops
+}
 
 // open reports whether nothing is known of a cell, and nothing is done about that.
 func (c *cell) open() bool {
@@ -62,7 +67,8 @@ func (p *Paths) valueAt(f *pathFlow, ttl int) (value int, known bool) {
 		return silentValue, true
 	}
 	u := p.hops[ttl].uniform
-	return u, u != unknownValue && (f.ends == 0 || ttl < f.ends)
+	// From where the target has answered others on, a flow may be there.
+	return u, u != unknownValue && (f.ends == 0 || ttl < f.ends) && (p.end == 0 || ttl < p.end || ttl <= f.router)
 }
 
 // survey finds out which flows pass which nodes, and what they have met beyond them.
@@ -96,8 +102,11 @@ func (p *Paths) compare(ttl int) {
 		if len(seen) == 0 && c.silent {
 			seen = []int{silentValue}
 		}
+		if f.over(ttl) && ttl != f.ends {
+			seen = nil
+		}
 		for _, v := range seen {
-			same = same && (h.uniform == unknownValue || h.uniform == v) && v != targetValue
+			same = same && (h.uniform == unknownValue || h.uniform == v) && !p.final(v)
 			h.uniform = v
 		}
 		h.met += min(len(seen), 1)
@@ -117,8 +126,14 @@ func (p *Paths) place(flow int) {
 	root.flows = append(root.flows, flow)
 	f.pos[p.first-1] = 0
 	before, blur := rootKey, false
+	var round circle
+	f.loops = 0
 	for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl < f.ends); ttl++ {
 		value, known := p.valueAt(f, ttl)
+		if !blur && round.closes(value) {
+			f.loops = ttl
+			break
+		}
 		blur = blur && p.hops[ttl].uniform < firstAddr
 		f.blur[ttl] = blur
 		key := value
@@ -138,6 +153,25 @@ func (p *Paths) place(flow int) {
 		f.pos[ttl] = p.pass(ttl, key, flow)
 		before, blur = key, blur || p.sprays[spotName{ttl, key}] == spraying
 	}
+}
+
+// circle finds out whether a flow goes round: it comes to a router for the third time, and to others between.
+type circle struct {
+	last  int
+	times map[int]int // by value
+}
+
+// closes takes in the next value, and reports whether the flow has come to that router for the third time.
+func (c *circle) closes(value int) bool {
+	if value < firstAddr || value == c.last {
+		return false
+	}
+	if c.times == nil {
+		c.times = map[int]int{}
+	}
+	c.last = value
+	c.times[value]++
+	return c.times[value] > turnsToLoop
 }
 
 // star is the key of what is silent beyond another spot.
@@ -264,7 +298,7 @@ func (p *Paths) need(ttl int, s *spot) int {
 func (p *Paths) targetShare(ttl int, s *spot) int {
 	left := p.o.TargetSYNs - p.syns - p.toTarget()
 	switch {
-	case slices.Contains(s.next, targetValue):
+	case slices.ContainsFunc(s.next, inName):
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
 	case ttl+1 < p.reach && s.n == 0 && p.end > 0 && p.far >= p.end:
 		return 1 - s.due // ways have different lengths, so this one may be another short one
@@ -290,7 +324,7 @@ func (p *Paths) toTarget() (n int) {
 func (p *Paths) lastHops() (n int) {
 	for _, at := range p.spots {
 		for i := range at {
-			if slices.Contains(at[i].next, targetValue) {
+			if slices.ContainsFunc(at[i].next, inName) {
 				n++
 			}
 		}
@@ -305,7 +339,7 @@ func (p *Paths) forward(ttl int, s *spot, most int) (n int) {
 			break
 		}
 		f := p.flows[i]
-		if c := &f.cells[ttl+1]; c.open() && c.tries == 0 && (f.ends == 0 || ttl+1 < f.ends) {
+		if c := &f.cells[ttl+1]; c.open() && c.tries == 0 && !f.over(ttl+1) {
 			p.want(i, ttl+1)
 			n++
 		}
@@ -351,7 +385,7 @@ func (p *Paths) search(ttl int, s sought, before *sought) {
 	for i, f := range p.flows {
 		c := &f.cells[ttl]
 		switch {
-		case f.ends > 0 && ttl >= f.ends || f.pos[ttl] >= 0 || len(c.seen) > 0 || c.silent:
+		case f.over(ttl) || f.pos[ttl] >= 0 || len(c.seen) > 0 || c.silent:
 		case !c.open() || c.tries > 0:
 			s.n-- // is being asked
 		case f.pos[ttl-1] < 0:
@@ -429,7 +463,8 @@ func (p *Paths) confirm() {
 // it may have gone another way.
 func (p *Paths) confirmSilence(flow int, f *pathFlow) {
 	for ttl := p.first; ttl < p.top; ttl++ {
-		if f.cells[ttl].open() && f.cells[ttl].tries == 0 && f.cells[ttl+1].silent && p.hops[ttl+1].uniform != silentValue {
+		here, next := &f.cells[ttl], &f.cells[ttl+1]
+		if here.open() && here.tries == 0 && next.silent && !f.over(ttl+1) && p.hops[ttl+1].uniform != silentValue {
 			p.want(flow, ttl)
 		}
 	}
@@ -439,7 +474,7 @@ func (p *Paths) confirmSilence(flow int, f *pathFlow) {
 func (p *Paths) stretches(f *pathFlow) iter.Seq[stretch] {
 	return func(yield func(stretch) bool) {
 		from, fromTTL := unknownValue, 0
-		for ttl := p.first; ttl <= p.top && (f.ends == 0 || ttl <= f.ends); ttl++ {
+		for ttl := p.first; ttl <= p.top && (ttl == f.ends || !f.over(ttl)); ttl++ {
 			value, known := p.valueAt(f, ttl)
 			switch {
 			case !known, value == silentValue && f.blur[ttl]:
@@ -470,7 +505,7 @@ func (p *Paths) repeat(ttl int) {
 		best := -1 // the flow with the most answers
 		for _, f := range s.flows {
 			c := &p.flows[f].cells[ttl+1]
-			if len(c.seen) > 0 && c.seen[0] != targetValue && (best < 0 || len(c.seen) > len(p.flows[best].cells[ttl+1].seen)) {
+			if len(c.seen) > 0 && !inName(c.seen[0]) && (best < 0 || len(c.seen) > len(p.flows[best].cells[ttl+1].seen)) {
 				best = f
 			}
 		}

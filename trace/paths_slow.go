@@ -156,7 +156,7 @@ func (p *Paths) lossFrom(before, at int) float64 {
 			continue
 		}
 		for _, c := range f.cells[before+1:] {
-			if len(c.seen) > 0 && c.seen[0] != targetValue { // which has its own reasons not to answer
+			if len(c.seen) > 0 && !inName(c.seen[0]) { // which has its own reasons not to answer
 				lost, answered = lost+c.tries, answered+len(c.seen)
 			}
 		}

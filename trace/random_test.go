@@ -443,8 +443,9 @@ func (n *network) checkAnswer(t *testing.T, r trace.Result) {
 		}
 		// Times differ by some milliseconds for no reason, so that this can't be told from an answer that comes late, or that the
 		// target sends again.
+		// The probe itself may have been held up on the way, so that it was not there yet: the tracer doesn't see that.
 		again := n.scenario.NoHostRST && r.FromTarget()
-		if r.Evidence == trace.ByFlow && took >= may.least-5*time.Millisecond && (again || n.before(r, p, may)) {
+		if r.Evidence == trace.ByFlow && r.RTT() >= n.round(p.hop).least-5*time.Millisecond && (again || n.before(r, p, may)) {
 			return
 		}
 		// In rounds, where many probes to the target are in flight, it may be that of a later one, too: the hop is right.
@@ -577,7 +578,8 @@ func (n *network) checkEffort(t *testing.T, o *outcome) {
 	if n.scenario.NoHostRST {
 		spare += n.path.Probes() / 3 // a SYN+ACK that comes again makes all that nobody answers doubtful, once
 	}
-	if most := n.path.Probes() + 3*spare; len(o.sent) > most {
+	// What is sent beside a probe that the target answers may all be asked anew, once.
+	if most := n.path.Probes() + max(3*spare, n.path.Probes()+spare); len(o.sent) > most {
 		t.Errorf("%d probes, at most %d in any case", len(o.sent), most)
 	}
 	if n.lossy || n.round(len(p.Routers)+1).most > 500*time.Millisecond || len(p.Changes) > 0 || n.scenario.NoHostRST {
@@ -724,6 +726,12 @@ var failed = []uint64{
 	411086608,            // the target at the last TTL behind a silent hop, by its TTL nearer
 	411091360,            // an answer that comes far too late for the only probe that is waited for
 	413006488,            // a silent path, asked slowly in vain, and then all of it anew
+	420010932,            // a path that turns out to rewrite what names a probe while its hops are asked slowly
+	430036049,            // the same, where the distance probe's answer comes from far beyond what is known
+	420044566,            // a silent path's target, knocked at when the answer to its distance probe was on its way
+	420012616,            // a SYN+ACK that is sent again where times differ by far more than is usual
+	430025304,            // a silent path, all of which is asked anew when the distance probe's answer comes at last
+	430027752,            // the answer to a probe that was held up, where the next was held up too
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
 }
 

@@ -44,9 +44,11 @@ type FlowLoss struct {
 func (g *Graph) Sections() []Section {
 	var live, dead []Way
 	for _, w := range g.Ways {
-		if g.arrives(w) {
+		switch {
+		case g.Refuses(w) != nil || len(g.Circle(w)) > 0: // it is known what becomes of its packets
+		case g.arrives(w):
 			live = append(live, w)
-		} else {
+		default:
 			dead = append(dead, w)
 		}
 	}
@@ -88,6 +90,29 @@ func (s *Section) add(nodes []int, ports []uint16, dead bool) {
 		s.Branches = append(s.Branches, Branch{Nodes: slices.Clone(nodes), Dead: dead})
 	}
 	s.Branches[i].Ports = append(s.Branches[i].Ports, ports...)
+}
+
+// Refuses is the node that refuses the flows of a way; nil: none does.
+func (g *Graph) Refuses(w Way) *Node {
+	if len(w.Nodes) > 0 {
+		if last := w.Nodes[len(w.Nodes)-1]; last >= 0 && g.Nodes[last].Refusal != nil {
+			return &g.Nodes[last]
+		}
+	}
+	return nil
+}
+
+// Circle are the nodes that packets on a way go round and round; none: they don't.
+func (g *Graph) Circle(w Way) []int {
+	if len(w.Nodes) == 0 || w.Nodes[len(w.Nodes)-1] < 0 {
+		return nil
+	}
+	at := g.places(w, g.Nodes[w.Nodes[len(w.Nodes)-1]].Addr)
+	at = slices.DeleteFunc(at, func(i int) bool { return i > 0 && g.same(w.Nodes[i-1], w.Nodes[i]) })
+	if len(at) <= turnsToLoop {
+		return nil
+	}
+	return w.Nodes[at[0]:at[1]]
 }
 
 // arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the

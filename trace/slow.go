@@ -229,7 +229,7 @@ func (p *Path) slowly(now, when time.Time) Action {
 	}
 	s.news = false
 	ttl := p.inDoubt()
-	if ttl == 0 || now.Sub(s.began) > slowTime {
+	if ttl == 0 || now.Sub(s.began) > slowTime || p.untagged { // then only one probe may be in flight
 		s.active, s.done = false, true
 		return p.Next(now)
 	}

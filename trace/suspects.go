@@ -221,7 +221,7 @@ func (g *Graph) goal(s Section, b *Branch, port uint16) int {
 	}
 	for _, o := range s.Branches {
 		for _, n := range o.Nodes {
-			if n >= 0 && (b.Dead != o.Dead || !b.Dead && slices.Equal(o.Nodes, b.Nodes)) {
+			if n >= 0 && !o.Dead && (b.Dead || slices.Equal(o.Nodes, b.Nodes)) {
 				better(n)
 			}
 		}

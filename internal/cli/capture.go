@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/internal/version"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report/pcapng"
 )
@@ -48,7 +49,7 @@ func (p *program) captured(of, iface string, do func() error) (err error) {
 	if p.capture.out == nil {
 		return do()
 	}
-	p.capture.packets, err = pcapng.Start(p.capture.out, "tcptraceroute "+version(), iface, of)
+	p.capture.packets, err = pcapng.Start(p.capture.out, "tcptraceroute "+version.Get(), iface, of)
 	if err != nil {
 		return p.captureError(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 
 	"go.example/tcptraceroute/compare"
-	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 )
@@ -42,20 +42,7 @@ func (p *program) openKept() error {
 	if p.Baseline != "" {
 		p.kept.Baseline = p.BaselineFile()
 	}
-	return keptError(p.kept.Open())
-}
-
-// keptError says which option's file is no good.
-func keptError(err error) error {
-	of, ok := errors.AsType[*measure.KeptError](err)
-	if !ok {
-		return err
-	}
-	option := "--save"
-	if of.Baseline {
-		option = "--baseline"
-	}
-	return fmt.Errorf("%s %s: %s", option, record.Printable(of.Name), shortened(options.Reason(of.Err)))
+	return words.Kept(p.kept.Open())
 }
 
 // wantsRecord reports whether the trace is wanted as a record.
@@ -75,7 +62,7 @@ func (p *program) diffFiles(files []string) error {
 	for i, name := range []string{p.Diff, files[0]} {
 		var err error
 		if both[i], err = measure.ReadTrace(name); err != nil {
-			return fmt.Errorf("--diff: %s: %s", record.Printable(name), shortened(options.Reason(err)))
+			return fmt.Errorf("--diff: %s: %s", record.Printable(name), words.Shortened(err))
 		}
 	}
 	return p.judge(both[1], p.sayChanges(p.stdout, p.Format == "json", both[0], both[1]))
@@ -105,7 +92,7 @@ func (p *program) likeBefore() (operands []string, err error) {
 	}
 	old, err := measure.ReadTrace(p.Diff)
 	if err != nil {
-		return nil, fmt.Errorf("--diff %s: %s", record.Printable(p.Diff), shortened(options.Reason(err)))
+		return nil, fmt.Errorf("--diff %s: %s", record.Printable(p.Diff), words.Shortened(err))
 	}
 	p.kept.Old = old
 	return p.Again(old)
@@ -116,7 +103,7 @@ func (p *program) conclude(made *record.Trace, err error) error {
 	first, kerr := p.kept.Write(made)
 	switch {
 	case kerr != nil:
-		return keptError(kerr)
+		return words.Kept(kerr)
 	case made.Ending.Reason != record.Complete:
 		return err
 	case first:
@@ -146,14 +133,4 @@ func (p *program) compared(made *record.Trace, err error) error {
 		return nil
 	}
 	return err
-}
-
-// shortened is why a file is no trace. The reason may quote from the file.
-func shortened(err error) string {
-	const most = 300
-	text := err.Error()
-	if len(text) > most {
-		text = text[:most] + "..."
-	}
-	return record.Printable(text)
 }

@@ -14,6 +14,8 @@ import (
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/version"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -64,7 +66,7 @@ type program struct {
 
 // usage prints what the old program prints for -h: the version on stdout, the rest on stderr.
 func (p *program) usage() {
-	fmt.Fprint(p.stdout, versionText())
+	fmt.Fprint(p.stdout, version.Text())
 	fmt.Fprint(p.stderr, options.UsageText(options.Groups()))
 }
 
@@ -86,7 +88,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	case p.Help:
 		return errHelp
 	case p.Version:
-		_, err := fmt.Fprint(p.stdout, versionText())
+		_, err := fmt.Fprint(p.stdout, version.Text())
 		return err
 	}
 	if p.Replay != "" {
@@ -110,7 +112,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if p.Connection.On() {
 		err = p.findConnection(operands, who.RealUID)
 	} else {
-		err = p.readOperands(operands)
+		err = p.Operands(operands)
 	}
 	if err != nil {
 		return err
@@ -136,7 +138,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer p.capture.close()
-	if err := cmp.Or(filesErr, keptError(p.kept.Read())); err != nil {
+	if err := cmp.Or(filesErr, words.Kept(p.kept.Read())); err != nil {
 		return err
 	}
 
@@ -163,7 +165,7 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 		return err
 	}
 	if openErr != nil {
-		if openErr == errPortInUse {
+		if openErr == words.ErrPortInUse {
 			p.dropTrackPort()
 		}
 		return openErr

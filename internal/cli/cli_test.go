@@ -18,12 +18,12 @@ import (
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/version"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
-	"go.example/tcptraceroute/wire"
 )
 
 // invoke runs a command line that ends before a socket is opened.
@@ -213,18 +213,18 @@ func TestHelpAndVersion(t *testing.T) {
 		if tt.help {
 			wantErr, wantCode = usage(), 1
 		}
-		if stdout != versionText() || stderr != wantErr || code != wantCode {
-			t.Errorf("%s: stdout %q, stderr %q, exit code %d, want %q, %q, %d", tt.args, stdout, stderr, code, versionText(), wantErr, wantCode)
+		if stdout != version.Text() || stderr != wantErr || code != wantCode {
+			t.Errorf("%s: stdout %q, stderr %q, exit code %d, want %q, %q, %d", tt.args, stdout, stderr, code, version.Text(), wantErr, wantCode)
 		}
 	}
-	if v := versionText(); !regexp.MustCompile(`^\ntcptraceroute \S+\n(.+\n)+\n$`).MatchString(v) {
+	if v := version.Text(); !regexp.MustCompile(`^\ntcptraceroute \S+\n(.+\n)+\n$`).MatchString(v) {
 		t.Errorf("version %q has not the form of the old one", v)
 	}
 }
 
 // Both texts fit a terminal; the short one is a screen of 24 lines.
 func TestHelpFits(t *testing.T) {
-	for name, text := range map[string]string{"short": options.UsageText(options.Groups()), "long": options.HelpText(options.Groups()), "version": versionText()} {
+	for name, text := range map[string]string{"short": options.UsageText(options.Groups()), "long": options.HelpText(options.Groups()), "version": version.Text()} {
 		for line := range strings.Lines(text) {
 			if n := len(strings.TrimRight(line, "\n")); n > options.Screen {
 				t.Errorf("%s: %d columns: %s", name, n, line)
@@ -291,7 +291,7 @@ func TestHelpAll(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"--help al", "--help -- all", "-h all"} {
-		if stdout, stderr, code := invoke(strings.Fields(args)...); stdout != versionText() || stderr != usage() || code != 1 {
+		if stdout, stderr, code := invoke(strings.Fields(args)...); stdout != version.Text() || stderr != usage() || code != 1 {
 			t.Errorf("%s: stdout %q, stderr %q, exit code %d", args, stdout, stderr, code)
 		}
 	}
@@ -467,29 +467,6 @@ func TestLentPrivileges(t *testing.T) {
 	}
 }
 
-// What opening the sockets failed for, in words.
-func TestSocketError(t *testing.T) {
-	const noDevice = "error opening device eth7: eth7: No such device exists (No such device exists)"
-	for _, tt := range []struct {
-		config options.Config
-		err    error
-		want   string
-	}{
-		{options.Config{}, fmt.Errorf("%w (%w)", wire.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"},
-		{options.Config{Interface: "eth7"}, fmt.Errorf("interface: %w", syscall.ENODEV), noDevice},
-		{options.Config{Interface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
-		{options.Config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},
-		{options.Config{}, fmt.Errorf("port: %w", syscall.EADDRINUSE), errPortInUse.Error()},
-		{options.Config{}, wire.ErrUnsupported, "sending TCP probes is not supported on this platform yet; it is on Linux"},
-		{options.Config{}, fmt.Errorf("raw socket: %w", syscall.EMFILE), "raw socket: too many open files"},
-	} {
-		p := program{Config: tt.config}
-		if got := p.socketError(tt.err); got.Error() != tt.want {
-			t.Errorf("%+v, %v: %q, want %q", tt.config, tt.err, got, tt.want)
-		}
-	}
-}
-
 func TestExitCodes(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
@@ -511,21 +488,6 @@ func TestExitCodes(t *testing.T) {
 		if code := p.code(tt.err); code != tt.code || stderr.String() != tt.stderr {
 			t.Errorf("%v: exit code %d, stderr %q, want %d, %q", tt.err, code, stderr.String(), tt.code, tt.stderr)
 		}
-	}
-}
-
-// Answers that this host has lost are told of.
-func TestWarnLostHere(t *testing.T) {
-	var b bytes.Buffer
-	p := program{stderr: &b}
-	p.warn(new(report.Unsent), trace.Counts{LostHere: 3})
-	const want = "Warning: packets lost on this host, which was too busy to read them: 3. Probes in flight then are not counted as lost\n"
-	if b.String() != want {
-		t.Errorf("%q, want %q", b.String(), want)
-	}
-	b.Reset()
-	if p.warn(new(report.Unsent), trace.Counts{}); b.Len() > 0 {
-		t.Errorf("%q without a loss", b.String())
 	}
 }
 
@@ -601,45 +563,6 @@ func TestOptionsDocumented(t *testing.T) {
 		}
 		if !documented {
 			t.Errorf("docs/options.md has no row for %v", o.Names())
-		}
-	}
-}
-
-// Of a name with many addresses the one that is traced is named, and some of the others.
-func TestSayOthers(t *testing.T) {
-	for _, tt := range []struct {
-		host, others, want string
-	}{
-		{"a.test", "", ""},
-		{"a.test", "192.0.2.2", "a.test has 2 addresses: tracing to 192.0.2.1, not 192.0.2.2\n"},
-		{"b\u00fc.test", "2001:db8::2 2001:db8::3", "xn--b-eha.test has 3 addresses: tracing to 192.0.2.1, not 2001:db8::2, 2001:db8::3\n"},
-		{"a.test", "192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5", "a.test has 5 addresses: tracing to 192.0.2.1, not 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5\n"},
-		{"a.test", "192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 192.0.2.6 192.0.2.7", "a.test has 7 addresses: tracing to 192.0.2.1, not 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5, and 2 more\n"},
-	} {
-		var stderr bytes.Buffer
-		p := program{stderr: &stderr}
-		p.Host, p.Path.Target = tt.host, netip.MustParseAddrPort("192.0.2.1:80")
-		for other := range strings.FieldsSeq(tt.others) {
-			p.Others = append(p.Others, netip.MustParseAddr(other))
-		}
-		if p.sayOthers(); stderr.String() != tt.want {
-			t.Errorf("%q, want %q", &stderr, tt.want)
-		}
-	}
-}
-
-// How long a probe by a connection waits is said as it is.
-func TestSayHow(t *testing.T) {
-	for _, tt := range []struct {
-		wait time.Duration
-		want string
-	}{{0, "850 ms"}, {500 * time.Millisecond, "500 ms"}, {5 * time.Second, "850 ms"}} {
-		var stderr bytes.Buffer
-		p := program{stderr: &stderr}
-		p.Path.Wait = tt.wait
-		p.sayConnections(false)
-		if want := "Tracing without raw sockets: by connections, one probe at a time, waiting up to " + tt.want + " for each answer\n"; stderr.String() != want {
-			t.Errorf("-w %v: %q, want %q", tt.wait, &stderr, want)
 		}
 	}
 }

@@ -51,9 +51,3 @@ func (p *program) findConnection(operands []string, user int) error {
 	p.Source, p.SourceSet = e.Source.Addr().String(), true
 	return nil
 }
-
-// sayConnectionEnd says where a trace of a connection ends.
-func (s *showing) sayConnectionEnd() {
-	fmt.Fprintf(s.stderr, "The target is about %d hops away, by what it sends; probes go as far as hop %d, so that the "+
-		"connection is not disturbed\n", s.m.Away, s.Path.MaxTTL)
-}

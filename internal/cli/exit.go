@@ -3,10 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
@@ -69,29 +68,10 @@ func exitCode(err error) int {
 		return saved.ExitCode
 	case errors.As(err, &interrupted):
 		return interrupted.ExitCode()
-	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*localError)), err == measure.ErrNoneSent:
+	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*words.LocalError)), err == measure.ErrNoneSent:
 		return exitLocal
 	}
 	return exitNotReached
-}
-
-// A localError says that this host can send nothing.
-type localError struct{ text string }
-
-func (e *localError) Error() string { return e.text }
-
-func (p *program) noDevice() error {
-	hint := ""
-	if _, err := strconv.ParseFloat(p.Interface, 64); err == nil {
-		hint = "; the seconds of a round are set by --interval" // as mtr's -i does
-	}
-	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", p.Interface, hint)
-}
-
-// capital writes an error as the C library does.
-func capital(err error) string {
-	s := err.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // errHelp ends a command line that asks for the short help.

@@ -3,17 +3,20 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/version"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/report/export"
-	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/targets"
 )
 
 // manyOutput shows the targets of a run as they end.
@@ -26,8 +29,9 @@ type manyOutput struct {
 	broken func(error) // is called when nothing more can be written
 	minute func()      // ends what says how far the run is, where no status line does
 
-	started time.Time
-	failed  error
+	badLines atomic.Int64 // that could not be read
+	started  time.Time
+	failed   error
 }
 
 // newManyOutput chooses the form.
@@ -47,7 +51,7 @@ func (p *program) newManyOutput(m *measure.Many) (*manyOutput, error) {
 func (p *program) manyForm(w io.Writer, m *measure.Many, started time.Time) (report.ManyWriter, error) {
 	switch p.Format {
 	case "json", "jsonl":
-		return record.NewManyLines(w, record.ManyRun{Version: version(), Started: started, Lists: p.Many.Lists,
+		return record.NewManyLines(w, record.ManyRun{Version: version.Get(), Started: started, Lists: p.Many.Lists,
 			Rate: m.Status().Rate, Open: m.Open, Queries: cmp.Or(p.Watch.Count, p.Path.Queries), Timeout: m.Timeout})
 	case "scamper":
 		return export.NewScamper(w, m.Header.Hostname, started)
@@ -63,20 +67,7 @@ func (p *program) manyForm(w io.Writer, m *measure.Many, started time.Time) (rep
 
 // begin says what is about to be done.
 func (o *manyOutput) begin() {
-	open := "one target at a time"
-	if o.m.Open > 1 {
-		open = fmt.Sprintf("up to %d targets at a time", o.m.Open)
-	}
-	if p := o.p; p.Watch.On() {
-		open += fmt.Sprintf(", %d rounds of %v each", p.Watch.Count, p.Watch.Interval)
-	}
-	fmt.Fprintf(o.p.stderr, "Tracing the targets of %s, %d hops max, %s packets a second, %s\n",
-		record.Printable(strings.Join(o.p.Many.Lists, ", ")), o.p.Path.Effective().MaxTTL,
-		report.Thousands(o.m.Status().Rate), open)
-	if o.m.Explain {
-		fmt.Fprintf(o.p.stderr,
-			"Then up to %d of those that are not reached, %d of each place where paths end, are explained\n", measure.MostExplained, measure.MostAlike)
-	}
+	o.p.aside(words.Many(&o.p.Config, o.m)...)
 	o.minute = func() {}
 	if o.status == nil && o.p.rescue != nil {
 		o.minute = report.EachTime(time.Minute, func() { fmt.Fprintln(o.p.stderr, o.progress()) })
@@ -96,25 +87,23 @@ func (o *manyOutput) say(text string) {
 	fmt.Fprintln(o.p.stderr, record.Printable(text))
 }
 
+// mostBad is how many lines that can't be read are named. The others are only counted.
+const mostBad = 10
+
 // bad says which line could not be read.
-func (o *manyOutput) bad(err error) { o.say(err.Error()) }
+func (o *manyOutput) bad(err error) {
+	if errors.As(err, new(*targets.LineError)) {
+		if o.badLines.Add(1) > mostBad {
+			return
+		}
+	}
+	o.say(err.Error())
+}
 
 // explaining says what is done to explain a target.
 func (o *manyOutput) explaining(x measure.Explaining) {
-	if x.Target == nil {
-		o.say(fmt.Sprintf("Explaining %d of %s targets that were not reached, one after the other: each is traced once "+
-			"more, with %d probes per hop, beside an ordinary connection of this host", x.Targets, report.Thousands(x.Of),
-			max(o.p.Path.Queries, trace.DefaultQueries)))
-		return
-	}
-	name := fmt.Sprintf("%s %d: ", x.Target.Host, x.Target.Port)
-	switch p := x.Progress; p.Stage {
-	case measure.Announcing:
-		o.say(name + report.Questions(p.Questions, p.Most, x.Target.Trace.Path))
-	case measure.Lacking:
-		o.say(name + strings.Join(p.Unknown, ". "))
-	case measure.Failed:
-		o.say(name + "Asking further: " + o.p.worded(p.Err).Error())
+	if text := words.ManyExplaining(&o.p.Config, x); text != "" {
+		o.say(text)
 	}
 }
 
@@ -147,12 +136,18 @@ func (o *manyOutput) finish(e record.ManyEnd, err error) error {
 	if o.failed != nil {
 		return fmt.Errorf("writing: %w", o.failed)
 	}
+	if n := int(o.badLines.Load()) - mostBad; n > 0 {
+		fmt.Fprintf(o.p.stderr, "%s more lines could not be read\n", report.Thousands(n))
+	}
 	if !o.p.HoldsFindings() && o.p.Explain {
 		for _, line := range report.SharedEnds(e.Shared) {
 			fmt.Fprintln(o.p.stderr, line)
 		}
 	}
 	fmt.Fprintln(o.p.stderr, report.ManyCounts(&e.ManyCounts, time.Since(o.started)))
+	if why := report.NoneTraced(&e.ManyCounts); why != "" && err == nil {
+		fmt.Fprintln(o.p.stderr, why)
+	}
 	if n := e.Counts.LostHere; n > 0 {
 		slower := max(o.m.Status().Rate/2, 1)
 		fmt.Fprintf(o.p.stderr, "%s answers were lost on this host (slower: --rate %d)\n", report.Thousands(n), slower)

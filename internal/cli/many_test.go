@@ -9,7 +9,6 @@ import (
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/sim"
 )
 
@@ -92,10 +91,13 @@ func TestTargetsMistakes(t *testing.T) {
 		{"--targets " + dir + "/none", "--targets " + dir + "/none: no such file or directory"},
 		{"--targets " + list + " --exclude " + dir + "/none", "--exclude " + dir + "/none: no such file or directory"},
 		{"--targets " + list + " --exclude " + bad, "--exclude: " + bad + ":2: not a network (as 10.0.0.0/28 is): x/y"},
-		{"--targets " + list + " --resume " + bad, "--resume " + bad + ": line 1: invalid character '.' after top-level value"},
+		{"--targets " + list + " --resume " + bad, "--resume " + bad + ":1: no JSON; expected is the output of an earlier --targets with --json"},
 		{"--targets " + list + " 80 www.example", "A number among the arguments is the port of all targets that name none, " +
 			"and stands last: 80"},
 		{"--targets " + list + " 65536", "Unknown port: 65536 (a port is a number from 0 to 65535)"},
+		{"--port-for 192.0.2.1 80", "--port-for needs a path before the host: its number, or the address of a router on it, " +
+			"as in --port-for 1 192.0.2.1 80"},
+		{"--port-for 2001:db8::1", "--port-for needs a path before the host"},
 		{"--exclude " + list + " 192.0.2.1", "--exclude needs --targets"},
 		{"--targets " + list + " --unprivileged", "--targets needs raw sockets"},
 	} {
@@ -113,27 +115,67 @@ func TestTargetsMistakes(t *testing.T) {
 	}
 }
 
+// TestNothingToTrace: a run without a target says why, and a file that is no list is left after ten lines.
+func TestNothingToTrace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	list, empty := file("list", "192.0.2.1\n"), file("empty", "# nothing\n")
+	before := file("before", `{"event":"run","schema":"urn:tcptraceroute:trace:1"}`+"\n"+
+		`{"event":"target","target":{"host":"192.0.2.1","port":80},"outcome":{"reason":"complete"}}`+"\n")
+	for _, tt := range []struct {
+		args, want string
+		lines      int
+	}{
+		{"--targets " + empty, "Nothing to trace: the list is empty", 3},
+		{"--targets " + list + " --exclude " + list, "Nothing to trace: all targets are excluded", 3},
+		{"--targets " + list + " --resume " + before, "Nothing left to trace: all targets were traced before", 3},
+		{"--targets " + file("json", strings.Repeat("{\n", 100)), "0 targets in 0s: 10 unreadable", 13},
+		{"--targets " + file("bad", "192.0.2.1\n"+strings.Repeat("a b c\n", 100)) + " --exclude " + list, "90 more lines could not be read", 13},
+	} {
+		var stdout, stderr strings.Builder
+		p := &program{stdout: &stdout, stderr: &stderr,
+			drop: func(...func() []string) ([]error, error) { return nil, nil },
+			opener: func(measure.Options) (*measure.Tracer, error) {
+				conn, err := sim.Connect("target 192.0.2.1")
+				return measure.Over(&simMedium{Conn: conn}, measure.Options{}), err
+			}}
+		code := p.code(p.run(t.Context(), strings.Fields(tt.args)))
+		bad := strings.Contains(tt.want, "read")
+		if got := stderr.String(); stdout.Len() > 0 || !strings.Contains(got, tt.want+"\n") || strings.Count(got, "\n") != tt.lines || (code == 0) == bad {
+			t.Errorf("%s: %q, %q, %d", tt.args, stdout.String(), got, code)
+		}
+	}
+}
+
 // TestTargetsRate: users who are not root can't send faster than they may, by no option.
 func TestTargetsRate(t *testing.T) {
 	t.Parallel()
-	for rate, want := range map[int]string{
-		200: "", 201: "Argument of --rate must be between 1 and 200 for users who are not root: 201",
-	} {
-		p := &program{stderr: new(strings.Builder)}
-		p.Many.Rate, p.ports = rate, names.NewServices("")
+	const refused = "Argument of --rate must be between 1 and 200 for users who are not root: 201"
+	for _, tt := range []struct {
+		rate string
+		root bool
+		want string
+	}{{"200", false, ""}, {"201", false, refused}, {"201", true, ""},
+		{"0", false, "Argument of --rate must be between 1 and 1000000: 0"}} {
+		c := options.Config{Root: tt.root}
 		got := ""
-		m, done, err := p.newMany(t.Context())
-		if err != nil {
+		if _, err := options.Parse(options.Options(), []string{"--targets", "list", "--rate", tt.rate}, &c); err != nil {
 			got = err.Error()
-		} else {
-			done()
-			measure.Over(nil, measure.Options{Lent: true}).Ready(m)
-			if fastest := m.SetRate(100_000); fastest != 200 {
-				t.Errorf("%d packets a second are possible", fastest)
-			}
 		}
-		if got != want {
-			t.Errorf("--rate %d: %q, want %q", rate, got, want)
+		if got != tt.want {
+			t.Errorf("--rate %s: %q, want %q", tt.rate, got, tt.want)
+		}
+		m := c.RequestMany()
+		measure.Over(nil, c.Network(true)).Ready(m)
+		if fastest := m.SetRate(100_000); !tt.root && fastest != 200 {
+			t.Errorf("--rate %s: %d packets a second are possible", tt.rate, fastest)
 		}
 	}
 }

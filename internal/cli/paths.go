@@ -12,7 +12,8 @@ import (
 
 // sayPaths prints the paths for people.
 func (p *program) sayPaths(g *trace.Graph, name func(netip.Addr) string) error {
-	o := report.PathsOptions{Target: p.Path.Target.Addr(), FirstTTL: p.Path.Effective().FirstTTL}
+	o := report.PathsOptions{Target: p.Path.Target.Addr(), FirstTTL: p.Path.Effective().FirstTTL,
+		MaxTTL: p.Path.Effective().MaxTTL}
 	if p.PortSet {
 		o.Port = uint16(p.Port)
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"go.example/tcptraceroute/detect"
-	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/packet"
@@ -20,7 +20,7 @@ func (p *program) showSaved() error {
 	}
 	saved, err := measure.ReadSaved(p.Replay)
 	if err != nil {
-		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), shortened(options.Reason(err)))
+		return fmt.Errorf("--replay %s: %s", record.Printable(p.Replay), words.Shortened(err))
 	}
 	return p.showRecord(saved)
 }
@@ -52,7 +52,7 @@ func (p *program) showRecord(saved *record.Trace) error {
 	case !folded.Reached() && saved.Ending.ExitCode != exitReached:
 		ended = errNotReached
 	default:
-		p.sayUnplaced(folded)
+		p.aside(words.Unplaced(folded))
 	}
 	return p.judge(saved, ended)
 }
@@ -105,6 +105,12 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 			return err
 		}
 	}
+	if saved.Graph != nil && !p.HoldsPaths() {
+		fmt.Fprintf(p.stderr, "The saved trace has all paths, which %s has no place for: they are left out\n", p.FormatBy)
+	}
+	if saved.MTU != nil && !p.HoldsFindings() {
+		fmt.Fprintf(p.stderr, "The saved trace has the path's MTU, which %s has no place for: it is left out\n", p.FormatBy)
+	}
 	var host *detect.Host
 	if saved.Explanation != nil {
 		host = saved.Explanation.Host
@@ -124,4 +130,4 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 // savedEnding is how a saved trace ended before its time.
 type savedEnding struct{ *record.Ending }
 
-func (e *savedEnding) Error() string { return capital(e.Err) }
+func (e *savedEnding) Error() string { return words.Capital(e.Err) }

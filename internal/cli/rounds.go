@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
@@ -43,8 +44,8 @@ func (p *program) watched(ctx context.Context, m *measure.Measurement) error {
 	if werr := p.writeRounds(run, lines); werr != nil {
 		err = fmt.Errorf("writing: %w", werr)
 	}
-	p.warn(&unsent, made.Ending.Counts)
-	p.sayDeparture(m)
+	p.aside(words.Warnings(&unsent, made.Ending.Counts)...)
+	p.aside(words.Departure(m))
 	reached := made.Rounds.Outcome.Reached
 	p.unreached = !made.Ending.Counts.NothingSent() && !reached
 	if err == nil && !reached {

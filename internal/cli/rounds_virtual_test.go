@@ -100,8 +100,10 @@ func TestRoundsMTR(t *testing.T) {
 func TestRoundsState(t *testing.T) {
 	t.Parallel()
 	for network, want := range map[string]string{
-		"router 10.0.1.1\ntarget 198.51.100.9 closed":                     "TCP port 443 of 198.51.100.9 is closed",
-		"router 10.0.1.1\ntarget 198.51.100.9 filtered":                   "TCP port 443 of 198.51.100.9: no answer",
+		"router 10.0.1.1\ntarget 198.51.100.9 closed":   "TCP port 443 of 198.51.100.9 is closed",
+		"router 10.0.1.1\ntarget 198.51.100.9 filtered": "TCP port 443 of 198.51.100.9: no answer",
+		"router 10.0.1.1\nrouter 10.0.1.2\nrouter 10.0.1.3\nrouter 10.0.1.4\nrouter 10.0.1.5\nrouter 10.0.1.6\ntarget 198.51.100.9": "TCP port 443 " +
+			"of 198.51.100.9: not reached in 6 hops, and a router answers at the last",
 		"router 10.0.1.1\nrouter 10.0.2.1 reject=13\ntarget 198.51.100.9": "TCP port 443 of 198.51.100.9: 10.0.2.1 refuses (!A)",
 	} {
 		v := runVirtual(t, network, 1, "--report", "-c", "3", "-m", "6")

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"time"
 
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/version"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -18,13 +21,13 @@ import (
 
 // announce says what is traced.
 func (p *program) announce(m *measure.Measurement) {
-	p.sayOthers()
-	text := "Tracing the path to " + p.target(" on TCP port ")
+	p.aside(words.Others(&p.Config))
+	text := "Tracing the path to " + words.Target(&p.Config, " on TCP port ", p.ports.Service(p.Path.Target.Port()))
 	text += fmt.Sprintf(", %d hops max", p.Path.Effective().MaxTTL)
 	if m.Header.Length > m.LeastSize {
 		text += fmt.Sprintf(", %d byte packets", m.Header.Length)
 	}
-	fmt.Fprintln(p.stderr, record.Printable(text))
+	p.aside(text)
 }
 
 // carryOut carries the measurement out and prints it.
@@ -81,43 +84,45 @@ type showing struct {
 	searched    []trace.Result // those
 }
 
-// progress says what the measurement does.
+// progress shows what the measurement does.
 func (s *showing) progress(x measure.Progress) {
+	s.keepsSearch = x.Stage == measure.SearchingPaths && s.Format == "scamper" ||
+		x.Stage == measure.MeasuringPaths && s.keepsSearch
+	if x.Stage == measure.SessionLost && !x.ForMTU {
+		s.status.Stop()
+		s.status = nil
+	}
+	s.aside(words.Progress(x, s.m.Header.Path))
+	var err error
 	switch x.Stage {
 	case measure.InSession:
 		s.await()
-	case measure.NoSession:
-		fmt.Fprintf(s.stderr, "No connection to probe in (%s): %s\n", record.Printable(x.Err.Error()), mtuBySYNs)
-	case measure.SessionLost:
-		s.sessionLost(x)
 	case measure.Tracing:
 		s.status.Stop()
 		s.begin(x.Trace)
 	case measure.Traced:
 		if s.ForPeople() { // they can read the hops meanwhile; programs get the findings with the trace
-			if err := s.end(); err != nil {
-				s.broken(err)
-			}
+			err = s.end()
 		}
 	case measure.FoundMTU:
 		if s.ForPeople() {
-			s.say(report.MTU(s.made.MTU))
+			_, err = fmt.Fprintln(s.stdout, report.MTU(s.made.MTU))
 		}
-	case measure.SearchingPaths:
-		s.keepsSearch = s.Format == "scamper"
-		fmt.Fprintf(s.stderr, "Searching for more paths by %d flows at the most, for a minute at the most\n", x.Most)
-	case measure.MeasuringPaths:
-		fmt.Fprintf(s.stderr, "Measuring loss by %d probes, %d at the most, none to the target, for a minute at the most\n",
-			x.Least, x.Most)
 	case measure.FoundPaths:
-		s.keepsSearch = false
 		if s.ForPeople() && s.made.Graph != nil {
-			if err := s.sayPaths(s.made.Graph, s.run.Name); err != nil {
-				s.broken(err)
-			}
+			err = s.sayPaths(s.made.Graph, s.run.Name)
 		}
-	default:
-		s.explaining(x)
+	case measure.Awaiting, measure.AwaitingAgain, measure.Asking:
+		s.asking = s.showStatus(func(time.Duration) string { return words.Awaited(x.Stage, s.m.Asked()) })
+	case measure.Lacking:
+		s.aside(x.Unknown...)
+	case measure.Failed: // the trace stands without
+		s.aside("Asking further: " + record.Printable(s.worded(x.Err).Error()))
+	case measure.Done:
+		s.asking.Stop()
+	}
+	if err != nil {
+		s.broken(err)
 	}
 }
 
@@ -125,17 +130,6 @@ func (s *showing) progress(x measure.Progress) {
 func (s *showing) await() {
 	s.awaited = report.NewAwaited(s.Path)
 	s.status = s.showStatus(s.awaited.Say)
-}
-
-// sessionLost says that the connection is of no use.
-func (s *showing) sessionLost(x measure.Progress) {
-	how := mtuBySYNs
-	if !x.ForMTU {
-		s.status.Stop()
-		s.status = nil
-		how = fmt.Sprintf("probing by SYNs from port %d", s.m.Header.Path.Source.Port())
-	}
-	fmt.Fprintf(s.stderr, "The connection can't be probed in (%s): %s\n", record.Printable(x.Err.Error()), how)
 }
 
 // begin begins the report.
@@ -171,18 +165,10 @@ func (s *showing) end() error {
 	if s.Explain && !s.HoldsFindings() { // stderr that is gone is no reason to fail
 		report.Explanation(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
-	s.warn(&s.unsent, s.made.Ending.Counts)
-	s.sayDeparture(s.m)
-	s.sayHidden(s.m, s.folded)
+	s.aside(words.Warnings(&s.unsent, s.made.Ending.Counts)...)
+	s.aside(words.Departure(s.m), words.Hidden(s.m, s.folded))
 	s.sayECN(s.folded)
 	return err
-}
-
-// say prints a line.
-func (s *showing) say(line string) {
-	if _, err := fmt.Fprintln(s.stdout, line); err != nil {
-		s.broken(err)
-	}
 }
 
 // finish ends a measurement that ended with err.
@@ -205,11 +191,11 @@ func (s *showing) finish(err error) error {
 	case s.AllPaths.PortFor != "":
 		err = s.printPort()
 	case s.Connection.On():
-		s.sayConnectionEnd()
+		s.aside(words.ConnectionEnd(s.m))
 	case !s.folded.Reached():
 		err = errNotReached
 	default:
-		s.sayUnplaced(s.folded)
+		s.aside(words.Unplaced(s.folded))
 	}
 	if !s.wantsRecord() {
 		return err
@@ -224,7 +210,7 @@ func (s *showing) finish(err error) error {
 // reported describes a measurement to reports, as far as it is known before its end. It looks names up until ctx ends.
 func (p *program) reported(ctx context.Context, made *record.Trace) *report.Run {
 	h := &made.Header
-	h.Version, h.Service = version(), p.ports.Service(h.Path.Target.Port())
+	h.Version, h.Service = version.Get(), p.ports.Service(h.Path.Target.Port())
 	h.Hostname, _ = os.Hostname() // "": not known
 	h.Numeric, h.OwnersAsked = p.Names == names.Never, p.Show.Owners
 	name := func(a netip.Addr) string { return p.resolve.Name(ctx, a) }
@@ -238,14 +224,3 @@ func ended(e record.Ending) record.Ending {
 	}
 	return e
 }
-
-// sayUnplaced says that the target has answered, if no hop shows it.
-func (p *program) sayUnplaced(t *trace.Trace) {
-	if u := t.Unplaced(); u != nil {
-		fmt.Fprintf(p.stderr, "%s answered [%s], but how far away it is could not be told\n", u.Reply.From(),
-			record.StateOf(*u))
-	}
-}
-
-// mtuBySYNs is how the MTU is measured where there is no connection.
-const mtuBySYNs = "measuring the MTU by SYNs with a payload, which may not pass"

@@ -10,6 +10,7 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/terminal"
+	"go.example/tcptraceroute/internal/words"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
@@ -64,15 +65,16 @@ func (p *program) screen(ctx context.Context) live.Options {
 	known, cancel := context.WithCancel(ctx)
 	cancel() // what is known already, and no more
 	o := live.Options{
-		Path: p.Path, Target: record.Printable(p.target(" port ")), Interval: p.Watch.Interval,
+		Path: p.Path, Target: words.Target(&p.Config, " port ", p.ports.Service(p.Path.Target.Port())),
+		Interval:  p.Watch.Interval,
 		Name:      func(a netip.Addr) string { return p.resolve.Name(known, a) },
 		Owner:     p.owner(known),
 		Addresses: p.Names == names.Never,
 		UTF8:      p.utf8,
 		Colors:    p.colors,
 		Theme:     live.ThemeOf(p.Watch.Theme, os.Getenv),
-		Findings: func(t *trace.Trace) []detect.Finding {
-			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: p.Path}, Rounds: true})
+		Findings: func(path trace.PathOptions, t *trace.Trace) []detect.Finding {
+			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: path}, Rounds: true})
 		},
 		Losses: detect.LossInRounds,
 	}

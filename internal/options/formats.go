@@ -31,7 +31,7 @@ func formatOptions() []Option {
 		{Long: "csv", Shows: true, Help: "a table with a row for each probe", set: formatOption("csv", "--csv")},
 		{Long: "format", facts: []fact{
 			{on: func(c *Config) bool { return !c.ForPeople() }, by: func(c *Config) string { return c.FormatBy }},
-			{words: noPlaceWords, on: func(c *Config) bool { return !c.holdsPaths() },
+			{words: noPlaceWords, on: func(c *Config) bool { return !c.HoldsPaths() },
 				by: func(c *Config) string { return c.FormatBy }},
 			{words: otherThanJSONWords, on: func(c *Config) bool { return !c.ForPeople() && c.Format != "json" },
 				by: func(c *Config) string { return c.FormatBy }},
@@ -63,8 +63,8 @@ var pathFormats = []string{TextFormat, "json", "jsonl", "scamper", "dot", "merma
 // ManyFormats are the formats that many targets are shown in.
 var ManyFormats = []string{"", TextFormat, "json", "jsonl", "csv", "scamper"}
 
-// holdsPaths reports whether the format has a place for all paths.
-func (c *Config) holdsPaths() bool { return c.Format == "" || slices.Contains(pathFormats, c.Format) }
+// HoldsPaths reports whether the format has a place for all paths.
+func (c *Config) HoldsPaths() bool { return c.Format == "" || slices.Contains(pathFormats, c.Format) }
 
 // formatOption is the set function of an option that is short for a format.
 func formatOption(format, option string) func(*Config, string) error {

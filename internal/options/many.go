@@ -1,10 +1,13 @@
 package options
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/names"
 )
 
 // manyConfig is what is asked for of many targets.
@@ -71,7 +74,7 @@ func manyOptions() []Option {
 		{Long: "rate", typed: true, Arg: "packets", facts: with(func(c *Config) bool { return c.Many.Rate != 0 }),
 			Help: fmt.Sprintf("packets a second, over all targets (%d; %d, and no more, for users who are not root); "+
 				"SIGUSR1 doubles it while it runs, SIGUSR2 halves it", measure.DefaultRate, UserRate),
-			set: between("--rate", 1, MostRate, func(c *Config, n int) { c.Many.Rate = n })},
+			set: setRate},
 		{Long: "jobs", typed: true, Arg: "targets", facts: with(func(c *Config) bool { return c.Many.Jobs != 0 }),
 			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000; with --report 1: " +
 				"more may use up what near routers answer, which looks like loss)",
@@ -100,3 +103,45 @@ const (
 	oneTarget      = "--format " + oneTargetWords
 	oneTargetWords = "for one target"
 )
+
+// manyOperands reads the arguments beside the lists: targets, and a number that is the port of those that name none.
+func (c *Config) manyOperands(operands []string) error {
+	if n := len(operands); n > 0 && Digits(operands[n-1]) {
+		c.Service, c.ServiceSet = operands[n-1], true
+		operands = operands[:n-1]
+	}
+	for _, o := range operands {
+		if Digits(o) {
+			return fmt.Errorf("A number among the arguments is the port of all targets that name none, and stands last: %s",
+				quoted(o))
+		}
+	}
+	c.Many.Hosts = operands
+	return nil
+}
+
+// setRate takes the packets a second.
+func setRate(c *Config, v string) error {
+	n, err := strconv.Atoi(v)
+	if Digits(v) && err == nil && n > UserRate && !c.Root {
+		return fmt.Errorf("Argument of --rate must be between 1 and %d for users who are not root: %d", UserRate, n)
+	}
+	return between("--rate", 1, MostRate, func(c *Config, n int) { c.Many.Rate = n })(c, v)
+}
+
+// RequestMany is what is asked for of lists of targets. Who runs it fills in what is read of files, and who is told.
+func (c *Config) RequestMany() *measure.Many {
+	if c.Path.Queries == 0 && !c.Watch.On() {
+		c.Path.Queries = DefaultManyQueries
+	}
+	m := &measure.Many{Request: c.Request(nil), Explain: c.Explain, Findings: !c.ForPeople(), Rate: c.Many.Rate,
+		Open: c.Many.Jobs, Timeout: cmp.Or(c.Many.Timeout, DefaultTargetTimeout), Grace: ManyGrace}
+	m.Request.Explain = false // each trace is an ordinary one first
+	if m.Request.Family = c.Family; c.Family == names.Any && c.Path.Source.Addr().IsValid() {
+		m.Request.Family = names.FamilyOf(c.Path.Source.Addr())
+	}
+	if r := m.Request.Rounds; r != nil && c.Many.Timeout == 0 {
+		m.Timeout += time.Duration(r.Count) * r.Interval
+	}
+	return m
+}

@@ -8,9 +8,14 @@ import (
 	"strings"
 )
 
-// Operands reads host, port and length.
+// Operands reads the arguments: host, port and length, or what is to be traced beside lists.
 func (c *Config) Operands(operands []string) (err error) {
 	switch {
+	case c.Many.On():
+		return c.manyOperands(operands)
+	case c.lacksPath(operands):
+		return fmt.Errorf("--port-for needs a path before the host: its number, or the address of a router on it, as in "+
+			"--port-for 1 %s", strings.TrimSpace(c.AllPaths.PortFor+" "+strings.Join(operands, " ")))
 	case len(operands) == 0:
 		return errors.New("host missing: tcptraceroute [options] host [port]; see tcptraceroute --help")
 	case len(operands) > 3:

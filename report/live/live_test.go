@@ -38,10 +38,14 @@ type scene struct {
 }
 
 func newScene(o Options) *scene {
-	o.Target, o.Interval = "www.example.com (203.0.113.5) port 443 (https)", time.Second
+	if o.Interval = time.Second; o.Targets == nil {
+		o.Target = "www.example.com (203.0.113.5) port 443 (https)"
+	}
 	o.Hold = func(bool) {}
 	s := New(o)
-	s.began = start
+	for _, t := range s.tabs {
+		t.began = start
+	}
 	m := newModel(s)
 	m.v.now = start
 	return &scene{model: m}
@@ -50,6 +54,11 @@ func newScene(o Options) *scene {
 // round adds what became of one probe to each hop: "10.0.0.1 12ms", with a state behind it where it is the target's, "*"
 // for one that was lost, "!" for one that was not sent, "" for none.
 func (s *scene) round(hops ...string) {
+	s.roundOf(0, hops...)
+}
+
+// roundOf is round of one of several targets.
+func (s *scene) roundOf(target int, hops ...string) {
 	at := start.Add(time.Duration(s.n) * time.Second)
 	for i, h := range hops {
 		if h == "" {
@@ -78,7 +87,7 @@ func (s *scene) round(hops ...string) {
 				}
 			}
 		}
-		s.s.Add(r)
+		s.s.AddTo(target, r)
 	}
 	s.n++
 	s.v.now = at.Add(700 * time.Millisecond)
@@ -92,7 +101,7 @@ func busy(o Options) *scene {
 			"198.51.100.66": "evil\x1b[2J\nname", "203.0.113.5": "www.example.com",
 		}[a.String()]
 	}
-	o.Findings = func(*trace.Trace) []detect.Finding {
+	o.Findings = func(trace.PathOptions, *trace.Trace) []detect.Finding {
 		return []detect.Finding{
 			{Title: "Missing answers at hop 3 (198.51.100.17) are no loss", Confidence: detect.Likely},
 			{Title: "Port 443 is open: the target accepts the connection", Confidence: detect.Certain},
@@ -310,10 +319,8 @@ func TestKeys(t *testing.T) {
 }
 
 func TestImpossibleAddress(t *testing.T) {
-	v := &view{o: &Options{
-		Path: trace.PathOptions{Target: netip.MustParseAddrPort("127.0.0.9:80")},
-		Name: func(netip.Addr) string { return "localhost" },
-	}}
+	v := &view{o: &Options{Name: func(netip.Addr) string { return "localhost" }},
+		shown: newTab(trace.PathOptions{Target: netip.MustParseAddrPort("127.0.0.9:80")}, "localhost")}
 	for a, want := range map[string][2]string{
 		"127.0.0.1": {"localhost (127.0.0.1) <?loopback>", "127.0.0.1<?loopback>"},
 		"127.0.0.9": {"localhost (127.0.0.9)", "localhost"}, // the target's own

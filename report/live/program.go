@@ -11,8 +11,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
-
-	"go.example/tcptraceroute/trace"
 )
 
 // Colors is how many colours a terminal has.
@@ -155,7 +153,8 @@ type continued struct{}
 type tick time.Time
 
 func newModel(s *Screen) *model {
-	v := &view{o: &s.o, g: &ascii, now: time.Now(), began: s.began, theme: s.o.Theme, addresses: s.o.Addresses}
+	v := &view{o: &s.o, g: &ascii, now: time.Now(), tabs: s.tabs, shown: s.tab, theme: s.o.Theme,
+		addresses: s.o.Addresses, overview: len(s.tabs) > 1}
 	if s.o.UTF8 {
 		v.g = &blocks
 	}
@@ -278,9 +277,12 @@ func (m *model) look(now time.Time) {
 	}
 	m.looked = now
 	m.s.mu.Lock()
-	t := m.s.recent.Trace()
+	t, path, begun := m.s.recent.Trace(), m.s.path, m.s.begun
 	m.s.mu.Unlock()
-	m.v.findings = m.s.o.Findings(t)
+	m.v.findings = nil
+	if begun {
+		m.v.findings = m.s.o.Findings(path, t)
+	}
 	m.dirty = true
 }
 
@@ -288,7 +290,7 @@ func (m *model) look(now time.Time) {
 func (m *model) View() tea.View {
 	m.s.mu.Lock()
 	if m.s.changed || m.dirty {
-		m.v.began = m.s.began
+		m.v.shown = m.s.tab
 		m.shown = m.v.draw(m.s.stats)
 		m.s.changed, m.dirty = false, false
 	}
@@ -302,6 +304,9 @@ func (m *model) View() tea.View {
 // key does what a key asks for, and reports whether that is to quit.
 func (m *model) key(k string) (quit bool) {
 	v := m.v
+	if m.tabKey(k) {
+		return false
+	}
 	switch k {
 	case "q", "Q", "ctrl+c":
 		return true
@@ -337,7 +342,11 @@ func (m *model) key(k string) (quit bool) {
 	case "l":
 		v.logarithm = !v.logarithm
 	case "r":
-		m.s.reset(v.now)
+		if v.overview {
+			m.s.reset(v.now, v.tabs...)
+		} else {
+			m.s.reset(v.now, v.shown)
+		}
 		v.findings, v.back = nil, 0
 	case "enter":
 		v.details = !v.details || v.chosen == 0
@@ -362,13 +371,21 @@ func (m *model) key(k string) (quit bool) {
 func (m *model) move(by int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
-	hops, _ := m.v.hops(m.s.stats)
-	at := slices.IndexFunc(hops, func(h *trace.HopStats) bool { return h.TTL == m.v.chosen })
-	if at < 0 && by < 0 {
-		at = len(hops)
+	var rows []int // what each may be chosen by
+	if m.v.overview {
+		rows = m.v.tabOrder()
+	} else {
+		hops, _ := m.v.hops(m.s.stats)
+		for _, h := range hops {
+			rows = append(rows, h.TTL)
+		}
 	}
-	if at += by; at >= 0 && at < len(hops) {
-		m.v.chosen = hops[at].TTL
+	at := slices.Index(rows, m.v.chosen)
+	if at < 0 && by < 0 {
+		at = len(rows)
+	}
+	if at += by; at >= 0 && at < len(rows) {
+		m.v.chosen = rows[at]
 	}
 }
 
@@ -380,8 +397,13 @@ func (m *model) goBack(rounds int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
 	kept := 0
-	for ttl := m.s.stats.First(); ttl <= m.s.stats.Last(); ttl++ {
-		kept = max(kept, m.s.stats.Hop(ttl).Samples())
+	for _, t := range m.s.tabs {
+		if t != m.s.tab && !m.v.overview {
+			continue
+		}
+		for ttl := t.stats.First(); ttl <= t.stats.Last(); ttl++ {
+			kept = max(kept, t.stats.Hop(ttl).Samples())
+		}
 	}
 	m.v.back = max(0, min(m.v.back+rounds, kept-1))
 }

@@ -33,7 +33,9 @@ type view struct {
 	g             *glyphs
 	width, height int
 	now           time.Time
-	began         time.Time
+	tabs          []*tab
+	shown         *tab // of these
+	overview      bool // of all tabs is shown in its place
 	theme         Theme
 
 	kind      kind
@@ -67,11 +69,20 @@ func (v *view) lines(t *trace.Stats) string {
 	if v.width < leastWidth || v.height < leastHeight {
 		return clip(fmt.Sprintf("%dx%d is too small", v.width, v.height), v.width, v.g)
 	}
-	head := []string{v.headline(), v.status(t)}
-	foot := []string{v.keys()}
-	if v.help {
-		return v.join(head, v.helpLines(), foot)
+	head := []string{v.headline()}
+	if len(v.tabs) > 1 {
+		head = append(head, v.tabLine())
 	}
+	foot := []string{v.keys()}
+	switch {
+	case v.help:
+		return v.join(append(head, v.status(t)), v.helpLines(), foot)
+	case v.overview:
+		heading, rows := v.allTabs()
+		head = append(head, v.summary(), heading)
+		return v.join(head, v.scroll(rows, v.height-len(head)-len(foot)), foot)
+	}
+	head = append(head, v.status(t))
 	table, rows := v.list(t)
 	head = append(head, table)
 	room := v.height - len(head) - len(foot)
@@ -135,7 +146,7 @@ func (v *view) scroll(rows []row, room int) []string {
 func (v *view) headline() string {
 	clock := v.now.Format("15:04:05")
 	var l line
-	l.put(title, "tcptraceroute ").put(bold, clip(v.o.Target, v.width-len("tcptraceroute ")-len(clock)-1, v.g))
+	l.put(title, "tcptraceroute ").put(bold, clip(v.called(), v.width-len("tcptraceroute ")-len(clock)-1, v.g))
 	return l.to(v.width-len(clock)).put(dim, clock).String()
 }
 
@@ -155,6 +166,10 @@ func (v *view) status(t *trace.Stats) string {
 		between = " "
 	}
 	last := t.Last()
+	if v.shown.why != "" {
+		part(bad, v.shown.why)
+		return l.String()
+	}
 	if err := failing(t); err != nil {
 		part(bad, record.LocalMark(err)+" "+record.Printable(err.Error()))
 	}
@@ -188,7 +203,7 @@ func (v *view) status(t *trace.Stats) string {
 	}
 	part(plain, "round "+number(t.Rounds()))
 	part(plain, "every "+span(v.o.Interval))
-	if age := v.now.Sub(v.began).Truncate(time.Second); age > 0 {
+	if age := v.now.Sub(v.shown.began).Truncate(time.Second); age > 0 {
 		part(plain, "for "+span(age))
 	}
 	return l.String()
@@ -406,7 +421,7 @@ func (v *view) label(a netip.Addr) string {
 			}
 		}
 	}
-	if mark := record.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
+	if mark := record.AddressMark(a, v.shown.path.Target.Addr()); mark != "" {
 		text += " " + mark
 	}
 	return text
@@ -414,7 +429,7 @@ func (v *view) label(a netip.Addr) string {
 
 // short is the shorter form of an address: its name alone.
 func (v *view) short(a netip.Addr) string {
-	if mark := record.AddressMark(a, v.o.Path.Target.Addr()); mark != "" {
+	if mark := record.AddressMark(a, v.shown.path.Target.Addr()); mark != "" {
 		return a.String() + mark
 	}
 	if !v.addresses && v.o.Name != nil {
@@ -897,12 +912,14 @@ func (v *view) detail(t *trace.Stats, h *trace.HopStats) []string {
 func (v *view) keys() string {
 	var l line
 	for _, k := range []struct{ key, what string }{
-		{"q", "quit"}, {"p", "pause"}, {"v", v.kind.next().String()}, {"?", "help"}, {"j/k", "choose"}, {"enter", "details"},
+		{"q", "quit"}, {"p", "pause"}, {"0-9 left right", "target"}, {"v", v.kind.next().String()}, {"?", "help"},
+		{"j/k", "choose"}, {"enter", when(v.overview, "show", "details")},
 		{"r", "reset"},
 		{"n", "names"}, {"s", "silent"}, {"a", "AS"}, {"l", "log axis"}, {"o", "order"},
 		{"[ ]", "back"}, {"+ -", "interval"},
 	} {
 		if k.key == "a" && v.o.Owner == nil || k.key == "l" && v.kind != asWhiskers || k.key == "p" && v.o.Hold == nil ||
+			k.key == "0-9 left right" && len(v.tabs) < 2 || v.overview && strings.Contains("v s l n a", k.key) ||
 			k.key == "+ -" && v.o.SetInterval == nil || k.key == "[ ]" && v.kind == asWhiskers {
 			continue
 		}
@@ -925,6 +942,7 @@ func (v *view) helpLines() []string {
 		{"v, tab", "table, whiskers on one time axis, heat map of hops by time"},
 		{"j k, down up", "choose a hop"},
 		{"enter", "all about the chosen hop, or no more"},
+		{"0-9 left right", "0: all targets; 1-9: one of them; the one before, or after"},
 		{"g G", "to the first or the last hop"},
 		{"o", "sort by hop, loss, average or worst time"},
 		{"[ ]", "10 rounds back in the history, or forth; esc: now"},
@@ -941,6 +959,9 @@ func (v *view) helpLines() []string {
 		{"Jttr", "how far the last two times are apart"},
 		{string(v.g.lost) + " " + string(v.g.local) + " " + string(v.g.dot), "lost; not sent by this host; can't be told"},
 	} {
+		if k[0] == "0-9 left right" && len(v.tabs) < 2 {
+			continue
+		}
 		var l line
 		l.put(bold, fmt.Sprintf("  %-14s", k[0])).put(plain, clip(k[1], v.width-16, v.g))
 		lines = append(lines, l.String())

@@ -29,7 +29,7 @@ type box struct {
 	kind  kind
 	lines []string // the first one is the heading
 	share float64  // of all flows, estimated from those that were seen at each branch
-	bad   bool     // it is what loses packets
+	bad   bool     // it is what loses or refuses packets
 
 	target bool
 }
@@ -56,7 +56,8 @@ const mostPaths = 24
 // drawNetwork makes the drawing of all paths.
 func drawNetwork(rec *record.Fold, run *report.Run, g *trace.Graph) *network {
 	n := &network{from: shownHost(run), title: "All paths to " + shownTarget(run) + ", " + protocol(run)}
-	o := report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL}
+	o := report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL,
+		MaxTTL: run.Path.Effective().MaxTTL}
 	text := report.DescribePaths(g, o)
 	n.subtitle = subtitle(run, text.Head)
 	n.paths, n.notes = text.Table, text.Notes
@@ -83,6 +84,7 @@ func (n *network) addBoxes(rec *record.Fold, run *report.Run, g *trace.Graph, la
 	sprayed := sprayedNodes(g)
 	for i, node := range g.Nodes {
 		b := box{ttl: node.TTL, lines: nodeLines(rec, run, &g.Nodes[i], labels[i]), target: node.Target}
+		b.bad = node.Refusal != nil
 		switch {
 		case node.Target:
 			b.kind = targetKind(rec, run)
@@ -152,6 +154,9 @@ func nodeLines(rec *record.Fold, run *report.Run, node *trace.Node, label string
 	}
 	if node.Target {
 		lines = append(lines, targetState(rec, run))
+	}
+	if node.Refusal != nil {
+		lines = append(lines, "refuses flows: "+report.RefusalText(node))
 	}
 	return lines
 }

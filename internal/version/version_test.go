@@ -1,4 +1,4 @@
-package cli
+package version
 
 import (
 	build "runtime/debug"
@@ -15,7 +15,7 @@ func TestVersion(t *testing.T) {
 		{info("v0.0.0-20261129090000-0123456789ab+dirty"), "0.0.0-20261129090000-0123456789ab+dirty"},
 		{info("(devel)"), "devel"}, {info(""), "devel"}, {nil, "devel"},
 	} {
-		if got := versionOf(tt.info); got != tt.want {
+		if got := of(tt.info); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.info, got, tt.want)
 		}
 	}

@@ -1,0 +1,39 @@
+package words
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/names"
+)
+
+// NoAddress is why a host has no address. what is what it would be: destination or source.
+func NoAddress(what, host string, family names.Family, err error) error {
+	why := names.Why(host, family, err)
+	_, bad := names.ASCII(host)
+	switch {
+	case bad != nil:
+		why = bad.Error()
+	case errors.Is(err, names.ErrFamily):
+		why = fmt.Sprintf("it is not IPv%d", family)
+	case errors.Is(err, measure.ErrZone):
+		why = fmt.Sprintf("a link-local address needs its interface: %s%%eth0", host)
+	case errors.Is(err, measure.ErrBroadcast):
+		why = ""
+	}
+	if why != "" {
+		why = " (" + why + ")"
+	}
+	return fmt.Errorf("Bad %s address: %s%s", what, host, why)
+}
+
+// NoPort is the error for a port that there isn't.
+func NoPort(s string) error {
+	if options.Digits(s) {
+		return fmt.Errorf("Unknown port: %s (a port is a number from 0 to %d)", s, math.MaxUint16)
+	}
+	return fmt.Errorf("Unknown port: %s", s)
+}

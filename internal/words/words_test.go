@@ -1,0 +1,85 @@
+package words
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.example/tcptraceroute/internal/options"
+	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/report"
+	"go.example/tcptraceroute/trace"
+)
+
+// What opening the sockets failed for, in words.
+func TestUnopened(t *testing.T) {
+	const noDevice = "error opening device eth7: eth7: No such device exists (No such device exists)"
+	for _, tt := range []struct {
+		config options.Config
+		err    error
+		want   string
+	}{
+		{options.Config{}, fmt.Errorf("%w (%w)", measure.ErrPrivilege, syscall.EPERM), "Raw sockets need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute"},
+		{options.Config{Interface: "eth7"}, fmt.Errorf("interface: %w", syscall.ENODEV), noDevice},
+		{options.Config{Interface: "eth7"}, fmt.Errorf("interface: %w", syscall.EINVAL), noDevice},
+		{options.Config{}, fmt.Errorf("interface: %w", syscall.ENODEV), "interface: no such device"},
+		{options.Config{}, fmt.Errorf("port: %w", syscall.EADDRINUSE), ErrPortInUse.Error()},
+		{options.Config{}, measure.ErrUnsupported, "sending TCP probes is not supported on this platform yet; it is on Linux"},
+		{options.Config{}, fmt.Errorf("raw socket: %w", syscall.EMFILE), "raw socket: too many open files"},
+	} {
+		if got := Unopened(&tt.config, tt.err); got.Error() != tt.want {
+			t.Errorf("%+v, %v: %q, want %q", tt.config, tt.err, got, tt.want)
+		}
+	}
+}
+
+// Answers that this host has lost are told of.
+func TestWarningsLostHere(t *testing.T) {
+	const want = "Warning: packets lost on this host, which was too busy to read them: 3. Probes in flight then are not counted as lost"
+	if got := Warnings(new(report.Unsent), trace.Counts{LostHere: 3}); !slices.Equal(got, []string{want}) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Warnings(new(report.Unsent), trace.Counts{}); len(got) > 0 {
+		t.Errorf("%q without a loss", got)
+	}
+}
+
+// Of a name with many addresses the one that is traced is named, and some of the others.
+func TestOthers(t *testing.T) {
+	for _, tt := range []struct {
+		host, others, want string
+	}{
+		{"a.test", "", ""},
+		{"a.test", "192.0.2.2", "a.test has 2 addresses: tracing to 192.0.2.1, not 192.0.2.2"},
+		{"b\u00fc.test", "2001:db8::2 2001:db8::3", "xn--b-eha.test has 3 addresses: tracing to 192.0.2.1, not 2001:db8::2, 2001:db8::3"},
+		{"a.test", "192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5", "a.test has 5 addresses: tracing to 192.0.2.1, not 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5"},
+		{"a.test", "192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 192.0.2.6 192.0.2.7", "a.test has 7 addresses: tracing to 192.0.2.1, not 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5, and 2 more"},
+	} {
+		var p options.Config
+		p.Host, p.Path.Target = tt.host, netip.MustParseAddrPort("192.0.2.1:80")
+		for other := range strings.FieldsSeq(tt.others) {
+			p.Others = append(p.Others, netip.MustParseAddr(other))
+		}
+		if got := Others(&p); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
+// How long a probe by a connection waits is said as it is.
+func TestConnections(t *testing.T) {
+	for _, tt := range []struct {
+		wait time.Duration
+		want string
+	}{{0, "850 ms"}, {500 * time.Millisecond, "500 ms"}, {5 * time.Second, "850 ms"}} {
+		var p options.Config
+		p.Path.Wait = tt.wait
+		if got, want := Connections(&p, false), "Tracing without raw sockets: by connections, one probe at a time, waiting up to "+tt.want+" for each answer"; got != want {
+			t.Errorf("-w %v: %q, want %q", tt.wait, got, want)
+		}
+	}
+}
