@@ -23,7 +23,8 @@ import (
 // filled in.
 type Many struct {
 	// Request is what is asked for of each target: Family, Path, HostSYN, MSS, Rounds, and of its Listener Observe. Of
-	// Path the Source may have an address, and no port: all targets share a few source ports. Rounds need a Count.
+	// Path the Source may have an address, and no port: all targets share a few source ports. Rounds without a
+	// Count go on until ctx ends; ErrEnough as its cause is no error then, and all targets have to be open.
 	Request Request
 
 	Targets iter.Seq2[targets.Target, error]                             // in the order in which they are to be begun
@@ -45,11 +46,15 @@ type Many struct {
 
 	Rate    int           // packets a second, over all targets; 0: DefaultRate
 	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000; with Rounds 1
+	Nearby  int           // of them, in one network; 0: 2, see trace.TargetsOptions
 	Timeout time.Duration // of a target; 0: as long as it takes
 	Grace   time.Duration // how long targets that are open may go on when ctx has ended
 
 	// Seen is called with each result as it comes, with the target's index; nil: nobody wants them.
 	Seen func(index int, r trace.Result)
+
+	// Begun is called with each target whose trace begins, and says how it is traced; nil: nobody wants to know.
+	Begun func(index int, path trace.PathOptions)
 
 	// Done is called with each target that has come to its end, one after the other, by a goroutine of its own. While it
 	// is far behind no target is begun.
@@ -58,7 +63,8 @@ type Many struct {
 	// Bad is called with each line that could not be read.
 	Bad func(error)
 
-	lent   bool // see Options.Lent
+	lent   bool            // see Options.Lent
+	rounds []*trace.Rounds // that were begun
 	pace   *trace.Pace
 	mu     sync.Mutex
 	status record.ManyStatus
@@ -94,6 +100,24 @@ func (m *Many) SetRate(perSecond int) int {
 	}
 	m.pace.Set(float64(m.Rate), burst)
 	return m.Rate
+}
+
+// Hold keeps the rounds of all targets from going on, or no longer. Any goroutine may call it.
+func (m *Many) Hold(held bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.rounds {
+		r.Hold(held)
+	}
+}
+
+// SetInterval changes the time of a round of all targets. Any goroutine may call it.
+func (m *Many) SetInterval(interval time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.rounds {
+		r.SetInterval(interval)
+	}
 }
 
 // mostUnsent is how many targets in a row this host may be unable to send anything to: then it can't send at all.
@@ -199,7 +223,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
 		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16),
 		gateways: make(map[gatewayKey]*gateway)}
-	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Timeout: m.Timeout, Next: r.next, Over: r.over,
+	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Nearby: m.Nearby, Timeout: m.Timeout, Next: r.next, Over: r.over,
 		Hold: func() bool { return len(r.finished) >= mostBehind }})
 	r.finished = make(chan record.Listed, mostBehind+m.Open+mostAwaiting+1)
 	var hearing sync.WaitGroup
@@ -220,13 +244,17 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	o := m.Request.Path.RunOptions(t.conn)
 	o.Zone, o.Pace, o.Observe, o.Wake = t.o.Wire.Interface, m.pace, m.Request.Observe, r.wake
 	o.Persist = true // a target whose probes can't be sent says nothing of the next
-	counts, err := trace.Run(running, t.conn, r, o, r.result)
+	counts, err := trace.Run(running, t.guarded(), r, o, r.result)
 	for _, g := range r.gateways {
 		r.settleAwaiting(g)
 	}
 	m.count(func(s *record.ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
 	counts.Sent += r.explainSample(ctx, err == nil && r.err == nil)
-	return m.end(ctx, counts, cmp.Or(err, r.err, context.Cause(ctx)))
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrEnough) {
+		cause = nil
+	}
+	return m.end(ctx, counts, cmp.Or(err, r.err, cause))
 }
 
 // ErrNoneSent ends a run of many targets, none of which anything could be sent to.
@@ -323,7 +351,7 @@ func (r *manyRun) feed(ctx context.Context) {
 			r.count(func(s *record.ManyStatus) { s.Resumed++ })
 		case t.Addr.IsValid():
 			r.hand(ctx, next)
-		case r.Exclude != nil && r.Exclude.HasName(t.Host, t.Port):
+		case r.Excluded(t):
 			r.count(func(s *record.ManyStatus) { s.Excluded++ })
 		default:
 			select {
@@ -343,6 +371,17 @@ func (r *manyRun) feed(ctx context.Context) {
 			})
 		}
 	}
+}
+
+// Excluded reports whether a target must not be probed, as far as that is known before its name is looked up.
+func (m *Many) Excluded(t targets.Target) bool {
+	switch {
+	case m.Exclude == nil:
+		return false
+	case t.Addr.IsValid():
+		return m.Exclude.Has(netip.AddrPortFrom(t.Addr, t.Port))
+	}
+	return m.Exclude.HasName(t.Host, t.Port)
 }
 
 // hand hands a target to the engine, unless it must not be traced or was before.
@@ -409,6 +448,9 @@ func (r *manyRun) begin(number int, t ready) trace.Plan {
 		o.trace.Service = r.Service(t.Port)
 	}
 	r.open[number] = o
+	if r.Begun != nil {
+		r.Begun(t.index, o.trace.Path)
+	}
 	r.count(func(s *record.ManyStatus) { s.Open = len(r.open) })
 	return plan
 }
@@ -456,6 +498,9 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 	h.Path, h.Interface, h.Length = *o, m.route.Interface, m.Header.Length
 	if m.Rounds != nil {
 		made.rounds = trace.NewStats(*o)
+		if rounds, ok := m.plan.(*trace.Rounds); ok {
+			r.count(func(*record.ManyStatus) { r.rounds = append(r.rounds, rounds) })
+		}
 		return m.plan, nil
 	}
 	if made.gateway = r.gatewayOf(&m.route, o); made.gateway == nil || made.gateway.askWhole(time.Now()) {
@@ -519,7 +564,7 @@ func (r *manyRun) over(number int, whole bool) {
 	delete(r.open, number)
 	o.trace.Ending.Time, o.trace.Ending.Reason = time.Now(), record.Complete
 	switch {
-	case whole:
+	case whole, errors.Is(context.Cause(r.feeding), ErrEnough):
 	case r.stopped():
 		o.trace.Ending.Reason = record.Interrupted
 	default:

@@ -19,16 +19,12 @@ func (r *Rounds) interval() time.Duration { return cmp.Or(r.Interval, trace.Defa
 func (m *Measurement) Watch(ctx context.Context) (*record.Trace, error) {
 	o := m.runOptions()
 	o.Persist = m.Rounds.Persist
-	var conn trace.Conn = m.t.conn
-	if raw, ok := conn.(*wire.Conn); ok && m.t.o.Guard != nil {
-		conn = guarded{raw, m.t.o.Guard}
-	}
 	m.Header.Started = time.Now()
 	made := &record.Trace{Header: m.Header}
 	stats := trace.NewStats(m.Header.Path)
 	m.progress(Progress{Stage: Tracing, Trace: made})
 	var failed error // the last
-	counts, err := trace.Run(ctx, conn, m.plan, o, func(r trace.Result) {
+	counts, err := trace.Run(ctx, m.t.guarded(), m.plan, o, func(r trace.Result) {
 		if r.Outcome == trace.Failed {
 			failed = r.Err
 		}
@@ -70,6 +66,14 @@ func (m *Measurement) SetInterval(interval time.Duration) {
 	if rounds, ok := m.plan.(*trace.Rounds); ok {
 		rounds.SetInterval(interval)
 	}
+}
+
+// guarded is the network, with a reader that recovers from a panic if that is wanted.
+func (t *Tracer) guarded() trace.Conn {
+	if raw, ok := t.conn.(*wire.Conn); ok && t.o.Guard != nil {
+		return guarded{raw, t.o.Guard}
+	}
+	return t.conn
 }
 
 // guarded is a connection whose reader recovers from a panic.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -254,4 +255,68 @@ func TestTargetListsManyFlows(t *testing.T) {
 			t.Errorf("%s", got.stderr)
 		}
 	})
+}
+
+// TestTargetListsLive: the targets of a list are watched on one screen: an overview, and a tab for each, on black and on
+// white.
+func TestTargetListsLive(t *testing.T) {
+	t.Parallel()
+	p := manyLab(t)
+	p.Target.Listen(t, 80)
+	p.Hop(2).Drop(t, "ip daddr 198.19.9.0/24")
+	list := listFile(t, "198.19.0.1\n198.19.9.1\n198.19.0.2 81\n198.19.0.1 # again\n")
+	var loss = regexp.MustCompile(`(?m)(%|closed\]|open\]) .*$`)
+	masked := func(s string) string { return loss.ReplaceAllString(maskedScreen(s), "$1 ...") }
+	for theme, colour := range map[string]string{"dark": "\x1b[38;5;78m", "light": "\x1b[38;5;"} {
+		x := inTerminal(t, p.Source, 80, 34, "LC_ALL=C.UTF-8 TERM=xterm-256color",
+			"-n -m 8 --live --interval 0.1 --theme "+theme+" --targets "+list)
+		x.await(`(?s)2 reached · 1 not reached.*198\.19\.9\.1 80 +silent after hop 2 \(198\.18\.2\.2\)`)
+		x.keys("p")
+		const overview = `tcptraceroute 3 targets                                                 T
+ 0 all  1 198.19.0.1●  2 198.19.9.1×  3 198.19.0.2●
+ PAUSED  2 reached · 1 not reached · every 0.1 s
+     Target         State          Hops  Loss  Last   Avg  Wrst  History
+  1● 198.19.0.1 80  [open] ...
+  2× 198.19.9.1 80  silent after hop 2 (198.18.2.2)
+  3● 198.19.0.2 81  [closed] ...
+
+ q quit  p pause  0-9 left right target  ? help  j/k choose  enter show
+`
+		if got := masked(x.await(` PAUSED `)); got != overview {
+			t.Errorf("%s:\n%s\nwant\n%s", theme, got, overview)
+		}
+		if got := x.colored(); !strings.Contains(got, colour) || theme == "light" && strings.Contains(got, "\x1b[38;5;78m") {
+			t.Errorf("%s: %q", theme, got)
+		}
+		x.keys("Space", "Right")
+		x.await(`(?s)^tcptraceroute 198\.19\.0\.1 80 .*\[open\] · 3 hops .* 3  198\.19\.0\.1 \[open\]`)
+		for _, width := range []int{60, 120, 250} {
+			x.resize(width, 34)
+			x.await(`(?s) 3  198\.19\.0\.1 \[open\]`)
+		}
+		x.keys("3")
+		x.await(`(?s)^tcptraceroute 198\.19\.0\.2 81 .* 3  198\.19\.0\.2 \[closed\]`)
+		x.resize(80, 34)
+		x.keys("0", "j", "j", "Enter")
+		x.await(`(?s)^tcptraceroute 198\.19\.9\.1 80 .*no answer from the target`)
+		x.keys("q")
+		x.ended(1, 9)
+	}
+}
+
+// TestTargetListsLiveMany: twenty targets fit an overview; the screen says which one has trouble.
+func TestTargetListsLiveMany(t *testing.T) {
+	t.Parallel()
+	p := manyLab(t)
+	p.Target.Listen(t, 80)
+	text := ""
+	for i := range 20 {
+		text += fmt.Sprintf("198.19.0.%d\n", 1+i)
+	}
+	x := inTerminal(t, p.Source, 120, 30, "LC_ALL=C.UTF-8 TERM=xterm-256color", "-n --live --interval 0.2 --targets "+listFile(t, text))
+	x.await(`(?s)^tcptraceroute 20 targets .*20 reached`)
+	p.Target.Run(t, "nft", "table ip lost { chain in { type filter hook prerouting priority 0; ip daddr 198.19.0.7 drop; }; }")
+	x.await(`(?s)19 reached · 1 with loss.* 7! 198\.19\.0\.7`)
+	x.keys("C-c")
+	x.await(`exit code 0`)
 }

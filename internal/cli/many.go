@@ -40,6 +40,9 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 		return err
 	}
 	defer done()
+	if p.Watch.Live {
+		return p.watchMany(ctx, network, m)
+	}
 	network.Ready(m)
 	out, err := p.newManyOutput(m)
 	if err != nil {

@@ -20,14 +20,14 @@ var withTargets = map[string]string{
 	"--select": "", "--parallel": "1", "--loose": "", "--mark": "1", "--syn": "linux", "--mss": "1000", "--accecn": "",
 	"-e": "", "-a": "", "--mmdb": "f", "--as-dns": "", "--json": "", "--jsonl": "", "--csv": "", "--format": "scamper",
 	"--pcap": "f", "--color": "always", "--targets": "g", "--exclude": "f", "--rate": "9", "--jobs": "9",
-	"--target-timeout": "9", "--report": "", "--hops": "", "--explain": "", "--resume": "f", "--no-config": "", "--preset": "", "-h": "", "-v": "",
+	"--target-timeout": "9", "--report": "", "--hops": "", "--live": "", "--explain": "", "--resume": "f", "--no-config": "", "--preset": "", "-h": "", "-v": "",
 }
 
 // refusedWithTargets are the others, each with a value.
 var refusedWithTargets = map[string]string{
 	"-p": "9", "-P": "9", "--track-port": "", "--in-session": "", "--mtu": "", "--paths": "",
 	"--confidence": "95", "--max-flows": "9", "--max-target-syns": "9", "--port-for": "1", "--connection": "192.0.2.1:5000-192.0.2.2:80",
-	"--pid": "9", "--live": "",
+	"--pid": "9",
 	"-c": "9", "-o": "L", "-b": "", "--interval": "9", "--theme": "dark", "--diff": "f", "--baseline": "f", "--save": "f", "--expect": "reached",
 }
 

@@ -19,10 +19,24 @@ import (
 )
 
 // live goes its rounds on a screen, until the user or a signal ends it.
-func (p *program) live(ctx context.Context, m *measure.Measurement) (*record.Trace, error) {
-	runtimedebug.SetGCPercent(livePercent)
+func (p *program) live(ctx context.Context, m *measure.Measurement) (made *record.Trace, err error) {
 	look := p.screen(ctx)
 	look.Hold, look.SetInterval = m.Hold, m.SetInterval
+	screen, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) error {
+		m.Seen = s.Add
+		var err error
+		made, err = m.Watch(ctx)
+		return err
+	})
+	stats, began := screen.Stats() // the user may have begun them anew
+	made.Started, made.Rounds = began, m.Rounds.Of(stats)
+	return made, err
+}
+
+// onScreen shows a screen while watch goes on, until the user or a signal ends it.
+func (p *program) onScreen(ctx context.Context, look live.Options, watch func(context.Context, *live.Screen) error,
+) (*live.Screen, error) {
+	runtimedebug.SetGCPercent(livePercent)
 	var job *terminal.Jobs
 	look.Suspend = func() { job.Stop() }
 	screen := live.New(look)
@@ -45,15 +59,12 @@ func (p *program) live(ctx context.Context, m *measure.Measurement) (*record.Tra
 		stop(measure.ErrEnough)
 		shown <- err
 	}()
-	m.Seen = screen.Add
-	made, err := m.Watch(running)
+	err := watch(running, screen)
 	screen.Finish()
 	if serr := <-shown; serr != nil && err == nil {
 		err = fmt.Errorf("the screen: %w", serr)
 	}
-	stats, began := screen.Stats() // the user may have begun them anew
-	made.Started, made.Rounds = began, m.Rounds.Of(stats)
-	return made, err
+	return screen, err
 }
 
 // livePercent is how much garbage there may be, as a share of what is in use, in a program that runs for days: half of

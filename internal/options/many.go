@@ -3,6 +3,7 @@ package options
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,6 +36,9 @@ const (
 	// manyGarbage is how much garbage there may be, in percent of what is in use: traces come and go by the hundred.
 	ManyGarbage = 30
 
+	// MostLive is how many targets --live watches at the most: at a round a second each they use up what a host may send.
+	MostLive = 50
+
 	// manyGrace is how long targets may go on after an interrupt.
 	ManyGrace = time.Second
 )
@@ -54,14 +58,14 @@ func manyOptions() []Option {
 	return []Option{
 		{Long: "targets", typed: true, Arg: "file",
 			facts: []fact{{on: func(c *Config) bool { return c.Many.On() }, raw: true, not: []conflict{
-				{"--live", "{} can't be used with --targets: it watches one target"},
 				{"--mtu, --paths", "{} can't be used with --targets: it asks one target further questions"},
 				{"--in-session", "--in-session can't be used with --targets: its probes go inside a connection to one target"},
 				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
 				{"-p, -P, --track-port",
 					"{} can't be used with --targets: all its targets share a few ports that the kernel chooses"},
 				{oneTarget, "{} can't be used with --targets, whose formats are text, json, jsonl, csv and scamper"},
-			}}},
+			}}, {words: "-", on: func(c *Config) bool { return slices.Contains(c.Many.Lists, "-") },
+				not: []conflict{{"--live", "--targets - can't be used with {}, whose keys come from standard input"}}}},
 			Help: "trace all targets of this list, some at a time: a line each with HOST, HOST PORT, HOST:PORT, " +
 				"[IPV6]:PORT, a network (10.0.0.0/28) or a range (10.0.0.1-10.0.0.9); # begins a comment; -: standard " +
 				"input; may be given more than once. Arguments are targets too, and a number is the port of those that " +
@@ -75,12 +79,15 @@ func manyOptions() []Option {
 			Help: fmt.Sprintf("packets a second, over all targets (%d; %d, and no more, for users who are not root); "+
 				"SIGUSR1 doubles it while it runs, SIGUSR2 halves it", measure.DefaultRate, UserRate),
 			set: setRate},
-		{Long: "jobs", typed: true, Arg: "targets", facts: with(func(c *Config) bool { return c.Many.Jobs != 0 }),
+		{Long: "jobs", typed: true, Arg: "targets", facts: []fact{{
+			on: func(c *Config) bool { return c.Many.Jobs != 0 }, needs: []string{"--targets"},
+			not: []conflict{{"--live", "--jobs can't be used with {}, which watches all targets at the same time"}}}},
 			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000; with --report 1: " +
 				"more may use up what near routers answer, which looks like loss)",
 			set: between("--jobs", 1, 100_000, func(c *Config, n int) { c.Many.Jobs = n })},
 		{Long: "target-timeout", typed: true, Arg: "seconds",
-			facts: with(func(c *Config) bool { return c.Many.Timeout != 0 }),
+			facts: []fact{{on: func(c *Config) bool { return c.Many.Timeout != 0 }, needs: []string{"--targets"},
+				not: []conflict{{"--live", "--target-timeout can't be used with {}, which goes on until its user ends it"}}}},
 			Help: fmt.Sprintf("a target that takes longer ends with what is known, 1 to 3600 seconds (%v; with --report "+
 				"the rounds are added)",
 				DefaultTargetTimeout.Seconds()),
@@ -88,7 +95,7 @@ func manyOptions() []Option {
 		{Long: "hops", typed: true, facts: []fact{{on: func(c *Config) bool { return c.Many.Hops },
 			needs: []string{"--targets"},
 			not: []conflict{{"--format", "--hops is about text: {} has the hops anyway"},
-				{"--report", "--hops can't be used with {}: its table has the hops anyway"}}}},
+				{"--report, --live", "--hops can't be used with {}: its table has the hops anyway"}}}},
 			Help: "with --targets: the hops of each target below its line",
 			set:  do(func(c *Config) { c.Many.Hops = true })},
 		{Long: "resume", typed: true, Arg: "file", facts: with(func(c *Config) bool { return len(c.Many.Resumes) > 0 }),
