@@ -66,7 +66,8 @@ func (s *sample) hold(end detect.End, t record.Listed) (instead *record.Listed) 
 	}
 	rarest := p
 	for _, other := range s.places {
-		if len(other.held) > 0 && (other.targets < rarest.targets || other.targets == rarest.targets && before(other, rarest)) {
+		rarer := other.targets < rarest.targets || other.targets == rarest.targets && before(other, rarest)
+		if len(other.held) > 0 && rarer {
 			rarest = other
 		}
 	}

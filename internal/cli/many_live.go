@@ -92,8 +92,8 @@ func (p *program) toWatch(m *measure.Many) (all []targets.Target, bad int, err e
 		}
 		known[name] = true
 		if all = append(all, t); len(all) > options.MostLive {
-			return nil, 0, fmt.Errorf("--live watches at most %d targets, and the list has more: leave --live or some of them out",
-				options.MostLive)
+			return nil, 0, fmt.Errorf("--live watches at most %d targets, and the list has more: leave --live or some of "+
+				"them out", options.MostLive)
 		}
 	}
 	if len(all) == 0 {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// lacksPath reports whether the path of --port-for seems to be forgotten: an address stands in its place, and no host but a
-// number, which would be the port, follows.
+// lacksPath reports whether the path of --port-for seems to be forgotten: an address stands in its place, and no host
+// but a number, which would be the port, follows.
 func (c *Config) lacksPath(operands []string) bool {
 	_, err := netip.ParseAddr(c.AllPaths.PortFor)
 	return err == nil && (len(operands) == 0 || len(operands) == 1 && Digits(operands[0]))

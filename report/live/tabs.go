@@ -192,7 +192,10 @@ func (v *view) summary() string {
 	for _, x := range []struct {
 		h    health
 		text string
-	}{{reached, "reached"}, {trouble, "with loss"}, {unanswered, "not reached"}, {untraced, "not traced"}, {waiting, "waiting"}} {
+	}{
+		{reached, "reached"}, {trouble, "with loss"}, {unanswered, "not reached"}, {untraced, "not traced"},
+		{waiting, "waiting"},
+	} {
 		if counts[x.h] > 0 {
 			_, s := v.sign(x.h)
 			part(s, fmt.Sprintf("%d %s", counts[x.h], x.text))
