@@ -28,7 +28,7 @@ var refusedWithTargets = map[string]string{
 	"-p": "9", "-P": "9", "--track-port": "", "--in-session": "", "--mtu": "", "--paths": "",
 	"--confidence": "95", "--max-flows": "9", "--max-target-syns": "9", "--port-for": "1", "--connection": "192.0.2.1:5000-192.0.2.2:80",
 	"--pid": "9",
-	"-c": "9", "-o": "L", "-b": "", "--interval": "9", "--theme": "dark", "--diff": "f", "--baseline": "f", "--save": "f", "--expect": "reached",
+	"-c":    "9", "-o": "L", "-b": "", "--interval": "9", "--theme": "dark", "--diff": "f", "--baseline": "f", "--save": "f", "--expect": "reached",
 }
 
 // TestWithTargets: every option goes with --targets, or is refused in one line that names it.
