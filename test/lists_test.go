@@ -96,6 +96,7 @@ func TestTargetLists(t *testing.T) {
 
 // TestTargetListsExplained: targets that share an end are explained, and the verdict over all says why the paths end.
 func TestTargetListsExplained(t *testing.T) {
+	t.Parallel()
 	bin := program(t)
 	p := manyLab(t)
 	p.Target.Listen(t, 443)
@@ -130,7 +131,7 @@ func TestTargetListsKilled(t *testing.T) {
 	if testing.Short() {
 		kills = 3
 	}
-	rng := rand.New(rand.NewPCG(7, uint64(os.Getpid())))
+	rng := rand.New(rand.NewPCG(7, 7))
 	args := []string{"-n", "--targets", list, "--json", "--rate", "150"}
 	var outputs []string
 	killed := 0

@@ -661,7 +661,10 @@ var (
 // README's table of proofs runs it with -random 1000000000.
 func TestRandomForgeries(t *testing.T) {
 	for _, f := range families {
-		t.Run(f.name, func(t *testing.T) { forge(t, f, *randomReplies/len(families)) })
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			forge(t, f, *randomReplies/len(families))
+		})
 	}
 }
 
