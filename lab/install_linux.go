@@ -2,11 +2,10 @@ package lab
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,18 +28,20 @@ func Install(t testing.TB, program string, mode os.FileMode, capabilities ...int
 	return path
 }
 
+// WriteProgram writes a program, or a script, that may be run at once: a process that another test starts meanwhile would
+// hold the file open for writing for a moment, in which nobody can run it (ETXTBSY).
+func WriteProgram(path string, program []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, program, mode)
+}
+
 func install(from, to string, mode os.FileMode, capabilities []int) error {
-	in, err := os.Open(from)
+	program, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err := errors.Join(err, out.Close()); err != nil {
+	if err := WriteProgram(to, program, 0o755); err != nil {
 		return err
 	}
 	if err := unix.Chmod(to, uint32(mode)); err != nil { // os.Chmod has other bits for setuid

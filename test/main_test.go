@@ -77,10 +77,7 @@ func program(t testing.TB) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "tcptraceroute")
-	syscall.ForkLock.RLock() // a child born now would hold the file open for writing, and nobody could run it
-	err = os.WriteFile(path, binary, 0o755)
-	syscall.ForkLock.RUnlock()
-	if err := errors.Join(err, os.Chmod(dir, 0o755), os.Chmod(path, 0o755)); err != nil { // whatever the umask is
+	if err := errors.Join(lab.WriteProgram(path, binary, 0o755), os.Chmod(dir, 0o755), os.Chmod(path, 0o755)); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 	return path

@@ -81,7 +81,7 @@ func copyTree(t *testing.T, from, to string) {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(to, name), text, info.Mode()&0o700)
+		return lab.WriteProgram(filepath.Join(to, name), text, info.Mode()&0o700)
 	})
 	if err != nil {
 		t.Fatal(err)
