@@ -41,6 +41,7 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	}
 	all = append(all, refusingBranches(g)...)
 	all = append(all, loopingBranches(g)...)
+	all = append(all, narrowBranches(g)...)
 	all = append(all, slowBranches(g)...)
 	return Sorted(all)
 }
@@ -325,6 +326,60 @@ func loopingBranches(g *trace.Graph) (all []Finding) {
 		all = append(all, x)
 	}
 	return all
+}
+
+// narrowBranches are paths that large packets don't pass, while they pass others.
+func narrowBranches(g *trace.Graph) (all []Finding) {
+	largest := 0
+	for _, w := range g.Ways {
+		if w.MTU != nil {
+			largest = max(largest, w.MTU.Size)
+		}
+	}
+	alike := map[trace.MTU]trace.Way{} // with all flows and shares
+	var order []trace.MTU
+	for _, w := range g.Ways {
+		if w.MTU == nil || w.MTU.Size == 0 || w.MTU.Size == largest {
+			continue
+		}
+		m := *w.MTU
+		x, ok := alike[m]
+		if !ok {
+			order = append(order, m)
+		}
+		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
+		alike[m] = x
+	}
+	for _, m := range order {
+		all = append(all, narrowBranch(&m, alike[m], largest))
+	}
+	return all
+}
+
+// narrowBranch is that packets of the flows of a way may be no larger than m.Size, and others may.
+func narrowBranch(m *trace.MTU, w trace.Way, largest int) Finding {
+	where := ""
+	if m.TTL > 0 {
+		where = fmt.Sprintf(" beyond %v (hop %d)", m.From, m.TTL)
+	}
+	x := Finding{Code: MTULimit, Confidence: Likely, Weight: weightNotice, After: m.TTL, Before: m.TTL + 1}
+	x.Title = fmt.Sprintf("Packets of more than %d bytes don't fit%s on %.2g %% of the connections, and fit on others", m.Size,
+		where, 100*w.Share)
+	x.Evidence = []string{
+		fmt.Sprintf("Other paths let packets of %d bytes pass, to the last router before the target.", largest),
+		"Source ports that go that way: " + ports(w.Ports) + ".",
+	}
+	x.Advice = "Nothing to do as long as the ICMP messages that say so get to both ends. To try it: connect from one of " +
+		"these source ports."
+	if m.BlackHole {
+		x.Code, x.Confidence, x.Weight = MTUBlackHole, Possible, weightTrap
+		x.Title = fmt.Sprintf("Packets of more than %d bytes vanish%s on %.2g %% of the connections, and pass on others", m.Size,
+			where, 100*w.Share)
+		x.Evidence = append(x.Evidence, "These were SYNs with a payload: a firewall that drops such ones looks the same.")
+		x.Advice = "To try it: connect from one of these source ports, and send much. If that hangs, clamp the MSS, or ask " +
+			"whoever runs the routers there for the MTU of that link."
+	}
+	return x
 }
 
 // silent reports whether flows of a branch were asked when loss was measured, and never answered.

@@ -91,6 +91,28 @@ func fourWide() sim.Path {
 	return p
 }
 
+// Paths of which one is narrower are said with the router that says so, or with what may look the same.
+func TestNarrowBranches(t *testing.T) {
+	g := measuredGraph(t, 7, fourWide())
+	from := netip.MustParseAddr("10.0.0.3")
+	for i := range g.Ways {
+		g.Ways[i].MTU = &trace.MTU{Size: 1500, First: 1500}
+	}
+	if all := detect.InPaths(&g); len(all) > 0 {
+		t.Errorf("all are alike:\n%s", details(all))
+	}
+	g.Ways[1].MTU = &trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 3, From: from}
+	g.Ways[2].MTU = &trace.MTU{Size: 1420, First: 1500, Narrow: true, BlackHole: true}
+	g.Ways[3].MTU = &trace.MTU{First: 1500} // not known
+	all := detect.InPaths(&g)
+	if len(all) != 2 || all[0].Code != detect.MTUBlackHole || all[0].Confidence != detect.Possible ||
+		!strings.HasPrefix(all[0].Title, "Packets of more than 1420 bytes vanish on ") ||
+		all[1].Code != detect.MTULimit || all[1].Confidence != detect.Likely || all[1].After != 3 ||
+		!strings.HasPrefix(all[1].Title, "Packets of more than 1400 bytes don't fit beyond 10.0.0.3 (hop 3) on ") {
+		t.Errorf("said\n%s", details(all))
+	}
+}
+
 // What the measurement of all paths shows is said with its place, and nothing else is.
 func TestInPaths(t *testing.T) {
 	drop := func(n *sim.Node, share float64) { n.Router.Rules = []sim.Rule{{Action: sim.Drop, Share: share}} }

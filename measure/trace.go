@@ -105,7 +105,7 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 }
 
 // searchPaths finds all paths, after the trace.
-func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*trace.Graph, error) {
+func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (found *trace.Graph, err error) {
 	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.Paths.TargetSYNs,
 		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence), BranchFlows: trace.LossFlows}
 	for range cmp.Or(m.Paths.Flows, trace.MostFlows) - 1 {
@@ -129,6 +129,9 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*t
 	kind := trace.NewPathsKind(plan)
 	_, err = m.run(ctx, m.t.conn, kind, m.heard)
 	graph = kind.Graph()
+	if err == nil && m.MTU {
+		defer func() { err = cmp.Or(err, m.addMTUs(ctx, plan, found)) }()
+	}
 	if err != nil || len(graph.Sections()) == 0 {
 		return &graph, err
 	}
@@ -141,6 +144,19 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (*t
 	_, err = m.run(ctx, m.t.conn, loss, m.heard)
 	graph = loss.Graph()
 	return &graph, err
+}
+
+// addMTUs measures how large a packet passes each path.
+func (m *Measurement) addMTUs(ctx context.Context, plan *trace.Paths, g *trace.Graph) error {
+	sizes, err := trace.NewPathsMTU(plan, g, m.linkMTU)
+	if err != nil || sizes.Ways() == 0 {
+		return err
+	}
+	m.progress(Progress{Stage: SizingPaths, Most: sizes.Ways()})
+	if _, err = m.run(ctx, m.t.conn, sizes, m.heard); err == nil { // half a search proves nothing
+		sizes.Add(g)
+	}
+	return err
 }
 
 func (m *Measurement) heard(r trace.Result) {

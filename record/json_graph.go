@@ -121,6 +121,7 @@ type path struct {
 	Share float64  `json:"share"`
 	Nodes []int    `json:"nodes"` // -1: a router that doesn't answer
 	Ports []uint16 `json:"ports"`
+	MTU   *pathMTU `json:"mtu,omitempty"`
 	crossing
 }
 
@@ -181,7 +182,11 @@ func pathsOf(g *trace.Graph) (all []path) {
 		return nil
 	}
 	for _, w := range g.Ways {
-		all = append(all, path{Share: rounded(w.Share), Nodes: w.Nodes, Ports: w.Ports, crossing: crossingOf(g.OnWay(w))})
+		j := path{Share: rounded(w.Share), Nodes: w.Nodes, Ports: w.Ports, crossing: crossingOf(g.OnWay(w))}
+		if w.MTU != nil {
+			j.MTU = mtuOf(&MTU{MTU: *w.MTU})
+		}
+		all = append(all, j)
 	}
 	return all
 }
@@ -213,7 +218,11 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		if len(p.Ports) == 0 {
 			r.bad("a path without a port")
 		}
-		g.Ways = append(g.Ways, trace.Way{Nodes: p.Nodes, Ports: p.Ports, Share: p.Share})
+		w := trace.Way{Nodes: p.Nodes, Ports: p.Ports, Share: p.Share}
+		if p.MTU != nil {
+			w.MTU = new(r.mtu(p.MTU))
+		}
+		g.Ways = append(g.Ways, w)
 	}
 	if j.Loss != nil {
 		g.Loss = r.loss(j.Loss, last)

@@ -358,14 +358,19 @@ func (x *reader) end(ended string, e *found) error {
 		t.Explanation = r.explain(e.Explain, &t.Path)
 	}
 	if m := e.MTU; m != nil {
-		t.MTU = &MTU{trace.MTU{Size: m.Size, First: m.First, Narrow: m.Narrow, TTL: m.TTL, From: r.optional(m.Address),
-			BlackHole: m.BlackHole}, m.InSession}
+		t.MTU = &MTU{r.mtu(m), m.InSession}
 	}
 	t.Graph = r.graph(e.Graph, e.Paths)
 	if e.Rounds != nil {
 		t.Rounds, t.Results = r.rounds(e.Rounds, o), nil
 	}
 	return r.err
+}
+
+// mtu reads what a search for an MTU has found.
+func (r *values) mtu(m *pathMTU) trace.MTU {
+	return trace.MTU{Size: m.Size, First: m.First, Narrow: m.Narrow, TTL: m.TTL, From: r.optional(m.Address),
+		BlackHole: m.BlackHole}
 }
 
 // people reads who answered: names and owners.

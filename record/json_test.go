@@ -199,7 +199,8 @@ var someGraph = trace.Graph{
 		{From: 1, To: 4, Flows: 1}, {From: 1, To: 5, Flows: 1}, {From: 3, To: 6, Flows: 1},
 	},
 	Ways: []trace.Way{
-		{Nodes: []int{0, 1, 3, 6}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 6}, Ports: []uint16{41001}},
+		{Nodes: []int{0, 1, 3, 6}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 6}, Ports: []uint16{41001}, MTU: &trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 1,
+			From: netip.MustParseAddr("198.51.100.1")}},
 		{Nodes: []int{0, 1, 4}, Ports: []uint16{41003}}, {Nodes: []int{0, 1, 5}, Ports: []uint16{41004}},
 	},
 	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,

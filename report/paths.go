@@ -185,7 +185,7 @@ func (p *paths) table() {
 			bad[port] = true
 		}
 	}
-	fmt.Fprintf(&p.b, "path  share   port  %sby\n", p.measuredHead())
+	fmt.Fprintf(&p.b, "path  share   port  %s%sby\n", p.measuredHead(), p.mtu("MTU", nil))
 	for i, way := range p.g.Ways {
 		var by []string
 		for ttl, node := range way.Nodes {
@@ -216,7 +216,8 @@ func (p *paths) table() {
 		if slices.ContainsFunc(way.Ports, func(port uint16) bool { return bad[port] }) {
 			text += " (loses packets)"
 		}
-		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s%s\n", i+1, 100*way.Share, way.Ports[0], p.measured(way), text)
+		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s%s%s\n", i+1, 100*way.Share, way.Ports[0], p.measured(way),
+			p.mtu("-", way.MTU), text)
 	}
 }
 
@@ -272,6 +273,17 @@ func (p *paths) measured(way trace.Way) string {
 		times = ms(0) + "/" + ms(n/2) + "/" + ms((n*95-1)/100)
 	}
 	return fmt.Sprintf("%9s  %-20s", lost, "  "+times)
+}
+
+// mtu is the column of the MTU; "": it was measured of no path. other stands where it is not known.
+func (p *paths) mtu(other string, m *trace.MTU) string {
+	if !slices.ContainsFunc(p.g.Ways, func(w trace.Way) bool { return w.MTU != nil }) {
+		return ""
+	}
+	if m != nil && m.Size > 0 {
+		other = strconv.Itoa(m.Size)
+	}
+	return fmt.Sprintf("%5s  ", other)
 }
 
 // graph has a line for each node, with the nodes that come next.
@@ -419,6 +431,10 @@ func (p *paths) notes() {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
 	}
 	p.note("A balancer that looks at addresses only stays hidden.")
+	if p.mtu("", nil) != "" {
+		p.note("The MTU of a path is that to its last router, by SYNs with a payload. The path MTU above is of a connection " +
+			"of its own, which may take any path.")
+	}
 	p.lossNote()
 }
 

@@ -183,3 +183,26 @@ func TestPathsRefused(t *testing.T) {
 		})
 	}
 }
+
+// With --mtu the MTU of each path is measured, a narrow one is named with its router, and the target gets no SYN more.
+func TestPathsMTU(t *testing.T) {
+	m := lab.Diamond(t, lab.DiamondOptions{Width: 3, Beyond: 1})
+	m.Target.Listen(t, 80)
+	narrow := m.Middle[1]
+	narrow.Interfaces[1].Link.SetMTU(t, 1400)
+	for _, v4 := range []bool{true, false} {
+		recorded := m.Target.Interfaces[0].Capture(t)
+		out := run(t, m.Source, program(t), "-n", "--paths", "--mtu", addressOf(m.Target.Interfaces[0], v4), "80")
+		text := strings.Join(strings.Fields(out.stdout), " ")
+		want := fmt.Sprintf("Packets of more than 1400 bytes don't fit beyond %s (hop 2)", addressOf(narrow.Interfaces[0], v4))
+		rows := regexp.MustCompile(`(?m)^ +\d +[\d.]+% .* (1[45]00)  2[abc]`).FindAllStringSubmatch(out.stdout, -1)
+		sizes := map[string]int{}
+		for _, r := range rows {
+			sizes[r[1]]++
+		}
+		syns := arrived(recorded.Stop(t))
+		if !strings.Contains(text, want) || sizes["1400"] != 1 || sizes["1500"] != 2 || syns > mostSYNs {
+			t.Errorf("no %q; sizes %v, %d SYNs\n%v", want, sizes, syns, out)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,6 +25,8 @@ type MTUOptions struct {
 	Wait  time.Duration // how long a probe may be answered; 0: as long as one of the path
 	First int           // the size to begin with
 	Hops  []netip.Addr  // who has answered by time exceeded, from TTL 1 on; invalid: nobody
+	To    int           // the TTL of the router that is to answer, which is one of Hops; 0: the target is
+	Label uint32        // the flow label of the probes; 0: that of the path
 }
 
 // MTUSearch is the plan that finds the path's MTU (RFC 1191, RFC 8201), and where nobody tells it, by itself (RFC
@@ -76,7 +79,7 @@ func NewMTUSearch(o MTUOptions) (*MTUSearch, error) {
 	if o.Wait == 0 {
 		o.Wait = o.Path.ProbeWait()
 	}
-	s := &MTUSearch{o: o, flow: f, found: MTU{First: o.First}, ttl: 255}
+	s := &MTUSearch{o: o, flow: f, found: MTU{First: o.First}, ttl: cmp.Or(o.To, 255)}
 	s.size = f.Length(0) + mtuSmall
 	return s, nil
 }
@@ -93,7 +96,9 @@ func (s *MTUSearch) Next(now time.Time) Action {
 		return WaitUntil(s.ready)
 	}
 	s.flying = true
-	return s.flow.send(s.flow.Sized(s.ttl, s.size), s.o.Wait)
+	probe := s.flow.Sized(s.ttl, s.size)
+	probe.FlowLabel = cmp.Or(s.o.Label, probe.FlowLabel)
+	return s.flow.send(probe, s.o.Wait)
 }
 
 // Learn implements Plan.
@@ -106,6 +111,9 @@ func (s *MTUSearch) Learn(now time.Time, r Result) {
 		// Such answers may be limited, and a late one would be taken for the next probe's.
 		s.ready = now.Add(resendAnswerTime)
 	}
+	if s.o.To > 0 && r.Outcome == Lost {
+		s.ready = now.Add(longRest) // the router may limit its answers
+	}
 	switch {
 	case r.Outcome == Failed || r.Outcome == Unknown:
 		s.over = true // this host can't tell
@@ -117,7 +125,7 @@ func (s *MTUSearch) Learn(now time.Time, r Result) {
 		if s.tries++; s.tries >= mtuTries {
 			s.fail()
 		}
-	case r.FromTarget():
+	case s.passed(r):
 		s.good = max(s.good, s.size)
 		s.step(0)
 	case tooBig(r.Reply):
@@ -127,6 +135,14 @@ func (s *MTUSearch) Learn(now time.Time, r Result) {
 	default:
 		s.over = true // something else ends the path
 	}
+}
+
+// passed reports whether who is to answer has got the probe.
+func (s *MTUSearch) passed(r Result) bool {
+	if s.o.To == 0 {
+		return r.FromTarget()
+	}
+	return r.Outcome == Answered && r.Reply.Kind == packet.KindTimeExceeded && r.From() == s.o.Hops[s.o.To-1]
 }
 
 // unnamed reports whether a target's answer doesn't name what was repeated (RFC 2883).
@@ -212,7 +228,7 @@ func (s *MTUSearch) settle() {
 // goes on to find where. Else silence has had another reason, and nothing is known.
 func (s *MTUSearch) confirm(r Result) {
 	switch {
-	case r.FromTarget():
+	case s.passed(r):
 	case r.Outcome == Lost && s.tries+1 < confirmTries:
 		s.tries++
 		return
@@ -223,7 +239,7 @@ func (s *MTUSearch) confirm(r Result) {
 	s.again = false
 	s.found.Size, s.found.Narrow = s.good, true
 	s.found.BlackHole, s.found.From, s.found.TTL = true, netip.Addr{}, 0
-	s.placing, s.high, s.size = true, len(s.o.Hops)+1, s.bad
+	s.placing, s.high, s.size = true, cmp.Or(s.o.To, len(s.o.Hops)+1), s.bad
 	s.seek()
 }
 

@@ -120,6 +120,7 @@ type search struct {
 	emit       func(trace.Result)
 	kind       bool                    // it is asked what balancers go by
 	loss       *trace.PathsLossOptions // how loss is measured then; nil: it isn't
+	mtu        int                     // the first size that is tried on each way then; 0: none is
 }
 
 // discovery is what came of it.
@@ -220,6 +221,16 @@ func discover(t testing.TB, s search) (d discovery) {
 			}
 			d.lossTook, d.lossProbes = time.Since(start)-d.took, loss.Graph().Probes-d.Probes
 			d.Graph = loss.Graph()
+		}
+		if s.mtu > 0 {
+			sizes, err := trace.NewPathsMTU(paths, &d.Graph, s.mtu)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := trace.Run(context.Background(), c, sizes, trace.Options{Observe: inOrder}, s.emit); err != nil {
+				t.Fatal(err)
+			}
+			sizes.Add(&d.Graph)
 		}
 		d.total = c.Truth(0).Target.SYN
 		d.syns = d.total - ordinary

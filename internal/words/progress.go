@@ -42,6 +42,9 @@ func Progress(x measure.Progress, o trace.PathOptions) string {
 	case measure.MeasuringPaths:
 		return fmt.Sprintf("Measuring loss by %d probes, %d at the most, none to the target, for a minute at the most",
 			x.Least, x.Most)
+	case measure.SizingPaths:
+		return fmt.Sprintf("Measuring the MTU of %d paths, by SYNs with a payload to their last routers, none to the target",
+			x.Most)
 	case measure.Connecting:
 		return fmt.Sprintf("Asking this host for an ordinary connection too, which the target's program doesn't see: "+
 			"up to %d SYNs", x.Most)
