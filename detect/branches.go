@@ -363,8 +363,8 @@ func narrowBranch(m *trace.MTU, w trace.Way, largest int) Finding {
 		where = fmt.Sprintf(" beyond %v (hop %d)", m.From, m.TTL)
 	}
 	x := Finding{Code: MTULimit, Confidence: Likely, Weight: weightNotice, After: m.TTL, Before: m.TTL + 1}
-	x.Title = fmt.Sprintf("Packets of more than %d bytes don't fit%s on %.2g %% of the connections, and fit on others", m.Size,
-		where, 100*w.Share)
+	x.Title = fmt.Sprintf("Packets of more than %d bytes don't fit%s on %.2g %% of the connections, and fit on others",
+		m.Size, where, 100*w.Share)
 	x.Evidence = []string{
 		fmt.Sprintf("Other paths let packets of %d bytes pass, to the last router before the target.", largest),
 		"Source ports that go that way: " + ports(w.Ports) + ".",
@@ -373,8 +373,8 @@ func narrowBranch(m *trace.MTU, w trace.Way, largest int) Finding {
 		"these source ports."
 	if m.BlackHole {
 		x.Code, x.Confidence, x.Weight = MTUBlackHole, Possible, weightTrap
-		x.Title = fmt.Sprintf("Packets of more than %d bytes vanish%s on %.2g %% of the connections, and pass on others", m.Size,
-			where, 100*w.Share)
+		x.Title = fmt.Sprintf("Packets of more than %d bytes vanish%s on %.2g %% of the connections, and pass on others",
+			m.Size, where, 100*w.Share)
 		x.Evidence = append(x.Evidence, "These were SYNs with a payload: a firewall that drops such ones looks the same.")
 		x.Advice = "To try it: connect from one of these source ports, and send much. If that hangs, clamp the MSS, or ask " +
 			"whoever runs the routers there for the MTU of that link."

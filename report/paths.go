@@ -390,12 +390,9 @@ func (p *paths) notes() {
 			p.note(fmt.Sprintf("Hop %s shares out by %v.", p.labels[i], n.SharesBy))
 		}
 	}
-	hidden, perPacket, spared := 0.0, false, false
+	perPacket, spared := false, false
 	for _, n := range g.Nodes {
 		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared
-		if n.Flows > 0 && !n.Spared && !n.Target {
-			hidden = max(hidden, n.Hidden)
-		}
 	}
 	if g.Tested {
 		what := "No more paths"
@@ -404,10 +401,7 @@ func (p *paths) notes() {
 		}
 		text := fmt.Sprintf("%s, with %s for each node and %s for the whole, where routers share out the flows evenly.",
 			what, percent(g.Asked), percent(g.Confidence))
-		if hidden > 0 {
-			text += fmt.Sprintf(" A branch with less than %s of a node's flows may be missing.", percent(hidden))
-		}
-		p.note(text)
+		p.note(text + p.hidden())
 	} else {
 		p.note(fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
 			percent(g.Asked), percent(g.Confidence)))
@@ -432,10 +426,38 @@ func (p *paths) notes() {
 	}
 	p.note("A balancer that looks at addresses only stays hidden.")
 	if p.mtu("", nil) != "" {
-		p.note("The MTU of a path is that to its last router, by SYNs with a payload. The path MTU above is of a connection " +
-			"of its own, which may take any path.")
+		p.note("The MTU of a path is that to its last router, by SYNs with a payload. The path MTU above is of a " +
+			"connection of its own, which may take any path.")
 	}
 	p.lossNote()
+}
+
+// hidden says which share of the flows a branch must have to be found: at the node that most can be missing beyond, and
+// at the one of those that share flows out.
+func (p *paths) hidden() string {
+	most, sharing := -1, -1
+	for i, n := range p.g.Nodes {
+		if n.Flows == 0 || n.Spared || n.Target {
+			continue
+		}
+		if most < 0 || n.Hidden > p.g.Nodes[most].Hidden {
+			most = i
+		}
+		if n.Next > 1 && (sharing < 0 || n.Hidden > p.g.Nodes[sharing].Hidden) {
+			sharing = i
+		}
+	}
+	if most < 0 {
+		return ""
+	}
+	say := func(i int) string {
+		return fmt.Sprintf("less than %s of the flows beyond hop %s", percent(p.g.Nodes[i].Hidden), p.labels[i])
+	}
+	text := " A branch may be missing if it has " + say(most)
+	if sharing >= 0 && p.g.Nodes[sharing].Hidden < p.g.Nodes[most].Hidden {
+		text += ", or " + say(sharing)
+	}
+	return text + "."
 }
 
 // lossNote says how sure the figures about loss are.

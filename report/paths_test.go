@@ -57,8 +57,8 @@ path  share   port  by
  3  198.18.3.1                   -> 4
  4  198.18.9.9 target
 No more paths, with 99 % for each node and 97.3 % for the whole, where routers
-share out the flows evenly. A branch with less than 44 % of a node's flows may
-be missing.
+share out the flows evenly. A branch may be missing if it has less than 44 % of
+the flows beyond hop 2a, or less than 17 % of the flows beyond hop 1.
 Routers that don't answer (*) can't be told apart: where one stands, there may
 be several.
 The target is spared SYNs, so longer ways beyond the last routers are not ruled

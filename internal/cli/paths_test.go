@@ -151,6 +151,15 @@ func TestPortFor(t *testing.T) {
 	}
 }
 
+// Where each packet goes its own way, no source port keeps to a path, and that is said.
+func TestPortForSprayed(t *testing.T) {
+	v := runVirtual(t, strings.Replace(twoWays, "fork", "fork by=packet", 1), 1, "-n", "--port-for", "1")
+	const want = "No source port keeps to a path: beyond 10.0.0.1, hop 1, packets of one flow meet several addresses\n"
+	if v.stdout != "" || v.code == 0 || !strings.HasSuffix(v.stderr, want) {
+		t.Errorf("code %d\n%s%s", v.code, v.stdout, v.stderr)
+	}
+}
+
 // With -p the paths' text says which of them that source port takes.
 func TestPathsOfPort(t *testing.T) {
 	v := runVirtual(t, twoWays, 1, "-n", "--paths", "-p", "33333")

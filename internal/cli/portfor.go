@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"go.example/tcptraceroute/trace"
@@ -33,6 +34,10 @@ func (s *showing) printPort() error {
 
 // wantedPath is the index of the path with this number, or of the first one that goes by this router.
 func wantedPath(g *trace.Graph, wanted string) (int, error) {
+	if i := slices.IndexFunc(g.Nodes, func(n trace.Node) bool { return n.PerPacket }); i >= 0 && len(g.Ways) == 0 {
+		return 0, fmt.Errorf("No source port keeps to a path: beyond %v, hop %d, packets of one flow meet several addresses",
+			g.Nodes[i].Addr, g.Nodes[i].TTL)
+	}
 	if n, err := strconv.Atoi(wanted); err == nil {
 		if n > len(g.Ways) {
 			return 0, fmt.Errorf("There is no path %d: %s found", n, found(len(g.Ways)))

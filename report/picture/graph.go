@@ -367,7 +367,7 @@ func (n *network) describe(g *trace.Graph, boxOf []int) {
 	}
 	for i, node := range g.Nodes {
 		if b := &n.boxes[boxOf[i]]; node.PerPacket && node.Addr.IsValid() {
-			b.lines = append(b.lines, "sends each packet its own way")
+			b.lines = append(b.lines, "packets of one flow go on to several addresses")
 		}
 	}
 }
