@@ -678,6 +678,7 @@ func TestStopped(t *testing.T) {
 		var mu sync.Mutex
 		var seen []time.Time // probes
 		second := 0          // of them, those for the second hop
+		swallowed := 0       // of these, those that were never answered
 		deaf := false        // nothing is answered
 		h = respond(t, v, func(probe *packet.Reply, data []byte) [][]byte {
 			mu.Lock()
@@ -688,6 +689,9 @@ func TestStopped(t *testing.T) {
 					deaf = true
 					stop <- struct{}{}
 					<-stopped
+				}
+				if deaf {
+					swallowed++
 				}
 			}
 			switch {
@@ -716,12 +720,17 @@ func TestStopped(t *testing.T) {
 		if ms := onlyTime(t, got.stdout); ms > 4000 {
 			t.Errorf("%v\nthe answer was there long before", got)
 		}
-		asking.outcome().expect(t, hop(1, tunRouter(v, 1), queries, "")+hop(2, tunRouter(v, 2), queries, "")+
-			hop(3, fmt.Sprintf("%v [open]", tunFar[v]), queries, ""), "", 0)
+		// The target's answers name no probe, and on a busy machine two of them may look like one, given twice.
+		got = asking.outcome()
+		rows := hop(1, tunRouter(v, 1), queries, "") + hop(2, tunRouter(v, 2), queries, "")
+		last, ok := strings.CutPrefix(masked(got.stdout), rows)
+		if !ok || strings.Count(last, "\n") != 1 || !strings.Contains(last, fmt.Sprintf("%v [open]", tunFar[v])) || got.code != 0 {
+			t.Errorf("%v\nwant\n%sand the target", got, rows)
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		if second != queries+1 {
-			t.Errorf("%d probes for the second hop, not %d and the one that was asked again", second, queries)
+		if swallowed == 0 || second != queries+swallowed {
+			t.Errorf("%d probes for the second hop, not %d and the %d that were asked again", second, queries, swallowed)
 		}
 		burst := 0
 		for _, at := range seen {
