@@ -376,7 +376,7 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	p.restTarget(now)
 	if one > 0 && !other {
-		p.sharedAt(one, oldest, youngest < oldest || alone, delicate && !again)
+		p.sharedAt(one, oldest, youngest < oldest || alone, delicate, again)
 	}
 }
 
@@ -418,6 +418,7 @@ func (p *Path) mistrust(now time.Time, r Result) {
 	for _, a := range p.pending {
 		if a.doubted = true; r.Evidence == ByFlow {
 			took = min(took, now.Sub(a.sent)) // at least: it may be any of them
+			a.until = a.sent.Add(p.o.Wait)    // its answer may come from far beyond what is known, and be taken for another's
 		}
 	}
 	p.slowest = max(p.slowest, took)

@@ -304,8 +304,11 @@ func (fl *flow) confirm(only *flight, syn bool, at time.Time) match {
 		return match{IsLate, f, ByFlow}
 	}
 	if f := fl.betterMatch(only, at); f != nil {
-		if f.byTarget {
+		switch {
+		case f.byTarget:
 			return match{IsDuplicate, f, ByFlow}
+		case fl.best == 0 && fl.near > 0 && at.Sub(only.sent) >= fl.near:
+			return match{IsShared, only, ByFlow} // it has taken as long as one from beyond the last router does
 		}
 		return match{IsLate, f, ByFlow}
 	}

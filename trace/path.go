@@ -637,13 +637,14 @@ func (p *Path) send(probe packet.Probe, a *ask) Action {
 }
 
 // sharedAt takes in that the target has answered one of several probes to one hop, of which the oldest was sent so
-// long ago. tooSoon: the hop was asked again before the first answer could have come.
-func (p *Path) sharedAt(one int, oldest time.Duration, tooSoon, delicate bool) {
-	if p.rounds.on() && !p.target.told { // one before may take longer than is thought
+// long ago. tooSoon: the hop was asked again before the first answer could have come. again: the answer may be one that
+// the target sends again.
+func (p *Path) sharedAt(one int, oldest time.Duration, tooSoon, delicate, again bool) {
+	if p.rounds.on() && !p.target.told && !again { // one before may take longer than is thought
 		p.target.rtt = min(2*p.target.rtt, p.o.Wait)
 	}
 	p.confused = p.confused || tooSoon
-	if delicate && !p.rounds.on() && oldest >= p.target.least-rttNoise {
+	if delicate && !again && !p.rounds.on() && oldest >= p.target.least-rttNoise {
 		p.limit = min(p.limit, one)
 		if p.estimate <= p.lastRouter || p.estimate > one {
 			p.estimate = one

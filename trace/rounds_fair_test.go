@@ -148,7 +148,11 @@ func TestRoundsAreFair(t *testing.T) {
 	t.Parallel()
 	const length = 40 * time.Second
 	for _, interval := range []time.Duration{100 * time.Millisecond, 250 * time.Millisecond, time.Second} {
+		all := []uint64{412000125} // failed once: the target has one number for good, and no answer was ever told
 		for seed := *fairSeed; seed < *fairSeed+uint64(*fairNetworks); seed++ {
+			all = append(all, seed)
+		}
+		for _, seed := range all {
 			rng := rand.New(rand.NewPCG(seed, uint64(interval)))
 			w := watchedNetwork(rng)
 			t.Run(fmt.Sprintf("%v/%d", interval, seed), func(t *testing.T) {

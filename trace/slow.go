@@ -243,26 +243,35 @@ func (p *Path) slowly(now, when time.Time) Action {
 	if action, any := p.takeBack(ttl); any {
 		return action
 	}
+	if action, any := p.passEarlier(); any {
+		return action
+	}
 	action := p.ask(ttl, now)
 	s.asked, s.last = p.pending[len(p.pending)-1], now
 	p.hop(ttl).slowly++
 	return action
 }
 
-// settleEarlier keeps what was sent before from being taken for what is sent now, and ends the wait for it where the
-// hop has answered, and would have answered this one.
+// settleEarlier ends the wait for what was sent before where the hop has answered, and would have answered this one.
 func (p *Path) settleEarlier(now time.Time) Action {
 	for _, a := range p.pending {
-		switch {
-		case a == p.slow.asked || a.byProbePort || a.ttl > p.limit:
-		case p.hop(a.ttl).shown && !p.o.Patient && !now.Before(a.sent.Add(p.earlyTimeout(a))):
+		earlier := a != p.slow.asked && !a.byProbePort && a.ttl <= p.limit
+		if earlier && p.hop(a.ttl).shown && !p.o.Patient && !now.Before(a.sent.Add(p.earlyTimeout(a))) {
 			return p.conclude(a)
-		case !a.passed:
-			a.passed = true
-			return Pass(a.key)
 		}
 	}
 	return Action{}
+}
+
+// passEarlier keeps what was sent before from being taken for what is sent now.
+func (p *Path) passEarlier() (Action, bool) {
+	for _, a := range p.pending {
+		if !a.passed && !a.byProbePort && a.ttl <= p.limit {
+			a.passed = true
+			return Pass(a.key), true
+		}
+	}
+	return Action{}, false
 }
 
 // takeBack ends the wait for a probe that was sent to a hop before, so that another one takes its place.

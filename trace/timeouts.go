@@ -60,7 +60,7 @@ func (p *Path) deadline(a *ask) (time.Time, Action) {
 		// beyond the target keeps others from being sent.
 		t := p.resendSafety(a)
 		if p.rewritten > 0 {
-			t = p.o.Wait // its answer may come from far beyond what is known, and would be taken for another's
+			t = max(t, p.longest()) // answers from far behind may be on their way that could be taken for others'
 		}
 		t = max(t, a.until.Sub(a.sent))
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
