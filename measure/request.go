@@ -44,6 +44,10 @@ type Request struct {
 	Rounds  *Rounds
 	Explain bool // ask further, of the network and of this host, why the path ends as it does
 
+	// Unjudged leaves the record without findings, unless Explain asks for them: they take as much of the processor as a
+	// few probes.
+	Unjudged bool
+
 	Listener
 }
 

@@ -61,7 +61,10 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
-	made.Findings = append([]detect.Finding{}, detect.Findings(e.seen(known))...)
+	made.Findings = []detect.Finding{}
+	if m.Explain || !m.Unjudged {
+		made.Findings = append(made.Findings, detect.Findings(e.seen(known))...)
+	}
 	if m.Overhear { // nothing was sent to the target, so its silence means nothing
 		made.Findings = []detect.Finding{}
 	}

@@ -390,12 +390,13 @@ func (p *Path) likeliest(now time.Time, any int) int {
 // waited for slow: they don't count, and silence is what is known of their hops.
 func (p *Path) window(now time.Time) (left int, more time.Time) {
 	left = p.o.Parallel
+	enough := p.whole / 2 // before it is lost
+	if p.target.told {
+		enough = max(enough, p.target.least+p.slack()) // the target may be nearer than its TTL says
+	}
+	enough = min(enough, p.inFlightTime())
 	for _, a := range p.pending {
-		enough := p.whole / 2 // before it is lost
-		if p.target.told {
-			enough = max(enough, p.target.least+p.slack()) // the target may be nearer than its TTL says
-		}
-		wait := min(p.inFlightTime(), enough)
+		wait := enough
 		if t := p.earlyTimeout(a); t > 0 && p.known >= p.o.FirstTTL { // else how late answers are isn't known yet
 			wait = min(t, wait)
 		}

@@ -82,6 +82,7 @@ func (e *SendError) Unwrap() error { return e.Err }
 // error is ctx's cause, a *SendError, or what ended receiving. Run leaves no goroutine behind.
 func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
 	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(), wake: o.Wake}
+	_, e.synthetic = conn.(Synthetic)
 	e.dedup.seed = maphash.MakeSeed()
 	receiving, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -133,6 +134,7 @@ type engine struct {
 	reading     reading
 	held        Action    // what is put off until everything was read that came in before it was decided
 	decided     time.Time // when that was
+	synthetic   bool      // conn is Synthetic
 	reply       packet.Reply
 	dedup       dedup
 }
@@ -532,7 +534,7 @@ func (e *engine) receive(d delivery) {
 	}
 	res := f.result(fate)
 	res.Recv, res.Reply, res.Evidence = d.at, r.Clone(), got.evidence
-	if _, ok := e.conn.(Synthetic); ok {
+	if e.synthetic {
 		res.Reply.Quote, res.Evidence = packet.Quote{}, ByKernel
 	}
 	if fate != Answered {

@@ -33,6 +33,7 @@ func (p *program) open() (*measure.Tracer, error) {
 func (p *program) request() measure.Request {
 	r := p.Request(p.kept.Old)
 	r.Progress = p.preparing
+	r.Unjudged = p.ForPeople() && !p.wantsRecord() // the text has no findings, if it doesn't explain
 	return r
 }
 
