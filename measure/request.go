@@ -100,7 +100,7 @@ func (l *Listener) progress(p Progress) {
 type Progress struct {
 	Stage     Stage
 	Questions []detect.Question // Announcing
-	Most      int               // Announcing, MeasuringPaths: probes, at the most; Connecting: SYNs; SearchingPaths: flows; SizingPaths: paths
+	Most      int               // at the most: Announcing, MeasuringPaths: probes; Connecting: SYNs; SearchingPaths: flows
 	Least     int               // MeasuringPaths: probes, at the least
 	Unknown   []string          // Lacking: a sentence each
 	Interface string            // Routed: that the probes leave by
@@ -125,7 +125,7 @@ const (
 	FoundMTU                    // the path's MTU was searched for
 	SearchingPaths              // all paths are searched for
 	MeasuringPaths              // their loss is measured
-	SizingPaths                 // how large a packet passes each of them
+	SizingPaths                 // how large a packet passes each of them, Most in all
 	FoundPaths                  // that is over
 	Awaiting                    // what comes of the ordinary connection is waited for, until Done
 	AwaitingAgain               // the same, of a second one

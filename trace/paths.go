@@ -570,7 +570,7 @@ func (p *Paths) open(from, to int) {
 func (p *Paths) opens(w want) bool {
 	f := p.flows[w.flow]
 	c := &f.cells[w.ttl]
-	if c.planned && f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head) {
+	if c.planned && (w.ttl >= p.reach || f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head)) {
 		c.planned = false
 	}
 	far := p.head == 0 || w.ttl >= p.head || f.router >= p.head
@@ -601,7 +601,7 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 		return ready, true
 	case now.Before(f.ready):
 		return f.ready, false
-	case p.blind(w.ttl) && p.syns+p.blindFlying() >= p.o.TargetSYNs:
+	case p.blind(w.ttl) && p.syns+p.blindFlying() >= p.o.TargetSYNs, p.syns >= p.o.TargetSYNs:
 		return ready, false
 	}
 	one := slices.ContainsFunc(p.flying, func(a *pathAsk) bool { return a.flow == w.flow && p.near(f, a.ttl) })

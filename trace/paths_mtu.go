@@ -46,7 +46,7 @@ func NewPathsMTU(p *Paths, g *Graph, first int) (*PathsMTU, error) {
 	return m, nil
 }
 
-// routers are who answers on a way, from TTL 1 on, and the TTL of its last router; 0: there is none, or it is in a loop.
+// routers are who answers on a way, from TTL 1 on, and the TTL of its last router; 0: none is, or the way is a loop.
 func (g *Graph) routers(w Way, first int) (hops []netip.Addr, last int) {
 	if len(g.Circle(w)) > 0 {
 		return nil, 0

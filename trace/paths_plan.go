@@ -46,11 +46,23 @@ func (p *Paths) again() {
 }
 
 // afford reports whether one more probe may be sent to a TTL.
-func (p *Paths) afford(ttl int) bool { return ttl < p.reach || p.syns+p.toTarget() < p.o.TargetSYNs }
+func (p *Paths) afford(ttl int) bool { return ttl < p.reach || p.syns+p.toTarget() < p.planned() }
 
 // over reports whether what a flow meets at a TTL is known not to matter: it has ended there or before.
 func (f *pathFlow) over(ttl int) bool {
 	return f.ends > 0 && ttl >= f.ends || f.loops > 0 && ttl > f.loops
+}
+
+// planned is how many SYNs the target is meant to get at the most. One is kept back for a flow that the target turns
+// out to be nearer to than to all others, and one for each probe in flight to a hop where it may be.
+func (p *Paths) planned() int {
+	most := p.o.TargetSYNs - min(1, p.o.TargetSYNs/DefaultTargetSYNs)
+	for _, a := range p.flying {
+		if a.blind && !a.counts {
+			most--
+		}
+	}
+	return most
 }
 
 // open reports whether nothing is known of a cell, and nothing is done about that.
@@ -296,7 +308,7 @@ func (p *Paths) need(ttl int, s *spot) int {
 
 // targetShare is how many probes may be sent on from a node, as some may get to the target.
 func (p *Paths) targetShare(ttl int, s *spot) int {
-	left := p.o.TargetSYNs - p.syns - p.toTarget()
+	left := p.planned() - p.syns - p.toTarget()
 	switch {
 	case slices.ContainsFunc(s.next, inName):
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
@@ -397,7 +409,7 @@ func (p *Paths) search(ttl int, s sought, before *sought) {
 	far := ttl >= p.reach
 	if far {
 		any = nil
-		s.n = min(s.n, p.o.TargetSYNs-p.syns-p.toTarget())
+		s.n = min(s.n, p.planned()-p.syns-p.toTarget())
 	}
 	for _, i := range append(near, any...) {
 		if s.n > 0 {

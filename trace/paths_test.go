@@ -567,8 +567,9 @@ func TestPathsUnequalSYNs(t *testing.T) {
 					over++
 				}
 			}
-			// 6 of 400 were over it, by one to six; up to 33 were there when all hops were asked side by side at once.
-			if t.Logf("at most %d SYNs", most); over > runs/10 || most > trace.DefaultTargetSYNs*3/2 {
+			// With 400 runs each, 5 of 1600 are over it, by one; up to 33 were there when all hops were asked side by side at
+			// once.
+			if t.Logf("at most %d SYNs", most); over > 1 || most > trace.DefaultTargetSYNs+1 {
 				t.Errorf("%d of %d over %d, %d at the most", over, runs, trace.DefaultTargetSYNs, most)
 			}
 		})
