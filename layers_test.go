@@ -128,8 +128,9 @@ func check(t *testing.T, room string, imports, ours, never []string) {
 }
 
 // ofTrace is all that the command line may name of package trace: what it hands to reports, and no plan and no engine.
-var ofTrace = []string{"Counts", "Event", "Failed", "Graph", "NearMissAlarm", "NewStats", "NewTrace", "Result", "SendError",
-	"Stats", "Trace", "Way"}
+// Options of a path come from package measure, with what was measured by them.
+var ofTrace = []string{"Counts", "Event", "Failed", "Graph", "NearMissAlarm", "NewStats", "NewTrace", "Node", "PathOptions",
+	"Result", "SendError", "Stats", "Trace", "Way"}
 
 // Measurements are made by package measure, whatever asks for them.
 func TestCommandLineMeasuresNothing(t *testing.T) {

@@ -23,7 +23,7 @@ const (
 	AskUnmarked            // without the mark (TOS) that was asked for
 	AskOptions             // SYNs with other TCP options: usual ones in place of unusual ones, else none
 	AskReach               // one probe that gets past the place where probes vanish, if its flow does
-	AskWay                 // one probe to the hop before that place, to see by which router its flow goes
+	AskWay                 // one probe to the hop before that place, whose answer names the router that its flow takes
 	AskAlive               // ICMP echo requests with the highest TTL, to see whether the target answers any
 )
 

@@ -368,7 +368,7 @@ func TestTranslation(t *testing.T) {
 			lis := c.Target.Listen(t, 27)
 			var conn net.Conn
 			c.Source.Do(t, func() {
-				d := net.Dialer{Timeout: 5 * time.Second}
+				d := net.Dialer{Timeout: time.Minute}
 				var err error
 				if conn, err = d.DialContext(t.Context(), "tcp", netip.AddrPortFrom(to, 27).String()); err != nil {
 					t.Fatal(err)

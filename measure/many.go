@@ -46,7 +46,7 @@ type Many struct {
 
 	Rate    int           // packets a second, over all targets; 0: DefaultRate
 	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000; with Rounds 1
-	Nearby  int           // of them, in one network; 0: 2, see trace.TargetsOptions
+	Nearby  int           // of them, in one network; 0: 2, as trace.TargetsOptions says
 	Timeout time.Duration // of a target; 0: as long as it takes
 	Grace   time.Duration // how long targets that are open may go on when ctx has ended
 

@@ -132,7 +132,7 @@ func (w *world) compare(t *testing.T, m *sim.Model, probes ...[]byte) {
 	})
 	w.send(t, encoded(t, end))
 	var kernel [][]byte
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		done := false
 		packets := w.capture.Packets()
 		for ; w.seen < len(packets) && !done; w.seen++ {

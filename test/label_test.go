@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.example/tcptraceroute/lab"
 )
@@ -20,7 +19,7 @@ import (
 func connects(t testing.TB, h *lab.Host, to netip.AddrPort) {
 	t.Helper()
 	h.Do(t, func() {
-		c, err := net.DialTimeout("tcp", to.String(), 5*time.Second)
+		c, err := net.DialTimeout("tcp", to.String(), hangs)
 		if err != nil {
 			t.Errorf("an ordinary connection to %v: %v", to, err)
 			return

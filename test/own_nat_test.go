@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -250,7 +249,7 @@ func (w *ownWay) rows(f *fork, v family) []string {
 func (w *ownWay) connects(t *testing.T, f *fork, v family, to string) error {
 	var err error
 	f.source.Do(t, func() {
-		d := net.Dialer{Timeout: 5 * time.Second, Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		d := net.Dialer{Timeout: hangs, Control: func(_, _ string, raw syscall.RawConn) (err error) {
 			raw.Control(func(fd uintptr) {
 				if w.mark != 0 {
 					err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, w.mark)
