@@ -145,3 +145,35 @@ func TestHeaderAgain(t *testing.T) {
 		})
 	}
 }
+
+// A copy that comes when its probe is forgotten, on a busy host, is no translation to the port of another flow with the same
+// number, and no other TTL. A port that is none of ours is a translation all the same.
+func TestDepartureForgotten(t *testing.T) {
+	dst := netip.MustParseAddrPort("198.18.5.2:80")
+	probe := func(port uint16, n int) packet.Probe {
+		return packet.Probe{Src: netip.AddrPortFrom(netip.MustParseAddr("198.18.1.1"), port), Dst: dst, TTL: uint8(1 + n%30),
+			ID: uint16(n), Seq: 0x01020304, Flags: packet.SYN}
+	}
+	for _, tt := range []struct {
+		port       uint16
+		sent, want int
+	}{{40000, 300, 0}, {40001, 300, 0}, {50000, 300, 1}, {50000, 3, 1}, {40001, 3, 1}} {
+		f := flows{ports: []uint16{40000, 40001}}
+		for n := range tt.sent {
+			p := probe(40000, n)
+			f.follow(&p, 2, "eth0")
+		}
+		copied := probe(tt.port, 1)
+		if tt.sent < maxRemembered {
+			copied.ID = 9 // on the way out something has changed it
+		}
+		b, err := copied.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.left(b, heard{index: 2}, func(int) string { return "eth0" }, func(int, int) bool { return false })
+		if len(f.translations) != tt.want || tt.want == 0 && len(f.departures) > 0 {
+			t.Errorf("%+v: %+v, %+v", tt, f.translations, f.departures)
+		}
+	}
+}
