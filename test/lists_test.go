@@ -31,7 +31,7 @@ func manyLab(t *testing.T) *lab.Path {
 }
 
 // listFile writes a list, and returns its name.
-func listFile(t *testing.T, text string) string {
+func listFile(t testing.TB, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "list")
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {

@@ -1,0 +1,279 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/sim/tun"
+)
+
+// What a run over many targets takes, in front of a simulated network with a path of its own to each target. The model
+// runs in the test's process, and the program, or its peer, on one processor. On a machine that does something else too,
+// give them a priority: nice -n -5 go test -run '^$' -bench Many -benchtime 1x -timeout 60m ./test
+
+// crowd is a network with many targets.
+type crowd struct {
+	*lab.Host
+	device  *os.File
+	targets []sim.Target
+	hops    []int // how far away each is
+	front   *tun.Front
+}
+
+// newCrowd makes a network of so many targets, from least to most hops away, 25 ms each way. Targets that follow one
+// another are in different networks.
+func newCrowd(b *testing.B, targets, least, most int, change func(i int, p *sim.Path)) *crowd {
+	b.Helper()
+	c := &crowd{Host: lab.New(b).Host(b, "source")}
+	c.device = c.TUN(b, "tun0")
+	c.IP(b, "link set down dev tun0")
+	raw, err := c.device.SyscallConn()
+	if err == nil { // scamper doesn't know that a TUN device has no link header
+		raw.Control(func(fd uintptr) { err = unix.IoctlSetInt(int(fd), unix.TUNSETLINK, unix.ARPHRD_SIT) })
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	own := netip.MustParseAddr("10.255.0.1")
+	c.IP(b, "link set up txqueuelen 10000 dev tun0")
+	c.IP(b, fmt.Sprintf("addr add %v/32 dev tun0", own))
+	c.IP(b, fmt.Sprintf("route add default via %v dev tun0 onlink", own.Next()))
+	const networks = 512 // of 198.18.0.0/15
+	var s sim.Scenario
+	for i := range targets {
+		n := least + i%(most-least+1)
+		p := sim.Path{Target: sim.Target{Addr: netip.AddrFrom4([4]byte{198, byte(18 + i%networks/256), byte(i % 256), byte(1 + i/networks)})}}
+		for ttl := 1; ttl < n; ttl++ {
+			p.Routers = append(p.Routers, sim.Router{Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(ttl), byte(i >> 8), byte(i)})}})
+		}
+		if n > 1 {
+			p.Routers[0].Link.Delay = 25 * time.Millisecond
+		}
+		if change != nil {
+			change(i, &p)
+		}
+		s.Paths = append(s.Paths, p)
+		c.targets, c.hops = append(c.targets, p.Target), append(c.hops, n)
+	}
+	s.NoHostRST = true
+	m, err := sim.New(s)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if c.front, err = tun.Start(c.device, m, tun.Options{Forgetful: targets > 10_000}); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { c.front.Stop() })
+	return c
+}
+
+// late says how late the network was: what it loses by that, and wrong hops, are none of the program's. It ends the
+// network.
+func (c *crowd) late(b *testing.B) {
+	b.Helper()
+	r, err := c.front.Stop()
+	if err != nil {
+		b.Fatal(err)
+	}
+	late := r.Late()
+	b.ReportMetric(late.P99.Seconds()*1000, "ms-late-p99")
+	b.ReportMetric(late.Max.Seconds()*1000, "ms-late-max")
+	_, text, _ := strings.Cut(run(b, c.Host, "cat", "/proc/net/dev").stdout, "tun0:")
+	const dropped = 11 // the column of packets that the device has dropped on their way out
+	figures := strings.Fields(text)
+	if len(figures) <= dropped {
+		b.Fatalf("%q", text)
+	}
+	n, err := strconv.Atoi(figures[dropped])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(n), "dropped-in-device")
+}
+
+// list is the targets, a line each.
+func (c *crowd) list() string {
+	var text strings.Builder
+	for _, t := range c.targets {
+		fmt.Fprintln(&text, t.Addr)
+	}
+	return text.String()
+}
+
+// taken is what a program took.
+type taken struct {
+	seconds, cpu float64
+	memory       int64 // the most that it had, in bytes
+	packets      uint64
+	out          []byte
+}
+
+// measured runs a program on one processor, with the targets as its input.
+func (c *crowd) measured(b *testing.B, input string, command ...string) taken {
+	b.Helper()
+	packets := func() (n uint64) {
+		c.front.Do(func(m *sim.Model) { n = m.Injected() })
+		return n
+	}
+	cmd := c.Command(b.Context(), "taskset", append([]string{"-c", "1"}, command...)...)
+	var out, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &stderr
+	before, begin := packets(), time.Now()
+	if err := cmd.Run(); err != nil {
+		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() > 1 {
+			b.Fatalf("%v: %v\n%s", command, err, stderr.String())
+		}
+	}
+	x := taken{seconds: time.Since(begin).Seconds(), packets: packets() - before, out: out.Bytes()}
+	u := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	x.cpu, x.memory = time.Duration(u.Utime.Nano()+u.Stime.Nano()).Seconds(), u.Maxrss<<10
+	return x
+}
+
+// judged compares lines of scamper's JSON with the truth: how many hops are right, how many are wrong, and how many
+// targets are seen where they are.
+func (c *crowd) judged(b *testing.B, out []byte) (right, wrong, ends int) {
+	b.Helper()
+	index := map[string]int{}
+	for i, t := range c.targets {
+		index[t.Addr.String()] = i
+	}
+	for line := range bytes.Lines(out) {
+		var l struct {
+			Type, Dst string
+			Hops      []struct {
+				Addr string
+				TTL  int `json:"probe_ttl"`
+			}
+		}
+		if err := json.Unmarshal(line, &l); err != nil {
+			b.Fatalf("%v: %.100s", err, line)
+		}
+		if l.Type != "trace" {
+			continue
+		}
+		i := index[l.Dst]
+		for _, h := range l.Hops {
+			at := netip.AddrFrom4([4]byte{10, byte(h.TTL), byte(i >> 8), byte(i)}).String()
+			switch {
+			case h.Addr == l.Dst && h.TTL == c.hops[i]:
+				right++
+				ends++
+			case h.Addr == at && h.TTL < c.hops[i]:
+				right++
+			default:
+				wrong++
+			}
+		}
+	}
+	return right, wrong, ends
+}
+
+// BenchmarkManyRate: 4,000 targets at a rate that is out of reach, on one processor: what comes about, and what is lost.
+// Promised are 15,000 probes a second, 30 µs of the processor each, all targets at their true distance, no answer lost.
+func BenchmarkManyRate(b *testing.B) {
+	c := newCrowd(b, 4000, 8, 24, nil)
+	file, bin := listFile(b, c.list()), program(b)
+	for b.Loop() {
+		x := c.measured(b, "", bin, "-n", "--targets", file, "--rate", "20000", "-q", "3", "--format", "scamper")
+		_, wrong, ends := c.judged(b, x.out)
+		x.report(b, "")
+		b.ReportMetric(float64(wrong), "wrong-hops")
+		b.ReportMetric(float64(ends), "targets-at-their-hop")
+	}
+	c.late(b)
+}
+
+func (x *taken) report(b *testing.B, of string) {
+	b.ReportMetric(float64(x.packets)/x.seconds, "packets/s"+of)
+	b.ReportMetric(x.cpu/float64(x.packets)*1e6, "cpu-µs/packet"+of)
+	b.ReportMetric(x.seconds, "s"+of)
+}
+
+// BenchmarkManyMemory: targets that come by a pipe. Promised are less than 150 MB with 100,000, and about the same as with
+// 10,000.
+func BenchmarkManyMemory(b *testing.B) {
+	c := newCrowd(b, 100_000, 3, 4, nil)
+	list, bin := c.list(), program(b)
+	few := strings.Join(strings.SplitAfter(list, "\n")[:10_000], "")
+	for b.Loop() {
+		for of, input := range map[string]string{"-10000": few, "-100000": list} {
+			x := c.measured(b, input, bin, "-n", "--targets", "-", "--rate", "20000", "--jobs", "1000", "--json")
+			traced := bytes.Count(x.out, []byte(`"event":"target"`))
+			if n := strings.Count(input, "\n"); traced != n {
+				b.Errorf("%d of %d targets are in the output", traced, n)
+			}
+			b.ReportMetric(float64(x.memory)/(1<<20), "MB"+of)
+			x.report(b, of)
+		}
+	}
+}
+
+// BenchmarkManyTraceroute: 240 targets beside sixteen programs of traceroute at a time: all of them open, and one in
+// twenty filtered behind its last router. Promised is a fifth of their time.
+func BenchmarkManyTraceroute(b *testing.B) {
+	for name, filtered := range map[string]int{"open": 0, "filtered": 20} {
+		b.Run(name, func(b *testing.B) { besideTraceroute(b, filtered) })
+	}
+}
+
+// besideTraceroute measures both, with one of so many targets filtered; 0: none.
+func besideTraceroute(b *testing.B, filtered int) {
+	c := newCrowd(b, 240, 8, 24, func(i int, p *sim.Path) {
+		if filtered > 0 && i%filtered == 0 {
+			p.Target.State = sim.Filtered
+		}
+	})
+	list, bin := c.list(), program(b)
+	for b.Loop() {
+		ours := c.measured(b, list, bin, "-n", "--targets", "-", "--rate", "20000", "--jobs", "240")
+		one := c.measured(b, list, bin, "-n", "-q", "1", "--targets", "-", "--rate", "20000", "--jobs", "240")
+		theirs := c.measured(b, list, "xargs", "-P16", "-n1", "traceroute", "-T", "-n", "-q1")
+		ours.report(b, "")
+		b.ReportMetric(theirs.seconds, "s-traceroute")
+		b.ReportMetric(ours.seconds/theirs.seconds, "of-traceroute's")
+		b.ReportMetric(one.seconds/theirs.seconds, "of-traceroute's-q1")
+	}
+	c.late(b)
+}
+
+// BenchmarkManyScamper: 2,000 targets beside scamper at 10,000 packets a second, one probe per hop. Promised are at least
+// as many traces a second, at most 0.8 of its processor time a probe, and no fewer right hops.
+func BenchmarkManyScamper(b *testing.B) {
+	lab.NeedProgram(b, "scamper")
+	c := newCrowd(b, 2000, 8, 24, nil)
+	file, bin := listFile(b, c.list()), program(b)
+	for b.Loop() {
+		ours := c.measured(b, "", bin, "-n", "-q", "1", "--targets", file, "--rate", "10000", "--format", "scamper")
+		right, wrong, ends := c.judged(b, ours.out)
+		warts := filepath.Join(b.TempDir(), "out")
+		theirs := c.measured(b, "", "scamper", "-p", "10000", "-O", "json", "-o", warts, "-c", "trace -P tcp -q 1 -d 80", "-f", file)
+		out, err := os.ReadFile(warts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		theirRight, theirWrong, theirEnds := c.judged(b, out)
+		ours.report(b, "")
+		theirs.report(b, "-scamper")
+		for of, n := range map[string]int{"right-hops": right, "wrong-hops": wrong, "targets-at-their-hop": ends,
+			"right-hops-scamper": theirRight, "wrong-hops-scamper": theirWrong, "targets-at-their-hop-scamper": theirEnds} {
+			b.ReportMetric(float64(n), of)
+		}
+		b.ReportMetric((ours.cpu/float64(ours.packets))/(theirs.cpu/float64(theirs.packets)), "of-scamper's-cpu/packet")
+	}
+	c.late(b)
+}
