@@ -264,7 +264,10 @@ func (f *facts) withControl(all []Finding) []Finding {
 		return slices.ContainsFunc(all, func(x Finding) bool { return slices.Contains(codes, x.Code) })
 	}
 	if f.host.opened != nil && f.host.differ != nil {
-		all = slices.DeleteFunc(all, func(x Finding) bool { return slices.Contains(contradicted, x.Code) })
+		both := f.contradict() != nil // an opened connection doesn't contradict that another answer comes too
+		all = slices.DeleteFunc(all, func(x Finding) bool {
+			return slices.Contains(contradicted, x.Code) && !(both && (x.Code == ResetOnPath || x.Code == TCPProxy))
+		})
 	}
 	if c := f.host.home(); c != nil && f.host.Probes != nil && f.host.Probes.Loopback { // all that answers is this host
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code != ThisHost })
