@@ -21,6 +21,8 @@ type explainer struct {
 	host     *detect.Host // this host's own part; nil: not known, or not yet
 	control  *control     // nil: none was asked for
 	asked    atomic.Int32
+
+	unplaced []*packet.Reply // segments that came while the trace ran and fit several of its probes
 }
 
 // Asked returns how many probes of an explanation's questions have their outcome. Any goroutine may call it while Trace
@@ -47,6 +49,7 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
 	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Host: e.await(), Unknown: e.unknown(),
 		Connections: e.m.Header.Connections}
+	e.addContrary()
 	defer e.askAgain(ctx)
 	questions := detect.Questions(*e.evidence)
 	if len(questions) == 0 {
@@ -159,6 +162,48 @@ func (e *explainer) overhearing(next func(trace.Event)) func(trace.Event) {
 		second.Outcome, second.Evidence, second.Recv = trace.Duplicate, trace.ByFlow, ev.Time
 		second.Reply = ev.Reply.Clone()
 		e.evidence.View.Add(second)
+	}
+}
+
+// mostUnplaced is how many segments of either kind are kept that fit several probes.
+const mostUnplaced = 3
+
+// keeping watches the trace for segments that fit several of its probes, so that they answer none for sure. next watches
+// besides; nil: nothing does.
+func (e *explainer) keeping(next func(trace.Event)) func(trace.Event) {
+	resets, others := 0, 0
+	return func(ev trace.Event) {
+		if next != nil {
+			next(ev)
+		}
+		if ev.Reply == nil || ev.Verdict != trace.IsShared || ev.Reply.Kind != packet.KindTCP {
+			return
+		}
+		n := &others
+		if ev.Reply.TCP.Flags.Has(packet.RST) {
+			n = &resets
+		}
+		if *n < mostUnplaced {
+			*n++
+			e.unplaced = append(e.unplaced, ev.Reply.Clone())
+		}
+	}
+}
+
+// addContrary adds what was kept if it says the contrary of what the target has answered: whichever probe it belongs to,
+// somebody accepts what somebody else resets. They count as second answers.
+func (e *explainer) addContrary() {
+	first := e.answered()
+	if first == nil {
+		return
+	}
+	for _, r := range e.unplaced {
+		contrary := r.TCP.Flags.Has(packet.RST) != first.Reply.TCP.Flags.Has(packet.RST)
+		if contrary && answers(r, first) {
+			second := *first
+			second.Outcome, second.Evidence, second.Reply = trace.Duplicate, trace.ByFlow, r
+			e.evidence.View.Add(second)
+		}
 	}
 }
 

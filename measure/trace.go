@@ -52,7 +52,11 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		}
 		known.Counts, err = inside.counts, inside.err
 	} else {
-		known.Counts, err = m.run(ctx, m.conn(), m.plan, func(r trace.Result) {
+		o := m.runOptions()
+		if m.Explain {
+			o.Observe = e.keeping(o.Observe)
+		}
+		known.Counts, err = trace.Run(ctx, m.conn(), m.plan, o, func(r trace.Result) {
 			m.heard(r)
 			seen(r)
 		})
