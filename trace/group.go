@@ -20,7 +20,7 @@ type Group struct {
 
 	members map[int]*member
 	ready   []*member // those to be asked, in turn
-	asleep  sleepers
+	asleep  waiting[*member]
 }
 
 // memberNote is the note of a probe of the group: whose it is, and the note that this member attached.
@@ -36,7 +36,7 @@ type member struct {
 	gone    bool
 	pending int // probes in flight
 	wake    time.Time
-	place   int // in the heap of sleepers; -1: not there
+	place   int // among those that are asleep; -1: not there
 }
 
 // NewGroup returns a plan that carries out all these.
@@ -177,29 +177,4 @@ func (g *Group) Learn(now time.Time, r Result) {
 	}
 	m.plan.Learn(now, own)
 	g.rouse(m)
-}
-
-// sleepers is a heap of plans by the time at which they want to be asked again.
-type sleepers []*member
-
-func (s sleepers) Len() int           { return len(s) }
-func (s sleepers) Less(i, j int) bool { return s[i].wake.Before(s[j].wake) }
-func (s sleepers) Swap(i, j int) {
-	s[i], s[j] = s[j], s[i]
-	s[i].place, s[j].place = i, j
-}
-
-func (s *sleepers) Push(x any) {
-	m := x.(*member)
-	m.place = len(*s)
-	*s = append(*s, m)
-}
-
-func (s *sleepers) Pop() any {
-	old := *s
-	m := old[len(old)-1]
-	old[len(old)-1] = nil
-	m.place = -1
-	*s = old[:len(old)-1]
-	return m
 }

@@ -117,8 +117,8 @@ type engine struct {
 	sentN  int
 	heard  time.Time // when the newest probe was sent that anything was believed for: until then the way out was whole
 
-	inFlight inFlight // some may have their outcome already
-	done     memory   // those with an outcome
+	inFlight waiting[*flight] // some may have their outcome already
+	done     memory           // those with an outcome
 	pending  int
 
 	failed      error // the last send error, and how many like it in a row
@@ -357,7 +357,8 @@ func (e *engine) carryOut(now time.Time, act Action) {
 		}
 	case DoExtend:
 		if f := e.m.flights[act.Key]; f != nil {
-			e.inFlight.extend(f, act.Until)
+			f.until = act.Until
+			e.extend(f)
 		}
 	}
 }
@@ -381,7 +382,7 @@ func (e *engine) send(a Action) {
 	if e.unsent {
 		e.failures = 0
 	}
-	e.inFlight.add(e.m.add(a, e.sentN, sent))
+	e.await(e.m.add(a, e.sentN, sent))
 	e.pending++
 }
 

@@ -176,25 +176,9 @@ func TestTargets(t *testing.T) {
 				if syns[len(syns)/2] > 3 || syns[len(syns)*95/100] > 4 {
 					t.Errorf("SYNs at a target: median %d, 95 %% %d", syns[len(syns)/2], syns[len(syns)*95/100])
 				}
-				checkRate(t, c.Sent(), l.rate, 16)
+				trace.CheckPace(t, c.Sent(), l.rate, 16)
 			})
 		})
-	}
-}
-
-// checkRate holds that no 10 ms have more packets than rate and burst allow.
-func checkRate(t *testing.T, sent []sim.Sent, rate float64, burst int) {
-	t.Helper()
-	const span = 10 * time.Millisecond
-	most, first := 0, 0
-	for i, s := range sent {
-		for s.At.Sub(sent[first].At) >= span {
-			first++
-		}
-		most = max(most, i-first+1)
-	}
-	if allowed := int(rate*span.Seconds()) + burst; most > allowed {
-		t.Errorf("%d packets within %v, at most %d are allowed", most, span, allowed)
 	}
 }
 
