@@ -28,8 +28,8 @@ func Install(t testing.TB, program string, mode os.FileMode, capabilities ...int
 	return path
 }
 
-// WriteProgram writes a program, or a script, that may be run at once: a process that another test starts meanwhile would
-// hold the file open for writing for a moment, in which nobody can run it (ETXTBSY).
+// WriteProgram writes a program, or a script, that may be run at once: a process that another test starts meanwhile
+// would hold the file open for writing for a moment, in which nobody can run it (ETXTBSY).
 func WriteProgram(path string, program []byte, mode os.FileMode) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

@@ -168,8 +168,8 @@ func (e *explainer) overhearing(next func(trace.Event)) func(trace.Event) {
 // mostUnplaced is how many segments of either kind are kept that fit several probes.
 const mostUnplaced = 3
 
-// keeping watches the trace for segments that fit several of its probes, so that they answer none for sure. next watches
-// besides; nil: nothing does.
+// keeping watches the trace for segments that fit several of its probes, so that they answer none for sure. next
+// watches besides; nil: nothing does.
 func (e *explainer) keeping(next func(trace.Event)) func(trace.Event) {
 	resets, others := 0, 0
 	return func(ev trace.Event) {
@@ -190,8 +190,8 @@ func (e *explainer) keeping(next func(trace.Event)) func(trace.Event) {
 	}
 }
 
-// addContrary adds what was kept if it says the contrary of what the target has answered: whichever probe it belongs to,
-// somebody accepts what somebody else resets. They count as second answers.
+// addContrary adds what was kept if it says the contrary of what the target has answered: whichever probe it belongs
+// to, somebody accepts what somebody else resets. They count as second answers.
 func (e *explainer) addContrary() {
 	first := e.answered()
 	if first == nil {

@@ -63,8 +63,8 @@ func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.L
 func (e *LineError) Unwrap() error { return e.Err }
 
 // Read yields the targets of a list in its order, and the addresses of a network or a range in random order. For a line
-// that can't be read it yields a [*LineError], and goes on. A [*NoListError] and any other error end the list. The name of
-// the file is for messages.
+// that can't be read it yields a [*LineError], and goes on. A [*NoListError] and any other error end the list. The name
+// of the file is for messages.
 func Read(r io.Reader, file string, o Options) iter.Seq2[Target, error] {
 	return func(yield func(Target, error) bool) {
 		bad, good := 0, false
