@@ -59,7 +59,16 @@ func traced(t *testing.T, network string, stop time.Duration, r Request) (made *
 		r.Path.Rand = rand.New(rand.NewPCG(1, 1))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), stop, errStopped)
 		defer cancel()
-		made, err = tracer.Trace(ctx, r)
+		if r.Rounds == nil {
+			made, err = tracer.Trace(ctx, r)
+			return
+		}
+		watched, failed := tracer.Prepare(ctx, r)
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		defer watched.Close()
+		made, err = watched.Watch(ctx)
 	})
 	return made, err
 }
