@@ -64,6 +64,7 @@ type node struct {
 	Spared    bool    `json:"spared,omitempty"`
 	SharesBy  string  `json:"shares_by,omitempty"`
 
+	MayBe   []int    `json:"may_be,omitempty"`
 	Refusal *refusal `json:"refusal,omitempty"`
 }
 
@@ -136,7 +137,8 @@ func graphOf(t *Trace) *graph {
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
-			PerPacket: n.PerPacket, Spared: n.Spared, SharesBy: n.SharesBy.String(), Refusal: refusalOf(n.Refusal)})
+			PerPacket: n.PerPacket, Spared: n.Spared, SharesBy: n.SharesBy.String(), MayBe: n.MayBe,
+			Refusal: refusalOf(n.Refusal)})
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
@@ -204,7 +206,11 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		from := r.optional(n.Address)
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: from, Target: n.Target,
 			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
-			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), Refusal: r.refusal(n.Refusal, from)})
+			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
+			Refusal: r.refusal(n.Refusal, from)})
+		for _, other := range n.MayBe {
+			r.within(other, 0, len(j.Nodes)-1)
+		}
 	}
 	last := len(g.Nodes) - 1
 	for _, l := range j.Links {

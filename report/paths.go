@@ -390,6 +390,7 @@ func (p *paths) notes() {
 			p.note(fmt.Sprintf("Hop %s shares out by %v.", p.labels[i], n.SharesBy))
 		}
 	}
+	p.faces()
 	perPacket, spared := false, false
 	for _, n := range g.Nodes {
 		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared
@@ -430,6 +431,21 @@ func (p *paths) notes() {
 			"connection of its own, which may take any path.")
 	}
 	p.lossNote()
+}
+
+// faces says which nodes may be one router.
+func (p *paths) faces() {
+	for i, n := range p.g.Nodes {
+		if len(n.MayBe) == 0 || n.MayBe[0] < i {
+			continue // it is said of the first of them
+		}
+		labels := p.labels[i]
+		for _, k := range n.MayBe {
+			labels += ", " + p.labels[k]
+		}
+		p.note(fmt.Sprintf("Hops %s may be one router with several addresses: they have the same neighbours, and the IP IDs "+
+			"of their answers count on together. Then paths that differ there only are one.", labels))
+	}
 }
 
 // hidden says which share of the flows a branch must have to be found: at the node that most can be missing beyond, and

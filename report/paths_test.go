@@ -137,11 +137,14 @@ func TestPathsUnknown(t *testing.T) {
 	refused := wideGraph(3)
 	refused.Nodes[2].Refusal = &packet.Reply{Kind: packet.KindUnreachable, Code: 13, IP: packet.IP{Version: 4}}
 	refused.Ways[1].Nodes = []int{0, 2}
+	faces := wideGraph(4)
+	faces.Nodes[1].MayBe, faces.Nodes[2].MayBe = []int{2}, []int{1}
 	for _, tt := range []struct {
 		name          string
 		g             *trace.Graph
 		want, wantNot []string
 	}{
+		{"faces", faces, []string{"Hops 2a, 2b may be one router with several addresses: they have the same"}, []string{"2b, 2a"}},
 		{"limit", limit, []string{"The paths go on: hop 2, the last that was asked"}, []string{"target didn't answer"}},
 		{"round", round, []string{"2 paths to 198.18.9.9, and 1 in a loop, by", "40001  2b 3b 4b (a loop from hop 1 on)\n"},
 			[]string{"not seen", "2 refused"}},

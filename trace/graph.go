@@ -47,6 +47,10 @@ type Node struct {
 	PerPacket bool
 	Spared    bool // it was tested less than others: its successors are, or may be, the target
 
+	// MayBe are nodes at the same TTL that may be the same router with another address: they have the same neighbours, and
+	// the IP IDs of their answers count on together (IPv4).
+	MayBe []int
+
 	// SharesBy is what the node, which has several successors, tells flows apart by. 0: that is not known.
 	SharesBy FlowFields
 }
@@ -117,6 +121,7 @@ func (p *Paths) draw() Graph {
 		return a.To - b.To
 	})
 	d.share(p)
+	d.faces(p)
 	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns+p.resets, p.end > 0
 	d.judge(p)
 	d.ways(p)

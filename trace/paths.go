@@ -36,7 +36,8 @@ type Paths struct {
 	flows  []*pathFlow
 	met    []encounter // by value, from firstAddr on
 	values map[encounter]int
-	stars  map[spotName]int // the keys of silent routers, by the spot before
+	ids    map[int][]numbered // of answers, by value
+	stars  map[spotName]int   // the keys of silent routers, by the spot before
 	sprays map[spotName]sprayed
 	kinds  map[spotName]FlowFields // of PathsKind
 	spots  [][]spot                // by TTL, see survey
@@ -258,7 +259,8 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 		return nil, errors.New("trace: confidence must be between 0 and 1, SYNs and time not negative")
 	}
 	p := &Paths{o: o, maker: maker, rule: stopping{eps: 1 - o.Confidence}, rng: maker.o.Rand, stale: true,
-		first: maker.o.FirstTTL, last: maker.o.MaxTTL, values: map[encounter]int{}, stars: map[spotName]int{},
+		first: maker.o.FirstTTL, last: maker.o.MaxTTL,
+		values: map[encounter]int{}, ids: map[int][]numbered{}, stars: map[spotName]int{},
 		sprays: map[spotName]sprayed{}, kinds: map[spotName]FlowFields{}}
 	p.spots = make([][]spot, p.last+2)
 	p.hops = make([]pathHop, p.last+2)
@@ -346,6 +348,7 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 		f.ends = ttl
 	default:
 		c.seen = append(c.seen, p.value(r))
+		p.number(p.value(r), r)
 		f.router = max(f.router, ttl)
 		if f.ends > 0 && ttl > f.ends { // somebody on the way answered in the target's name, or refuses some packets
 			for ; f.ends < ttl; f.ends++ {

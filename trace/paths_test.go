@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"context"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"math"
@@ -119,6 +120,7 @@ type search struct {
 	confidence float64
 	emit       func(trace.Result)
 	kind       bool                    // it is asked what balancers go by
+	ids        func(netip.Addr) uint16 // the IP IDs of answers, by their source; nil: as the simulator has them
 	loss       *trace.PathsLossOptions // how loss is measured then; nil: it isn't
 	mtu        int                     // the first size that is tried on each way then; 0: none is
 }
@@ -146,6 +148,26 @@ type discovery struct {
 type unaligned struct {
 	*sim.Conn
 	rng *rand.Rand
+	ids func(netip.Addr) uint16
+}
+
+// Recv gives answers the IP IDs that the test wants.
+func (c unaligned) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	n, at, err := c.Conn.Recv(ctx, buf)
+	if c.ids != nil && err == nil && buf[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(buf[4:], c.ids(netip.AddrFrom4([4]byte(buf[12:16]))))
+		sum := uint32(0)
+		for i := 0; i < int(buf[0]&0xf)*4; i += 2 {
+			if i != 10 {
+				sum += uint32(binary.BigEndian.Uint16(buf[i:]))
+			}
+		}
+		for sum > 0xffff {
+			sum = sum>>16 + sum&0xffff
+		}
+		binary.BigEndian.PutUint16(buf[10:], ^uint16(sum))
+	}
+	return n, at, err
 }
 
 func (c unaligned) Send(p packet.Probe) (time.Time, error) {
@@ -166,7 +188,7 @@ func discover(t testing.TB, s search) (d discovery) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := unaligned{sim.NewConn(m), rand.New(rand.NewPCG(s.seed, 7))}
+		c := unaligned{sim.NewConn(m), rand.New(rand.NewPCG(s.seed, 7)), s.ids}
 		defer c.Close()
 		o := trace.PathOptions{
 			Target:     netip.AddrPortFrom(s.path.Target.Addr, 443),
