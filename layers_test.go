@@ -129,8 +129,7 @@ func check(t *testing.T, room string, imports, ours, never []string) {
 
 // ofTrace is all that the command line may name of package trace: what it hands to reports, and no plan and no engine.
 // Options of a path come from package measure, with what was measured by them.
-var ofTrace = []string{"Counts", "Event", "Failed", "Graph", "NearMissAlarm", "NewStats", "NewTrace", "Node", "PathOptions",
-	"Result", "SendError", "Stats", "Trace", "Way"}
+var ofTrace = []string{"Event", "Graph", "NewTrace", "Node", "PathOptions", "Result", "SendError", "Trace"}
 
 // Measurements are made by package measure, whatever asks for them.
 func TestCommandLineMeasuresNothing(t *testing.T) {
