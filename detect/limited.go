@@ -16,6 +16,7 @@ func limited(f *facts) []Finding {
 	hops, beyond := 0, 0 // further on that answered every probe; beyond the last that didn't
 	var further tried    // the probes to hops further on that answer, without those that are known to limit
 	chance := 0.0        // that a hop has lost as much though it answers like those
+	from, goneOn := 0, 0 // the first hop that lost any, and how many were lost where the loss goes on
 	for _, h := range slices.Backward(f.hops) {
 		own := tried{h.gone(), len(h.results)}
 		byChance := chanceOfMore(further, own)
@@ -23,9 +24,12 @@ func limited(f *facts) []Finding {
 		case f.limit != nil && h.ttl > f.limit.after: // it is SYNs that are limited
 		case own.sent >= 2 && own.lost > 0 && byChance > unlikely && further.goesOn(own):
 			further = further.add(own) // the loss goes on: it is no habit of this hop
+			goneOn += when(len(h.routers) > 0, own.lost, 0)
+			from = when(len(h.routers) > 0, h.ttl, from)
 		case own.sent >= 2 && own.lost > 0 && len(h.routers) > 0 && hops > 0:
 			who = append([]string{fmt.Sprintf("hop %d (%v)", h.ttl, h.routers[0])}, who...)
 			missing += own.lost
+			from = h.ttl
 			if first = h.ttl; last == 0 {
 				last, beyond = h.ttl, hops
 			}
@@ -50,8 +54,8 @@ func limited(f *facts) []Finding {
 	if x.byChance(chance); x.Confidence == Possible {
 		x.Title = fmt.Sprintf("Missing answers at %s may be no loss", strings.Join(who, ", "))
 	}
-	if x.Confidence == Possible && last-first >= 2 && f.lossyUpTo(first, f.distance()-1) {
-		return []Finding{f.maybeLimited(first, missing)}
+	if x.Confidence == Possible && last-from >= 2 && f.lossyUpTo(from, f.distance()-1) {
+		return []Finding{f.maybeLimited(from, missing+goneOn)}
 	}
 	return []Finding{x}
 }
