@@ -133,15 +133,44 @@ func (c *crowd) measured(b *testing.B, input string, command ...string) taken {
 	var out, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &stderr
 	before, begin := packets(), time.Now()
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	ended, most := make(chan struct{}), make(chan int64)
+	go func() { most <- peak(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
+	close(ended)
+	memory := <-most
+	if err != nil {
 		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() > 1 {
 			b.Fatalf("%v: %v\n%s", command, err, stderr.String())
 		}
 	}
-	x := taken{seconds: time.Since(begin).Seconds(), packets: packets() - before, out: out.Bytes()}
+	x := taken{seconds: time.Since(begin).Seconds(), packets: packets() - before, out: out.Bytes(), memory: memory}
 	u := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	x.cpu, x.memory = time.Duration(u.Utime.Nano()+u.Stime.Nano()).Seconds(), u.Maxrss<<10
+	x.cpu = time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 	return x
+}
+
+// peak is the most memory that a process has had by its end, as far as that was seen. What wait4(2) says is that of the
+// process which started it, if that had more.
+func peak(pid int, ended <-chan struct{}) (most int64) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // an error: it has ended
+		if _, after, ok := strings.Cut(string(status), "VmHWM:"); ok {
+			var kB int64
+			if n, err := fmt.Sscan(after, &kB); n == 1 && err == nil {
+				most = max(most, kB<<10)
+			}
+		}
+		select {
+		case <-ended:
+			return most
+		case <-look.C:
+		}
+	}
 }
 
 // judged compares lines of scamper's JSON with the truth: how many hops are right, how many are wrong, and how many
