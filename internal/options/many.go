@@ -141,8 +141,8 @@ func (c *Config) RequestMany() *measure.Many {
 	if c.Path.Queries == 0 && !c.Watch.On() {
 		c.Path.Queries = DefaultManyQueries
 	}
-	m := &measure.Many{Request: c.Request(nil), Explain: c.Explain, Findings: !c.ForPeople() && c.HoldsFindings(), Rate: c.Many.Rate,
-		Open: c.Many.Jobs, Timeout: cmp.Or(c.Many.Timeout, DefaultTargetTimeout), Grace: ManyGrace}
+	m := &measure.Many{Request: c.Request(nil), Explain: c.Explain, Findings: !c.ForPeople() && c.HoldsFindings(),
+		Rate: c.Many.Rate, Open: c.Many.Jobs, Timeout: cmp.Or(c.Many.Timeout, DefaultTargetTimeout), Grace: ManyGrace}
 	m.Request.Explain = false // each trace is an ordinary one first
 	if m.Request.Family = c.Family; c.Family == names.Any && c.Path.Source.Addr().IsValid() {
 		m.Request.Family = names.FamilyOf(c.Path.Source.Addr())
