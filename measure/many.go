@@ -5,9 +5,11 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
+	"fmt"
 	"iter"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -382,6 +384,27 @@ func (m *Many) Excluded(t targets.Target) bool {
 		return m.Exclude.Has(netip.AddrPortFrom(t.Addr, t.Port))
 	}
 	return m.Exclude.HasName(t.Host, t.Port)
+}
+
+// Gather reads the targets, each once, without those that must not be traced or were traced before: all of them, or one
+// more than most. bad are the lines that could not be read.
+func (m *Many) Gather(most int) (all []targets.Target, bad []error) {
+	known := make(map[string]bool)
+	for t, err := range m.Targets {
+		if err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		name := fmt.Sprintf("%s %d", strings.ToLower(t.Host), t.Port)
+		if known[name] || m.Skip != nil && m.Skip(t) || m.Excluded(t) {
+			continue
+		}
+		known[name] = true
+		if all = append(all, t); len(all) > most {
+			break
+		}
+	}
+	return all, bad
 }
 
 // hand hands a target to the engine, unless it must not be traced or was before.

@@ -25,10 +25,8 @@ func (p *program) judge(made *record.Trace, err error) error {
 	if len(p.Expected) == 0 || made.Ending.Reason != record.Complete {
 		return err
 	}
-	for _, e := range p.Expected {
-		if part := e.Check(made); part != "" {
-			return &unexpectedError{part}
-		}
+	if part := p.Unexpected(made); part != "" {
+		return &unexpectedError{part}
 	}
 	if err == errNotReached {
 		return nil // which is as expected

@@ -19,9 +19,16 @@ import (
 // watchMany goes its rounds to all targets of the lists on a screen, until the user or a signal ends it, and prints the
 // table of each then.
 func (p *program) watchMany(ctx context.Context, network *measure.Tracer, m *measure.Many) error {
-	all, bad, err := p.toWatch(m)
-	if err != nil {
-		return err
+	all, bad := m.Gather(options.MostLive)
+	for _, err := range bad {
+		p.aside(record.Printable(err.Error()))
+	}
+	switch {
+	case len(all) > options.MostLive:
+		return fmt.Errorf("--live watches at most %d targets, and the list has more: leave --live or some of them out",
+			options.MostLive)
+	case len(all) == 0:
+		return errors.New("Nothing to watch: no target is left of the list")
 	}
 	look := p.screen(ctx)
 	for _, t := range all {
@@ -64,7 +71,7 @@ func (p *program) watchMany(ctx context.Context, network *measure.Tracer, m *mea
 		return oerr
 	}
 	out.broken, out.minute = func(error) {}, func() {}
-	out.badLines.Store(int64(bad))
+	out.badLines.Store(int64(len(bad)))
 	slices.SortFunc(ends, func(a, b record.Listed) int { return a.Index - b.Index })
 	for _, t := range ends {
 		if t.Trace != nil {
@@ -75,29 +82,4 @@ func (p *program) watchMany(ctx context.Context, network *measure.Tracer, m *mea
 		out.target(t)
 	}
 	return out.finish(end, err)
-}
-
-// toWatch reads the targets that are to be watched. They are so few that they are known before the first is traced.
-func (p *program) toWatch(m *measure.Many) (all []targets.Target, bad int, err error) {
-	known := make(map[string]bool)
-	for t, err := range m.Targets {
-		if err != nil {
-			fmt.Fprintln(p.stderr, record.Printable(err.Error()))
-			bad++
-			continue
-		}
-		name := fmt.Sprintf("%s %d", strings.ToLower(t.Host), t.Port)
-		if known[name] || m.Skip(t) || m.Excluded(t) {
-			continue
-		}
-		known[name] = true
-		if all = append(all, t); len(all) > options.MostLive {
-			return nil, 0, fmt.Errorf("--live watches at most %d targets, and the list has more: leave --live or some of "+
-				"them out", options.MostLive)
-		}
-	}
-	if len(all) == 0 {
-		return nil, 0, errors.New("Nothing to watch: no target is left of the list")
-	}
-	return all, bad, nil
 }

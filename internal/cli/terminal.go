@@ -7,17 +7,8 @@ import (
 	"go.example/tcptraceroute/internal/terminal"
 )
 
-// colored reports whether the text is to have colours. NO_COLOR is that of no-color.org: what is asked for on the
-// command line wins.
-func (p *program) colored() bool {
-	switch p.Terminal.Color {
-	case "always":
-		return true
-	case "never":
-		return false
-	}
-	return p.width.out > 0 && os.Getenv("NO_COLOR") == ""
-}
+// colored reports whether the text is to have colours.
+func (p *program) colored() bool { return p.Colored(p.width.out > 0, os.Getenv("NO_COLOR")) }
 
 // showStatus begins to show what is awaited, where somebody sits before a terminal and reads the text. What is
 // written to standard output goes through the status from now on.

@@ -10,6 +10,7 @@ import (
 	"go.example/tcptraceroute/expect"
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/record"
 )
 
 // changesConfig is what a trace is compared with, and where it is kept.
@@ -95,6 +96,16 @@ func (c *Config) CheckDiff(files []string) error {
 		return errors.New("--diff - -: standard input can be only one of the traces")
 	}
 	return nil
+}
+
+// Unexpected says what of a trace isn't as expected; "": nothing.
+func (c *Config) Unexpected(t *record.Trace) string {
+	for _, e := range c.Expected {
+		if part := e.Check(t); part != "" {
+			return part
+		}
+	}
+	return ""
 }
 
 // BaselineFile is the file of the target's first trace.

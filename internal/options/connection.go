@@ -3,7 +3,10 @@ package options
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"go.example/tcptraceroute/measure"
 )
 
 // connectionConfig is which open connection of this host is traced in the place of a new flow.
@@ -50,4 +53,29 @@ func setConnection(c *Config, v string) error {
 	}
 	c.Connection.Source, c.Connection.Target = from, to
 	return nil
+}
+
+// ChooseConnection takes the connection that is to be traced out of those of this host or of the process. If the
+// process has several of the user's, it returns them, with an error.
+func (c *Config) ChooseConnection(all []measure.Established, user int) (several []measure.Established, err error) {
+	x := &c.Connection
+	wanted := x.Target.IsValid()
+	all = slices.DeleteFunc(all, func(e measure.Established) bool {
+		return wanted && (e.Source != x.Source || e.Target != x.Target) || !c.Root && int(e.UID) != user && !wanted
+	})
+	switch {
+	case len(all) == 0 && wanted:
+		return nil, fmt.Errorf("This host has no open connection %v-%v", x.Source, x.Target)
+	case len(all) == 0:
+		return nil, fmt.Errorf("Process %d has no open TCP connection of yours", x.Process)
+	case len(all) > 1 && !wanted:
+		return all, fmt.Errorf("Process %d has %d connections: choose one by --connection", x.Process, len(all))
+	case !c.Root && int(all[0].UID) != user:
+		return nil, fmt.Errorf("The connection %v is another user's", all[0])
+	}
+	e := all[0]
+	x.Source, x.Target = e.Source, e.Target
+	c.Host, c.Service, c.ServiceSet = e.Target.Addr().String(), fmt.Sprint(e.Target.Port()), true
+	c.Source, c.SourceSet = e.Source.Addr().String(), true
+	return nil, nil
 }

@@ -26,3 +26,15 @@ func terminalOptions() []Option {
 			}},
 	}
 }
+
+// Colored reports whether text is to have colours. noColor is NO_COLOR, that of no-color.org: what is asked for on the
+// command line wins.
+func (c *Config) Colored(toTerminal bool, noColor string) bool {
+	switch c.Terminal.Color {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	return toTerminal && noColor == ""
+}

@@ -3,6 +3,7 @@ package words
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 
 	"go.example/tcptraceroute/internal/options"
@@ -36,4 +37,15 @@ func NoPort(s string) error {
 		return fmt.Errorf("Unknown port: %s (a port is a number from 0 to %d)", s, math.MaxUint16)
 	}
 	return fmt.Errorf("Unknown port: %s", s)
+}
+
+// NoConnections is why the connections of a process, or of this host, aren't known.
+func NoConnections(process int, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("There is no process %d", process)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("The connections of process %d are another user's", process)
+	}
+	return fmt.Errorf("connections: %w", err)
 }

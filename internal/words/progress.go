@@ -66,3 +66,13 @@ func Awaited(stage measure.Stage, asked int) string {
 	}
 	return ""
 }
+
+// NoSourcePort is the error for a path that no source port is sure to take.
+func NoSourcePort(path int, v6 bool) error {
+	if v6 {
+		return fmt.Errorf("No source port takes path %d for sure: a router on the way may look at the flow label, which the "+
+			"kernel draws anew for each connection", path)
+	}
+	return fmt.Errorf("No source port takes path %d for sure: a second trace of each one tried did not meet its routers",
+		path)
+}
