@@ -87,7 +87,7 @@ func (f *facts) nearer() *stranger {
 			continue
 		}
 		h := w.at(d)
-		if f.cameBy(w.path, d-1, otherWay) || !h.tells() {
+		if f.cameBy(w.path, d-1, otherWay) || !h.tells() || f.lonePort(w, d) {
 			continue
 		}
 		seen, same := len(h.routers) > 0, f.cameBy(w.path, d-1, sameWay)
@@ -124,6 +124,12 @@ func (f *facts) nearer() *stranger {
 		return who
 	}
 	return nil
+}
+
+// lonePort reports whether all that is known of another port is one router that has answered. That says nothing of who
+// answers this port, of which the TTL alone may be raised.
+func (f *facts) lonePort(w witness, d int) bool {
+	return w.path == f.port && w.answer == nil && w.first() == d
 }
 
 // fromNearer reports whether the answer has passed fewer routers than one from its distance would: so who has given it
