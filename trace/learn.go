@@ -418,7 +418,9 @@ func (p *Path) mistrust(now time.Time, r Result) {
 	for _, a := range p.pending {
 		if a.doubted = true; r.Evidence == ByFlow {
 			took = min(took, now.Sub(a.sent)) // at least: it may be any of them
-			a.until = a.sent.Add(p.o.Wait)    // its answer may come from far beyond what is known, and be taken for another's
+		}
+		if p.untagged {
+			a.until = a.sent.Add(p.o.Wait) // its answer may come from far beyond what is known, and be taken for another's
 		}
 	}
 	p.slowest = max(p.slowest, took)

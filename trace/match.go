@@ -298,7 +298,7 @@ func (fl *flow) confirm(only *flight, syn bool, at time.Time) match {
 	switch f, told := fl.olderCandidate(only, at); {
 	case !told:
 		return match{IsShared, only, ByFlow}
-	case f != nil && f.outcome == Pending && f.probe.TTL == only.probe.TTL && fl.quiet(at):
+	case f != nil && f.outcome == Pending && f.probe.TTL == only.probe.TTL && fl.quiet(at) && !fl.early(f, at):
 		return match{Believed, f, ByFlow}
 	case f != nil:
 		return match{IsLate, f, ByFlow}
@@ -364,6 +364,9 @@ func retransmitted(after, noise time.Duration) bool {
 	}
 	return false
 }
+
+// early reports whether the target has never been as fast as it would be if it had answered f.
+func (fl *flow) early(f *flight, at time.Time) bool { return fl.best-at.Sub(f.sent) > rttNoise }
 
 // tooFast reports whether the target has never been nearly as fast as it would be if it had answered f.
 func (fl *flow) tooFast(f *flight, at time.Time) bool {
@@ -755,7 +758,9 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 	case Believed:
 		got.flight.outcome, got.flight.recv, got.flight.byTarget = Answered, at, fromTarget
 	case IsLate:
-		got.flight.recv = at
+		if got.evidence == ByTag { // else it may as well be another's
+			got.flight.recv = at
+		}
 	}
 }
 

@@ -564,7 +564,11 @@ func (n *network) resets() bool {
 // seen, and a few that are asked anew. And that the plan is asked no more often than there is a reason for.
 func (n *network) checkEffort(t *testing.T, o *outcome) {
 	t.Helper()
-	if most := 4*(len(o.sent)+len(o.results)) + 200; n.nexts > most {
+	most := 4*(len(o.sent)+len(o.results)) + 200
+	if n.doubled {
+		most += len(o.sent) // a copy of an answer wakes the plan, told or not
+	}
+	if n.nexts > most {
 		t.Errorf("the plan was asked %d times, at most %d", n.nexts, most)
 	}
 	p := n.path0()
@@ -731,6 +735,9 @@ var failed = []uint64{
 	420044566,            // a silent path's target, knocked at when the answer to its distance probe was on its way
 	420012616,            // a SYN+ACK that is sent again where times differ by far more than is usual
 	430025304,            // a silent path, all of which is asked anew when the distance probe's answer comes at last
+	434010985,            // many answers to probes that nobody waits for, one of them to the hop that is waited for
+	431008265,            // a plan that is asked more often, because each answer comes twice
+	434024911,            // a path that rewrites what names a probe, and answers seldom
 	433005226,            // a path that rewrites sequence numbers, where tags still name the probes
 	430027752,            // the answer to a probe that was held up, where the next was held up too
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
@@ -776,6 +783,7 @@ func TestRandomNetworksShortWait(t *testing.T) {
 		411047100, 411062471, 411066132, // a target that answers only after half the wait, or after all of it
 		411093671, // a silent path that rewrites what names a probe
 		411049363, // answers that are sent again for half a minute, where nothing names a probe
+		434025403, // an answer that is held up, after that to a later probe, which was late too
 		432005139, // the target's answer to a probe that left right before its path was asked slowly
 		432008152, // the target's answer, which fits a probe to a silent hop before it that was given up just then
 	}
