@@ -172,7 +172,7 @@ func (d *drawing) follow(p *Paths, flow int, f *pathFlow) {
 			}
 			continue // a run of silent ones; drawn when its end is known
 		}
-		if inName(c.seen[0]) && (last < 0 || f.blur[ttl-1]) && ttl > p.first {
+		if p.final(c.seen[0]) && (last < 0 || f.blur[ttl-1]) && ttl > p.first {
 			return // it may be nearer
 		}
 		var here int

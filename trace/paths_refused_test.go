@@ -48,6 +48,11 @@ func TestPathsRefused(t *testing.T) {
 						t.Errorf("seed %d: a share of %v", seed, w.Share)
 					}
 				}
+				for _, node := range d.Nodes {
+					if node.Refusal != nil && node.TTL != ttl {
+						t.Errorf("seed %d: a refusal at hop %d", seed, node.TTL)
+					}
+				}
 				targets := slices.DeleteFunc(slices.Clone(d.Nodes), func(n trace.Node) bool { return !n.Target })
 				if refused != 1 || len(targets) != 1 || targets[0].TTL != 7 || d.TargetSYNs < d.total {
 					t.Errorf("seed %d: %d refused; targets %v, %d SYNs of %d counted", seed, refused, targets, d.TargetSYNs, d.total)
