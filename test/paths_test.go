@@ -157,6 +157,7 @@ func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, w
 
 // A member that refuses its flows, by ICMP or by a reset in the target's name, is a path that ends there, and is named.
 func TestPathsRefused(t *testing.T) {
+	t.Parallel()
 	for how, said := range map[string][2]string{
 		"by ICMP":   {"!A", "rejected by %v (hop 2), and others pass: "},
 		"by resets": {"reset in the target's name", "reset in the target's name beyond %v (hop 2), and others pass"},
@@ -186,6 +187,7 @@ func TestPathsRefused(t *testing.T) {
 
 // With --mtu the MTU of each path is measured, a narrow one is named with its router, and the target gets no SYN more.
 func TestPathsMTU(t *testing.T) {
+	t.Parallel()
 	m := lab.Diamond(t, lab.DiamondOptions{Width: 3, Beyond: 1})
 	m.Target.Listen(t, 80)
 	narrow := m.Middle[1]
