@@ -49,12 +49,13 @@ func OpenDatabase(path string) (*Database, error) {
 type Databases []*Database
 
 // OpenDatabases reads the files that a user named, which must be good, and the usual ones, of which those that are no
-// good are left out: bad says why. Close them in the end, also after an error.
+// good are left out: bad says why. Close them in the end; after an error none is left open.
 func OpenDatabases(named, usual []string) (all Databases, bad []error, err error) {
 	for _, path := range named {
 		d, err := OpenDatabase(path)
 		if err != nil {
-			return all, nil, err
+			all.Close()
+			return nil, nil, err
 		}
 		all = append(all, d)
 	}

@@ -146,10 +146,10 @@ func (p *program) run(ctx context.Context, args []string) error {
 	// program's order: names, the way out, the device and the port, and the numbers at last.
 	p.ports = names.NewServices(names.ServicesFile)
 	databases, err := p.openDatabases()
-	defer databases.Close() // behind those who look into them
 	if err != nil {
 		return err
 	}
+	defer databases.Close() // behind those who look into them
 	p.resolve = names.New(names.Options{Policy: p.Names, Databases: databases, OwnerDNS: p.Show.AsDNS,
 		Guard: p.rescue.Guard})
 	defer p.resolve.Close()

@@ -28,7 +28,7 @@ func (p *program) findDatabases() []string {
 func (p *program) openDatabases() (names.Databases, error) {
 	all, bad, err := names.OpenDatabases(p.Show.Databases, p.Show.Found)
 	if err != nil {
-		return all, fmt.Errorf("Bad %w", err)
+		return nil, fmt.Errorf("Bad %w", err)
 	}
 	for _, err := range bad {
 		fmt.Fprintf(p.stderr, "Warning: bad %s\n", record.Printable(err.Error()))
