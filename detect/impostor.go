@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"go.example/tcptraceroute/packet"
@@ -75,61 +76,89 @@ func (f *facts) findStranger() *stranger {
 // tells reports whether a hop says who is there: one probe may be lost.
 func (h *hop) tells() bool { return h != nil && (len(h.routers) > 0 || h.lost >= questionQueries) }
 
-// nearer finds that the target answers probes of another kind from farther away, on the same way. Ways of different
-// length look like that too, unless both are known to have come by the same router right before.
+// nearer finds that the target answers probes of another kind from farther away, on the same way.
 func (f *facts) nearer() *stranger {
 	d := f.distance()
 	if n := f.flow.distance(); n > 0 && n != d || f.flow.beyond(d) {
 		return nil // there are ways of different length
 	}
 	for _, w := range f.others() {
-		if max(w.distance(), w.lastRouter()) < d || w.distance() == d || f.shifted(w.path) {
+		if max(w.distance(), w.lastRouter()) < d || w.distance() == d || !w.at(d).tells() || f.shifted(w.path) {
 			continue
 		}
-		h := w.at(d)
-		if f.cameBy(w.path, d-1, otherWay) || !h.tells() || f.lonePort(w, d) {
-			continue
+		if who := f.nearerThan(w); who != nil {
+			return who
 		}
-		seen, same := len(h.routers) > 0, f.cameBy(w.path, d-1, sameWay)
-		who := &stranger{after: f.standsAt(d), confidence: Likely}
-		its := -1
-		if w.answer != nil {
-			its = w.back()
-		}
-		switch back := f.back(); {
-		case w.answer == nil && seen: // where the target is isn't known
-		case w.answer == nil:
-			continue
-		case seen && same && back >= 0 && its >= 0 && back != its && f.fromNearer(d):
-			who.confidence = Certain
-			who.evidence = append(who.evidence, fmt.Sprintf("By its TTL the answer has passed fewer routers than answers "+
-				"from hop %d do.", d))
-		case back >= 0 && its >= 0 && back != its:
-			f.orTwoWays(who, w)
-		case seen && (back < 0 || its < 0):
-			who.instead = "Or there are ways of different length: nothing shows how far the answers have come."
-		case seen && !f.backFits(f.path):
-			who.confidence = Possible
-			who.instead = "Or these probes take a shorter way to the target, and its answers come back by the longer " +
-				"one: one TTL from two distances proves neither."
-		default:
-			continue // two ways of different length, and one way back
-		}
-		if w.answer != nil {
-			who.evidence = append(who.evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
-		}
-		if seen {
-			who.evidence = append(who.evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, d, h.routers[0]))
-		}
-		return who
 	}
 	return nil
 }
 
-// lonePort reports whether all that is known of another port is one router that has answered. That says nothing of who
-// answers this port, of which the TTL alone may be raised.
-func (f *facts) lonePort(w witness, d int) bool {
-	return w.path == f.port && w.answer == nil && w.first() == d
+// nearerThan weighs that the target, or a router, has answered other probes from farther away. Ways of different
+// length look like that too, unless both traces are known to have come by the same router right before.
+func (f *facts) nearerThan(w witness) *stranger {
+	d, back, its := f.distance(), f.back(), -1
+	if w.answer != nil {
+		its = w.back()
+	}
+	h, way := w.at(d), f.wayBefore(w.path, d)
+	seen, same := len(h.routers) > 0, f.cameBy(w.path, d-1, sameWay)
+	if way == otherWay || w.answer == nil && (way == unknownWay || !seen) {
+		return nil // these probes tell nothing of this way, or not who is there
+	}
+	who := &stranger{after: f.standsAt(d), confidence: Likely}
+	switch differ := back >= 0 && its >= 0 && back != its; {
+	case differ && seen && same && f.fromNearer(d):
+		who.confidence = Certain
+		who.evidence = append(who.evidence, fmt.Sprintf("By its TTL the answer has passed fewer routers than answers "+
+			"from hop %d do.", d))
+	case differ, w.answer == nil: // in the second case it isn't known where the target is
+		f.orTwoWays(who, w, way)
+	case seen && (back < 0 || its < 0):
+		who.instead = "Or there are ways of different length: nothing shows how far the answers have come."
+	case seen && !f.backFits(f.path):
+		who.confidence = Possible
+		who.instead = "Or these probes take a shorter way to the target, and its answers come back by the longer " +
+			"one: one TTL from two distances proves neither."
+	default:
+		return nil // two ways of different length, and one way back
+	}
+	if w.answer != nil {
+		who.evidence = append(who.evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
+	}
+	if seen {
+		who.evidence = append(who.evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, d, h.routers[0]))
+	}
+	return who
+}
+
+// wayBefore reports whether another trace is known to have come by the same way as this one to the hop before a TTL.
+// The nearest hop at which both have met a router decides. That they met the same one there is not enough if a router
+// has answered only one of them beyond that hop, or if others part there.
+func (f *facts) wayBefore(p *path, ttl int) way {
+	vague := false
+	for ttl--; ttl >= f.first() && (!f.beyond(ttl) || !p.beyond(ttl)); ttl-- {
+		vague = vague || f.beyond(ttl) || p.beyond(ttl) || f.parts(ttl)
+	}
+	w, _ := f.wayAt(p, ttl)
+	return when(w == sameWay && vague, unknownWay, w)
+}
+
+// parts reports whether several routers have answered at a hop, in all traces together.
+func (f *facts) parts(ttl int) bool {
+	var one netip.Addr
+	for _, p := range append([]*path{f.path}, f.more...) {
+		h := p.at(ttl)
+		if h == nil {
+			continue
+		}
+		for _, a := range h.routers {
+			if one.IsValid() && a != one {
+				return true
+			}
+			one = a
+		}
+	}
+	return false
 }
 
 // fromNearer reports whether the answer has passed fewer routers than one from its distance would: so who has given it
@@ -145,12 +174,16 @@ func (f *facts) fromNearer(d int) bool {
 	return tells && known && f.back() >= 0 && f.back() < d-1+e
 }
 
-// orTwoWays weighs that ICMP or another port may go a longer way from the hop before on, where the answer has come as
-// far as one from its distance does. TCP to another port that ends there too speaks for that.
-func (f *facts) orTwoWays(who *stranger, w witness) {
+// orTwoWays weighs that ICMP or another port may go a longer way from the hop before on. Then the target itself
+// answers, from as far as its answer has come. TCP to another port that ends there too speaks for that.
+func (f *facts) orTwoWays(who *stranger, w witness, by way) {
 	d := f.distance()
 	who.instead = fmt.Sprintf("Or %s take a longer way beyond %s than %s to port %d, and the target itself answers.",
 		w.what, f.hopName(d-1), f.kind(), f.target.Port())
+	if by == unknownWay && !f.fromNearer(d) {
+		who.confidence = Possible
+		who.evidence = append(who.evidence, fmt.Sprintf("Nothing shows that %s came to hop %d by the same way.", w.what, d-1))
+	}
 	if w.path != f.port && f.port.distance() == d {
 		who.confidence = Possible
 		who.evidence = append(who.evidence, fmt.Sprintf("%s to port %d were answered in the target's name from hop %d too.",
@@ -159,11 +192,18 @@ func (f *facts) orTwoWays(who *stranger, w witness) {
 }
 
 // standsAt is the hop at which who answers in the target's name stands at the least: right before the first probe that
-// it answers, or as near as its answers come from. Something on a tap may leave the nearest probes unanswered.
+// it answers, or as near as its answers come from. Something on a tap may leave the nearest probes unanswered. Its way
+// back may be longer than the way out by as much as that of any router before.
 func (f *facts) standsAt(d int) int {
 	after := d - 1
 	if back := f.back(); back >= 0 {
-		after = min(after, back+1)
+		longer := 0
+		for i := range f.hops {
+			if e, known := f.hops[i].excess(); known && f.hops[i].ttl < d {
+				longer = max(longer, e)
+			}
+		}
+		after = min(after, back+1-longer)
 	}
 	return max(after, f.first()-1)
 }

@@ -211,7 +211,7 @@ func (q *questioner) answered() {
 		q.add(AskFlow, 1, d, d, 1) // one alone, which hardly a limit on SYNs drops
 		q.ownAfter(d)
 	case farther && len(q.asked(AskEcho)) == 1:
-		q.add(AskEcho, 0, d, 0, questionQueries)
+		q.add(AskEcho, 0, q.sharedHop(d), 0, questionQueries)
 		switch {
 		case reset && q.port.beyond(d):
 			q.add(AskPort, 0, d, d+lookAhead/2, 1)
@@ -257,6 +257,19 @@ func (q *questioner) whoAnswers() {
 	if q.counts.NearMisses >= fewMisses {
 		q.add(AskLoose, looseFlow, first, max(d-1, first), questionQueries)
 	}
+}
+
+// sharedHop is the hop from which on echo requests are asked that may go farther than the target's distance. Unless
+// they are known to have come by the same way, the last router but one of the trace itself has to answer them too.
+func (q *questioner) sharedHop(distance int) int {
+	if q.echo == nil || q.wayBefore(q.echo, distance) != unknownWay {
+		return distance
+	}
+	ttl := max(distance-lookBack, q.facts.first())
+	for ttl > q.facts.first() && !q.only(ttl).IsValid() {
+		ttl--
+	}
+	return min(ttl, distance)
 }
 
 // refused asks whether others are refused at the same place.
@@ -389,7 +402,7 @@ func (q *questioner) target() int {
 	return 0
 }
 
-// beyond reports whether a trace has found a router at the distance of the target.
+// beyond reports whether a trace has met a router at a TTL: what it looks for is farther away then.
 func (p *path) beyond(ttl int) bool {
 	if p == nil {
 		return false
