@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"go.example/tcptraceroute/lab"
 )
@@ -89,7 +88,9 @@ func TestSaveKilled(t *testing.T) {
 		select {
 		case <-l.done:
 		case <-time.After(time.Duration(rng.Int64N(int64(400 * time.Millisecond)))):
-			l.signal(t, unix.SIGKILL)
+			if err := l.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) { // it may just have ended
+				t.Fatal(err)
+			}
 			<-l.done
 		}
 		if !isDocument(t, file) {
