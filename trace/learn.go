@@ -247,7 +247,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 		p.stay(now, r)
 	}
 	if r.Outcome == Answered && !t.told {
-		t.rtt, t.least, t.told, t.vague = 0, rtt, true, false
+		t.rtt, t.least, t.late, t.told, t.vague = 0, rtt, 0, true, false
 	}
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
 		for _, a := range p.pending {
@@ -275,8 +275,8 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	}
 	t.rateLimitsSYNACK = t.rateLimitsSYNACK || forOlder(r)
 	t.tags = r.Evidence == ByTag
-	t.least = min(t.least, rtt)
-	t.rtt, t.answers = max(t.rtt, rtt), true
+	t.took(rtt)
+	t.answers = true
 	if r.Evidence == ByTag {
 		p.reached(ttl) // a late answer tells the distance too
 	} else if r.Outcome == Late {
@@ -285,6 +285,15 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if r.Role == RoleHop {
 		p.restTarget(now)
 	}
+}
+
+// took takes in how long an answer took.
+func (t *target) took(rtt time.Duration) {
+	t.late -= t.late / lateShare
+	if differs := (rtt - t.least).Abs(); differs < leastRetransmit {
+		t.late = max(t.late, differs)
+	}
+	t.rtt, t.least = max(t.rtt, rtt), min(t.least, rtt)
 }
 
 // takenForResend reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's
@@ -305,12 +314,13 @@ func (p *Path) takenForResend(a *ask, r Result) bool {
 // shadow notes that a probe may have got no answer because one was sent further before it.
 func (p *Path) shadow(a *ask) { a.doubted, a.shadowed, p.wary = true, true, true }
 
-// restTarget leaves the target alone until it has been reset. Where its answers come at uneven times, so may the reset.
+// restTarget leaves the target alone until it has been reset. If its answers come at uneven times, so may the reset.
 func (p *Path) restTarget(now time.Time) {
-	p.target.ready = now.Add(resetTime + p.target.rtt/resetShare)
+	rest := p.target.rtt / resetShare
 	if p.target.told {
-		p.target.ready = p.target.ready.Add(p.target.rtt - p.target.least)
+		rest = (p.target.least+p.target.late)/resetShare + p.target.late
 	}
+	p.target.ready = now.Add(resetTime + rest)
 	if p.target.rateLimitsSYNACK {
 		p.target.ready = later(p.target.ready, now.Add(resendAnswerTime))
 	}

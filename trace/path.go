@@ -76,6 +76,7 @@ type target struct {
 	vague            bool          // rtt may be far too long, see share
 	rtt              time.Duration // the longest seen; as long as no probe could be told, an upper bound
 	least            time.Duration // the shortest
+	late             time.Duration // how much longer than the shortest the last answers took, see lateShare
 	heard            time.Time     // when a probe of the path's own flow was answered last
 	ready            time.Time     // when the reset of the last answer is over
 	iss              uint32        // its last initial sequence number
@@ -172,6 +173,10 @@ const (
 	// answers a repeated SYN once in 500 ms).
 	resetTime  = 2 * time.Millisecond
 	resetShare = 16
+
+	// A late answer counts a lateShare less with each answer after it, and not at all if it is so late that the target has
+	// sent it again (leastRetransmit): with -q 200 one lost SYN+ACK would put a second before each of the other probes.
+	lateShare = 8
 
 	// resendAnswerTime is how often a listening Linux answers the same SYN where our resets don't reach it.
 	resendAnswerTime = 510 * time.Millisecond
