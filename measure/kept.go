@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"go.example/tcptraceroute/record"
 )
@@ -155,10 +156,14 @@ func (k *Kept) Close() {
 	}
 }
 
-// openFile opens a file to be read; "-": standard input.
+// openFile opens a file to be read; "-": standard input. A directory is named for what it is: where privileges were
+// dropped, opening it fails for another reason.
 func openFile(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(os.Stdin), nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.example/tcptraceroute/record"
@@ -93,5 +94,22 @@ func TestKeptErrors(t *testing.T) {
 	}
 	if _, err := ReadSaved(filepath.Join(dir, "none")); !errors.As(err, new(*fs.PathError)) {
 		t.Error(err)
+	}
+}
+
+// A directory in the place of a file is refused before it is read, with the reason that it is one.
+func TestDirectories(t *testing.T) {
+	dir := t.TempDir()
+	_, saved := ReadSaved(dir)
+	_, traced := TracedBefore([]string{dir})
+	lists := Lists{Files: []string{dir}}
+	_, _, listed := lists.Open()
+	_, excluded := lists.Exclude(lists.Files, nil)
+	for name, err := range map[string]error{"ReadSaved": saved, "TracedBefore": traced, "Open": listed, "Exclude": excluded,
+		"Kept": (&Kept{Save: dir}).Open()} {
+		of, ok := errors.AsType[*fs.PathError](err)
+		if !ok || of.Op != "open" || of.Err != syscall.EISDIR {
+			t.Errorf("%s of a directory: %v", name, err)
+		}
 	}
 }

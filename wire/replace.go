@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Replacement is a file that is written whole or not at all: under another name in the same directory, which then takes
@@ -31,7 +32,7 @@ func Replace(name string) (*Replacement, error) {
 	old, err := os.Stat(name)
 	switch {
 	case err == nil && old.IsDir():
-		return nil, &os.PathError{Op: "open", Path: name, Err: errors.New("is a directory")}
+		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
 	case err == nil && !old.Mode().IsRegular():
 		return inPlace(name)
 	case err == nil:
