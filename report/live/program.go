@@ -82,7 +82,7 @@ func (s *Screen) Run(ctx context.Context, in io.Reader, out io.Writer, terminalN
 		tea.WithEnvironment(environment), tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond))
 	m.terminal, m.asking = p, s.o.asks(terminalName)
 	m.in, _ = in.(term.File)
-	defer context.AfterFunc(ctx, p.Quit)()
+	defer context.AfterFunc(ctx, func() { p.Send(ended{}) })()
 	s.mu.Lock()
 	s.again = func() { p.Send(continued{}) }
 	s.mu.Unlock()
@@ -150,6 +150,9 @@ type releaser interface {
 // continued says that the program was stopped from outside, and the terminal may be in any mode.
 type continued struct{}
 
+// ended says that the program's context has ended.
+type ended struct{}
+
 type tick time.Time
 
 func newModel(s *Screen) *model {
@@ -165,8 +168,8 @@ func wait() tea.Cmd {
 	return tea.Tick(refresh, func(t time.Time) tea.Msg { return tick(t) })
 }
 
-// mostWait is how long to wait for the terminal's answer when the user quits before it has come. Else his shell would
-// get it.
+// mostWait is how long to wait for the terminal's answer when the screen ends before it has come. Else the shell would
+// get it, or even the question.
 const mostWait = 200 * time.Millisecond
 
 // ticksToAnswer is after how many looks at the screen no answer is expected any more.
@@ -188,11 +191,14 @@ func (m *model) Init() tea.Cmd {
 
 // quit ends the program, when the terminal has answered.
 func (m *model) quit() tea.Cmd {
-	if m.asking && !m.quitting {
-		m.quitting = true
-		return tea.Tick(mostWait, func(time.Time) tea.Msg { return tea.QuitMsg{} })
+	switch {
+	case !m.asking:
+		return tea.Quit
+	case m.quitting: // it waits already
+		return nil
 	}
-	return tea.Quit
+	m.quitting = true
+	return tea.Tick(mostWait, func(time.Time) tea.Msg { return tea.QuitMsg{} })
 }
 
 // background takes the terminal's answer.
@@ -229,6 +235,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case continued:
 		m.dirty = true
 		return m, m.again()
+	case ended:
+		return m, m.quit()
 	case tea.KeyPressMsg:
 		m.dirty = true
 		if msg.String() == "ctrl+z" { // in raw mode the terminal leaves that to us

@@ -142,6 +142,12 @@ func TestAsksForBackground(t *testing.T) {
 	if _, cmd := s.Update(tea.KeyPressMsg{Code: 'q', Text: "q"}); cmd == nil || !s.quitting {
 		t.Error("it doesn't wait for the answer")
 	}
+	s.s.Finish()
+	for _, end := range []tea.Msg{ended{}, tick(start), tea.KeyPressMsg{Code: 'q', Text: "q"}} {
+		if _, cmd := s.Update(end); cmd != nil {
+			t.Errorf("after %T it waits no longer", end)
+		}
+	}
 	white := tea.BackgroundColorMsg{Color: whiteColor{}}
 	_, cmd := s.Update(white)
 	if cmd == nil || s.View().Content == before {
@@ -150,6 +156,16 @@ func TestAsksForBackground(t *testing.T) {
 		t.Error("it doesn't quit after the answer")
 	}
 	s = busy(Options{Colors: ManyColors})
+	s.asking = true
+	if _, cmd := s.Update(ended{}); cmd == nil || !s.quitting {
+		t.Error("when the context ends, it doesn't wait for the answer")
+	}
+	s = busy(Options{Colors: ManyColors})
+	if _, cmd := s.Update(ended{}); cmd == nil || s.quitting {
+		t.Error("when the context ends, it waits for an answer to no question")
+	} else if _, ok := cmd().(tea.QuitMsg); !ok {
+		t.Error("it doesn't quit when the context ends")
+	}
 	s.asking = true
 	for range ticksToAnswer {
 		s.Update(tick(start))
