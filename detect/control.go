@@ -101,6 +101,9 @@ func (c *Control) String() string {
 		if c.From == c.Source.Addr() {
 			by = "this host itself"
 		}
+		if c.expired() {
+			return fmt.Sprintf("%s never arrives: time exceeded, says %s after %s.", who, by, took)
+		}
 		return fmt.Sprintf("%s is rejected by %s after %s: %s.", who, by, took, c.Said)
 	case NotBegun:
 		return fmt.Sprintf("%s can't even be begun: %s.", who, c.Said)
@@ -114,10 +117,24 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf(when(ms < 10, "%.2f ms", "%.0f ms"), ms)
 }
 
+// expiredText is what a router says in whose hands the packets of a connection have expired.
+const expiredText = "time exceeded"
+
+// expired reports whether nobody refused the connection, but its packets passed too many routers: they go round.
+func (c *Control) expired() bool { return c.Outcome == Rejected && c.Said == expiredText }
+
 // RejectionText is an ICMP error in words, for Control.Said.
 func RejectionText(v4 bool, kind, code uint8) string {
 	r := packet.Reply{Kind: packet.KindUnreachable, Type: kind, Code: code}
 	r.IP.Version = when[uint8](v4, 4, 6)
+	switch {
+	case kind == when[uint8](v4, packet.ICMPv4TimeExceeded, packet.ICMPv6TimeExceeded):
+		return expiredText
+	case kind == when[uint8](v4, packet.ICMPv4ParameterProblem, packet.ICMPv6ParameterProblem):
+		r.Kind = packet.KindParameterProblem
+	case !v4 && kind == packet.ICMPv6TooBig:
+		r.Kind = packet.KindTooBig
+	}
 	return refusalText(&r)
 }
 

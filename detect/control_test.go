@@ -3,6 +3,8 @@ package detect_test
 import (
 	"context"
 	"net/netip"
+	"strings"
+	"testing"
 	"time"
 
 	"go.example/tcptraceroute/detect"
@@ -123,9 +125,37 @@ func (r *run) answered(c *detect.Control, until time.Time) bool {
 		case a.Kind == packet.KindTCP && a.TCP.DstPort == c.Source.Port() && a.TCP.Ack == 78 && a.TCP.Flags.Has(packet.SYN):
 			c.Outcome, c.Accepted = detect.Opened, 1
 			return true
-		case a.Kind == packet.KindUnreachable && q.HasSeq() && q.SrcPort == c.Source.Port() && q.Seq == 77:
+		case (a.Kind == packet.KindUnreachable || a.Kind == packet.KindTimeExceeded) && q.HasSeq() && q.SrcPort == c.Source.Port() && q.Seq == 77:
 			c.Outcome, c.From, c.Said = detect.Rejected, a.From(), detect.RejectionText(a.IP.Version == 4, a.Type, a.Code)
 			return true
+		}
+	}
+}
+
+// A kernel reports every ICMP error by its type and code: a code alone says nothing. Whose packets expire was refused
+// by nobody.
+func TestRejectionText(t *testing.T) {
+	for _, tt := range []struct {
+		v4         bool
+		kind, code uint8
+		want       string
+	}{
+		{true, packet.ICMPv4Unreachable, 0, "network unreachable"},
+		{true, packet.ICMPv4Unreachable, 13, "communication administratively prohibited"},
+		{true, packet.ICMPv4TimeExceeded, 0, "time exceeded"},
+		{true, packet.ICMPv4ParameterProblem, 0, "parameter problem"},
+		{false, packet.ICMPv6Unreachable, 0, "no route to destination"},
+		{false, packet.ICMPv6TooBig, 0, "packet too big"},
+		{false, packet.ICMPv6TimeExceeded, 0, "time exceeded"},
+		{false, packet.ICMPv6ParameterProblem, 1, "parameter problem"},
+	} {
+		got := detect.RejectionText(tt.v4, tt.kind, tt.code)
+		if got != tt.want {
+			t.Errorf("IPv4 %t, type %d, code %d: %s, want %s", tt.v4, tt.kind, tt.code, got, tt.want)
+		}
+		c := detect.Control{Outcome: detect.Rejected, From: netip.MustParseAddr("10.0.1.1"), Said: got}
+		if rejected := strings.Contains(c.String(), "rejected"); rejected == (got == "time exceeded") {
+			t.Errorf("%s: %s", got, &c)
 		}
 	}
 }

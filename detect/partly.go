@@ -71,7 +71,7 @@ func (f *facts) portFlows(after int) portFlows {
 		case c.Home || f.host.elsewhere(c):
 		case c.passes():
 			x.passed = append(x.passed, when(i > 0, "A second one: ", "")+c.String())
-		case c.Outcome == Rejected && c.From.WithZone("") == from.WithZone(""):
+		case c.Outcome == Rejected && !c.expired() && c.From.WithZone("") == from.WithZone(""):
 			x.refused++
 		}
 	}

@@ -333,6 +333,8 @@ func (f *facts) mixed() Finding {
 	case who != nil && f.host.raw == rawClosed:
 		x.Title += ": some are reset in front of the target, " + f.between(who.after, f.distance())
 		x.Evidence = append(x.Evidence, who.evidence...)
+	case c.expired():
+		x.Title += fmt.Sprintf(": some never arrive, time exceeded at %v", c.From)
 	case c.Outcome == Rejected && c.From.WithZone("") != f.target.Addr():
 		x.Title += fmt.Sprintf(": %v rejects some", c.From)
 	}
