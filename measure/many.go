@@ -687,10 +687,10 @@ func (o *opened) finish(fold *record.Fold, findings bool) record.Summary {
 
 // done hands a target over to who wants it, unless it may be explained first.
 func (r *manyRun) done(t record.Listed) {
-	end, ended := endOf(&t)
-	if r.Explain && ended && r.mayExplain(&t) {
+	place, unreached := placeOf(&t)
+	if r.Explain && unreached && r.mayExplain(&t) {
 		var instead *record.Listed
-		if instead = r.sample.hold(end, t); instead == nil {
+		if instead = r.sample.hold(place, t); instead == nil {
 			r.count(func(s *record.ManyStatus) { s.Held = r.sample.held })
 			return
 		}
@@ -708,10 +708,19 @@ func (r *manyRun) handOver(t record.Listed) {
 	r.finished <- t
 }
 
-// endOf is where the path ends to a target that was not reached, as far as its trace came to its own end.
+// endOf is where the path ends to a target that was not reached, as far as its trace came to its own end, and not to
+// the last hop that may be asked.
 func endOf(t *record.Listed) (end detect.End, ok bool) {
-	if t.Trace == nil || t.Summary.Beyond || t.Trace.Ending.Reason != record.Complete {
+	if t.Summary.Beyond {
 		return end, false
+	}
+	return placeOf(t)
+}
+
+// placeOf is endOf, but of a path that goes on beyond the last hop that may be asked, as a loop does, it is that hop.
+func placeOf(t *record.Listed) (place detect.End, ok bool) {
+	if t.Trace == nil || t.Trace.Ending.Reason != record.Complete {
+		return place, false
 	}
 	return t.End()
 }

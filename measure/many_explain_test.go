@@ -58,6 +58,22 @@ func TestManyExplained(t *testing.T) {
 	}
 }
 
+// TestManyExplainedLoop: packets that go round are silent nowhere, and are explained all the same.
+func TestManyExplainedLoop(t *testing.T) {
+	m := &manySim{}
+	m.Explain = true
+	round := strings.Repeat("router 10.0.1.1\nrouter 10.0.1.2\n", 20)
+	m.runWith(t, "router 10.0.0.1\n"+round+"target 198.18.0.1\n", "198.18.0.1\n", time.Hour, overSim,
+		func(l record.Listed) {
+			if l.Explained != "no_answer" || len(l.Trace.Findings) == 0 || l.Trace.Findings[0].Code != detect.RoutingLoop {
+				t.Errorf("explained: %q, %+v", l.Explained, l.Trace.Findings)
+			}
+		})
+	if len(m.lines) != 1 || m.end.NotReached != 1 || len(m.end.Shared) > 0 {
+		t.Errorf("%q, %+v", m.lines, m.end)
+	}
+}
+
 // TestManyExplainedExcluded: nothing is asked of a target whose other port is excluded.
 func TestManyExplainedExcluded(t *testing.T) {
 	network, list := filteredBehind(2)
