@@ -253,7 +253,11 @@ func (t *tab) become() string {
 		return "waiting"
 	}
 	for ttl := s.Last(); ttl >= s.First(); ttl-- {
-		if h := s.Hop(ttl); h.Received > 0 {
+		switch h := s.Hop(ttl); {
+		case h.Received == 0:
+		case ttl == t.path.Effective().MaxTTL:
+			return fmt.Sprintf("not reached in %d hops (the last is %v)", ttl, h.Responder())
+		default:
 			return fmt.Sprintf("silent after hop %d (%v)", ttl, h.Responder())
 		}
 	}

@@ -65,7 +65,23 @@ func TestTabs(t *testing.T) {
 		}
 	}
 	golden(t, "ascii-targets-80", tabs(Options{}, 20).shown(80, 24))
+	golden(t, "help-targets-80", tabs(Options{}, 20).press("?").shown(80, 24))
 	golden(t, "targets-by-loss-80", tabs(Options{}, 20).press("o", "j", "p").shown(80, 24))
+}
+
+// A path that goes on to the last hop that is asked isn't silent beyond it.
+func TestTabBeyond(t *testing.T) {
+	s := newScene(Options{Targets: []string{"a.example 443", "b.example 443"}})
+	path := trace.PathOptions{Target: netip.MustParseAddrPort("203.0.113.1:443"), MaxTTL: 3}
+	s.s.Begin(0, path)
+	s.s.Begin(1, path)
+	s.roundOf(0, "192.0.2.1 1ms", "192.0.2.2 2ms", "192.0.2.3 3ms")
+	s.roundOf(1, "192.0.2.1 1ms", "192.0.2.2 2ms", "*")
+	for i, want := range []string{"not reached in 3 hops (the last is 192.0.2.3)", "silent after hop 2 (192.0.2.2)"} {
+		if got := s.s.tabs[i].become(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 }
 
 // TestTabKeys: keys go from target to target, and choose in the overview.

@@ -76,13 +76,13 @@ func (v *view) lines(t *trace.Stats) string {
 	foot := []string{v.keys()}
 	switch {
 	case v.help:
-		return v.join(append(head, v.status(t)), v.helpLines(), foot)
+		return v.join(append(head, v.state(t)), v.helpLines(), foot)
 	case v.overview:
 		heading, rows := v.allTabs()
-		head = append(head, v.summary(), heading)
+		head = append(head, v.state(t), heading)
 		return v.join(head, v.scroll(rows, v.height-len(head)-len(foot)), foot)
 	}
-	head = append(head, v.status(t))
+	head = append(head, v.state(t))
 	table, rows := v.list(t)
 	head = append(head, table)
 	room := v.height - len(head) - len(foot)
@@ -95,6 +95,14 @@ func (v *view) lines(t *trace.Stats) string {
 		room -= len(pane)
 	}
 	return v.join(head, v.scroll(rows, room), foot)
+}
+
+// state says how what is shown is: all targets, or one of them.
+func (v *view) state(t *trace.Stats) string {
+	if v.overview {
+		return v.summary()
+	}
+	return v.status(t)
 }
 
 // join puts the parts together; the foot stands at the bottom.
@@ -963,7 +971,7 @@ func (v *view) helpLines() []string {
 			continue
 		}
 		var l line
-		l.put(bold, fmt.Sprintf("  %-14s", k[0])).put(plain, clip(k[1], v.width-16, v.g))
+		l.put(bold, fmt.Sprintf("  %-15s", k[0])).put(plain, clip(k[1], v.width-17, v.g))
 		lines = append(lines, l.String())
 	}
 	return lines
