@@ -19,7 +19,7 @@ func TestTargetSYNs(t *testing.T) {
 		varies = 2 // from run to run, for what happens at one instant comes in either order
 		anew   = 1 // probe that is sent once more, for it is in doubt what it was answered
 	)
-	unknown := regexp.MustCompile(`\nhome |answers-as=|set-ttl=|lowest-ttl=`)
+	unknown := regexp.MustCompile(`\nhome |packet-limit=|answers-as=|set-ttl=|lowest-ttl=`)
 	count := map[int]int{}
 	check := func(s scenario, e detect.Evidence, seed uint64) {
 		got := s.target.SYN - s.target.Unseen

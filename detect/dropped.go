@@ -30,10 +30,34 @@ func dropped(f *facts) []Finding {
 		return []Finding{d.finding()}
 	}
 	d, silent, failed := dropOf(f)
-	if silent >= enoughSilence || silent == 0 && failed > 0 || len(f.hops) == failed || f.hops[len(f.hops)-1].ttl < f.maxTTL() {
-		return nil // this host could not send, which is no finding about the path; or the trace is not over
+	switch passed := f.passedBy(); {
+	case silent >= enoughSilence || silent == 0 && failed > 0 || len(f.hops) == failed:
+		return nil // this host could not send, which is no finding about the path
+	case f.hops[len(f.hops)-1].ttl >= f.maxTTL():
+		return []Finding{d.limit(silent)}
+	case silent > 0 && len(passed) > 0 && f.host.differ == nil: // else the trace is not over, or the control says as much
+		return []Finding{d.scarce(passed)}
 	}
-	return []Finding{d.limit(silent)}
+	return nil
+}
+
+// scarce is that the target has answered some probes, from which the trace knows about how far away it is, and none of
+// those that were to show its distance.
+func (d *drop) scarce(passed []string) Finding {
+	n, end := 0, d.hops[len(d.hops)-1].ttl
+	for _, h := range d.hops {
+		n += when(h.ttl > d.last, h.lost, 0)
+	}
+	return Finding{
+		Code: PacketLoss, Confidence: Possible, Weight: weightHarm, After: d.first() - 1, Before: end,
+		Title: fmt.Sprintf("%s to port %d, or their answers, are lost: the target answers only some", d.kind(),
+			d.target.Port()),
+		Evidence: append(slices.Clone(passed), fmt.Sprintf("But beyond %s no answer came to %s.",
+			d.hopName(d.last), times(n, "probe", "probes"))),
+		Advice: "Trace again with more probes (-q 10), or with --track-port to see whether some source ports are hit. " +
+			"Packets may be lost or limited in number, on the way or on the way back. Or a member of a load-balanced " +
+			"group is broken, a filter looks at source ports, or something in front of the target answers in its name.",
+	}
 }
 
 // otherFlowDies reports whether probes from another source port vanish where the trace's own pass: nobody answers them
