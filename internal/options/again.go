@@ -34,7 +34,9 @@ func ArgumentsOf(t *record.Trace) (args []string) {
 	number := func(name string, n int) { args = append(args, name, strconv.Itoa(n)) }
 	number("-f", o.FirstTTL)
 	number("-m", o.MaxTTL)
-	number("-q", o.Queries)
+	if t.Graph == nil { // else -q is how many probes each path gets, which isn't saved, and not those per hop
+		number("-q", o.Queries)
+	}
 	flag(o.Target.Addr().Is4(), "-4")
 	flag(o.Target.Addr().Is6(), "-6")
 	flag(o.Patient, "-w", strconv.FormatFloat(max(o.Wait.Seconds(), 0.5), 'f', -1, 64))
