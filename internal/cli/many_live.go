@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
@@ -46,6 +47,7 @@ func (p *program) watchMany(ctx context.Context, network *measure.Tracer, m *mea
 	m.Bad = func(error) {} // they were named before
 	network.Ready(m)
 	p.rescue.Begin()
+	started := time.Now()
 	var ends []record.Listed
 	var end record.ManyEnd
 	screen, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) (err error) {
@@ -70,7 +72,7 @@ func (p *program) watchMany(ctx context.Context, network *measure.Tracer, m *mea
 	if oerr != nil {
 		return oerr
 	}
-	out.broken, out.minute = func(error) {}, func() {}
+	out.started, out.broken, out.minute = started, func(error) {}, func() {}
 	out.badLines.Store(int64(len(bad)))
 	slices.SortFunc(ends, func(a, b record.Listed) int { return a.Index - b.Index })
 	for _, t := range ends {
