@@ -115,7 +115,7 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (found *trace.Graph, err error) {
 	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.Paths.TargetSYNs,
 		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence), BranchFlows: trace.LossFlows}
-	for range cmp.Or(m.Paths.Flows, trace.MostFlows) - 1 {
+	for range cmp.Or(m.Paths.Flows, trace.MostFlows) - 1 - halfOpen(known, o.Path.Source.Port()) {
 		port, err := m.freePort()
 		if err != nil {
 			break // with fewer flows less is found, and that is said
@@ -151,6 +151,23 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (fo
 	_, err = m.run(ctx, m.t.conn, loss, m.heard)
 	graph = loss.Graph()
 	return &graph, err
+}
+
+// halfOpen is how many connections the trace has left half-open in firewalls on the way, beside its own flow's: nobody
+// has answered them in the target's name, so nothing was reset. They count as flows of the search.
+func halfOpen(known []trace.Result, own uint16) int {
+	ports := map[uint16]bool{own: true}
+	for _, r := range known {
+		port := r.Probe.Src.Port()
+		ports[port] = ports[port] || r.FromTarget()
+	}
+	n := 0
+	for _, closed := range ports {
+		if !closed {
+			n++
+		}
+	}
+	return n
 }
 
 // addMTUs measures how large a packet passes each path.
