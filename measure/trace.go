@@ -122,6 +122,9 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (fo
 		}
 		o.Ports = append(o.Ports, port)
 	}
+	if c, ok := m.t.conn.(trace.Connector); ok {
+		o.ConnectWait = c.ConnectWait()
+	}
 	plan, err := trace.NewPaths(o)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type PathsOptions struct {
 	MaxTTL   int                     // beyond which nothing was sent
 	Name     func(netip.Addr) string // "" if an address has none; nil: none has. It may block
 	Port     uint16                  // the source port whose path is to be named; 0: none
+
+	Connections bool // the probes were connections, of which in IPv6 all have the flow label 0
 }
 
 // pathsWidth is how many columns the text has at the most, but for long names.
@@ -425,7 +427,12 @@ func (p *paths) notes() {
 	if spared {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
 	}
-	p.note("A balancer that looks at addresses only stays hidden.")
+	if p.o.Connections && p.o.Target.Is6() {
+		p.note("A balancer that looks at no port stays hidden: at addresses only, or at the flow label, which is 0 in all " +
+			"of these connections.")
+	} else {
+		p.note("A balancer that looks at addresses only stays hidden.")
+	}
 	if p.mtu("", nil) != "" {
 		p.note("The MTU of a path is that to its last router, by SYNs with a payload. The path MTU above is of a " +
 			"connection of its own, which may take any path.")

@@ -67,22 +67,55 @@ func TestPaths(t *testing.T) {
 			m := lab.Diamond(t, lab.DiamondOptions{Width: width})
 			m.Target.Listen(t, 80)
 			for _, v4 := range []bool{true, false} {
-				var want []string
-				split := "1 " + addressOf(m.Split.Interfaces[0], v4)
-				want = append(want, split, "4 "+addressOf(m.Target.Interfaces[0], v4))
-				for i, h := range m.Middle {
-					join := m.Join.Interfaces[i] // that the packet comes in by
-					if v4 {
-						join = m.Join.Interfaces[0]
-					}
-					node, after := "2 "+addressOf(h.Interfaces[0], v4), "3 "+addressOf(join, v4)
-					want = append(want, node, after, split+" -> "+node[2:], node+" -> "+after[2:],
-						after+" -> "+addressOf(m.Target.Interfaces[0], v4))
-				}
-				findPaths(t, m.Source, m.Target.Interfaces[0], v4, want, width)
+				findPaths(t, m.Source, m.Target.Interfaces[0], v4, diamondOf(m, v4), width)
 			}
 		})
 	}
+}
+
+// Without raw sockets the same is found by connections, each flow by one after the other.
+func TestPathsUnprivileged(t *testing.T) {
+	t.Parallel()
+	m := lab.Diamond(t, lab.DiamondOptions{Width: 4})
+	m.Target.Listen(t, 80)
+	// With policy 1 a router would take the hash that the source's kernel has drawn for each connection: between
+	// namespaces it stays with the packet, as on no wire. So the fields are chosen: addresses, protocol and ports.
+	for _, family := range []string{"ipv4", "ipv6"} {
+		m.Split.Sysctl(t, "net."+family+".fib_multipath_hash_policy", "3")
+		m.Split.Sysctl(t, "net."+family+".fib_multipath_hash_fields", strconv.Itoa(0x37))
+	}
+	for _, v4 := range []bool{true, false} {
+		findPaths(t, m.Source, m.Target.Interfaces[0], v4, diamondOf(m, v4), 4, "--unprivileged")
+	}
+	// A router that looks at no port is not found, and that such a router stays hidden is said.
+	m.Split.Sysctl(t, "net.ipv6.fib_multipath_hash_policy", "0")
+	out := run(t, m.Source, program(t), "-n", "--paths", "--unprivileged", addressOf(m.Target.Interfaces[0], false), "80")
+	text := strings.Join(strings.Fields(out.stdout), " ")
+	if !strings.Contains(text, "1 path to ") || !strings.Contains(text, "A balancer that looks at no port stays hidden") {
+		t.Errorf("a router that looks at flow labels\n%v", out)
+	}
+	m.Middle[1].Drop(t, "tcp dport 80")
+	out = run(t, m.Source, program(t), "-n", "--paths", "--unprivileged", addressOf(m.Target.Interfaces[0], true), "80")
+	text = strings.Join(strings.Fields(out.stdout), " ")
+	if !strings.Contains(text, addressOf(m.Middle[1].Interfaces[0], true)+" (hop 2)") || !strings.Contains(text, "[broken-branch") {
+		t.Errorf("a member that drops all\n%v", out)
+	}
+}
+
+// diamondOf are the nodes and links of a diamond with the target right beyond.
+func diamondOf(m *lab.Mesh, v4 bool) []string {
+	split := "1 " + addressOf(m.Split.Interfaces[0], v4)
+	all := []string{split, "4 " + addressOf(m.Target.Interfaces[0], v4)}
+	for i, h := range m.Middle {
+		join := m.Join.Interfaces[i] // that the packet comes in by
+		if v4 {
+			join = m.Join.Interfaces[0]
+		}
+		node, after := "2 "+addressOf(h.Interfaces[0], v4), "3 "+addressOf(join, v4)
+		all = append(all, node, after, split+" -> "+node[2:], node+" -> "+after[2:],
+			after+" -> "+addressOf(m.Target.Interfaces[0], v4))
+	}
+	return all
 }
 
 // nodesOf are the nodes and links of a line of routers whose target is one further.
@@ -113,14 +146,15 @@ const mostSYNs = 16
 
 // findPaths compares the nodes and links that --paths finds with those that there are, of routers that look at ports. What is found must be right. One in a
 // hundred searches misses a way, as is claimed, so it is repeated then.
-func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, want []string, paths int) {
+func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, want []string, paths int, more ...string) {
 	t.Helper()
+	args := append([]string{"-n", "--paths", "--max-flows", "400", addressOf(target, v4), "80"}, more...)
 	slices.Sort(want)
 	want = slices.Compact(want)
 	toTarget := " -> " + addressOf(target, v4)
 	for try := 1; ; try++ {
 		recorded := target.Capture(t)
-		out := run(t, source, program(t), "-n", "--paths", "--max-flows", "400", addressOf(target, v4), "80")
+		out := run(t, source, program(t), args...)
 		if syns := arrived(recorded.Stop(t)); syns > mostSYNs {
 			t.Errorf("%d SYNs at the target\n%v", syns, out)
 		}

@@ -74,6 +74,10 @@ type PathsOptions struct {
 	TargetSYNs int           // SYNs at the target at the most, those of the ordinary trace included; default 16
 	Time       time.Duration // how long the search may take; default 60 s
 
+	// ConnectWait is that of the Connector that the probes go over: no flow has more than one of them in flight, nor waits
+	// longer for its answer. In IPv6 all flows have the label 0. 0: it is no Connector.
+	ConnectWait time.Duration
+
 	// BranchFlows is how many flows are sent through each balancer at the least, unless a router answers only so often:
 	// to measure loss takes more of them than to find all branches. LossFlows is enough.
 	BranchFlows int
@@ -191,6 +195,7 @@ type pathFlow struct {
 	cells  []cell // by TTL
 	pos    []int  // index in spots, by TTL; -1: not known
 	blur   []bool // by TTL: another packet of the flow may be elsewhere
+	flying int    // probes in flight
 	loops  int    // the TTL at which it has come to a router for the third time; 0: it hasn't
 	ends   int    // the lowest TTL at which the target answered, or somebody refused it; 0: none
 	router int    // the highest TTL at which a router answered
@@ -242,7 +247,11 @@ type want struct{ flow, ttl int }
 
 // NewPaths is a search. The error is that of NewFlow, or says what else is wrong.
 func NewPaths(o PathsOptions) (*Paths, error) {
-	maker, err := NewFlow(o.Path)
+	newFlow := NewFlow
+	if o.ConnectWait > 0 {
+		newFlow = newConnectFlow
+	}
+	maker, err := newFlow(o.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -525,8 +534,15 @@ func (p *Paths) rest(until time.Time) Action {
 
 // timeout is how long a probe waits.
 func (p *Paths) timeout() time.Duration {
-	return max(waitFactor*p.slowest+waitSlack, leastProbeWait)
+	wait := max(waitFactor*p.slowest+waitSlack, leastProbeWait)
+	if p.connects() {
+		wait = min(wait, p.o.ConnectWait)
+	}
+	return wait
 }
+
+// connects reports whether probes are connections.
+func (p *Paths) connects() bool { return p.o.ConnectWait > 0 }
 
 // begin sends the first flows. On a short path they go to all hops side by side, but for the hop before the target, which
 // has flows of its own: the target may be nearer to some, and of two probes of one flow it doesn't say which it answers.
@@ -600,6 +616,8 @@ func (p *Paths) may(now time.Time, w want) (ready time.Time, ok bool) {
 func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 	f := p.flows[w.flow]
 	switch {
+	case p.connects() && f.flying > 0:
+		return ready, false
 	case !p.near(f, w.ttl):
 		return ready, true
 	case now.Before(f.ready):
@@ -649,6 +667,7 @@ func (p *Paths) send(now time.Time, w want, round bool) Action {
 	p.flying = append(p.flying, a)
 	c := &f.cells[w.ttl]
 	c.flying, c.planned = c.flying+1, false
+	f.flying++
 	p.sent++
 	if p.soon = now.Add(p.maker.o.Spacing); a.counts {
 		p.syns++
@@ -683,7 +702,7 @@ func (p *Paths) Learn(now time.Time, r Result) {
 		p.flows[a.flow].cells[a.ttl].tries++ // so that this comes to an end
 		p.endTurn(a, false)
 	case Late:
-		if r.FromTarget() && r.Evidence != ByTag {
+		if r.FromTarget() && r.Evidence != ByTag && !p.connects() { // a connection is its probe's own
 			p.confuse(now, a)
 			return
 		}
@@ -703,7 +722,9 @@ func (p *Paths) Learn(now time.Time, r Result) {
 // close takes a probe out of those in flight.
 func (p *Paths) close(a *pathAsk) {
 	a.over = true
-	p.flows[a.flow].cells[a.ttl].flying--
+	f := p.flows[a.flow]
+	f.flying--
+	f.cells[a.ttl].flying--
 	if i := slices.Index(p.flying, a); i >= 0 {
 		p.flying = slices.Delete(p.flying, i, i+1)
 	}

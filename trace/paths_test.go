@@ -123,17 +123,20 @@ type search struct {
 	ids        func(netip.Addr) uint16 // the IP IDs of answers, by their source; nil: as the simulator has them
 	loss       *trace.PathsLossOptions // how loss is measured then; nil: it isn't
 	mtu        int                     // the first size that is tried on each way then; 0: none is
+	connects   bool                    // probes are connections
 }
 
 // discovery is what came of it.
 type discovery struct {
 	trace.Graph
-	took    time.Duration
-	syns    int // that got to the target, those of the ordinary trace not counted
-	total   int // with those
-	missing []string
-	wrong   []string
-	truth   int // nodes and links
+	took  time.Duration
+	syns  int // that got to the target, those of the ordinary trace not counted
+	total int // with those
+
+	inFlight int // probes of one flow, at the most
+	missing  []string
+	wrong    []string
+	truth    int // nodes and links
 
 	least, most int // what the measurement of loss announced
 	lossProbes  int // what it took
@@ -141,6 +144,13 @@ type discovery struct {
 
 	kindProbes int // what it took to find out what balancers go by
 	kindTook   time.Duration
+}
+
+// searched is the network that discover searches.
+type searched interface {
+	trace.Conn
+	Truth(path int) sim.Truth
+	Close() error
 }
 
 // unaligned is a connection on which sending takes its time, so that never do two things happen at one instant: else the
@@ -188,7 +198,10 @@ func discover(t testing.TB, s search) (d discovery) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := unaligned{sim.NewConn(m), rand.New(rand.NewPCG(s.seed, 7)), s.ids}
+		var c searched = unaligned{sim.NewConn(m), rand.New(rand.NewPCG(s.seed, 7)), s.ids}
+		if s.connects {
+			c = newConnecting(m, rand.New(rand.NewPCG(s.seed, 7)))
+		}
 		defer c.Close()
 		o := trace.PathOptions{
 			Target:     netip.AddrPortFrom(s.path.Target.Addr, 443),
@@ -198,7 +211,10 @@ func discover(t testing.TB, s search) (d discovery) {
 		if s.path.Target.Addr.Is6() {
 			o.Source = netip.MustParseAddrPort("[2001:db8:1::1]:40000")
 		}
-		plan, err := trace.NewPath(o)
+		var plan trace.Plan
+		if plan, err = trace.NewPath(o); s.connects {
+			plan, err = trace.NewSerial(o, serialWait)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,6 +228,9 @@ func discover(t testing.TB, s search) (d discovery) {
 		if s.loss != nil {
 			po.BranchFlows = trace.LossFlows
 		}
+		if s.connects {
+			po.ConnectWait = serialWait
+		}
 		for i := range s.flows - 1 {
 			po.Ports = append(po.Ports, 41000+uint16(i))
 		}
@@ -219,9 +238,11 @@ func discover(t testing.TB, s search) (d discovery) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := trace.Run(context.Background(), c, paths, trace.Options{Observe: inOrder}, s.emit); err != nil {
+		counted := &flights{Plan: paths, byPort: map[uint16]int{}}
+		if _, err := trace.Run(context.Background(), c, counted, trace.Options{Observe: inOrder}, s.emit); err != nil {
 			t.Fatal(err)
 		}
+		d.inFlight = counted.most
 		d.took = time.Since(start)
 		d.Graph = paths.Graph()
 		if s.kind {

@@ -65,17 +65,11 @@ const (
 
 // NewSerial is a plan for one target, with probes that wait no longer than most. The error is that of NewFlow.
 func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
-	if _, _, ok := o.Options.Timestamps(); !ok {
-		var err error
-		if o.Options, err = o.Options.WithTimestamps(0, 0); err != nil { // which tells the probes apart
-			return nil, err
-		}
-	}
-	f, err := NewFlow(o)
+	f, err := newConnectFlow(o)
 	if err != nil {
 		return nil, err
 	}
-	o = o.withDefaults()
+	o = f.o
 	s := &Serial{flow: f, o: o, limit: o.MaxTTL, target: o.MaxTTL, known: o.FirstTTL - 1}
 	s.o.Wait = min(o.ProbeWait(), most)
 	s.whole = min(o.Wait, most)
@@ -85,6 +79,23 @@ func NewSerial(o PathOptions, most time.Duration) (*Serial, error) {
 		s.free = []uint16{o.Source.Port()}
 	}
 	return s, nil
+}
+
+// newConnectFlow makes a flow whose probes are connections: they have timestamps, which tell them apart, and in IPv6
+// the flow label 0, whatever port they go by. The error is that of NewFlow.
+func newConnectFlow(o PathOptions) (*Flow, error) {
+	if _, _, ok := o.Options.Timestamps(); !ok {
+		var err error
+		if o.Options, err = o.Options.WithTimestamps(0, 0); err != nil {
+			return nil, err
+		}
+	}
+	f, err := NewFlow(o)
+	if err != nil {
+		return nil, err
+	}
+	f.labels = 0
+	return f, nil
 }
 
 // Last is the last TTL that may be asked.

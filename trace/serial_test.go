@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,13 +21,21 @@ const serialWait = 850 * time.Millisecond
 // then nobody's.
 type connecting struct {
 	*sim.Conn
+	rng     *rand.Rand // for the time that sending takes, as on an unaligned connection; nil: none
 	mu      sync.Mutex
 	current map[uint16]packet.Probe // by port
+}
+
+func newConnecting(m *sim.Model, rng *rand.Rand) *connecting {
+	return &connecting{Conn: sim.NewConn(m), rng: rng, current: map[uint16]packet.Probe{}}
 }
 
 func (c *connecting) SyntheticPackets() {}
 
 func (c *connecting) Send(p packet.Probe) (time.Time, error) {
+	if c.rng != nil {
+		time.Sleep(time.Duration(c.rng.IntN(10_000)))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current[p.Src.Port()] = p
@@ -61,7 +70,7 @@ func serially(t *testing.T, path sim.Path, o trace.PathOptions) (out outcome) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &connecting{Conn: sim.NewConn(m), current: map[uint16]packet.Probe{}}
+		c := newConnecting(m, nil)
 		defer c.Close()
 		o.Target = netip.AddrPortFrom(path.Target.Addr, 80)
 		if o.Source = source4; path.Target.Addr.Is6() {

@@ -41,20 +41,20 @@ func (p *program) sayECN(t *trace.Trace) {
 }
 
 // sayPaths prints the paths for people.
-func (p *program) sayPaths(g *trace.Graph, name func(netip.Addr) string) error {
+func (p *program) sayPaths(t *record.Trace, name func(netip.Addr) string) error {
 	o := report.PathsOptions{Target: p.Path.Target.Addr(), FirstTTL: p.Path.Effective().FirstTTL,
-		MaxTTL: p.Path.Effective().MaxTTL}
+		MaxTTL: p.Path.Effective().MaxTTL, Connections: t.Connections}
 	if p.PortSet {
 		o.Port = uint16(p.Port)
 	}
 	if p.Names != names.Never {
 		o.Name = name
 	}
-	if err := report.WritePaths(p.stdout, g, o); err != nil {
+	if err := report.WritePaths(p.stdout, t.Graph, o); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	if p.Explain {
 		return nil // what they show is said with the rest
 	}
-	return report.Explanation(p.stdout, nil, detect.InPaths(g))
+	return report.Explanation(p.stdout, nil, detect.InPaths(t.Graph))
 }

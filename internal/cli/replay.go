@@ -101,7 +101,7 @@ func (p *program) showFound(saved *record.Trace, folded *trace.Trace) error {
 		}
 	}
 	if saved.Graph != nil && p.ForPeople() {
-		if err := p.sayPaths(saved.Graph, saved.NameOf); err != nil {
+		if err := p.sayPaths(saved, saved.NameOf); err != nil {
 			return err
 		}
 	}

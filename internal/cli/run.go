@@ -110,7 +110,7 @@ func (s *showing) progress(x measure.Progress) {
 		}
 	case measure.FoundPaths:
 		if s.ForPeople() && s.made.Graph != nil {
-			err = s.sayPaths(s.made.Graph, s.run.Name)
+			err = s.sayPaths(s.made, s.run.Name)
 		}
 	case measure.Awaiting, measure.AwaitingAgain, measure.Asking:
 		s.asking = s.showStatus(func(time.Duration) string { return words.Awaited(x.Stage, s.m.Asked()) })

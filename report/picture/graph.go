@@ -57,7 +57,7 @@ const mostPaths = 24
 func drawNetwork(rec *record.Fold, run *report.Run, g *trace.Graph) *network {
 	n := &network{from: shownHost(run), title: "All paths to " + shownTarget(run) + ", " + protocol(run)}
 	o := report.PathsOptions{Target: run.Path.Target.Addr(), FirstTTL: run.Path.Effective().FirstTTL,
-		MaxTTL: run.Path.Effective().MaxTTL}
+		MaxTTL: run.Path.Effective().MaxTTL, Connections: run.Connections}
 	text := report.DescribePaths(g, o)
 	n.subtitle = subtitle(run, text.Head)
 	n.paths, n.notes = text.Table, text.Notes
