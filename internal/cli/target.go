@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,8 @@ func (p *program) address(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return words.NoAddress("destination", p.Host, p.Family, err)
+		_, none := os.Stat(p.Host)
+		return words.NoTarget(&p.Config, none == nil, err)
 	}
 	p.Path.Target, p.Others = netip.AddrPortFrom(targets[0], port), targets[1:]
 	return p.sourceAddress(ctx, names.FamilyOf(targets[0]))

@@ -47,14 +47,20 @@ func orTarget(c *options.Config) string {
 	return fmt.Sprintf(" (it is the source port; for the target's port: tcptraceroute HOST %d)", c.Port)
 }
 
+// What nmap's -iL FILE says here: the interface L.
+const (
+	listDevice = "L"
+	listHint   = "; a list of targets, as nmap's -iL has, is traced by --targets FILE"
+)
+
 // NoDevice is the error for an interface that there isn't.
 func NoDevice(name string) error {
 	hint := ""
 	if _, err := strconv.ParseFloat(name, 64); err == nil {
 		hint = "; the seconds of a round are set by --interval" // as mtr's -i does
 	}
-	if name == "L" {
-		hint = "; a list of targets, as nmap's -iL has, is traced by --targets FILE"
+	if name == listDevice {
+		hint = listHint
 	}
 	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", name, hint)
 }

@@ -83,3 +83,21 @@ func TestConnections(t *testing.T) {
 		}
 	}
 }
+
+// Who means a list of targets is told how one is given.
+func TestNoTarget(t *testing.T) {
+	for _, tt := range []struct {
+		config options.Config
+		file   bool
+		want   string
+	}{
+		{options.Config{Host: "no..host"}, true, "Bad destination address: no..host"},
+		{options.Config{Host: "no..host", Path: trace.PathOptions{DontFragment: true}}, false, "Bad destination address: no..host"},
+		{options.Config{Host: "no..host", Path: trace.PathOptions{DontFragment: true}}, true, "Bad destination address: no..host; -F sets the don't-fragment bit; the targets of a file are traced by --targets no..host"},
+		{options.Config{Host: "no..host", Interface: "L"}, true, "Bad destination address: no..host" + listHint},
+	} {
+		if got := NoTarget(&tt.config, tt.file, measure.ErrBroadcast); got.Error() != tt.want {
+			t.Errorf("%+v, %t: %q", tt.config.Host, tt.file, got)
+		}
+	}
+}
