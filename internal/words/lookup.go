@@ -31,14 +31,16 @@ func NoAddress(what, host string, family names.Family, err error) error {
 	return fmt.Errorf("Bad %s address: %s%s", what, host, why)
 }
 
-// NoTarget is why the target has no address. A file of that name may be meant, as other programs take one by -iL and -F.
+// NoTarget is why the target has no address. A file of that name may be meant, as other programs take one by -iL and
+// -F.
 func NoTarget(c *options.Config, file bool, err error) error {
 	err = NoAddress("destination", c.Host, c.Family, err)
 	switch {
 	case c.Interface == listDevice:
 		return fmt.Errorf("%w%s", err, listHint)
 	case c.Path.DontFragment && file:
-		return fmt.Errorf("%w; -F sets the don't-fragment bit; the targets of a file are traced by --targets %s", err, c.Host)
+		return fmt.Errorf("%w; -F sets the don't-fragment bit; the targets of a file are traced by --targets %s", err,
+			c.Host)
 	}
 	return err
 }
