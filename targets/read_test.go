@@ -215,14 +215,20 @@ func TestSet(t *testing.T) {
 // itself.
 func FuzzRead(f *testing.F) {
 	for _, list := range []string{"192.0.2.1 80\n", "[2001:db8::1]:443\r\n#", "10.0.0.0/30\n10.0.0.1-10.0.0.3 22", "a:b:c",
-		"\ufeffwww.example.com:443", "fe80::1%eth0", "::ffff:10.0.0.0/104", "0.0.0.0/0", "::/0", "x\x00", "-", "a-b"} {
+		"\ufeffwww.example.com:443", "fe80::1%eth0", "::ffff:10.0.0.0/104", "0.0.0.0/0", "::/0", "x\x00", "-", "a-b",
+		strings.Repeat("{\n", 20)} {
 		f.Add(list)
 	}
 	f.Fuzz(func(t *testing.T, list string) {
 		n, last := 0, 0
 		for target, err := range Read(strings.NewReader(list), "list", Options{Default: 1}) {
-			var bad *LineError
+			var (
+				bad *LineError
+				no  *NoListError
+			)
 			switch {
+			case errors.As(err, &no) && n == 0:
+				return
 			case errors.As(err, &bad):
 				if bad.Line <= last {
 					t.Errorf("line %d after line %d", bad.Line, last)
