@@ -75,17 +75,20 @@ func TestWithTargets(t *testing.T) {
 	}
 }
 
+// writeFile writes a file that the test gives to the program, and returns its name.
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // TestTargetsMistakes: each mistake is one line, and nothing is sent.
 func TestTargetsMistakes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := func(name, text string) string {
-		name = filepath.Join(dir, name)
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return name
-	}
+	file := func(name, text string) string { return writeFile(t, filepath.Join(dir, name), text) }
 	list, bad := file("list", "192.0.2.1\n"), file("bad", "10.0.0.0/8\nx/y\n")
 	for _, tt := range []struct{ args, want string }{
 		{"--targets " + dir + "/none", "--targets " + dir + "/none: no such file or directory"},
@@ -119,13 +122,7 @@ func TestTargetsMistakes(t *testing.T) {
 func TestNothingToTrace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := func(name, text string) string {
-		name = filepath.Join(dir, name)
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return name
-	}
+	file := func(name, text string) string { return writeFile(t, filepath.Join(dir, name), text) }
 	list, empty := file("list", "192.0.2.1\n"), file("empty", "# nothing\n")
 	before := file("before", `{"event":"run","schema":"urn:tcptraceroute:trace:1"}`+"\n"+
 		`{"event":"target","target":{"host":"192.0.2.1","port":80},"outcome":{"reason":"complete"}}`+"\n")
