@@ -1,11 +1,13 @@
 package tcptraceroute
 
 import (
+	"bytes"
 	"go/ast"
 	"go/build"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,16 +133,39 @@ func check(t *testing.T, room string, imports, ours, never []string) {
 // Options of a path come from package measure, with what was measured by them.
 var ofTrace = []string{"Event", "Graph", "NewTrace", "Node", "PathOptions", "Result", "SendError", "Trace"}
 
+// The command line is options, texts and exit codes: what makes it longer than this has its room elsewhere.
+const commandLineLines = 1800
+
+func TestCommandLineStaysSmall(t *testing.T) {
+	lines := 0
+	for _, file := range commandLine(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += bytes.Count(text, []byte("\n"))
+	}
+	if lines >= commandLineLines {
+		t.Errorf("internal/cli has %d lines without tests, and fewer than %d are wanted", lines, commandLineLines)
+	}
+}
+
+// commandLine is the files of internal/cli without its tests.
+func commandLine(t *testing.T) []string {
+	files, err := filepath.Glob("internal/cli/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
+	if len(files) == 0 {
+		t.Fatal("internal/cli has no files")
+	}
+	return files
+}
+
 // Measurements are made by package measure, whatever asks for them.
 func TestCommandLineMeasuresNothing(t *testing.T) {
-	files, err := filepath.Glob("internal/cli/*.go")
-	if err != nil || len(files) == 0 {
-		t.Fatal(len(files), err)
-	}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
+	for _, file := range commandLine(t) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
