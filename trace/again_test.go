@@ -65,6 +65,23 @@ func TestAskedAgain(t *testing.T) {
 	}
 }
 
+// TestSentAgainIsNoTime: a target that no reset reaches sends its answers again after a second and more. Silent hops are
+// not waited for by that time: these took 22 to 28 s.
+func TestSentAgainIsNoTime(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{6, 263, 272} {
+		p := chain(false, 8, 5*time.Millisecond)
+		p.Routers[3].Silent, p.Routers[4].Silent = 1, 1
+		p.Target.Back.Loss = 0.3
+		s := newSetup(p)
+		withProbePorts(s)
+		s.scenario.Seed, s.scenario.NoHostRST = seed, true
+		if o := s.trace(t); o.trace.Last() != 8 || o.took > 10*time.Second {
+			t.Errorf("seed %d: %d hops in %v, want 8 in 10 s", seed, o.trace.Last(), o.took)
+		}
+	}
+}
+
 // TestLatenessIsNoLimit: that answers come late, or are read late by a busy host, doesn't make a silent hop be asked again.
 func TestLatenessIsNoLimit(t *testing.T) {
 	t.Parallel()

@@ -193,7 +193,9 @@ func (p *Path) hear(now time.Time, r Result) {
 	if r.Outcome == Late && r.Evidence == ByFlow {
 		return // which hop it is from isn't sure
 	}
-	p.slowest = max(p.slowest, rtt)
+	if !p.sentAgain(r) {
+		p.slowest = max(p.slowest, rtt)
+	}
 	if r.Role != RoleHop || ttl == p.o.MaxTTL && p.own != ownNone && r.Reply.Kind != packet.KindTimeExceeded {
 		return // how far it got isn't told by its TTL, or it went another way
 	}
@@ -223,6 +225,12 @@ func (p *Path) hear(now time.Time, r Result) {
 		p.refuse(r)
 		p.rounds.end = later(p.rounds.end, r.Sent)
 	}
+}
+
+// sentAgain reports whether the target has most likely sent a SYN+ACK again: it comes a second later than any answer
+// before, so it says nothing of how long answers take.
+func (p *Path) sentAgain(r Result) bool {
+	return r.FromTarget() && r.Reply.TCP.Flags.Has(packet.SYN) && p.slowest > 0 && r.RTT()-p.slowest >= leastRetransmit
 }
 
 // timed takes in how long an answer from a hop took.
@@ -275,7 +283,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	}
 	t.rateLimitsSYNACK = t.rateLimitsSYNACK || forOlder(r)
 	t.tags = r.Evidence == ByTag
-	t.took(rtt)
+	t.took(rtt, r.Reply.TCP.Flags.Has(packet.SYN))
 	t.answers = true
 	if r.Evidence == ByTag {
 		p.reached(ttl) // a late answer tells the distance too
@@ -287,11 +295,16 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	}
 }
 
-// took takes in how long an answer took.
-func (t *target) took(rtt time.Duration) {
+// took takes in how long an answer took. A SYN+ACK that took a second longer than another was sent again, and says
+// nothing of how long answers take.
+func (t *target) took(rtt time.Duration, syn bool) {
 	t.late -= t.late / lateShare
-	if differs := (rtt - t.least).Abs(); differs < leastRetransmit {
-		t.late = max(t.late, differs)
+	differs := rtt - t.least
+	if differs.Abs() < leastRetransmit {
+		t.late = max(t.late, differs.Abs())
+	} else if syn && t.told {
+		t.rtt, t.least = min(t.rtt, rtt), min(t.least, rtt)
+		return
 	}
 	t.rtt, t.least = max(t.rtt, rtt), min(t.least, rtt)
 }

@@ -39,7 +39,8 @@ func (p *Path) resolved(a *ask) time.Time {
 	if !p.rounds.on() {
 		first = sooner(first, p.beyond())
 	}
-	return first.Add(resolveTime + resolveSlack + p.hop(p.lastRouter).rtt)
+	rtt := min(p.hop(p.lastRouter).rtt, p.whole) // one that was later may have waited for a limit on the router's ICMP
+	return first.Add(resolveTime + resolveSlack + rtt)
 }
 
 // beyond returns when the first probe was sent that got farther than the last router that answered. The path remembers
