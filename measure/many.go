@@ -608,7 +608,7 @@ func (r *manyRun) settle(o *opened) {
 	fold := o.trace.Fold()
 	o.takeOver(fold)
 	l := o.target.listed(record.WasTraced, nil)
-	l.Trace = o.trace
+	l.Trace, l.Fold = o.trace, fold
 	if o.rounds != nil {
 		l.Trace.Rounds = r.Request.Rounds.Of(o.rounds)
 	}

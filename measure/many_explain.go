@@ -60,6 +60,7 @@ func (s *sample) hold(end detect.End, t record.Listed) (instead *record.Listed) 
 	if len(p.held) >= MostAlike {
 		return &t
 	}
+	t.Fold = nil // it takes as much as the trace
 	p.held = append(p.held, t)
 	if s.held++; s.held <= mostHeld {
 		return nil

@@ -14,6 +14,7 @@ type Fold struct {
 	*trace.Trace
 	entries        map[int]*Entry
 	distanceProbes []*Entry // by ports of their own, by TTL
+	queries        int      // for how many probes an entry has room from the beginning
 }
 
 // Entry is all that came of one TTL.
@@ -42,7 +43,7 @@ func (r *Fold) Add(res trace.Result) {
 		}
 		e = r.distanceProbes[i]
 	case e == nil:
-		e = &Entry{TTL: ttl}
+		e = &Entry{TTL: ttl, Probes: make([]trace.Result, 0, r.queries)}
 		r.entries[ttl] = e
 	}
 	if !res.Outcome.Final() {
@@ -145,8 +146,10 @@ func (r *Fold) EndTTL() int {
 
 func (r *Fold) end() (end *trace.Result, hop int) {
 	for ttl := r.First(); ttl <= r.Last(); ttl++ {
-		for _, res := range r.Hop(ttl).Probes {
-			if res.FromTarget() || res.Refused() {
+		probes := r.Hop(ttl).Probes
+		for i := range probes {
+			if probes[i].FromTarget() || probes[i].Refused() {
+				res := probes[i] // so that only this one gets to the heap
 				return &res, ttl
 			}
 		}

@@ -11,19 +11,18 @@ import (
 
 // WriteJSON writes the trace as one JSON document.
 func (t *Trace) WriteJSON(w io.Writer) error {
-	return write(w, "  ", documentOf(t))
+	return write(w, "  ", documentOf(t, t.Fold()))
 }
 
-func documentOf(t *Trace) document {
+func documentOf(t *Trace, f *Fold) document {
 	return document{
 		Schema: ID, Program: programOf(&t.Header), Started: instant(t.Started), Ended: instant(t.Ending.Time),
-		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header), found: foundOf(t, true),
+		Target: targetOf(&t.Header), Source: sourceOf(&t.Header), Options: optionsOf(&t.Header), found: foundOf(t, f, true),
 	}
 }
 
 // foundOf returns what the trace has found, of the hops all probes or only the figures.
-func foundOf(t *Trace, probes bool) found {
-	f := t.Fold()
+func foundOf(t *Trace, f *Fold, probes bool) found {
 	hops, beyond := hopsOf(f, t, probes)
 	out, counted := f.Outcome(), totalsOf(f, &t.Ending.Counts)
 	if t.Rounds != nil {
@@ -82,7 +81,7 @@ func (l *Lines) Finish(t *Trace) error {
 	if err := l.start(); err != nil {
 		return err
 	}
-	return write(l.w, "", endLine{Event: "end", Ended: instant(t.Ending.Time), found: foundOf(t, false)})
+	return write(l.w, "", endLine{Event: "end", Ended: instant(t.Ending.Time), found: foundOf(t, t.Fold(), false)})
 }
 
 // write writes one value and a line feed, at once.

@@ -17,11 +17,20 @@ type Listed struct {
 
 	Trace   *Trace // nil: it wasn't traced
 	Summary        // of Trace
+	Fold    *Fold  // of Trace, for all who read it; nil: nobody kept it, see Folded
 	Why     Why    // it wasn't
 	Err     error  // more of that; nil: there is no more
 
 	// Explained is the state that a first trace found, if Trace is a second one that was made to explain it; else "".
 	Explained string
+}
+
+// Folded is Trace folded into hops.
+func (l *Listed) Folded() *Fold {
+	if l.Fold != nil {
+		return l.Fold
+	}
+	return l.Trace.Fold()
 }
 
 // Why says why a target was not traced.
@@ -204,7 +213,7 @@ func NewManyLines(w io.Writer, r ManyRun) (*ManyLines, error) {
 func (l *ManyLines) Add(t Listed) error {
 	p := place{Event: "target", Index: t.Index, List: text(t.File), Line: t.Line}
 	if t.Trace != nil {
-		return write(l.w, "", targetLine{p, t.Explained, documentOf(t.Trace)})
+		return write(l.w, "", targetLine{p, t.Explained, documentOf(t.Trace, t.Folded())})
 	}
 	p.Event = "untraced"
 	line := untracedLine{place: p, Target: untraced{text(t.Host), t.Port}, Why: t.Why.String()}

@@ -102,9 +102,13 @@ func (t *Trace) NameOf(a netip.Addr) string {
 	return name
 }
 
+// usualQueries is for how many probes an entry of a fold has room from the beginning, at the most.
+const usualQueries = 100
+
 // Fold folds the results into hops.
 func (t *Trace) Fold() *Fold {
 	f := NewFold(trace.NewTrace(t.Path))
+	f.queries = min(t.Path.Effective().Queries, usualQueries)
 	for _, r := range t.Results {
 		f.Add(r)
 	}

@@ -42,7 +42,8 @@ type Conn struct {
 	chains     [][]byte       // of this host's firewall, as the kernel told of them
 
 	out       []byte
-	last      *way // of the last probe
+	oob       [256]byte // of stamps
+	last      *way      // of the last probe
 	lastKey   wayKey
 	ways      map[wayKey]*way
 	noProto   bool   // the kernel doesn't take the protocol of a raw packet for its route
@@ -419,16 +420,15 @@ func (c *Conn) look() instant {
 // soon as the device has taken the packet. now is the one just sent, if one was. The kernel counts some of the sends
 // that failed too, so it may be ahead of us, and then we follow.
 func (c *Conn) stamps(fd int, now *unstamped) {
-	var oob [256]byte
 	for {
-		_, n, err := receiveFrom(fd, nil, oob[:], nil, unix.MSG_ERRQUEUE)
+		_, n, err := receiveFrom(fd, nil, c.oob[:], nil, unix.MSG_ERRQUEUE)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
 			return
 		}
-		at, id, ok := parseStamp(oob[:n])
+		at, id, ok := parseStamp(c.oob[:n])
 		if !ok {
 			continue
 		}

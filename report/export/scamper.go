@@ -91,7 +91,7 @@ func (s *Scamper) Add(t record.Listed) error {
 		return nil
 	}
 	o := t.Trace.Path.Effective()
-	fold := t.Trace.Fold()
+	fold := t.Folded()
 	j := scamperTrace{
 		Type: "trace", Version: "0.1", Method: "tcp", Src: o.Source.Addr().String(), Dst: o.Target.Addr().String(),
 		Sport: o.Source.Port(), Dport: o.Target.Port(), Start: scamperTimeOf(t.Trace.Started),
