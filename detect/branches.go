@@ -42,6 +42,7 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	all = append(all, refusingBranches(g)...)
 	all = append(all, loopingBranches(g)...)
 	all = append(all, narrowBranches(g)...)
+	all = append(all, clampedBranches(g)...)
 	all = append(all, slowBranches(g)...)
 	return Sorted(all)
 }
@@ -378,6 +379,69 @@ func narrowBranch(m *trace.MTU, w trace.Way, largest int) Finding {
 		x.Evidence = append(x.Evidence, "These were SYNs with a payload: a firewall that drops such ones looks the same.")
 		x.Advice = "To try it: connect from one of these source ports, and send much. If that hangs, clamp the MSS, or ask " +
 			"whoever runs the routers there for the MTU of that link."
+	}
+	return x
+}
+
+// clampedBranches are paths whose SYNs come to the last router with another MSS than those of other paths.
+func clampedBranches(g *trace.Graph) (all []Finding) {
+	others := 0 // the MSS of those: as it was sent, or else the highest
+	for _, w := range g.Ways {
+		if m := w.MSS; m != nil && (m.Arrived == m.Sent || others != m.Sent && m.Arrived > others) {
+			others = m.Arrived
+		}
+	}
+	type place struct {
+		mss           trace.MSS
+		after, before int // nodes
+	}
+	alike := map[place]trace.Way{} // with all flows and shares
+	var order []place
+	for _, w := range g.Ways {
+		if w.MSS == nil || w.MSS.Arrived == others {
+			continue
+		}
+		at := place{*w.MSS, nodeAt(g, w, w.MSS.After), nodeAt(g, w, w.MSS.Before)}
+		x, ok := alike[at]
+		if !ok {
+			order = append(order, at)
+		}
+		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
+		alike[at] = x
+	}
+	for _, at := range order {
+		x := clampedBranch(&at.mss, alike[at], nodeName(g, at.after), nodeName(g, at.before), others)
+		all = append(all, x)
+	}
+	return all
+}
+
+// nodeAt is the node of a way at a TTL; -1: it has none there.
+func nodeAt(g *trace.Graph, w trace.Way, ttl int) int {
+	for _, i := range w.Nodes {
+		if i >= 0 && g.Nodes[i].TTL == ttl {
+			return i
+		}
+	}
+	return -1
+}
+
+// clampedBranch is that the MSS of the flows of a way is changed between two routers, and that of others is not.
+func clampedBranch(m *trace.MSS, w trace.Way, after, before string, others int) Finding {
+	x := Finding{Code: MSSClamped, Confidence: Likely, Weight: weightNotice, After: m.After, Before: m.Before}
+	x.Title = fmt.Sprintf("The MSS is changed to %d between %s and %s on %.2g %% of the connections, and is %d on others",
+		m.Arrived, after, before, 100*w.Share, others)
+	x.Evidence = []string{
+		fmt.Sprintf("SYNs left with MSS %d. By this way they came to %s with %d; by other ways they came to the last router "+
+			"with %d.", m.Sent, before, m.Arrived, others),
+		"Source ports that go that way: " + ports(w.Ports) + ".",
+	}
+	x.Advice = fmt.Sprintf("Nothing to do if there is a tunnel on this way and on no other. Else ask whoever runs %s and %s "+
+		"why the ways differ.", after, before)
+	if m.Arrived > m.Sent {
+		x.Code, x.Weight = MSSRaised, weightTrap
+		x.Advice = fmt.Sprintf("Ask whoever runs %s and %s: who answers may send segments that are larger than this host "+
+			"asked for, and may not fit on the way back. To try it: connect from one of these source ports.", after, before)
 	}
 	return x
 }

@@ -113,6 +113,46 @@ func TestNarrowBranches(t *testing.T) {
 	}
 }
 
+// Paths on which another MSS arrives are said with the place where it is changed.
+func TestClampedBranches(t *testing.T) {
+	asSent := trace.MSS{Sent: 1460, Arrived: 1460}
+	common := trace.MSS{Sent: 1460, Arrived: 1400, After: 1, Before: 2}
+	for _, c := range []struct {
+		name string
+		ways [4]trace.MSS // zero: not known
+		want []string
+	}{
+		{"alike", [4]trace.MSS{asSent, asSent, {}, asSent}, nil},
+		{"changed before the branches", [4]trace.MSS{common, common, common, common}, nil},
+		{"one lower", [4]trace.MSS{asSent, {Sent: 1460, Arrived: 1360, After: 3, Before: 4}, asSent, {}}, []string{
+			"mss-clamped likely 3-4 The MSS is changed to 1360 between 10.0.0.3 (hop 3) and 10.0.0.6 (hop 4) on "}},
+		{"two lower", [4]trace.MSS{common, {Sent: 1460, Arrived: 1360, After: 3, Before: 4},
+			{Sent: 1460, Arrived: 1360, After: 3, Before: 4}, common}, []string{
+			"mss-clamped likely 3-4 The MSS is changed to 1360 between 10.0.0.3 (hop 3) and 10.0.0.6 (hop 4) on ",
+			"mss-clamped likely 3-4 The MSS is changed to 1360 between 10.0.0.4 (hop 3) and 10.0.0.6 (hop 4) on "}},
+		{"one higher", [4]trace.MSS{{Sent: 1460, Arrived: 8960, Before: 1}, asSent, asSent, asSent}, []string{
+			"mss-raised likely 0-1 The MSS is changed to 8960 between this host and 10.0.0.0 (hop 1) on "}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := measuredGraph(t, 7, fourWide())
+			for i := range g.Ways {
+				if g.Ways[i].MSS = &c.ways[i]; c.ways[i].Sent == 0 {
+					g.Ways[i].MSS = nil
+				}
+			}
+			all := detect.InPaths(&g)
+			ok := len(all) == len(c.want)
+			for i := range min(len(all), len(c.want)) {
+				said := fmt.Sprintf("%s %v %d-%d %s", all[i].Code, all[i].Confidence, all[i].After, all[i].Before, all[i].Title)
+				ok = ok && strings.HasPrefix(said, c.want[i])
+			}
+			if !ok {
+				t.Errorf("want %q, said\n%s", c.want, details(all))
+			}
+		})
+	}
+}
+
 // What the measurement of all paths shows is said with its place, and nothing else is.
 func TestInPaths(t *testing.T) {
 	drop := func(n *sim.Node, share float64) { n.Router.Rules = []sim.Rule{{Action: sim.Drop, Share: share}} }

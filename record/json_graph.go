@@ -123,7 +123,16 @@ type path struct {
 	Nodes []int    `json:"nodes"` // -1: a router that doesn't answer
 	Ports []uint16 `json:"ports"`
 	MTU   *pathMTU `json:"mtu,omitempty"`
+	MSS   *pathMSS `json:"mss,omitempty"`
 	crossing
+}
+
+// pathMSS is the maximum segment size that the SYNs of a path tell.
+type pathMSS struct {
+	Sent    int `json:"sent_bytes"`
+	Arrived int `json:"arrived_bytes"`
+	After   int `json:"after_ttl,omitempty"`
+	Before  int `json:"before_ttl,omitempty"`
 }
 
 // graphOf is the graph of a trace for JSON; nil: nobody asked.
@@ -188,6 +197,9 @@ func pathsOf(g *trace.Graph) (all []path) {
 		if w.MTU != nil {
 			j.MTU = mtuOf(&MTU{MTU: *w.MTU})
 		}
+		if w.MSS != nil {
+			j.MSS = new(pathMSS(*w.MSS))
+		}
 		all = append(all, j)
 	}
 	return all
@@ -227,6 +239,9 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		w := trace.Way{Nodes: p.Nodes, Ports: p.Ports, Share: p.Share}
 		if p.MTU != nil {
 			w.MTU = new(r.mtu(p.MTU))
+		}
+		if p.MSS != nil {
+			w.MSS = new(trace.MSS(*p.MSS))
 		}
 		g.Ways = append(g.Ways, w)
 	}

@@ -200,7 +200,7 @@ var someGraph = trace.Graph{
 	},
 	Ways: []trace.Way{
 		{Nodes: []int{0, 1, 3, 6}, Ports: []uint16{40000, 41002, 41005}}, {Nodes: []int{0, -1, 3, 6}, Ports: []uint16{41001}, MTU: &trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 1,
-			From: netip.MustParseAddr("198.51.100.1")}},
+			From: netip.MustParseAddr("198.51.100.1")}, MSS: &trace.MSS{Sent: 1460, Arrived: 1360, After: 1, Before: 3}},
 		{Nodes: []int{0, 1, 4}, Ports: []uint16{41003}}, {Nodes: []int{0, 1, 5}, Ports: []uint16{41004}},
 	},
 	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,

@@ -33,7 +33,9 @@ const pathsWidth = 80
 func WritePaths(w io.Writer, g *trace.Graph, o PathsOptions) error {
 	p := paths{g: g, o: o, labels: labelNodes(g)}
 	p.head()
-	p.table()
+	for _, row := range p.table() {
+		p.wrapped(row)
+	}
 	p.flow()
 	p.graph()
 	p.notes()
@@ -52,12 +54,9 @@ type PathsText struct {
 // DescribePaths puts into words what was found.
 func DescribePaths(g *trace.Graph, o PathsOptions) PathsText {
 	p := paths{g: g, o: o, labels: labelNodes(g)}
-	take := func(write func()) []string {
-		p.b.Reset()
-		write()
-		return strings.FieldsFunc(p.b.String(), func(r rune) bool { return r == '\n' })
-	}
-	text := PathsText{Head: take(p.head)[0], Table: take(p.table), Labels: p.labels}
+	text := PathsText{Table: p.table(), Labels: p.labels}
+	p.head()
+	text.Head = strings.TrimSuffix(p.b.String(), "\n")
 	p.notes()
 	text.Notes = p.sentences
 	return text
@@ -176,10 +175,10 @@ func (p *paths) arrives(w trace.Way) bool {
 	return last >= 0 && p.g.Nodes[last].TTL < end
 }
 
-// table is a table of the paths. By is where a path differs from others.
-func (p *paths) table() {
+// table is a table of the paths, with its heading. By is where a path differs from others.
+func (p *paths) table() (rows []string) {
 	if len(p.g.Ways) == 0 {
-		return
+		return nil
 	}
 	bad := map[uint16]bool{} // flows that lose packets
 	for _, s := range p.g.Suspects() {
@@ -187,7 +186,8 @@ func (p *paths) table() {
 			bad[port] = true
 		}
 	}
-	fmt.Fprintf(&p.b, "path  share   port  %s%sby\n", p.measuredHead(), p.mtu("MTU", nil))
+	columns := p.measuredHead() + p.mtu("MTU", nil) + p.mss("MSS", nil)
+	rows = append(rows, "path  share   port  "+columns+"by")
 	for i, way := range p.g.Ways {
 		var by []string
 		for ttl, node := range way.Nodes {
@@ -218,9 +218,10 @@ func (p *paths) table() {
 		if slices.ContainsFunc(way.Ports, func(port uint16) bool { return bad[port] }) {
 			text += " (loses packets)"
 		}
-		fmt.Fprintf(&p.b, "%4d %5.1f%%  %5d  %s%s%s\n", i+1, 100*way.Share, way.Ports[0], p.measured(way),
-			p.mtu("-", way.MTU), text)
+		rows = append(rows, fmt.Sprintf("%4d %5.1f%%  %5d  %s%s%s%s", i+1, 100*way.Share, way.Ports[0], p.measured(way),
+			p.mtu("-", way.MTU), p.mss("-", way.MSS), text))
 	}
+	return rows
 }
 
 // flow says which path the flow takes that is asked for.
@@ -284,6 +285,18 @@ func (p *paths) mtu(other string, m *trace.MTU) string {
 	}
 	if m != nil && m.Size > 0 {
 		other = strconv.Itoa(m.Size)
+	}
+	return fmt.Sprintf("%5s  ", other)
+}
+
+// mss is the column of the MSS; "": it is changed on no path. other stands where it is not known.
+func (p *paths) mss(other string, m *trace.MSS) string {
+	changed := func(w trace.Way) bool { return w.MSS != nil && w.MSS.Arrived != w.MSS.Sent }
+	if !slices.ContainsFunc(p.g.Ways, changed) {
+		return ""
+	}
+	if m != nil {
+		other = strconv.Itoa(m.Arrived)
 	}
 	return fmt.Sprintf("%5s  ", other)
 }
@@ -436,6 +449,9 @@ func (p *paths) notes() {
 	if p.mtu("", nil) != "" {
 		p.note("The MTU of a path is that to its last router, by SYNs with a payload. The path MTU above is of a " +
 			"connection of its own, which may take any path.")
+	}
+	if p.mss("", nil) != "" {
+		p.note("The MSS of a path is the maximum segment size with which its SYNs come to its last router.")
 	}
 	p.lossNote()
 }

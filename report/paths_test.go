@@ -91,7 +91,10 @@ func TestPathsWidth(t *testing.T) {
 		}
 	}
 	g.Nodes[5].PerPacket, g.Complete = true, false
-	g.Links = append(g.Links[:0:0], g.Links...)
+	g.Nodes[3].Refusal = &packet.Reply{Kind: packet.KindTCP}
+	g.Ways[2].Nodes = []int{0, 3}
+	g.Ways[1].MTU, g.Ways[1].MSS = &trace.MTU{Size: 1400}, &trace.MSS{Sent: 1460, Arrived: 1360, After: 1, Before: 2}
+	g.Loss = &trace.Loss{Complete: true}
 	var b strings.Builder
 	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
 		t.Fatal(err)
@@ -99,6 +102,12 @@ func TestPathsWidth(t *testing.T) {
 	for line := range strings.Lines(b.String()) {
 		if len(line) > 81 {
 			t.Errorf("%d columns: %q", len(line)-1, line)
+		}
+	}
+	text := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{"40002 - - - - 2c (reset in the target's name) ", "40001 - - 1400 1360 2b "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, &b)
 		}
 	}
 	if !strings.Contains(b.String(), "each packet") || !strings.Contains(b.String(), "2an") {

@@ -219,25 +219,31 @@ func TestPathsRefused(t *testing.T) {
 	}
 }
 
-// With --mtu the MTU of each path is measured, a narrow one is named with its router, and the target gets no SYN more.
+// With --mtu the MTU and the MSS of each path are measured, a narrow one and one whose MSS is changed are named with their
+// routers, and the target gets no SYN more.
 func TestPathsMTU(t *testing.T) {
 	t.Parallel()
 	m := lab.Diamond(t, lab.DiamondOptions{Width: 3, Beyond: 1})
 	m.Target.Listen(t, 80)
 	narrow := m.Middle[1]
 	narrow.Interfaces[1].Link.SetMTU(t, 1400)
+	m.Middle[2].Mangle(t, "tcp flags syn tcp option maxseg size set 1300")
 	for _, v4 := range []bool{true, false} {
 		recorded := m.Target.Interfaces[0].Capture(t)
 		out := run(t, m.Source, program(t), "-n", "--paths", "--mtu", addressOf(m.Target.Interfaces[0], v4), "80")
 		text := strings.Join(strings.Fields(out.stdout), " ")
 		want := fmt.Sprintf("Packets of more than 1400 bytes don't fit beyond %s (hop 2)", addressOf(narrow.Interfaces[0], v4))
-		rows := regexp.MustCompile(`(?m)^ +\d +[\d.]+% .* (1[45]00)  2[abc]`).FindAllStringSubmatch(out.stdout, -1)
+		rows := regexp.MustCompile(`(?m)^ +\d +[\d.]+% .* (1[45]00)  +(1\d+)  2[abc]`).FindAllStringSubmatch(out.stdout, -1)
 		sizes := map[string]int{}
 		for _, r := range rows {
 			sizes[r[1]]++
+			sizes["MSS "+r[2]]++
 		}
 		syns := arrived(recorded.Stop(t))
-		if !strings.Contains(text, want) || sizes["1400"] != 1 || sizes["1500"] != 2 || syns > mostSYNs {
+		clamped := fmt.Sprintf(" (hop 1) and %s (hop 2) on ", addressOf(m.Middle[2].Interfaces[0], v4)) // it quotes what it made
+		if !strings.Contains(text, want) || !strings.Contains(text, "MSS is changed to 1300 between ") ||
+			!strings.Contains(text, clamped) || syns > mostSYNs ||
+			sizes["1400"] != 1 || sizes["1500"] != 2 || sizes["MSS 1300"] != 1 {
 			t.Errorf("no %q; sizes %v, %d SYNs\n%v", want, sizes, syns, out)
 		}
 	}

@@ -68,6 +68,7 @@ type Way struct {
 	Ports []uint16 // source ports of the flows that take it, in the order in which they were used
 	Share float64  // of all flows, an estimate: the product of the shares at each node
 	MTU   *MTU     // how large a packet passes it as far as its last router; nil: that was not measured
+	MSS   *MSS     // which MSS gets to its last router; nil: that was not measured, or no router quotes it
 }
 
 // WayBy returns the index of the first of Ways that goes by a router; -1: none does.

@@ -95,8 +95,13 @@ func (s *MTUSearch) Next(now time.Time) Action {
 	if now.Before(s.ready) {
 		return WaitUntil(s.ready)
 	}
+	return s.send(s.ttl, s.size)
+}
+
+// send sends a probe of this size in bytes.
+func (s *MTUSearch) send(ttl, size int) Action {
 	s.flying = true
-	probe := s.flow.Sized(s.ttl, s.size)
+	probe := s.flow.Sized(ttl, size)
 	probe.FlowLabel = cmp.Or(s.o.Label, probe.FlowLabel)
 	return s.flow.send(probe, s.o.Wait)
 }
@@ -245,15 +250,20 @@ func (s *MTUSearch) confirm(r Result) {
 
 // seek asks the hop in the middle of those between low and high that are known to speak.
 func (s *MTUSearch) seek() {
-	var speak []int
-	for ttl := s.low + 1; ttl < s.high; ttl++ {
+	speak := s.speakers(s.low, s.high)
+	if s.tries, s.over = 0, len(speak) == 0; !s.over {
+		s.ttl = speak[len(speak)/2]
+	}
+}
+
+// speakers are the TTLs between two others of who is known to answer.
+func (s *MTUSearch) speakers(low, high int) (speak []int) {
+	for ttl := low + 1; ttl < high; ttl++ {
 		if s.o.Hops[ttl-1].IsValid() {
 			speak = append(speak, ttl)
 		}
 	}
-	if s.tries, s.over = 0, len(speak) == 0; !s.over {
-		s.ttl = speak[len(speak)/2]
-	}
+	return speak
 }
 
 // place takes in what a hop made of a large packet.

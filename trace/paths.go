@@ -457,19 +457,20 @@ func (p *Paths) address(value int) netip.Addr {
 
 // refusal is what was said to the flows that met a value, if that refused them; else nil.
 func (p *Paths) refusal(value int) *packet.Reply {
+	reset := value == resetValue && p.accepts
+	if !reset && (value < firstAddr || !p.final(value)) {
+		return nil
+	}
 	r := &packet.Reply{IP: packet.IP{Version: 6, Src: p.address(value).WithZone("")}}
 	if r.IP.Src.Is4() {
 		r.IP.Version = 4
 	}
-	switch {
-	case value == resetValue && p.accepts:
+	if reset {
 		r.Kind, r.TCP.Flags = packet.KindTCP, packet.RST
-	case value >= firstAddr && p.final(value):
-		e := p.met[value-firstAddr]
-		r.Kind, r.Type, r.Code, r.Zone = e.refusal, e.kind, e.code, e.addr.Zone()
-	default:
-		return nil
+		return r
 	}
+	e := p.met[value-firstAddr]
+	r.Kind, r.Type, r.Code, r.Zone = e.refusal, e.kind, e.code, e.addr.Zone()
 	return r
 }
 

@@ -10,12 +10,13 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// Of each way it is found how large a packet passes, to the byte, and which router says so or lets larger ones vanish. A
-// router that answers only so often makes no black hole. The target gets no probe more.
+// Of each way it is found how large a packet passes, to the byte, which router says so or lets larger ones vanish, and
+// where the MSS is changed. A router that answers only so often makes no black hole. The target gets no probe more.
 func TestPathsMTU(t *testing.T) {
 	for seed := range uint64(12) {
 		n := newTopology(seed%2 == 1).line(2).wide(4)
-		told, hole, slow := n.ends[0], n.ends[1], n.ends[2]
+		told, hole, slow, clamped := n.ends[0], n.ends[1], n.ends[2], n.ends[3]
+		n.Nodes[0].Router.Mangle.MSS, n.Nodes[clamped].Router.Mangle.MSS = 1400, 1340
 		n.Nodes[told].Router.Longest, n.Nodes[told].Router.Told = 1432, true
 		n.Nodes[hole].Router.Longest = 1387
 		n.Nodes[slow].Router.SourceRate = sim.Rate{Every: time.Second, Burst: 6}
@@ -38,11 +39,22 @@ func TestPathsMTU(t *testing.T) {
 			case via(hole):
 				want = trace.MTU{Size: 1387, First: 1500, Narrow: true, TTL: 3, From: at(hole), BlackHole: true}
 			}
+			size := 1460
+			if seed%2 == 1 {
+				size = 1440
+			}
+			mss := trace.MSS{Sent: size, Arrived: 1400, After: 1, Before: 2}
+			if via(clamped) {
+				mss = trace.MSS{Sent: size, Arrived: 1340, After: 3, Before: 4}
+			}
+			if w.MSS == nil || *w.MSS != mss {
+				t.Errorf("seed %d: way %v: MSS %+v, want %+v", seed, w.Nodes, w.MSS, mss)
+			}
 			if w.MTU == nil || *w.MTU != want {
 				t.Errorf("seed %d: way %v: %+v, want %+v", seed, w.Nodes, w.MTU, want)
 			}
 		}
-		if len(d.Ways) == 0 || d.total != syns {
+		if len(d.Ways) < 4 || d.total != syns {
 			t.Errorf("seed %d: %d ways, %d SYNs at the target, %d without", seed, len(d.Ways), d.total, syns)
 		}
 	}
