@@ -15,7 +15,7 @@ type Action struct {
 	Wait  time.Duration // how long Probe may be answered; 0: DefaultWait
 	Trust Trust         // what is believed of answers to Probe
 	Note  any           // comes back in every Result of Probe; the engine does not look at it
-	Key   packet.Key    // of the probe that GiveUp, Withdraw, Pass or Extend is about
+	Key   packet.Key    // of the probe that GiveUp, Withdraw, Pass, Extend or EndFlow is about
 	Until time.Time     // of Wait and Extend
 }
 
@@ -29,6 +29,7 @@ const (
 	DoWithdraw             // take the probe back: whether it was answered can't be known, or no longer matters
 	DoPass                 // stop attributing answers that name only the flow to the probe
 	DoExtend               // let the probe wait until Until, longer than others
+	DoEndFlow              // nothing is sent any more with the flow of the probe
 )
 
 // A Role says what a probe is for. A fold needs to know: only probes to a hop show what stands at their TTL.
@@ -98,3 +99,7 @@ func Pass(k packet.Key) Action { return Action{Do: DoPass, Key: k} }
 
 // Extend lets a probe wait longer, until t: an answer that comes until then is in time.
 func Extend(k packet.Key, t time.Time) Action { return Action{Do: DoExtend, Key: k, Until: t} }
+
+// EndFlow says that nothing is sent any more with the flow of a probe, and that nobody waits for an answer: the engine
+// soon forgets the probes of this flow.
+func EndFlow(k packet.Key) Action { return Action{Do: DoEndFlow, Key: k} }

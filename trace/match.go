@@ -25,14 +25,14 @@ type flow struct {
 	flights    []*flight     // those that may still be answered, in order of sending
 	lastRouter uint8         // the highest TTL known to end at a router: lower ones don't reach the target either
 	alone      bool          // see TrustAlone
+	ended      bool          // nothing is sent with it any more
 	trust      Trust         // of its first probe: TrustStrict and TrustLoose
 	wait       time.Duration // how long its probes wait at the most
 	scrubbed   int           // how many tags have come back that were never sent
 	far        time.Duration // the longest that a router's answer took
 	near       time.Duration // the shortest that those of the router at spent took
 	*distance
-	opened  [8]opening // newest last
-	nopened int
+	opened  []opening     // newest last
 	bound   time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
 	doubts  []doubt
 	blurred []time.Time // when the last answers came that fitted several probes
@@ -65,10 +65,13 @@ type opening struct {
 	last time.Time
 }
 
+// mostOpenings are remembered of a flow.
+const mostOpenings = 8
+
 // opening finds the one that a segment brings again; nil: it is none, or new.
 func (fl *flow) opening(t *packet.TCP) *opening {
 	if t.Flags.Has(packet.SYN) {
-		for i := range fl.opened[:fl.nopened] {
+		for i := range fl.opened {
 			if fl.opened[i].seq == t.Seq {
 				return &fl.opened[i]
 			}
@@ -341,7 +344,7 @@ func (fl *flow) quiet(at time.Time) bool {
 // apart such an answer is also that of a probe which it comes in time for, to the hop that the target has answered at
 // before.
 func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
-	if fl.nopened != 1 || !f.sent.After(known.last) {
+	if len(fl.opened) != 1 || !f.sent.After(known.last) {
 		return false
 	}
 	age := at.Sub(f.sent)
@@ -872,10 +875,8 @@ func (fl *flow) open(t *packet.TCP, at time.Time) {
 	if !t.Flags.Has(packet.SYN) {
 		return
 	}
-	if fl.nopened == len(fl.opened) {
-		copy(fl.opened[:], fl.opened[1:])
-		fl.nopened--
+	if len(fl.opened) == mostOpenings {
+		fl.opened = slices.Delete(fl.opened, 0, 1)
 	}
-	fl.opened[fl.nopened] = opening{t.Seq, at}
-	fl.nopened++
+	fl.opened = append(fl.opened, opening{t.Seq, at})
 }

@@ -1,6 +1,10 @@
 package trace
 
-import "time"
+import (
+	"time"
+
+	"go.example/tcptraceroute/packet"
+)
 
 // A probe that has its outcome is remembered for a while, so that a late answer or a second one is recognised. How long
 // answers may still come depends on the path: a multiple of the slowest answer that was seen to a probe to the same
@@ -15,13 +19,17 @@ const (
 	// mostMemory is the upper bound.
 	mostMemory = time.Minute
 
+	// endedShare: once nothing is sent with a flow any more, this part of the lower bound is enough, about two seconds. A
+	// later answer changes no result, and where thousands of targets end each second, memory is what their probes take.
+	endedShare = 8
+
 	// waitMemory is how many times its wait a probe is remembered at least: a wait that is set long means slow answers.
 	waitMemory = 2
 )
 
 // memory is the probes that are remembered, by how old they must be at least before they are forgotten: each queue
 // twice as old as the one before.
-type memory [3]queue
+type memory [6]queue
 
 // memoryBounds returns the bounds of the time that a probe is remembered, by how long a probe may be answered.
 func memoryBounds(wait time.Duration) (least, most time.Duration) {
@@ -29,13 +37,23 @@ func memoryBounds(wait time.Duration) (least, most time.Duration) {
 	return least, max(least, mostMemory)
 }
 
-// lasts is how long the probes to a target are remembered.
-func (d *distance) lasts(wait time.Duration) time.Duration {
+// lasts is how long the probes of a flow are remembered.
+func (fl *flow) lasts(wait time.Duration) time.Duration {
 	least, most := memoryBounds(wait)
-	if d.slowest == 0 {
+	switch {
+	case fl.ended:
+		least, most = least/endedShare, least
+	case fl.slowest == 0:
 		return most
 	}
-	return min(max(least, memoryFactor*d.slowest), most)
+	return min(max(least, memoryFactor*fl.slowest), most)
+}
+
+// endFlow takes in that nothing is sent any more with the flow of a probe.
+func (m *matcher) endFlow(k packet.Key) {
+	if fl := m.bySeq[flowID{k.Port, k.Seq}]; fl != nil {
+		fl.ended = true
+	}
 }
 
 // took takes in how long an answer took, in time or late.
@@ -47,10 +65,10 @@ func (d *distance) took(v Verdict, rtt time.Duration) {
 
 // forget drops the probes that have been remembered for long enough.
 func (e *engine) forget(now time.Time) {
-	age, _ := memoryBounds(e.m.wait)
+	least, _ := memoryBounds(e.m.wait)
 	for i := range e.done {
-		q := &e.done[i]
-		for f := q.first(); f != nil && now.Sub(f.sent) > age<<i; f = q.first() {
+		q, age := &e.done[i], least/endedShare<<i
+		for f := q.first(); f != nil && now.Sub(f.sent) > age; f = q.first() {
 			q.pop()
 			if i+1 < len(e.done) && now.Sub(f.sent) < f.flow.lasts(e.m.wait) {
 				e.done[i+1].push(f)

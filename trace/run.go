@@ -117,9 +117,8 @@ type engine struct {
 	sentN  int
 	heard  time.Time // when the newest probe was sent that anything was believed for: until then the way out was whole
 
-	inFlight waiting[*flight] // some may have their outcome already
+	inFlight waiting[*flight] // those without an outcome
 	done     memory           // those with an outcome
-	pending  int
 
 	failed      error // the last send error, and how many like it in a row
 	failures    int
@@ -199,7 +198,7 @@ func (e *engine) run(ctx context.Context, in *inbox, timer Timer) error {
 		if e.expire(now, in) {
 			continue
 		}
-		if e.pending == 0 && wake.IsZero() && e.wake == nil && ctx.Err() == nil {
+		if len(e.inFlight) == 0 && wake.IsZero() && e.wake == nil && ctx.Err() == nil {
 			if e.counts.NothingSent() {
 				return &SendError{e.counts.Failed, e.failed}
 			}
@@ -360,6 +359,8 @@ func (e *engine) carryOut(now time.Time, act Action) {
 			f.until = act.Until
 			e.extend(f)
 		}
+	case DoEndFlow:
+		e.m.endFlow(act.Key)
 	}
 }
 
@@ -383,7 +384,6 @@ func (e *engine) send(a Action) {
 		e.failures = 0
 	}
 	e.await(e.m.add(a, e.sentN, sent))
-	e.pending++
 }
 
 // end gives a probe that is still in flight the fate that the plan decided on.
@@ -402,7 +402,7 @@ func (e *engine) end(k packet.Key, fate Outcome) {
 // close gives a probe its outcome.
 func (e *engine) close(now time.Time, f *flight, r Result) {
 	f.outcome = r.Outcome
-	e.pending--
+	heap.Remove(&e.inFlight, f.place)
 	e.done[0].push(f)
 	e.finish(now, r)
 }
@@ -433,14 +433,11 @@ func (e *engine) finish(now time.Time, r Result) {
 func (e *engine) expire(now time.Time, in *inbox) (any bool) {
 	for len(e.inFlight) > 0 {
 		f := e.inFlight[0]
-		if f.outcome == Pending {
-			if now.Before(later(f.due, e.graceOver)) || !e.readUpTo(f.due, in) {
-				break
-			}
-			e.close(now, f, e.verdictOnSilence(f, f.due))
-			any = true
+		if now.Before(later(f.due, e.graceOver)) || !e.readUpTo(f.due, in) {
+			break
 		}
-		heap.Pop(&e.inFlight)
+		e.close(now, f, e.verdictOnSilence(f, f.due))
+		any = true
 	}
 	e.forget(now)
 	return any
@@ -463,10 +460,8 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 // abandon ends the run: what is in flight stays unknown.
 func (e *engine) abandon(now time.Time) {
 	for len(e.inFlight) > 0 {
-		if f := e.inFlight[0]; f.outcome == Pending {
-			e.close(now, f, f.result(Unknown))
-		}
-		heap.Pop(&e.inFlight)
+		f := e.inFlight[0]
+		e.close(now, f, f.result(Unknown))
 	}
 }
 

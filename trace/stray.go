@@ -43,7 +43,7 @@ type older struct {
 
 // mayBeOlder reports whether a segment may be an answer for an older connection.
 func (fl *flow) mayBeOlder(r *packet.Reply) bool {
-	return opens(fl.first.Flags) && fl.nopened == 0 && bareACK(r.TCP.Flags) && len(r.TCP.Payload) == 0
+	return opens(fl.first.Flags) && len(fl.opened) == 0 && bareACK(r.TCP.Flags) && len(r.TCP.Payload) == 0
 }
 
 // opens reports whether a segment asks for a connection: a SYN alone.

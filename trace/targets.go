@@ -207,9 +207,10 @@ type bounded struct {
 	network  netip.Prefix
 	end      time.Time // zero: as late as the plan wants
 	inFlight []packet.Key
-	failed   int  // how many probes failed
-	left     bool // one has left this host
-	cut      bool // its end came before the plan's
+	flows    []packet.Key // a probe of each flow that is in use
+	failed   int          // how many probes failed
+	left     bool         // one has left this host
+	cut      bool         // its end came before the plan's
 }
 
 // endBy has the plan end at a time, unless it ends before.
@@ -224,7 +225,7 @@ func (b *bounded) Next(now time.Time) Action {
 	if !b.end.IsZero() && !now.Before(b.end) {
 		b.cut = b.cut || b.failed < mostFailed || b.left
 		if len(b.inFlight) == 0 {
-			return Action{}
+			return b.endFlow()
 		}
 		k := b.inFlight[0]
 		b.inFlight = b.inFlight[1:]
@@ -233,12 +234,32 @@ func (b *bounded) Next(now time.Time) Action {
 	a := b.plan.Next(now)
 	switch {
 	case a.Do == DoSend:
-		b.inFlight = append(b.inFlight, a.Probe.Key())
+		b.sends(a.Probe.Key())
+	case a.Do == DoWait && a.Until.IsZero() && len(b.inFlight) == 0:
+		return b.endFlow()
 	case a.Do != DoWait || b.end.IsZero():
 	case !a.Until.IsZero() && a.Until.After(b.end), a.Until.IsZero() && len(b.inFlight) > 0:
 		a.Until = b.end
 	}
 	return a
+}
+
+// sends takes in that a probe is sent.
+func (b *bounded) sends(k packet.Key) {
+	b.inFlight = append(b.inFlight, k)
+	if !slices.ContainsFunc(b.flows, func(f packet.Key) bool { return f.Port == k.Port && f.Seq == k.Seq }) {
+		b.flows = append(b.flows, k)
+	}
+}
+
+// endFlow ends one of the flows in use, when the plan has come to its end. The zero Action: there is none.
+func (b *bounded) endFlow() Action {
+	if len(b.flows) == 0 {
+		return Action{}
+	}
+	k := b.flows[0]
+	b.flows = b.flows[1:]
+	return EndFlow(k)
 }
 
 // mostFailed is how many probes of a target may fail before one has left this host: after each the engine pauses, and
