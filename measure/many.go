@@ -71,7 +71,7 @@ type Many struct {
 	mu     sync.Mutex
 	status record.ManyStatus
 	ends   detect.Ends
-	seen   map[netip.AddrPort]bool // targets that were begun, or are about to be
+	seen   seenTargets // targets that were begun, or are about to be
 }
 
 const (
@@ -218,7 +218,7 @@ func (t *Tracer) Ready(m *Many) {
 // that were not reached are no error, but change the exit code.
 func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	t.Ready(m)
-	m.seen = make(map[netip.AddrPort]bool)
+	m.seen = newSeenTargets()
 	if m.Request.Path.Rand == nil { // one for all
 		m.Request.Path.Rand = newRand()
 	}
@@ -434,11 +434,7 @@ func (r *manyRun) hand(ctx context.Context, t ready) {
 func (r *manyRun) again(a netip.AddrPort) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.seen[a] {
-		return true
-	}
-	r.seen[a] = true
-	return false
+	return r.seen.add(a)
 }
 
 // next is the next target for the plan.
