@@ -258,6 +258,54 @@ func TestTargetListsManyFlows(t *testing.T) {
 	})
 }
 
+// TestTargetListsPace: on the wire no stretch of time has more probes than the rate and the burst allow, and of users who
+// are not root never more than 200 a second. A busy machine sends fewer: the one probe beyond the burst is that which had
+// its token before the program was stopped.
+func TestTargetListsPace(t *testing.T) {
+	t.Parallel()
+	lab.NeedRoot(t)
+	bin := program(t)
+	for _, tt := range []struct {
+		in    install
+		rate  int // packets a second
+		burst int
+	}{{asRoot, 600, 16}, {fileCap, 200, 1}} {
+		t.Run(tt.in.name, func(t *testing.T) {
+			t.Parallel()
+			p := manyLab(t)
+			path := tt.in.place(t, bin)
+			text := ""
+			for i := range tt.rate / 7 { // about a second
+				text += fmt.Sprintf("198.19.%d.1\n", i)
+			}
+			capture := p.Links[0].A.Capture(t)
+			o := finish(t, func(ctx context.Context) *lab.Cmd {
+				cmd := tt.in.command(ctx, p.Source, path, "-n", "--targets", "-", "--rate", fmt.Sprint(tt.rate))
+				cmd.Stdin = strings.NewReader(text)
+				return cmd
+			})
+			segments, all := sentTCP(t, capture.Stop(t))
+			var at []time.Time
+			for i, s := range segments {
+				if s.TCP.Flags.Has(packet.SYN) { // else it is the kernel's reset
+					at = append(at, all[i])
+				}
+			}
+			if len(at) < tt.rate/2 || o.code != 0 {
+				t.Fatalf("%d probes\n%v", len(at), o)
+			}
+			for i := range at {
+				for j := i; j < len(at); j++ {
+					within := at[j].Sub(at[i])
+					if n, most := j-i+1, int(within.Seconds()*float64(tt.rate)+0.01)+tt.burst+1; n > most {
+						t.Fatalf("%d probes within %v, at most %d are allowed", n, within, most)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestTargetListsLive: the targets of a list are watched on one screen: an overview, and a tab for each, on black and on
 // white.
 func TestTargetListsLive(t *testing.T) {
