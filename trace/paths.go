@@ -2,6 +2,7 @@ package trace
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -239,6 +240,7 @@ type pathAsk struct {
 	over      bool
 	counts    bool // among syns
 	blind     bool // see blind
+	near      bool // see near
 	round     bool // of a slow hop
 	unclear   bool // the target may have answered it, or an older one of its flow
 }
@@ -623,7 +625,7 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 		return ready, true
 	case now.Before(f.ready):
 		return f.ready, false
-	case p.blind(w.ttl) && p.syns+p.blindFlying() >= p.o.TargetSYNs, p.syns >= p.o.TargetSYNs:
+	case p.syns+p.arrivals(w.ttl) > p.o.TargetSYNs:
 		return ready, false
 	}
 	one := slices.ContainsFunc(p.flying, func(a *pathAsk) bool { return a.flow == w.flow && p.near(f, a.ttl) })
@@ -642,20 +644,31 @@ func (p *Paths) blind(ttl int) bool {
 	return p.end > 0 && ttl < p.reach && p.hops[ttl].met < p.rule.flows(1) && (ttl >= p.end-nearer || p.head > 0)
 }
 
-// blindFlying is how many SYNs may get to the target by those in flight. That it is nearer by more than one hop is rare
-// on short paths.
-func (p *Paths) blindFlying() int {
-	quarters := 0
+// arrivals is how many SYNs may get to the target beside those that are counted, if one more is sent to this TTL: one
+// more than can be expected, for the last SYNs that are left must not be spent by two probes at once.
+func (p *Paths) arrivals(ttl int) int {
+	n, expected := 1, p.mayArrive(ttl)
 	for _, a := range p.flying {
-		switch {
-		case !a.blind:
-		case a.ttl == p.end-1 || p.head > 0:
-			quarters += 4
-		default:
-			quarters++
+		if a.near && !a.counts {
+			n++
+			expected += p.mayArrive(a.ttl)
 		}
 	}
-	return quarters / 4
+	return min(n, 1+int(math.Ceil(expected)))
+}
+
+// mayArrive is the share of the flows that may meet the target at a TTL, or before. That it is nearer by more than one
+// hop is rare on short paths.
+func (p *Paths) mayArrive(ttl int) float64 {
+	switch {
+	case ttl >= p.reach:
+		return 1
+	case !p.blind(ttl):
+		return p.rule.hidden(p.hops[ttl].met)
+	case ttl < p.end-1 && p.head == 0:
+		return 0.25
+	}
+	return 1
 }
 
 func (p *Paths) send(now time.Time, w want, round bool) Action {
@@ -663,7 +676,8 @@ func (p *Paths) send(now time.Time, w want, round bool) Action {
 	probe := p.maker.ProbeBy(f.port, w.ttl)
 	probe.FlowLabel = f.label
 	a := &pathAsk{key: probe.Key(), flow: w.flow, ttl: w.ttl, sent: now, round: round,
-		counts: w.ttl >= p.reach && !p.alone, blind: p.blind(w.ttl) && w.ttl > f.router}
+		counts: w.ttl >= p.reach && !p.alone, blind: p.blind(w.ttl) && w.ttl > f.router,
+		near: p.near(f, w.ttl)}
 	p.hops[w.ttl].last = now
 	p.flying = append(p.flying, a)
 	c := &f.cells[w.ttl]
@@ -713,6 +727,10 @@ func (p *Paths) Learn(now time.Time, r Result) {
 		}
 	case Shared:
 		p.confuse(now, a)
+	case Duplicate:
+		if r.FromTarget() {
+			p.repeated(a.flow)
+		}
 	case Rewritten:
 		if p.scraps++; p.scraps >= rewriteProof {
 			p.alone, p.reach = true, p.first
@@ -778,6 +796,17 @@ func (p *Paths) confuse(now time.Time, a *pathAsk) {
 		}
 	}
 	f.ready = now.Add(p.timeout())
+}
+
+// repeated takes in that the target has answered a flow once more, after one of its probes was answered: others of its
+// probes may have got there, too.
+func (p *Paths) repeated(flow int) {
+	for _, b := range p.flying {
+		if b.flow == flow && b.near && !b.counts {
+			b.counts = true
+			p.syns++
+		}
+	}
 }
 
 // silence takes in that a probe was not answered.
