@@ -74,6 +74,17 @@ func nodeNames(g *trace.Graph, nodes []int) string {
 	return strings.Join(all, ", ")
 }
 
+// measuredAt is where the loss and the time of a section were measured, in words.
+func measuredAt(g *trace.Graph, s trace.Section) string {
+	switch {
+	case g.Loss != nil && g.Loss.Target:
+		return "the target"
+	case s.To >= 0:
+		return nodeName(g, s.To)
+	}
+	return "the last routers before the target"
+}
+
 // lossyBranch is a part of a section that loses packets.
 func lossyBranch(g *trace.Graph, s *trace.Suspect) Finding {
 	x := Finding{Code: LossyBranch, Confidence: Likely, Weight: weightHarm}
@@ -92,10 +103,7 @@ func lossyBranch(g *trace.Graph, s *trace.Suspect) Finding {
 		who = "The link from " + nodeName(g, s.Links[0][0]) + " to " + nodeName(g, s.Links[0][1])
 		x.After, x.Before = nodeTTL(g, s.Links[0][0]), nodeTTL(g, s.Links[0][1])
 	}
-	beyond := "the last routers before the target"
-	if s.Section.To >= 0 {
-		beyond = nodeName(g, s.Section.To)
-	}
+	beyond := measuredAt(g, s.Section)
 	x.Title = fmt.Sprintf("%s %s: %.2g %% of the connections go that way", who, what, 100*s.Share)
 	x.Evidence = append(x.Evidence,
 		fmt.Sprintf("%s lost %v on the way to %s; other flows lost %v.", capital(plural(len(s.Ports), "flow")+" by it"), lost,
@@ -174,9 +182,9 @@ func deadBranches(g *trace.Graph) (all []Finding) {
 		}
 		share := 100 * float64(len(dead)) / float64(total)
 		x := Finding{Code: BrokenBranch, Confidence: Likely, Weight: weightHarm, After: nodeTTL(g, last)}
-		beyond := "the last routers before the target"
+		beyond := measuredAt(g, s)
 		if x.Before = g.Nodes[len(g.Nodes)-1].TTL; s.To >= 0 {
-			x.Before, beyond = nodeTTL(g, s.To), nodeName(g, s.To)
+			x.Before = nodeTTL(g, s.To)
 		}
 		x.Title = fmt.Sprintf("%.2g %% of the connections die beyond %s, and others pass", share, nodeName(g, last))
 		x.Evidence = []string{
@@ -463,7 +471,7 @@ func silent(g *trace.Graph, s trace.Section, b *trace.Branch) bool {
 // slowBranches are branches whose round trips are longer than others.
 func slowBranches(g *trace.Graph) (all []Finding) {
 	for _, s := range g.Sections() {
-		if s.To < 0 {
+		if s.To < 0 && (g.Loss == nil || !g.Loss.Target) {
 			continue
 		}
 		for i := range s.Branches {
@@ -482,7 +490,7 @@ func slowBranches(g *trace.Graph) (all []Finding) {
 			x.Title = fmt.Sprintf("The branch by %s is slower: round trips take %v longer", nodeNames(g, known(b.Nodes)),
 				more.Round(10*time.Microsecond))
 			x.Evidence = []string{
-				fmt.Sprintf("To %s and back: %v by this branch (the median of %d flows), %v by the others.", nodeName(g, s.To),
+				fmt.Sprintf("To %s and back: %v by this branch (the median of %d flows), %v by the others.", measuredAt(g, s),
 					mine.Round(10*time.Microsecond), len(in), others.Round(10*time.Microsecond)),
 				"Source ports that go that way: " + ports(b.Ports) + ".",
 			}
@@ -504,7 +512,7 @@ func medians(g *trace.Graph, s trace.Section, of func(branch int) bool) (all []t
 			continue
 		}
 		for _, f := range g.Loss.Flows {
-			if slices.Contains(b.Ports, f.Port) && g.Nodes[f.Node].Addr == g.Nodes[s.To].Addr && len(f.RTTs) > 0 {
+			if slices.Contains(b.Ports, f.Port) && g.Measures(s, f.Node) && len(f.RTTs) > 0 {
 				rtts := slices.Sorted(slices.Values(f.RTTs))
 				all = append(all, rtts[len(rtts)/2])
 			}

@@ -519,8 +519,12 @@ func (p *paths) lossNote() {
 			"loses less than %s of its packets "+
 			"may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
 	default:
-		p.note(fmt.Sprintf("Lost and ms are of probes to the first router beyond that all paths pass. A path that loses "+
-			"less than %s of its packets may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
+		where := "the first router beyond that all paths pass"
+		if l.Target {
+			where = "the target"
+		}
+		p.note(fmt.Sprintf("Lost and ms are of probes to %s. A path that loses less than %s of its packets may look clean.",
+			where, percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
 	}
 	if n := p.g.Moved(); n > 0 {
 		p.note(fmt.Sprintf("Remapped meanwhile: %s went another way when loss was measured than before. Paths and shares "+

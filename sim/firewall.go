@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"go.example/tcptraceroute/packet"
 )
@@ -18,6 +19,8 @@ type Rule struct {
 	// Share is for how many of these packets the rule is, each drawn at random, 0 to 1; 0: for all. [Model.Expect]
 	// passes over such a rule.
 	Share float64
+	// Since is the instant from which on the rule holds. [Model.Expect] passes over a rule that holds later.
+	Since time.Duration
 }
 
 // Action is what a rule does with a packet.
@@ -42,15 +45,15 @@ const (
 	NotTCP               // what is no TCP segment; no other rule is about that
 )
 
-// match finds the rule that decides. Without chances, rules for a share of the packets are for none.
-func match(rules []Rule, b []byte, c *chance) Rule {
+// match finds the rule that decides now. Without chances, rules for a share of the packets are for none.
+func match(rules []Rule, b []byte, c *chance, now time.Duration) Rule {
 	if len(rules) == 0 {
 		return Rule{}
 	}
 	l4 := transport(b)
 	if l4+tcpHeaderLen > len(b) {
 		for _, r := range rules {
-			if r.Segments == NotTCP && r.drawn(c) {
+			if r.Segments == NotTCP && now >= r.Since && r.drawn(c) {
 				return r
 			}
 		}
@@ -64,7 +67,7 @@ func match(rules []Rule, b []byte, c *chance) Rule {
 			port = source
 		}
 		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP &&
-			(r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && r.drawn(c) {
+			(r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && now >= r.Since && r.drawn(c) {
 			return r
 		}
 	}

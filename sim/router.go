@@ -217,7 +217,7 @@ func (m *Model) atRouter(t *transit) {
 		return
 	}
 	n.age(t.b) // before the rules: what a firewall rejects is quoted as it would have gone on
-	switch rule := match(n.Rules, t.b, &t.chance); rule.Action {
+	switch rule := match(n.Rules, t.b, &t.chance, m.now); rule.Action {
 	case Drop:
 		who.Dropped++
 		m.free.push(t)

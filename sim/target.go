@@ -80,7 +80,7 @@ func (m *Model) atTarget(t *transit) {
 		m.real.push(t)
 		return
 	}
-	switch rule := match(g.Rules, t.b, &t.chance); rule.Action {
+	switch rule := match(g.Rules, t.b, &t.chance, m.now); rule.Action {
 	case Drop:
 	case Reject:
 		who := &g.firewall.members[0]

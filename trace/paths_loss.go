@@ -472,11 +472,6 @@ func (l *PathsLoss) Graph() Graph {
 	for _, s := range l.samples {
 		g.Loss.Flows = append(g.Loss.Flows, *s)
 	}
-	slices.SortFunc(g.Loss.Flows, func(a, b FlowLoss) int {
-		if a.Node != b.Node {
-			return a.Node - b.Node
-		}
-		return int(a.Port) - int(b.Port)
-	})
+	slices.SortFunc(g.Loss.Flows, FlowLoss.compare)
 	return g
 }

@@ -127,6 +127,8 @@ type search struct {
 	loss       *trace.PathsLossOptions // how loss is measured then; nil: it isn't
 	mtu        int                     // the first size that is tried on each way then; 0: none is
 	connects   bool                    // probes are connections
+
+	after func(trace.Conn, *trace.Paths) trace.Graph // what is done with the search then; nil: nothing
 }
 
 // discovery is what came of it.
@@ -228,7 +230,7 @@ func discover(t testing.TB, s search) (d discovery) {
 		}
 		start, ordinary := time.Now(), c.Truth(0).Target.SYN
 		po := trace.PathsOptions{Path: o, Known: known, Confidence: s.confidence}
-		if s.loss != nil {
+		if s.loss != nil || s.after != nil {
 			po.BranchFlows = trace.LossFlows
 		}
 		if s.connects {
@@ -267,6 +269,9 @@ func discover(t testing.TB, s search) (d discovery) {
 			}
 			d.lossTook, d.lossProbes = time.Since(start)-d.took, loss.Graph().Probes-d.Probes
 			d.Graph = loss.Graph()
+		}
+		if s.after != nil {
+			d.Graph = s.after(c, paths)
 		}
 		if s.mtu > 0 {
 			sizes, err := trace.NewPathsMTU(paths, &d.Graph, s.mtu)

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,6 +29,11 @@ type Loss struct {
 	Probes   int           // how many each branch was to get at least
 	Complete bool          // each branch has got them
 	Pace     time.Duration // the longest pause that was needed between two probes to a router, 0: none
+
+	// Target: what a section lets through was measured at the target, and not at the first router beyond it that all ways
+	// pass.
+	Target bool
+	Looks  int // how often the figures are looked at, at the most; 0: as often as by PathsLoss
 }
 
 // FlowLoss is what came of the probes of one flow to one router.
@@ -38,6 +44,29 @@ type FlowLoss struct {
 	Lost  int
 	Moved int             // how many of the answers another router gave: the flow goes another way now
 	RTTs  []time.Duration // of the other answers, in the order in which they came
+}
+
+// compare orders figures by router and flow.
+func (f FlowLoss) compare(o FlowLoss) int {
+	return cmp.Or(f.Node-o.Node, int(f.Port)-int(o.Port))
+}
+
+// Targets are the nodes that are the target, in order of TTL.
+func (g *Graph) Targets() (all []int) {
+	for i, n := range g.Nodes {
+		if n.Target {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// Measures reports whether what came of probes to a node says what a section lets through.
+func (g *Graph) Measures(s Section, node int) bool {
+	if g.Loss.Target {
+		return g.Nodes[node].Target
+	}
+	return g.same(node, s.To)
 }
 
 // Sections are the parts of the graph in which the ways differ, in order. There are none if no way is known as a whole.
@@ -223,7 +252,8 @@ func (g *Graph) OnWay(w Way) (c Crossing) {
 		return c
 	}
 	for _, f := range g.Loss.Flows {
-		if slices.Contains(w.Ports, f.Port) && (g.same(f.Node, last) || last < 0 && g.lastGoal(w) == f.Node) {
+		measured := g.Measures(Section{To: last}, f.Node) || !g.Loss.Target && last < 0 && g.lastGoal(w) == f.Node
+		if measured && slices.Contains(w.Ports, f.Port) {
 			c.add(f)
 		}
 	}
@@ -246,7 +276,7 @@ func (g *Graph) lastGoal(w Way) int {
 	return -1
 }
 
-// OnLink is what came of the probes that had to take a link, to the first router beyond it that all ways pass.
+// OnLink is what came of the probes that had to take a link, to where loss was measured beyond it.
 func (g *Graph) OnLink(l Link) (c Crossing) {
 	if g.Loss == nil {
 		return c
@@ -254,11 +284,11 @@ func (g *Graph) OnLink(l Link) (c Crossing) {
 	for _, s := range g.Sections() {
 		for i := range s.Branches {
 			b := &s.Branches[i]
-			if s.To < 0 || !g.hasLink(s, b, l) {
+			if !g.hasLink(s, b, l) {
 				continue
 			}
 			for _, f := range g.Loss.Flows {
-				if slices.Contains(b.Ports, f.Port) && g.same(f.Node, s.To) {
+				if slices.Contains(b.Ports, f.Port) && g.Measures(s, f.Node) {
 					c.add(f)
 				}
 			}

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -16,7 +17,7 @@ type Suspect struct {
 	Nodes     []int    // routers that these flows pass, and no others; indices in Graph.Nodes
 	Links     [][2]int // links that these flows take, and no others; indices in Graph.Nodes, -1: this host
 	Ports     []uint16 // the flows
-	Sent      int      // probes of these flows to the router beyond the section
+	Sent      int      // probes of these flows to where the section was measured
 	Lost      int
 	RestSent  int // those of the other flows
 	RestLost  int
@@ -59,10 +60,24 @@ func (g *Graph) Suspects() (all []Suspect) {
 	}
 	for _, s := range g.Sections() {
 		suspects, _ := g.judge(s)
+		for i := range suspects {
+			for k := range all {
+				if g.Loss.Target && overlap(all[k].Ports, suspects[i].Ports) { // which section loses them can't be told
+					all[k].Ambiguous, suspects[i].Ambiguous = true, true
+				}
+			}
+		}
 		all = append(all, suspects...)
 	}
 	return all
 }
+
+func overlap(a, b []uint16) bool {
+	return slices.ContainsFunc(a, func(port uint16) bool { return slices.Contains(b, port) })
+}
+
+// looks is how often the figures are looked at, at the most.
+func (l *Loss) looks() int { return cmp.Or(l.Looks, lossLooks) }
 
 // Moved is how many flows went another way when their loss was measured than when they were found: a router has
 // distributed them anew.
@@ -114,11 +129,11 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 		if best == nil {
 			return all, 1
 		}
-		chance := chanceOf(best.flows, left, flows) * float64(len(candidates)*lossLooks)
+		chance := chanceOf(best.flows, left, flows) * float64(len(candidates)*g.Loss.looks())
 		if chance > falseAlarm {
-			return all, min(1, chance/float64(len(candidates)*lossLooks))
+			return all, min(1, chance/float64(len(candidates)*g.Loss.looks()))
 		}
-		if s.To < 0 && !dead(s, best.flows, flows) {
+		if s.To < 0 && !g.Loss.Target && !dead(s, best.flows, flows) {
 			return all, 1 // it can't be told from a router that answers some probes only
 		}
 		x := Suspect{Section: s, Nodes: best.nodes, Links: best.links, Chance: chance, Ambiguous: rivals > 0,
@@ -183,7 +198,8 @@ func (g *Graph) flowLosses(s Section) (all []flowTotal) {
 		for _, port := range b.Ports {
 			f := flowTotal{port: port, branch: i}
 			for _, m := range g.Loss.Flows {
-				if goal := g.goal(s, &b, port); m.Port == port && (m.Node == goal || g.same(m.Node, s.To)) {
+				goal := g.Measures(s, m.Node) || !g.Loss.Target && m.Node == g.goal(s, &b, port)
+				if m.Port == port && goal {
 					f.add(tried{m.Sent, m.Lost})
 				}
 			}
