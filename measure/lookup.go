@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -49,13 +50,21 @@ func LookUpTarget(ctx context.Context, by *names.Resolver, host string, family n
 	if err != nil {
 		return nil, err
 	}
-	if a := addrs[0]; a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
-		if iface == "" {
-			return nil, ErrZone
-		}
-		addrs[0] = a.WithZone(iface)
+	if addrs[0], err = zoned(addrs[0], iface); err != nil {
+		return nil, err
 	}
 	return addrs, nil
+}
+
+// zoned returns a target's address with the zone that it needs, see LookUpTarget.
+func zoned(a netip.Addr, iface string) (netip.Addr, error) {
+	switch {
+	case !a.Is6() || !a.IsLinkLocalUnicast() || a.Zone() != "":
+		return a, nil
+	case iface == "":
+		return a, ErrZone
+	}
+	return a.WithZone(iface), nil
 }
 
 // LookUpListed is LookUpTarget for a target of a list: its error says in words why there is no address, as far as that
@@ -64,7 +73,11 @@ func LookUpListed(ctx context.Context, by *names.Resolver, host string, family n
 ) ([]netip.Addr, error) {
 	addrs, err := LookUpTarget(ctx, by, host, family, iface)
 	if err != nil {
-		if why := names.Why(host, family, err); why != "" {
+		why := names.Why(host, family, err)
+		if dns, ok := errors.AsType[*net.DNSError](err); ok && why == "" {
+			why = dns.Err // without the name, which the line of the target has
+		}
+		if why != "" {
 			return nil, errors.New(why)
 		}
 	}

@@ -479,11 +479,15 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 	if !r.Request.Family.Has(target.Addr()) {
 		return nil, names.ErrFamily
 	}
+	addr, err := zoned(target.Addr(), r.t.o.Wire.Interface)
+	if err != nil {
+		return nil, err
+	}
 	m := &Measurement{Request: r.Request, t: r.t}
 	m.Request.Progress = nil
 	m.Header.Path = r.Request.Path
 	o := &m.Header.Path
-	o.Target = target
+	o.Target = netip.AddrPortFrom(addr, target.Port())
 	if s := o.Source.Addr(); s.IsValid() && s.Is4() != target.Addr().Is4() {
 		return nil, names.ErrFamily
 	}

@@ -269,11 +269,11 @@ func (n *noWay) Route(dst, src netip.AddrPort) (wire.Route, error) {
 	return n.simNetwork.Route(dst, src)
 }
 
-// TestManyNoWay: a target that this host has no way to doesn't hold up the others.
+// TestManyNoWay: a target that this host has no way to doesn't hold up the others. A link-local one needs its interface.
 func TestManyNoWay(t *testing.T) {
 	m := &manySim{}
-	m.run(t, manyNetwork, "198.18.0.2\n198.18.0.1\n", time.Hour, func(c *sim.Conn) Network { return &noWay{simNetwork{Conn: c}} })
-	if want := []string{"1 198.18.0.2 443 no_way", "2 198.18.0.1 443 open 2 complete"}; !slices.Equal(m.lines, want) {
+	m.run(t, manyNetwork, "198.18.0.2\n198.18.0.1\nfe80::1\n", time.Hour, func(c *sim.Conn) Network { return &noWay{simNetwork{Conn: c}} })
+	if want := []string{"1 198.18.0.2 443 no_way", "2 198.18.0.1 443 open 2 complete", "3 fe80::1 443 no_way"}; !slices.Equal(m.lines, want) {
 		t.Errorf("%q", m.lines)
 	}
 }

@@ -102,7 +102,7 @@ func (e *entry) readHost(host string) error {
 		if from, err := netip.ParseAddr(first); err == nil {
 			to, err := netip.ParseAddr(last)
 			if err != nil {
-				return fmt.Errorf("a range is two addresses, as in 10.0.0.1-10.0.0.9: %s", host)
+				return fmt.Errorf("%s: %s", notRange, host)
 			}
 			if e.addrs = netipx.IPRangeFrom(from.Unmap(), to.Unmap()); !e.addrs.IsValid() {
 				return fmt.Errorf("the range's second address must follow its first, without zones: %s", host)
@@ -116,6 +116,9 @@ func (e *entry) readHost(host string) error {
 	if strings.Trim(host, "0123456789.") == "" {
 		return fmt.Errorf("not an IPv4 address: %s", host)
 	}
+	if strings.Contains(host, ".") && strings.Trim(host, "0123456789.-") == "" { // nmap's 10.0.1-9.1
+		return fmt.Errorf("%s: %s", notRange, host)
+	}
 	if i := strings.IndexAny(host, notInNames); i >= 0 {
 		return fmt.Errorf("not a name: %s (it has %q)", host, host[i])
 	}
@@ -124,6 +127,8 @@ func (e *entry) readHost(host string) error {
 	}
 	return nil
 }
+
+const notRange = "a range is two addresses, as in 10.0.0.1-10.0.0.9"
 
 // notInNames are characters that no name of a host has, but other files than lists have.
 const notInNames = "{}[]()<>\"'`,;=|&!?*@$%^+~\\"

@@ -75,7 +75,8 @@ func TestRefusals(t *testing.T) {
 		{"-n b\xffcher", "Bad destination address: b\\xffcher (not UTF-8)\n"},
 		{"-n \u202eb.example", "Bad destination address: \\u202eb.example (no name of the DNS: idna: disallowed rune U+202E)\n"},
 		{"-n -s b\xffcher 198.18.4.2", "Bad source address: b\\xffcher (not UTF-8)\n"},
-		{"-n 198.18.4.0/24", "Bad destination address: 198.18.4.0/24 (give the host alone, or a whole URL)\n"},
+		{"-n 198.18.4.0/24", "Bad destination address: 198.18.4.0/24 (give the host alone, or a whole URL)" +
+			"; the addresses of a network are traced by --targets FILE, with a line 198.18.4.0/24\n"},
 		{"-n me@no..host", "Bad destination address: me@no..host (give the host alone, without a user's name)\n"},
 		{"-n 198.18.4.2 \x1b", `Unknown port: \x1b` + "\n"},
 		{"-n no..host nosuch", "Unknown port: nosuch\n"},

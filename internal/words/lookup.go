@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"net/netip"
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
@@ -32,10 +33,13 @@ func NoAddress(what, host string, family names.Family, err error) error {
 }
 
 // NoTarget is why the target has no address. A file of that name may be meant, as other programs take one by -iL and
-// -F.
+// -F, or all addresses of a network.
 func NoTarget(c *options.Config, file bool, err error) error {
 	err = NoAddress("destination", c.Host, c.Family, err)
+	_, noNetwork := netip.ParsePrefix(c.Host)
 	switch {
+	case noNetwork == nil:
+		return fmt.Errorf("%w; the addresses of a network are traced by --targets FILE, with a line %s", err, c.Host)
 	case c.Interface == listDevice:
 		return fmt.Errorf("%w%s", err, listHint)
 	case c.Path.DontFragment && file:

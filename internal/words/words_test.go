@@ -95,6 +95,8 @@ func TestNoTarget(t *testing.T) {
 		{options.Config{Host: "no..host", Path: trace.PathOptions{DontFragment: true}}, false, "Bad destination address: no..host"},
 		{options.Config{Host: "no..host", Path: trace.PathOptions{DontFragment: true}}, true, "Bad destination address: no..host; -F sets the don't-fragment bit; the targets of a file are traced by --targets no..host"},
 		{options.Config{Host: "no..host", Interface: "L"}, true, "Bad destination address: no..host" + listHint},
+		{options.Config{Host: "2001:db8::/120"}, false, "Bad destination address: 2001:db8::/120" +
+			"; the addresses of a network are traced by --targets FILE, with a line 2001:db8::/120"},
 	} {
 		if got := NoTarget(&tt.config, tt.file, measure.ErrBroadcast); got.Error() != tt.want {
 			t.Errorf("%+v, %t: %q", tt.config.Host, tt.file, got)
