@@ -24,7 +24,7 @@ var measurements = []struct{ name, args, json, csv string }{
 // format. All others work.
 var refusedTogether = map[string]string{
 	"mtu csv":      "--mtu doesn't go with --csv: its result is shown as text, json or jsonl",
-	"paths csv":    "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dot, mermaid, svg, html",
+	"paths csv":    "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dublin, dot, mermaid, svg, html",
 	"session many": "--in-session can't be used with --targets: its probes go inside a connection to one target",
 	"mtu many":     "--mtu can't be used with --targets: it asks one target further questions",
 	"paths many":   "--paths can't be used with --targets: it asks one target further questions",

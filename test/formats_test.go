@@ -158,7 +158,7 @@ func readable(t *testing.T, format, text string) {
 		return
 	}
 	switch format {
-	case "mtr-json", "atlas":
+	case "mtr-json", "atlas", "dublin":
 		if !json.Valid([]byte(text)) {
 			fail(fmt.Errorf("not JSON"))
 		}
@@ -239,8 +239,8 @@ func TestFormatsHostile(t *testing.T) {
 					if format == "csv" && strings.Contains(o.stdout, ",=") {
 						t.Errorf("a formula: %v", o)
 					}
-					// mtr, Atlas and scamper have no place for it.
-					without := []string{"mtr-json", "atlas", "scamper"}
+					// mtr, Atlas, scamper and dublin-traceroute have no place for it.
+					without := []string{"mtr-json", "atlas", "scamper", "dublin"}
 					if !slices.Contains(without, format) && !strings.Contains(o.stdout, "owned") {
 						t.Errorf("no name: %v", o)
 					}

@@ -24,6 +24,7 @@ var formats = map[string]func(p *program, run *report.Run, t *trace.Trace) repor
 	"mtr-json": form(export.NewMTR),
 	"atlas":    form(export.NewAtlas),
 	"scamper":  form(export.NewScamperTrace),
+	"dublin":   form(export.NewDublin),
 	"dot":      form(picture.NewDOT),
 	"mermaid":  form(picture.NewMermaid),
 	"svg":      form(picture.NewSVG),

@@ -223,3 +223,37 @@ func TestPathsScamper(t *testing.T) {
 		}
 	}
 }
+
+// As dublin-traceroute's file there is each flow, by its port, with all hops of its path; where paths differ, by its own
+// probes.
+func TestPathsDublin(t *testing.T) {
+	v := runVirtual(t, twoWays, 1, "-n", "--paths", "--format", "dublin")
+	var found struct {
+		Flows map[string][]struct {
+			IsLast   bool `json:"is_last"`
+			Received struct{ IP struct{ Src string } }
+			Sent     struct {
+				IP  struct{ TTL int }
+				UDP struct{ Sport int }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(v.stdout), &found); err != nil {
+		t.Fatal(err)
+	}
+	ways := map[string]int{}
+	for port, hops := range found.Flows {
+		way := ""
+		for i, h := range hops {
+			way += h.Received.IP.Src + " "
+			if h.Sent.IP.TTL != i+1 || h.IsLast != (i == 3) || i == 1 && fmt.Sprint(h.Sent.UDP.Sport) != port {
+				t.Errorf("flow %s, hop %d: %+v", port, i+1, h)
+			}
+		}
+		ways[way]++
+	}
+	const one, other = "10.0.0.1 10.0.0.2 10.0.0.4 203.0.113.9 ", "10.0.0.1 10.0.0.3 10.0.0.4 203.0.113.9 "
+	if len(ways) != 2 || ways[one] < 8 || ways[other] < 8 {
+		t.Errorf("flows by way: %v", ways)
+	}
+}

@@ -86,7 +86,7 @@ type showing struct {
 
 // progress shows what the measurement does.
 func (s *showing) progress(x measure.Progress) {
-	s.keepsSearch = x.Stage == measure.SearchingPaths && s.Format == "scamper" ||
+	s.keepsSearch = x.Stage == measure.SearchingPaths && s.HoldsSearch() ||
 		x.Stage == measure.MeasuringPaths && s.keepsSearch
 	if x.Stage == measure.SessionLost && !x.ForMTU {
 		s.status.Stop()

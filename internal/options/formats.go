@@ -17,7 +17,7 @@ const TextFormat = "text"
 
 // FormatNames are the forms of a trace.
 var FormatNames = []string{TextFormat, "json", "jsonl", "csv", "mtr-json", "atlas", "dot",
-	"mermaid", "scamper", "svg", "html"}
+	"mermaid", "scamper", "dublin", "svg", "html"}
 
 // OneFormat names them in a sentence.
 func OneFormat() string { return "one of " + strings.Join(FormatNames, ", ") }
@@ -58,13 +58,16 @@ const (
 )
 
 // pathFormats are the formats that all paths are shown in.
-var pathFormats = []string{TextFormat, "json", "jsonl", "scamper", "dot", "mermaid", "svg", "html"}
+var pathFormats = []string{TextFormat, "json", "jsonl", "scamper", "dublin", "dot", "mermaid", "svg", "html"}
 
 // ManyFormats are the formats that many targets are shown in.
 var ManyFormats = []string{"", TextFormat, "json", "jsonl", "csv", "scamper"}
 
 // HoldsPaths reports whether the format has a place for all paths.
 func (c *Config) HoldsPaths() bool { return c.Format == "" || slices.Contains(pathFormats, c.Format) }
+
+// HoldsSearch reports whether the format has a place for each probe of the search for all paths.
+func (c *Config) HoldsSearch() bool { return c.Format == "scamper" || c.Format == "dublin" }
 
 // formatOption is the set function of an option that is short for a format.
 func formatOption(format, option string) func(*Config, string) error {

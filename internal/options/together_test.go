@@ -56,7 +56,7 @@ func TestRules(t *testing.T) {
 		"--confidence 95":                 "--confidence needs --paths",
 		"--paths --track-port":            "--paths doesn't go with --track-port: its flows keep their ports",
 		"--paths --report":                "--paths doesn't go with --report: its search begins after one trace",
-		"--paths --csv":                   "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dot, mermaid, svg, html",
+		"--paths --csv":                   "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dublin, dot, mermaid, svg, html",
 		"--paths --json":                  "",
 		"--pcap - --json":                 "--pcap - takes standard output, and so does --json: name a file",
 		"--pcap - --live":                 "--pcap - takes standard output, and so does the table: name a file",

@@ -10,7 +10,7 @@ _tcptraceroute() {
 	--syn) COMPREPLY=($(compgen -W "bare linux" -- "$cur")); return ;;
 	--confidence) COMPREPLY=($(compgen -W "95 99" -- "$cur")); return ;;
 	--mmdb) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	--format) COMPREPLY=($(compgen -W "text json jsonl csv mtr-json atlas dot mermaid scamper svg html" -- "$cur")); return ;;
+	--format) COMPREPLY=($(compgen -W "text json jsonl csv mtr-json atlas dot mermaid scamper dublin svg html" -- "$cur")); return ;;
 	--replay) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--diff) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--save) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;

@@ -49,7 +49,7 @@ complete -c tcptraceroute -l as-dns -d 'ask the DNS who owns public addresses th
 complete -c tcptraceroute -l json -d 'the trace as one JSON document'
 complete -c tcptraceroute -l jsonl -d 'a line of JSON for each event, when it happens'
 complete -c tcptraceroute -l csv -d 'a table with a row for each probe'
-complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas dot mermaid scamper svg html' -d 'one of text, json, jsonl, csv, mtr-json, atlas, dot, mermaid, scamper, svg, html (text)'
+complete -c tcptraceroute -l format -x -a 'text json jsonl csv mtr-json atlas dot mermaid scamper dublin svg html' -d 'one of text, json, jsonl, csv, mtr-json, atlas, dot, mermaid, scamper, dublin, svg, html (text)'
 complete -c tcptraceroute -l replay -r -F -d 'show a trace that was saved with --json or --jsonl, in any format, and send nothing; -: from standard input'
 complete -c tcptraceroute -l diff -r -F -d 'say what has changed since the trace that this file has (--json, --jsonl; -: standard input): in the trace whose file is the next argument, or without one in a new trace with the same target and options; exit code 3 if something has, else 0'
 complete -c tcptraceroute -l baseline -x -d 'keep the first trace of each target in this directory, and say what has changed since (exit code 3 if something has); remove the target\'s file to begin anew'
