@@ -53,12 +53,7 @@ func (p *Path) settle(now time.Time, r Result) {
 	}
 	p.hop(ttl).inFlight--
 	if p.untagged {
-		// What comes now names nobody: a second answer, or, where the wait is shorter than the round trip, the first.
-		t := now.Add(resetTime + r.RTT()/resetShare)
-		if r.Outcome != Answered {
-			t = a.sent.Add(settled(p.slowest))
-		}
-		p.soon = later(p.soon, t)
+		p.soon = later(p.soon, p.quietAgain(now, a, r))
 	}
 	a.outcome = r.Outcome
 	p.slowed(a, r)
@@ -72,6 +67,20 @@ func (p *Path) settle(now time.Time, r Result) {
 	case Answered:
 		p.settleAnswered(now, a, r)
 	}
+}
+
+// quietAgain is when no answer comes any more that names no probe, and may be a second one to this probe, or, where the
+// wait is shorter than the round trip, the first.
+func (p *Path) quietAgain(now time.Time, a *ask, r Result) time.Time {
+	if r.Outcome == Answered {
+		return now.Add(resetTime + r.RTT()/resetShare)
+	}
+	t := settled(p.slowest)
+	if p.target.answers && a.ttl > p.lastRouter {
+		// A SYN+ACK that was lost is sent again just when the wait is over.
+		t = max(t, retransmitTime+p.target.rtt+p.slack())
+	}
+	return a.sent.Add(t)
 }
 
 // withdrew notes since when a probe may be answered that was withdrawn.
@@ -257,23 +266,8 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if r.Outcome == Answered && !t.told {
 		t.rtt, t.least, t.late, t.told, t.vague = 0, rtt, 0, true, false
 	}
-	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
-		for _, a := range p.pending {
-			switch {
-			case a.aside:
-			case a.passed && tcp.Seq == t.iss:
-				// One number for all, and not all are answered: our resets don't get there.
-				t.rateLimitsSYNACK, a.doubted = true, true
-			case p.takenForResend(a, r):
-				a.doubted = true
-				if a.ttl < ttl {
-					p.shadow(a)
-				}
-			}
-		}
-		t.repeats = t.answers && t.iss == tcp.Seq
-		t.rateLimitsSYNACK = t.rateLimitsSYNACK && (t.repeats || !p.rounds.on()) // one reset was lost, not all
-		t.iss = tcp.Seq
+	if r.Reply.TCP.Flags.Has(packet.SYN) {
+		p.opened(r)
 	}
 	if r.Outcome == Late && r.Evidence == ByFlow { // it may be another's, of long ago, or sent again
 		rtt = min(rtt, p.o.Wait)
@@ -283,7 +277,9 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	}
 	t.rateLimitsSYNACK = t.rateLimitsSYNACK || forOlder(r)
 	t.tags = r.Evidence == ByTag
-	t.took(rtt, r.Reply.TCP.Flags.Has(packet.SYN))
+	if t.told || r.Evidence == ByFlow || !p.sentAgain(r) { // else nothing is known of its times yet
+		t.took(rtt, r.Reply.TCP.Flags.Has(packet.SYN))
+	}
 	t.answers = true
 	if r.Evidence == ByTag {
 		p.reached(ttl) // a late answer tells the distance too
@@ -293,6 +289,27 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if r.Role == RoleHop {
 		p.restTarget(now)
 	}
+}
+
+// opened takes in a SYN+ACK of the target.
+func (p *Path) opened(r Result) {
+	t, tcp, ttl := &p.target, &r.Reply.TCP, int(r.Probe.TTL)
+	for _, a := range p.pending {
+		switch {
+		case a.aside:
+		case a.passed && tcp.Seq == t.iss:
+			// One number for all, and not all are answered: our resets don't get there.
+			t.rateLimitsSYNACK, a.doubted = true, true
+		case p.takenForResend(a, r):
+			a.doubted = true
+			if a.ttl < ttl {
+				p.shadow(a)
+			}
+		}
+	}
+	t.repeats = t.answers && t.iss == tcp.Seq
+	t.rateLimitsSYNACK = t.rateLimitsSYNACK && (t.repeats || !p.rounds.on()) // one reset was lost, not all
+	t.iss = tcp.Seq
 }
 
 // took takes in how long an answer took. A SYN+ACK that took a second longer than another was sent again, and says
@@ -445,6 +462,9 @@ func (p *Path) mistrust(now time.Time, r Result) {
 		if p.untagged {
 			a.until = a.sent.Add(p.o.Wait) // its answer may come from far beyond what is known, and be taken for another's
 		}
+	}
+	if p.untagged {
+		p.soon = later(p.soon, r.Sent.Add(DefaultWait)) // till then it may be that of one before
 	}
 	p.slowest = max(p.slowest, took)
 }

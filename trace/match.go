@@ -35,6 +35,7 @@ type flow struct {
 	opened  []opening     // newest last
 	bound   time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
 	doubts  []doubt
+	senders []sender    // whose answers were believed though they named no probe
 	blurred []time.Time // when the last answers came that fitted several probes
 	older   older
 	place   int // see index.byLocal
@@ -360,7 +361,7 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 // retransmitted reports whether a SYN+ACK comes as long after the one before as it does when it is sent again for want
 // of an ACK, but for the noise: after a second, and then after twice as long each time (RFC 6298 2.1, 5.5).
 func retransmitted(after, noise time.Duration) bool {
-	for timeout := time.Second; timeout <= 8*time.Second; timeout *= 2 {
+	for timeout := retransmitTime; timeout <= 8*retransmitTime; timeout *= 2 {
 		if (after - timeout).Abs() < noise {
 			return true
 		}
@@ -613,8 +614,39 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	case !fl.alone || several || only.shared || f != nil: // a tag that was rewritten may be that of a probe before
 		return match{TagRewritten, only, ByFlow}
 	}
-	return match{Believed, only, ByFlow}
+	return fl.bySender(only, r, at)
 }
+
+// bySender judges an ICMP error that names no probe, where one is in flight. It may be the late answer to one that was
+// given up, for another hop. Then who sent it tells: a router that has answered for one of these hops before, and not
+// for the other.
+func (fl *flow) bySender(only *flight, r *packet.Reply, at time.Time) match {
+	horizon := max(fl.wait, DefaultWait)
+	late := func(f *flight) bool {
+		return f.outcome != Pending && f.recv.IsZero() && f.probe.TTL != only.probe.TTL && at.Sub(f.sent) < horizon
+	}
+	here := slices.Contains(fl.senders, senderOf(only, r))
+	there := fl.newest(at, func(f *flight) bool { return late(f) && slices.Contains(fl.senders, senderOf(f, r)) })
+	switch {
+	case here && there == nil, fl.newest(at, late) == nil:
+		return match{Believed, only, ByFlow}
+	case !here && there != nil:
+		return match{IsLate, there, ByFlow}
+	}
+	return match{TagRewritten, only, ByFlow}
+}
+
+// sender is who has answered for a hop, and how.
+type sender struct {
+	ttl  uint8
+	kind packet.Kind
+	from netip.Addr
+}
+
+func senderOf(f *flight, r *packet.Reply) sender { return sender{f.probe.TTL, r.Kind, r.IP.Src} }
+
+// mostSenders are remembered of a flow.
+const mostSenders = 512
 
 // judgeOtherSeq decides on an ICMP error that quotes no flow's sequence number.
 func (m *matcher) judgeOtherSeq(r *packet.Reply, at time.Time) match {
@@ -693,8 +725,9 @@ func (fl *flow) ourselves(r *packet.Reply) bool {
 const (
 	protocolTCP = 6 // IANA protocol number
 
-	// leastRetransmit is the least time after which a SYN+ACK is sent again of the target's own accord: a second, less
-	// what the network may take off.
+	// retransmitTime is after what time a SYN+ACK is sent again of the target's own accord (RFC 6298 2.1); leastRetransmit
+	// is that, less what the network may take off.
+	retransmitTime  = time.Second
 	leastRetransmit = 900 * time.Millisecond
 
 	// echoTime is how long after an answer copies of it may still come that the network made.
@@ -794,6 +827,10 @@ func (fl *flow) learnRouter(got match, r *packet.Reply, rtt time.Duration) {
 			fl.lastRouter = max(fl.lastRouter, ttl) // who answered before was not the target
 		}
 	case Believed, IsLate:
+		if who := senderOf(got.flight, r); got == (match{Believed, got.flight, ByFlow}) && !slices.Contains(fl.senders, who) {
+			fl.senders = append(fl.senders, who)
+			fl.senders = fl.senders[max(0, len(fl.senders)-mostSenders):]
+		}
 		fl.far = max(fl.far, rtt)
 		switch {
 		case expired && ttl > fl.lastRouter:
