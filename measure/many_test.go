@@ -408,10 +408,11 @@ func checkAsked(t *testing.T, sent []sim.Sent) {
 func TestManyDiamond(t *testing.T) {
 	m := &manySim{}
 	network, list := "", ""
-	for i := range 250 {
+	for i := range 1000 {
 		network += "router 10.0.0.1 device=1 delay=1ms\nrouter 10.0.2.1,10.0.2.2,10.0.2.3,10.0.2.4 device=2 delay=1ms\n"
-		network += fmt.Sprintf("router 10.0.3.1 device=3\ntarget 198.18.%d.1 open\n", i)
-		list += fmt.Sprintf("198.18.%d.1\n", i)
+		target := fmt.Sprintf("198.18.%d.%d", i%250, 1+i/250)
+		network += "router 10.0.3.1 device=3\ntarget " + target + " open\n"
+		list += target + "\n"
 	}
 	m.Rate = 5000
 	branches := make(map[netip.Addr]int)
@@ -432,8 +433,8 @@ func TestManyDiamond(t *testing.T) {
 				}
 			}
 		})
-	if len(branches) != 4 {
-		t.Errorf("branches: %v", branches)
+	if len(branches) != 4 || len(m.lines) != 1000 {
+		t.Errorf("%d targets, branches: %v", len(m.lines), branches)
 	}
 }
 
