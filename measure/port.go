@@ -20,8 +20,11 @@ const (
 
 // PortOf returns a source port whose connections take a path that [Measurement.Trace] has found; 0: none is sure to.
 // The port is traced again before: a connection from it has another flow label, and routers may have changed their
-// minds.
+// minds. Over a [trace.Connector] none is sure to in IPv6: all its flow labels are 0.
 func (m *Measurement) PortOf(ctx context.Context, g *trace.Graph, way int) (uint16, error) {
+	if _, connects := m.t.conn.(trace.Connector); connects && m.Header.Path.Target.Addr().Is6() {
+		return 0, nil
+	}
 	ports := g.Ways[way].Ports
 	for _, port := range ports[:min(len(ports), portTries)] {
 		if ok, err := m.confirmPort(ctx, g, way, port); ok || err != nil {
@@ -60,7 +63,7 @@ func (m *Measurement) confirmPort(ctx context.Context, g *trace.Graph, way int, 
 
 // meets makes a trace and reports whether these nodes answered, and no others.
 func (m *Measurement) meets(ctx context.Context, g *trace.Graph, o trace.PathOptions, nodes []int) (bool, error) {
-	plan, err := trace.NewPath(o)
+	plan, err := planOver(m.t.conn, o)
 	if err != nil {
 		return false, err
 	}

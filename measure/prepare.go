@@ -178,7 +178,7 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 		return err
 	}
 	o.Source = netip.AddrPortFrom(route.Source, ports[0])
-	if o.LabelSeed == 0 {
+	if _, connects := conn.(trace.Connector); o.LabelSeed == 0 && !connects { // whose labels are all 0
 		o.LabelSeed = rand.Uint64()
 	}
 	if again, err := conn.Route(o.Target, o.Source); err == nil && !track { // now that the port is known

@@ -87,9 +87,23 @@ func TestPathsUnprivileged(t *testing.T) {
 	for _, v4 := range []bool{true, false} {
 		findPaths(t, m.Source, m.Target.Interfaces[0], v4, diamondOf(m, v4), 4, "--unprivileged")
 	}
+	// A source port that takes a path is found; in IPv6 none is sure to, for connections have flow labels of their own.
+	router := m.Middle[2]
+	out := run(t, m.Source, program(t), "-n", "--unprivileged", "--port-for", router.V4().String(), m.Target.V4().String(), "80")
+	if out.code != 0 || takes(t, m, true, strings.TrimSuffix(out.stdout, "\n")) != router {
+		t.Errorf("a port: %v", out)
+	}
+	out = run(t, m.Source, program(t), "-n", "--unprivileged", "--port-for", "1", m.Target.V6().String(), "80")
+	if out.code != 1 || out.stdout != "" || !strings.Contains(out.stderr, "may look at the flow label") {
+		t.Errorf("a port, IPv6: %v", out)
+	}
+	if out = run(t, m.Source, program(t), "-n", "--unprivileged", "--json", m.Target.V6().String(), "80"); out.code != 0 ||
+		strings.Contains(out.stdout, "flow_label_seed") {
+		t.Errorf("all labels are 0: %v", out)
+	}
 	// A router that looks at no port is not found, and that such a router stays hidden is said.
 	m.Split.Sysctl(t, "net.ipv6.fib_multipath_hash_policy", "0")
-	out := run(t, m.Source, program(t), "-n", "--paths", "--unprivileged", addressOf(m.Target.Interfaces[0], false), "80")
+	out = run(t, m.Source, program(t), "-n", "--paths", "--unprivileged", addressOf(m.Target.Interfaces[0], false), "80")
 	text := strings.Join(strings.Fields(out.stdout), " ")
 	if !strings.Contains(text, "1 path to ") || !strings.Contains(text, "A balancer that looks at no port stays hidden") {
 		t.Errorf("a router that looks at flow labels\n%v", out)

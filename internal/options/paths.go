@@ -32,7 +32,7 @@ func pathsOptions() []Option {
 				"ports; prints them below the trace. Then measures loss and time of each (-q: probes per path, 44), and " +
 				"names the branch that loses packets", set: do(func(c *Config) { c.AllPaths.Paths = true })},
 		{Long: "port-for", Arg: "path", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.PortFor != "" },
-			raw: true, not: []conflict{{"--format", "{} doesn't go with --port-for, which prints nothing but the port"}}}},
+			not: []conflict{{"--format", "{} doesn't go with --port-for, which prints nothing but the port"}}}},
 			Help: "print nothing but a source port that takes this path: its number as --paths prints it, or the address of a " +
 				"router that it goes by; for curl --local-port and the like; implies --paths", set: setPortFor},
 		{Long: "confidence", Arg: "percent", from: []string{"95", "99"},

@@ -85,7 +85,7 @@ func TestNeedsRaw(t *testing.T) {
 		"-t 1": "-t with the ECN bits", "--dnat": "--dnat", "--dnat --no-dnat": "", "--no-dnat-strict": "--no-dnat-strict",
 		"--loose": "--loose", "--mark 7": "--mark", "--syn linux": "--syn linux", "--syn bare": "", "--mss 9": "--mss",
 		"--report": "--report", "--live": "--live", "--in-session": "--in-session", "--mtu": "--mtu", "--pcap x": "--pcap",
-		"--explain --json": "", "--paths": "", "--port-for 1": "--port-for",
+		"--explain --json": "", "--paths": "", "--port-for 1": "",
 	} {
 		var c Config
 		if _, err := Parse(Options(), strings.Fields(args), &c); err != nil {
