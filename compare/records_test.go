@@ -123,6 +123,19 @@ func TestOtherProbes(t *testing.T) {
 	check(t, "inside a connection", r.Old, r.New, "", "state", "the options differ: TCP flags SYN before, PSH|ACK now")
 }
 
+// Searches for all paths that came to the last hop that was asked have come to their end; others are told.
+func TestSearches(t *testing.T) {
+	t.Parallel()
+	old, new := twice(t)
+	old.Graph, new.Graph = &trace.Graph{Tested: true}, &trace.Graph{Tested: true}
+	check(t, "to the end", old, new, "", "", "No difference")
+	for _, note := range compare.Compare(old, new).Notes {
+		t.Errorf("noted: %s", note)
+	}
+	new.Graph.Tested = false
+	check(t, "not to the end", old, new, "", "", "a search for all paths didn't come to its end")
+}
+
 // A trace that didn't come to its end says nothing of the port, and nothing panics on one without any result.
 func TestIncomplete(t *testing.T) {
 	t.Parallel()

@@ -240,7 +240,7 @@ func (c *comparison) graphs() {
 		}
 		return
 	}
-	if !old.Complete || !new.Complete {
+	if !old.Tested || !new.Tested {
 		c.note("a search for all paths didn't come to its end")
 	}
 	a, b := flowsBy(c.old.Graph), flowsBy(c.new.Graph)

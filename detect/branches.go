@@ -47,6 +47,19 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	return Sorted(all)
 }
 
+// WithPaths adds what the measurement of all paths shows to the findings of a trace. Of a broken branch that both name
+// the measurement of all paths knows more: its share of the connections.
+func WithPaths(all []Finding, g *trace.Graph) []Finding {
+	inPaths := InPaths(g)
+	all = slices.DeleteFunc(all, func(x Finding) bool {
+		return slices.ContainsFunc(inPaths, func(y Finding) bool {
+			return x.Code == BrokenBranch && y.Code == BrokenBranch && x.Confidence <= y.Confidence &&
+				x.After <= y.Before && y.After <= x.Before
+		})
+	})
+	return Sorted(append(all, inPaths...))
+}
+
 // nodeName is a node in words.
 func nodeName(g *trace.Graph, i int) string {
 	if i < 0 {

@@ -153,6 +153,32 @@ func TestClampedBranches(t *testing.T) {
 	}
 }
 
+// Of a broken branch that the trace shows too, only what the measurement of all paths knows is said.
+func TestWithPaths(t *testing.T) {
+	p := fourWide()
+	p.Nodes[3].Router.Rules = []sim.Rule{{Action: sim.Reject, Code: 13}}
+	g := measuredGraph(t, 7, p)
+	of := func(code detect.Code, c detect.Confidence, after int) detect.Finding {
+		return detect.Finding{Code: code, Confidence: c, After: after, Before: after + 1, Title: "of the trace"}
+	}
+	for _, c := range []struct {
+		x    detect.Finding
+		kept bool
+	}{
+		{of(detect.BrokenBranch, detect.Likely, 3), false},
+		{of(detect.BrokenBranch, detect.Possible, 2), false},
+		{of(detect.BrokenBranch, detect.Certain, 3), true},
+		{of(detect.BrokenBranch, detect.Likely, 7), true},
+		{of(detect.PortOpen, detect.Certain, 3), true},
+	} {
+		all := detect.WithPaths([]detect.Finding{c.x}, &g)
+		kept := slices.ContainsFunc(all, func(x detect.Finding) bool { return x.Title == c.x.Title })
+		if kept != c.kept || len(all) != 1+len(detect.InPaths(&g)) && kept {
+			t.Errorf("%v %v after hop %d: kept %v\n%s", c.x.Code, c.x.Confidence, c.x.After, kept, details(all))
+		}
+	}
+}
+
 // What the measurement of all paths shows is said with its place, and nothing else is.
 func TestInPaths(t *testing.T) {
 	drop := func(n *sim.Node, share float64) { n.Router.Rules = []sim.Rule{{Action: sim.Drop, Share: share}} }
