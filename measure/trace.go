@@ -73,7 +73,7 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		made.Findings = []detect.Finding{}
 	}
 	if made.Graph != nil {
-		made.Findings = detect.Sorted(append(made.Findings, detect.InPaths(made.Graph)...))
+		made.Findings = detect.WithPaths(made.Findings, made.Graph)
 	}
 	if m.Explain {
 		made.Explanation = new(e.diagnosis())
@@ -115,15 +115,22 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (found *trace.Graph, err error) {
 	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.Paths.TargetSYNs,
 		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence), BranchFlows: trace.LossFlows}
+	if c, ok := m.t.conn.(trace.Connector); ok {
+		o.ConnectWait = c.ConnectWait()
+	}
 	for range cmp.Or(m.Paths.Flows, trace.MostFlows) - 1 - halfOpen(known, o.Path.Source.Port()) {
-		port, err := m.freePort()
+		left := spareDescriptors
+		if o.ConnectWait > 0 {
+			left += len(o.Ports) // each may have a connection in flight
+		}
+		var port uint16
+		if err = m.spare(left); err == nil {
+			port, err = m.freePort()
+		}
 		if err != nil {
 			break // with fewer flows less is found, and that is said
 		}
 		o.Ports = append(o.Ports, port)
-	}
-	if c, ok := m.t.conn.(trace.Connector); ok {
-		o.ConnectWait = c.ConnectWait()
 	}
 	plan, err := trace.NewPaths(o)
 	if err != nil {
@@ -154,6 +161,18 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (fo
 	_, err = m.run(ctx, m.t.conn, loss, m.heard)
 	graph = loss.Graph()
 	return &graph, err
+}
+
+// spareDescriptors is how many descriptors the ports of a search for all paths leave: for name servers, files, and what
+// is asked further.
+const spareDescriptors = 24
+
+// spare is an error where n more descriptors can't be had, as far as is known.
+func (m *Measurement) spare(n int) error {
+	if c, ok := m.t.conn.(interface{ Spare(int) error }); ok {
+		return c.Spare(n)
+	}
+	return nil
 }
 
 // halfOpen is how many connections the trace has left half-open in firewalls on the way, beside its own flow's: nobody

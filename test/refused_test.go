@@ -242,6 +242,13 @@ func TestSmallLimits(t *testing.T) {
 			}
 		}
 	}
+	// The ports of a search for all paths leave some for the rest.
+	for _, args := range []string{"-n --paths --explain", "-n --unprivileged --paths --explain"} {
+		got := limited("--nofile=60", 0, fmt.Sprintf("%s %v", args, p.Target.V4()))
+		if got.code != 0 || strings.Contains(got.stderr, "too many open files") {
+			t.Errorf("60 descriptors, %s: %v", args, got)
+		}
+	}
 	// Below 5 threads the runtime itself doesn't start.
 	const nobody = 54321 // who has no other process
 	for n := 5; n < 14; n++ {

@@ -219,6 +219,9 @@ func receiveSpace(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 }
 
+// Spare is an error where n more descriptors can't be had.
+func (c *Conn) Spare(n int) error { return spare(c.recvFD, n) }
+
 // spare is an error where n more descriptors can't be had; fd is any one.
 func spare(fd, n int) error {
 	if n == 0 {

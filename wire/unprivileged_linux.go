@@ -125,6 +125,16 @@ func (c *Unprivileged) Reserve(src netip.AddrPort) (uint16, error) {
 	return port, nil
 }
 
+// Spare is that of [Conn.Spare].
+func (c *Unprivileged) Spare(n int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.reserved) == 0 {
+		return nil
+	}
+	return spare(c.reserved[0], n)
+}
+
 // Use is refused: a port that somebody else uses can't be connected from.
 func (c *Unprivileged) Use(port uint16) error { return opError("port", port, ErrPrivilege) }
 
