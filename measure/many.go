@@ -47,7 +47,7 @@ type Many struct {
 	Explaining func(Explaining)
 
 	Rate    int           // packets a second, over all targets; 0: DefaultRate
-	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 1000; with Rounds 1
+	Open    int           // targets at the same time; 0: a tenth of Rate, from 16 to 300; with Rounds 1
 	Nearby  int           // of them, in one network; 0: 2, as trace.TargetsOptions says
 	Timeout time.Duration // of a target; 0: as long as it takes
 	Grace   time.Duration // how long targets that are open may go on when ctx has ended
@@ -82,9 +82,11 @@ const (
 	// manyBurst is how many packets may leave at once. With lent privileges there is no burst.
 	manyBurst = 16
 
-	// A tenth of the rate is so many targets that even silent ones, of which each takes 3 seconds, use the rate up.
+	// A tenth of the rate is so many targets that even silent ones, of which each takes 3 seconds, use the rate up. More
+	// than mostOpen make each other slower, unless nearly all are silent: the processor can't send more. And they take
+	// memory.
 	openShare           = 10
-	leastOpen, mostOpen = 16, 1000
+	leastOpen, mostOpen = 16, 300
 )
 
 // SetRate changes how many packets a second leave, and returns how many that are now. Any goroutine may call it when

@@ -53,7 +53,7 @@ func (p *program) traceMany(ctx context.Context, network *measure.Tracer) error 
 	defer stop(nil)
 	out.broken = func(err error) { stop(fmt.Errorf("writing: %w", err)) }
 	defer p.changeRate(m)()
-	defer runtimedebug.SetGCPercent(runtimedebug.SetGCPercent(options.ManyGarbage))
+	defer runtimedebug.SetGCPercent(runtimedebug.SetGCPercent(options.ManyGarbage(m.Open)))
 	p.rescue.Begin()
 	out.begin()
 	end, err := network.Many(running, m)

@@ -33,15 +33,16 @@ const (
 	DefaultTargetTimeout = 30 * time.Second
 	DefaultManyQueries   = 2 // 1 misses hops, and shows some at another place; 3 take half as long again
 
-	// manyGarbage is how much garbage there may be, in percent of what is in use: traces come and go by the hundred.
-	ManyGarbage = 30
-
 	// MostLive is how many targets --live watches at the most: at a round a second each they use up what a host may send.
 	MostLive = 50
 
 	// manyGrace is how long targets may go on after an interrupt.
 	ManyGrace = time.Second
 )
+
+// ManyGarbage is how much garbage there may be, in percent of what is in use, where so many targets are traced at a
+// time: in all about as much as 300 open targets take.
+func ManyGarbage(open int) int { return min(max(30_000/max(open, 1), 30), 100) }
 
 // manyOptions are about many targets.
 func manyOptions() []Option {
@@ -82,7 +83,7 @@ func manyOptions() []Option {
 		{Long: "jobs", typed: true, Arg: "targets", facts: []fact{{
 			on: func(c *Config) bool { return c.Many.Jobs != 0 }, needs: []string{"--targets"},
 			not: []conflict{{"--live", "--jobs can't be used with {}, which watches all targets at the same time"}}}},
-			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 1000; with --report 1: " +
+			Help: "targets that are traced at the same time (a tenth of --rate, from 16 to 300; with --report 1: " +
 				"more may use up what near routers answer, which looks like loss)",
 			set: between("--jobs", 1, 100_000, func(c *Config, n int) { c.Many.Jobs = n })},
 		{Long: "target-timeout", typed: true, Arg: "seconds",

@@ -67,7 +67,7 @@ complete -c tcptraceroute -l theme -x -a 'auto dark light' -d 'colours of --live
 complete -c tcptraceroute -l targets -r -F -d 'trace all targets of this list, some at a time: a line each with HOST, HOST PORT, HOST:PORT, [IPV6]:PORT, a network (10.0.0.0/28) or a range (10.0.0.1-10.0.0.9); # begins a comment; -: standard input; may be given more than once. Arguments are targets too, and a number is the port of those that name none'
 complete -c tcptraceroute -l exclude -r -F -d 'send nothing to what this list names, in the same form: networks of any size, names with all their addresses; may be given more than once'
 complete -c tcptraceroute -l rate -x -d 'packets a second, over all targets (1000; 200, and no more, for users who are not root); SIGUSR1 doubles it while it runs, SIGUSR2 halves it'
-complete -c tcptraceroute -l jobs -x -d 'targets that are traced at the same time (a tenth of --rate, from 16 to 1000; with --report 1: more may use up what near routers answer, which looks like loss)'
+complete -c tcptraceroute -l jobs -x -d 'targets that are traced at the same time (a tenth of --rate, from 16 to 300; with --report 1: more may use up what near routers answer, which looks like loss)'
 complete -c tcptraceroute -l target-timeout -x -d 'a target that takes longer ends with what is known, 1 to 3600 seconds (30; with --report the rounds are added)'
 complete -c tcptraceroute -l hops -d 'with --targets: the hops of each target below its line'
 complete -c tcptraceroute -l resume -r -F -d 'leave out the targets that stand in this output of an earlier --targets with --json; may be given more than once'
