@@ -16,8 +16,37 @@ type End struct {
 type Ends struct {
 	counts    map[End]int
 	all       int
+	past      map[netip.Addr]past // by router
 	explained map[End]int
 	causes    map[End][]SharedCause
+}
+
+// past is what is known of the hop after a router, by the traces that got past both: how many there are, and in how
+// many of them that hop was silent.
+type past struct{ traces, lacking int }
+
+// mostPast is how many routers are kept in mind for that. The near ones, which most paths share, come first.
+const mostPast = 4096
+
+// Pass counts the routers that a trace got past, whether it reached its target or not. hops is who answered at each
+// hop, from any hop on; invalid: nobody did.
+func (e *Ends) Pass(hops []netip.Addr) {
+	if e.past == nil {
+		e.past = make(map[netip.Addr]past)
+	}
+	for len(hops) > 0 && !hops[len(hops)-1].IsValid() {
+		hops = hops[:len(hops)-1]
+	}
+	for i, router := range hops {
+		p, known := e.past[router]
+		if i+2 >= len(hops) || !router.IsValid() || !known && len(e.past) == mostPast {
+			continue
+		}
+		if p.traces++; !hops[i+1].IsValid() {
+			p.lacking++
+		}
+		e.past[router] = p
+	}
 }
 
 // A SharedCause is why the paths to several targets end at the same place.
@@ -82,6 +111,11 @@ type SharedEnd struct {
 	Targets int // whose paths end there
 	Of      int // targets that were not reached
 
+	// Past is how many traces of the run got past the last router and the hop after it. Lacking is in how many of them
+	// that hop was silent: because routers limit their answers, for example. So a path that seems to end there may go
+	// farther.
+	Past, Lacking int
+
 	Explained int           // targets of these that were explained
 	Causes    []SharedCause // what the explanations say; none: they know no cause
 }
@@ -91,13 +125,21 @@ const (
 	leastShared = 20 // a place that fewer than one in so many share is no common cause
 )
 
+// MayGoOn reports whether the paths may go farther than is seen: the hop after the last router that answered is silent
+// in at least a tenth of the traces that got past both.
+func (s *SharedEnd) MayGoOn() bool { return s.Lacking > 1 && s.Lacking*10 >= s.Past }
+
 // Shared returns the places where the paths to several targets end, those of the most targets first. Only explanations
 // say why: the router after the last one that answers may be at fault, or each target's own network.
 func (e *Ends) Shared() []SharedEnd {
 	var all []SharedEnd
 	for end, n := range e.counts {
 		if n > 1 && n*leastShared >= e.all {
-			all = append(all, SharedEnd{end, n, e.all, e.explained[end], e.causesOf(end, n)})
+			s := SharedEnd{End: end, Targets: n, Of: e.all, Explained: e.explained[end], Causes: e.causesOf(end, n)}
+			if !end.Refused {
+				s.Past, s.Lacking = e.past[end.Last].traces, e.past[end.Last].lacking
+			}
+			all = append(all, s)
 		}
 	}
 	slices.SortFunc(all, func(a, b SharedEnd) int {

@@ -609,6 +609,7 @@ func (r *manyRun) over(number int, whole bool) {
 func (r *manyRun) settle(o *opened) {
 	fold := o.trace.Fold()
 	o.takeOver(fold)
+	r.ends.Pass(answering(fold, o.trace.Inferred))
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace, l.Fold = o.trace, fold
 	if o.rounds != nil {
@@ -724,7 +725,27 @@ func placeOf(t *record.Listed) (place detect.End, ok bool) {
 	if t.Trace == nil || t.Trace.Ending.Reason != record.Complete {
 		return place, false
 	}
-	return t.End()
+	place, ok = t.End()
+	if ok && !place.Refused && !place.Last.IsValid() {
+		place.Last = t.Trace.Inferred[1] // which was not asked, or not often
+	}
+	return place, ok
+}
+
+// answering is who answered at each hop, as far as that is known; invalid: nobody did.
+func answering(f *record.Fold, inferred map[int]netip.Addr) (hops []netip.Addr) {
+	for ttl := 1; ttl <= f.Last(); ttl++ {
+		who := inferred[ttl]
+		if ttl >= f.First() {
+			for _, r := range f.Hop(ttl).Probes {
+				if r.Outcome == trace.Answered {
+					who = r.Reply.From()
+				}
+			}
+		}
+		hops = append(hops, who)
+	}
+	return hops
 }
 
 // hearDone calls Done until there is nothing more.

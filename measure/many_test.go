@@ -465,6 +465,32 @@ func TestManySilentGateway(t *testing.T) {
 	}
 }
 
+// TestManyLimitedEnds: routers that answer little seem to be where paths end. That paths may go on is known by the traces
+// that got past those routers, and a hop that was not asked is not silent.
+func TestManyLimitedEnds(t *testing.T) {
+	m := &manySim{}
+	network, list := "", ""
+	for i := range 120 {
+		network += "router 10.0.0.1 rate=1s/6 device=1 delay=1ms\nrouter 10.0.2.1 rate=1s/6 device=2 delay=1ms\n"
+		network += fmt.Sprintf("target 198.18.%d.1 %s\n", i, []string{"open", "filtered"}[i/100])
+		list = fmt.Sprintf("198.18.%d.1\n", i) + list // the filtered ones first
+	}
+	m.run(t, network, list, time.Hour, func(c *sim.Conn) Network { return &gatewaySim{simNetwork{Conn: c}} })
+	targets := 0
+	for _, s := range m.end.Shared {
+		targets += s.Targets
+		switch {
+		case s.Last == netip.MustParseAddr("10.0.2.1") && !s.MayGoOn():
+		case s.Last == netip.MustParseAddr("10.0.0.1") && s.MayGoOn() && s.Past > 20:
+		default:
+			t.Errorf("%+v", s)
+		}
+	}
+	if targets != 20 || len(m.end.Shared) != 2 {
+		t.Errorf("%+v", m.end.Shared)
+	}
+}
+
 // losing is a host that has lost answers.
 type losing struct{ simNetwork }
 

@@ -186,6 +186,8 @@ type sharedEnd struct {
 	Address string `json:"address,omitempty"`
 	Targets int    `json:"targets"`
 	Of      int    `json:"of"`
+	Past    int    `json:"past,omitempty"`
+	Lacking int    `json:"lacking,omitempty"`
 
 	Explained int           `json:"explained,omitempty"`
 	Causes    []sharedCause `json:"causes,omitempty"`
@@ -240,7 +242,8 @@ func (l *ManyLines) Finish(e ManyEnd) error {
 		if s.Refused {
 			state = "refused"
 		}
-		end := sharedEnd{State: state, Address: address(s.Last), Targets: s.Targets, Of: s.Of, Explained: s.Explained}
+		end := sharedEnd{State: state, Address: address(s.Last), Targets: s.Targets, Of: s.Of, Past: s.Past,
+			Lacking: s.Lacking, Explained: s.Explained}
 		for _, c := range s.Causes {
 			end.Causes = append(end.Causes, sharedCause{string(c.Code), c.Confidence.String(), c.Targets})
 		}

@@ -48,7 +48,7 @@ func manyLines(t *testing.T) []byte {
 		}
 	}
 	end := record.ManyEnd{ManyCounts: record.ManyCounts{Read: 9, Reached: 1, NotReached: 2}, Shared: []detect.SharedEnd{
-		{End: detect.End{Last: netip.MustParseAddr("192.0.2.1")}, Targets: 2, Of: 5, Explained: 1,
+		{End: detect.End{Last: netip.MustParseAddr("192.0.2.1")}, Targets: 2, Of: 5, Past: 9, Lacking: 2, Explained: 1,
 			Causes: []detect.SharedCause{{Code: detect.FilteredPort, Confidence: detect.Likely, Targets: 1}}},
 		{End: detect.End{Refused: true, Last: netip.MustParseAddr("192.0.2.2")}, Targets: 2, Of: 5},
 		{Targets: 2, Of: 5},

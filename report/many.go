@@ -183,6 +183,9 @@ func SharedEnds(all []detect.SharedEnd) (lines []string) {
 			where = fmt.Sprintf("are refused by %v", s.Last)
 		case s.Last.IsValid():
 			where = fmt.Sprintf("are silent after %v", s.Last)
+			if s.MayGoOn() {
+				where += fmt.Sprintf(" or beyond (%d of %d traces that get farther lack the next hop)", s.Lacking, s.Past)
+			}
 		}
 		lines = append(lines, fmt.Sprintf("%d of %d unreachable targets %s%s", s.Targets, s.Of, where, sharedCauses(&s)))
 	}

@@ -67,6 +67,28 @@ func TestSharedEnds(t *testing.T) {
 	if got := report.SharedEnds(ends.Shared()); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
+	// A trace that got one hop farther says nothing of how often that hop answers. One that lacks it may be chance.
+	next, far, silent := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8"), netip.Addr{}
+	ends.Pass([]netip.Addr{silent, router, silent, far, silent, silent})
+	for range 8 {
+		ends.Pass([]netip.Addr{router, next, far})
+		ends.Pass([]netip.Addr{router, next})
+		ends.Pass([]netip.Addr{router, silent})
+	}
+	if got := report.SharedEnds(ends.Shared()); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	ends.Pass([]netip.Addr{router, silent, silent, far})
+	want[0] += " or beyond (2 of 10 traces that get farther lack the next hop)"
+	if got := report.SharedEnds(ends.Shared()); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	for range 11 {
+		ends.Pass([]netip.Addr{router, next, silent, far})
+	}
+	if got := ends.Shared()[0]; got.Past != 21 || got.Lacking != 2 || got.MayGoOn() {
+		t.Errorf("%+v", got)
+	}
 	for range 100 {
 		ends.Add(detect.End{Last: netip.MustParseAddr("192.0.2.9")})
 	}
