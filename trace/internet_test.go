@@ -176,6 +176,21 @@ func TestInternet(t *testing.T) {
 	}
 }
 
+// TestInternetLimitsPatient: that each probe waits its whole time, as -w demands, doesn't keep hops behind a limit on SYNs
+// from being asked slowly. On these paths the target was shown a hop too far.
+func TestInternetLimitsPatient(t *testing.T) {
+	t.Parallel()
+	paths := sim.Internet(1, 546, sim.InternetOptions{}).Paths
+	for _, wait := range []time.Duration{time.Second, 3 * time.Second} {
+		for _, i := range []int{48, 53, 312, 371, 476, 545} {
+			v := traceInternetBy(t, 1+uint64(i), paths[i], nil, trace.PathOptions{Wait: wait, Patient: true})
+			for _, w := range v.wrong {
+				t.Errorf("path %d, wait %v: %s", i, wait, w)
+			}
+		}
+	}
+}
+
 // TestInternetUnnamed: where the network rewrites what names a probe, a late answer is not shown at the hop that was asked
 // meanwhile. Answers that may be another probe's are left out, and hardly a hop is missing all the same.
 func TestInternetUnnamed(t *testing.T) {

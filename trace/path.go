@@ -239,10 +239,15 @@ func (p *Path) Next(now time.Time) Action {
 // overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
 func (p *Path) overdue(now time.Time) (when time.Time, action Action) {
 	if when = p.giveUpAt(); !when.IsZero() && !now.Before(when) {
-		if !p.suspicious() {
+		switch {
+		case p.suspicious():
+			p.slowDown(now)
+		case p.o.Patient:
+			p.slow.done = true // each probe has its whole time
+		default:
 			return when, p.conclude(p.pending[0])
 		}
-		p.slowDown(now)
+		when = time.Time{}
 	}
 	for _, a := range p.pending {
 		due, action := p.deadline(a)

@@ -148,13 +148,13 @@ func (p *Path) most() time.Duration {
 }
 
 // giveUpAt is when the last of what is in flight has waited in vain long enough, where nothing else is left to be done;
-// zero: not yet, or not known.
+// zero: not yet, or not known; with Patient see patientEnd.
 func (p *Path) giveUpAt() time.Time {
-	if p.o.Patient || p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() || p.slow.active {
+	if p.o.Parallel == 1 || len(p.pending) == 0 || p.rounds.on() || p.slow.active || p.unasked() {
 		return time.Time{}
 	}
-	if p.unasked() {
-		return time.Time{}
+	if p.o.Patient {
+		return p.patientEnd()
 	}
 	end := p.pending[0].sent
 	for _, a := range p.pending {
@@ -171,6 +171,27 @@ func (p *Path) giveUpAt() time.Time {
 		}
 	}
 	return end
+}
+
+// patientEnd is when the first of the probes that can still be taken back has waited nearly its whole time, and the
+// others so long as answers take; zero: there is none, or that is not known.
+func (p *Path) patientEnd() (end time.Time) {
+	var others time.Time
+	for _, a := range p.pending {
+		switch t := p.earlyTimeout(a); {
+		case p.kept(a):
+			end = sooner(end, a.sent.Add(p.whole-lingerMargin))
+		case p.needless(a):
+		case t == 0:
+			return time.Time{}
+		default:
+			others = later(others, a.sent.Add(t))
+		}
+	}
+	if end.IsZero() {
+		return end
+	}
+	return later(end, others)
 }
 
 // conclude ends the wait for a probe when nothing else is left to be done. A target whose answers had all the same
