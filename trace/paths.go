@@ -50,6 +50,7 @@ type Paths struct {
 	stale   bool   // something was learned since the last survey
 
 	end     int  // the TTL at which the target answered, the lowest; 0: it didn't
+	traced  int  // the same of the ordinary trace
 	accepts bool // the target answered otherwise than by a reset, so resets of other flows are refusals
 	far     int  // the highest TTL at which anybody answered
 	reach   int  // from this TTL on the target may answer
@@ -288,6 +289,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 			p.syns++
 		}
 	}
+	p.traced = p.end
 	if p.reach = p.end; p.reach == 0 {
 		p.cutLoop()
 		p.reach = p.far + 1
@@ -633,10 +635,14 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 }
 
 // near reports whether a flow's probe to this TTL may get to the target: that may be nearer to some flows than to the
-// ordinary trace's.
+// ordinary trace's. Once it is known to be, it may be so by any number of hops.
 func (p *Paths) near(f *pathFlow, ttl int) bool {
-	return p.alone || ttl > f.router && (ttl >= p.reach-nearer || p.blind(ttl))
+	return p.alone || ttl > f.router && (ttl >= p.reach-nearer || p.blind(ttl) || p.uneven())
 }
+
+// uneven reports whether the target is known to be nearer to some flows than to that of the ordinary trace. By
+// connections the trace's own distance is too rough for that.
+func (p *Paths) uneven() bool { return p.end < p.traced && !p.connects() }
 
 // blind reports whether the target may be nearer to some flows than to others, so that a probe to this TTL gets to it,
 // and not enough is known of the hop to rule that out.
@@ -778,6 +784,10 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 // which were given up before, it is enough to ask once more.
 func (p *Paths) confuse(now time.Time, a *pathAsk) {
 	f, low := p.flows[a.flow], p.first
+	if !a.counts {
+		a.counts = true
+		p.syns++
+	}
 	if !slices.ContainsFunc(p.flying, func(b *pathAsk) bool { return b.flow == a.flow && b != a }) {
 		a.unclear = true
 		f.ready = now.Add(p.timeout())
