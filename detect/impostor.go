@@ -248,6 +248,9 @@ func (f *facts) lastRouterSpeaks() *stranger {
 		who.evidence = append(who.evidence, fmt.Sprintf(
 			"By its TTL it has passed %d routers; by what routers say in their own names, the target's answers pass %d.",
 			back, d-1+e))
+		if missing > 1+f.silentBefore(d) && !f.answer.Reply.TCP.Flags.Has(packet.RST) {
+			who.confidence = Possible // what accepts so near lets no SYN pass, and routers beyond it have answered some
+		}
 	case known && !short, !fits(f.echo), !fits(f.port), f.echo.back() != f.port.back():
 		return nil
 	}

@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,6 +76,19 @@ func TestAnswerOfUnknownDistance(t *testing.T) {
 		v.Trace.Finish()
 		if got := text(detect.Findings(detect.Evidence{View: v})); len(got) != 1 || got[0] != want {
 			t.Errorf("%v: %v, want %s", flags, got, want)
+		}
+	}
+}
+
+// Two ways home of different length look like somebody between the routers who accepts connections. He would let no SYN
+// pass to the routers beyond him, and those have answered.
+func TestTwoWaysHome(t *testing.T) {
+	for _, seed := range []uint64{9001209, 9007827} {
+		w := randomWorld(seed)
+		all := detect.Findings(w.scenario().evidence(t, seed, nil))
+		i := slices.IndexFunc(all, func(x detect.Finding) bool { return x.Code == detect.TCPProxy })
+		if i < 0 || all[i].Confidence != detect.Possible {
+			t.Errorf("world %d: %v, want tcp-proxy possible\n%s", seed, text(all), details(all))
 		}
 	}
 }
