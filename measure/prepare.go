@@ -35,6 +35,7 @@ type Measurement struct {
 	session *wire.Session // nil: none, or not yet
 	silent  trace.Conn    // for probes of a connection that other programs hold; nil: these are none
 	asking  *explainer    // nil: no trace has begun
+	watched watched
 }
 
 // plan is what decides on the probes of a trace.
@@ -201,7 +202,7 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 func (m *Measurement) choosePlan() error {
 	o := m.Header.Path
 	var err error
-	if m.Rounds != nil && !m.t.connects() {
+	if m.Rounds != nil && m.Paths == nil && !m.t.connects() {
 		m.plan, err = trace.NewRounds(o, m.Rounds.interval(), m.Rounds.Count)
 	} else {
 		if m.Explain {

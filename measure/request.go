@@ -67,7 +67,8 @@ type Paths struct {
 	Probes     int     // of each branch at the least, to measure loss; 0: trace.DefaultLossProbes, below 0: none
 }
 
-// Rounds ask for a trace that goes on round by round, see [Measurement.Watch].
+// Rounds ask for a trace that goes on round by round, see [Measurement.Watch]. With Paths, [Measurement.Trace] goes
+// rounds by all paths, after the search for them.
 type Rounds struct {
 	Interval time.Duration // of a round; 0: trace.DefaultInterval
 	Count    int           // 0: without end
@@ -82,6 +83,9 @@ type Listener struct {
 
 	// Seen is called with each result that belongs to the record.
 	Seen func(trace.Result)
+
+	// Round is called with each result of the rounds by all paths, see Progress.Watched.
+	Round func(trace.Result)
 
 	// Observe is called with each packet that is sent or received.
 	Observe func(trace.Event)
@@ -99,15 +103,17 @@ func (l *Listener) progress(p Progress) {
 // A Progress is what a measurement is about to do, or has done.
 type Progress struct {
 	Stage     Stage
-	Questions []detect.Question // Announcing
-	Most      int               // at the most: Announcing, MeasuringPaths: probes; Connecting: SYNs; SearchingPaths: flows
-	Least     int               // MeasuringPaths: probes, at the least
-	Unknown   []string          // Lacking: a sentence each
-	Interface string            // Routed: that the probes leave by
-	Elsewhere string            // Routed: that connections leave by, if a routing rule sends them another way; else ""
-	ForMTU    bool              // NoSession, SessionLost: it was for the search for the MTU
-	Err       error             // Failed, NoSession, SessionLost
-	Trace     *record.Trace     // Traced and later: what is known by now
+	Questions []detect.Question  // Announcing
+	Most      int                // at the most: probes (Announcing, MeasuringPaths), SYNs (Connecting) or flows
+	Least     int                // MeasuringPaths: probes, at the least
+	Unknown   []string           // Lacking: a sentence each
+	Interface string             // Routed: that the probes leave by
+	Elsewhere string             // Routed: that connections leave by, if a routing rule sends them another way; else ""
+	ForMTU    bool               // NoSession, SessionLost: it was for the search for the MTU
+	Err       error              // Failed, NoSession, SessionLost
+	Watched   *trace.PathsRounds // WatchingPaths: for the goroutine that calls Progress and Round
+	Moved     time.Time          // WatchingPaths: when a flow was elsewhere, so that all were searched again; or zero
+	Trace     *record.Trace      // Traced and later: what is known by now
 }
 
 // Stage is a part of the work.
@@ -125,6 +131,8 @@ const (
 	FoundMTU                    // the path's MTU was searched for
 	SearchingPaths              // all paths are searched for
 	MeasuringPaths              // their loss is measured
+	WatchingPaths               // they are watched round by round
+	PathsMoved                  // a flow takes another way than was found, and all are searched again
 	SizingPaths                 // how large a packet passes each of them, Most in all
 	FoundPaths                  // that is over
 	Awaiting                    // what comes of the ordinary connection is waited for, until Done

@@ -98,7 +98,9 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 	if err == nil && m.Paths != nil {
 		made.Graph, err = m.searchPaths(ctx, made.Results)
 		m.progress(Progress{Stage: FoundPaths, Trace: made})
-		err = cmp.Or(err, context.Cause(ctx))
+		if err = cmp.Or(err, context.Cause(ctx)); m.Rounds != nil && errors.Is(err, ErrEnough) {
+			err = nil
+		}
 	}
 	m.asking.mtu = mtuEvidence(made.MTU)
 	if !m.Explain {
@@ -132,35 +134,46 @@ func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (fo
 		}
 		o.Ports = append(o.Ports, port)
 	}
+	plan, found, err := m.findPaths(ctx, o)
+	switch {
+	case err != nil || m.Paths.Probes < 0:
+		return found, err
+	case m.Rounds != nil:
+		return m.watchPaths(ctx, o, plan)
+	case m.MTU:
+		defer func() { err = cmp.Or(err, m.addMTUs(ctx, plan, found)) }()
+	}
+	if len(found.Sections()) == 0 {
+		return found, nil
+	}
+	loss, err := trace.NewPathsLoss(plan, trace.PathsLossOptions{Probes: m.Paths.Probes})
+	if err != nil {
+		return found, err
+	}
+	least, most := loss.Probes()
+	m.progress(Progress{Stage: MeasuringPaths, Least: least, Most: most})
+	_, err = m.run(ctx, m.t.conn, loss, m.heard)
+	graph := loss.Graph()
+	return &graph, err
+}
+
+// findPaths finds all paths, and what balancers go by unless no probes are wanted.
+func (m *Measurement) findPaths(ctx context.Context, o trace.PathsOptions) (*trace.Paths, *trace.Graph, error) {
 	plan, err := trace.NewPaths(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m.progress(Progress{Stage: SearchingPaths, Most: len(o.Ports) + 1})
 	_, err = m.run(ctx, m.t.conn, plan, m.heard)
 	graph := plan.Graph()
 	graph.Tested, graph.Complete = graph.Tested && err == nil, graph.Complete && err == nil
 	if err != nil || m.Paths.Probes < 0 {
-		return &graph, err
+		return plan, &graph, err
 	}
 	kind := trace.NewPathsKind(plan)
 	_, err = m.run(ctx, m.t.conn, kind, m.heard)
 	graph = kind.Graph()
-	if err == nil && m.MTU {
-		defer func() { err = cmp.Or(err, m.addMTUs(ctx, plan, found)) }()
-	}
-	if err != nil || len(graph.Sections()) == 0 {
-		return &graph, err
-	}
-	loss, err := trace.NewPathsLoss(plan, trace.PathsLossOptions{Probes: m.Paths.Probes})
-	if err != nil {
-		return &graph, err
-	}
-	least, most := loss.Probes()
-	m.progress(Progress{Stage: MeasuringPaths, Least: least, Most: most})
-	_, err = m.run(ctx, m.t.conn, loss, m.heard)
-	graph = loss.Graph()
-	return &graph, err
+	return plan, &graph, err
 }
 
 // spareDescriptors is how many descriptors the ports of a search for all paths leave: for name servers, files, and what

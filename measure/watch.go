@@ -54,18 +54,22 @@ func (r *Rounds) Of(stats *trace.Stats) *record.Rounds {
 // ErrEnough is the cause with which a context ends rounds that the user has seen enough of: that is no error of Watch.
 var ErrEnough = errors.New("seen enough")
 
-// Hold keeps the rounds of Watch from going on, or no longer. Any goroutine may call it.
+// Hold keeps the rounds of Watch, or those by all paths, from going on, or no longer. Any goroutine may call it.
 func (m *Measurement) Hold(held bool) {
 	if rounds, ok := m.plan.(*trace.Rounds); ok {
 		rounds.Hold(held)
+		return
 	}
+	m.watched.change(func(w *watched) { w.held = held })
 }
 
-// SetInterval changes the time of a round of Watch. Any goroutine may call it.
+// SetInterval changes the time of a round of Watch, or of the rounds by all paths. Any goroutine may call it.
 func (m *Measurement) SetInterval(interval time.Duration) {
 	if rounds, ok := m.plan.(*trace.Rounds); ok {
 		rounds.SetInterval(interval)
+		return
 	}
+	m.watched.change(func(w *watched) { w.interval = interval })
 }
 
 // guarded is the network, with a reader that recovers from a panic if that is wanted.

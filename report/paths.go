@@ -62,6 +62,26 @@ func DescribePaths(g *trace.Graph, o PathsOptions) PathsText {
 	return text
 }
 
+// NamePaths returns a short name for each path, by where it differs from others and who is the first of these, and the
+// graph in lines of text.
+func NamePaths(g *trace.Graph, o PathsOptions) (names, graph []string) {
+	p := paths{g: g, o: o, labels: labelNodes(g)}
+	for _, way := range g.Ways {
+		name := p.by(way)
+		first, _, _ := strings.Cut(name, " ")
+		at := slices.IndexFunc(way.Nodes, func(n int) bool { return n >= 0 && p.labels[n] == first })
+		switch {
+		case name == "":
+			name = "the only way"
+		case at >= 0:
+			name += " " + p.host(way.Nodes[at])
+		}
+		names = append(names, name)
+	}
+	p.graph()
+	return names, strings.Split(strings.TrimSuffix(p.b.String(), "\n"), "\n")
+}
+
 type paths struct {
 	g         *trace.Graph
 	o         PathsOptions
@@ -175,6 +195,22 @@ func (p *paths) arrives(w trace.Way) bool {
 	return last >= 0 && p.g.Nodes[last].TTL < end
 }
 
+// by are the labels of the nodes by which a path differs from others.
+func (p *paths) by(way trace.Way) string {
+	var by []string
+	for ttl, node := range way.Nodes {
+		switch {
+		case node < 0:
+			by = append(by, fmt.Sprintf("%d*", p.o.FirstTTL+ttl))
+		default:
+			if _, width := place(p.g, node); width > 1 {
+				by = append(by, p.labels[node])
+			}
+		}
+	}
+	return strings.Join(by, " ")
+}
+
 // table is a table of the paths, with its heading. By is where a path differs from others.
 func (p *paths) table() (rows []string) {
 	if len(p.g.Ways) == 0 {
@@ -189,18 +225,7 @@ func (p *paths) table() (rows []string) {
 	columns := p.measuredHead() + p.mtu("MTU", nil) + p.mss("MSS", nil)
 	rows = append(rows, "path  share   port  "+columns+"by")
 	for i, way := range p.g.Ways {
-		var by []string
-		for ttl, node := range way.Nodes {
-			switch {
-			case node < 0:
-				by = append(by, fmt.Sprintf("%d*", p.o.FirstTTL+ttl))
-			default:
-				if _, width := place(p.g, node); width > 1 {
-					by = append(by, p.labels[node])
-				}
-			}
-		}
-		text := strings.Join(by, " ")
+		text := p.by(way)
 		switch {
 		case text != "":
 		case p.g.Complete:

@@ -18,16 +18,19 @@ var measurements = []struct{ name, args, json, csv string }{
 	{"session", "--in-session", `"acknowledgement"`, "rtt_ms"},
 	{"mtu", "--mtu", `"path_mtu"`, ""},
 	{"paths", "--paths -q 2", `"paths"`, ""},
+	{"rounds by paths", "--paths --report -c 2 --interval 0.1", `"paths"`, ""},
 }
 
 // refusedTogether are the combinations that make no sense, and why, by the names of measurement, number of targets and
 // format. All others work.
 var refusedTogether = map[string]string{
-	"mtu csv":      "--mtu doesn't go with --csv: its result is shown as text, json or jsonl",
-	"paths csv":    "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dublin, dot, mermaid, svg, html",
-	"session many": "--in-session can't be used with --targets: its probes go inside a connection to one target",
-	"mtu many":     "--mtu can't be used with --targets: it asks one target further questions",
-	"paths many":   "--paths can't be used with --targets: it asks one target further questions",
+	"mtu csv":              "--mtu doesn't go with --csv: its result is shown as text, json or jsonl",
+	"paths csv":            "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dublin, dot, mermaid, svg, html",
+	"rounds by paths csv":  "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dublin, dot, mermaid, svg, html",
+	"rounds by paths many": "--paths can't be used with --targets: it asks one target further questions",
+	"session many":         "--in-session can't be used with --targets: its probes go inside a connection to one target",
+	"mtu many":             "--mtu can't be used with --targets: it asks one target further questions",
+	"paths many":           "--paths can't be used with --targets: it asks one target further questions",
 }
 
 // TestCombinations: every measurement, of one target and of many, in every format for people and programs, shows what was

@@ -37,6 +37,7 @@ type PathsRounds struct {
 	flying []*roundAsk     // in order of sending
 	open   map[uint16]bool // flows whose connection the target seems to have open: a reset of ours was lost
 	held   atomic.Bool
+	forget atomic.Bool
 	every  atomic.Int64 // the time of a round, in nanoseconds
 
 	round   int
@@ -92,7 +93,7 @@ type roundSample struct {
 	port        uint16
 	round       int
 	lost, moved bool
-	rtt         time.Duration // 0: it was lost, or another router answered
+	rtt         time.Duration // if neither
 }
 
 // roundAsk is the note of a probe.
@@ -219,12 +220,14 @@ func (r *PathsRounds) SetInterval(interval time.Duration) {
 // Moved reports whether a flow takes another way than was found.
 func (r *PathsRounds) Moved() bool { return r.moved }
 
-// Reset forgets the figures.
-func (r *PathsRounds) Reset() {
-	for t := range r.all() {
-		t.samples = ring[*roundSample]{}
-	}
-}
+// Reset forgets the figures, before the next probe is sent. It may be called by any goroutine.
+func (r *PathsRounds) Reset() { r.forget.Store(true) }
+
+// Ways are those that are watched.
+func (r *PathsRounds) Ways() []Way { return r.graph.Ways }
+
+// Rounds is how many rounds have begun.
+func (r *PathsRounds) Rounds() int { return r.round }
 
 // all are the turns of routers and of goals.
 func (r *PathsRounds) all() map[*pathTurn]bool {
@@ -243,6 +246,11 @@ func (r *PathsRounds) Next(now time.Time) Action {
 	if r.started.IsZero() {
 		r.started, r.begun = now, now
 		r.newRound()
+	}
+	if r.forget.Swap(false) {
+		for t := range r.all() {
+			t.samples = ring[*roundSample]{}
+		}
 	}
 	if len(r.flying) > 0 {
 		switch a := r.flying[0]; {
@@ -479,7 +487,7 @@ func (r *PathsRounds) figures(t *pathTurn) (all []FlowLoss) {
 		if s.moved {
 			f.Moved++
 		}
-		if s.rtt > 0 {
+		if !s.lost && !s.moved {
 			f.RTTs = append(f.RTTs, s.rtt)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
-	"go.example/tcptraceroute/names"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
@@ -42,15 +41,7 @@ func (p *program) sayECN(t *trace.Trace) {
 
 // sayPaths prints the paths for people.
 func (p *program) sayPaths(t *record.Trace, name func(netip.Addr) string) error {
-	o := report.PathsOptions{Target: p.Path.Target.Addr(), FirstTTL: p.Path.Effective().FirstTTL,
-		MaxTTL: p.Path.Effective().MaxTTL, Connections: t.Connections}
-	if p.PortSet {
-		o.Port = uint16(p.Port)
-	}
-	if p.Names != names.Never {
-		o.Name = name
-	}
-	if err := report.WritePaths(p.stdout, t.Graph, o); err != nil {
+	if err := report.WritePaths(p.stdout, t.Graph, p.PathsOptions(t, name)); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	if p.Explain {

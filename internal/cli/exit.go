@@ -25,11 +25,7 @@ func (p *program) pointToExplain() {
 	if !p.onTerminal || p.Explain {
 		return
 	}
-	how := "the same with --explain"
-	for _, other := range p.NotWith("--explain") {
-		how = "--explain in the place of " + other
-	}
-	fmt.Fprintln(p.stderr, "To find out why, and where: "+how)
+	fmt.Fprintln(p.stderr, words.HowToExplain(&p.Config))
 }
 
 // errNotReached ends a trace whose target gave no answer.

@@ -3,13 +3,16 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -44,7 +47,7 @@ func TestPaths(t *testing.T) {
 func TestPathsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"--confidence", "95"}, {"--max-flows", "9"}, {"--max-target-syns", "9"}, {"--paths", "--confidence", "98"},
-		{"--paths", "--track-port"}, {"--paths", "--live"}, {"--paths", "--report"}, {"--paths", "--csv"},
+		{"--paths", "--track-port"}, {"--paths", "--report", "-b"}, {"--paths", "--report", "-q", "3"}, {"--paths", "--live", "--mtu"}, {"--paths", "--csv"},
 		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"}, {"--port-for", "0"}, {"--port-for", "x"}, {"--port-for", "-1"},
 		{"--port-for", "1", "--json"}, {"--port-for", "1", "--live"},
 	} {
@@ -57,6 +60,12 @@ func TestPathsRefused(t *testing.T) {
 	var c options.Config
 	if _, err := options.Parse(options.Options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.CheckTogether() != nil {
 		t.Error("refused for no reason")
+	}
+	for _, with := range []string{"--live", "--report"} {
+		var c options.Config
+		if _, err := options.Parse(options.Options(), []string{"--paths", with, "203.0.113.5"}, &c); err != nil || c.CheckTogether() != nil {
+			t.Errorf("%s is refused", with)
+		}
 	}
 	if c.NeedsRaw() != "" {
 		t.Errorf("needs raw sockets: %q", c.NeedsRaw())
@@ -255,5 +264,66 @@ func TestPathsDublin(t *testing.T) {
 	const one, other = "10.0.0.1 10.0.0.2 10.0.0.4 203.0.113.9 ", "10.0.0.1 10.0.0.3 10.0.0.4 203.0.113.9 "
 	if len(ways) != 2 || ways[one] < 8 || ways[other] < 8 {
 		t.Errorf("flows by way: %v", ways)
+	}
+}
+
+// Rounds by all paths: a SYN by each path and round, and the member that drops packets is named; as text, and saved.
+func TestPathsRounds(t *testing.T) {
+	lossy := strings.Replace(twoWays, "10.0.0.3", "10.0.0.3 drop=443", 1)
+	v := runVirtual(t, twoWays, 1, "-n", "--paths", "--report", "-c", "20")
+	if v.code != 0 || !strings.Contains(v.stderr, "\nWatching 2 paths: in each round 6 probes, 2 of them SYNs to the target\n") ||
+		!regexp.MustCompile(`(?m)^   1 .*  0/(19|2\d)  `).MatchString(v.stdout) || strings.Contains(v.stdout, "(loses packets)") ||
+		v.took < 19*time.Second || v.took > 25*time.Second {
+		t.Errorf("code %d after %v\n%s%s", v.code, v.took, v.stderr, v.stdout)
+	}
+	v = runVirtual(t, lossy, 1, "-n", "--paths", "--report", "-c", "40")
+	if !strings.Contains(v.stdout, "10.0.0.3") || !strings.Contains(v.stdout, "[broken-branch, likely]") {
+		t.Errorf("code %d after %v\n%s%s", v.code, v.took, v.stderr, v.stdout)
+	}
+	args := []string{"-n", "--paths", "--report", "-c", "10", "--interval", "0.5"}
+	live := runVirtual(t, twoWays, 1, args...)
+	saved := runVirtual(t, twoWays, 1, append(args, "--json")...).stdout
+	shown, _, code := replayed(t, saved)
+	_, want, _ := strings.Cut(live.stdout, " paths to ")
+	_, got, _ := strings.Cut(shown, " paths to ")
+	if got != want || code != live.code {
+		t.Errorf("exit code %d, live %d\n%s\nlive:\n%s", code, live.code, shown, live.stdout)
+	}
+}
+
+// Flows that are distributed anew are found again, and what is shown then is how they go since.
+func TestPathsRoundsMoved(t *testing.T) {
+	router := func(a string, next ...int) sim.Node {
+		n := sim.Node{By: sim.ByPorts, Router: sim.Router{Addrs: []netip.Addr{netip.MustParseAddr(a)}}}
+		for _, to := range next {
+			n.Next = append(n.Next, sim.Next{Node: to})
+		}
+		return n
+	}
+	path := sim.Path{Nodes: []sim.Node{router("10.0.0.1", 1, 2), router("10.0.0.2", 3), router("10.0.0.3", 3), router("10.0.0.4", 0)}}
+	path.Nodes[0].Remap = 30 * time.Second
+	path.Target.Addr = netip.MustParseAddr("203.0.113.9")
+	var v virtual
+	synctest.Test(t, func(t *testing.T) {
+		model, err := sim.New(sim.Scenario{Seed: 1, Paths: []sim.Path{path}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &simMedium{Conn: sim.NewConn(model), target: path.Target.Addr, port: 40000}
+		defer m.Close()
+		v = m.run(t, 1, func(*program) {}, []string{"-n", "--paths", "--report", "-c", "60"})
+	})
+	if v.code != 0 || strings.Count(v.stderr, "\nRemapped: a flow takes another path than before; searching again\n") != 1 ||
+		!strings.Contains(v.stdout, "2 paths to") || v.took < 55*time.Second || v.took > 65*time.Second ||
+		strings.Contains(v.stdout, "Remapped") {
+		t.Errorf("code %d after %v\n%s%s", v.code, v.took, v.stderr, v.stdout)
+	}
+}
+
+// Where no flow keeps to a path, there are no rounds, and the text says why.
+func TestPathsRoundsSprayed(t *testing.T) {
+	v := runVirtual(t, strings.Replace(twoWays, "fork", "fork by=packet", 1), 1, "-n", "--paths", "--report", "-c", "60")
+	if v.code != 0 || !strings.Contains(v.stdout, "each packet may go its own way") || strings.Contains(v.stderr, "Watching") {
+		t.Errorf("code %d after %v\n%s%s", v.code, v.took, v.stderr, v.stdout)
 	}
 }

@@ -13,14 +13,14 @@ func (s *showing) printPort() error {
 		return err
 	}
 	port, err := s.m.PortOf(s.ctx, s.made.Graph, way)
-	switch {
-	case err != nil:
+	if err != nil {
 		return s.worded(err)
-	case port != 0:
-		if _, err := fmt.Fprintln(s.AllPaths.Port, port); err != nil {
-			return fmt.Errorf("writing: %w", err)
-		}
-		return nil
 	}
-	return words.NoSourcePort(way+1, s.Path.Target.Addr().Is6())
+	if port == 0 {
+		return words.NoSourcePort(way+1, s.Path.Target.Addr().Is6())
+	}
+	if _, err := fmt.Fprintln(s.AllPaths.Port, port); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
 }

@@ -69,16 +69,5 @@ func (p *program) writeRounds(run *report.Run, lines *report.Feed[trace.Result])
 	if lines != nil {
 		return lines.Close()
 	}
-	t, w := run.Record(nil), p.rescue.InPieces(p.stdout)
-	switch p.Format {
-	case "json":
-		return t.WriteJSON(w)
-	case "jsonl": // of saved rounds: no probe is known any more
-		return record.NewLines(w, t.Header).Finish(t)
-	case "csv":
-		return export.WriteRoundsCSV(w, t)
-	case "mtr-json":
-		return export.WriteRoundsMTR(w, t, p.Watch.Columns, p.Watch.Both)
-	}
-	return report.WriteRoundsTable(w, t, p.Watch.Columns, p.Watch.Both)
+	return export.WriteRounds(p.rescue.InPieces(p.stdout), run.Record(nil), p.Format, p.Watch.Columns, p.Watch.Both)
 }

@@ -38,7 +38,10 @@ func (p *program) carryOut(ctx context.Context, m *measure.Measurement) error {
 	}
 	p.rescue.Begin()
 	m.Observe = p.observe(m.Header.Connections)
-	if p.Watch.On() {
+	switch {
+	case p.Watch.Live && p.AllPaths.Paths:
+		return p.livePaths(ctx, m)
+	case p.Watch.On() && !p.AllPaths.Paths:
 		return p.watched(ctx, m)
 	}
 	running, stop := context.WithCancelCause(ctx)

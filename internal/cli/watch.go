@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,6 +32,34 @@ func (p *program) live(ctx context.Context, m *measure.Measurement) (made *recor
 	stats, began := screen.Stats() // the user may have begun them anew
 	made.Started, made.Rounds = began, m.Rounds.Of(stats)
 	return made, err
+}
+
+// livePaths watches all paths on a screen, until the user or a signal ends it, and prints them then.
+func (p *program) livePaths(ctx context.Context, m *measure.Measurement) error {
+	look := p.screen(ctx)
+	look.Hold, look.SetInterval, look.Reset = m.Hold, m.SetInterval, m.ResetPaths
+	var made *record.Trace
+	_, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) (err error) {
+		m.Heard, m.Seen, m.Round = p.lookUp, s.Add, s.AddRound
+		m.Progress = func(x measure.Progress) {
+			s.Say(words.Progress(x, m.Header.Path))
+			if x.Stage == measure.WatchingPaths {
+				s.Watch(x.Watched)
+			}
+		}
+		made, err = m.Trace(ctx)
+		return err
+	})
+	if made == nil {
+		return p.worded(err)
+	}
+	if made.Graph != nil {
+		err = cmp.Or(err, p.sayPaths(made, p.reported(ctx, made).Name))
+	}
+	if p.unreached = made.Ending.ExitCode == 1; err == nil && p.unreached {
+		err = errNotReached
+	}
+	return err
 }
 
 // onScreen shows a screen while watch goes on, until the user or a signal ends it.
@@ -75,27 +104,20 @@ const livePercent = 50
 func (p *program) screen(ctx context.Context) live.Options {
 	known, cancel := context.WithCancel(ctx)
 	cancel() // what is known already, and no more
-	o := live.Options{
+	return live.Options{
 		Path: p.Path, Target: words.Target(&p.Config, " port ", p.ports.Service(p.Path.Target.Port())),
 		Interval:  p.Watch.Interval,
 		Name:      func(a netip.Addr) string { return p.resolve.Name(known, a) },
 		Owner:     p.owner(known),
 		Addresses: p.Names == names.Never,
 		UTF8:      p.utf8,
-		Colors:    p.colors,
+		Colors:    p.colors.If(p.colored()),
 		Theme:     live.ThemeOf(p.Watch.Theme, os.Getenv),
 		Findings: func(path trace.PathOptions, t *trace.Trace) []detect.Finding {
 			return detect.Findings(detect.Evidence{View: detect.View{Trace: t, Options: path}, Rounds: true})
 		},
 		Losses: detect.LossInRounds,
 	}
-	switch {
-	case !p.colored():
-		o.Colors = live.NoColors
-	case o.Colors == live.NoColors: // and yet they are asked for
-		o.Colors = live.SixteenColors
-	}
-	return o
 }
 
 // screenTerminal asks, before anything else is done, whether there is a terminal to show a screen on.

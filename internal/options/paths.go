@@ -3,8 +3,12 @@ package options
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 
+	"go.example/tcptraceroute/names"
+	"go.example/tcptraceroute/record"
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -19,20 +23,37 @@ type pathsConfig struct {
 	Port    io.Writer // where that is printed
 }
 
+// PathsOptions say how the paths of a trace are shown. name is who has an address.
+func (c *Config) PathsOptions(t *record.Trace, name func(netip.Addr) string) report.PathsOptions {
+	path := c.Path.Effective()
+	o := report.PathsOptions{Target: c.Path.Target.Addr(), FirstTTL: path.FirstTTL, MaxTTL: path.MaxTTL,
+		Connections: t.Connections}
+	if c.PortSet {
+		o.Port = uint16(c.Port)
+	}
+	if c.Names != names.Never {
+		o.Name = name
+	}
+	return o
+}
+
 func pathsOptions() []Option {
 	with := func(on func(*Config) bool) []fact { return []fact{{on: on, needs: []string{"--paths"}}} }
 	return []Option{
 		{Long: "paths", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.Paths }, not: []conflict{
 			{"--track-port", "--paths doesn't go with {}: its flows keep their ports"},
-			{"--report, --live", "--paths doesn't go with {}: its search begins after one trace"},
+			{"-o, -b", "--paths doesn't go with {}: its table has columns of its own"},
 			{"--in-session", "--paths doesn't go with {}: each path is another connection"},
 			{noPlace, "--paths doesn't go with {}: paths are shown as " + strings.Join(pathFormats, ", ")},
 		}}},
 			Help: "find all paths to the target, where routers share out the flows, by SYNs from other source " +
 				"ports; prints them below the trace. Then measures loss and time of each (-q: probes per path, 44), and " +
-				"names the branch that loses packets", set: do(func(c *Config) { c.AllPaths.Paths = true })},
+				"names the branch that loses packets. With --report or --live round by round, by a SYN to the target for " +
+				"each path and round", set: do(func(c *Config) { c.AllPaths.Paths = true })},
 		{Long: "port-for", Arg: "path", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.PortFor != "" },
-			not: []conflict{{"--format", "{} doesn't go with --port-for, which prints nothing but the port"}}}},
+			not: []conflict{
+				{"--format", "{} doesn't go with --port-for, which prints nothing but the port"},
+				{"--report, --live", "--port-for doesn't go with {}: it prints nothing but the port"}}}},
 			Help: "print nothing but a source port that takes this path: its number as --paths prints it, or the address of a " +
 				"router that it goes by; for curl --local-port and the like; implies --paths", set: setPortFor},
 		{Long: "confidence", Arg: "percent", from: []string{"95", "99"},

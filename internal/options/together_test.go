@@ -55,7 +55,7 @@ func TestRules(t *testing.T) {
 		"-c 3 --report --interval 2":      "",
 		"--confidence 95":                 "--confidence needs --paths",
 		"--paths --track-port":            "--paths doesn't go with --track-port: its flows keep their ports",
-		"--paths --report":                "--paths doesn't go with --report: its search begins after one trace",
+		"--paths --report -b":             "--paths doesn't go with -b: its table has columns of its own",
 		"--paths --csv":                   "--paths doesn't go with --csv: paths are shown as text, json, jsonl, scamper, dublin, dot, mermaid, svg, html",
 		"--paths --json":                  "",
 		"--pcap - --json":                 "--pcap - takes standard output, and so does --json: name a file",

@@ -118,3 +118,12 @@ func Capital(err error) string {
 	s := err.Error()
 	return strings.ToUpper(s[:1]) + s[1:]
 }
+
+// HowToExplain says how to find out why the target was not reached.
+func HowToExplain(c *options.Config) string {
+	how := "the same with --explain"
+	for _, other := range c.NotWith("--explain") {
+		how = "--explain in the place of " + other
+	}
+	return "To find out why, and where: " + how
+}

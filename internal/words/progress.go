@@ -42,6 +42,15 @@ func Progress(x measure.Progress, o trace.PathOptions) string {
 	case measure.MeasuringPaths:
 		return fmt.Sprintf("Measuring loss by %d probes, %d at the most, none to the target, for a minute at the most",
 			x.Least, x.Most)
+	case measure.WatchingPaths:
+		moved := ""
+		if !x.Moved.IsZero() {
+			moved = x.Moved.Format(" (remapped at 15:04:05)")
+		}
+		return fmt.Sprintf("Watching %d paths%s: in each round %d probes, %d of them SYNs to the target",
+			len(x.Watched.Ways()), moved, x.Watched.Probes(), x.Watched.TargetSYNs())
+	case measure.PathsMoved:
+		return "Remapped: a flow takes another path than before; searching again"
 	case measure.SizingPaths:
 		return fmt.Sprintf("Measuring the MTU of %d paths, by SYNs with a payload to their last routers, none to the target",
 			x.Most)

@@ -13,6 +13,22 @@ import (
 	"go.example/tcptraceroute/report"
 )
 
+// WriteRounds writes rounds that are over: in the format json, jsonl, csv or mtr-json, else as mtr's table. fields and
+// both are for the last two, see [report.TableOptions].
+func WriteRounds(w io.Writer, t *record.Trace, format, fields string, both bool) error {
+	switch format {
+	case "json":
+		return t.WriteJSON(w)
+	case "jsonl": // of saved rounds: no probe is known any more
+		return record.NewLines(w, t.Header).Finish(t)
+	case "csv":
+		return WriteRoundsCSV(w, t)
+	case "mtr-json":
+		return WriteRoundsMTR(w, t, fields, both)
+	}
+	return report.WriteRoundsTable(w, t, fields, both)
+}
+
 // WriteRoundsCSV writes a row for each hop of rounds.
 func WriteRoundsCSV(w io.Writer, t *record.Trace) error {
 	out := csv.NewWriter(w)

@@ -22,6 +22,14 @@ const (
 	ManyColors // 256
 )
 
+// If are the colours to use if they are wanted or not: some if they are, even if the terminal seems to have none.
+func (c Colors) If(wanted bool) Colors {
+	if !wanted {
+		return NoColors
+	}
+	return max(c, SixteenColors)
+}
+
 // ErrNoTerminal says what to use where there is no screen.
 var ErrNoTerminal = errors.New("--live needs a terminal: use --report -c 10 instead")
 
@@ -285,7 +293,7 @@ func (m *model) look(now time.Time) {
 	}
 	m.looked = now
 	m.s.mu.Lock()
-	t, path, begun := m.s.recent.Trace(), m.s.path, m.s.begun
+	t, path, begun := m.s.recent.Trace(), m.s.path, m.s.begun && m.s.paths == nil
 	m.s.mu.Unlock()
 	m.v.findings = nil
 	if begun {
@@ -299,6 +307,7 @@ func (m *model) View() tea.View {
 	m.s.mu.Lock()
 	if m.s.changed || m.dirty {
 		m.v.shown = m.s.tab
+		m.v.update(m.s)
 		m.shown = m.v.draw(m.s.stats)
 		m.s.changed, m.dirty = false, false
 	}
@@ -340,9 +349,11 @@ func (m *model) key(k string) (quit bool) {
 	case "?", "h":
 		v.help = !v.help
 	case "esc":
-		v.help, v.details, v.chosen, v.back = false, false, 0, 0
+		v.help, v.tree, v.details, v.chosen, v.back = false, false, false, 0, 0
 	case "n":
 		v.addresses = !v.addresses
+	case "t":
+		v.tree = !v.tree && v.paths != nil
 	case "a":
 		v.owners = !v.owners
 	case "s":

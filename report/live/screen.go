@@ -26,6 +26,7 @@ type Options struct {
 	Hold   func(bool) // stops the rounds, or lets them go on; nil: they can't be stopped
 
 	SetInterval func(time.Duration) // changes the time of a round; nil: it can't be changed
+	Reset       func()              // is called when the figures begin anew; nil: nobody else has any
 
 	// stops the program until its user continues it; may block; nil: Ctrl-Z does nothing
 	Suspend func()
@@ -42,10 +43,12 @@ type Screen struct {
 
 	mu      sync.Mutex
 	tabs    []*tab
-	*tab           // the one that is shown
-	changed bool   // since it was drawn last
-	over    bool   // no more results come
-	again   func() // draws everything anew; nil: Run has not begun
+	*tab                  // the one that is shown
+	changed bool          // since it was drawn last
+	over    bool          // no more results come
+	note    string        // what is done beside the rounds; "": nothing is
+	paths   *watchedPaths // of one target; nil: none are, or not yet
+	again   func()        // draws everything anew; nil: Run has not begun
 }
 
 // tab is one target of a screen, and its figures.
@@ -57,6 +60,9 @@ type tab struct {
 	began  time.Time // when the figures began
 	begun  bool      // path is known
 	why    string    // it isn't traced; "": it is, or will be
+
+	share   float64 // of the flows that take this path
+	suspect bool    // the path is blamed for loss
 }
 
 func newTab(path trace.PathOptions, target string) *tab {
@@ -126,7 +132,15 @@ func (s *Screen) StatsOf(index int) (t *trace.Stats, began time.Time) {
 func (s *Screen) reset(now time.Time, tabs ...*tab) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.o.Reset != nil {
+		s.o.Reset()
+	}
+	if s.paths != nil { // they are judged together
+		tabs = s.tabs
+		s.paths.findings = nil
+	}
 	for _, t := range tabs {
+		t.suspect = false
 		t.stats.Reset()
 		t.recent.Reset()
 		t.began = now

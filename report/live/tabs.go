@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"go.example/tcptraceroute/trace"
@@ -14,10 +13,15 @@ import (
 
 // called is what the screen is about.
 func (v *view) called() string {
-	if v.overview {
+	switch {
+	case v.overview && v.paths == nil:
 		return fmt.Sprintf("%d targets", len(v.tabs))
+	case v.paths == nil:
+		return v.shown.target
+	case v.overview || len(v.tabs) == 1:
+		return fmt.Sprintf("%s: %s", v.o.Target, plural(len(v.tabs), "path"))
 	}
-	return v.shown.target
+	return fmt.Sprintf("%s: path by %s", v.o.Target, v.shown.target)
 }
 
 // tabKey does what a key asks for that is about tabs, and reports whether it is.
@@ -56,6 +60,9 @@ func (m *model) show(at int) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
 	v := m.v
+	if at > len(m.s.tabs) { // there are fewer meanwhile
+		return
+	}
 	v.overview = at == 0
 	v.chosen, v.top, v.back, v.details, v.findings = 0, 0, 0, false, nil
 	if m.looked = (time.Time{}); at > 0 {
@@ -69,6 +76,7 @@ type health uint8
 
 const (
 	waiting    health = iota
+	suspect           // a path that is blamed for loss
 	reached           // and none of the probes to it is lost
 	trouble           // reached, but with loss; or its probes can't be sent
 	unanswered        // or refused
@@ -80,6 +88,8 @@ func (t *tab) health() health {
 	switch {
 	case t.why != "":
 		return untraced
+	case t.suspect:
+		return suspect
 	case failing(s) != nil:
 		return trouble
 	case s.Rounds() == 0 && !s.Reached():
@@ -102,8 +112,10 @@ func (v *view) sign(h health) (rune, style) {
 	switch h {
 	case reached:
 		return v.g.mean, good
+	case suspect:
+		return '!', bad
 	case trouble:
-		return v.g.local, odd
+		return when(v.paths == nil, v.g.local, '~'), odd
 	case unanswered, untraced:
 		return v.g.lost, bad
 	}
@@ -127,8 +139,7 @@ func (v *view) tabLine() string {
 	at := 0
 	for i, t := range v.tabs {
 		sign, s := v.sign(t.health())
-		name, _, _ := strings.Cut(t.target, " ")
-		c := cell{fmt.Sprintf("%d %s", i+1, clip(name, most, v.g)), sign, s, t == v.shown && !v.overview}
+		c := cell{fmt.Sprintf("%d %s", i+1, clip(t.tabName(), most, v.g)), sign, s, t == v.shown && !v.overview}
 		if c.shown {
 			at = i + 1
 		}
@@ -193,6 +204,7 @@ func (v *view) summary() string {
 		h    health
 		text string
 	}{
+		{suspect, "blamed for loss"},
 		{reached, "reached"}, {trouble, "with loss"}, {unanswered, "not reached"}, {untraced, "not traced"},
 		{waiting, "waiting"},
 	} {
@@ -203,6 +215,13 @@ func (v *view) summary() string {
 	}
 	if v.order != byTTL {
 		part(mark, "by "+v.order.String())
+	}
+	if v.paths != nil {
+		rounds := 0
+		for _, t := range v.tabs {
+			rounds = max(rounds, t.stats.Rounds())
+		}
+		part(plain, "round "+number(rounds))
 	}
 	part(plain, "every "+span(v.o.Interval))
 	return l.String()
@@ -267,8 +286,9 @@ func (t *tab) become() string {
 // allTabs is the overview: a heading, and a line for each target.
 func (v *view) allTabs() (heading string, rows []row) {
 	const stateWidth, hopsWidth, leastHistory = 14, 5, 10
-	columns := choose(v.width-ttlWidth-stateWidth-hopsWidth, max(15, v.width/4), leastHistory+1)
-	taken := ttlWidth + stateWidth + hopsWidth
+	before, behind := v.pathsHeading()
+	taken := ttlWidth + len(before) + stateWidth + hopsWidth + len(behind)
+	columns := choose(v.width-taken, max(15, v.width/4), leastHistory+1)
 	for _, c := range columns {
 		taken += c.width
 	}
@@ -279,7 +299,8 @@ func (v *view) allTabs() (heading string, rows []row) {
 	host = min(host, max(15, v.width-taken-leastHistory-2))
 	strip := v.width - taken - host - 2
 	var l line
-	l.to(ttlWidth).fit(header, "Target", host, v.g).fit(header, "State", stateWidth, v.g).put(header, " Hops")
+	l.to(ttlWidth).put(header, before).fit(header, when(v.paths == nil, "Target", "Path"), host, v.g)
+	l.fit(header, "State", stateWidth, v.g).put(header, " Hops").put(header, behind)
 	for _, c := range columns {
 		l.put(header, fmt.Sprintf("%*s", c.width, c.name))
 	}
@@ -293,7 +314,8 @@ func (v *view) allTabs() (heading string, rows []row) {
 		pointer := when(n == v.chosen, ">", " ")
 		sign, s := v.sign(t.health())
 		l.put(when(n == v.chosen, mark, plain), fmt.Sprintf("%s%2d", pointer, n)).put(s, string(sign)).to(ttlWidth)
-		l.fit(plain, clip(t.target, host-1, v.g), host, v.g)
+		before, behind := v.pathsColumns(t)
+		l.put(plain, before).fit(plain, clip(t.target, host-1, v.g), host, v.g)
 		h := t.end()
 		if h == nil { // there are no figures of the target
 			l.put(s, clip(t.become(), v.width-l.width, v.g))
@@ -302,6 +324,7 @@ func (v *view) allTabs() (heading string, rows []row) {
 		}
 		_, state := stateOf(h)
 		l.fit(state, t.become(), stateWidth, v.g).put(plain, fmt.Sprintf("%*d", hopsWidth, h.TTL))
+		l.put(plain, behind)
 		kind := t.stats.LossKind(h.TTL)
 		for _, c := range columns {
 			l.put(when(c.name == "Loss", lossStyle(kind), plain), fmt.Sprintf("%*s", c.width, c.text(h)))

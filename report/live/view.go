@@ -51,6 +51,9 @@ type view struct {
 	chosen    int // the TTL of the hop that was chosen; 0: none
 	top       int // the first line of the list that is seen
 	findings  []detect.Finding
+	note      string        // what is done beside the rounds
+	paths     *watchedPaths // nil: the tabs are targets
+	tree      bool          // the graph of all paths is shown
 }
 
 const (
@@ -73,13 +76,23 @@ func (v *view) lines(t *trace.Stats) string {
 	if len(v.tabs) > 1 {
 		head = append(head, v.tabLine())
 	}
+	if v.note != "" {
+		head = append(head, (&line{}).put(dim, clip(v.note, v.width, v.g)).String())
+	}
 	foot := []string{v.keys()}
 	switch {
 	case v.help:
 		return v.join(append(head, v.state(t)), v.helpLines(), foot)
+	case v.tree && v.paths != nil:
+		head = append(head, v.state(t))
+		return v.join(head, v.scroll(v.treeLines(), v.height-len(head)-len(foot)), foot)
 	case v.overview:
 		heading, rows := v.allTabs()
 		head = append(head, v.state(t), heading)
+		foot = append(v.pathsLegend(), foot...)
+		if v.paths != nil {
+			foot = append(v.pane(t, v.height-len(head)-len(foot)-min(len(rows), v.height/2)-1), foot...)
+		}
 		return v.join(head, v.scroll(rows, v.height-len(head)-len(foot)), foot)
 	}
 	head = append(head, v.state(t))
@@ -837,7 +850,7 @@ func (v *view) scale() (l line) {
 func (v *view) pane(t *trace.Stats, room int) []string {
 	var lines []string
 	switch {
-	case v.details && v.chosen >= t.First() && v.chosen <= t.Last():
+	case v.details && !v.overview && v.chosen >= t.First() && v.chosen <= t.Last():
 		lines = v.detail(t, t.Hop(v.chosen))
 	default:
 		lines = v.found(t)
@@ -852,7 +865,7 @@ func (v *view) pane(t *trace.Stats, room int) []string {
 // found is the findings, the weightiest first, each with what it rests on where there is room.
 func (v *view) found(t *trace.Stats) []string {
 	all := v.findings
-	if v.o.Losses != nil {
+	if v.o.Losses != nil && v.paths == nil {
 		all = append(v.o.Losses(t), all...)
 		slices.SortStableFunc(all, func(a, b detect.Finding) int { return b.Weight - a.Weight })
 	}
@@ -920,14 +933,16 @@ func (v *view) detail(t *trace.Stats, h *trace.HopStats) []string {
 func (v *view) keys() string {
 	var l line
 	for _, k := range []struct{ key, what string }{
-		{"q", "quit"}, {"p", "pause"}, {"0-9 left right", "target"}, {"v", v.kind.next().String()}, {"?", "help"},
+		{"q", "quit"}, {"p", "pause"}, {"0-9 left right", when(v.paths == nil, "target", "path")}, {"t", "tree"},
+		{"v", v.kind.next().String()}, {"?", "help"},
 		{"j/k", "choose"}, {"enter", when(v.overview, "show", "details")},
 		{"r", "reset"},
 		{"n", "names"}, {"s", "silent"}, {"a", "AS"}, {"l", "log axis"}, {"o", "order"},
 		{"[ ]", "back"}, {"+ -", "interval"},
 	} {
 		if k.key == "a" && v.o.Owner == nil || k.key == "l" && v.kind != asWhiskers || k.key == "p" && v.o.Hold == nil ||
-			k.key == "0-9 left right" && len(v.tabs) < 2 || v.overview && strings.Contains("v s l n a", k.key) ||
+			k.key == "0-9 left right" && len(v.tabs) < 2 || k.key == "t" && v.paths == nil ||
+			v.overview && strings.Contains("v s l n a", k.key) ||
 			k.key == "+ -" && v.o.SetInterval == nil || k.key == "[ ]" && v.kind == asWhiskers {
 			continue
 		}
@@ -950,7 +965,9 @@ func (v *view) helpLines() []string {
 		{"v, tab", "table, whiskers on one time axis, heat map of hops by time"},
 		{"j k, down up", "choose a hop"},
 		{"enter", "all about the chosen hop, or no more"},
-		{"0-9 left right", "0: all targets; 1-9: one of them; the one before, or after"},
+		{"0-9 left right", fmt.Sprintf("0: all %ss; 1-9: one of them; the one before, or after",
+			when(v.paths == nil, "target", "path"))},
+		{"t", "the paths' routers and links, or no more"},
 		{"g G", "to the first or the last hop"},
 		{"o", "sort by hop, loss, average or worst time"},
 		{"[ ]", "10 rounds back in the history, or forth; esc: now"},
@@ -967,7 +984,7 @@ func (v *view) helpLines() []string {
 		{"Jttr", "how far the last two times are apart"},
 		{string(v.g.lost) + " " + string(v.g.local) + " " + string(v.g.dot), "lost; not sent by this host; can't be told"},
 	} {
-		if k[0] == "0-9 left right" && len(v.tabs) < 2 {
+		if k[0] == "0-9 left right" && len(v.tabs) < 2 || k[0] == "t" && v.paths == nil {
 			continue
 		}
 		var l line
