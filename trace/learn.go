@@ -463,7 +463,7 @@ func (p *Path) mistrust(now time.Time, r Result) {
 			a.until = a.sent.Add(p.o.Wait) // its answer may come from far beyond what is known, and be taken for another's
 		}
 	}
-	if p.untagged {
+	if waits := func(a *ask) bool { return a.key == r.Probe.Key() }; p.untagged && slices.ContainsFunc(p.pending, waits) {
 		p.soon = later(p.soon, r.Sent.Add(DefaultWait)) // till then it may be that of one before
 	}
 	p.slowest = max(p.slowest, took)
