@@ -218,10 +218,6 @@ func (a Ask) String() string {
 // mostSYNs is how many SYNs the target is meant to get in all.
 const mostSYNs = 8
 
-// TargetSYNs is how many of them a trace may take that sends so many probes to a hop ([trace.PathOptions.TargetSYNs]):
-// mostly the ordinary connection takes one. With more than 3 probes to a hop it is as many more.
-func TargetSYNs(queries int) int { return max(mostSYNs-1, queries+mostSYNs/2) }
-
 // spentSYNs is how many SYNs the target has got so far, as far as its answers tell: those whose TTLs were as high as
 // the lowest that it has answered.
 func (e *Evidence) spentSYNs() int {

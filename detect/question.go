@@ -131,7 +131,6 @@ func (q *questioner) add(a Ask, flow, from, to, queries int) {
 func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	o := q.base
 	o.Ports, o.ProbePorts, o.Queries, o.Wait, o.Patient = nil, nil, questionQueries, q.questionWait(), false
-	o.TargetSYNs = 0
 	o.FirstTTL = max(q.facts.first(), from)
 	switch a {
 	case AskFlow:

@@ -2,7 +2,6 @@ package detect_test
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -218,9 +217,6 @@ func (r *run) told(x trace.Result) trace.Result {
 
 // evidence makes the trace and what else is asked for.
 func (r *run) evidence() detect.Evidence {
-	if r.explain {
-		r.path.TargetSYNs = detect.TargetSYNs(cmp.Or(r.path.Queries, trace.DefaultQueries))
-	}
 	e := detect.Evidence{View: r.view(r.path), MTU: r.mtu, Connections: r.connections}
 	if !r.explain {
 		return e

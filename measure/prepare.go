@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
@@ -205,9 +203,6 @@ func (m *Measurement) choosePlan() error {
 	if m.Rounds != nil && m.Paths == nil && !m.t.connects() {
 		m.plan, err = trace.NewRounds(o, m.Rounds.interval(), m.Rounds.Count)
 	} else {
-		if m.Explain {
-			o.TargetSYNs = detect.TargetSYNs(cmp.Or(o.Queries, trace.DefaultQueries))
-		}
 		m.plan, err = planOver(m.t.conn, o)
 	}
 	if err != nil {

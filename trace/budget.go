@@ -72,22 +72,3 @@ func (p *Path) targetLost() bool {
 	return p.target.answers && (p.step > 1 || p.mixed || p.wary) && !p.hop(p.limit).byTarget &&
 		p.tried > 0 && p.slow.knocks == 0 && p.o.Protocol == packet.ProtoTCP && p.o.Flags.Has(packet.SYN)
 }
-
-// spent reports whether no more SYNs go to a hop because the target has got its TargetSYNs: it has answered at a hop,
-// and all count that went there or beyond. Where it should be nearer by the TTL of its answers, the hops between it and
-// the last router count too, for each may be the target: they are asked by one SYN at a time. The silence of a target
-// that limits its own answers says nothing, so there is no bound.
-func (p *Path) spent(ttl int) bool {
-	switch {
-	case p.o.TargetSYNs == 0, p.target.rateLimitsSYNACK, p.rounds.on(), p.sweeping(), p.slow.active:
-		return false
-	case !p.hop(p.limit).byTarget:
-		return false
-	}
-	from := p.limit
-	if p.back-p.skew < from {
-		from = p.lastRouter + 1
-	}
-	h := p.hop(ttl)
-	return ttl >= from && !(h.open && h.inFlight == 0) && p.syns.since(from-p.o.FirstTTL) >= p.o.TargetSYNs
-}

@@ -26,11 +26,6 @@ type PathOptions struct {
 	Loose    bool          // see TrustLoose
 	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
-	// TargetSYNs is how many SYNs the target of a [Path] may get once it has answered one of known distance; 0: as many
-	// as Queries asks for. When they are spent, its hop shows fewer probes than Queries. Hops before it that may be the
-	// target itself are asked all the same, by one SYN at a time.
-	TargetSYNs int
-
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the
 	// target's port mean nothing.
 	Protocol     packet.Protocol
@@ -132,8 +127,6 @@ func (o PathOptions) Validate() error {
 		return errors.New("Number of queries must be at least 1")
 	case d.Wait < 0, d.Wait < LeastWait && d.Protocol != packet.ProtoEcho:
 		return errors.New("Timeout must be at least 1")
-	case d.TargetSYNs < 0:
-		return errors.New("Number of SYNs at the target must not be negative")
 	case d.Parallel < 1:
 		return errors.New("Number of parallel probes must be at least 1")
 	case d.Spacing < 0:

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"go.example/tcptraceroute/sim"
@@ -15,9 +14,8 @@ var (
 	explainSeed  = flag.Uint64("internet", 1, "the seed of these paths")
 )
 
-// A target that answers gets at most 8 SYNs of a trace with --explain, but for one in 300: those of the trace, of the
-// ordinary connection and of the questions. All the same each target that answers is found. Paths on which somebody drops
-// SYNs don't count.
+// A target that answers gets at most 8 SYNs of a trace with --explain, but for one in 100: those of the trace, of the
+// ordinary connection and of the questions. Paths on which somebody drops SYNs don't count.
 func TestExplainSYNs(t *testing.T) {
 	t.Parallel()
 	const most = 8
@@ -35,12 +33,9 @@ func TestExplainSYNs(t *testing.T) {
 			many++
 			t.Logf("path %d: %d SYNs", i, v.syns)
 		}
-		if strings.Contains(v.stderr, "how far away it is could not be told") {
-			t.Errorf("path %d: the target has no hop\n%s%s", i, v.stdout, v.stderr)
-		}
 	}
 	t.Logf("%d of %d targets get more than %d SYNs", many, explained, most)
-	if 300*many > explained {
+	if 100*many > explained {
 		t.Errorf("%d of %d targets get more than %d SYNs", many, explained, most)
 	}
 }
