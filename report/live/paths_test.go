@@ -99,13 +99,15 @@ func manyPaths(t *testing.T, o Options, width int) *scene {
 
 // TestPathsScreens: the paths as rows with the bad one marked, one of them, and the tree, on black and on white.
 func TestPathsScreens(t *testing.T) {
+	s := manyPaths(t, Options{UTF8: true, Colors: ManyColors}, 16)
 	for _, width := range []int{60, 80, 120, 250} {
 		for theme, name := range map[Theme]string{DarkTheme: "dark", LightTheme: "light"} {
-			s := manyPaths(t, Options{UTF8: true, Colors: ManyColors, Theme: theme}, 16)
+			s.v.theme = theme
 			golden(t, fmt.Sprintf("paths-%d", width), s.shown(width, 30))
 			golden(t, fmt.Sprintf("colours-paths-%s-%d", name, width), strings.ReplaceAll(s.View().Content, "\x1b", "ESC"))
 			golden(t, fmt.Sprintf("paths-tree-%d", width), s.press("t").shown(width, 30))
 			golden(t, fmt.Sprintf("path-of-16-%d", width), s.press("t", "4").shown(width, 16))
+			s.press("0")
 		}
 	}
 	golden(t, "ascii-paths-80", manyPaths(t, Options{}, 4).shown(80, 20))
