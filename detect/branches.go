@@ -457,8 +457,8 @@ func clampedBranch(m *trace.MSS, w trace.Way, after, before string, others int) 
 			"with %d.", m.Sent, before, m.Arrived, others),
 		"Source ports that go that way: " + ports(w.Ports) + ".",
 	}
-	x.Advice = fmt.Sprintf("Nothing to do if there is a tunnel on this way and on no other. Else ask whoever runs %s and %s "+
-		"why the ways differ.", after, before)
+	x.Advice = fmt.Sprintf("Nothing to do if there is a tunnel on this way and on no other. Else ask whoever runs %s "+
+		"and %s why the ways differ.", after, before)
 	if m.Arrived > m.Sent {
 		x.Code, x.Weight = MSSRaised, weightTrap
 		x.Advice = fmt.Sprintf("Ask whoever runs %s and %s: who answers may send segments that are larger than this host "+

@@ -198,7 +198,8 @@ func (d *drop) flowSightings() (all []sighting) {
 		if !known {
 			i = len(all)
 			index[p.question.Flow] = i
-			all = append(all, sighting{class: d.classOf(p), what: fmt.Sprintf("A %s to port %d from another source port", strings.TrimSuffix(d.kind(), "s"), p.target.Port())})
+			all = append(all, sighting{class: d.classOf(p),
+				what: fmt.Sprintf("A %s to port %d from another source port", strings.TrimSuffix(d.kind(), "s"), p.target.Port())})
 		}
 		s, at := &all[i], p.question.Options.FirstTTL
 		switch {
@@ -272,11 +273,13 @@ func (d *drop) classOf(p *path) class {
 	o := &p.options
 	return class{
 		echo: o.Protocol == packet.ProtoEcho, syn: p.asks(),
-		port:    p.target.Port() == d.target.Port(),
-		flow:    o.Protocol == d.options.Protocol && o.Source.Port() == d.options.Source.Port() && p.target.Port() == d.target.Port(),
-		long:    p.long(),
-		marked:  o.TOS != 0,
-		options: o.Flags&^packet.SYN == d.options.Flags&^packet.SYN && slices.Equal(kindsOf(o.Options), kindsOf(d.options.Options)),
+		port: p.target.Port() == d.target.Port(),
+		flow: o.Protocol == d.options.Protocol && o.Source.Port() == d.options.Source.Port() &&
+			p.target.Port() == d.target.Port(),
+		long:   p.long(),
+		marked: o.TOS != 0,
+		options: o.Flags&^packet.SYN == d.options.Flags&^packet.SYN &&
+			slices.Equal(kindsOf(o.Options), kindsOf(d.options.Options)),
 	}
 }
 
@@ -331,7 +334,10 @@ func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
 
 // cameShorter reports whether a trace of another kind shows, up to the place, a router that others show beyond it.
 func (d *drop) cameShorter(p *path) bool {
-	return slices.ContainsFunc(p.hops, func(h hop) bool { return h.ttl <= d.last && slices.ContainsFunc(h.routers, d.beyond) })
+	return slices.ContainsFunc(p.hops, func(h hop) bool {
+		return h.ttl <= d.last &&
+			slices.ContainsFunc(h.routers, d.beyond)
+	})
 }
 
 // cameBy reports whether another trace is known to have come to a hop in that way.

@@ -74,10 +74,12 @@ const (
 func Codes() []Code {
 	return []Code{
 		PortOpen, PortClosed, PortUnclear, TargetAlive, ResetOnPath, TCPProxy, LocalGateway, Forwarded,
-		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter, MarkDropped, HopLimit, RateLimited, ThisHost,
+		FilteredPort, FilteredSYN, FilteredACK, FilteredTCP, PathEnds, Filtered, BrokenBranch, OtherWay, SizeFilter,
+		MarkDropped, HopLimit, RateLimited, ThisHost,
 		AnsweredFromElsewhere, StuckService, WayBack,
 		RejectedByRouter, RejectedByTarget, UnreachableNetwork, UnreachableHost, RoutingLoop, MTULimit, MTUBlackHole,
-		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten, DSCPChanged, ECNErased,
+		DNAT, SNAT, HiddenRewrite, MSSClamped, MSSRaised, OptionsRemoved, SeqRewritten, IPIDRewritten, LabelRewritten,
+		DSCPChanged, ECNErased,
 		HeaderRewritten,
 		TTLChanged, TTLFiltered, LoadBalancer, AsymmetricReturn, ICMPRateLimit, PacketLoss,
 		LossyBranch, SlowBranch,

@@ -89,7 +89,8 @@ func (f *facts) otherFlowVanishes() Finding {
 			x.After, x.Before = last, last+1
 		}
 	}
-	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", f.target.Port(), f.between(x.After, x.Before))
+	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", f.target.Port(),
+		f.between(x.After, x.Before))
 	x.Evidence = []string{
 		fmt.Sprintf("%s got to the target, hop %d.", f.kind(), f.distance()),
 		fmt.Sprintf("From another source port none was answered beyond hop %d, twice.", max(x.After, p.first()-1)),
@@ -274,7 +275,10 @@ func (d *drop) finding() Finding {
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
 		x.Advice = "Run the same with --explain: it asks whether a firewall drops them, the path is broken, or the " +
 			"answers are lost on the way back."
-	case len(left) == 0 || slices.ContainsFunc(left, func(c cause) bool { return c.code == PathEnds || c.code == BrokenBranch && len(left) == 1 }):
+	case len(left) == 0 || slices.ContainsFunc(left, func(c cause) bool {
+		return c.code == PathEnds ||
+			c.code == BrokenBranch && len(left) == 1
+	}):
 		d.deadEnd(&x)
 	default:
 		d.filter(&x, left)
@@ -296,8 +300,8 @@ func (d *drop) finding() Finding {
 // probes, and others may have left this host another way.
 func (d *drop) orOwnRoute(x *Finding) {
 	x.Confidence = min(x.Confidence, Likely)
-	x.Evidence = append(x.Evidence, "Not even hop 1 has answered them: a routing rule of this host may send them another way "+
-		"than those that got farther.")
+	x.Evidence = append(x.Evidence, "Not even hop 1 has answered them: a routing rule of this host may send them another "+
+		"way than those that got farther.")
 	x.Advice = fmt.Sprintf("Check this host's own way first: ip rule, ip route get %v ipproto tcp dport %d. Else %s",
 		d.target.Addr(), d.target.Port(), strings.ToLower(x.Advice[:1])+x.Advice[1:])
 }
@@ -317,7 +321,8 @@ func (d *drop) silenceText() string {
 	if d.nowhere() {
 		return fmt.Sprintf("%s were not answered by anybody, at %s.", d.what(), times(d.silentHops(), "hop", "hops"))
 	}
-	return fmt.Sprintf("%s got to %s, and no farther: %s beyond it were silent.", d.what(), d.hopName(d.last), times(d.silentHops(), "hop", "hops"))
+	return fmt.Sprintf("%s got to %s, and no farther: %s beyond it were silent.", d.what(), d.hopName(d.last),
+		times(d.silentHops(), "hop", "hops"))
 }
 
 // seenTexts is what became of other probes, in words: a sentence for each kind that got farther, one for all that did
@@ -366,7 +371,8 @@ func (d *drop) seenTexts() (all []string) {
 			case lost == 0:
 				how = "all got farther"
 			}
-			all = append(all, fmt.Sprintf("%s to port %d from %s: %s.", d.kind(), port, times(got+lost, "more source port", "more source ports"), how))
+			all = append(all, fmt.Sprintf("%s to port %d from %s: %s.", d.kind(), port,
+				times(got+lost, "more source port", "more source ports"), how))
 		}
 	}
 	return all
@@ -496,9 +502,11 @@ func (d *drop) otherWay(x *Finding) bool {
 		return false
 	}
 	x.Code, x.Confidence, x.Before = OtherWay, Likely, x.After+1
-	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(), d.port.target.Port(), d.hopName(d.last))
+	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(),
+		d.port.target.Port(), d.hopName(d.last))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("All of %s to port %d came by %v, and all of %s to port %d by %v.",
-		times(mine, "flow", "flows"), d.target.Port(), d.router(d.last), times(theirs, "flow", "flows"), d.port.target.Port(), via))
+		times(mine, "flow", "flows"), d.target.Port(), d.router(d.last), times(theirs, "flow", "flows"), d.port.target.Port(),
+		via))
 	x.Advice = fmt.Sprintf("Ask %s: a router there chooses the way by port, and that way is dead or filtered. Or "+
 		"one member of a load-balanced group is, and all of these went by it by chance.", d.owner(d.last, d.last))
 	return true
@@ -680,7 +688,8 @@ func (d *drop) filterText(x *Finding, code Code) {
 		x.Advice = fmt.Sprintf("Ask %s: a filter drops SYNs with a payload, which ordinary connections don't send. Or "+
 			"a link takes only smaller packets, and nobody says so: run it with --mtu to see.", whom)
 	case MarkDropped:
-		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s, and unmarked ones pass", d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place)
+		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s, and unmarked ones pass",
+			d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place)
 		x.Advice = fmt.Sprintf("Ask %s: a firewall or a policy drops by the TOS byte (traffic class). To see the way "+
 			"of ordinary packets, trace without -t.", whom)
 	case filteredOptions:

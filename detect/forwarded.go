@@ -16,7 +16,8 @@ func forwarded(f *facts) []Finding {
 		return nil
 	}
 	port := f.target.Port()
-	x := Finding{Code: Forwarded, Confidence: h.confidence, Weight: weightNotice, After: h.at, Before: h.at, Evidence: h.evidence}
+	x := Finding{Code: Forwarded, Confidence: h.confidence, Weight: weightNotice, After: h.at, Before: h.at,
+		Evidence: h.evidence}
 	x.Title = fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine beyond it", port, h.at)
 	x.Advice = "Check the machine beyond it too: the target translates this port, as for a container's published " +
 		"port, a port forward or a load balancer's address."
@@ -124,7 +125,8 @@ func (f *facts) echoesFrom(at int) way {
 func (f *facts) echoPasses() bool {
 	return slices.ContainsFunc(f.hops, func(h hop) bool {
 		other := f.echo.at(h.ttl)
-		return f.only(h.ttl) == f.target.Addr() && other != nil && len(other.routers) > 0 && !slices.Contains(other.routers, f.target.Addr())
+		return f.only(h.ttl) == f.target.Addr() && other != nil && len(other.routers) > 0 &&
+			!slices.Contains(other.routers, f.target.Addr())
 	})
 }
 

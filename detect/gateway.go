@@ -23,7 +23,8 @@ func gateway(f *facts) []Finding {
 	if d == 0 || d > gatewayDistance || f.answer.Reply.Kind != packet.KindTCP {
 		return nil
 	}
-	x := Finding{Code: LocalGateway, Confidence: Likely, After: d - 1, Before: d, Weight: weightTrap, Evidence: []string{f.answerText(f.path)}}
+	x := Finding{Code: LocalGateway, Confidence: Likely, After: d - 1, Before: d, Weight: weightTrap,
+		Evidence: []string{f.answerText(f.path)}}
 	product := f.product()
 	back := f.back()
 	switch {

@@ -40,7 +40,8 @@ func (f *facts) clamped() *Finding {
 		again := f.rewritten(packet.FieldMSS, func(c packet.Change) bool { return altered(c) && c.Seen == lowest })
 		w = cmp.Or(again, w)
 	}
-	x := f.rewriteFinding(w, MSSClamped, weightNotice, fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
+	x := f.rewriteFinding(w, MSSClamped, weightNotice,
+		fmt.Sprintf("The MSS is changed from %s to %s", w.SentText(), w.SeenText()))
 	if w != first {
 		x.Evidence[0] = fmt.Sprintf("%s got the packet with MSS %s, and %s with MSS %s.",
 			capital(f.hopName(w.after)), first.SeenText(), f.hopName(w.before), w.SeenText())
@@ -101,8 +102,10 @@ func (f *facts) stripped() *Finding {
 			names = append(names, name)
 		}
 	}
-	x := f.rewriteFinding(w, OptionsRemoved, weightHarm, "TCP options are taken out of the SYN ("+strings.Join(names, ", ")+")")
-	x.Advice = fmt.Sprintf("Ask %s, if connections are slow: they work without these options%s.", f.owner(w.after, w.before), harms(names))
+	x := f.rewriteFinding(w, OptionsRemoved, weightHarm,
+		"TCP options are taken out of the SYN ("+strings.Join(names, ", ")+")")
+	x.Advice = fmt.Sprintf("Ask %s, if connections are slow: they work without these options%s.",
+		f.owner(w.after, w.before), harms(names))
 	return &x
 }
 
@@ -211,7 +214,8 @@ func (f *facts) hidden() *Finding {
 func (f *facts) otherChanges() *Finding {
 	var first *rewrite
 	for _, field := range []packet.Field{
-		packet.FieldDontFragment, packet.FieldAck, packet.FieldFlags, packet.FieldWindow, packet.FieldUrgent, packet.FieldOption,
+		packet.FieldDontFragment, packet.FieldAck, packet.FieldFlags, packet.FieldWindow, packet.FieldUrgent,
+		packet.FieldOption,
 	} {
 		w := f.rewritten(field, func(c packet.Change) bool { return other(c, field) })
 		if w != nil && (first == nil || w.before < first.before) {
@@ -228,7 +232,8 @@ func (f *facts) otherChanges() *Finding {
 		}
 	}
 	x := f.rewriteFinding(first, HeaderRewritten, weightNotice, "The header is rewritten ("+strings.Join(what, ", ")+")")
-	x.Advice = fmt.Sprintf("Ask %s, if connections fail: a middlebox meddles with them.", f.owner(first.after, first.before))
+	x.Advice = fmt.Sprintf("Ask %s, if connections fail: a middlebox meddles with them.",
+		f.owner(first.after, first.before))
 	return &x
 }
 
@@ -240,6 +245,7 @@ func other(c packet.Change, field packet.Field) bool {
 	case packet.FieldFlags:
 		return c.Field == field && packet.Flags(c.Sent^c.Seen)&^(packet.ECE|packet.CWR|packet.AE) != 0
 	}
-	own := c.Field == packet.FieldMSS && c.Alteration == packet.Altered || c.Alteration == packet.Removed || c.Alteration == packet.Overwritten
+	own := c.Field == packet.FieldMSS && c.Alteration == packet.Altered || c.Alteration == packet.Removed ||
+		c.Alteration == packet.Overwritten
 	return c.Field.IsOption() && !own && (field == packet.FieldOption || field.IsOption())
 }

@@ -14,8 +14,8 @@ const (
 )
 
 // lastLinkAdvice is for loss that the target alone shows.
-const lastLinkAdvice = "Check the target and its link: the link loses packets, or the way back does, or the target, or " +
-	"a firewall in front of it, doesn't answer every SYN. To see which, trace to another port of it."
+const lastLinkAdvice = "Check the target and its link: the link loses packets, or the way back does, or the target, " +
+	"or a firewall in front of it, doesn't answer every SYN. To see which, trace to another port of it."
 
 // lost finds loss that goes on to the target, and where it begins. Loss at a hop that later hops don't share is none.
 func lost(f *facts) []Finding {

@@ -16,7 +16,8 @@ func nat(f *facts) []Finding {
 
 func (f *facts) translated(code Code, end string, addr, port packet.Field) []Finding {
 	w := f.rewritten(addr, func(c packet.Change) bool { return c.Field == addr })
-	if p := f.rewritten(port, func(c packet.Change) bool { return c.Field == port }); w == nil || p != nil && p.before < w.before {
+	if p := f.rewritten(port, func(c packet.Change) bool { return c.Field == port }); w == nil ||
+		p != nil && p.before < w.before {
 		w = p
 	}
 	if w == nil {
@@ -26,7 +27,8 @@ func (f *facts) translated(code Code, end string, addr, port packet.Field) []Fin
 	was, is := f.ends(w.result.Probe, q, end == "destination")
 	x := f.rewriteFinding(w, code, weightNotice, fmt.Sprintf("The %s is translated from %v to %v", end, was, is))
 	if end == "destination" {
-		x.Advice = fmt.Sprintf("Nothing to do if the connection is meant to go to %v. Else ask %s.", is, f.owner(w.after, w.before))
+		x.Advice = fmt.Sprintf("Nothing to do if the connection is meant to go to %v. Else ask %s.", is,
+			f.owner(w.after, w.before))
 	} else {
 		x.Advice = fmt.Sprintf("Check the rules of firewalls beyond it: they see connections from %v, and must allow "+
 			"that address.", is.Addr())

@@ -61,7 +61,8 @@ func refused(f *facts) []Finding {
 		at = fmt.Sprintf("%d to %d", after, before)
 	}
 	x := Finding{Confidence: Certain, Weight: weightFatal, After: after, Before: before}
-	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, f.refusal.Probe.TTL, refusalText(r)))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%v answered probes with TTL %d by ICMP: %s.", from, f.refusal.Probe.TTL,
+		refusalText(r)))
 	port := f.target.Port()
 	router := fmt.Sprintf("the router %v, hop %s,", from, at)
 	front, all := f.refusedInFront(), either
@@ -209,8 +210,10 @@ func (f *facts) compareRefusals(x *Finding, ttl int) fate {
 		if farther == 0 {
 			continue
 		}
-		if h := w.at(x.After); h != nil && len(h.routers) > 0 && !slices.Contains(h.routers, r.From()) && x.After >= f.first() {
-			x.Evidence = append(x.Evidence, fmt.Sprintf("%s went another way: hop %d was %v for them.", w.what, x.After, h.routers[0]))
+		if h := w.at(x.After); h != nil && len(h.routers) > 0 && !slices.Contains(h.routers, r.From()) &&
+			x.After >= f.first() {
+			x.Evidence = append(x.Evidence, fmt.Sprintf("%s went another way: hop %d was %v for them.", w.what, x.After,
+				h.routers[0]))
 			continue
 		}
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%s got farther: %s.", w.what, fartherText(w.path, farther)))
@@ -247,9 +250,11 @@ func (f *facts) refusedInFront() *witness {
 func (f *facts) rejectedInFront(x *Finding, w witness) {
 	x.Code, x.Confidence = RejectedByRouter, Likely
 	x.After, x.Before = f.refusedAt-1, f.refusedAt
-	x.Title = fmt.Sprintf("Port %d is rejected in the target's name by something in front of it, %s", f.target.Port(), f.between(x.After, x.Before))
+	x.Title = fmt.Sprintf("Port %d is rejected in the target's name by something in front of it, %s", f.target.Port(),
+		f.between(x.After, x.Before))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("But for %s: %s", w.what, f.answerText(w.path)))
-	if h := w.at(f.refusedAt); h != nil && len(h.routers) > 0 && w.back() >= 0 && w.back() != backLength(f.refusal.Reply.IP.TTL) {
+	if h := w.at(f.refusedAt); h != nil && len(h.routers) > 0 && w.back() >= 0 &&
+		w.back() != backLength(f.refusal.Reply.IP.TTL) {
 		if e, known := f.excessBefore(f.refusedAt); known && backLength(f.refusal.Reply.IP.TTL) < f.refusedAt-1+e {
 			x.Confidence = Certain // no way is so short from there, whatever way other probes take
 		}
@@ -269,7 +274,8 @@ func (f *facts) refusedFromTarget() bool {
 }
 
 func (f *facts) waitText() string {
-	return fmt.Sprintf("It said so after %v: it had asked for the address on its link, and waited.", f.waited().Round(10*time.Millisecond))
+	return fmt.Sprintf("It said so after %v: it had asked for the address on its link, and waited.",
+		f.waited().Round(10*time.Millisecond))
 }
 
 // neighbourWait is more than routers take for anything but to ask for a neighbour: Linux waits 3 s, others 1 s or 2.
@@ -313,7 +319,8 @@ func (f *facts) location(ttl int) (after, before int) {
 		}
 	}
 	after = ttl
-	for h := f.at(after - 1); h != nil && len(h.routers) == 0 && f.refusal.Reply.IP.Src != f.target.Addr(); h = f.at(after - 1) {
+	for h := f.at(after - 1); h != nil && len(h.routers) == 0 &&
+		f.refusal.Reply.IP.Src != f.target.Addr(); h = f.at(after - 1) {
 		after--
 	}
 	if after == f.first() && f.refusal.Reply.IP.Src != f.target.Addr() {

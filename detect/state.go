@@ -159,7 +159,8 @@ func (f *facts) unequalWays(distance int) bool {
 // 5961 4.2).
 func (f *facts) ofOlder() bool {
 	sent, got := &f.answer.Probe, &f.answer.Reply.TCP
-	return sent.Flags&(packet.SYN|packet.ACK) == packet.SYN && got.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.ACK &&
+	return sent.Flags&(packet.SYN|packet.ACK) == packet.SYN &&
+		got.Flags&(packet.SYN|packet.ACK|packet.RST) == packet.ACK &&
 		got.Ack != sent.Seq+1 && got.Ack != sent.Seq+1+uint32(sent.PayloadLength())
 }
 

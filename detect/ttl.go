@@ -67,7 +67,8 @@ func (f *facts) ttlSet() *Finding {
 	x := Finding{Code: TTLChanged, Confidence: Likely, Weight: weightFatal, After: from - 1, Before: from}
 	x.Title = fmt.Sprintf("The TTL is set too low %s: nothing gets farther than %v", f.between(from-1, from), who)
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
-		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, f.maxTTL(), who))
+		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, f.maxTTL(),
+		who))
 	x.Advice = fmt.Sprintf("Ask %s: a device there gives packets a TTL that is too low for the rest of the way, so "+
 		"connections die at %v too. Or packets go round at that router alone.", f.owner(from-1, from), who)
 	return &x
@@ -94,7 +95,8 @@ func (f *facts) ttlQuoted() *Finding {
 	if first == nil || count < 2 {
 		return nil
 	}
-	x := Finding{Code: TTLChanged, Confidence: Likely, Weight: weightNotice, After: min(after, first.ttl-1), Before: first.ttl}
+	x := Finding{Code: TTLChanged, Confidence: Likely, Weight: weightNotice, After: min(after, first.ttl-1),
+		Before: first.ttl}
 	x.Title = fmt.Sprintf("The TTL is raised %s: hops are missing from the list", f.between(x.After, x.Before))
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"A probe that was sent with TTL %d got there with TTL %d, and routers only lower it. %d quotes show such a TTL.",

@@ -23,7 +23,8 @@ func (d *drop) lostOnWayBack(x *Finding) {
 	x.Title = fmt.Sprintf("Some connections to port %d get no answer: the answers may be lost on the way back",
 		d.target.Port())
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
-		"Those that are answered and those that are not all came by %s, the last router before the target.", d.hopName(d.last)))
+		"Those that are answered and those that are not all came by %s, the last router before the target.",
+		d.hopName(d.last)))
 	x.Advice = fmt.Sprintf("Ask whoever runs the target for a trace back to this host: answers choose their way by the "+
 		"ports too, and one of these ways may be broken. Or the last link is a bundle with a broken member, or something "+
 		"there drops by source port: ask %s. To see which ports are hit: --track-port.",
@@ -58,12 +59,14 @@ func wayBack(f *facts) []Finding {
 	if start == 0 || last == nil {
 		return nil
 	}
-	x := Finding{Code: AsymmetricReturn, Confidence: Possible, Weight: weightNotice, After: max(f.first()-1, start-1), Before: start}
+	x := Finding{Code: AsymmetricReturn, Confidence: Possible, Weight: weightNotice, After: max(f.first()-1, start-1),
+		Before: start}
 	how := "longer"
 	if offset < 0 {
 		how = "shorter"
 	}
-	x.Title = fmt.Sprintf("The way back is about %d hops %s than the way out, from %s on", max(offset, -offset), how, f.hopName(start))
+	x.Title = fmt.Sprintf("The way back is about %d hops %s than the way out, from %s on", max(offset, -offset), how,
+		f.hopName(start))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer from hop %d has passed %d routers; the "+
 		"probe passed %d.", last.ttl, last.ttl-1+offset, last.ttl-1))
 	x.Advice = "Trace from the other end too: times beyond that place, and faults seen there, may belong to the way back."

@@ -114,7 +114,8 @@ func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
 // its ICMP.
 func (p *Path) controlDue() bool {
 	ttl := p.estimate - 1
-	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && p.controlled < ttl && p.nextToTarget(ttl) && p.hop(ttl).asked >= p.wanted(ttl)
+	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && p.controlled < ttl && p.nextToTarget(ttl) &&
+		p.hop(ttl).asked >= p.wanted(ttl)
 }
 
 // sendControl sends it.
@@ -312,7 +313,8 @@ func (p *Path) within(r Result) {
 	if p.estimate <= p.lastRouter || p.estimate > p.asked {
 		p.estimate = 0 // it was wrong, or came too late
 	}
-	if p.own == ownNone || r.Outcome == Late && int(r.Probe.TTL) < p.o.MaxTTL { // else the distance probe may have been answered once more
+	// else the distance probe may have been answered once more
+	if p.own == ownNone || r.Outcome == Late && int(r.Probe.TTL) < p.o.MaxTTL {
 		p.limit = min(p.limit, p.asked)
 	}
 }

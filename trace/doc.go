@@ -3,8 +3,8 @@
 //
 // The rule of this room: a plan is pure. It never blocks, sleeps, sends or reads a clock; it is asked what to do next
 // ([Plan.Next]) and told what became of what it asked for ([Plan.Learn]). One probe at a time, side by side, and many
-// paths at once are plans for the same engine. The engine sends, receives, matches and lets probes expire; it blocks only
-// on channels and timers, so testing/synctest runs it under virtual time.
+// paths at once are plans for the same engine. The engine sends, receives, matches and lets probes expire; it blocks
+// only on channels and timers, so testing/synctest runs it under virtual time.
 //
 // Most programs want [Find], which traces one path from beginning to end:
 //
@@ -25,14 +25,15 @@
 //
 // # Concurrency and cancellation
 //
-// A run has the goroutine that called it, which sends, asks the plan and hands out results, and one more, which receives.
-// Both have ended when Run returns. It returns soon after its context ends, with the context's cause as the error, and
-// probes that were in flight then are [Unknown], not lost. A connection has one run at a time, a plan is used for one
-// run, and plans and traces belong to one goroutine at a time; emit and [Options.Observe] are called by that of the run,
-// which they hold up for as long as they take. Runs that have nothing in common may go side by side.
+// A run has the goroutine that called it, which sends, asks the plan and hands out results, and one more, which
+// receives. Both have ended when Run returns. It returns soon after its context ends, with the context's cause as the
+// error, and probes that were in flight then are [Unknown], not lost. A connection has one run at a time, a plan is
+// used for one run, and plans and traces belong to one goroutine at a time; emit and [Options.Observe] are called by
+// that of the run, which they hold up for as long as they take. Runs that have nothing in common may go side by side.
 //
 // # What is believed
 //
-// An answer is believed only when it proves that it is one: it must bring back the flow's random 32-bit initial sequence
-// number, and it counts for one probe. Everything else is counted ([Counts]) and can be watched ([Options.Observe]).
+// An answer is believed only when it proves that it is one: it must bring back the flow's random 32-bit initial
+// sequence number, and it counts for one probe. Everything else is counted ([Counts]) and can be watched
+// ([Options.Observe]).
 package trace

@@ -7,8 +7,8 @@ import (
 )
 
 // The matcher's part for echo requests. What authenticates an answer is the secret in their data; where a router quotes
-// less, the checksum, which holds half of it, and the IP ID (IPv4) or the flow label (IPv6): the checksum alone would be too
-// easy to guess. Which probe it is tells the ICMP sequence number, always.
+// less, the checksum, which holds half of it, and the IP ID (IPv4) or the flow label (IPv6): the checksum alone would
+// be too easy to guess. Which probe it is tells the ICMP sequence number, always.
 
 // judgeEcho decides on an echo reply, which brings all data back.
 func (m *matcher) judgeEcho(r *packet.Reply) match {

@@ -155,8 +155,8 @@ func scramble(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// ids are 16-bit numbers that look random, of which each comes once before any comes again: count encrypted. Nothing has
-// to be remembered of those in use.
+// ids are 16-bit numbers that look random, of which each comes once before any comes again: count encrypted. Nothing
+// has to be remembered of those in use.
 type ids struct {
 	key   uint64
 	count uint16

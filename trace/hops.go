@@ -155,7 +155,8 @@ func (t *Trace) FromElsewhere() []Result { return slices.Clip(t.foreign) }
 // Finish says that no more results come: every hop is as complete as it gets.
 func (t *Trace) Finish() {
 	t.over = true
-	if f := &t.elsewhere; t.refusals.nearest == 0 && t.last == t.options.MaxTTL && f.end() > t.refusals.router && f.end() >= t.first {
+	if f := &t.elsewhere; t.refusals.nearest == 0 && t.last == t.options.MaxTTL && f.end() > t.refusals.router &&
+		f.end() >= t.first {
 		// All that the path's own flow was refused is missing.
 		t.refusals = *f
 		t.last = min(t.last, f.end())
@@ -288,7 +289,8 @@ func (t *Trace) Reached() bool {
 		return true
 	}
 	ended := func(r Result) bool { return r.FromTarget() || r.Refused() }
-	return slices.ContainsFunc(t.distanceProbes, ended) || slices.ContainsFunc(t.hops, func(h Hop) bool { return slices.ContainsFunc(h.Probes, ended) })
+	return slices.ContainsFunc(t.distanceProbes, ended) ||
+		slices.ContainsFunc(t.hops, func(h Hop) bool { return slices.ContainsFunc(h.Probes, ended) })
 }
 
 // TargetAnswered reports whether the target itself has answered: a refusal by a router ends a path, too.

@@ -12,9 +12,10 @@ import (
 // hops beyond the last router that is known, whatever is answered in the target's name, until no router answers any
 // more. The target is behind them.
 type injection struct {
-	known     bool                       // there is such a device
-	farthest  int                        // the highest TTL at which a router answered
-	impostor  int                        // in rounds: the highest TTL at which a probe was answered in the target's name and by a router
+	known    bool // there is such a device
+	farthest int  // the highest TTL at which a router answered
+	// in rounds: the highest TTL at which a probe was answered in the target's name and by a router
+	impostor  int
 	sweepTo   int                        // the TTL up to which a sweep goes; 0: there is none
 	first     map[packet.Key]fingerprint // the first answer in the target's name to a probe
 	stayUntil time.Time                  // the trace does not end before
@@ -217,7 +218,8 @@ func (p *Path) count(r Result) {
 // tooMany begins a sweep if more answers have come in the target's name than probes were sent that can have got beyond
 // the last router.
 func (p *Path) tooMany() {
-	if p.injection.known || p.rounds.on() || p.o.Session != nil || len(p.o.Ports) > 0 || p.farthest < p.o.FirstTTL || p.single {
+	if p.injection.known || p.rounds.on() || p.o.Session != nil || len(p.o.Ports) > 0 || p.farthest < p.o.FirstTTL ||
+		p.single {
 		return
 	}
 	n := 0

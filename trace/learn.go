@@ -335,7 +335,8 @@ func (p *Path) takenForResend(a *ask, r Result) bool {
 	}
 	ttl := int(r.Probe.TTL)
 	if p.lastRouter < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Outcome == Answered {
-		return !a.sent.Before(r.Sent) || a.ttl > p.controlled // else it would have been answered itself, and so would the control probe
+		// else it would have been answered itself, and so would the control probe
+		return !a.sent.Before(r.Sent) || a.ttl > p.controlled
 	}
 	early := ttl < p.estimate || ttl == p.o.MaxTTL && p.step == 0
 	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.lastRouter && early)
@@ -378,7 +379,8 @@ func (p *Path) repeat(now time.Time, r Result) {
 
 // share takes in that the target has answered one of several probes.
 func (p *Path) share(now time.Time, r Result) {
-	if ttl := int(r.Probe.TTL); ttl <= p.lastRouter && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) { // else it is another flow that ends there
+	// else it is another flow that ends there
+	if ttl := int(r.Probe.TTL); ttl <= p.lastRouter && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) {
 		p.lastRouter = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
 	}
 	var oldest time.Duration

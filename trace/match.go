@@ -32,8 +32,9 @@ type flow struct {
 	far        time.Duration // the longest that a router's answer took
 	near       time.Duration // the shortest that those of the router at spent took
 	*distance
-	opened  []opening     // newest last
-	bound   time.Duration // no longer than this, by the best that is known, took an answer of the target that fitted several probes
+	opened []opening // newest last
+	// no longer than this, by the best that is known, took an answer of the target that fitted several probes
+	bound   time.Duration
 	doubts  []doubt
 	senders []sender    // whose answers were believed though they named no probe
 	blurred []time.Time // when the last answers came that fitted several probes
@@ -44,9 +45,11 @@ type flow struct {
 // distance is how far a target is, as all flows to it have seen.
 type distance struct {
 	best, worst time.Duration // the shortest and the longest that an answer took
-	slowest     time.Duration // the longest that any answer took to a probe to it, the target's or a router's; 0: there was none
-	lag         time.Duration // how long after the youngest probe the last answer came that fitted several; 0: there was none
-	flows       int
+	// the longest that any answer took to a probe to it, the target's or a router's; 0: there was none
+	slowest time.Duration
+	// how long after the youngest probe the last answer came that fitted several; 0: there was none
+	lag   time.Duration
+	flows int
 }
 
 // doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at
@@ -352,7 +355,8 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 	if early := fl.best - age; early > rttNoise && retransmitted(at.Sub(known.last), early) {
 		return false // what makes times differ so much makes the time of one that is sent again differ, too
 	}
-	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 && age <= fl.worst+fl.worst/4+tooSoon {
+	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 &&
+		age <= fl.worst+fl.worst/4+tooSoon {
 		return true
 	}
 	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
@@ -390,7 +394,8 @@ func (fl *flow) betterMatch(f *flight, at time.Time) *flight {
 		horizon = 2 * fl.worst
 	}
 	return fl.newest(at, func(g *flight) bool {
-		return g.sent.Before(f.sent) && fl.beyond(g) && at.Sub(g.sent) <= horizon && (g.outcome == Lost || g.outcome == Unknown || fl.best > 0)
+		return g.sent.Before(f.sent) && fl.beyond(g) && at.Sub(g.sent) <= horizon &&
+			(g.outcome == Lost || g.outcome == Unknown || fl.best > 0)
 	})
 }
 
@@ -752,7 +757,8 @@ func (fl *flow) addressed(q *packet.Quote) bool {
 	if fl.trust&TrustStrict == 0 {
 		return true
 	}
-	return q.IP.Dst == fl.dst.Addr().WithZone("") && (q.TCP.DstPort == fl.dst.Port() || q.Echo.HasID()) && q.IP.Src == fl.src.Addr()
+	return q.IP.Dst == fl.dst.Addr().WithZone("") && (q.TCP.DstPort == fl.dst.Port() || q.Echo.HasID()) &&
+		q.IP.Src == fl.src.Addr()
 }
 
 // verdict is what an answer that names this probe is.

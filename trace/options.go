@@ -28,15 +28,20 @@ type PathOptions struct {
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the
 	// target's port mean nothing.
-	Protocol     packet.Protocol
-	Flags        packet.Flags // SYN is added where there is neither SYN nor ACK
-	TOS          int          // 0 to 255
-	Length       int          // of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need
+	Protocol packet.Protocol
+	Flags    packet.Flags // SYN is added where there is neither SYN nor ACK
+	TOS      int          // 0 to 255
+	// of the whole packet in bytes, IP header included, up to 65535; raised to what the headers need
+	Length       int
 	DontFragment bool
-	Window       uint16         // of TCP; IPv6 packets that have no room for timestamps have their tag there
-	Options      packet.Options // TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
-	ProbePorts   []uint16       // source ports for distance probes and the control probe (see Path), of which MostDistanceProbes are used at the most. None: one distance probe, by the Source's
-	Ports        []uint16       // source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
+	Window       uint16 // of TCP; IPv6 packets that have no room for timestamps have their tag there
+	// TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
+	Options packet.Options
+	// source ports for distance probes and the control probe (see Path), of which MostDistanceProbes are used at the most.
+	// None: one distance probe, by the Source's
+	ProbePorts []uint16
+	// source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
+	Ports []uint16
 
 	// Session is the open connection, between Source and Target, that the probes are sent inside of; nil: there is none.
 	// Flags, Window and Options are then those of its segments.

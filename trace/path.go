@@ -48,9 +48,11 @@ type Path struct {
 	firstBeyond firstBeyond // see beyond
 
 	distanceState
-	mixed    bool      // the target has answered one of several probes, and none that was told since
-	wary     bool      // that has happened, so those that may get to the target and those before it are not in flight together
-	confused bool      // two probes to one hop were confused, so each has its whole time before the next (see resendSafety)
+	mixed bool // the target has answered one of several probes, and none that was told since
+	// that has happened, so those that may get to the target and those before it are not in flight together
+	wary bool
+	// two probes to one hop were confused, so each has its whole time before the next (see resendSafety)
+	confused bool
 	purge    bool      // see sideBySide
 	gone     time.Time // when the oldest was sent of those that were withdrawn, and may be answered still
 
@@ -383,7 +385,8 @@ func (p *Path) passBlocker(a *ask) Action {
 // the target is not where it was thought to be, that is the nearest: its answer rules out the others, or itself.
 func (p *Path) likeliest(now time.Time, any int) int {
 	may := func(ttl int) bool {
-		return any > p.lastRouter && ttl > p.lastRouter && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) && !now.Before(p.turn(ttl))
+		return any > p.lastRouter && ttl > p.lastRouter && ttl <= p.limit && p.hop(ttl).asked < p.wanted(ttl) &&
+			!now.Before(p.turn(ttl))
 	}
 	switch {
 	case p.mixed && p.step > 1 && may(p.lastRouter+1):
@@ -521,7 +524,8 @@ func (p *Path) rest() time.Duration { return min(max(p.slowest/restShare, leastR
 // other (apart): were it the target, it would answer the first. Such an answer, if it is late, looks like one to the
 // second; but then the target answers the control probe too (controlDue).
 func (p *Path) nextToTarget(ttl int) bool {
-	return ttl == p.estimate-1 && p.estimate <= p.limit && p.lastRouter < ttl && p.distant() && !p.hop(ttl).answered && p.hop(p.estimate).asked == 0 &&
+	return ttl == p.estimate-1 && p.estimate <= p.limit && p.lastRouter < ttl && p.distant() && !p.hop(ttl).answered &&
+		p.hop(p.estimate).asked == 0 &&
 		(p.controlled >= ttl || len(p.ports) > 0) && !p.echo()
 }
 
@@ -550,7 +554,8 @@ func (p *Path) mayConfuse(a *ask) bool {
 
 // exclusive reports whether only one probe may be in flight beside a probe of this TTL.
 func (p *Path) exclusive(ttl int) bool {
-	return p.single || p.target.answers && ttl > p.lastRouter && (ttl >= p.estimate || p.mixed || p.rounds.on()) && !p.echo()
+	return p.single || p.target.answers && ttl > p.lastRouter && (ttl >= p.estimate || p.mixed || p.rounds.on()) &&
+		!p.echo()
 }
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
@@ -580,7 +585,8 @@ func (p *Path) begun(any int) int {
 		return 0
 	}
 	for _, a := range p.pending {
-		if ttl := a.ttl; ttl != any && ttl < p.estimate && !a.passed && !a.byProbePort && p.delicate(ttl) && p.hop(ttl).asked < p.wanted(ttl) {
+		if ttl := a.ttl; ttl != any && ttl < p.estimate && !a.passed && !a.byProbePort && p.delicate(ttl) &&
+			p.hop(ttl).asked < p.wanted(ttl) {
 			return ttl
 		}
 	}

@@ -549,10 +549,10 @@ func (p *Paths) timeout() time.Duration {
 // connects reports whether probes are connections.
 func (p *Paths) connects() bool { return p.o.ConnectWait > 0 }
 
-// begin sends the first flows. On a short path they go to all hops side by side, but for the hop before the target, which
-// has flows of its own: the target may be nearer to some, and of two probes of one flow it doesn't say which it answers.
-// On a long path the target might be so much nearer that it got many SYNs: each flow is sent to the last router that is
-// known first, and side by side to the others when a router has answered it there.
+// begin sends the first flows. On a short path they go to all hops side by side, but for the hop before the target,
+// which has flows of its own: the target may be nearer to some, and of two probes of one flow it doesn't say which it
+// answers. On a long path the target might be so much nearer that it got many SYNs: each flow is sent to the last
+// router that is known first, and side by side to the others when a router has answered it there.
 func (p *Paths) begin() {
 	last := p.far
 	if p.end > 0 {
@@ -780,8 +780,8 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 }
 
 // confuse takes in that the target has answered a flow, but not which of its probes. From now on none that may be
-// answered by it is in flight with another of its flow, and those that were are sent anew. If only older ones are meant,
-// which were given up before, it is enough to ask once more.
+// answered by it is in flight with another of its flow, and those that were are sent anew. If only older ones are
+// meant, which were given up before, it is enough to ask once more.
 func (p *Paths) confuse(now time.Time, a *pathAsk) {
 	f, low := p.flows[a.flow], p.first
 	if !a.counts {

@@ -144,5 +144,6 @@ func (p *Path) refusedOnly(ttl int) bool {
 // refusedOnly is the same of a trace's hop.
 func (t *Trace) refusedOnly(ttl int) bool {
 	probes := t.hops[ttl-t.first].Probes
-	return t.refusals.some() && len(probes) < t.queries+refusedMore && !slices.ContainsFunc(probes, func(r Result) bool { return !r.Refused() })
+	return t.refusals.some() && len(probes) < t.queries+refusedMore &&
+		!slices.ContainsFunc(probes, func(r Result) bool { return !r.Refused() })
 }

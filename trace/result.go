@@ -14,8 +14,10 @@ const (
 	Pending  Outcome = iota // on its way; never in a Result
 	Answered                // Reply answers it
 	Lost                    // nobody answered in time
-	Failed                  // it never left, or never left the first link: Err says why. A local matter, not the network's loss
-	Unknown                 // whether it was answered can't be told (withdrawn, interrupted, the program was stopped): not loss
+	// it never left, or never left the first link: Err says why. A local matter, not the network's loss
+	Failed
+	// whether it was answered can't be told (withdrawn, interrupted, the program was stopped): not loss
+	Unknown
 
 	// Notices. Of one probe only the first few are told, see Counts.Repeats.
 	Late      // Reply answers a probe that was lost or withdrawn before
@@ -93,10 +95,11 @@ func (r Result) Refused() bool {
 
 // Counts is what a run saw and did not take for an answer.
 type Counts struct {
-	Sent        int // probes that left
-	Late        int // answers after the wait
-	Duplicates  int // second and further answers to one probe
-	Repeats     int // notices beyond the first few of a probe, which are handed to nobody; the late and second ones count there too
+	Sent       int // probes that left
+	Late       int // answers after the wait
+	Duplicates int // second and further answers to one probe
+	// notices beyond the first few of a probe, which are handed to nobody; the late and second ones count there too
+	Repeats     int
 	NearMisses  int // right addresses and ports, wrong sequence or acknowledgement number: forged, or rewritten on the way
 	BadChecksum int // fitting answers whose checksum was wrong
 	OwnAddress  int // ICMP errors about our probes from our own address, which is no hop; among the unrelated ones too

@@ -185,7 +185,8 @@ func (p *Path) unclaimed(r Result) {
 		return
 	}
 	p.hop(p.limit).gone = 0 // the end may well be where it was
-	copied := r.Recv.Sub(p.target.heard) <= echoTime || r.Reply.TCP.Flags.Has(packet.SYN) && r.Reply.TCP.Seq == p.target.iss
+	copied := r.Recv.Sub(p.target.heard) <= echoTime ||
+		r.Reply.TCP.Flags.Has(packet.SYN) && r.Reply.TCP.Seq == p.target.iss
 	if r.Outcome != Shared && copied {
 		return
 	}

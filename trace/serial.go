@@ -163,11 +163,11 @@ func (s *Serial) ask(ttl int, now time.Time) Action {
 //
 //   - Where the hop has answered before, it is againFactor times that.
 //   - Where it has not, its first probe and all after the second wait a little more than the nearest hops before and
-//     beyond took to answer. The second one waits its whole time, for a router may be slow to speak of its own, or behind a
-//     long link: if hops beyond have answered, or it is one of fullWaits beyond those that have. Farther ones have only
-//     silence to expect. The first one waits its whole time in place of the second if the hop before is silent too,
-//     and no hop beyond has answered (see fullWaits). With one probe per hop it would be too late: the nearest hop is
-//     complete then.
+//     beyond took to answer. The second one waits its whole time, for a router may be slow to speak of its own, or
+//     behind a long link: if hops beyond have answered, or it is one of fullWaits beyond those that have. Farther ones
+//     have only silence to expect. The first one waits its whole time in place of the second if the hop before is
+//     silent too, and no hop beyond has answered (see fullWaits). With one probe per hop it would be too late: the
+//     nearest hop is complete then.
 //   - Where nothing has answered at all, the very first probe and the nearest hop's wait their whole time.
 func (s *Serial) timeout(ttl int) time.Duration {
 	h := s.hop(ttl)

@@ -436,7 +436,8 @@ func (p *Path) silence(a *ask) {
 
 // holds reports whether probes may be held back: where distance probes would have told that the target answers.
 func (p *Path) holds() bool {
-	return (p.tried > 0 || p.own != ownNone) && !p.slow.over && !p.target.answers && p.mayBeLimited() && p.o.Flags.Has(packet.SYN) && p.o.Session == nil
+	return (p.tried > 0 || p.own != ownNone) && !p.slow.over && !p.target.answers && p.mayBeLimited() &&
+		p.o.Flags.Has(packet.SYN) && p.o.Session == nil
 }
 
 // knock asks a path that is silent beyond some hop twice more, before the rest of the probes is sent into the silence:

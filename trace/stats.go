@@ -162,7 +162,8 @@ func (t *Stats) Add(r Result) {
 		h.Late++
 	case Duplicate:
 		h.Duplicates++
-		if s := h.State; s != nil && s.N == r.N && s.FromTarget() && r.Reply.Kind == packet.KindTimeExceeded && r.Evidence == ByTag {
+		if s := h.State; s != nil && s.N == r.N && s.FromTarget() && r.Reply.Kind == packet.KindTimeExceeded &&
+			r.Evidence == ByTag {
 			t.expose(r)
 		}
 	case Shared:

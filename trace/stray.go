@@ -16,7 +16,8 @@ import (
 // that.
 func (fl *flow) elsewhere(r *packet.Reply) bool {
 	from := netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort)
-	return from != netip.AddrPortFrom(fl.dst.Addr().WithZone(""), fl.dst.Port()) && r.IP.Src != fl.src.Addr() && fl.acknowledges(&r.TCP)
+	return from != netip.AddrPortFrom(fl.dst.Addr().WithZone(""), fl.dst.Port()) && r.IP.Src != fl.src.Addr() &&
+		fl.acknowledges(&r.TCP)
 }
 
 // newestElsewhere is the probe that an answer from elsewhere is shown with: the one whose timestamp it brings back, or
@@ -61,7 +62,8 @@ const olderTime = 400 * time.Millisecond
 // isOlder reports whether a segment is an answer for an older connection that is believed.
 func (fl *flow) isOlder(r *packet.Reply, at time.Time) bool {
 	o := &fl.older
-	if o.at.IsZero() || !fl.mayBeOlder(r) || r.TCP.Seq != o.seq || r.TCP.Ack != o.ack || r.IP.TTL != o.ttl || at.Sub(o.at) < olderTime {
+	if o.at.IsZero() || !fl.mayBeOlder(r) || r.TCP.Seq != o.seq || r.TCP.Ack != o.ack || r.IP.TTL != o.ttl ||
+		at.Sub(o.at) < olderTime {
 		return false
 	}
 	f := fl.newest(at, fl.beyond)

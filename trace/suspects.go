@@ -112,8 +112,8 @@ type candidate struct {
 	flows []int // indices of flows
 }
 
-// judge says which parts of a section lose packets; open is the probability of the best candidate's figures by chance if
-// that is no suspect.
+// judge says which parts of a section lose packets; open is the probability of the best candidate's figures by chance
+// if that is no suspect.
 func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 	flows := g.flowLosses(s)
 	if len(flows) == 0 {
@@ -212,8 +212,8 @@ func (g *Graph) flowLosses(s Section) (all []flowTotal) {
 }
 
 // goal is the node that a flow of a branch is sent to when loss is measured: the router beyond the section, at the TTL
-// at which this flow meets it. If there is none, it is the last router of the branch, and for a dead branch the last one
-// that other branches have. -1: there is nothing to ask.
+// at which this flow meets it. If there is none, it is the last router of the branch, and for a dead branch the last
+// one that other branches have. -1: there is nothing to ask.
 func (g *Graph) goal(s Section, b *Branch, port uint16) int {
 	best := -1
 	better := func(n int) {

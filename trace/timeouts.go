@@ -111,10 +111,10 @@ func settled(rtt time.Duration) time.Duration { return settleFactor*rtt + settle
 
 // timeout is how long a probe waits for its answer. With Patient, and one by one, that is Wait. Else:
 //
-//   - Where a hop beyond has answered, the path is alive and known to be no slower than its slowest answer from this hop
-//     on: a probe waits timeoutFactor times that, and leastTimeout at least (routers make their answers slowly).
-//   - Where nothing beyond has answered, and a probe to this hop or between it and the last one that answered has waited
-//     its whole time in vain, it waits leastTimeout: the silence was given its chance once.
+//   - Where a hop beyond has answered, the path is alive and known to be no slower than its slowest answer from this
+//     hop on: a probe waits timeoutFactor times that, and leastTimeout at least (routers make their answers slowly).
+//   - Where nothing beyond has answered, and a probe to this hop or between it and the last one that answered has
+//     waited its whole time in vain, it waits leastTimeout: the silence was given its chance once.
 func (p *Path) timeout(a *ask) time.Duration {
 	if p.o.Patient || p.o.Parallel == 1 {
 		return p.most()

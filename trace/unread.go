@@ -2,8 +2,8 @@ package trace
 
 import "time"
 
-// What has come in and was not read yet must not be taken for silence. A busy host reads late, and loses what doesn't fit into
-// the socket meanwhile; both are its own fault and not the network's.
+// What has come in and was not read yet must not be taken for silence. A busy host reads late, and loses what doesn't
+// fit into the socket meanwhile; both are its own fault and not the network's.
 
 const (
 	// backlogPause is how often it is looked whether what waits has been read.
@@ -29,8 +29,9 @@ func (g *reading) read(now, at time.Time) {
 	}
 }
 
-// readUpTo reports whether everything that came in before t has been read: a packet that came in later was, or nothing is
-// left. So a flood, which always leaves something, keeps nobody waiting for longer than it takes to read what lies before t.
+// readUpTo reports whether everything that came in before t has been read: a packet that came in later was, or nothing
+// is left. So a flood, which always leaves something, keeps nobody waiting for longer than it takes to read what lies
+// before t.
 func (e *engine) readUpTo(t time.Time, in *inbox) bool {
 	if !e.reading.upTo.Before(t) {
 		return true
@@ -43,8 +44,8 @@ func (e *engine) readUpTo(t time.Time, in *inbox) bool {
 	return true
 }
 
-// catchingUp reports whether the engine has to read before it sends: the last packet was read late, so that what the plan
-// knows is old. After that it sends for as long as that took, or it would stand still in a flood.
+// catchingUp reports whether the engine has to read before it sends: the last packet was read late, so that what the
+// plan knows is old. After that it sends for as long as that took, or it would stand still in a flood.
 func (e *engine) catchingUp(now time.Time, in *inbox) bool {
 	g := &e.reading
 	if g.await.IsZero() {
