@@ -66,11 +66,12 @@ func (p *Path) deadline(a *ask) (time.Time, Action) {
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	switch {
-	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown:
+	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown && !p.o.Patient:
 		if a.lingers {
 			return time.Time{}, Action{}
 		}
-		// It waits until a hop that is asked slowly has answered, and is sent anew only then.
+		// It waits until a hop that is asked slowly has answered, and is sent anew only then. If each is to wait its whole
+		// time and no longer, it ends as it is: an answer that is later is not in time.
 		return a.sent.Add(p.o.Wait - lingerMargin), Extend(a.key, p.slow.began.Add(slowTime+p.o.Wait))
 	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
 		a.anew = true
