@@ -123,7 +123,12 @@ func (p *Paths) draw() Graph {
 	})
 	d.share(p)
 	d.faces(p)
-	g.Flows, g.Probes, g.TargetSYNs, g.Reached = len(p.flows), p.sent, p.syns+p.resets, p.end > 0
+	g.Probes, g.TargetSYNs, g.Reached = p.sent, p.syns+p.resets, p.end > 0
+	for _, f := range p.flows {
+		if f.used() {
+			g.Flows++
+		}
+	}
 	d.judge(p)
 	d.ways(p)
 	// Where no way is known, there may be any number; beyond a router that sends each packet its own way, too.
@@ -248,7 +253,7 @@ func (d *drawing) judge(p *Paths) {
 				continue
 			}
 			sure := 1 - missed(len(s.next)+1, s.n)
-			if spared := p.spared(ttl, s); !spared {
+			if !p.spared(ttl, s) || s.key == rootKey { // no node stands for the root, to say that it was spared
 				g.Confidence *= sure
 				g.Tested = g.Tested && s.n >= p.rule.flows(max(1, len(s.next)))
 			}

@@ -53,6 +53,13 @@ func (f *pathFlow) over(ttl int) bool {
 	return f.ends > 0 && ttl >= f.ends || f.loops > 0 && ttl > f.loops
 }
 
+// used reports whether a probe of the flow was sent.
+func (f *pathFlow) used() bool {
+	return slices.ContainsFunc(f.cells, func(c cell) bool {
+		return len(c.seen) > 0 || c.silent || c.tries > 0 || c.flying > 0
+	})
+}
+
 // planned is how many SYNs the target is meant to get at the most. One is kept back for a flow that the target turns
 // out to be nearer to than to all others, and one for each probe in flight to a hop where it may be.
 func (p *Paths) planned() int {
