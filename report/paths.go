@@ -32,7 +32,7 @@ const pathsWidth = 80
 // WritePaths writes all paths to a target: a table of them, the graph with a line for each node, and what is not known.
 func WritePaths(w io.Writer, g *trace.Graph, o PathsOptions) error {
 	p := paths{g: g, o: o, labels: labelNodes(g)}
-	p.head()
+	p.wrapped(p.head())
 	for _, row := range p.table() {
 		p.wrapped(row)
 	}
@@ -54,9 +54,7 @@ type PathsText struct {
 // DescribePaths puts into words what was found.
 func DescribePaths(g *trace.Graph, o PathsOptions) PathsText {
 	p := paths{g: g, o: o, labels: labelNodes(g)}
-	text := PathsText{Table: p.table(), Labels: p.labels}
-	p.head()
-	text.Head = strings.TrimSuffix(p.b.String(), "\n")
+	text := PathsText{Head: p.head(), Table: p.table(), Labels: p.labels}
 	p.notes()
 	text.Notes = p.sentences
 	return text
@@ -138,14 +136,17 @@ func percent(share float64) string {
 	return fmt.Sprintf("%.3g %%", 100*share)
 }
 
-func (p *paths) head() {
+// head says how many paths there are, in a line.
+func (p *paths) head() string {
 	g := p.g
-	most, seen, lost, refused, loops := "", ", seen", 0, 0, 0
+	most, seen, lost, refused, declined, loops := "", ", seen", 0, 0, 0, 0
 	for _, w := range g.Ways {
-		switch {
+		switch by := g.Refuses(w); {
 		case len(g.Circle(w)) > 0:
 			loops++
-		case g.Refuses(w) != nil:
+		case by != nil && p.isTarget(by):
+			declined++
+		case by != nil:
 			refused++
 		case !p.arrives(w):
 			lost++
@@ -154,6 +155,9 @@ func (p *paths) head() {
 	var rest []string
 	if refused > 0 {
 		rest = append(rest, fmt.Sprintf("%d refused on the way", refused))
+	}
+	if declined > 0 {
+		rest = append(rest, fmt.Sprintf("%d refused by the target", declined))
 	}
 	if loops > 0 {
 		rest = append(rest, fmt.Sprintf("%d in a loop", loops))
@@ -164,16 +168,30 @@ func (p *paths) head() {
 	if len(rest) > 0 {
 		seen = ", and " + strings.Join(rest, ", and ") + ","
 	}
-	lost += refused + loops
+	ended := refused + declined + loops
+	lost += ended
 	switch {
-	case refused+loops > 0:
+	case ended > 0:
 	case lost == len(g.Ways):
 		seen = " known as a whole,"
 	case !g.Complete:
 		most = "At least "
 	}
-	fmt.Fprintf(&p.b, "%s%s to %v%s by %s and %s\n", most, plural(len(g.Ways)-lost, "path"), p.o.Target, seen,
+	return fmt.Sprintf("%s%s to %v%s by %s and %s", most, plural(len(g.Ways)-lost, "path"), p.o.Target, seen,
 		plural(g.Flows, "flow"), plural(g.Probes, "probe"))
+}
+
+// declined reports whether the target itself refuses the flows of all paths.
+func (p *paths) declined() bool {
+	return len(p.g.Ways) > 0 && !slices.ContainsFunc(p.g.Ways, func(w trace.Way) bool {
+		by := p.g.Refuses(w)
+		return by == nil || !p.isTarget(by)
+	})
+}
+
+// isTarget reports whether a node that refuses flows is the target itself. A reset may come from anybody.
+func (p *paths) isTarget(n *trace.Node) bool {
+	return n.Refusal.Kind != packet.KindTCP && n.Addr.WithZone("") == p.o.Target.WithZone("")
 }
 
 // arrives reports whether a path gets to the target, or may for all that is known: the target is spared SYNs. One that
@@ -444,11 +462,15 @@ func (p *paths) notes() {
 			what, percent(g.Asked), percent(g.Confidence))
 		p.note(text + p.hidden())
 	} else {
-		p.note(fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
-			percent(g.Asked), percent(g.Confidence)))
+		text := fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
+			percent(g.Asked), percent(g.Confidence))
+		if slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.Target && n.TTL == p.o.FirstTTL }) {
+			text += " The target answers the first hop that was asked, and is spared SYNs."
+		}
+		p.note(text)
 	}
 	switch {
-	case g.Reached:
+	case g.Reached, p.declined():
 	case p.cut():
 		p.note(fmt.Sprintf("The paths go on: hop %d, the last that was asked, is no target.", p.o.MaxTTL))
 	default:
@@ -543,6 +565,9 @@ func (p *paths) lossNote() {
 		p.note(fmt.Sprintf("Loss could not be measured as was asked, for want of time or by too many branches: a path that "+
 			"loses less than %s of its packets "+
 			"may look clean.", percent(1-math.Pow(1-p.g.Asked, 1/float64(least)))))
+	case !l.Target && p.apart():
+		p.note("Lost and ms are of probes to the last router of each path: there is none beyond that all paths pass. A " +
+			"router may leave some of them unanswered, so that alone is no sign of a lossy path.")
 	default:
 		where := "the first router beyond that all paths pass"
 		if l.Target {
@@ -556,8 +581,14 @@ func (p *paths) lossNote() {
 			"may have changed.", plural(n, "flow")))
 	}
 	if l.Pace >= 100*time.Millisecond {
-		p.note(fmt.Sprintf("A router answers only so often: it was asked once in %v.", l.Pace))
+		p.note(fmt.Sprintf("A router that left probes unanswered was asked more slowly: once in %v.", l.Pace))
 	}
+}
+
+// apart reports whether the paths meet again at the target only.
+func (p *paths) apart() bool {
+	sections := p.g.Sections()
+	return len(sections) > 0 && sections[len(sections)-1].To < 0
 }
 
 // cut reports whether routers answer at the last hop that was asked.

@@ -96,7 +96,8 @@ func TestPathsWidth(t *testing.T) {
 	g.Ways[1].MTU, g.Ways[1].MSS = &trace.MTU{Size: 1400}, &trace.MSS{Sent: 1460, Arrived: 1360, After: 1, Before: 2}
 	g.Loss = &trace.Loss{Complete: true}
 	var b strings.Builder
-	if err := WritePaths(&b, g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
+	target := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
+	if err := WritePaths(&b, g, PathsOptions{Target: target, FirstTTL: 1}); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -146,6 +147,18 @@ func TestPathsUnknown(t *testing.T) {
 	refused := wideGraph(3)
 	refused.Nodes[2].Refusal = &packet.Reply{Kind: packet.KindUnreachable, Code: 13, IP: packet.IP{Version: 4}}
 	refused.Ways[1].Nodes = []int{0, 2}
+	declined := wideGraph(2)
+	declined.Nodes[4].Refusal, declined.Nodes[4].Target = refused.Nodes[2].Refusal, false
+	declined.Reached, declined.Complete, declined.Ways[1].Nodes[1] = false, false, 2
+	next := &trace.Graph{Nodes: []trace.Node{{TTL: 1, Addr: netip.MustParseAddr("198.18.9.9"), Target: true}},
+		Ways: []trace.Way{{Nodes: []int{0}, Ports: []uint16{40000}, Share: 1}}, Asked: 0.99, Confidence: 0.75, Reached: true}
+	apart := wideGraph(2) // they meet again at the target only
+	apart.Nodes[1].Addr, apart.Nodes[2].Addr = netip.MustParseAddr("198.18.2.1"), netip.MustParseAddr("198.18.2.2")
+	apart.Nodes[3] = trace.Node{TTL: 3, Addr: netip.MustParseAddr("198.18.9.9"), Target: true}
+	apart.Nodes, apart.Links = apart.Nodes[:4], nil
+	apart.Ways[0].Nodes, apart.Ways[1].Nodes = []int{0, 1, 3}, []int{0, 2, 3}
+	apart.Loss = &trace.Loss{Complete: true, Flows: []trace.FlowLoss{{Node: 1, Port: 40000, Sent: 44},
+		{Node: 2, Port: 40001, Sent: 44, Lost: 11}}}
 	faces := wideGraph(4)
 	faces.Nodes[1].MayBe, faces.Nodes[2].MayBe = []int{2}, []int{1}
 	for _, tt := range []struct {
@@ -159,6 +172,12 @@ func TestPathsUnknown(t *testing.T) {
 			[]string{"not seen", "2 refused"}},
 		{"refused", refused, []string{"2 paths to 198.18.9.9, and 1 refused on the way, by", "40001  2b (!A)\n", "2b  198.18.2.1 !A"},
 			[]string{"not seen"}},
+		{"refused by the target", declined, []string{"0 paths to 198.18.9.9, and 2 refused by the target, by", " 4  198.18.9.9 !A"},
+			[]string{"on the way", "target didn't answer"}},
+		{"next", next, []string{"At least 1 path", "\n75 %. The target answers the first hop"},
+			[]string{"No more paths", "only way"}},
+		{"apart", apart, []string{"11/44", "to the last router of each path", "so that alone\nis no sign of a lossy path"},
+			[]string{"all paths pass. A path"}},
 		{"nobody", &trace.Graph{Flows: 1, Probes: 2, Asked: 0.99, Ways: []trace.Way{{Nodes: []int{-1}, Ports: []uint16{7}}}},
 			[]string{stars, "target didn't answer", "Not all", " 7  1*\n"}, []string{"No more paths"}},
 		{"first hop", behind, []string{"40000  1* 3a\n", "40002  1* 3*\n", stars}, []string{"target didn't answer"}},
