@@ -16,7 +16,7 @@ func sessionOptions() []Option {
 				"falls back to SYNs, and says why, if no connection can be opened",
 			set: do(func(c *Config) { c.InSession = true })},
 		{Long: "mtu", facts: []fact{{on: func(c *Config) bool { return c.MTU }, raw: true, not: []conflict{
-			{"--report, --live", "--mtu doesn't go with what goes round by round"},
+			{"--report, --live", "--mtu doesn't go with {}, which goes round by round"},
 			{noMTU, "--mtu doesn't go with {}: its result is shown as text, json or jsonl"},
 		}}}, Help: "after the trace: how large a packet gets to the target, which hop narrows it, and whether it " +
 			"says so or swallows larger ones; measured inside a connection", set: do(func(c *Config) { c.MTU = true })},

@@ -41,7 +41,7 @@ func TestRules(t *testing.T) {
 		"--in-session --accecn":           "--accecn doesn't go with --in-session, whose probes are those of an ordinary connection",
 		"--in-session --syn bare":         "--syn doesn't go with --in-session, whose probes are those of an ordinary connection",
 		"--explain --in-session":          "--explain doesn't go with --in-session, whose probes are those of an ordinary connection",
-		"--mtu --report":                  "--mtu doesn't go with what goes round by round",
+		"--mtu --report":                  "--mtu doesn't go with --report, which goes round by round",
 		"--mtu --json":                    "",
 		"--mtu --format csv":              "--mtu doesn't go with --format csv: its result is shown as text, json or jsonl",
 		"--mtu --format text":             "",
