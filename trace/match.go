@@ -387,11 +387,14 @@ func (fl *flow) tooFast(f *flight, at time.Time) bool {
 // that are no older than answers on this path may well be: the wait is shorter than the round trip.
 func (fl *flow) betterMatch(f *flight, at time.Time) *flight {
 	horizon := 2 * fl.far
-	if fl.best > 0 {
+	switch {
+	case fl.best > 0:
 		if !fl.tooFast(f, at) {
 			return nil
 		}
 		horizon = 2 * fl.worst
+	case fl.bound > 0 && fl.wait >= horizon: // else bound may leave out what was answered
+		horizon = min(horizon, settled(fl.bound)) // a router's answers may take longer than the target's
 	}
 	return fl.newest(at, func(g *flight) bool {
 		return g.sent.Before(f.sent) && fl.beyond(g) && at.Sub(g.sent) <= horizon &&
@@ -436,7 +439,7 @@ func (fl *flow) onlyPlausible(at time.Time) (in *flight) {
 // be faster than ever; where answers come at uneven times, so that this may be, that can't be told.
 func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	age := at.Sub(f.sent)
-	if fl.best == 0 || fl.best-age <= min(rttNoise, max(repeatNoise, fl.best/8)) {
+	if fl.best == 0 || fl.best-age <= max(usualNoise(fl.best), repeatNoise) {
 		return nil, true
 	}
 	soonest := fl.best
@@ -449,6 +452,11 @@ func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	})
 	return g, g == nil || fl.tooFast(f, at) || soonest-age > max(rttNoise+fl.worst-fl.best, soonest/3)
 }
+
+// usualNoise is by how much faster than ever an answer may be for no reason, where the fastest took so long. The next
+// of two probes that can't be told apart leaves so much later (Path.resendSafety) that even then its answer comes after
+// the other's.
+func usualNoise(best time.Duration) time.Duration { return min(rttNoise, best/8) }
 
 // ambiguous reports whether a probe of another TTL, that was given up early, may just as well be answered: how far the
 // target is would be told wrongly. A busy host is late by some hundredths of a second.

@@ -104,7 +104,8 @@ func (p *Path) resendSafety(a *ask) time.Duration {
 	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() {
 		return t
 	}
-	return max(t-p.target.least, min(p.target.least+p.slack(), t))
+	soonest := p.target.least - usualNoise(p.target.least)
+	return max(t-soonest, min(p.target.least+p.slack(), t))
 }
 
 // settled is when a probe to somebody that far away is held to be unanswered.
