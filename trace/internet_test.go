@@ -211,6 +211,27 @@ func TestInternetUnnamed(t *testing.T) {
 	}
 }
 
+// TestInternetLimitsUnnamed: the same behind limits on SYNs. On these paths the target was shown a hop too far, for each probe to its
+// hop was dropped: another one that was answered had left right before it, or only one answer had shown that it names no probe.
+func TestInternetLimitsUnnamed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		internet uint64
+		path     int
+		wait     time.Duration
+		seed     uint64
+	}{
+		{7, 77, 0, 78}, {7, 876, 0, 877}, {7, 893, time.Second, 894}, {8000, 997, 0, 8997},
+	} {
+		p := sim.Internet(c.internet, c.path+1, sim.InternetOptions{}).Paths[c.path]
+		p.Routers[0].RandomID, p.Routers[0].Mangle.NoOptions = true, []uint8{packet.OptionTimestamps}
+		v := traceInternetBy(t, c.seed, p, nil, trace.PathOptions{Wait: c.wait, Patient: c.wait > 0})
+		for _, w := range v.wrong {
+			t.Errorf("path %d of %d, wait %v: %s", c.path, c.internet, c.wait, w)
+		}
+	}
+}
+
 // Where a limit of 5 SYNs a second stands before a target, and one probe in twelve is lost, the target is not shown a hop
 // too far: neither when the probe to its hop was lost once, nor when our reset was lost, so that its answer looked like a
 // copy of the one before. These seeds showed it too far. Of the first 1000 seeds 16 did; 4 still do, after three or four losses in a row.

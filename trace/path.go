@@ -279,10 +279,15 @@ func (p *Path) oneByOne(now, when time.Time) Action {
 
 // notBefore is when a hop may be asked.
 func (p *Path) notBefore(ttl int) time.Time {
+	at := p.soon
 	if p.exclusive(ttl) || p.delicate(ttl) {
-		return later(p.soon, p.target.ready)
+		at = later(at, p.target.ready)
 	}
-	return p.soon
+	if log := p.slow.log; p.single && p.hop(ttl).vain > 0 && len(log) > 0 {
+		// A limit on SYNs may have dropped the last one because another was sent right before it.
+		at = later(at, log[len(log)-1].sent.Add(slowPause))
+	}
+	return at
 }
 
 // sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight

@@ -108,9 +108,10 @@ func (p *Path) markDoubtful() (any bool) {
 	return any
 }
 
-// mayBeLimited reports whether hops may still be asked slowly. With Parallel 1 they are anyway.
+// mayBeLimited reports whether hops may still be asked slowly. With Parallel 1, and where only one probe may be in
+// flight, they are anyway, see notBefore.
 func (p *Path) mayBeLimited() bool {
-	return !p.slow.done && p.o.Parallel > 1 && !p.rounds.on() && !p.echo() && p.rewritten == 0
+	return !p.slow.done && p.o.Parallel > 1 && !p.rounds.on() && !p.echo() && !p.single
 }
 
 // longSilence finds the last hop before more silent ones than usual, or before those where the target should have
