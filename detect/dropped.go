@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -148,6 +149,59 @@ func (x *Finding) mayBeSlowLimit() {
 	x.Confidence = Possible
 	x.Evidence = append(x.Evidence, "A limit on new connections, a few in a minute, isn't excluded: it drops some and "+
 		"lets others pass, whatever their source port is.")
+}
+
+// leastAlone is how long before a probe no other may have been sent, for no limit on packets to have dropped it: a
+// little more than a limit of two a second takes.
+const leastAlone = 510 * time.Millisecond
+
+// mayBeLimit reports whether a limit on packets may have dropped the probes by which a cause is told: it drops none
+// that is sent alone. A router beyond the place must have answered others that came as far.
+func (d *drop) mayBeLimit(lead cause) bool {
+	if lead.code == SizeFilter || lead.code == MarkDropped {
+		if slices.ContainsFunc(d.seen, func(s sighting) bool { return !s.syn && s.fate == vanishes && s.way == sameWay }) {
+			return false // a limit on SYNs drops nothing else
+		}
+	}
+	port := d.target.Port()
+	if lead.code == FilteredSYN && d.port != nil {
+		port = d.port.target.Port() // those to the own port would vanish by a filter of that port, too
+	}
+	type sent struct {
+		trace.Result
+		tells bool // that no limit drops it
+	}
+	var all []sent
+	for _, p := range append(slices.Clone(d.more), d.path) {
+		alike := p.target.Port() == port && p.asks() == d.asks() && p.options.Protocol == d.options.Protocol
+		for _, h := range append(slices.Clone(p.hops), hop{results: p.distanceProbes}) {
+			for _, r := range h.results {
+				all = append(all, sent{r, alike && r.Outcome == trace.Lost && d.routerAt(h.ttl)})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b sent) int { return cmp.Or(a.Sent.Compare(b.Sent), a.N-b.N) })
+	for i, r := range all {
+		if r.tells && (i == 0 || r.Sent.Sub(all[i-1].Sent) >= leastAlone) {
+			return false
+		}
+	}
+	return true
+}
+
+// orLimit weighs that a limit on packets dropped the probes, and no filter did.
+func (d *drop) orLimit(x *Finding, lead cause) {
+	if x.Confidence > Possible && d.mayBeLimit(lead) {
+		x.Confidence = when(d.onePassedAlone(), Possible, Likely)
+		x.Evidence = append(x.Evidence, "A limit on packets, which drops those that follow others too soon, isn't excluded.")
+	}
+}
+
+// onePassedAlone reports whether a SYN to another port passed that was sent alone, where those before it had vanished.
+func (d *drop) onePassedAlone() bool {
+	return d.port != nil && d.fateOf(d.port) == vanishes && slices.ContainsFunc(d.seen, func(s sighting) bool {
+		return s.syn && !s.port && s.fate == passes
+	})
 }
 
 // drop is what is known of a place where probes vanish.
@@ -618,6 +672,7 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
 	}
+	d.orLimit(x, lead)
 }
 
 // excluded reports whether each other cause that is left out is contradicted by probes that are known to have come by
@@ -735,6 +790,14 @@ func (d *drop) filterText(x *Finding, code Code) {
 				"drops all TCP."
 		}
 	}
+}
+
+// routerAt reports whether a router beyond the place has answered other probes with this TTL.
+func (d *drop) routerAt(ttl int) bool {
+	return slices.ContainsFunc(d.witnesses(), func(w witness) bool {
+		h := w.at(ttl)
+		return h != nil && len(h.routers) > 0 && ttl > d.comesTo(w.path, d.last)
+	})
 }
 
 // proves reports whether a trace of another kind shows enough of what is beyond the place: several routers, or the

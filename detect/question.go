@@ -428,26 +428,30 @@ func (q *questioner) flows() {
 		}
 	}
 	if others == 0 && q.left() > 0 && d.port != nil && d.reach(d.port) == 0 && d.allSYNs() {
-		// One SYN, the first for a second: no limit on SYNs drops it.
-		alone := q.with(AskPort, q.maxTTL())
-		alone.Queries = 1
-		q.all = append(q.all, Question{AskReach, firstFlow + ownFlows + 1, alone})
+		// One SYN, the first for a second: no limit on SYNs drops it. A router beyond the place has to answer it, which
+		// the target may not.
+		one := q.with(AskPort, q.maxTTL())
+		if beyond := d.routerBeyond(); beyond > 0 {
+			one.FirstTTL = beyond
+		}
+		one.MaxTTL, one.Queries = one.FirstTTL, 1
+		q.all = append(q.all, Question{AskReach, firstFlow + ownFlows + 1, one})
 	}
 	q.again(when(d.reach(d.port) > 0, ownFlows+otherFlows, ownFlows))
-	left := q.left()
-	if n := d.reach(d.port); n > 0 && others == 0 {
-		other := q.with(AskPort, n)
-		other.FirstTTL = n
-		flows := otherFlows
+	left, flows := q.left(), 0
+	n := d.reach(d.port)
+	other := q.with(AskPort, n)
+	if n > 0 && others == 0 {
+		flows = otherFlows
 		if d.port.distance() > 0 {
 			other.FirstTTL = q.maxTTL()
 			flows = min(flows, left)
 			left -= flows
 		}
 		other.MaxTTL = other.FirstTTL
-		q.reach(d, ownFlows, flows, other)
 	}
 	q.reach(d, own, min(ownFlows-own, left), q.with(AskReach, q.maxTTL()))
+	q.reach(d, ownFlows, flows, other)
 }
 
 // ownAgain asks the trace's own flow once more, if others to the same port have passed and all kinds have been asked:
@@ -514,12 +518,12 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 	o.Queries = 1
 	beyond := d.routerBeyond()
 	for flow := firstFlow + after + 1; flow <= firstFlow+after+flows; flow++ {
-		q.all = append(q.all, Question{AskReach, flow, o})
 		if beyond > 0 && beyond != o.FirstTTL && !q.told() {
 			near := o
 			near.FirstTTL, near.MaxTTL = beyond, beyond
 			q.all = append(q.all, Question{AskReach, flow, near})
 		}
+		q.all = append(q.all, Question{AskReach, flow, o})
 		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports
 			way := o
 			way.FirstTTL, way.MaxTTL = d.last, d.last
