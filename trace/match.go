@@ -439,7 +439,7 @@ func (fl *flow) onlyPlausible(at time.Time) (in *flight) {
 // be faster than ever; where answers come at uneven times, so that this may be, that can't be told.
 func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	age := at.Sub(f.sent)
-	if fl.best == 0 || fl.best-age <= max(usualNoise(fl.best), repeatNoise) {
+	if fl.best == 0 || fl.best-age <= max(usualNoise(fl.best), min(repeatNoise, fl.best/2)) {
 		return nil, true
 	}
 	soonest := fl.best
