@@ -55,7 +55,7 @@ func members(t *testing.T, seed uint64, width int, drop float64, change func(*to
 func TestPathsBadMember(t *testing.T) {
 	runs := 100
 	if testing.Short() {
-		runs = 20
+		runs = 10
 	}
 	for _, width := range []int{2, 4, 8} {
 		for _, drop := range []float64{1, 0.3, 0.1} {
@@ -93,7 +93,7 @@ func TestPathsBadMember(t *testing.T) {
 func TestPathsNoBadMember(t *testing.T) {
 	runs := uint64(200)
 	if testing.Short() {
-		runs = 20
+		runs = 6
 	}
 	after := func(n *topology) int { return n.ends[0] - 1 } // the router beyond the diamond
 	for _, c := range []struct {

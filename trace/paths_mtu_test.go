@@ -13,7 +13,11 @@ import (
 // Of each way it is found how large a packet passes, to the byte, which router says so or lets larger ones vanish, and
 // where the MSS is changed. A router that answers only so often makes no black hole. The target gets no probe more.
 func TestPathsMTU(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		n := newTopology(seed%2 == 1).line(2).wide(4)
 		told, hole, slow, clamped := n.ends[0], n.ends[1], n.ends[2], n.ends[3]
 		n.Nodes[0].Router.Mangle.MSS, n.Nodes[clamped].Router.Mangle.MSS = 1400, 1340
