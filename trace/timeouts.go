@@ -66,12 +66,11 @@ func (p *Path) deadline(a *ask) (time.Time, Action) {
 		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
 	}
 	switch {
-	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown && !p.o.Patient:
+	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown:
 		if a.lingers {
 			return time.Time{}, Action{}
 		}
-		// It waits until a hop that is asked slowly has answered, and is sent anew only then. If each is to wait its whole
-		// time and no longer, it ends as it is: an answer that is later is not in time.
+		// It waits until a hop that is asked slowly has answered, and is sent anew only then.
 		return a.sent.Add(p.o.Wait - lingerMargin), Extend(a.key, p.slow.began.Add(slowTime+p.o.Wait))
 	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
 		a.anew = true
@@ -176,8 +175,12 @@ func (p *Path) giveUpAt() time.Time {
 }
 
 // patientEnd is when the first of the probes that can still be taken back has waited nearly its whole time, and the
-// others so long as answers take; zero: there is none, or that is not known.
+// others so long as answers take; zero: there is none, or that is not known, or answers take longer than the wait,
+// which is why nothing is seen of the hops.
 func (p *Path) patientEnd() (end time.Time) {
+	if p.answeredTo >= p.o.FirstTTL && p.hop(p.answeredTo).best >= p.whole {
+		return time.Time{}
+	}
 	var others time.Time
 	for _, a := range p.pending {
 		switch t := p.earlyTimeout(a); {
