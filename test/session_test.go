@@ -138,7 +138,7 @@ func TestSessionRefusals(t *testing.T) {
 		"--in-session -A":           "-A doesn't go with --in-session, whose probes are those of an ordinary connection\n",
 		"--in-session --track-port": "--track-port doesn't go with --in-session, whose probes are those of an ordinary connection\n",
 		"--mtu --csv":               "--mtu doesn't go with --csv: its result is shown as text, json or jsonl\n",
-		"--mtu --report":            "--mtu doesn't go with what goes round by round\n",
+		"--mtu --report":            "--mtu doesn't go with --report, which goes round by round\n",
 		"--unprivileged --mtu":      "--mtu needs raw sockets, which --unprivileged does without\n",
 	} {
 		if got := launch(t, p.Source, args+" 198.18.1.2").outcome(); got != (outcome{"", want, 1}) {
