@@ -11,6 +11,7 @@ import (
 // The shares of links and paths add up, and one of two branches has half of the flows, though the search sends more of
 // them to the other one, which has 8 successors.
 func TestPathsShares(t *testing.T) {
+	t.Parallel()
 	n := newTopology(false).line(1).wide(2)
 	plain, branching := n.ends[0], n.ends[1]
 	n.ends = []int{branching}
@@ -59,6 +60,7 @@ func TestPathsShares(t *testing.T) {
 
 // Two searches of one network number its nodes and paths alike, whatever ports they used.
 func TestPathsOrder(t *testing.T) {
+	t.Parallel()
 	path := newTopology(true).line(1).wide(4).nested().line(1).target()
 	var first *trace.Graph
 	for seed := range uint64(8) {

@@ -35,6 +35,7 @@ func (f *flights) Learn(now time.Time, r trace.Result) {
 
 // By connections, of which a port has one at a time, the same is found, with as few SYNs at the target.
 func TestPathsConnections(t *testing.T) {
+	t.Parallel()
 	n := *graphs / 4
 	if testing.Short() {
 		n /= 5
@@ -63,6 +64,7 @@ func TestPathsConnections(t *testing.T) {
 
 // By connections, too, the member that drops packets is named, and no other.
 func TestPathsConnectionsBadMember(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		n := newTopology(seed%2 == 1).line(1).wide(4)
 		bad := &n.Nodes[n.ends[1]].Router
@@ -82,6 +84,7 @@ func TestPathsConnectionsBadMember(t *testing.T) {
 
 // What looks at the flow label stays hidden, for connections all have the same, and nothing is said of it.
 func TestPathsConnectionsLabel(t *testing.T) {
+	t.Parallel()
 	for by, want := range map[sim.Choice]int{sim.ByLabel: 1, sim.ByPortsAndLabel: 4} {
 		p := newTopology(true).line(2).wide(4).line(1).target()
 		for i := range p.Nodes {

@@ -10,6 +10,7 @@ import (
 // Two addresses whose answers are numbered by one counter may be one router; two routers side by side are not, whatever
 // counters they have.
 func TestPathsFaces(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		one  bool

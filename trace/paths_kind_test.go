@@ -19,6 +19,7 @@ var kinds = []struct {
 
 // What each balancer goes by is found, whatever the routers before it go by, and the target is not asked for it.
 func TestPathsKind(t *testing.T) {
+	t.Parallel()
 	runs := uint64(60)
 	if testing.Short() {
 		runs = 12
@@ -82,6 +83,7 @@ func TestPathsKind(t *testing.T) {
 
 // Routers that answer ten times a second make it slower, and nothing wrong.
 func TestPathsKindLimited(t *testing.T) {
+	t.Parallel()
 	for i, kind := range kinds {
 		n := newTopology(true).line(2).wide(4).line(2)
 		for k := range n.Nodes {
@@ -98,6 +100,7 @@ func TestPathsKindLimited(t *testing.T) {
 
 // A member that answers nothing is not taken for a way that flows keep to.
 func TestPathsKindSilent(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		kind := kinds[seed%3]
 		n := newTopology(true).line(2).wide(2 + int(seed/3))

@@ -53,6 +53,7 @@ func members(t *testing.T, seed uint64, width int, drop float64, change func(*to
 
 // One member that drops packets is named, and no other.
 func TestPathsBadMember(t *testing.T) {
+	t.Parallel()
 	runs := 100
 	if testing.Short() {
 		runs = 10
@@ -91,6 +92,7 @@ func TestPathsBadMember(t *testing.T) {
 // Where no member is worse than another, none is named: whatever is lost on the way that all flows share, on one of
 // several ways back, or because routers answer only so often.
 func TestPathsNoBadMember(t *testing.T) {
+	t.Parallel()
 	runs := uint64(200)
 	if testing.Short() {
 		runs = 6
@@ -139,6 +141,7 @@ func TestPathsNoBadMember(t *testing.T) {
 
 // A balancer that distributes its flows anew after they were found is seen to.
 func TestPathsRemapped(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		for _, remap := range []time.Duration{0, 700 * time.Millisecond} {
 			r := members(t, seed, 4, 0, func(n *topology) { n.Nodes[1].Remap = remap })
@@ -153,6 +156,7 @@ func TestPathsRemapped(t *testing.T) {
 // Branches that have nothing to ask, or meet at the target only, are no reason to fail, and lossy ones no reason to blame
 // a router that may only answer some probes.
 func TestPathsLossNothingShared(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		n := newTopology(seed%2 == 1).line(2).wide(3)
 		n.Nodes[3].Router.Silent = 1
@@ -167,6 +171,7 @@ func TestPathsLossNothingShared(t *testing.T) {
 // A router that limits its answers, and that answers the ways into it by different addresses, looks like the last routers
 // of several branches. What it leaves out is no loss of one of them.
 func TestPathsLossAtFaces(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		n := newTopology(seed%2 == 1).line(2).wide(2).wide(2)
 		for _, end := range n.ends {
@@ -182,6 +187,7 @@ func TestPathsLossAtFaces(t *testing.T) {
 // In nested, meshed and successive diamonds, and on branches of different lengths, no other router is named than the bad
 // one, but for those that the same flows pass.
 func TestPathsBadMemberInside(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		path func(n *topology) *topology

@@ -13,6 +13,7 @@ import (
 // Of each way it is found how large a packet passes, to the byte, which router says so or lets larger ones vanish, and
 // where the MSS is changed. A router that answers only so often makes no black hole. The target gets no probe more.
 func TestPathsMTU(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(12)
 	if testing.Short() {
 		seeds = 4

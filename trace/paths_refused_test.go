@@ -13,6 +13,7 @@ import (
 // A member that refuses, by ICMP or by a reset in the target's name, is the end of a path of its own, and nothing else
 // is missing or wrong. It doesn't matter whether the ordinary trace came by it.
 func TestPathsRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		rule sim.Rule
@@ -75,6 +76,7 @@ func TestPathsRefused(t *testing.T) {
 // A branch that sends packets back is a loop, which is not followed to the highest TTL. The loss of the other branches is
 // measured at the router beyond all the same, and not at the target.
 func TestPathsLoop(t *testing.T) {
+	t.Parallel()
 	less := 0
 	for seed := range uint64(20) {
 		n := newTopology(seed%2 == 1).line(2).wide(3)

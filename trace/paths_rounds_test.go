@@ -79,6 +79,7 @@ func (l *looking) Next(now time.Time) trace.Action {
 
 // A member that begins to drop packets is named within a bounded number of rounds, and no other.
 func TestPathsRoundsBadMember(t *testing.T) {
+	t.Parallel()
 	runs := uint64(4) // of 50 the same was measured
 	if testing.Short() {
 		runs = 2
@@ -127,6 +128,7 @@ func TestPathsRoundsBadMember(t *testing.T) {
 
 // Where no way is worse than another, none is named, and nobody has moved.
 func TestPathsRoundsClean(t *testing.T) {
+	t.Parallel()
 	runs := uint64(4) // of 50 the same was measured
 	if testing.Short() {
 		runs = 2
@@ -159,6 +161,7 @@ func TestPathsRoundsClean(t *testing.T) {
 
 // Flows that are distributed anew end the plan soon. The target gets no more than a SYN by each way in a round, and 16.
 func TestPathsRoundsMoved(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		width := 2 + 10*int(seed%3)
 		n := newTopology(seed%2 == 1).line(2).wide(width).line(1)
@@ -178,6 +181,7 @@ func TestPathsRoundsMoved(t *testing.T) {
 
 // Ways that are long, unequal, silent in part, refused, in a loop or without a target are watched, too.
 func TestPathsRoundsOdd(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]func(seed uint64) sim.Path{
 		"unequal": func(seed uint64) sim.Path { return newTopology(seed%2 == 1).line(2).diamond(1, 3).line(1).target() },
 		"silent": func(seed uint64) sim.Path {

@@ -378,6 +378,7 @@ func trueLinks(p *sim.Path) map[string]bool {
 // Shapes are found as they are, at no more than 1.3 times the probes of the algorithm in lockstep (which doesn't look for
 // balancers by packet), in little more than the round trips that it takes, and with few SYNs at the target.
 func TestPathsShapes(t *testing.T) {
+	t.Parallel()
 	const rtt = 60 * time.Millisecond // for 5 links
 	for _, c := range []struct {
 		name   string
@@ -463,6 +464,7 @@ func randomTopology(rng *rand.Rand, silent float64) sim.Path {
 
 // Random graphs are found whole as often as is claimed, and nothing false is.
 func TestPathsRandom(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		confidence, silent float64
 		share              int     // of the graphs
@@ -514,6 +516,7 @@ func TestPathsRandom(t *testing.T) {
 // Where the target answers the first hop that is asked, it gets too few SYNs to rule out other ways to it, and that is
 // no certainty. Flows of which no probe was sent are not counted.
 func TestPathsTargetNext(t *testing.T) {
+	t.Parallel()
 	d := discover(t, search{seed: 1, path: newTopology(false).target()})
 	if d.Complete || d.Tested || d.Confidence >= d.Asked || len(d.Ways) != 1 || d.Flows > d.total || d.total > 5 {
 		t.Errorf("complete %v, tested %v, %v; %d ways, %d flows, %d SYNs", d.Complete, d.Tested, d.Confidence, len(d.Ways),
@@ -523,6 +526,7 @@ func TestPathsTargetNext(t *testing.T) {
 
 // A balancer that sends each packet its own way is recognised, and no link is drawn through what is beyond it.
 func TestPathsPerPacket(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(50) {
 		n := newTopology(seed%2 == 1).line(2)
 		by := n.ends[0]
@@ -551,6 +555,7 @@ func TestPathsPerPacket(t *testing.T) {
 
 // Routers that answer six times at once, and then once a second, are no missing branches and no silent routers.
 func TestPathsLimited(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		p := delayed(newTopology(v6).line(2).wide(4).line(1).target(), time.Millisecond)
 		every := time.Second
@@ -570,6 +575,7 @@ func TestPathsLimited(t *testing.T) {
 
 // Lost packets are no silent routers.
 func TestPathsLoss(t *testing.T) {
+	t.Parallel()
 	wrong, missing, truth := 0, 0, 0
 	for seed := range uint64(20) {
 		p := delayed(newTopology(seed%2 == 1).line(2).wide(3).line(2).target(), time.Millisecond)
@@ -586,6 +592,7 @@ func TestPathsLoss(t *testing.T) {
 
 // A branch that loses packets makes no silent routers, on it and beyond.
 func TestPathsLossyMember(t *testing.T) {
+	t.Parallel()
 	const runs = 100
 	wrong := 0
 	for seed := range uint64(runs) {
@@ -604,6 +611,7 @@ func TestPathsLossyMember(t *testing.T) {
 
 // The target never gets more SYNs than it may, even if some ways are much shorter than the ordinary trace's.
 func TestPathsUnequalSYNs(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		path   func(n *topology) *topology
@@ -637,6 +645,7 @@ func TestPathsUnequalSYNs(t *testing.T) {
 
 // What silent routers and a silent target hide is said: the graph is tested, and not complete.
 func TestPathsSilent(t *testing.T) {
+	t.Parallel()
 	mute := func(n *topology, nodes ...int) *topology {
 		for _, i := range nodes {
 			n.Nodes[i].Router.Silent = 1
