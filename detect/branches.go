@@ -358,24 +358,35 @@ func narrowBranches(g *trace.Graph) (all []Finding) {
 			largest = max(largest, w.MTU.Size)
 		}
 	}
-	alike := map[trace.MTU]trace.Way{} // with all flows and shares
-	var order []trace.MTU
-	for _, w := range g.Ways {
+	order, alike := together(g.Ways, func(w trace.Way) (m trace.MTU, ok bool) {
 		if w.MTU == nil || w.MTU.Size == 0 || w.MTU.Size == largest {
-			continue
+			return m, false
 		}
-		m := *w.MTU
-		x, ok := alike[m]
-		if !ok {
-			order = append(order, m)
-		}
-		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
-		alike[m] = x
-	}
+		return *w.MTU, true
+	})
 	for _, m := range order {
 		all = append(all, narrowBranch(&m, alike[m], largest))
 	}
 	return all
+}
+
+// together takes ways that are alike for one, with the flows and shares of all; order is that in which they come. Ways
+// for which alike says no are left out.
+func together[K comparable](ways []trace.Way, alike func(trace.Way) (K, bool)) (order []K, all map[K]trace.Way) {
+	all = map[K]trace.Way{}
+	for _, w := range ways {
+		k, ok := alike(w)
+		if !ok {
+			continue
+		}
+		x, known := all[k]
+		if !known {
+			order = append(order, k)
+		}
+		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
+		all[k] = x
+	}
+	return order, all
 }
 
 // narrowBranch is that packets of the flows of a way may be no larger than m.Size, and others may.
@@ -416,20 +427,12 @@ func clampedBranches(g *trace.Graph) (all []Finding) {
 		mss           trace.MSS
 		after, before int // nodes
 	}
-	alike := map[place]trace.Way{} // with all flows and shares
-	var order []place
-	for _, w := range g.Ways {
+	order, alike := together(g.Ways, func(w trace.Way) (at place, ok bool) {
 		if w.MSS == nil || w.MSS.Arrived == others {
-			continue
+			return at, false
 		}
-		at := place{*w.MSS, nodeAt(g, w, w.MSS.After), nodeAt(g, w, w.MSS.Before)}
-		x, ok := alike[at]
-		if !ok {
-			order = append(order, at)
-		}
-		x.Ports, x.Share = append(x.Ports, w.Ports...), x.Share+w.Share
-		alike[at] = x
-	}
+		return place{*w.MSS, nodeAt(g, w, w.MSS.After), nodeAt(g, w, w.MSS.Before)}, true
+	})
 	for _, at := range order {
 		x := clampedBranch(&at.mss, alike[at], nodeName(g, at.after), nodeName(g, at.before), others)
 		all = append(all, x)
