@@ -172,6 +172,7 @@ type manyRun struct {
 	ports    map[netip.Addr][]uint16
 
 	gateways map[gatewayKey]*gateway
+	near     near
 	awaiting bool // targets wait for one of them
 
 	feeding     context.Context
@@ -226,7 +227,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	}
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
 		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16),
-		gateways: make(map[gatewayKey]*gateway)}
+		gateways: make(map[gatewayKey]*gateway), near: make(near)}
 	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Nearby: m.Nearby, Timeout: m.Timeout,
 		Next: r.next, Over: r.over, Hold: func() bool { return len(r.finished) >= mostBehind }})
 	r.finished = make(chan record.Listed, mostBehind+m.Open+mostAwaiting+1)
@@ -610,6 +611,9 @@ func (r *manyRun) settle(o *opened) {
 	fold := o.trace.Fold()
 	o.takeOver(fold)
 	r.ends.Pass(answering(fold, o.trace.Inferred))
+	if o.rounds == nil {
+		r.takeOverNear(o, fold)
+	}
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace, l.Fold = o.trace, fold
 	if o.rounds != nil {

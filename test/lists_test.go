@@ -238,6 +238,56 @@ func TestTargetListsGateway(t *testing.T) {
 	}
 }
 
+// TestTargetListsNear: who stands at a near hop with the kernel's own limits on ICMP is seen, or taken over from the traces to
+// other targets, or left open. Nobody else is said to stand there.
+func TestTargetListsNear(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		bin := program(t)
+		p := lab.Chain(t, lab.ChainOptions{Hops: 4})
+		p.Target.IP(t, "route add local 198.19.0.0/16 dev lo")
+		p.Target.IP(t, "-6 route add local 2001:db8:ff::/48 dev lo")
+		p.Hop(1).DefaultLimits(t)
+		p.Hop(2).DefaultLimits(t)
+		text := ""
+		for i := range 150 {
+			text += map[family]string{4: fmt.Sprintf("198.19.%d.1\n", i), 6: fmt.Sprintf("2001:db8:ff:%x::1\n", i)}[v]
+		}
+		got := run(t, p.Source, bin, "-n", "--json", "--rate", "200", "--targets", listFile(t, text))
+		second := map[family]string{4: "198.18.2.2", 6: "2001:db8:2::2"}[v]
+		silent, seen, takenOver := 0, 0, 0
+		for line := range strings.Lines(got.stdout) {
+			var l struct {
+				Event string
+				Hops  []struct {
+					TTL        int
+					Inferred   string
+					Responders []struct{ Address string }
+				}
+			}
+			if err := errors.Join(json.Unmarshal([]byte(line), &l), bySchema(t, line)); err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range l.Hops {
+				switch {
+				case h.TTL != 2 || l.Event != "target":
+				case h.Inferred == "" && len(h.Responders) == 0:
+					silent++
+				case h.Inferred == second && len(h.Responders) == 0:
+					takenOver++
+				case h.Inferred == "" && len(h.Responders) == 1 && h.Responders[0].Address == second:
+					seen++
+				default:
+					t.Errorf("hop 2: %s", line[:min(len(line), 2000)])
+				}
+			}
+		}
+		t.Logf("hop 2: %d saw it, %d took it over, for %d it was silent", seen, takenOver, silent)
+		if seen+takenOver+silent != 150 || seen == 0 || got.code != 0 {
+			t.Errorf("%s", got.stderr)
+		}
+	})
+}
+
 // TestTargetListsManyFlows: more flows than a kernel's filter has room for are traced all the same, in IPv4 and in IPv6.
 func TestTargetListsManyFlows(t *testing.T) {
 	families(t, func(t *testing.T, v family) {
