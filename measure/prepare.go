@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,7 +199,7 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 
 // choosePlan makes the plan that suits the request and the network.
 func (m *Measurement) choosePlan() error {
-	o := m.Header.Path
+	o := m.ordinary()
 	var err error
 	if m.Rounds != nil && m.Paths == nil && !m.t.connects() {
 		m.plan, err = trace.NewRounds(o, m.Rounds.interval(), m.Rounds.Count)
@@ -213,6 +214,17 @@ func (m *Measurement) choosePlan() error {
 		m.Header.Length = m.plan.Length(o.Length)
 	}
 	return nil
+}
+
+// ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that the
+// target may get, though the target answers none.
+func (m *Measurement) ordinary() trace.PathOptions {
+	o := m.Header.Path
+	if m.Paths != nil {
+		most := cmp.Or(m.Paths.TargetSYNs, trace.DefaultTargetSYNs)
+		o.SilentSYNs = max(most-trace.SearchSYNs, trace.SearchSYNs)
+	}
+	return o
 }
 
 // planOver returns the plan of one trace that suits a network.

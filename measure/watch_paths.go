@@ -89,7 +89,7 @@ func (m *Measurement) watchPaths(ctx context.Context, o trace.PathsOptions, foun
 
 // searchAgain traces the path and finds all paths anew, by the same flows.
 func (m *Measurement) searchAgain(ctx context.Context, o trace.PathsOptions) (*trace.Paths, error) {
-	ordinary, err := planOver(m.t.conn, o.Path)
+	ordinary, err := planOver(m.t.conn, m.ordinary())
 	if err != nil {
 		return nil, err
 	}

@@ -474,7 +474,9 @@ func (p *paths) notes() {
 	case p.cut():
 		p.note(fmt.Sprintf("The paths go on: hop %d, the last that was asked, is no target.", p.o.MaxTTL))
 	default:
-		p.note("The target didn't answer: what is beyond the last routers is not known.")
+		p.note(fmt.Sprintf("The target didn't answer: what is beyond the last routers is not known. %s went "+
+			"beyond them, which it may have got. To ask more hops there, allow it more (--max-target-syns).",
+			plural(g.TargetSYNs, "SYN")))
 	}
 	if p.silent() {
 		p.note("Routers that don't answer (*) can't be told apart: where one stands, there may be several.")

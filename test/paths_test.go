@@ -205,6 +205,32 @@ func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, w
 	}
 }
 
+// A target that drops all SYNs gets no more of them than it may, though nothing says how far it is, and the routers before
+// it are found.
+func TestPathsSilentTarget(t *testing.T) {
+	t.Parallel()
+	m := lab.Diamond(t, lab.DiamondOptions{Width: 4, Beyond: 1})
+	m.Target.Filter(t, "input", "tcp dport 80 drop")
+	to := m.Target.Interfaces[0]
+	for _, v4 := range []bool{true, false} {
+		for _, more := range [][]string{nil, {"--unprivileged"}} {
+			if more != nil && !v4 {
+				continue // it takes its time
+			}
+			recorded := to.Capture(t)
+			out := run(t, m.Source, program(t), append([]string{"-n", "--paths", "-w", "1", addressOf(to, v4), "80"}, more...)...)
+			syns := arrived(recorded.Stop(t))
+			text := strings.Join(strings.Fields(out.stdout), " ")
+			if syns < 4 || syns > mostSYNs || !strings.Contains(text, "The target didn't answer") {
+				t.Errorf("IPv4 %v %v: %d SYNs at the target\n%v", v4, more, syns, out)
+			}
+			if more == nil && !strings.Contains(text, "4 paths to ") {
+				t.Errorf("IPv4 %v: not 4 paths\n%v", v4, out)
+			}
+		}
+	}
+}
+
 // A member that refuses its flows, by ICMP or by a reset in the target's name, is a path that ends there, and is named.
 func TestPathsRefused(t *testing.T) {
 	t.Parallel()

@@ -66,6 +66,13 @@ func (p *Path) oneTooMany(ttl int) bool {
 	return left <= end-p.lastRouter
 }
 
+// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs.
+func (p *Path) spent(ttl int) bool {
+	most := p.o.SilentSYNs
+	return most > 0 && ttl > p.lastRouter && !p.target.answers && p.refusals.end() == 0 &&
+		p.syns.since(p.lastRouter+1-p.o.FirstTTL) >= most
+}
+
 // targetLost reports whether the target answers SYNs, and not from where it was thought to be. A target that answered
 // only after a pause does not count: it defends itself, and gets as many SYNs as it takes to find it.
 func (p *Path) targetLost() bool {

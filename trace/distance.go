@@ -185,7 +185,7 @@ func (a *ask) role() Role {
 // out to be.
 func (p *Path) wanted(ttl int) int {
 	switch {
-	case p.oneTooMany(ttl):
+	case p.oneTooMany(ttl), p.spent(ttl):
 		return p.hop(ttl).asked
 	case p.refusing() && ttl > p.limit:
 		return max(1-p.hop(ttl).sends, 0) // see refusing; one that came to nothing isn't sent anew

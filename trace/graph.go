@@ -124,6 +124,9 @@ func (p *Paths) draw() Graph {
 	d.share(p)
 	d.faces(p)
 	g.Probes, g.TargetSYNs, g.Reached = p.sent, p.syns+p.resets, p.end > 0
+	if !g.Reached { // then a way that seems to be broken may as well be a shorter one
+		g.TargetSYNs += p.excused
+	}
 	for _, f := range p.flows {
 		if f.used() {
 			g.Flows++

@@ -267,7 +267,7 @@ func (p *Path) overdue(now time.Time) (when time.Time, action Action) {
 // oneByOne asks hop by hop, each probe after the outcome of the one before. when is as in sideBySide.
 func (p *Path) oneByOne(now, when time.Time) Action {
 	for ttl := p.o.FirstTTL; ttl <= p.limit && len(p.pending) == 0; ttl++ {
-		if p.hop(ttl).asked < p.o.Queries {
+		if p.hop(ttl).asked < p.o.Queries && !p.spent(ttl) {
 			if at := p.notBefore(ttl); now.Before(at) {
 				return WaitUntil(at)
 			}

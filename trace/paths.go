@@ -58,8 +58,10 @@ type Paths struct {
 	alone   bool
 	scraps  int // answers from which the network had taken what names the probe
 	sent    int
-	syns    int // that may have got to the target
-	resets  int // that something nearer than the target has reset; not among syns
+	syns    int        // that may have got to the target
+	unheard []*pathAsk // of them, that nobody answered; those of the ordinary trace, too
+	excused int        // that are no longer among syns, as others were answered by routers farther away
+	resets  int        // that something nearer than the target has reset; not among syns
 	slowest time.Duration
 	started time.Time
 	soon    time.Time
@@ -93,6 +95,11 @@ const (
 	// DefaultTargetSYNs is how many SYNs the target gets at the most: a server that counts SYNs of one address shouldn't
 	// take this for an attack.
 	DefaultTargetSYNs = 16
+
+	// SearchSYNs is how many of them an ordinary trace should leave the search if the target answers none (see
+	// PathOptions.SilentSYNs). It takes as many itself at the least: with fewer it would stop at routers that don't
+	// answer, though others beyond them do.
+	SearchSYNs = 8
 
 	// spareSYNs is how many SYNs the target gets beside one for each distinct last hop.
 	spareSYNs = 4
@@ -284,17 +291,31 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 	for _, r := range slices.SortedStableFunc(slices.Values(o.Known), nearer) { // what refuses all is met at its hop
 		p.know(r)
 	}
-	for _, r := range o.Known { // unanswered ones may have got there, too
-		if r.Outcome.Final() && (r.FromTarget() || r.Role == RoleDistance || p.end > 0 && int(r.Probe.TTL) >= p.end) {
-			p.syns++
-		}
-	}
 	p.traced = p.end
 	if p.reach = p.end; p.reach == 0 {
 		p.cutLoop()
 		p.reach = p.far + 1
 	}
+	p.count(o.Known)
 	return p, nil
+}
+
+// count counts the SYNs of the ordinary trace that may have got to the target: those that nobody answered, too. But if
+// the target has answered others, and not where this flow goes, the flow dies on the way.
+func (p *Paths) count(known []Result) {
+	from := p.reach
+	if p.end == 0 && slices.ContainsFunc(known, Result.FromTarget) {
+		from = p.last + 1
+	}
+	for _, r := range known {
+		silent := r.Reply == nil && r.Outcome != Failed && (r.Role == RoleDistance || int(r.Probe.TTL) >= from)
+		if r.Outcome.Final() && (silent || r.FromTarget()) {
+			p.syns++
+		}
+		if r.Outcome.Final() && silent {
+			p.unheard = append(p.unheard, &pathAsk{ttl: int(r.Probe.TTL), counts: true})
+		}
+	}
 }
 
 func (p *Paths) newFlow(port uint16) int {
@@ -374,6 +395,7 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 	}
 	if p.far = max(p.far, ttl); p.end == 0 && !p.alone {
 		p.reach = max(p.reach, p.far+1)
+		p.excuse(p.reach)
 	}
 	p.slowest = max(p.slowest, r.RTT())
 	c.silent = c.silent && len(c.seen) == 0
@@ -394,10 +416,12 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 	switch {
 	case !reset && !p.accepts:
 		p.accepts, p.end, p.reach = true, ttl, max(p.reach, ttl)
+		p.excuse(p.end)
 		p.recount()
 	case reset && p.accepts:
 	case p.end == 0 || ttl < p.end:
 		p.end = ttl
+		p.excuse(p.end)
 	}
 	if p.reach > 0 && p.end > 0 {
 		p.reach = min(p.reach, p.end)
@@ -405,6 +429,18 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 	if f.ends == 0 || ttl < f.ends {
 		f.ends = ttl
 	}
+}
+
+// excuse takes back that the target may have got what nobody answered and was sent to lower TTLs than this one: it is no
+// nearer, or answers others there. These probes were lost, most likely on a way that is broken.
+func (p *Paths) excuse(ttl int) {
+	p.unheard = slices.DeleteFunc(p.unheard, func(a *pathAsk) bool {
+		if a.ttl < ttl && a.counts {
+			a.counts = false
+			p.syns, p.excused = p.syns-1, p.excused+1
+		}
+		return !a.counts
+	})
 }
 
 // recount finds out which answers in the target's name were resets of something nearer.
@@ -823,6 +859,9 @@ func (p *Paths) repeated(flow int) {
 func (p *Paths) silence(a *pathAsk) {
 	c, h := &p.flows[a.flow].cells[a.ttl], &p.hops[a.ttl]
 	c.tries++
+	if a.counts {
+		p.unheard = append(p.unheard, a)
+	}
 	defer p.endTurn(a, false)
 	switch {
 	case len(c.seen) > 0 || c.silent || c.flying > 0 || c.doubt || c.tries < fastTries && !p.slow(a.ttl):

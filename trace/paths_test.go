@@ -212,6 +212,7 @@ func discover(t testing.TB, s search) (d discovery) {
 			Target:     netip.AddrPortFrom(s.path.Target.Addr, 443),
 			Source:     netip.MustParseAddrPort("192.0.2.1:40000"),
 			ProbePorts: []uint16{40001, 40002, 40003, 40004}, Rand: rand.New(rand.NewPCG(s.seed, 9)),
+			SilentSYNs: trace.DefaultTargetSYNs - trace.SearchSYNs,
 		}
 		if s.path.Target.Addr.Is6() {
 			o.Source = netip.MustParseAddrPort("[2001:db8:1::1]:40000")
@@ -606,6 +607,54 @@ func TestPathsLossyMember(t *testing.T) {
 	}
 	if wrong > 1 { // none of 300 was measured
 		t.Errorf("%d of %d graphs are wrong", wrong, runs)
+	}
+}
+
+// A target that answers nobody may get all that is sent beyond the last router that answers. That is no more than it may
+// get, those of the ordinary trace included, and the routers before it are found all the same.
+func TestPathsSilentTargetSYNs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		path   func(n *topology) *topology
+		target int // its TTL
+		ways   int
+	}{
+		{"two routers beyond the branches", func(n *topology) *topology { return n.line(2).wide(4).line(2) }, 6, 4},
+		{"behind the branches", func(n *topology) *topology { return n.line(2).wide(4) }, 4, 4},
+		{"a line", func(n *topology) *topology { return n.line(5) }, 6, 1},
+		{"next door", func(n *topology) *topology { return n }, 1, 0},
+		{"beyond silent routers", func(n *topology) *topology {
+			n.line(2).wide(4).line(4)
+			n.Nodes[7].Router.Silent, n.Nodes[8].Router.Silent = 1, 1
+			return n
+		}, 8, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			less := 0
+			for seed := range uint64(20) {
+				n := newTopology(seed%2 == 1)
+				n.Target.Rules = []sim.Rule{{Action: sim.Drop}}
+				syns := 0
+				count := func(r trace.Result) {
+					if int(r.Probe.TTL) >= c.target && r.Outcome.Final() {
+						syns++
+					}
+				}
+				d := discover(t, search{seed: seed, connects: seed%4 > 1, emit: count,
+					path: delayed(c.path(n).target(), 3*time.Millisecond)})
+				if syns > trace.DefaultTargetSYNs || d.TargetSYNs < syns || len(d.wrong) > 0 || d.Complete {
+					t.Errorf("seed %d: %d SYNs, %d told; wrong %v, complete %v", seed, syns, d.TargetSYNs, d.wrong, d.Complete)
+				}
+				if len(d.Ways) != c.ways || c.ways > 0 && !d.Tested {
+					t.Logf("seed %d: %d ways, tested %v", seed, len(d.Ways), d.Tested)
+					less++
+				}
+			}
+			if less > 1 {
+				t.Errorf("%d of 20 searches found less", less)
+			}
+		})
 	}
 }
 

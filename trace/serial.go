@@ -27,6 +27,7 @@ type Serial struct {
 	known    int  // the highest TTL that anything is known of but by the first probe: answered, or given up
 	begun    bool // the first probe was sent
 	heard    bool // any answer
+	arrived  bool // one of the target
 	soon     time.Time
 }
 
@@ -139,11 +140,23 @@ func (s *Serial) least() int {
 	best := 0
 	for ttl := s.o.FirstTTL; ttl <= min(s.limit, s.known+lookAhead); ttl++ {
 		asked := s.hop(ttl).asked
-		if asked < s.o.Queries && (asked == 0 || ttl <= s.known) && (best == 0 || asked < s.hop(best).asked) {
+		if asked < s.o.Queries && !s.spent(ttl) && (asked == 0 || ttl <= s.known) && (best == 0 || asked < s.hop(best).asked) {
 			best = ttl
 		}
 	}
 	return best
+}
+
+// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs.
+func (s *Serial) spent(ttl int) bool {
+	if s.o.SilentSYNs == 0 || s.arrived || s.refusals.end() > 0 {
+		return false
+	}
+	last, sent := max(s.nearest(s.limit+1, -1), s.o.FirstTTL-1), 0
+	for beyond := last + 1; beyond <= s.limit; beyond++ {
+		sent += s.hop(beyond).asked
+	}
+	return ttl > last && sent >= s.o.SilentSYNs
 }
 
 func (s *Serial) ask(ttl int, now time.Time) Action {
@@ -225,7 +238,7 @@ func (s *Serial) Learn(_ time.Time, r Result) {
 	s.heard = true
 	s.hop(ttl).rtt = max(s.hop(ttl).rtt, r.RTT(), time.Nanosecond)
 	if r.FromTarget() {
-		s.target = min(s.target, ttl)
+		s.target, s.arrived = min(s.target, ttl), true
 	}
 	s.refusals.add(r)
 	s.limit = s.target

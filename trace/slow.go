@@ -355,7 +355,7 @@ func (p *Path) slowTries(ttl int) int {
 // asksSlowly reports whether a hop is to be asked slowly.
 func (p *Path) asksSlowly(ttl int) bool {
 	h := p.hop(ttl)
-	return h.suspect && !h.shown && h.slowly < p.slowTries(ttl)
+	return h.suspect && !h.shown && h.slowly < p.slowTries(ttl) && !p.spent(ttl)
 }
 
 // lastAnswered is the last hop that has answered, and whether the target has, but none of the hops is known to be it.

@@ -40,7 +40,7 @@ complete -c tcptraceroute -l paths -d 'find all paths to the target, where route
 complete -c tcptraceroute -l port-for -x -d 'print nothing but a source port that takes this path: its number as --paths prints it, or the address of a router that it goes by; for curl --local-port and the like; implies --paths'
 complete -c tcptraceroute -l confidence -x -a '95 99' -d 'with --paths: how sure to be of each node that no successor is missing: 95 or 99 (99)'
 complete -c tcptraceroute -l max-flows -x -d 'with --paths: flows at the most (256): each is new state in every firewall on the way'
-complete -c tcptraceroute -l max-target-syns -x -d 'with --paths: SYNs after which the search sends the target no more, those of the trace included (16)'
+complete -c tcptraceroute -l max-target-syns -x -d 'with --paths: SYNs that the target may get at the most (16), by trace and search together; if it doesn\'t answer, hops beyond the last router are asked no further; the trace may take 8 in any case'
 complete -c tcptraceroute -l explain -d 'say in plain words, after the trace, why it fails, where, and how sure that is; sends some probes of other kinds to find out, and first prints the maximum on stderr; with --targets of a few of the targets that were not reached, when all have been traced'
 complete -c tcptraceroute -s e -l extensions -d 'show what routers say beside their answer: MPLS labels, the interface that a packet came by, the MTU that it is too big for'
 complete -c tcptraceroute -s a -d 'show number and name of the AS that each hop is in, and the country, by MMDB files of MaxMind, DB-IP or IPinfo; without --mmdb those in the usual places, such as /usr/share/GeoIP'
