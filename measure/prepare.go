@@ -216,8 +216,8 @@ func (m *Measurement) choosePlan() error {
 	return nil
 }
 
-// ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that the
-// target may get, though the target answers none.
+// ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that
+// the target may get, though the target answers none.
 func (m *Measurement) ordinary() trace.PathOptions {
 	o := m.Header.Path
 	if m.Paths != nil {

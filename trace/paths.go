@@ -431,8 +431,8 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 	}
 }
 
-// excuse takes back that the target may have got what nobody answered and was sent to lower TTLs than this one: it is no
-// nearer, or answers others there. These probes were lost, most likely on a way that is broken.
+// excuse takes back that the target may have got what nobody answered and was sent to lower TTLs than this one: the
+// target is no nearer, or answers others there. These probes were lost, most likely on a way that is broken.
 func (p *Paths) excuse(ttl int) {
 	p.unheard = slices.DeleteFunc(p.unheard, func(a *pathAsk) bool {
 		if a.ttl < ttl && a.counts {

@@ -140,7 +140,10 @@ func (s *Serial) least() int {
 	best := 0
 	for ttl := s.o.FirstTTL; ttl <= min(s.limit, s.known+lookAhead); ttl++ {
 		asked := s.hop(ttl).asked
-		if asked < s.o.Queries && !s.spent(ttl) && (asked == 0 || ttl <= s.known) && (best == 0 || asked < s.hop(best).asked) {
+		if asked >= s.o.Queries || s.spent(ttl) || asked > 0 && ttl > s.known {
+			continue
+		}
+		if best == 0 || asked < s.hop(best).asked {
 			best = ttl
 		}
 	}

@@ -76,8 +76,8 @@ func pathsOptions() []Option {
 			facts: with(func(c *Config) bool { return c.AllPaths.Flows != 0 }),
 			set:   between("--max-flows", 1, 16384, func(c *Config, n int) { c.AllPaths.Flows = n })},
 		{Long: "max-target-syns", Arg: "SYNs",
-			Help: fmt.Sprintf("with --paths: SYNs that the target may get at the most (%d), by trace and search together; if it "+
-				"doesn't answer, hops beyond the last router are asked no further; the trace may take %d in any case",
+			Help: fmt.Sprintf("with --paths: SYNs that the target may get at the most (%d), by trace and search together; "+
+				"if it doesn't answer, hops beyond the last router are asked no further; the trace may take %d in any case",
 				trace.DefaultTargetSYNs, trace.SearchSYNs),
 			facts: with(func(c *Config) bool { return c.AllPaths.TargetSYNs != 0 }),
 			set:   between("--max-target-syns", 1, 1024, func(c *Config, n int) { c.AllPaths.TargetSYNs = n })},
