@@ -10,16 +10,30 @@ import (
 // nat finds where addresses and ports are translated, where the quotes show it: most translators put the old ones back
 // into the ICMP errors that pass them.
 func nat(f *facts) []Finding {
-	return append(f.translated(DNAT, "destination", packet.FieldDestination, packet.FieldDestinationPort),
-		f.translated(SNAT, "source", packet.FieldSource, packet.FieldSourcePort)...)
+	destination := f.translated(packet.FieldDestination, packet.FieldDestinationPort)
+	source := f.translated(packet.FieldSource, packet.FieldSourcePort)
+	all := append(f.translation(destination, DNAT, "destination"), f.translation(source, SNAT, "source")...)
+	if destination != nil && source != nil && source.before == destination.before && source.after == destination.after {
+		// A NAT puts back only what it knows. Who translates the source knows the destination as it is quoted: it was
+		// translated there, or nearer. The other way round no answer would have come home.
+		all[0].Confidence = min(all[0].Confidence, Likely)
+		all[0].Evidence = append(all[0].Evidence, "The source is translated there too. So the destination may have been "+
+			"translated nearer, by a NAT that puts it back into what hops before that say.")
+	}
+	return all
 }
 
-func (f *facts) translated(code Code, end string, addr, port packet.Field) []Finding {
+// translated is where an end of the connection is translated; nil: nowhere, as far as quotes show.
+func (f *facts) translated(addr, port packet.Field) *rewrite {
 	w := f.rewritten(addr, func(c packet.Change) bool { return c.Field == addr })
 	if p := f.rewritten(port, func(c packet.Change) bool { return c.Field == port }); w == nil ||
 		p != nil && p.before < w.before {
 		w = p
 	}
+	return w
+}
+
+func (f *facts) translation(w *rewrite, code Code, end string) []Finding {
 	if w == nil {
 		return nil
 	}

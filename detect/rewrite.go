@@ -58,7 +58,7 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 				continue // it fits a change that is quoted: what is hidden may have happened before
 			}
 			if !changed {
-				clean, w = h.ttl, nil
+				clean, w = when(p.restored(r, field), clean, h.ttl), nil
 				continue
 			}
 			if w == nil {
@@ -78,6 +78,13 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 		return nil // the same hop got it either way
 	}
 	return w
+}
+
+// restored reports whether a quoted destination may be as it was sent only because a NAT has put it back. Whoever says
+// in the target's name that the TTL is over stands beyond a NAT that translates the error as a whole, or is one.
+func (p *path) restored(r *trace.Result, field packet.Field) bool {
+	destination := field == packet.FieldDestination || field == packet.FieldDestinationPort
+	return destination && r.Reply.From() == p.target.Addr()
 }
 
 // asSent reports whether a quoted checksum is the one that was sent.

@@ -173,6 +173,12 @@ func randomWorld(seed uint64) *world {
 			w.wrong()
 		}
 	}
+	if *harsh && !w.clean && !w.solo {
+		w.besides("syn-limit")
+		if w.one(2) && w.take("target", "state") {
+			w.besides("stuck")
+		}
+	}
 	if !w.taken["target"] && !w.taken["state"] {
 		w.state()
 	}
@@ -328,6 +334,16 @@ func (w *world) wrong() {
 		w.causes = append(w.causes, c.name)
 		c.make(w)
 		return
+	}
+}
+
+// besides makes one cause more, whatever others there are.
+func (w *world) besides(name string) {
+	for _, c := range worldCauses {
+		if c.name == name && !slices.Contains(w.causes, name) {
+			w.causes = append(w.causes, name)
+			c.make(w)
+		}
 	}
 }
 
