@@ -68,3 +68,25 @@ func TestTargetSYNs(t *testing.T) {
 	}
 	t.Logf("worlds: %v", count)
 }
+
+// Where nobody answers at all and one connection waits for the next, another flow is asked only near by: silence costs
+// time at every hop.
+func TestSilenceByConnections(t *testing.T) {
+	network := ""
+	for range 9 {
+		network += "router * delay=1ms\n"
+	}
+	s := scenario{name: "silence", with: []string{"connections"}, network: network + "target 198.51.100.9 filtered\n"}
+	asked := false
+	for _, x := range s.evidence(t, 1, nil).Further {
+		if x.Ask == detect.AskFlow {
+			asked = true
+			if x.Question.Options.MaxTTL > 5 {
+				t.Errorf("another flow is asked up to hop %d", x.Question.Options.MaxTTL)
+			}
+		}
+	}
+	if !asked {
+		t.Error("no other flow is asked")
+	}
+}

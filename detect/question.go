@@ -134,8 +134,12 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	o.FirstTTL = max(q.facts.first(), from)
 	switch a {
 	case AskFlow:
-		if d := q.distance(); d > 0 && q.told() {
+		switch d := q.distance(); {
+		case !q.told():
+		case d > 0:
 			o.MaxTTL = min(q.maxTTL(), d+lookAhead)
+		case q.vanish() && q.lastRouter() < q.facts.first(): // one connection waits for the next, in silence
+			o.MaxTTL = min(q.maxTTL(), q.lastRouter()+nearHops)
 		}
 	case AskPort:
 		o.Target = OtherPort(o)

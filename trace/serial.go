@@ -54,8 +54,11 @@ const (
 	quickMargin = 50 * time.Millisecond
 	leastQuick  = 100 * time.Millisecond
 
-	// untested is what it waits where nothing near by has answered.
-	untested = 250 * time.Millisecond
+	// If nothing at all has answered, a probe waits untested to the first untestedHops hops, and leastQuick to those
+	// beyond: hardly ever are so many silent, and the next one answers. Once each was asked, a probe waits inVain.
+	untested     = 250 * time.Millisecond
+	untestedHops = 8
+	inVain       = 10 * time.Millisecond
 
 	// fullWaits is how many hops beyond the last that has answered are waited for as long as can be, once. All but
 	// the nearest are so at the first time: a router that can't find the target on its link says so 3.06 s after the
@@ -184,7 +187,8 @@ func (s *Serial) ask(ttl int, now time.Time) Action {
 //     have only silence to expect. The first one waits its whole time in place of the second if the hop before is
 //     silent too, and no hop beyond has answered (see fullWaits). With one probe per hop it would be too late: the
 //     nearest hop is complete then.
-//   - Where nothing has answered at all, the very first probe and the nearest hop's wait their whole time.
+//   - Where nothing has answered at all, the very first probe and the nearest hop's wait their whole time. For the
+//     others see untested.
 func (s *Serial) timeout(ttl int) time.Duration {
 	h := s.hop(ttl)
 	before, beyond := s.nearest(ttl, -1), s.nearest(ttl, 1)
@@ -205,6 +209,10 @@ func (s *Serial) timeout(ttl int) time.Duration {
 		return s.whole
 	case h.rtt > 0:
 		wait = max(againFactor*h.rtt, leastAgain)
+	case near == 0 && h.asked > 0:
+		wait = inVain
+	case near == 0 && ttl >= s.o.FirstTTL+untestedHops:
+		wait = leastQuick
 	case near == 0:
 		wait = untested
 	default:

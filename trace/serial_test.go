@@ -179,6 +179,33 @@ func TestSerialFiltered(t *testing.T) {
 	}
 }
 
+// A path on which nobody answers at all: every hop gets its probes, in a time that a user waits. Who is the first to
+// answer beyond silent hops is found all the same.
+func TestSerialSilent(t *testing.T) {
+	path := chain(false, 14, 3*time.Millisecond)
+	for i := range path.Routers {
+		path.Routers[i].Silent = 1
+	}
+	path.Target.State = sim.Filtered
+	got := serially(t, path, trace.PathOptions{})
+	for ttl := 1; ttl <= 30; ttl++ {
+		if n := len(got.trace.Hop(ttl).Probes); n != 3 {
+			t.Errorf("%d outcomes at TTL %d", n, ttl)
+		}
+	}
+	if got.took > 7*time.Second {
+		t.Errorf("it took %v", got.took)
+	}
+	for _, hop := range []int{5, 12} {
+		one := path
+		one.Routers = slices.Clone(path.Routers)
+		one.Routers[hop-1].Silent = 0
+		if who := serially(t, one, trace.PathOptions{}).found(); !who[hop-1].IsValid() {
+			t.Errorf("found %v, want hop %d", who, hop)
+		}
+	}
+}
+
 // A single hop may be asked alone, and a hop beyond the last TTL isn't.
 func TestSerialEdges(t *testing.T) {
 	path := chain(false, 5, time.Millisecond)
