@@ -181,12 +181,23 @@ func (d *drop) mayBeLimit(lead cause) bool {
 		}
 	}
 	slices.SortFunc(all, func(a, b sent) int { return cmp.Or(a.Sent.Compare(b.Sent), a.N-b.N) })
+	chance, lossy := 1.0, d.lossBefore() // chance is that of mere loss of all that were sent alone
 	for i, r := range all {
 		if r.tells && (i == 0 || r.Sent.Sub(all[i-1].Sent) >= leastAlone) {
-			return false
+			chance *= lossy
 		}
 	}
-	return true
+	return chance > unlikely
+}
+
+// lossBefore is the share of probes that are lost on the way to the place and back, if there were enough of them to
+// speak of loss; else 0.
+func (d *drop) lossBefore() float64 {
+	h := d.at(d.last)
+	if h == nil || h.gone() < leastLost || len(h.results) < lossProbes {
+		return 0
+	}
+	return float64(h.gone()) / float64(len(h.results))
 }
 
 // orLimit weighs that a limit on packets dropped the probes, and no filter did.

@@ -174,10 +174,7 @@ func randomWorld(seed uint64) *world {
 		}
 	}
 	if *harsh && !w.clean && !w.solo {
-		w.besides("syn-limit")
-		if w.one(2) && w.take("target", "state") {
-			w.besides("stuck")
-		}
+		w.harsher()
 	}
 	if !w.taken["target"] && !w.taken["state"] {
 		w.state()
@@ -334,6 +331,20 @@ func (w *world) wrong() {
 		w.causes = append(w.causes, c.name)
 		c.make(w)
 		return
+	}
+}
+
+// harsher adds a limit on SYNs, down to one a second, and a stuck service. A slower limit with a service that never
+// answers a SYN can't be told from a filter.
+func (w *world) harsher() {
+	w.besides("syn-limit")
+	for i := range w.routers {
+		if r := &w.routers[i]; r.SYNs != (sim.Rate{}) && w.one(3) {
+			r.SYNs.Every = time.Duration(200+w.IntN(800)) * time.Millisecond
+		}
+	}
+	if w.one(2) && w.take("target", "state") {
+		w.besides("stuck")
 	}
 }
 
