@@ -227,7 +227,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	}
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
 		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16),
-		gateways: make(map[gatewayKey]*gateway), near: make(near)}
+		gateways: make(map[gatewayKey]*gateway), near: newNear()}
 	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Nearby: m.Nearby, Timeout: m.Timeout,
 		Next: r.next, Over: r.over, Hold: func() bool { return len(r.finished) >= mostBehind }})
 	r.finished = make(chan record.Listed, mostBehind+m.Open+mostAwaiting+1)

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -31,6 +32,10 @@ const (
 	sureLimited   = 8
 	limitedFactor = 2
 
+	// chanceAlike is how probable it may be that all traces between two routers show the same one only by chance,
+	// because it answers more often than another one that stands there too.
+	chanceAlike = 0.001
+
 	// The path may change, to a router that never answers. So the last answer must not be older than nearFresh (with
 	// Linux's limit there is one a second), and at most nearShare targets take over what it says.
 	nearFresh = 3 * time.Second
@@ -38,6 +43,9 @@ const (
 
 	// mostStretches is how many are kept in mind. Those that most paths share come first.
 	mostStretches = 4096
+
+	// mostBehindOne is how many routers are kept in mind that stand behind another.
+	mostBehindOne = 256
 )
 
 // stretch is the part of a path between two hops, and a hop between these.
@@ -55,8 +63,21 @@ type between struct {
 	taken         int // targets that have taken it over since
 }
 
-// near is what the traces of a run say of near routers. The zero value knows nothing.
-type near map[stretch]*between
+// behind is who answered so many hops behind a router, whoever stands behind that.
+type behind struct {
+	before netip.Addr
+	hop    int
+}
+
+// near is what the traces of a run say of near routers.
+type near struct {
+	between map[stretch]*between
+	behind  map[behind]map[netip.Addr]int // in how many traces each router answered
+}
+
+func newNear() near {
+	return near{make(map[stretch]*between), make(map[behind]map[netip.Addr]int)}
+}
 
 // nearHop is what one trace says of a hop.
 type nearHop struct {
@@ -105,13 +126,20 @@ func (h *nearHop) certain() bool { return h.who.IsValid() && !h.several }
 
 // learn takes in who answered in a trace that has come to its end.
 func (n near) learn(hops []nearHop, now time.Time) {
-	for first := range hops {
-		for last := first + 2; last < len(hops) && last-first <= longestStretch; last++ {
-			if !hops[first].certain() || !hops[last].certain() {
+	for hop := range hops {
+		h := &hops[hop]
+		if h.other || !h.several && !h.who.IsValid() {
+			continue
+		}
+		for first := max(hop-longestStretch+1, 0); first < hop; first++ {
+			if !hops[first].certain() {
 				continue
 			}
-			for hop := first + 1; hop < last; hop++ {
-				if h := &hops[hop]; h.several || h.who.IsValid() && !h.other {
+			if h.who.IsValid() {
+				n.count(behind{hops[first].who, hop - first}, h.who)
+			}
+			for last := hop + 1; last < min(len(hops), first+longestStretch+1); last++ {
+				if hops[last].certain() {
 					n.add(stretch{hops[first].who, hops[last].who, hop - first, last - first}, h, now)
 				}
 			}
@@ -119,14 +147,24 @@ func (n near) learn(hops []nearHop, now time.Time) {
 	}
 }
 
+// count takes in that a router answered.
+func (n near) count(b behind, who netip.Addr) {
+	if n.behind[b] == nil && len(n.behind) < mostStretches {
+		n.behind[b] = make(map[netip.Addr]int)
+	}
+	if routers := n.behind[b]; routers != nil && (routers[who] > 0 || len(routers) < mostBehindOne) {
+		routers[who]++
+	}
+}
+
 func (n near) add(s stretch, h *nearHop, now time.Time) {
-	b := n[s]
+	b := n.between[s]
 	if b == nil {
-		if len(n) == mostStretches {
+		if len(n.between) == mostStretches {
 			return
 		}
 		b = &between{who: h.who}
-		n[s] = b
+		n.between[s] = b
 	}
 	b.disputed = b.disputed || h.several || b.who != h.who
 	b.at, b.taken = now, 0
@@ -149,17 +187,27 @@ func (n near) takeOver(hops []nearHop, hop int, now time.Time) netip.Addr {
 	if first < 0 || last >= len(hops) {
 		return netip.Addr{}
 	}
-	b := n[stretch{hops[first].who, hops[last].who, hop - first, last - first}]
-	if b == nil || !b.sure() || b.taken == nearShare || now.Sub(b.at) > nearFresh {
+	s := stretch{hops[first].who, hops[last].who, hop - first, last - first}
+	b := n.between[s]
+	if b == nil || !n.sure(s, b) || b.taken == nearShare || now.Sub(b.at) > nearFresh {
 		return netip.Addr{}
 	}
 	b.taken++
 	return b.who
 }
 
-// sure reports whether nobody but one router stands there, which limits its answers.
-func (b *between) sure() bool {
-	return !b.disputed && b.partly >= max(sureLimited, limitedFactor*b.whole)
+// sure reports whether nobody but one router stands at the hop of a stretch, and that one limits its answers.
+func (n near) sure(s stretch, b *between) bool {
+	if b.disputed || b.partly < max(sureLimited, limitedFactor*b.whole) {
+		return false
+	}
+	all := 0
+	routers := n.behind[behind{s.before, s.hop}]
+	for _, traces := range routers {
+		all += traces
+	}
+	its := routers[b.who]
+	return all > 0 && (its == all || math.Pow(float64(its)/float64(all), float64(b.whole+b.partly)) < chanceAlike)
 }
 
 // takeOverNear says who stands at the near hops that were silent for a target, by the traces to other targets.

@@ -1,7 +1,9 @@
 package measure
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +82,104 @@ func TestManyNear(t *testing.T) {
 				t.Errorf("taken over for %d, %d of them wrong; %d targets", taken, wrong, len(m.lines))
 			}
 		})
+	}
+}
+
+var (
+	nearTrees = flag.Int("near-trees", 6, "how many random trees of near routers TestManyNearTrees tries")
+	nearSeed  = flag.Uint64("near-seed", 1, "the seed of the first of them")
+)
+
+// nearTree is a random tree of near routers, some of which limit their answers, with balanced ones side by side, and what
+// is true about each target's way: the text of its routers' addresses.
+func nearTree(seed uint64, targets int) (network, list string, ways map[string][]string) {
+	rng := rand.New(rand.NewPCG(seed, 5))
+	rates := []string{"", "rate=1s/6", "rate=1s/6", "rate=500ms/2", "rate=100ms/10", "rate=1s/1"}
+	type level struct {
+		branches, members int
+		silent            int // which of the members never answers; -1: none
+	}
+	var levels []level
+	for range 3 + rng.IntN(5) {
+		l := level{branches: 1 + rng.IntN(2)*rng.IntN(3), members: 1, silent: -1}
+		if rng.IntN(3) == 0 {
+			l.members = 2 + rng.IntN(2)
+		}
+		if rng.IntN(5) == 0 {
+			l.silent = rng.IntN(l.members)
+		}
+		if len(levels) == 0 {
+			l = level{1, 1, -1} // the routing table knows one gateway
+		}
+		levels = append(levels, l)
+	}
+	loss := []string{"", "", " loss=0.01", " loss=0.05"}[rng.IntN(4)]
+	ways = make(map[string][]string)
+	routers := make(map[string]string)
+	for i := range targets {
+		target := fmt.Sprintf("198.18.%d.%d", i%250, 1+i/250)
+		var way []string
+		branch := 0 // of the tree
+		for n, l := range levels {
+			branch = branch*l.branches + rng.IntN(l.branches)
+			member := rng.IntN(l.members)
+			name := fmt.Sprintf("10.%d.%d.%d", 1+n, branch%250, 1+member)
+			if routers[name] == "" {
+				device := fmt.Sprintf("device=%d", len(routers)+1)
+				switch rate := rates[rng.IntN(len(rates))]; {
+				case member == l.silent:
+					routers[name] = "router * " + device
+				case l.silent >= 0 && l.members > 1: // beside one that limits its answers it could not be told
+					routers[name] = "router " + name + " " + device
+				default:
+					routers[name] = "router " + name + " " + device + " " + rate
+				}
+				routers[name] += fmt.Sprintf(" delay=%dms%s", 1+rng.IntN(5), loss)
+			}
+			network += routers[name] + "\n"
+			way = append(way, strings.Fields(routers[name])[1])
+		}
+		network += "target " + target + " open\n"
+		list += target + "\n"
+		ways[target] = way
+	}
+	return network, list, ways
+}
+
+// TestManyNearTrees: in random trees of near routers nobody is said to stand where somebody else does, or who never answers.
+func TestManyNearTrees(t *testing.T) {
+	t.Parallel()
+	trees := *nearTrees
+	if testing.Short() {
+		trees = min(trees, 2)
+	}
+	seen, taken, silent, wrong := 0, 0, 0, 0
+	for i := range trees {
+		seed := *nearSeed + uint64(i)
+		m := &manySim{}
+		network, list, ways := nearTree(seed, 300)
+		m.Rate = 300
+		m.runWith(t, network, list, time.Hour, func(c *sim.Conn) Network { return &gatewaySim{simNetwork{Conn: c}} },
+			func(l record.Listed) {
+				shown := answering(l.Trace.Fold(), nil)
+				for hop, truth := range ways[l.Host] {
+					a, answered := l.Trace.Inferred[1+hop], hop < len(shown) && shown[hop].IsValid()
+					switch {
+					case answered:
+						seen++
+					case !a.IsValid():
+						silent++
+					case a.String() == truth:
+						taken++
+					default:
+						wrong++
+						t.Logf("seed %d, %s: %v at hop %d, where %s stands", seed, l.Host, a, 1+hop, truth)
+					}
+				}
+			})
+	}
+	t.Logf("%d trees, hops: seen %d, taken over %d, silent %d, wrong %d", trees, seen, taken, silent, wrong)
+	if wrong > 0 || taken == 0 {
+		t.Errorf("%d hops are taken over, and %d wrong ones", taken, wrong)
 	}
 }
