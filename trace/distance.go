@@ -237,7 +237,7 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	i := slices.IndexFunc(p.pending, func(a *ask) bool { return a.distance && !a.lingers })
 	switch {
 	case p.estimate > 0:
-		return p.estimate, until
+		return p.estimated(now)
 	case p.hold(now):
 		return p.known, until
 	case i >= 0 && !p.target.answers && p.slow.knocks == 0:
@@ -247,6 +247,23 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 		}
 	}
 	return p.known + lookAhead, time.Time{}
+}
+
+// estimated is the last TTL that may be asked where the target is thought to be, and when that changes by itself: if it
+// seems to be far beyond the last router known, it may well be nearer, and each probe to the hops between is a SYN that
+// nobody needs. The rest of them has time until a router beyond has answered, or none does.
+func (p *Path) estimated(now time.Time) (ttl int, until time.Time) {
+	far := max(p.lastRouter, p.o.FirstTTL-1) + farAhead
+	if p.estimate <= far || p.limit <= far {
+		return p.estimate, until
+	}
+	if first := p.hop(far).first; !first.IsZero() {
+		until = first.Add(slow)
+		if !now.Before(until) {
+			return p.estimate, time.Time{}
+		}
+	}
+	return far, until
 }
 
 // front is the last TTL that may be asked while a distance probe that was sent then may still be answered, and when

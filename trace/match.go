@@ -305,7 +305,8 @@ func (fl *flow) confirm(only *flight, syn bool, at time.Time) match {
 	switch f, told := fl.olderCandidate(only, at); {
 	case !told:
 		return match{IsShared, only, ByFlow}
-	case f != nil && f.outcome == Pending && f.probe.TTL == only.probe.TTL && fl.quiet(at) && !fl.early(f, at):
+	case f != nil && f.outcome == Pending && fl.quiet(at) && !fl.early(f, at) &&
+		(f.probe.TTL == only.probe.TTL || f.probe.TTL > only.probe.TTL && fl.onlyTimely(f, at)):
 		return match{Believed, f, ByFlow}
 	case f != nil:
 		return match{IsLate, f, ByFlow}
@@ -358,6 +359,10 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 	if last := fl.newest(at, byTarget); last != nil && last.probe.TTL == f.probe.TTL && age >= fl.best-fl.best/4 &&
 		age <= fl.worst+fl.worst/4+tooSoon {
 		return true
+	}
+	if fl.best == 0 && fl.alone && age >= fl.near-repeatNoise && age <= fl.bound+tooSoon &&
+		!retransmitted(at.Sub(known.last), leastRetransmit/8) {
+		return true // nothing but a SYN right before it makes a SYN+ACK come out of its turn
 	}
 	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
 }
@@ -432,6 +437,19 @@ func (fl *flow) onlyPlausible(at time.Time) (in *flight) {
 		return nil
 	}
 	return in
+}
+
+// onlyTimely reports whether an answer of the target comes when f's would, and none of another TTL that nobody has
+// answered is due then.
+func (fl *flow) onlyTimely(f *flight, at time.Time) bool {
+	slack := fl.worst - fl.best + tooSoon
+	timely := func(g *flight) bool {
+		age := at.Sub(g.sent)
+		return age >= fl.best-slack && age <= fl.worst+slack
+	}
+	return timely(f) && fl.newest(at, func(g *flight) bool {
+		return g.probe.TTL != f.probe.TTL && g.recv.IsZero() && fl.beyond(g) && timely(g)
+	}) == nil
 }
 
 // olderCandidate finds the probe before f that an answer may be for though the plan doesn't wait for that any more: it
@@ -865,7 +883,7 @@ func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Durati
 				bound = max(bound, age)
 			}
 		}
-		if fl.bound == 0 || bound < fl.bound {
+		if fl.bound == 0 || bound < fl.bound && fl.opening(&r.TCP) == nil { // one that is sent again comes at any time
 			fl.bound = bound
 		}
 		if len(fl.blurred) == mostDoubts {

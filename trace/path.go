@@ -151,6 +151,10 @@ const (
 	firstAhead = 4
 	creepAhead = 3
 
+	// farAhead is how many hops beyond the last router known are asked at once where the target seems to be farther:
+	// hardly a path is longer, and who starts with an unusual TTL seems to be up to 127 hops away.
+	farAhead = 24
+
 	// distanceFactor times the slowest answer, and distanceSlack, is how long the distance probe's answer is waited for
 	// before hops beyond the first lookAhead are asked without it. Routers answer before the target does.
 	distanceFactor = 3

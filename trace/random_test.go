@@ -780,6 +780,8 @@ var failed = []uint64{
 	450054819,            // a target without distance probes or timestamps, behind a router that is slower than the target
 	450050966,            // a probe that is held up, and answered just before the next one's answer is due
 	460047844,            // the same next door, where an answer is sooner by less than times usually differ
+	460022751,            // a target nearer by far than its TTL says, whose answers are held up
+	460074206,            // the target's answer, in time for the probe before, when the next to a silent hop is on its way
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
 }
 
@@ -827,6 +829,8 @@ func TestRandomNetworksShortWait(t *testing.T) {
 		432005139, // the target's answer to a probe that left right before its path was asked slowly
 		432008152, // the target's answer, which fits a probe to a silent hop before it that was given up just then
 		480001758, // answers that come twice, where nothing names a probe
+		460019469, // the target's answer, in time for the probe before, when the next to a silent hop is on its way
+		460007140, // a target that sends its answers again, where nothing names a probe
 		440029764, // a SYN+ACK that is sent again, by whose time each silent hop was waited for, where nothing names a probe
 	}
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
