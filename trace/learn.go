@@ -393,7 +393,7 @@ func (p *Path) share(now time.Time, r Result) {
 	p.target.rateLimitsSYNACK = p.target.rateLimitsSYNACK || forOlder(r)
 	one, other, delicate := 0, false, p.wary // one is the only TTL of them all, where there is no other
 	alone := false                           // nothing was in flight beside it, so the other is one that was withdrawn
-	longest := p.longest()
+	longest := max(p.longest(), p.target.rtt+p.slack())
 	if i := p.youngest(now, r); i >= 0 {
 		longest = max(longest, now.Sub(p.pending[i].sent)) // one of them was answered
 	}
