@@ -130,9 +130,38 @@ func (f *facts) noSlowLimit() bool {
 	return false
 }
 
+// orSince weighs that some passed only because they were sent before something began to drop all.
+func (d *drop) orSince(x *Finding) {
+	if x.Code != BrokenBranch || d.passedSince() {
+		return
+	}
+	x.Confidence = Possible
+	x.Evidence = append(x.Evidence, "All that got farther were sent before the first that vanished. So the path may have "+
+		"broken meanwhile, or something lets this host pass no longer after so many probes.")
+}
+
+// passedSince reports whether any TCP got farther that was sent after one of the trace's own probes had vanished.
+func (d *drop) passedSince() bool {
+	var gone time.Time // when the first was sent that vanished
+	for _, h := range d.hops {
+		for _, r := range h.results {
+			if h.ttl > d.last && r.Outcome == trace.Lost && (gone.IsZero() || r.Sent.Before(gone)) {
+				gone = r.Sent
+			}
+		}
+	}
+	passed := func(r trace.Result) bool {
+		return r.Outcome == trace.Answered && r.Sent.After(gone) && (r.FromTarget() || d.beyond(r.Reply.From()))
+	}
+	return slices.ContainsFunc(d.distanceProbes, passed) || slices.ContainsFunc(d.more, func(p *path) bool {
+		return p.options.Protocol == packet.ProtoTCP &&
+			slices.ContainsFunc(p.hops, func(h hop) bool { return slices.ContainsFunc(h.results, passed) })
+	})
+}
+
 // orSlowLimit weighs that a limit on SYNs dropped some. It would take no heed of the router that they came by.
-func (d *drop) orSlowLimit(x *Finding, byRouter bool) {
-	if x.Code == BrokenBranch && !byRouter && !d.limitExcluded() {
+func (d *drop) orSlowLimit(x *Finding) {
+	if x.Code == BrokenBranch && !d.limitExcluded() {
 		x.mayBeSlowLimit()
 	}
 }
@@ -527,7 +556,10 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	d.heldAgain(x)
-	d.orSlowLimit(x, apart > 0 && beside == 0)
+	if byRouter := apart > 0 && beside == 0; !byRouter {
+		d.orSince(x)
+		d.orSlowLimit(x)
+	}
 }
 
 // heldAgain weighs what became of the trace's own flow when it was asked again. If it passes then, neither a source

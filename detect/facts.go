@@ -102,6 +102,7 @@ type hop struct {
 	ttl     int
 	results []trace.Result // the outcomes, in the order of sending
 	extra   []trace.Result // late and second answers
+	unknown []trace.Result // those whose outcome isn't known; see unanswered
 	routers []netip.Addr   // who said time exceeded, each once
 	sure    []netip.Addr   // of these, whose answers named the probe
 	lost    int
@@ -129,7 +130,7 @@ func newPath(v *View) *path {
 }
 
 func (p *path) add(h trace.Hop) {
-	x := hop{ttl: h.TTL, results: h.Probes, extra: h.Extra}
+	x := hop{ttl: h.TTL, results: h.Probes, extra: h.Extra, unknown: h.Unknown}
 	for i := range h.Probes {
 		r := &h.Probes[i]
 		switch {

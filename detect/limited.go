@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -18,7 +19,7 @@ func limited(f *facts) []Finding {
 	chance := 0.0        // that a hop has lost as much though it answers like those
 	from, goneOn := 0, 0 // the first hop that lost any, and how many were lost where the loss goes on
 	for _, h := range slices.Backward(f.hops) {
-		own := tried{h.gone(), len(h.results)}
+		own := f.tried(&h)
 		byChance := chanceOfMore(further, own)
 		switch {
 		case f.limit != nil && h.ttl > f.limit.after: // it is SYNs that are limited
@@ -36,6 +37,7 @@ func limited(f *facts) []Finding {
 			if chance = max(chance, byChance); byChance > unlikely {
 				further = further.add(own)
 			}
+		case h.ttl >= f.distance() && len(h.unknown) > 0: // whether it has answered every one isn't known
 		case own.sent >= 2 && own.lost == 0 && h.answered() && !h.refused(): // what is refused got no farther than that
 			hops++
 			further = further.add(own)
@@ -69,7 +71,7 @@ func (further tried) goesOn(own tried) bool {
 func (f *facts) lossyUpTo(first, last int) bool {
 	for i := range f.hops {
 		h := &f.hops[i]
-		if lossy := h.answered() && h.gone() > 0; h.ttl <= last && lossy != (h.ttl >= first) {
+		if lossy := h.answered() && f.tried(h).lost > 0; h.ttl <= last && lossy != (h.ttl >= first) {
 			return false
 		}
 	}
@@ -106,15 +108,43 @@ func (x *Finding) byChance(chance float64) {
 	}
 }
 
-// gone is how many probes were never answered, not even late.
-func (h *hop) gone() int {
+// tried counts the probes to a hop, and those that were never answered, not even late.
+func (f *facts) tried(h *hop) tried {
+	again := len(f.unanswered(h))
 	n := h.lost
 	for _, r := range h.extra {
 		if r.Outcome == trace.Late {
 			n--
 		}
 	}
-	return max(n, 0)
+	return tried{max(n, 0) + again, len(h.results) + again}
+}
+
+// unanswered are the probes to a router that the trace took back to send them anew, and that nobody has answered
+// though one that was sent later was, after more than a moment. Without them the loss that a limit makes seems to be at
+// those hops alone that were not asked anew.
+func (f *facts) unanswered(h *hop) (all []trace.Result) {
+	if h.ttl >= f.distance() || f.counts.LostHere > 0 || !f.named() {
+		return nil // its answer may have been taken for another's, or this host has lost it
+	}
+	for _, r := range h.unknown {
+		late := slices.ContainsFunc(h.extra, func(x trace.Result) bool { return x.N == r.N })
+		if !late && slices.ContainsFunc(h.results, func(x trace.Result) bool {
+			return x.Outcome == trace.Answered && x.N > r.N && x.Sent.Sub(r.Sent) >= slowly
+		}) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// named reports whether each router's answer named its probe.
+func (p *path) named() bool {
+	return !slices.ContainsFunc(p.hops, func(h hop) bool {
+		return slices.ContainsFunc(h.results, func(r trace.Result) bool {
+			return r.Reply != nil && r.Reply.Kind == packet.KindTimeExceeded && !names(&r)
+		})
+	})
 }
 
 // refused reports whether any probe to the hop was refused.

@@ -15,7 +15,7 @@ const (
 	slowly = 50 * time.Millisecond
 
 	// leastLimited is how many quick probes must be lost, at leastLimitedHops hops, to speak of a limit, and chanceOfSlow
-	// the probability that as many slow ones are answered if all are lost alike.
+	// the probability that as many slow ones are answered, and the quick ones in that order, if all are lost alike.
 	leastLimited     = 3
 	leastLimitedHops = 2
 	leastThrough     = 2 // quick probes that are answered by one hop, and none lost, show that there is none
@@ -94,23 +94,28 @@ func (f *facts) findLimit() *limit {
 			before = append(before, h.results...)
 			continue
 		}
-		lossy += when(h.lost > 0 && h.answered(), 1, 0)
-		beyond = append(beyond, h.results...)
+		again := f.unanswered(h)
+		lossy += when(h.lost+len(again) > 0 && h.answered(), 1, 0)
+		beyond = slices.Concat(beyond, h.results, again)
+	}
+	for _, r := range f.distanceProbes { // the others follow them
+		if !slices.ContainsFunc(beyond, func(b trace.Result) bool { return b.N == r.N }) {
+			beyond = append(beyond, r)
+		}
 	}
 	slices.SortFunc(beyond, func(a, b trace.Result) int { return a.Sent.Compare(b.Sent) })
 	through := map[uint8]int{} // quick probes that each TTL answered; negative: it lost some
+	ordered := true            // no quick probe was answered after another had been lost
 	for i, r := range beyond {
-		gap := time.Duration(math.MaxInt64)
-		if i > 0 {
-			gap = r.Sent.Sub(beyond[i-1].Sent)
-		}
+		gap := r.Sent.Sub(beyond[max(i, 1)-1].Sent)
 		switch {
-		case int(r.Probe.TTL) > f.distance(): // a distance probe is one of the first, which pass
+		case i == 0, int(r.Probe.TTL) > f.distance(): // a distance probe is one of the first, which pass
 		case gap < quick:
 			l.quick++
-			l.lost += when(r.Outcome == trace.Lost, 1, 0)
-			through[r.Probe.TTL] += when(r.Outcome == trace.Lost, -len(beyond), 1)
-		case gap >= slowly && r.Outcome == trace.Lost:
+			ordered = ordered && (unheard(r) || l.lost == 0)
+			l.lost += when(unheard(r), 1, 0)
+			through[r.Probe.TTL] += when(unheard(r), -len(beyond), 1)
+		case gap >= slowly && unheard(r):
 			return nil
 		case gap >= slowly:
 			l.slow++
@@ -122,6 +127,9 @@ func (f *facts) findLimit() *limit {
 		}
 	}
 	chance := math.Pow(1-float64(l.lost)/float64(max(l.quick, 1)), float64(l.slow))
+	if ordered { // as a limit leaves them that lets the first pass
+		chance /= math.Exp(choose(l.quick, l.lost))
+	}
 	if l.lost < leastLimited || lossy < leastLimitedHops || chance > chanceOfSlow {
 		return nil
 	}
@@ -133,12 +141,15 @@ func (f *facts) findLimit() *limit {
 	return l
 }
 
+// unheard reports whether a probe that was sent to find a limit got no answer.
+func unheard(r trace.Result) bool { return r.Outcome == trace.Lost || r.Outcome == trace.Unknown }
+
 // lossless is the last hop before the target that answered, and up to which no probe was lost.
 func (f *facts) lossless() int {
 	last := f.first() - 1
 	for i := range f.hops {
 		h := &f.hops[i]
-		if h.ttl >= f.distance() || h.lost > 0 {
+		if h.ttl >= f.distance() || h.lost+len(f.unanswered(h)) > 0 {
 			break
 		}
 		if h.answered() {
@@ -151,7 +162,7 @@ func (f *facts) lossless() int {
 // follows counts the lost probes that were sent at most quick before another.
 func follows(r trace.Result, others []trace.Result) (n int) {
 	for _, o := range others {
-		if gap := r.Sent.Sub(o.Sent); o.Outcome == trace.Lost && gap > 0 && gap < quick {
+		if gap := r.Sent.Sub(o.Sent); unheard(o) && gap > 0 && gap < quick {
 			n++
 		}
 	}

@@ -28,6 +28,10 @@ type Hop struct {
 	TTL    int
 	Probes []Result // the outcomes, in order of sending, without those that are Unknown
 	Extra  []Result // notices: late and second answers
+
+	// Unknown are the first probes that are Unknown, no more than there are queries, in no order. Most were sent anew
+	// because a limit may have dropped them.
+	Unknown []Result
 }
 
 // NewTrace begins a trace of the path that o describes.
@@ -76,6 +80,10 @@ func (t *Trace) Add(r Result) {
 		h.Probes = inOrder(h.Probes, r)
 		if r.Outcome == Answered {
 			t.place(r)
+		}
+	case Unknown:
+		if len(h.Unknown) < t.queries {
+			h.Unknown = append(h.Unknown, r)
 		}
 	case Late, Duplicate:
 		if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
