@@ -26,8 +26,8 @@ func (d *drop) lostOnWayBack(x *Finding) {
 		"Those that are answered and those that are not all came by %s, the last router before the target.",
 		d.hopName(d.last)))
 	x.Advice = fmt.Sprintf("Ask whoever runs the target for a trace back to this host: answers choose their way by the "+
-		"ports too, and one way may be broken. Or of several machines with this address, or links to it, one is broken "+
-		"or drops this port: ask %s. To see which ports are hit: --track-port.",
+		"ports too, and one way may be broken. Or of several machines with this address, or links to it, one is broken, "+
+		"drops this port or filters by source port: ask %s. To see which ports are hit: --track-port.",
 		d.owner(d.last, d.last))
 }
 
