@@ -223,10 +223,14 @@ func (d *drop) mayBeLimit(lead cause) bool {
 // speak of loss; else 0.
 func (d *drop) lossBefore() float64 {
 	h := d.at(d.last)
-	if h == nil || h.gone() < leastLost || len(h.results) < lossProbes {
+	if h == nil {
 		return 0
 	}
-	return float64(h.gone()) / float64(len(h.results))
+	t := d.tried(h)
+	if t.lost < leastLost || t.sent < lossProbes {
+		return 0
+	}
+	return float64(t.lost) / float64(t.sent)
 }
 
 // orLimit weighs that a limit on packets dropped the probes, and no filter did.
