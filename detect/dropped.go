@@ -130,9 +130,9 @@ func (f *facts) noSlowLimit() bool {
 	return false
 }
 
-// orSince weighs that some passed only because they were sent before something began to drop all.
-func (d *drop) orSince(x *Finding) {
-	if x.Code != BrokenBranch || d.passedSince() {
+// orSince weighs that some passed only because they were sent before something began to drop all, by whichever router.
+func (d *drop) orSince(x *Finding, byRouter bool) {
+	if x.Code != BrokenBranch || byRouter || d.passedSince() {
 		return
 	}
 	x.Confidence = Possible
@@ -160,8 +160,8 @@ func (d *drop) passedSince() bool {
 }
 
 // orSlowLimit weighs that a limit on SYNs dropped some. It would take no heed of the router that they came by.
-func (d *drop) orSlowLimit(x *Finding) {
-	if x.Code == BrokenBranch && !d.limitExcluded() {
+func (d *drop) orSlowLimit(x *Finding, byRouter bool) {
+	if x.Code == BrokenBranch && !byRouter && !d.limitExcluded() {
 		x.mayBeSlowLimit()
 	}
 }
@@ -560,10 +560,9 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	d.heldAgain(x)
-	if byRouter := apart > 0 && beside == 0; !byRouter {
-		d.orSince(x)
-		d.orSlowLimit(x)
-	}
+	byRouter := apart > 0 && beside == 0
+	d.orSince(x, byRouter)
+	d.orSlowLimit(x, byRouter)
 }
 
 // heldAgain weighs what became of the trace's own flow when it was asked again. If it passes then, neither a source

@@ -82,9 +82,7 @@ func (t *Trace) Add(r Result) {
 			t.place(r)
 		}
 	case Unknown:
-		if len(h.Unknown) < t.queries {
-			h.Unknown = append(h.Unknown, r)
-		}
+		h.unknown(r, t.queries)
 	case Late, Duplicate:
 		if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
 			t.place(r)
@@ -102,6 +100,13 @@ func (t *Trace) Add(r Result) {
 			shared := r // so that only this one gets to the heap
 			t.shared = &shared
 		}
+	}
+}
+
+// unknown keeps a probe that is Unknown, if it is one of the first.
+func (h *Hop) unknown(r Result, most int) {
+	if len(h.Unknown) < most {
+		h.Unknown = append(h.Unknown, r)
 	}
 }
 
