@@ -175,6 +175,8 @@ type manyRun struct {
 	near     near
 	awaiting bool // targets wait for one of them
 
+	unconfirmed []unconfirmed
+
 	feeding     context.Context
 	stopFeeding context.CancelFunc
 	fed         atomic.Bool // no more are handed over
@@ -230,7 +232,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 		gateways: make(map[gatewayKey]*gateway), near: newNear()}
 	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Nearby: m.Nearby, Timeout: m.Timeout,
 		Next: r.next, Over: r.over, Hold: func() bool { return len(r.finished) >= mostBehind }})
-	r.finished = make(chan record.Listed, mostBehind+m.Open+mostAwaiting+1)
+	r.finished = make(chan record.Listed, mostBehind+m.Open+2*mostAwaiting+1)
 	var hearing sync.WaitGroup
 	hearing.Go(r.hearDone)
 	defer hearing.Wait()
@@ -253,6 +255,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	for _, g := range r.gateways {
 		r.settleAwaiting(g)
 	}
+	r.confirm(time.Now().Add(2 * longestAwaiting)) // no other trace says anything any more
 	m.count(func(s *record.ManyStatus) { s.Sent, s.LostHere, s.Open = counts.Sent, counts.LostHere, 0 })
 	counts.Sent += r.explainSample(ctx, err == nil && r.err == nil)
 	cause := context.Cause(ctx)
@@ -611,9 +614,14 @@ func (r *manyRun) settle(o *opened) {
 	fold := o.trace.Fold()
 	o.takeOver(fold)
 	r.ends.Pass(answering(fold, o.trace.Inferred))
-	if o.rounds == nil {
-		r.takeOverNear(o, fold)
+	if o.rounds == nil && r.learnNear(o, fold) {
+		return
 	}
+	r.settled(o, fold)
+}
+
+// settled says what came of a target when all is known of it.
+func (r *manyRun) settled(o *opened, fold *record.Fold) {
 	l := o.target.listed(record.WasTraced, nil)
 	l.Trace, l.Fold = o.trace, fold
 	if o.rounds != nil {
@@ -639,6 +647,8 @@ func (r *manyRun) awaitNoLonger(now time.Time) {
 		}
 		r.awaiting = r.awaiting || len(g.awaiting) > 0
 	}
+	r.confirm(now)
+	r.awaiting = r.awaiting || len(r.unconfirmed) > 0
 }
 
 // settleAwaiting says what came of the targets that wait for a gateway's answers.

@@ -3,6 +3,7 @@ package measure
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -27,19 +28,22 @@ const (
 	// more: up to three routers in a row limit their answers.
 	longestStretch = 4
 
-	// A hop is sure if in so many traces it answered some probes and not others, and if these are so many times those
-	// in which it answered all. Where probes are lost by chance, most traces lack none.
+	// A hop is sure if in so many traces it answered some probes and not others; if these are so many times those in
+	// which it answered all; and if those in which it was silent are so many times all of these. Where probes are lost by
+	// chance, most traces lack none, and fewer lack all. If one of two routers never answers, half of them lack all.
 	sureLimited   = 8
-	limitedFactor = 2
+	limitedFactor = 3
+	silentFactor  = 2
 
 	// chanceAlike is how probable it may be that all traces between two routers show the same one only by chance,
 	// because it answers more often than another one that stands there too.
 	chanceAlike = 0.001
 
-	// The path may change, to a router that never answers. So the last answer must not be older than nearFresh (with
-	// Linux's limit there is one a second), and at most nearShare targets take over what it says.
-	nearFresh = 3 * time.Second
-	nearShare = 64
+	// The path may change, to a router that never answers. So a hop is taken over only if the router has answered before
+	// it was silent, between the same two others and not longer ago than nearFresh (with Linux's limit there is one
+	// answer a second, for all that may stand behind it), and afterwards behind the first of them, within
+	// longestAwaiting. So long targets wait, mostAwaiting of them at the most.
+	nearFresh = 20 * time.Second
 
 	// mostStretches is how many are kept in mind. Those that most paths share come first.
 	mostStretches = 4096
@@ -54,13 +58,14 @@ type stretch struct {
 	hop, length   int        // how far behind the first of them are the hop, and the other one
 }
 
-// between is who stands at the hop of a stretch.
+// between is who stands at the hop of a stretch, and in how many traces.
 type between struct {
-	who           netip.Addr
-	disputed      bool // somebody else was seen there too
-	whole, partly int  // traces in which it answered all probes, and only some
-	at            time.Time
-	taken         int // targets that have taken it over since
+	who      netip.Addr
+	disputed bool      // somebody else was seen there too
+	at       time.Time // of its last answer
+	whole    int       // traces in which it answered all probes
+	partly   int       // and only some
+	silent   int       // and none
 }
 
 // behind is who answered so many hops behind a router, whoever stands behind that.
@@ -72,20 +77,27 @@ type behind struct {
 // near is what the traces of a run say of near routers.
 type near struct {
 	between map[stretch]*between
-	behind  map[behind]map[netip.Addr]int // in how many traces each router answered
+	behind  map[behind]map[netip.Addr]sightings
+}
+
+// sightings are in how many traces a router answered, and when last.
+type sightings struct {
+	traces int
+	at     time.Time
 }
 
 func newNear() near {
-	return near{make(map[stretch]*between), make(map[behind]map[netip.Addr]int)}
+	return near{make(map[stretch]*between), make(map[behind]map[netip.Addr]sightings)}
 }
 
 // nearHop is what one trace says of a hop.
 type nearHop struct {
 	who     netip.Addr // the router there; invalid: none answered, or several did
 	several bool
-	partly  bool // it answered some probes only
-	silent  bool // it was asked, and did not answer
-	other   bool // who is known by other traces
+	partly  bool      // it answered some probes only
+	silent  bool      // it was asked, and did not answer
+	other   bool      // who is known by other traces
+	at      time.Time // when it answered last; or when it was asked last, if it did not
 }
 
 // nearHopsOf is what a trace says of its near hops, as far as the path's end. The first is this host.
@@ -114,10 +126,12 @@ func (h *nearHop) add(r *trace.Result) {
 		h.several = true // who says so may be the target, or not stand here
 	case answered:
 		h.several = h.several || h.who.IsValid() && h.who != r.Reply.From()
-		h.who, h.partly, h.silent = r.Reply.From(), h.partly || h.silent, false
-	case r.Outcome == trace.Lost:
-		h.partly = h.partly || h.who.IsValid()
-		h.silent = !h.who.IsValid()
+		h.who, h.partly, h.silent, h.at = r.Reply.From(), h.partly || h.silent, false, r.Recv
+	case r.Outcome != trace.Lost:
+	case h.who.IsValid():
+		h.partly = true
+	default:
+		h.silent, h.at = true, r.Sent
 	}
 }
 
@@ -125,10 +139,10 @@ func (h *nearHop) add(r *trace.Result) {
 func (h *nearHop) certain() bool { return h.who.IsValid() && !h.several }
 
 // learn takes in who answered in a trace that has come to its end.
-func (n near) learn(hops []nearHop, now time.Time) {
+func (n near) learn(hops []nearHop) {
 	for hop := range hops {
 		h := &hops[hop]
-		if h.other || !h.several && !h.who.IsValid() {
+		if h.other || !h.several && !h.silent && !h.who.IsValid() {
 			continue
 		}
 		for first := max(hop-longestStretch+1, 0); first < hop; first++ {
@@ -136,11 +150,11 @@ func (n near) learn(hops []nearHop, now time.Time) {
 				continue
 			}
 			if h.who.IsValid() {
-				n.count(behind{hops[first].who, hop - first}, h.who)
+				n.count(behind{hops[first].who, hop - first}, h)
 			}
 			for last := hop + 1; last < min(len(hops), first+longestStretch+1); last++ {
 				if hops[last].certain() {
-					n.add(stretch{hops[first].who, hops[last].who, hop - first, last - first}, h, now)
+					n.add(stretch{hops[first].who, hops[last].who, hop - first, last - first}, h)
 				}
 			}
 		}
@@ -148,35 +162,51 @@ func (n near) learn(hops []nearHop, now time.Time) {
 }
 
 // count takes in that a router answered.
-func (n near) count(b behind, who netip.Addr) {
+func (n near) count(b behind, h *nearHop) {
 	if n.behind[b] == nil && len(n.behind) < mostStretches {
-		n.behind[b] = make(map[netip.Addr]int)
+		n.behind[b] = make(map[netip.Addr]sightings)
 	}
-	if routers := n.behind[b]; routers != nil && (routers[who] > 0 || len(routers) < mostBehindOne) {
-		routers[who]++
+	routers := n.behind[b]
+	if a := routers[h.who]; routers != nil && (a.traces > 0 || len(routers) < mostBehindOne) {
+		routers[h.who] = sightings{a.traces + 1, later(a.at, h.at)}
 	}
 }
 
-func (n near) add(s stretch, h *nearHop, now time.Time) {
+// later is the later one of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// add takes in what a trace says of the hop of a stretch, as soon as a router has answered there.
+func (n near) add(s stretch, h *nearHop) {
 	b := n.between[s]
 	if b == nil {
-		if len(n.between) == mostStretches {
+		if h.silent || len(n.between) == mostStretches {
 			return
 		}
 		b = &between{who: h.who}
 		n.between[s] = b
 	}
-	b.disputed = b.disputed || h.several || b.who != h.who
-	b.at, b.taken = now, 0
-	if h.partly {
+	switch {
+	case h.several || !h.silent && h.who != b.who:
+		b.disputed = true
+	case h.silent:
+		b.silent++
+	case h.partly:
 		b.partly++
-	} else {
+	default:
 		b.whole++
+	}
+	if !h.silent {
+		b.at = later(b.at, h.at)
 	}
 }
 
-// takeOver is who stands at a silent hop; invalid: that isn't sure.
-func (n near) takeOver(hops []nearHop, hop int, now time.Time) netip.Addr {
+// around is the stretch around a silent hop between the nearest routers that a trace shows for sure. ok: there is one.
+func around(hops []nearHop, hop int) (s stretch, ok bool) {
 	first, last := hop-1, hop+1
 	for first >= 0 && !hops[first].certain() {
 		first--
@@ -185,45 +215,91 @@ func (n near) takeOver(hops []nearHop, hop int, now time.Time) netip.Addr {
 		last++
 	}
 	if first < 0 || last >= len(hops) {
-		return netip.Addr{}
+		return s, false
 	}
-	s := stretch{hops[first].who, hops[last].who, hop - first, last - first}
-	b := n.between[s]
-	if b == nil || !n.sure(s, b) || b.taken == nearShare || now.Sub(b.at) > nearFresh {
-		return netip.Addr{}
-	}
-	b.taken++
-	return b.who
+	return stretch{hops[first].who, hops[last].who, hop - first, last - first}, true
 }
 
 // sure reports whether nobody but one router stands at the hop of a stretch, and that one limits its answers.
-func (n near) sure(s stretch, b *between) bool {
-	if b.disputed || b.partly < max(sureLimited, limitedFactor*b.whole) {
+func (n near) sure(s stretch) bool {
+	b := n.between[s]
+	if b == nil || b.disputed || b.partly < max(sureLimited, limitedFactor*b.whole) ||
+		b.silent < silentFactor*(b.whole+b.partly) {
 		return false
 	}
 	all := 0
 	routers := n.behind[behind{s.before, s.hop}]
-	for _, traces := range routers {
-		all += traces
+	for _, a := range routers {
+		all += a.traces
 	}
-	its := routers[b.who]
+	its := routers[b.who].traces
 	return all > 0 && (its == all || math.Pow(float64(its)/float64(all), float64(b.whole+b.partly)) < chanceAlike)
 }
 
-// takeOverNear says who stands at the near hops that were silent for a target, by the traces to other targets.
-func (r *manyRun) takeOverNear(o *opened, f *record.Fold) {
+// answeredSince reports whether the router of a stretch has answered after a time, whoever stood behind it.
+func (n near) answeredSince(s stretch, t time.Time) bool {
+	return n.behind[behind{s.before, s.hop}][n.between[s].who].at.After(t)
+}
+
+// unconfirmed is a target that has come to its end, some of whose near hops were silent.
+type unconfirmed struct {
+	opened *opened
+	fold   *record.Fold
+	since  time.Time
+	hops   []silentHop
+}
+
+// silentHop is a hop that was silent where others show a router.
+type silentHop struct {
+	ttl     int
+	stretch stretch
+	at      time.Time // when it was asked
+}
+
+// learnNear takes in what the trace to a target says of near routers, and reports whether the target has to wait for
+// others that say it of its silent hops.
+func (r *manyRun) learnNear(o *opened, f *record.Fold) (wait bool) {
 	hops := nearHopsOf(o.trace.Path.Source.Addr(), f, o.trace.Inferred)
-	now := o.trace.Ending.Time
-	r.near.learn(hops, now)
-	for hop := 1; hop < min(len(hops), nearHops+1); hop++ {
-		if h := &hops[hop]; !h.silent || h.several || h.other {
+	r.near.learn(hops)
+	r.confirm(time.Now())
+	u := unconfirmed{opened: o, fold: f, since: time.Now()}
+	for ttl := 1; ttl < min(len(hops), nearHops+1); ttl++ {
+		h := &hops[ttl]
+		if !h.silent || h.several || h.other {
 			continue
 		}
-		if who := r.near.takeOver(hops, hop, now); who.IsValid() {
-			if o.trace.Inferred == nil {
-				o.trace.Inferred = make(map[int]netip.Addr)
-			}
-			o.trace.Inferred[hop] = who
+		s, ok := around(hops, ttl)
+		if ok && r.near.sure(s) && h.at.Sub(r.near.between[s].at) <= nearFresh {
+			u.hops = append(u.hops, silentHop{ttl, s, h.at})
 		}
 	}
+	if len(u.hops) == 0 || len(r.unconfirmed) == mostAwaiting {
+		return false
+	}
+	r.unconfirmed, r.awaiting = append(r.unconfirmed, u), true
+	return true
+}
+
+// confirm settles the targets whose silent hops have answered others since, and those that have waited for too long.
+func (r *manyRun) confirm(now time.Time) {
+	waiting := r.unconfirmed[:0]
+	for _, u := range r.unconfirmed {
+		open := func(h silentHop) bool { return !r.near.answeredSince(h.stretch, h.at) }
+		if slices.ContainsFunc(u.hops, open) && now.Sub(u.since) <= longestAwaiting {
+			waiting = append(waiting, u)
+			continue
+		}
+		for _, h := range u.hops {
+			if open(h) || !r.near.sure(h.stretch) {
+				continue
+			}
+			if u.opened.trace.Inferred == nil {
+				u.opened.trace.Inferred = make(map[int]netip.Addr)
+			}
+			u.opened.trace.Inferred[h.ttl] = r.near.between[h.stretch].who
+		}
+		r.settled(u.opened, u.fold)
+	}
+	clear(r.unconfirmed[len(waiting):])
+	r.unconfirmed = waiting
 }

@@ -28,23 +28,24 @@ func TestManyNear(t *testing.T) {
 		second, third func(target int) string // the routers at hops 2 and 3
 		rate          int                     // packets a second
 		least, most   int                     // for how many targets hop 2 is taken over
-		wrong         int                     // of these, at the most
 	}{
-		{"one router", func(int) string { return fmt.Sprintf(limited, 2, 1, 2, 1) }, third, 300, 200, targets, 0},
+		{"one router", func(int) string { return fmt.Sprintf(limited, 2, 1, 2, 1) }, third, 300, 200, targets},
 		{"and the next limits too", func(int) string { return fmt.Sprintf(limited, 2, 1, 2, 1) },
-			func(i int) string { return fmt.Sprintf(limited, 3, 1, 3, 1) + "router 10.0.4.1 device=4\n" }, 300, 200, targets, 0},
+			func(i int) string { return fmt.Sprintf(limited, 3, 1, 3, 1) + "router 10.0.4.1 device=4\n" }, 300, 200, targets},
 		{"a tree", func(i int) string { return fmt.Sprintf(limited, 2, i%3, 2, i%3) },
-			func(i int) string { return fmt.Sprintf("router 10.0.3.%d device=3%d\n", i%12, i%12) }, 50, 50, targets, 0},
-		{"two ways that meet again", half(fmt.Sprintf(limited, 2, 1, 2, 1), fmt.Sprintf(limited, 2, 2, 2, 2)), third, 300, 0, 0, 0},
-		{"two ways by flow", func(int) string { return "router 10.0.2.1,10.0.2.2 device=21 rate=1s/6\n" }, third, 300, 0, 0, 0},
-		{"one of two never answers", half("router 10.0.2.1 device=21\n", "router *\n"), third, 300, 0, 0, 0},
-		{"and packets are lost", half("router 10.0.2.1 device=21 loss=0.1\n", "router * loss=0.1\n"), third, 300, 0, 0, 0},
+			func(i int) string { return fmt.Sprintf("router 10.0.3.%d device=3%d\n", i%12, i%12) }, 100, 50, targets},
+		{"two ways that meet again", half(fmt.Sprintf(limited, 2, 1, 2, 1), fmt.Sprintf(limited, 2, 2, 2, 2)), third, 300, 0, 0},
+		{"two ways by flow", func(int) string { return "router 10.0.2.1,10.0.2.2 device=21 rate=1s/6\n" }, third, 300, 0, 0},
+		{"one of two never answers", half("router 10.0.2.1 device=21\n", "router *\n"), third, 300, 0, 0},
+		{"one of four answers", func(i int) string { return []string{"router 10.0.2.1 device=21\n", "router *\n"}[min(i/3%4, 1)] },
+			third, 300, 0, 0},
+		{"and packets are lost", half("router 10.0.2.1 device=21 loss=0.1\n", "router * loss=0.1\n"), third, 300, 0, 0},
 		{"then one that never answers", func(i int) string {
 			if i < targets/2 {
 				return fmt.Sprintf(limited, 2, 1, 2, 1)
 			}
 			return "router *\n"
-		}, third, 300, 100, targets, nearShare},
+		}, third, 300, 100, targets},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +79,7 @@ func TestManyNear(t *testing.T) {
 					}
 				})
 			t.Logf("hop 2: seen %d, taken over %d, %d of them wrong, in %v", seen, taken, wrong, m.took)
-			if taken < tt.least || taken > tt.most || wrong > tt.wrong || len(m.lines) != targets {
+			if taken < tt.least || taken > tt.most || wrong > 0 || len(m.lines) != targets {
 				t.Errorf("taken over for %d, %d of them wrong; %d targets", taken, wrong, len(m.lines))
 			}
 		})
@@ -86,7 +87,7 @@ func TestManyNear(t *testing.T) {
 }
 
 var (
-	nearTrees = flag.Int("near-trees", 6, "how many random trees of near routers TestManyNearTrees tries")
+	nearTrees = flag.Int("near-trees", 4, "how many random trees of near routers TestManyNearTrees tries")
 	nearSeed  = flag.Uint64("near-seed", 1, "the seed of the first of them")
 )
 
@@ -154,8 +155,11 @@ func TestManyNearTrees(t *testing.T) {
 		trees = min(trees, 2)
 	}
 	seen, taken, silent, wrong := 0, 0, 0, 0
+	seeds := []uint64{217, 231} // which had wrong ones
 	for i := range trees {
-		seed := *nearSeed + uint64(i)
+		seeds = append(seeds, *nearSeed+uint64(i))
+	}
+	for _, seed := range seeds {
 		m := &manySim{}
 		network, list, ways := nearTree(seed, 300)
 		m.Rate = 300
@@ -178,7 +182,7 @@ func TestManyNearTrees(t *testing.T) {
 				}
 			})
 	}
-	t.Logf("%d trees, hops: seen %d, taken over %d, silent %d, wrong %d", trees, seen, taken, silent, wrong)
+	t.Logf("%d trees, hops: seen %d, taken over %d, silent %d, wrong %d", len(seeds), seen, taken, silent, wrong)
 	if wrong > 0 || taken == 0 {
 		t.Errorf("%d hops are taken over, and %d wrong ones", taken, wrong)
 	}
