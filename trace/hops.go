@@ -130,12 +130,12 @@ func (h *Hop) refuse(r Result) bool {
 	if slices.ContainsFunc(h.Probes, func(p Result) bool { return p.Outcome == Answered && !p.Refused() }) {
 		return false
 	}
-	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Outcome == Lost })
-	if i < 0 {
-		return false
-	}
 	r.Outcome = Answered
-	h.Probes[i] = r
+	if i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N }); i >= 0 {
+		h.Probes[i] = r
+	} else { // it was taken back, to be sent anew
+		h.Probes = inOrder(h.Probes, r)
+	}
 	return true
 }
 
