@@ -253,6 +253,12 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 // seems to be far beyond the last router known, it may well be nearer, and each probe to the hops between is a SYN that
 // nobody needs. The rest of them has time until a router beyond has answered, or none does.
 func (p *Path) estimated(now time.Time) (ttl int, until time.Time) {
+	if p.placed(p.estimate) && p.hop(p.estimate).asked >= p.wanted(p.estimate) {
+		if until = p.hop(p.estimate).last.Add(p.settling(p.estimate)); !now.Before(until) {
+			return p.estimate + 1, time.Time{} // see passBlocker
+		}
+		return p.estimate, until
+	}
 	far := max(p.lastRouter, p.o.FirstTTL-1) + farAhead
 	if p.estimate <= far || p.limit <= far {
 		return p.estimate, until

@@ -176,6 +176,26 @@ func TestInternet(t *testing.T) {
 	}
 }
 
+// TestInternetFewSYNs: few SYNs get to a target that is not where it was thought to be at first, or whose answers are lost.
+// On these paths up to 19 did: answers of routers in a tunnel had come a longer way than the target's, which was then looked
+// for beyond its hop; or the first probes to its hop had got no answer, and the hops beyond were asked.
+func TestInternetFewSYNs(t *testing.T) {
+	t.Parallel()
+	paths := sim.Internet(1, 1772, sim.InternetOptions{}).Paths
+	for i, most := range map[int]int{
+		188: 3, 355: 3, 475: 3, 491: 3, 897: 3, 1351: 3, 1728: 3,
+		970: 7, 1376: 5, 1771: 4,
+	} {
+		v := traceInternet(t, 1+uint64(i), paths[i], nil)
+		for _, w := range v.wrong {
+			t.Errorf("path %d: %s", i, w)
+		}
+		if v.missed > 0 || v.syns > most {
+			t.Errorf("path %d: %d SYNs at the target, at most %d; %d hops missed", i, v.syns, most, v.missed)
+		}
+	}
+}
+
 // TestInternetLimitsPatient: that each probe waits its whole time, as -w demands, doesn't keep hops behind a limit on SYNs
 // from being asked slowly. On these paths the target was shown a hop too far.
 func TestInternetLimitsPatient(t *testing.T) {

@@ -158,7 +158,16 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 		p.own = ownOver
 		p.estimateFrom(r)
 	} else if r.Reply.Kind == packet.KindTimeExceeded && p.estimate > 0 && ttl >= p.estimate {
-		p.estimate = max(ttl+p.step, p.back-p.skew)
+		p.raise(ttl)
+	}
+}
+
+// raise corrects an estimate that was too low, for a router has answered there. Where the way back of this router's
+// answer explains that, the estimate follows it: answers of routers in a tunnel come a longer way than the target's.
+// Else it goes up by a step, each time by a longer one.
+func (p *Path) raise(ttl int) {
+	if p.estimate = p.back - p.skew; p.estimate <= ttl {
+		p.estimate = ttl + p.step
 		p.step *= 2
 	}
 }
@@ -266,7 +275,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if r.Outcome == Answered && !t.told {
 		t.rtt, t.least, t.late, t.told, t.vague = 0, rtt, 0, true, false
 	}
-	if r.Reply.TCP.Flags.Has(packet.SYN) {
+	if t.opens = r.Reply.TCP.Flags.Has(packet.SYN); t.opens {
 		p.opened(r)
 	}
 	if r.Outcome == Late && r.Evidence == ByFlow { // it may be another's, of long ago, or sent again

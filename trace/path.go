@@ -81,6 +81,7 @@ type target struct {
 	late             time.Duration // how much longer than the shortest the last answers took, see lateShare
 	heard            time.Time     // when a probe of the path's own flow was answered last
 	ready            time.Time     // when the reset of the last answer is over
+	opens            bool          // its last answer was a SYN+ACK
 	iss              uint32        // its last initial sequence number
 	repeats          bool          // its last two answers had the same one
 	rateLimitsSYNACK bool          // it answers a SYN once in resendAnswerTime
@@ -383,10 +384,16 @@ func (p *Path) passBlocker(a *ask) Action {
 	if a.doubted {
 		return Withdraw(a.key)
 	}
-	a.passed = true
 	if h := p.hop(a.ttl); !h.answered && p.estimate > 0 && a.ttl == p.estimate && h.asked > 1 {
-		p.estimate, p.purge = 0, true // there is a silent hop where the target was thought to be
+		switch {
+		case !p.placed(a.ttl) || h.sends > h.asked:
+			p.estimate, p.purge = 0, true // there is a silent hop where the target was thought to be
+		case h.asked >= p.wanted(a.ttl):
+			a.doubted = true // the target may have answered in vain, and was silent then: it is asked once more, see turn
+			return Withdraw(a.key)
+		}
 	}
+	a.passed = true
 	return Pass(a.key)
 }
 
@@ -516,6 +523,8 @@ func (p *Path) turn(ttl int) time.Time {
 		return at
 	case h.asked == 0:
 		return time.Time{}
+	case h.sends > h.asked && p.placed(ttl):
+		return h.last.Add(resendAnswerTime) // its answers may have been lost, so that nothing has reset it
 	case h.asked >= p.o.Queries && p.refusedOnly(ttl):
 		return h.last.Add(resendAnswerTime) // our resets may be refused too
 	case p.anyOrder(ttl):
@@ -523,6 +532,13 @@ func (p *Path) turn(ttl int) time.Time {
 	default:
 		return h.last.Add(p.rest())
 	}
+}
+
+// placed reports whether a hop should be the target's by the TTL of its answers, the router before it has answered, and
+// nothing has come from the hop.
+func (p *Path) placed(ttl int) bool {
+	return ttl <= p.limit && ttl == p.estimate && ttl == p.back-p.skew && ttl == p.lastRouter+1 && !p.hop(ttl).answered &&
+		p.target.opens && !p.rounds.on()
 }
 
 // rest is how long a hop is left alone after it was asked.
