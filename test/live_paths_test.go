@@ -8,7 +8,8 @@ import (
 )
 
 // TestLivePaths watches all paths on a screen: a member that begins to drop packets is marked and named, its own tab shows
-// its hops, and the paths are printed in the end.
+// its hops, and the paths are printed in the end. When the router shares out the flows anew, they are searched for again,
+// and that is said in the end, too.
 func TestLivePaths(t *testing.T) {
 	t.Parallel()
 	m := lab.Diamond(t, lab.DiamondOptions{Width: 4})
@@ -24,7 +25,15 @@ func TestLivePaths(t *testing.T) {
 		x.await(`(?s)! +[\d.]+% 2\w ` + `[^\n]*` + regexp.QuoteMeta(member) + `.*likely +The branch by ` + regexp.QuoteMeta(member))
 		x.keys("1")
 		x.await(`path by 2a`)
+		if v4 {
+			x.keys("q")
+			x.await(`(?s)The branch by .*the same terminal\s+exit code 0`)
+			continue
+		}
+		out := m.Split.Interfaces
+		m.Split.Default(t, out[1], out[2], out[4]) // without the one that drops
+		x.await(`Watching 3 paths \(remapped at `)
 		x.keys("q")
-		x.await(`(?s)The branch by .*the same terminal\s+exit code 0`)
+		x.await(`(?s)Remapped at \d\d:\d\d:\d\d: a flow took another path .*the same terminal\s+exit code 0`)
 	}
 }

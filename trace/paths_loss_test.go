@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -136,6 +137,28 @@ func TestPathsNoBadMember(t *testing.T) {
 			n := int(min(c.runs, runs))
 			t.Logf("%d probes on average, in %v; %d of %d complete", probes/n, took/time.Duration(n), complete, n)
 		})
+	}
+}
+
+// Each way through two diamonds after one another gets its share of the probes.
+func TestPathsLossOfEachWay(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		n := newTopology(seed%2 == 1).line(2).wide(2).line(1).wide(4).line(2)
+		d := discover(t, search{seed: seed, path: delayed(n.target(), 2*time.Millisecond), loss: new(trace.PathsLossOptions)})
+		least, most := math.MaxInt, 0
+		for _, w := range d.Ways {
+			sent := d.OnWay(w).Sent
+			if len(w.Ports) >= 4 {
+				least = min(least, sent)
+			}
+			if most = max(most, sent); sent == 0 {
+				t.Errorf("seed %d: nothing was sent by %v", seed, w)
+			}
+		}
+		if least < most/8 {
+			t.Errorf("seed %d: %d to %d probes", seed, least, most)
+		}
 	}
 }
 

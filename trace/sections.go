@@ -2,6 +2,7 @@ package trace
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ type Section struct {
 // Branch is one way through a section.
 type Branch struct {
 	Nodes []int    // indices in Graph.Nodes; -1: a router that does not answer
-	Ports []uint16 // source ports of the flows that take it
+	Ports []uint16 // source ports of the flows that take it: of each way by it in turn
 	// Dead says that nobody beyond the last of Nodes answered these flows. Where exactly they go from there is not known.
 	Dead bool
 }
@@ -95,30 +96,48 @@ func (g *Graph) Sections() []Section {
 			all[i].To = g.lowest(cuts[i])
 		}
 	}
-	for _, w := range live {
+	for port, w := range inTurn(live) {
 		for i, nodes := range g.split(w, cuts) {
-			all[i].add(nodes, w.Ports, false)
+			all[i].add(nodes, port, false)
 		}
 	}
-	for _, w := range dead {
+	for port, w := range inTurn(dead) {
 		parts := g.split(w, cuts)
 		last := parts[len(parts)-1]
 		for len(last) > 0 && last[len(last)-1] < 0 {
 			last = last[:len(last)-1]
 		}
-		all[len(parts)-1].add(last, w.Ports, true)
+		all[len(parts)-1].add(last, port, true)
 	}
 	return slices.DeleteFunc(all, func(s Section) bool { return len(s.Branches) < 2 })
 }
 
-// add adds the flows of a way to the branch with these nodes.
-func (s *Section) add(nodes []int, ports []uint16, dead bool) {
+// inTurn are the flows of ways: the first of each way, then the second. So the first flows of a branch that several ways
+// share are of all of them.
+func inTurn(ways []Way) iter.Seq2[uint16, Way] {
+	return func(yield func(uint16, Way) bool) {
+		for k, more := 0, true; more; k++ {
+			more = false
+			for _, w := range ways {
+				if k >= len(w.Ports) {
+					continue
+				}
+				if more = true; !yield(w.Ports[k], w) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// add adds a flow to the branch with these nodes.
+func (s *Section) add(nodes []int, port uint16, dead bool) {
 	i := slices.IndexFunc(s.Branches, func(b Branch) bool { return b.Dead == dead && slices.Equal(b.Nodes, nodes) })
 	if i < 0 {
 		i = len(s.Branches)
 		s.Branches = append(s.Branches, Branch{Nodes: slices.Clone(nodes), Dead: dead})
 	}
-	s.Branches[i].Ports = append(s.Branches[i].Ports, ports...)
+	s.Branches[i].Ports = append(s.Branches[i].Ports, port)
 }
 
 // Refuses is the node that refuses the flows of a way; nil: none does.

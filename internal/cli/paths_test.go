@@ -49,7 +49,8 @@ func TestPathsRefused(t *testing.T) {
 		{"--confidence", "95"}, {"--max-flows", "9"}, {"--max-target-syns", "9"}, {"--paths", "--confidence", "98"},
 		{"--paths", "--track-port"}, {"--paths", "--report", "-b"}, {"--paths", "--report", "-q", "3"}, {"--paths", "--live", "--mtu"}, {"--paths", "--csv"},
 		{"--paths", "--in-session"}, {"--paths", "--max-flows", "0"}, {"--port-for", "0"}, {"--port-for", "x"}, {"--port-for", "-1"},
-		{"--port-for", "1", "--json"}, {"--port-for", "1", "--live"},
+		{"--port-for", "1", "--json"}, {"--port-for", "1", "--live"}, {"--port-for", "1", "--explain"},
+		{"--port-for", "1", "--diff", "saved.json"}, {"--port-for", "1", "--mtu"},
 	} {
 		var c options.Config
 		_, err := options.Parse(options.Options(), append(args, "203.0.113.9"), &c)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	runtimedebug "runtime/debug"
+	"time"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/terminal"
@@ -39,12 +40,16 @@ func (p *program) livePaths(ctx context.Context, m *measure.Measurement) error {
 	look := p.screen(ctx)
 	look.Hold, look.SetInterval, look.Reset = m.Hold, m.SetInterval, m.ResetPaths
 	var made *record.Trace
+	var moved []time.Time
 	_, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) (err error) {
 		m.Heard, m.Seen, m.Round = p.lookUp, s.Add, s.AddRound
 		m.Progress = func(x measure.Progress) {
 			s.Say(words.Progress(x, m.Header.Path))
-			if x.Stage == measure.WatchingPaths {
+			switch x.Stage {
+			case measure.WatchingPaths:
 				s.Watch(x.Watched)
+			case measure.PathsMoved:
+				moved = append(moved, time.Now())
 			}
 		}
 		made, err = m.Trace(ctx)
@@ -56,6 +61,7 @@ func (p *program) livePaths(ctx context.Context, m *measure.Measurement) error {
 	if made.Graph != nil {
 		err = cmp.Or(err, p.sayPaths(made, p.reported(ctx, made).Name))
 	}
+	p.aside(words.Remapped(moved))
 	if p.unreached = made.Ending.ExitCode == 1; err == nil && p.unreached {
 		err = errNotReached
 	}

@@ -53,7 +53,8 @@ func pathsOptions() []Option {
 		{Long: "port-for", Arg: "path", facts: []fact{{on: func(c *Config) bool { return c.AllPaths.PortFor != "" },
 			not: []conflict{
 				{"--format", "{} doesn't go with --port-for, which prints nothing but the port"},
-				{"--report, --live", "--port-for doesn't go with {}: it prints nothing but the port"}}}},
+				{"--report, --live, --explain, --diff, --mtu",
+					"--port-for doesn't go with {}: it prints nothing but the port"}}}},
 			Help: "print nothing but a source port that takes this path: its number as --paths prints it, or the address of a " +
 				"router that it goes by; for curl --local-port and the like; implies --paths", set: setPortFor},
 		{Long: "confidence", Arg: "percent", from: []string{"95", "99"},

@@ -2,6 +2,7 @@ package words
 
 import (
 	"fmt"
+	"time"
 
 	"go.example/tcptraceroute/measure"
 	"go.example/tcptraceroute/record"
@@ -25,6 +26,18 @@ func Preparing(x measure.Progress) string {
 
 // bySYNs is how the MTU is measured where there is no connection.
 const bySYNs = "measuring the MTU by SYNs with a payload, which may not pass"
+
+// Remapped says when all paths were searched for again because a flow took another one than was found; "": never.
+func Remapped(at []time.Time) string {
+	if len(at) == 0 {
+		return ""
+	}
+	times := at[len(at)-1].Format("at 15:04:05")
+	if n := len(at); n > 1 {
+		times = fmt.Sprintf("%d times, last %s", n, times)
+	}
+	return fmt.Sprintf("Remapped %s: a flow took another path than before; the figures are of the time since", times)
+}
 
 // Progress says what a trace does beside tracing; "": nothing worth a line. o is the trace's.
 func Progress(x measure.Progress, o trace.PathOptions) string {

@@ -15,6 +15,17 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
+// When flows have moved is told once for all times.
+func TestRemapped(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	const since = ": a flow took another path than before; the figures are of the time since"
+	for n, want := range []string{"", "Remapped at 03:04:05" + since, "Remapped 2 times, last at 03:04:05" + since} {
+		if got := Remapped(slices.Repeat([]time.Time{at}, n)); got != want {
+			t.Errorf("%d times: %q, want %q", n, got, want)
+		}
+	}
+}
+
 // What opening the sockets failed for, in words.
 func TestUnopened(t *testing.T) {
 	const noDevice = "error opening device eth7: eth7: No such device exists (No such device exists)"
