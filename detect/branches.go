@@ -47,17 +47,37 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	return Sorted(all)
 }
 
-// WithPaths adds what the measurement of all paths shows to the findings of a trace. Of a broken branch that both name
-// the measurement of all paths knows more: its share of the connections.
+// WithPaths adds what the measurement of all paths shows to the findings of a trace, and leaves out what is said twice
+// then.
 func WithPaths(all []Finding, g *trace.Graph) []Finding {
 	inPaths := InPaths(g)
 	all = slices.DeleteFunc(all, func(x Finding) bool {
-		return slices.ContainsFunc(inPaths, func(y Finding) bool {
-			return x.Code == BrokenBranch && y.Code == BrokenBranch && x.Confidence <= y.Confidence &&
-				x.After <= y.Before && y.After <= x.Before
-		})
+		return drawn(&x, g) || slices.ContainsFunc(inPaths, func(y Finding) bool { return knowsMore(&y, &x) })
 	})
 	return Sorted(append(all, inPaths...))
+}
+
+// knowsMore reports whether a finding about paths says the same as one of the trace, at the same place. It knows more:
+// the share of the connections.
+func knowsMore(y, x *Finding) bool {
+	if x.Code != y.Code || x.After > y.Before || y.After > x.Before {
+		return false
+	}
+	switch x.Code {
+	case BrokenBranch:
+		return x.Confidence <= y.Confidence
+	case MTULimit, MTUBlackHole, MSSClamped, MSSRaised:
+		return true
+	}
+	return false
+}
+
+// drawn reports whether a finding is no more than that there is a load balancer, where the graph shows one that keeps
+// each flow on its way.
+func drawn(x *Finding, g *trace.Graph) bool {
+	return x.Code == LoadBalancer && x.Weight < weightHarm && slices.ContainsFunc(g.Nodes, func(n trace.Node) bool {
+		return n.TTL >= x.After && n.TTL < x.Before && n.Next > 1 && !n.PerPacket
+	})
 }
 
 // nodeName is a node in words.

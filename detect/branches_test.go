@@ -250,3 +250,36 @@ func TestInPaths(t *testing.T) {
 		})
 	}
 }
+
+// What the graph of all paths shows is not said once more by the trace: a balancer, or an MTU of which the paths tell the
+// share of the connections. What is elsewhere is.
+func TestWithPathsOnce(t *testing.T) {
+	t.Parallel()
+	g := measuredGraph(t, 1, fourWide())
+	small, large := trace.MTU{Size: 1400, TTL: 3, From: netip.MustParseAddr("10.0.0.2")}, trace.MTU{Size: 1500}
+	for i := range g.Ways {
+		g.Ways[i].MTU = &large
+	}
+	g.Ways[0].MTU = &small
+	finding := func(code detect.Code, after int) detect.Finding {
+		return detect.Finding{Code: code, Confidence: detect.Certain, After: after, Before: after + 1}
+	}
+	for _, c := range []struct {
+		of   []detect.Finding
+		want string
+	}{
+		{nil, "mtu-limit"},
+		{[]detect.Finding{finding(detect.MTULimit, 3)}, "mtu-limit"},
+		{[]detect.Finding{finding(detect.MTULimit, 6)}, "mtu-limit mtu-limit"},
+		{[]detect.Finding{finding(detect.LoadBalancer, 2)}, "mtu-limit"},
+		{[]detect.Finding{finding(detect.LoadBalancer, 4)}, "load-balancer mtu-limit"},
+	} {
+		var codes []string
+		for _, x := range detect.WithPaths(c.of, &g) {
+			codes = append(codes, string(x.Code))
+		}
+		if slices.Sort(codes); strings.Join(codes, " ") != c.want {
+			t.Errorf("%v: %v, want %s", c.of, codes, c.want)
+		}
+	}
+}

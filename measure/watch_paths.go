@@ -20,6 +20,7 @@ type watched struct {
 	plan     *trace.PathsRounds
 	held     bool
 	interval time.Duration // 0: as was asked for
+	moved    []time.Time   // when all paths had to be searched for again
 }
 
 // change changes what is wanted, and tells it to the plan.
@@ -45,11 +46,14 @@ func (m *Measurement) ResetPaths() {
 	})
 }
 
+// Remapped says when flows were found to take other paths than before, so that all were searched for again. It is for
+// the goroutine that called Trace.
+func (m *Measurement) Remapped() []time.Time { return m.watched.moved }
+
 // watchPaths goes rounds by all paths, until they are over or ctx ends. When a flow takes another way than was found,
 // all is searched again.
 func (m *Measurement) watchPaths(ctx context.Context, o trace.PathsOptions, found *trace.Paths) (*trace.Graph, error) {
 	w := trace.PathsRoundsOptions{Interval: m.Rounds.interval(), Count: m.Rounds.Count}
-	var moved time.Time
 	for {
 		plan, err := trace.NewPathsRounds(found, w)
 		if err != nil {
@@ -60,7 +64,11 @@ func (m *Measurement) watchPaths(ctx context.Context, o trace.PathsOptions, foun
 			return &graph, err
 		}
 		m.watched.change(func(w *watched) { w.plan = plan })
-		m.progress(Progress{Stage: WatchingPaths, Watched: plan, Moved: moved})
+		now := Progress{Stage: WatchingPaths, Watched: plan}
+		if n := len(m.watched.moved); n > 0 {
+			now.Moved = m.watched.moved[n-1]
+		}
+		m.progress(now)
 		ro := m.runOptions()
 		ro.Persist = m.Rounds.Persist
 		_, err = trace.Run(ctx, m.t.guarded(), plan, ro, func(r trace.Result) {
@@ -78,7 +86,7 @@ func (m *Measurement) watchPaths(ctx context.Context, o trace.PathsOptions, foun
 				return &graph, nil
 			}
 		}
-		moved = time.Now()
+		m.watched.moved = append(m.watched.moved, time.Now())
 		m.progress(Progress{Stage: PathsMoved})
 		if found, err = m.searchAgain(ctx, o); err != nil {
 			return &graph, err

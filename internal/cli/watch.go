@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	runtimedebug "runtime/debug"
-	"time"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/terminal"
@@ -24,9 +23,8 @@ import (
 func (p *program) live(ctx context.Context, m *measure.Measurement) (made *record.Trace, err error) {
 	look := p.screen(ctx)
 	look.Hold, look.SetInterval = m.Hold, m.SetInterval
-	screen, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) error {
+	screen, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) (err error) {
 		m.Seen = s.Add
-		var err error
 		made, err = m.Watch(ctx)
 		return err
 	})
@@ -40,16 +38,12 @@ func (p *program) livePaths(ctx context.Context, m *measure.Measurement) error {
 	look := p.screen(ctx)
 	look.Hold, look.SetInterval, look.Reset = m.Hold, m.SetInterval, m.ResetPaths
 	var made *record.Trace
-	var moved []time.Time
 	_, err := p.onScreen(ctx, look, func(ctx context.Context, s *live.Screen) (err error) {
 		m.Heard, m.Seen, m.Round = p.lookUp, s.Add, s.AddRound
 		m.Progress = func(x measure.Progress) {
 			s.Say(words.Progress(x, m.Header.Path))
-			switch x.Stage {
-			case measure.WatchingPaths:
+			if x.Stage == measure.WatchingPaths {
 				s.Watch(x.Watched)
-			case measure.PathsMoved:
-				moved = append(moved, time.Now())
 			}
 		}
 		made, err = m.Trace(ctx)
@@ -61,7 +55,7 @@ func (p *program) livePaths(ctx context.Context, m *measure.Measurement) error {
 	if made.Graph != nil {
 		err = cmp.Or(err, p.sayPaths(made, p.reported(ctx, made).Name))
 	}
-	p.aside(words.Remapped(moved))
+	p.aside(words.Remapped(m.Remapped()))
 	if p.unreached = made.Ending.ExitCode == 1; err == nil && p.unreached {
 		err = errNotReached
 	}
