@@ -112,8 +112,8 @@ func (g *Graph) Sections() []Section {
 	return slices.DeleteFunc(all, func(s Section) bool { return len(s.Branches) < 2 })
 }
 
-// inTurn are the flows of ways: the first of each way, then the second. So the first flows of a branch that several ways
-// share are of all of them.
+// inTurn are the flows of ways: the first of each way, then the second. So the first flows of a branch that several
+// ways share are of all of them.
 func inTurn(ways []Way) iter.Seq2[uint16, Way] {
 	return func(yield func(uint16, Way) bool) {
 		for k, more := 0, true; more; k++ {
