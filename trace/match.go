@@ -360,9 +360,13 @@ func (fl *flow) answersAgain(f *flight, known *opening, at time.Time) bool {
 		age <= fl.worst+fl.worst/4+tooSoon {
 		return true
 	}
-	if fl.best == 0 && fl.alone && age >= fl.near-repeatNoise && age <= fl.bound+tooSoon &&
+	least, most := fl.best-usualNoise(fl.best), 2*fl.worst-fl.best
+	if fl.best == 0 {
+		least, most = fl.near-repeatNoise, fl.bound
+	}
+	if (fl.best > 0 || fl.alone) && age >= least && age <= most+tooSoon && f.probe.TTL == fl.lastRouter+1 &&
 		!retransmitted(at.Sub(known.last), leastRetransmit/8) {
-		return true // nothing but a SYN right before it makes a SYN+ACK come out of its turn
+		return true // nothing but a SYN right before it makes a SYN+ACK come out of its turn, and the target is no nearer
 	}
 	return at.Sub(known.last) < leastRetransmit && age >= fl.best-repeatNoise
 }
