@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go.example/tcptraceroute/packet"
@@ -22,17 +23,35 @@ func (f *facts) hopName(ttl int) string {
 	return fmt.Sprintf("hop %d", ttl)
 }
 
-// router is who answered at a TTL, in the trace itself or else in another one.
+// router is who answered at a TTL, in the trace itself or else in another one that isn't known to go another way: one
+// with the same ports first, which load balancers send the same way.
 func (f *facts) router(ttl int) netip.Addr {
 	if h := f.at(ttl); h != nil && len(h.routers) > 0 {
 		return h.routers[0]
 	}
-	for _, w := range f.others() {
-		if h := w.at(ttl); h != nil && len(h.routers) > 0 {
+	for _, p := range []*path{f.ack, f.syn, f.echo, f.port, f.flow} {
+		if p == nil || f.parted(p, ttl) {
+			continue
+		}
+		if h := p.at(ttl); h != nil && len(h.routers) > 0 {
 			return h.routers[0]
 		}
 	}
 	return netip.Addr{}
+}
+
+// parted reports whether another trace is known to have left this one's way before a hop: the nearest one that tells
+// decides.
+func (f *facts) parted(p *path, ttl int) bool {
+	for _, h := range slices.Backward(f.hops) {
+		if h.ttl >= ttl {
+			continue
+		}
+		if w, _ := f.wayAt(p, h.ttl); w != unknownWay {
+			return w == otherWay
+		}
+	}
+	return false
 }
 
 // between is a place in words.

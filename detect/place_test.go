@@ -41,3 +41,36 @@ func TestPlaceOfLoss(t *testing.T) {
 		}
 	}
 }
+
+// A silent hop has the name that another trace has for it, unless that one is known to have gone another way before.
+func TestNameOfSilentHop(t *testing.T) {
+	way := func(routers ...string) *path {
+		p := &path{}
+		for i, r := range routers {
+			h := hop{ttl: i + 1}
+			if r != "" {
+				h.routers = []netip.Addr{netip.MustParseAddr(r)}
+			}
+			p.hops = append(p.hops, h)
+		}
+		return p
+	}
+	for _, tt := range []struct {
+		name      string
+		own       *path
+		echo, ack *path
+		want      string
+	}{
+		{"by the same way", way("10.0.1.1", ""), way("10.0.1.1", "10.0.2.1"), nil, "hop 2 (10.0.2.1)"},
+		{"by another way", way("10.0.1.1", ""), way("10.0.1.2", "10.0.2.1"), nil, "hop 2"},
+		{"the way isn't known", way("", ""), way("", "10.0.2.1"), nil, "hop 2 (10.0.2.1)"},
+		{"the ways have met again", way("10.0.1.1", "10.0.2.1", ""), way("10.0.1.2", "10.0.2.1", "10.0.3.1"), nil,
+			"hop 3 (10.0.3.1)"},
+		{"one with the same ports first", way("", ""), way("", "10.0.2.2"), way("", "10.0.2.1"), "hop 2 (10.0.2.1)"},
+	} {
+		f := &facts{path: tt.own, echo: tt.echo, ack: tt.ack}
+		if got := f.hopName(len(tt.own.hops)); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
