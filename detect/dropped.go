@@ -362,6 +362,8 @@ func (d *drop) finding() Finding {
 	x.Evidence = append(x.Evidence, d.seenTexts()...)
 	if before := d.next(); before > 0 {
 		x.Before = before
+	} else if d.routerBeyond() == 0 {
+		x.Before = max(x.Before, d.endOfPassing())
 	}
 	left := d.left()
 	switch passing := d.passing(); {
@@ -491,6 +493,24 @@ func (d *drop) next() (before int) {
 		tcp = tcp || !s.echo
 	}
 	return before
+}
+
+// endOfPassing is how far away the target is, if it has answered flows of the very same kind: where nobody on the way
+// answers any, they may part anywhere from those that vanish. It is an estimate if no answer shows the distance. 0: it
+// has answered none.
+func (d *drop) endOfPassing() (hops int) {
+	if len(d.passing()) == 0 {
+		return 0
+	}
+	if n := d.farthest(); n > 0 {
+		return n
+	}
+	for _, p := range append(d.asked(AskReach), d.asked(AskFlow)...) {
+		if p.answer != nil && p.answer.Reply.IP.TTL > 0 {
+			hops = max(hops, backLength(p.answer.Reply.IP.TTL)+1)
+		}
+	}
+	return hops
 }
 
 // passing are the flows of the very same kind that get farther.
