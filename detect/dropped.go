@@ -367,6 +367,8 @@ func (d *drop) finding() Finding {
 	}
 	left := d.left()
 	switch passing := d.passing(); {
+	case len(passing) > 0 && d.maxTTL() < trace.DefaultMaxTTL && !slices.ContainsFunc(passing, sighting.isProbe):
+		return d.limit(d.silentHops()) // the kernel's connections go farther than any probe that was sent
 	case len(passing) > 0:
 		d.brokenBranch(&x, passing)
 	case d.otherWay(&x):
@@ -525,6 +527,8 @@ func (d *drop) passing() (all []sighting) {
 	return all
 }
 
+func (s sighting) isProbe() bool { return !s.control }
+
 // brokenBranch is that some flows vanish and others pass.
 func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	x.Code, x.Confidence = BrokenBranch, Likely
@@ -542,7 +546,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	var others []string
 	probes := 0
 	for _, s := range passing {
-		probes += when(s.control, 0, 1)
+		probes += when(s.isProbe(), 1, 0)
 		apart += when(s.way == otherWay, 1, 0)
 		beside += when(s.way == sameWay, 1, 0)
 		if s.way == otherWay && !slices.Contains(others, s.via.String()) {

@@ -274,7 +274,8 @@ func (f *facts) withControl(all []Finding) []Finding {
 	}
 	f.doubt(all)
 	if f.host.differ == nil ||
-		has(BrokenBranch, WayBack, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, ResetOnPath) {
+		has(BrokenBranch, WayBack, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, HopLimit,
+			ResetOnPath) {
 		return all
 	}
 	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
@@ -323,8 +324,9 @@ func (f *facts) mixed() Finding {
 		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
 		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
 		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group is " +
-			"broken, or a firewall looks at source ports, at what sets probes apart or at the rate of SYNs, or packets were " +
-			"lost, or one of several ways back loses the answers, or the state has just changed.",
+			"broken, or a firewall looks at source ports, at what sets probes apart" +
+			when(f.long(), " (their length is one such thing)", "") + " or at the rate of SYNs, or packets were lost, " +
+			"or one of several ways back loses the answers, or the state has just changed.",
 	}
 	if f.answer != nil {
 		x.Evidence = append(x.Evidence, f.answerText(f.path))
