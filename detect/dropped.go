@@ -575,6 +575,10 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or drops this port.", whom)
 	}
 	switch {
+	case d.handover != nil: // whoever is beyond it speaks in its name, a dead member too
+		x.Confidence = Possible
+		x.Advice += fmt.Sprintf(" Or hop %d hands connections on to several machines, and one of them is down.",
+			d.handover.at)
 	case beside > 0 && d.last == d.farthest()-1:
 		d.lostOnWayBack(x)
 	case apart == 0:

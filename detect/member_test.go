@@ -67,3 +67,17 @@ func TestDeadMember(t *testing.T) {
 		})
 	}
 }
+
+// Where the target hands a port on to several machines, all beyond it speak in its name. So flows that die and flows that
+// pass seem to come by the same last router: that is no fault of the way back.
+func TestDeadMachineBehind(t *testing.T) {
+	own := "router 198.51.100.9 delay=1ms\n"
+	s := scenario{name: "behind", with: []string{"source=192.0.2.21"}, network: "router 10.0.1.1 delay=1ms\n" +
+		"change port=443\nrouter 10.0.1.1 delay=1ms\n" + own + own + own +
+		"fork\nway\nrouter * delay=1ms hidden drop drop=not-tcp\nway\nrouter * delay=1ms hidden\nend\n" +
+		"target 198.51.100.9 delay=1ms\n"}
+	got := strings.Join(text(detect.Findings(s.evidence(t, 1, nil))), ", ")
+	if want := "broken-branch possible 4-5, forwarded-port certain 2-2"; got != want {
+		t.Errorf("found %s, want %s", got, want)
+	}
+}
