@@ -110,6 +110,8 @@ func nodeNames(g *trace.Graph, nodes []int) string {
 // measuredAt is where the loss and the time of a section were measured, in words.
 func measuredAt(g *trace.Graph, s trace.Section) string {
 	switch {
+	case g.Loss != nil && g.Loss.Target && s.To >= 0:
+		return "the target or to a router before it that all paths pass"
 	case g.Loss != nil && g.Loss.Target:
 		return "the target"
 	case s.To >= 0:

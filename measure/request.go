@@ -73,6 +73,7 @@ type Rounds struct {
 	Interval time.Duration // of a round; 0: trace.DefaultInterval
 	Count    int           // 0: without end
 	Persist  bool          // go on however many probes can't be sent
+	Once     bool          // the figures are judged once, in the end; else again and again, as on a screen
 }
 
 // Listener is told what happens. Each function may be nil. They are called one at a time, and hold the measurement up.

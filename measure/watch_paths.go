@@ -53,7 +53,7 @@ func (m *Measurement) Remapped() []time.Time { return m.watched.moved }
 // watchPaths goes rounds by all paths, until they are over or ctx ends. When a flow takes another way than was found,
 // all is searched again.
 func (m *Measurement) watchPaths(ctx context.Context, o trace.PathsOptions, found *trace.Paths) (*trace.Graph, error) {
-	w := trace.PathsRoundsOptions{Interval: m.Rounds.interval(), Count: m.Rounds.Count}
+	w := trace.PathsRoundsOptions{Interval: m.Rounds.interval(), Count: m.Rounds.Count, Once: m.Rounds.Once}
 	for {
 		plan, err := trace.NewPathsRounds(found, w)
 		if err != nil {

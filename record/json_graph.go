@@ -30,6 +30,7 @@ type loss struct {
 	Probes   int        `json:"probes"`
 	Pace     float64    `json:"pace_ms,omitempty"`
 	Target   bool       `json:"target,omitempty"`
+	Looks    int        `json:"looks,omitempty"`
 	Flows    []flowLoss `json:"flows"`
 }
 
@@ -161,7 +162,8 @@ func graphOf(t *Trace) *graph {
 }
 
 func lossOf(l *trace.Loss) *loss {
-	j := &loss{Complete: l.Complete, Probes: l.Probes, Pace: milliseconds(l.Pace), Target: l.Target, Flows: []flowLoss{}}
+	j := &loss{Complete: l.Complete, Probes: l.Probes, Pace: milliseconds(l.Pace), Target: l.Target, Looks: l.Looks,
+		Flows: []flowLoss{}}
 	for _, f := range l.Flows {
 		rtts := []float64{}
 		for _, d := range f.RTTs {
@@ -254,7 +256,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 
 // loss reads what was measured of the paths.
 func (r *values) loss(j *loss, last int) *trace.Loss {
-	l := &trace.Loss{Complete: j.Complete, Probes: j.Probes, Pace: r.duration(j.Pace), Target: j.Target}
+	l := &trace.Loss{Complete: j.Complete, Probes: j.Probes, Pace: r.duration(j.Pace), Target: j.Target,
+		Looks: r.within(j.Looks, 0, math.MaxInt32)}
 	for _, f := range j.Flows {
 		sent := r.within(f.Sent, 0, math.MaxInt32)
 		read := trace.FlowLoss{Node: r.within(f.Node, 0, last), Port: f.Port, Sent: sent, Lost: r.within(f.Lost, 0, sent),

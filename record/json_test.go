@@ -204,7 +204,7 @@ var someGraph = trace.Graph{
 		{Nodes: []int{0, 1, 4}, Ports: []uint16{41003}}, {Nodes: []int{0, 1, 5}, Ports: []uint16{41004}},
 	},
 	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,
-	Loss: &trace.Loss{Probes: 44, Complete: true, Pace: 1050 * time.Millisecond, Flows: []trace.FlowLoss{
+	Loss: &trace.Loss{Probes: 44, Complete: true, Looks: 1000, Pace: 1050 * time.Millisecond, Flows: []trace.FlowLoss{
 		{Node: 3, Port: 40000, Sent: 3, Lost: 1, Moved: 1, RTTs: []time.Duration{1500 * time.Microsecond}},
 		{Node: 3, Port: 41001, Sent: 2, RTTs: []time.Duration{time.Millisecond, 2 * time.Millisecond}},
 	}},

@@ -13,7 +13,8 @@ import (
 // to the target, and a probe to each router that the ways pass, by a flow that is known to pass it. Within an interval
 // the probes are spread evenly.
 //
-// The flows of a way take turns, for one flow keeps to one way back, too. Each flow is asked as often, so that the
+// The flows of a way take turns, for one flow keeps to one way back, too, and in another order each time, so that
+// nothing in the network keeps step with them. Each flow is asked as often, so that the
 // losses of flows can be compared (see Suspect): a way with fewer flows than others have on average is left out in some
 // rounds.
 //
@@ -53,6 +54,7 @@ type PathsRoundsOptions struct {
 	Interval time.Duration // of a round; default DefaultInterval
 	Count    int           // of rounds; 0: it goes on until it is stopped
 	Steady   time.Duration // how long it goes on at least though a flow takes another way
+	Once     bool          // the figures are judged once, in the end; else again and again
 }
 
 // The constants of rounds by all ways.
@@ -320,7 +322,10 @@ func (r *PathsRounds) newRound() {
 func (r *PathsRounds) flow(now time.Time, t *pathTurn) (port uint16, ok bool) {
 	port = t.doubt
 	if port == 0 {
-		port = t.ports[t.at%len(t.ports)]
+		if t.at %= len(t.ports); t.at == 0 {
+			r.paths.rng.Shuffle(len(t.ports), func(i, j int) { t.ports[i], t.ports[j] = t.ports[j], t.ports[i] })
+		}
+		port = t.ports[t.at]
 		t.at++
 	}
 	busy := slices.ContainsFunc(r.flying, func(a *roundAsk) bool { return a.port == port })
@@ -456,8 +461,8 @@ func (r *PathsRounds) Graph() Graph {
 	g.Probes += r.sent
 	g.TargetSYNs = r.paths.syns + r.paths.resets
 	g.Loss = &Loss{Probes: min(r.round, r.kept()), Complete: true, Target: len(g.Targets()) > 0}
-	if r.o.Count == 0 {
-		g.Loss.Looks = roundsLooks
+	if g.Loss.Looks = roundsLooks; r.o.Once {
+		g.Loss.Looks = 1
 	}
 	for t := range r.all() {
 		if t.node >= 0 {

@@ -2,6 +2,8 @@ package trace_test
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -11,6 +13,8 @@ import (
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
+
+var onceRuns = flag.Int("once", 8, "how many networks of each width to watch for rounds that are judged once")
 
 // waysWatched is what was seen of ways that were watched.
 type waysWatched struct {
@@ -126,6 +130,46 @@ func TestPathsRoundsBadMember(t *testing.T) {
 	}
 }
 
+// Rounds whose figures are judged once, in the end, name a member that drops packets after few of them, and no other.
+func TestPathsRoundsOnce(t *testing.T) {
+	t.Parallel()
+	runs := uint64(*onceRuns)
+	if testing.Short() {
+		runs = 6
+	}
+	for _, width := range []int{2, 4, 8} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			named := uint64(0)
+			for seed := range runs {
+				n := newTopology(seed%2 == 1).line(2).wide(width)
+				bad := &n.Nodes[n.ends[int(seed)%width]].Router
+				bad.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.3}}
+				d := discover(t, search{seed: seed, path: delayed(n.line(2).target(), 2*time.Millisecond),
+					after: func(c trace.Conn, p *trace.Paths) trace.Graph {
+						plan, err := trace.NewPathsRounds(p, trace.PathsRoundsOptions{Count: 40, Once: true})
+						if err != nil {
+							t.Fatal(err)
+						}
+						o := trace.Options{Observe: inOrder}
+						if _, err := trace.Run(context.Background(), c, plan, o, func(trace.Result) {}); err != nil {
+							t.Fatal(err)
+						}
+						return plan.Graph()
+					}})
+				for _, s := range d.Suspects() {
+					if len(s.Nodes) != 1 || d.Nodes[s.Nodes[0]].Addr != bad.Addrs[0] {
+						t.Errorf("seed %d: %v is bad, said %v", seed, bad.Addrs, s)
+					}
+					named++
+				}
+			}
+			if t.Logf("named in %d of %d", named, runs); named < runs*3/4 {
+				t.Errorf("named in %d of %d", named, runs)
+			}
+		})
+	}
+}
+
 // Where no way is worse than another, none is named, and nobody has moved.
 func TestPathsRoundsClean(t *testing.T) {
 	t.Parallel()
@@ -140,6 +184,11 @@ func TestPathsRoundsClean(t *testing.T) {
 		{"clean", func(*topology) {}},
 		{"loss before", func(n *topology) { n.Nodes[1].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.1}} }},
 		{"loss beyond", func(n *topology) { n.Nodes[n.ends[0]-1].Router.Link.Loss = 0.2 }},
+		{"the last two answer once in two seconds", func(n *topology) {
+			for i := range n.Nodes[n.ends[0]-1:] {
+				n.Nodes[n.ends[0]-1+i].Router.SourceRate = sim.Rate{Every: 2 * time.Second, Burst: 1}
+			}
+		}},
 		{"routers answer once a second", func(n *topology) {
 			for i := range n.Nodes {
 				n.Nodes[i].Router.SourceRate = sim.Rate{Every: time.Second, Burst: 6}

@@ -31,8 +31,8 @@ type Loss struct {
 	Complete bool          // each branch has got them
 	Pace     time.Duration // the longest pause that was needed between two probes to a router, 0: none
 
-	// Target: what a section lets through was measured at the target, and not at the first router beyond it that all ways
-	// pass.
+	// Target: what a section lets through was measured at the target, and at the routers beyond it that all ways pass.
+	// Else at the first of these routers alone.
 	Target bool
 	Looks  int // how often the figures are looked at, at the most; 0: as often as by PathsLoss
 }
@@ -75,7 +75,7 @@ func (g *Graph) Sections() []Section {
 	var live, dead []Way
 	for _, w := range g.Ways {
 		switch {
-		case g.Refuses(w) != nil || len(g.Circle(w)) > 0: // it is known what becomes of its packets
+		case g.settled(w):
 		case g.arrives(w):
 			live = append(live, w)
 		default:
@@ -162,6 +162,10 @@ func (g *Graph) Circle(w Way) []int {
 	}
 	return w.Nodes[at[0]:at[1]]
 }
+
+// settled reports whether it is known what becomes of the packets on a way that ends before the target: they are
+// refused, or go round.
+func (g *Graph) settled(w Way) bool { return g.Refuses(w) != nil || len(g.Circle(w)) > 0 }
 
 // arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the
 // target answers nobody, the ways that get farthest count.

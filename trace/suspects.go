@@ -45,6 +45,10 @@ const (
 
 	// mostCounted is how many losses are counted one by one; more are counted in larger units.
 	mostCounted = 10_000
+
+	// mostExtra is by how much the share that a router beyond a section loses may be greater than what the target loses,
+	// for its figures to count, too: one that answers only so often says nothing about the branches.
+	mostExtra = 0.1
 )
 
 // worthLook is the probability of the best candidate's figures by chance below which a further look is worth it, by the
@@ -194,18 +198,48 @@ func (g *Graph) flowLosses(s Section) (all []flowTotal) {
 	if g.Loss == nil {
 		return nil
 	}
+	also := g.routersBeyond(s)
 	for i, b := range s.Branches {
 		for _, port := range b.Ports {
 			f := flowTotal{port: port, branch: i}
 			for _, m := range g.Loss.Flows {
 				goal := g.Measures(s, m.Node) || !g.Loss.Target && m.Node == g.goal(s, &b, port)
-				if m.Port == port && goal {
+				if m.Port == port && (goal || slices.Contains(also, m.Node)) {
 					f.add(tried{m.Sent, m.Lost})
 				}
 			}
 			if f.sent > 0 {
 				all = append(all, f)
 			}
+		}
+	}
+	return all
+}
+
+// routersBeyond are the nodes beyond a section whose figures say what it lets through, where the target's do, too. All
+// flows that arrive meet such a router at the same TTL: so it is asked as often by each of them.
+func (g *Graph) routersBeyond(s Section) (all []int) {
+	if !g.Loss.Target || s.To < 0 {
+		return nil
+	}
+	by := make([]tried, len(g.Nodes))
+	var target tried
+	for _, f := range g.Loss.Flows {
+		t := tried{f.Sent, f.Lost}
+		if by[f.Node].add(t); g.Nodes[f.Node].Target {
+			target.add(t)
+		}
+	}
+	for i, n := range g.Nodes {
+		t := by[i]
+		if n.TTL < g.Nodes[s.To].TTL || n.Target || t.sent == 0 || target.sent == 0 ||
+			float64(t.lost)/float64(t.sent) > float64(target.lost)/float64(target.sent)+mostExtra {
+			continue
+		}
+		if !slices.ContainsFunc(g.Ways, func(w Way) bool {
+			return !g.settled(w) && g.arrives(w) && !slices.Contains(w.Nodes, i)
+		}) {
+			all = append(all, i)
 		}
 	}
 	return all

@@ -40,7 +40,8 @@ func (c *Config) Request(before *record.Trace) measure.Request {
 	}
 	if c.Watch.On() {
 		c.Watch.Defaults()
-		r.Rounds = &measure.Rounds{Interval: c.Watch.Interval, Count: c.Watch.Count, Persist: c.Watch.Live}
+		r.Rounds = &measure.Rounds{Interval: c.Watch.Interval, Count: c.Watch.Count, Persist: c.Watch.Live,
+			Once: !c.Watch.Live}
 	}
 	if before != nil && !c.PortSet && !c.Lent {
 		r.SameFlow(before)
