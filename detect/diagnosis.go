@@ -263,7 +263,7 @@ func (v *View) syns() (n int) {
 			n++
 		}
 	}
-	for ttl := v.Trace.First(); ttl <= p.options.Effective().MaxTTL; ttl++ {
+	for ttl := v.Trace.First(); ttl <= v.Trace.Top(); ttl++ {
 		for _, r := range v.Trace.Hop(ttl).Probes {
 			count(r)
 		}

@@ -21,7 +21,7 @@ func dropped(f *facts) []Finding {
 	if f.asks() && f.distance() > 0 && f.complete && f.limit == nil && f.otherFlowDies() && len(f.asked(AskFlow)) > 1 {
 		return []Finding{f.otherFlowVanishes()}
 	}
-	if !f.vanish() || !f.complete || len(f.hops) == 0 || f.cycle() > 0 {
+	if !f.vanish() || !f.complete || f.cycle() > 0 {
 		return nil
 	}
 	if from, _ := f.endsAlike(); from > 0 {
@@ -31,15 +31,44 @@ func dropped(f *facts) []Finding {
 		return []Finding{d.finding()}
 	}
 	d, silent, failed := dropOf(f)
-	switch passed := f.passedBy(); {
-	case silent >= enoughSilence || silent == 0 && failed > 0 || len(f.hops) == failed:
+	switch passed, vague := f.passedBy(), d.vagueBeyond(); {
+	case silent >= enoughSilence || silent == 0 && failed > 0 || failed > 0 && len(f.hops) == failed:
 		return nil // this host could not send, which is no finding about the path
+	case vague > 0 && silent+vague >= enoughSilence:
+		return []Finding{d.unknownEnd(vague)}
+	case len(f.hops) == 0:
+		return nil
 	case f.hops[len(f.hops)-1].ttl >= f.maxTTL():
 		return []Finding{d.limit(silent)}
 	case silent > 0 && len(passed) > 0 && f.host.differ == nil: // else the trace is not over, or the control says as much
 		return []Finding{d.scarce(passed)}
 	}
 	return nil
+}
+
+// vagueBeyond is at how many hops beyond the place it isn't known of any probe whether it was lost, of a trace that has
+// asked all hops.
+func (d *drop) vagueBeyond() (n int) {
+	asked := 0
+	for _, h := range d.hops {
+		asked = max(asked, h.ttl)
+	}
+	for _, ttl := range d.vague {
+		n += when(ttl > d.last, 1, 0)
+		asked = max(asked, ttl)
+	}
+	return when(asked >= d.maxTTL()-1, n, 0) // the last hop may have been asked by distance probes alone
+}
+
+// unknownEnd is that nothing was heard from beyond a hop, and this host may have missed the answers.
+func (d *drop) unknownEnd(vague int) Finding {
+	x := Finding{Weight: weightFatal, After: d.last, Before: d.maxTTL()}
+	d.deadEnd(&x)
+	x.Title = fmt.Sprintf("Nothing was heard from beyond %s, and this host may have missed answers", d.hopName(d.last))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("Of the probes to %s beyond it nobody knows whether they were answered: "+
+		"this host was too busy, has lost packets, or ended the trace.", times(vague, "hop", "hops")))
+	x.Advice = "Trace again while this host has less to do. " + x.Advice
+	return x
 }
 
 // scarce is that the target has answered some probes, from which the trace knows about how far away it is, and none of
@@ -180,9 +209,15 @@ func (x *Finding) mayBeSlowLimit() {
 		"lets others pass, whatever their source port is.")
 }
 
-// leastAlone is how long before a probe no other may have been sent, for no limit on packets to have dropped it: a
-// little more than a limit of two a second takes.
-const leastAlone = 510 * time.Millisecond
+const (
+	// leastAlone is how long before a probe no other may have been sent, for no limit on packets to have dropped it, nor
+	// a router's limit on its errors the answer: most routers send one a second.
+	leastAlone = time.Second
+
+	// slowestLimit is how long a limit may take to let another packet pass, as far as any is excluded. If only probes
+	// that passed don't show that it takes less, no probe is alone that was sent sooner.
+	slowestLimit = 6 * time.Second
+)
 
 // mayBeLimit reports whether a limit on packets may have dropped the probes by which a cause is told: it drops none
 // that is sent alone. A router beyond the place must have answered others that came as far.
@@ -192,31 +227,65 @@ func (d *drop) mayBeLimit(lead cause) bool {
 			return false // a limit on SYNs drops nothing else
 		}
 	}
-	port := d.target.Port()
-	if lead.code == FilteredSYN && d.port != nil {
-		port = d.port.target.Port() // those to the own port would vanish by a filter of that port, too
-	}
-	type sent struct {
-		trace.Result
-		tells bool // that no limit drops it
-	}
-	var all []sent
-	for _, p := range append(slices.Clone(d.more), d.path) {
-		alike := p.target.Port() == port && p.asks() == d.asks() && p.options.Protocol == d.options.Protocol
-		for _, h := range append(slices.Clone(p.hops), hop{results: p.distanceProbes}) {
-			for _, r := range h.results {
-				all = append(all, sent{r, alike && r.Outcome == trace.Lost && d.routerAt(h.ttl)})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b sent) int { return cmp.Or(a.Sent.Compare(b.Sent), a.N-b.N) })
+	all := d.toLimit(lead)
+	alone := max(leastAlone, slowest(all))
 	chance, lossy := 1.0, d.lossBefore() // chance is that of mere loss of all that were sent alone
 	for i, r := range all {
-		if r.tells && (i == 0 || r.Sent.Sub(all[i-1].Sent) >= leastAlone) {
+		if r.gone && i > 0 && r.Sent.Sub(all[i-1].Sent) >= alone {
 			chance *= lossy
 		}
 	}
 	return chance > unlikely
+}
+
+// limitable is a probe, and what it says of a limit on packets.
+type limitable struct {
+	trace.Result
+	gone   bool // it was lost on the way to a router that answers: if there is a limit, that has dropped it
+	passed bool // such a limit has let it pass
+}
+
+// toLimit are the probes of all traces, in the order in which they were sent, if a limit on packets is why those vanish
+// by which a cause is told.
+func (d *drop) toLimit(lead cause) (all []limitable) {
+	port := d.target.Port()
+	if lead.code == FilteredSYN && d.port != nil {
+		port = d.port.target.Port() // those to the own port would vanish by a filter of that port, too
+	}
+	for _, p := range append(slices.Clone(d.more), d.path) {
+		same := p.options.Protocol == d.options.Protocol
+		alike := same && p.target.Port() == port && p.asks() == d.asks()
+		limited := same && (p.asks() || !d.asks()) && d.cameBy(p, d.last, sameWay)
+		for _, h := range append(slices.Clone(p.hops), hop{results: p.distanceProbes}) {
+			for _, r := range h.results {
+				x := limitable{Result: r}
+				x.gone = alike && r.Outcome == trace.Lost && d.routerAt(h.ttl)
+				x.passed = limited && r.Outcome == trace.Answered && r.Reply.Kind == packet.KindTimeExceeded && names(&r) &&
+					d.beyond(r.Reply.From())
+				all = append(all, x)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b limitable) int { return cmp.Or(a.Sent.Compare(b.Sent), a.N-b.N) })
+	return all
+}
+
+// slowest is how long a limit takes at the most to let another packet pass, by those that have passed after it had just
+// dropped one: the first of them may have waited for less than that, each other one has waited for all of it.
+func slowest(all []limitable) time.Duration {
+	most := slowestLimit
+	for i, first := range all {
+		passed := 0
+		for _, r := range all[i:] {
+			if !first.gone || !r.passed {
+				continue
+			}
+			if passed++; passed > 1 {
+				most = min(most, r.Sent.Sub(first.Sent)/time.Duration(passed-1))
+			}
+		}
+	}
+	return most
 }
 
 // lossBefore is the share of probes that are lost on the way to the place and back, if there were enough of them to

@@ -91,6 +91,7 @@ type path struct {
 	refusal        *trace.Result  // the first ICMP error that ended the path; nil: none
 	distanceProbes []trace.Result // what came of distance probes that belong to no hop
 
+	vague     []int          // TTLs that were asked, and of no probe it is known whether it was answered
 	elsewhere []trace.Result // answers from another address or port than the probes were sent to
 
 	refusedAt int // the hop that shows the refusal
@@ -117,9 +118,12 @@ func newPath(v *View) *path {
 	for _, n := range v.sent {
 		p.sent += n
 	}
-	for ttl := v.Trace.First(); ttl <= v.Trace.Last(); ttl++ {
-		if h := v.Trace.Hop(ttl); len(h.Probes)+len(h.Extra) > 0 {
+	for ttl := v.Trace.First(); ttl <= v.Trace.Top(); ttl++ {
+		switch h := v.Trace.Hop(ttl); {
+		case ttl <= v.Trace.Last() && len(h.Probes)+len(h.Extra) > 0:
 			p.add(h)
+		case len(h.Probes)+len(h.Extra) == 0 && len(h.Unknown) > 0:
+			p.vague = append(p.vague, ttl)
 		}
 	}
 	p.distanceProbes, p.elsewhere = v.Trace.DistanceProbes(), v.Trace.FromElsewhere()

@@ -432,8 +432,8 @@ func (q *questioner) flows() {
 		}
 	}
 	if others == 0 && q.left() > 0 && d.port != nil && d.reach(d.port) == 0 && d.allSYNs() {
-		// One SYN, the first for a second: no limit on SYNs drops it. A router beyond the place has to answer it, which
-		// the target may not.
+		// One SYN, the first for a second: no limit of one a second drops it. A router beyond the place has to answer it,
+		// which the target may not.
 		one := q.with(AskPort, q.maxTTL())
 		if beyond := d.routerBeyond(); beyond > 0 {
 			one.FirstTTL = beyond

@@ -111,6 +111,7 @@ type run struct {
 //	connections (the probes are connections, as of a user without privileges)
 //	unsent=ERRNO (this host sends no probe)
 //	bare-ack (SYN+ACKs come as ACKs)
+//	losing (this host loses packets all the time, so that no silence says anything of the network)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
 //	own=WORD (what this host does itself: see run.ask for each)
 //	port=N tos=N length=N first=N max=N q=N source=ADDR
@@ -131,6 +132,8 @@ func (r *run) option(word string) {
 		} else {
 			r.conn = &spoiler{r.conn.(*sim.Conn), bareACK}
 		}
+	case "losing":
+		r.conn = &losing{Conn: r.conn}
 	case "df":
 		r.path.DontFragment = true
 	case "loose":

@@ -6,6 +6,7 @@ import (
 
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
+	"go.example/tcptraceroute/trace"
 )
 
 // spoiler is a network whose packets are changed before the host receives them.
@@ -30,4 +31,16 @@ func bareACK(b []byte) []byte {
 		packet.CompleteTCPChecksum(b)
 	}
 	return b
+}
+
+// losing is a network for a host that has lost packets whenever it is asked.
+type losing struct {
+	trace.Conn
+	lost int
+}
+
+// LostHere implements trace.LossCounter.
+func (l *losing) LostHere() int {
+	l.lost++
+	return l.lost
 }

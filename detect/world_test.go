@@ -334,13 +334,13 @@ func (w *world) wrong() {
 	}
 }
 
-// harsher adds a limit on SYNs, down to one a second, and a stuck service. A slower limit with a service that never
-// answers a SYN can't be told from a filter.
+// harsher adds a limit on SYNs, down to one in 5.3 seconds, and a stuck service. Such a limit with a service that never
+// answers a SYN looks like a filter.
 func (w *world) harsher() {
 	w.besides("syn-limit")
 	for i := range w.routers {
 		if r := &w.routers[i]; r.SYNs != (sim.Rate{}) && w.one(3) {
-			r.SYNs.Every = time.Duration(200+w.IntN(800)) * time.Millisecond
+			r.SYNs.Every = time.Duration(200+w.IntN(5100)) * time.Millisecond
 		}
 	}
 	if w.one(2) && w.take("target", "state") {

@@ -146,7 +146,7 @@ func (t *Trace) place(r Result) {
 		t.farthest = max(t.farthest, int(r.Probe.TTL))
 	}
 	t.refusals.add(r)
-	top := t.first + len(t.hops) - 1
+	top := t.Top()
 	if t.target = min(max(t.first, t.farthest+1), top); len(t.options.Ports) > 0 {
 		t.target = t.first // one flow may go farther than another
 	}
@@ -295,6 +295,9 @@ func inOrder(s []Result, r Result) []Result {
 
 // First is the first TTL probed.
 func (t *Trace) First() int { return t.first }
+
+// Top is the highest TTL that may be probed. Every hop up to there can be asked for, also those beyond Last.
+func (t *Trace) Top() int { return t.first + len(t.hops) - 1 }
 
 // Reached reports whether an answer came from the target, or an ICMP error other than time exceeded for a probe.
 func (t *Trace) Reached() bool {
