@@ -257,14 +257,14 @@ func (p *Path) overdue(now time.Time) (when time.Time, action Action) {
 		when = time.Time{}
 	}
 	for _, a := range p.pending {
-		due, action := p.deadline(a)
-		if !due.IsZero() && !now.Before(due) {
-			if action.Do == DoExtend {
-				p.linger(now, a.key)
+		next := p.deadline(a)
+		if !next.at.IsZero() && !now.Before(next.at) {
+			if next.do == DoExtend {
+				p.linger(now, a)
 			}
-			return due, action
+			return next.at, Action{Do: next.do, Key: a.key, Until: next.until}
 		}
-		when = sooner(when, due)
+		when = sooner(when, next.at)
 	}
 	return when, Action{}
 }

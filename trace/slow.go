@@ -138,18 +138,28 @@ func (p *Path) longSilence(last int) int {
 func (p *Path) lossy() int {
 	hops := make(map[int]bool)
 	for _, l := range p.slow.log {
-		if l.ttl <= p.limit && p.hop(l.ttl).shown && (l.outcome == Lost || l.outcome == Pending) {
+		if p.lossAt(l) {
 			hops[l.ttl] = true
 		}
 	}
 	return len(hops)
 }
 
+// lossAt reports whether a probe was lost to a hop that answers others.
+func (p *Path) lossAt(l *ask) bool {
+	return (l.outcome == Lost || l.outcome == Pending) && l.ttl <= p.limit && p.hop(l.ttl).shown
+}
+
 // lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer
 // others; beyond the path: there is none.
 func (p *Path) lostBeyond() int {
-	last, _ := p.lastAnswered()
-	for from := p.o.FirstTTL; from < last; from++ {
+	farthest := p.o.FirstTTL
+	for _, l := range p.slow.log {
+		if p.lossAt(l) {
+			farthest = max(farthest, l.ttl)
+		}
+	}
+	for from := p.o.FirstTTL; from < farthest; from++ {
 		if p.limited(from) {
 			return from
 		}

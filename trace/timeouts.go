@@ -40,21 +40,29 @@ const (
 	timeoutFactor = 3
 )
 
-// deadline is when something has to be done about a probe, and what. Zero: never.
-func (p *Path) deadline(a *ask) (time.Time, Action) {
+// due is what has to be done about a probe, and when; the zero value: nothing. It is worked out for each probe in
+// flight at each step of the plan, and so much smaller than an Action.
+type due struct {
+	at    time.Time
+	do    Verb
+	until time.Time // of DoExtend
+}
+
+// deadline is what has to be done about a probe next.
+func (p *Path) deadline(a *ask) due {
 	switch {
 	case a.byProbePort && a.ttl > p.limit && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
-		return time.Time{}, Action{} // it counts where the target turned out to be
+		return due{} // it counts where the target turned out to be
 	case p.sweeping() && a.ttl > p.farthest:
-		return time.Time{}, Action{} // see sweep
+		return due{} // see sweep
 	case a.ttl > p.limit && p.refusing():
 		// It may show that the refusal is for some of the packets only.
-		return a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), Withdraw(a.key)
+		return due{at: a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), do: DoWithdraw}
 	case a.ttl > p.limit && !p.mayConfuse(a):
-		return a.sent, Withdraw(a.key) // nothing depends on it any more
+		return due{at: a.sent, do: DoWithdraw} // nothing depends on it any more
 	case a.shadowed:
 		// A router would have answered by then. Next door answers may be late by more than they take.
-		return a.sent.Add(max(p.target.least+p.slack(), leastEarlyTimeout)), Withdraw(a.key)
+		return due{at: a.sent.Add(max(p.target.least+p.slack(), leastEarlyTimeout)), do: DoWithdraw}
 	case a.doubted, a.ttl > p.limit:
 		// It may have been answered, so it is not lost; it is asked anew when its answer can't come any more. So long one
 		// beyond the target keeps others from being sent.
@@ -63,20 +71,20 @@ func (p *Path) deadline(a *ask) (time.Time, Action) {
 			t = max(t, p.longest()) // answers from far behind may be on their way that could be taken for others'
 		}
 		t = max(t, a.until.Sub(a.sent))
-		return a.sent.Add(min(t, p.o.Wait-doubtMargin)), Withdraw(a.key)
+		return due{at: a.sent.Add(min(t, p.o.Wait-doubtMargin)), do: DoWithdraw}
 	}
 	switch {
 	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown:
 		if a.lingers {
-			return time.Time{}, Action{}
+			return due{}
 		}
 		// It waits until a hop that is asked slowly has answered, and is sent anew only then.
-		return a.sent.Add(p.o.Wait - lingerMargin), Extend(a.key, p.slow.began.Add(slowTime+p.o.Wait))
+		return due{a.sent.Add(p.o.Wait - lingerMargin), DoExtend, p.slow.began.Add(slowTime + p.o.Wait)}
 	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
 		a.anew = true
-		return a.sent.Add(p.o.Wait - doubtMargin), Withdraw(a.key) // it was perhaps dropped by a limit
+		return due{at: a.sent.Add(p.o.Wait - doubtMargin), do: DoWithdraw} // it was perhaps dropped by a limit
 	case !a.lingers && p.kept(a):
-		return time.Time{}, Action{}
+		return due{}
 	}
 	return p.ending(a)
 }

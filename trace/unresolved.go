@@ -1,10 +1,6 @@
 package trace
 
-import (
-	"time"
-
-	"go.example/tcptraceroute/packet"
-)
+import "time"
 
 // A router that forwards a packet to a neighbour asks for the neighbour's link-layer address first, and keeps the
 // packet meanwhile. When nobody answers, it reports "host unreachable" for all packets that it has kept. So the silence
@@ -67,14 +63,14 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // ending is when the wait for a probe ends, and what is to be done then: it is given up, or extended.
-func (p *Path) ending(a *ask) (time.Time, Action) {
+func (p *Path) ending(a *ask) due {
 	t := p.timeout(a)
 	end, until := a.sent.Add(t), p.resolved(a)
 	switch {
 	case a.lingers && p.idle():
-		return lingerUntil(p.lingering, until), GiveUp(a.key)
+		return due{at: lingerUntil(p.lingering, until), do: DoGiveUp}
 	case a.lingers:
-		return later(end, until), GiveUp(a.key)
+		return due{at: later(end, until), do: DoGiveUp}
 	case p.o.Parallel == 1 && p.hop(a.ttl).asked < p.o.Queries:
 		until = end // the next probe to this hop gets the same answer
 	case p.o.Parallel == 1 && !p.rounds.on():
@@ -82,11 +78,11 @@ func (p *Path) ending(a *ask) (time.Time, Action) {
 	}
 	switch {
 	case until.After(end):
-		return end.Add(-lingerMargin), Extend(a.key, until)
+		return due{end.Add(-lingerMargin), DoExtend, until}
 	case t < p.o.Wait:
-		return end, GiveUp(a.key)
+		return due{at: end, do: DoGiveUp}
 	}
-	return time.Time{}, Action{} // that it has waited its whole time, the engine knows by itself
+	return due{} // that it has waited its whole time, the engine knows by itself
 }
 
 // lingerUntil is how long to wait when everything else is over at end: no longer than mostLinger, and not at all if
@@ -100,14 +96,10 @@ func lingerUntil(end, until time.Time) time.Time {
 }
 
 // linger takes in that the wait for a probe is over, though its answer may still come.
-func (p *Path) linger(now time.Time, key packet.Key) {
-	for _, a := range p.pending {
-		if a.key == key {
-			a.lingers, p.lingering = true, later(p.lingering, a.sent.Add(p.timeout(a)))
-			h := p.hop(a.ttl)
-			h.silent = h.silent || !a.byProbePort && now.Sub(a.sent) >= p.whole-lingerMargin
-		}
-	}
+func (p *Path) linger(now time.Time, a *ask) {
+	a.lingers, p.lingering = true, later(p.lingering, a.sent.Add(p.timeout(a)))
+	h := p.hop(a.ttl)
+	h.silent = h.silent || !a.byProbePort && now.Sub(a.sent) >= p.whole-lingerMargin
 }
 
 // idle reports whether nothing is to be sent, and all that is in flight lingers.
