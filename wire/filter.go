@@ -41,15 +41,21 @@ type wanted struct {
 	leaving                             []leaving
 }
 
-// leaving is how probes should leave that have one of these sequence numbers, or echo data that begin so.
+// leaving is how probes should leave that are alike but for where they go.
 type leaving struct {
-	echo     bool
-	src, dst netip.Addr
-	port     uint16 // of dst; of no meaning for echo
-	indexes  []int  // of interfaces; none: not known
-	mark     uint32
-	seqs     []uint32
-	first    []word // of the first probe of each flow, which is let through in any case, for what a filter doesn't look at
+	echo    bool
+	src     netip.Addr
+	port    uint16 // that they go to; of no meaning for echo
+	indexes []int  // of interfaces; none: not known
+	mark    uint32
+	to      []destination
+}
+
+// destination is where probes should go that have one of these sequence numbers, or echo data that begin so.
+type destination struct {
+	addr  netip.Addr
+	seqs  []uint32
+	first []word // of the first probe of each flow, which is let through in any case, for what a filter doesn't look at
 }
 
 // word is a number in a packet, of 2 or 4 bytes.
@@ -239,20 +245,36 @@ func (p *program) tails(w *wanted) {
 	}
 }
 
+// farthest is how many instructions a conditional jump may skip.
+const farthest = 255
+
 // numbers jumps to l if the accumulator is one of them.
 func (p *program) numbers(all []uint32, l string) {
-	for _, n := range all {
-		p.when(n, l)
+	for part := range slices.Chunk(all, farthest) {
+		for i, n := range part { // they all lead to the last instruction
+			p.add(bpf.JumpIf{Cond: bpf.JumpEqual, Val: n, SkipTrue: uint8(len(part) - i)})
+		}
+		p.add(bpf.Jump{Skip: 1})
+		p.jump(l)
 	}
+}
+
+// leavingTo is where the program compares what leaves for the destination k of wanted.leaving[i].
+func leavingTo(i, k int) string {
+	return "leaving " + strconv.Itoa(i) + " " + strconv.Itoa(k)
 }
 
 // leaving drops what leaves, but for probes that are not as they were meant.
 func (p *program) leaving(w *wanted) {
-	at := func(i int) string { return "leaving " + strconv.Itoa(i) }
 	flows := func(v4, echo bool) {
 		for i, l := range w.leaving {
-			if l.src.Is4() == v4 && l.echo == echo {
-				p.numbers(l.seqs, at(i))
+			if l.src.Is4() != v4 || l.echo != echo {
+				continue
+			}
+			for k, d := range l.to {
+				for _, seq := range d.seqs {
+					p.when(seq, leavingTo(i, k))
+				}
 			}
 		}
 		p.jump(drop)
@@ -280,8 +302,7 @@ func (p *program) leaving(w *wanted) {
 	p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: header6Length}, bpf.LoadAbsolute{Off: 6, Size: 1})
 	probes(false, "leaving echo6", protoICMPv6, 128)
 	for i := range w.leaving {
-		p.label(at(i))
-		p.meant(&w.leaving[i])
+		p.meant(i, &w.leaving[i])
 	}
 	p.label("our port")
 	p.portsTo(w.ports, drop)
@@ -289,26 +310,27 @@ func (p *program) leaving(w *wanted) {
 }
 
 // meant keeps a probe that leaves in another way than it should. X is where its TCP or ICMP header begins.
-func (p *program) meant(l *leaving) {
-	for _, w := range l.first {
-		if w.behind {
-			p.add(bpf.LoadIndirect{Off: w.off, Size: w.size})
-		} else {
-			p.add(bpf.LoadAbsolute{Off: w.off, Size: w.size})
-		}
-		p.when(w.value, keep)
-	}
-	at := uint32(8)
+func (p *program) meant(i int, l *leaving) {
+	alike := "alike " + strconv.Itoa(i)
+	src, dst := uint32(8), uint32(24)
 	if l.src.Is4() {
-		at = 12
+		src, dst = 12, 16
 	}
-	for _, a := range []netip.Addr{l.src, l.dst} {
-		for b := a.AsSlice(); len(b) > 0; b = b[4:] {
-			p.add(bpf.LoadAbsolute{Off: at, Size: 4})
-			p.unless(binary.BigEndian.Uint32(b), keep)
-			at += 4
+	for k, d := range l.to {
+		p.label(leavingTo(i, k))
+		for _, w := range d.first {
+			if w.behind {
+				p.add(bpf.LoadIndirect{Off: w.off, Size: w.size})
+			} else {
+				p.add(bpf.LoadAbsolute{Off: w.off, Size: w.size})
+			}
+			p.when(w.value, keep)
 		}
+		p.address(dst, d.addr)
+		p.jump(alike)
 	}
+	p.label(alike)
+	p.address(src, l.src)
 	p.add(bpf.LoadExtension{Num: extMark})
 	p.unless(l.mark, keep)
 	if len(l.indexes) > 0 {
@@ -328,6 +350,15 @@ func (p *program) meant(l *leaving) {
 	}
 	p.add(bpf.LoadIndirect{Off: port, Size: 2})
 	p.jump("our port")
+}
+
+// address keeps a packet that doesn't have this address there.
+func (p *program) address(at uint32, a netip.Addr) {
+	for b := a.AsSlice(); len(b) > 0; b = b[4:] {
+		p.add(bpf.LoadAbsolute{Off: at, Size: 4})
+		p.unless(binary.BigEndian.Uint32(b), keep)
+		at += 4
+	}
 }
 
 // extMark is SKF_AD_MARK of linux/filter.h.

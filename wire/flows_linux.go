@@ -378,26 +378,27 @@ func (f *flows) wanted() *wanted {
 	return w
 }
 
-// restTarget adds how the probes of a flow should leave.
+// leave adds how the probes of a flow should leave.
 func (w *wanted) leave(flow *followed, first word, f *flows) {
-	l := leaving{
-		echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), dst: flow.dst.Addr(), port: flow.dst.Port(),
-		mark: f.mark,
+	l := leaving{echo: flow.protocol == packet.ProtoEcho, src: flow.src.Addr(), port: flow.dst.Port(), mark: f.mark}
+	if flow.index != 0 {
+		l.indexes = append([]int{flow.index}, f.below...)
 	}
-	index := flow.index
-	for i := range w.leaving {
-		o := &w.leaving[i]
-		if o.echo == l.echo && o.src == l.src && o.dst == l.dst && o.port == l.port &&
-			(index == 0 && len(o.indexes) == 0 || len(o.indexes) > 0 && o.indexes[0] == index) {
-			if !slices.Contains(o.seqs, flow.seq) {
-				o.seqs = append(o.seqs, flow.seq)
-			}
-			o.first = append(o.first, first)
-			return
-		}
+	alike := func(o leaving) bool {
+		return o.echo == l.echo && o.src == l.src && o.port == l.port && slices.Equal(o.indexes, l.indexes)
 	}
-	if l.seqs, l.first = []uint32{flow.seq}, []word{first}; index != 0 {
-		l.indexes = append([]int{index}, f.below...)
+	i := slices.IndexFunc(w.leaving, alike)
+	if i < 0 {
+		i, w.leaving = len(w.leaving), append(w.leaving, l)
 	}
-	w.leaving = append(w.leaving, l)
+	to := &w.leaving[i].to
+	k := slices.IndexFunc(*to, func(d destination) bool { return d.addr == flow.dst.Addr() })
+	if k < 0 {
+		k, *to = len(*to), append(*to, destination{addr: flow.dst.Addr()})
+	}
+	d := &(*to)[k]
+	if !slices.Contains(d.seqs, flow.seq) {
+		d.seqs = append(d.seqs, flow.seq)
+	}
+	d.first = append(d.first, first)
 }

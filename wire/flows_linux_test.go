@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/bpf"
+
 	"go.example/tcptraceroute/lab"
 	"go.example/tcptraceroute/packet"
 )
@@ -36,6 +38,111 @@ func TestFilterSize(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// followedBy makes flows to so many targets, and a probe of each.
+func followedBy(v6 bool, protocol packet.Protocol, targets int) (f *flows, probes []packet.Probe) {
+	src, dst := netip.MustParseAddr("198.18.1.1"), netip.MustParseAddr("198.18.5.1")
+	if v6 {
+		src, dst = netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:5::1")
+	}
+	f = &flows{ports: []uint16{40000, 40001}, mark: 7}
+	for i := range targets {
+		p := packet.Probe{Protocol: protocol, Src: port(src, 40000), Dst: port(dst, 80), TTL: 3, ID: 100, EchoSeq: 100,
+			Seq: 0x01020304 + uint32(i)}
+		if protocol == packet.ProtoTCP {
+			p.Flags, p.Window = packet.SYN, 100
+		}
+		f.follow(&p, 2, "eth0")
+		probes, dst = append(probes, p), dst.Next()
+	}
+	return f, probes
+}
+
+// Of what leaves the filter keeps the first probe of each flow, and each that is not as it was meant.
+func TestFilterLeaving(t *testing.T) {
+	type leaves struct {
+		packet.Probe
+		mark, index uint32
+	}
+	for _, v6 := range []bool{false, true} {
+		for _, protocol := range []packet.Protocol{packet.ProtoTCP, packet.ProtoEcho} {
+			f, probes := followedBy(v6, protocol, 3)
+			code, err := filter(f.wanted())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tt := range []struct {
+				name   string
+				change func(*leaves)
+				keeps  bool
+			}{
+				{"as it was meant", func(*leaves) {}, false},
+				{"by our other port", func(l *leaves) { l.Src = port(l.Src.Addr(), 40001) }, false},
+				{"a probe of no flow", func(l *leaves) { l.Seq, l.mark = 9, 8 }, false},
+				{"the first", func(l *leaves) { l.ID, l.Window, l.EchoSeq = l.ID-1, l.Window-1, l.EchoSeq-1 }, true},
+				{"another source", func(l *leaves) { l.Src = port(l.Src.Addr().Next(), 40000) }, true},
+				{"another source port", func(l *leaves) { l.Src = port(l.Src.Addr(), 9) }, true},
+				{"another flow's destination", func(l *leaves) { l.Dst = probes[0].Dst }, true},
+				{"another destination port", func(l *leaves) { l.Dst = port(l.Dst.Addr(), 81) }, protocol == packet.ProtoTCP},
+				{"another mark", func(l *leaves) { l.mark = 8 }, true},
+				{"another interface", func(l *leaves) { l.index = 3 }, true},
+			} {
+				for i, p := range probes[1:] {
+					p.ID, p.Window, p.EchoSeq = p.ID+1, p.Window+1, p.EchoSeq+1
+					l := leaves{p, 7, 2}
+					tt.change(&l)
+					b, err := l.AppendBinary(nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := kept(t, code, b, v6, l.mark, l.index); got != tt.keeps {
+						t.Errorf("IPv6 %v, protocol %v, flow %d, %s: kept is %v", v6, protocol, i+1, tt.name, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// kept runs a filter on a packet that leaves.
+func kept(t *testing.T, code []bpf.RawInstruction, b []byte, v6 bool, mark, index uint32) bool {
+	values := map[bpf.Extension]uint32{
+		bpf.ExtType: packetOutgoing, bpf.ExtProto: etherIPv4, extMark: mark, bpf.ExtInterfaceIndex: index,
+	}
+	if v6 {
+		values[bpf.ExtProto] = etherIPv6
+	}
+	program, _ := bpf.Disassemble(code)
+	for i, in := range program {
+		if what, ok := in.(bpf.LoadExtension); ok && what.Num != bpf.ExtLen {
+			program[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: values[what.Num]}
+		}
+	}
+	vm, err := bpf.NewVM(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := vm.Run(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n > 0
+}
+
+// A filter is made and compiled anew for each flow that comes: so each makes it longer by a few instructions only.
+func TestFilterGrowth(t *testing.T) {
+	length := func(targets int) int {
+		f, _ := followedBy(false, packet.ProtoTCP, targets)
+		code, err := filter(f.wanted())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(code)
+	}
+	if n := length(2) - length(1); n > 11 {
+		t.Errorf("%d instructions a flow", n)
 	}
 }
 
