@@ -150,11 +150,28 @@ func lossyBranch(g *trace.Graph, s *trace.Suspect) Finding {
 	x.Evidence = append(x.Evidence, "Source ports that go that way: "+ports(s.Ports)+".")
 	x.Advice = fmt.Sprintf("Ask whoever runs %s. To try it: connect from one of these source ports. If the answers "+
 		"come back by the same branches, they may be lost there.", nodeName(g, s.Section.From))
+	if s.LastOnly {
+		x.onlyLast(g, s)
+	}
 	if s.Ambiguous {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "Another part of the way, which some of the same flows take, fits nearly as well.")
 	}
 	return x
+}
+
+// onlyLast is that the answers of one router alone show a loss, as only the target is beyond it.
+func (x *Finding) onlyLast(g *trace.Graph, s *trace.Suspect) {
+	last := len(s.Nodes) - 1
+	by := nodeName(g, s.Nodes[last])
+	x.Confidence = Possible
+	x.Title = fmt.Sprintf("Packets are lost between %s and %s, or the latter answers only some probes: "+
+		"%.2g %% of the connections go that way", nodeName(g, s.Nodes[last-1]), by, 100*s.Share)
+	x.Evidence = append(x.Evidence, fmt.Sprintf("Beyond %s no router answers, and the target was not asked: so nothing "+
+		"else shows whether packets are lost, or only its answers are missing.", by))
+	if g.Reached {
+		x.Advice = "Run the same with --report: its SYNs to the target show whether packets are lost. " + x.Advice
+	}
 }
 
 // place narrows the place of a suspect's loss down, by what its own routers answered: one that loses much less than the
@@ -180,6 +197,9 @@ func (x *Finding) place(g *trace.Graph, s *trace.Suspect, lost tried) (member []
 		case chanceOfMore(t, lost) <= placed:
 			x.After, member = nodeTTL(g, n), []int{n}
 			evidence = fmt.Sprintf("%s itself lost %v: packets get there, and are lost by it or beyond it.", nodeName(g, n), t)
+			if s.LastOnly {
+				evidence = fmt.Sprintf("%s itself lost %v: packets get there.", nodeName(g, n), t)
+			}
 		case hopLoss{nodeTTL(g, n), t}.shares(hopLoss{}, hopLoss{x.Before, lost}):
 			if x.Before = nodeTTL(g, n); len(member) > 1 {
 				member = []int{n}

@@ -251,6 +251,34 @@ func TestInPaths(t *testing.T) {
 	}
 }
 
+// Where branches join at the last router before the target, which answers each of them by another address, a loss and a
+// router that answers only some probes look the same. Both are said.
+func TestInPathsLastOnly(t *testing.T) {
+	for name, change := range map[string]func(nodes []sim.Node){
+		"the member drops":      func(n []sim.Node) { n[3].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.3}} },
+		"the last answers some": func(n []sim.Node) { n[8].Router.Silent = 0.3 },
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			p := fourWide()
+			for i := range 4 {
+				last := &p.Nodes[7+i]
+				last.Router = sim.Router{Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 1, byte(i)})}}
+				last.Router.Delay = 2 * time.Millisecond
+				p.Nodes[2+i].Next, last.Next = []sim.Next{{Node: 7 + i}}, []sim.Next{{Node: 0}}
+			}
+			change(p.Nodes)
+			g := measuredGraph(t, 7, p)
+			all := detect.InPaths(&g)
+			if len(all) != 1 || all[0].Code != detect.LossyBranch || all[0].Confidence != detect.Possible ||
+				all[0].After != 3 || all[0].Before != 4 || !strings.HasPrefix(all[0].Title,
+				"Packets are lost between 10.0.0.3 (hop 3) and 10.0.1.1 (hop 4), or the latter answers only some probes: ") {
+				t.Errorf("said\n%s", details(all))
+			}
+			t.Log("\n" + details(all))
+		})
+	}
+}
+
 // What the graph of all paths shows is not said once more by the trace: a balancer, or an MTU of which the paths tell the
 // share of the connections. What is elsewhere is.
 func TestWithPathsOnce(t *testing.T) {

@@ -237,7 +237,7 @@ func (p *paths) table() (rows []string) {
 	bad := map[uint16]bool{} // flows that lose packets
 	for _, s := range p.g.Suspects() {
 		for _, port := range s.Ports {
-			bad[port] = true
+			bad[port] = !s.LastOnly
 		}
 	}
 	columns := p.measuredHead() + p.mtu("MTU", nil) + p.mss("MSS", nil)

@@ -66,6 +66,20 @@ const (
 	// and limitLosses how many of them are then lost: in each branch that has been answered.
 	recentLosses = 4
 	limitLosses  = 2
+
+	// aloneRecent and aloneLosses are the same for a router that one branch alone is sent to: fewer losses than these may
+	// be the branch's own. There the latest are those sent last up to the one that was lost: it is known later of a probe
+	// that it is lost than that it is answered. keptOutcomes is how many are kept for that.
+	aloneRecent  = 8
+	aloneLosses  = 7
+	keptOutcomes = 64
+
+	// placingLevel is the place in paces of the pause with which the last router of a suspect is asked again, if no other
+	// router shows the loss: none that answers most probes in quick succession limits itself to less.
+	placingLevel = 2
+
+	// clearly is the chance of the figures of such a suspect below which it is asked again: so that it is then still one.
+	clearly = falseAlarm / 1000
 )
 
 // paces is how much time is left between two probes to the same router. Linux routers answer every 100 ms (IPv6), or
@@ -97,7 +111,13 @@ type lossRouter struct {
 	level   int  // of paces
 	honest  bool // it loses as much however slowly it is asked
 	next    time.Time
-	recent  map[int][]bool // the latest outcomes by branch: answered
+	recent  map[int][]outcome // the latest by branch
+}
+
+// outcome is what became of a probe.
+type outcome struct {
+	sent     time.Time
+	answered bool
 }
 
 // lossTarget is a flow at a router.
@@ -192,7 +212,7 @@ func (l *PathsLoss) router(s *sectionLoss, a netip.Addr, each int) *lossRouter {
 			return r
 		}
 	}
-	r := &lossRouter{addr: a, each: each, recent: map[int][]bool{}}
+	r := &lossRouter{addr: a, each: each, recent: map[int][]outcome{}}
 	s.routers = append(s.routers, r)
 	l.routers = append(l.routers, r)
 	return r
@@ -342,9 +362,9 @@ func (l *PathsLoss) close(a *lossAsk) {
 // takes, it is lost.
 func (l *PathsLoss) note(a *lossAsk, answered bool) {
 	r, branch := a.router, a.router.targets[a.target].branch
-	last := append(r.recent[branch], answered)
-	r.recent[branch] = last[max(0, len(last)-recentLosses):]
-	if r.honest || answered || !r.limits(l) {
+	last := append(r.recent[branch], outcome{a.sent, answered})
+	r.recent[branch] = last[max(0, len(last)-keptOutcomes):]
+	if r.honest || answered || !r.limits(l, a.sent) {
 		return
 	}
 	r.epoch++
@@ -353,34 +373,41 @@ func (l *PathsLoss) note(a *lossAsk, answered bool) {
 		r.level, r.honest = 0, true
 	}
 	r.next = r.next.Add(paces[r.level])
-	r.queue, r.recent = r.queue[:0], map[int][]bool{}
-	for _, t := range r.targets {
-		delete(l.samples, sampleName{r.addr, t.port})
-	}
+	r.queue, r.recent = r.queue[:0], map[int][]outcome{}
+	l.forget(r)
 	l.refill(r, r.each)
 }
 
-// limits reports whether each branch that the router has ever answered has just lost packets.
-func (r *lossRouter) limits(l *PathsLoss) bool {
-	alive := map[int]bool{}
+// limits reports whether each branch that the router has ever answered has just lost packets, up to a probe sent then.
+func (r *lossRouter) limits(l *PathsLoss, sent time.Time) bool {
+	alive, branches := map[int]bool{}, map[int]bool{}
 	for _, t := range r.targets {
+		branches[t.branch] = true
 		if s := l.samples[sampleName{r.addr, t.port}]; t.seen || s != nil && s.Sent > s.Lost {
 			alive[t.branch] = true
 		}
 	}
 	for branch := range alive {
-		last := r.recent[branch]
-		lost := 0
-		for _, ok := range last {
-			if !ok {
-				lost++
-			}
+		last, window, most := r.recent[branch], recentLosses, limitLosses
+		if len(branches) == 1 {
+			last = slices.DeleteFunc(slices.Clone(last), func(o outcome) bool { return o.sent.After(sent) })
+			slices.SortFunc(last, func(a, b outcome) int { return a.sent.Compare(b.sent) })
+			window, most = aloneRecent, aloneLosses
 		}
-		if lost < limitLosses {
+		if countLost(last[max(0, len(last)-window):]) < most {
 			return false
 		}
 	}
 	return len(alive) > 0
+}
+
+func countLost(all []outcome) (n int) {
+	for _, o := range all {
+		if !o.answered {
+			n++
+		}
+	}
+	return n
 }
 
 // advance goes on with the sections whose questions are answered.
@@ -396,7 +423,7 @@ func (l *PathsLoss) advance() {
 		case s.placing:
 			s.done = true
 		case s.looks < lossLooks && (open > 0 && open < worthLook(s.looks) ||
-			slices.ContainsFunc(suspects, func(x Suspect) bool { return x.Ambiguous })):
+			slices.ContainsFunc(suspects, func(x Suspect) bool { return x.Ambiguous || x.LastOnly && x.Chance > clearly })):
 			for _, r := range s.routers {
 				each := r.each / s.looks
 				r.each += each
@@ -434,7 +461,25 @@ func (l *PathsLoss) place(s *sectionLoss, suspects []Suspect) {
 		}
 	}
 	for _, r := range s.routers {
+		if slices.ContainsFunc(suspects, func(x Suspect) bool {
+			return x.LastOnly && l.graph.same(x.Nodes[len(x.Nodes)-1], r.targets[0].node)
+		}) {
+			r.level, r.honest = placingLevel, true
+			for _, o := range l.routers {
+				if o != r && o.addr == r.addr {
+					o.epoch++ // what it still hears is of before
+				}
+			}
+			l.forget(r)
+		}
 		l.refill(r, r.each)
+	}
+}
+
+// forget takes back what is known of a router.
+func (l *PathsLoss) forget(r *lossRouter) {
+	for _, t := range r.targets {
+		delete(l.samples, sampleName{r.addr, t.port})
 	}
 }
 
@@ -464,7 +509,7 @@ func (l *PathsLoss) Graph() Graph {
 	g.TargetSYNs = l.paths.syns + l.paths.resets
 	g.Loss = &Loss{Probes: l.o.Probes}
 	for _, r := range l.routers {
-		if r.level > 0 { // one that loses as much however slowly it is asked has the first pace again
+		if r.level > 0 && !r.honest { // one that loses as much however slowly it is asked limits nothing
 			g.Loss.Pace = max(g.Loss.Pace, paces[r.level])
 		}
 	}

@@ -1,6 +1,7 @@
 package trace_test
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"net/netip"
@@ -12,6 +13,8 @@ import (
 	"go.example/tcptraceroute/sim"
 	"go.example/tcptraceroute/trace"
 )
+
+var joinRuns = flag.Int("joins", 4, "how many networks to measure whose ways join at the last router")
 
 // memberRun is a network with a member that drops packets, and what was found of it.
 type memberRun struct {
@@ -188,6 +191,68 @@ func TestPathsLossNothingShared(t *testing.T) {
 		if s := d.Suspects(); len(s) > 0 || d.Loss == nil {
 			t.Errorf("seed %d: said %v", seed, s)
 		}
+	}
+}
+
+// joined searches and measures ways that join at the last router before the target, which answers each of them by an
+// address of its own.
+func joined(t *testing.T, seed uint64, width int, change func(n *topology, member, last int)) (d discovery, last netip.Addr) {
+	n := newTopology(true).line(2).diamond(slices.Repeat([]int{2}, width)...)
+	at := n.ends[int(seed)%width]
+	change(n, at-1, at)
+	d = discover(t, search{seed: seed, path: delayed(n.target(), 2*time.Millisecond), loss: new(trace.PathsLossOptions)})
+	return d, n.Nodes[at].Router.Addrs[0]
+}
+
+// If only the last router shows the loss of a branch, its answers may be lost or the packets: that is said of it, and of no
+// other.
+func TestPathsLossBeforeJoin(t *testing.T) {
+	t.Parallel()
+	runs := uint64(*joinRuns)
+	for _, drop := range []float64{0.3, 0.1} {
+		for _, width := range []int{2, 4, 8} {
+			said := uint64(0)
+			for seed := range runs {
+				d, last := joined(t, seed, width, func(n *topology, member, last int) {
+					n.Nodes[member].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: drop}}
+				})
+				for _, x := range d.Suspects() {
+					if said++; !x.LastOnly || len(x.Nodes) != 2 || d.Nodes[x.Nodes[1]].Addr != last {
+						t.Errorf("seed %d: said %v", seed, x)
+					}
+				}
+			}
+			if t.Logf("%d wide, %v: said in %d of %d", width, drop, said, runs); said < runs*3/4 {
+				t.Errorf("%d wide, %v: said in %d of %d", width, drop, said, runs)
+			}
+		}
+	}
+}
+
+// Where the last routers answer all that they may, nothing is said of them.
+func TestPathsLossBeforeJoinClean(t *testing.T) {
+	t.Parallel()
+	limit := func(every time.Duration) func(*topology, int, int) {
+		return func(n *topology, _, last int) { n.Nodes[last].Router.SourceRate = sim.Rate{Every: every, Burst: 6} }
+	}
+	for name, change := range map[string]func(n *topology, member, last int){
+		"clean":                   func(*topology, int, int) {},
+		"one limits, once in 2 s": limit(2 * time.Second), "one limits, once a second": limit(time.Second),
+		"one limits, 3 a second": limit(333 * time.Millisecond), "one limits, 10 a second": limit(100 * time.Millisecond),
+		"one limits, 100 a second": limit(10 * time.Millisecond), "one limits, 200 a second": limit(5 * time.Millisecond),
+		"the last routers lose": func(n *topology, _, _ int) {
+			for _, end := range n.ends {
+				n.Nodes[end].Router.Link.Loss = 0.1
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(*joinRuns) {
+				if d, _ := joined(t, seed, 2+int(seed)%3*2, change); len(d.Suspects()) > 0 {
+					t.Errorf("seed %d: said %+v, asked %v apart", seed, d.Suspects(), d.Loss.Pace)
+				}
+			}
+		})
 	}
 }
 

@@ -24,6 +24,11 @@ type Suspect struct {
 	Share     float64 // of the flows through the section, those that pass it
 	Chance    float64 // the probability of such a difference where no part of the section loses more than another
 	Ambiguous bool    // other parts of the section, with some of the same flows, fit nearly as well
+
+	// LastOnly: of those beyond the last of Nodes only the target answers, which was not asked. So that router's own
+	// answers alone show the loss; the routers before it answer. It or the way to it loses packets, or it answers only
+	// some probes.
+	LastOnly bool
 }
 
 // The constants of the judgement.
@@ -49,6 +54,11 @@ const (
 	// mostExtra is by how much the share that a router beyond a section loses may be greater than what the target loses,
 	// for its figures to count, too: one that answers only so often says nothing about the branches.
 	mostExtra = 0.1
+
+	// hardlyLost is which share of the probes may be lost where nothing is to be lost, and mostLastOnly which share may be
+	// lost at a router that is asked quickly: one that loses more limits its answers, or is dead.
+	hardlyLost   = 0.02
+	mostLastOnly = 0.9
 )
 
 // worthLook is the probability of the best candidate's figures by chance below which a further look is worth it, by the
@@ -64,6 +74,7 @@ func (g *Graph) Suspects() (all []Suspect) {
 	}
 	for _, s := range g.Sections() {
 		suspects, _ := g.judge(s)
+		suspects = slices.DeleteFunc(suspects, func(x Suspect) bool { return x.LastOnly && !g.answersBefore(&x) })
 		for i := range suspects {
 			for k := range all {
 				if g.Loss.Target && overlap(all[k].Ports, suspects[i].Ports) { // which section loses them can't be told
@@ -109,6 +120,9 @@ type tried struct{ sent, lost int }
 
 func (t *tried) add(o tried) { t.sent, t.lost = t.sent+o.sent, t.lost+o.lost }
 
+// share is the share that was lost.
+func (t tried) share() float64 { return float64(t.lost) / float64(max(1, t.sent)) }
+
 // candidate is a part of a section by the flows that pass it.
 type candidate struct {
 	nodes []int
@@ -137,11 +151,8 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 		if chance > falseAlarm {
 			return all, min(1, chance/float64(len(candidates)*g.Loss.looks()))
 		}
-		if s.To < 0 && !g.Loss.Target && !dead(s, best.flows, flows) {
-			return all, 1 // it can't be told from a router that answers some probes only
-		}
 		x := Suspect{Section: s, Nodes: best.nodes, Links: best.links, Chance: chance, Ambiguous: rivals > 0,
-			Share: g.share(s, best)}
+			Share: g.share(s, best), LastOnly: s.To < 0 && !g.Loss.Target && !dead(s, best.flows, flows)}
 		for _, i := range left {
 			f := &flows[i]
 			if slices.Contains(best.flows, i) {
@@ -151,12 +162,41 @@ func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 				x.RestSent, x.RestLost = x.RestSent+f.sent, x.RestLost+f.lost
 			}
 		}
+		if x.LastOnly && !g.stands(&x) {
+			return all, 1 // it can't be told from a router that limits its answers
+		}
 		all = append(all, x)
 		left = slices.DeleteFunc(left, func(i int) bool { return slices.Contains(best.flows, i) })
 		if x.Ambiguous {
 			return all, 0
 		}
 	}
+}
+
+// stands reports whether a suspect is worth a word though its last router alone shows the loss: another router is
+// before that one, no router limits its answers, for all that is known, and the last routers of the other flows answer.
+func (g *Graph) stands(x *Suspect) bool {
+	last := len(x.Nodes) - 1
+	return last > 0 && g.lostAt(x.Nodes[last], x.Ports).sent == x.Sent && g.Loss.Pace == 0 && !x.Ambiguous &&
+		tried{x.RestSent, x.RestLost}.share() <= hardlyLost && tried{x.Sent, x.Lost}.share() <= mostLastOnly
+}
+
+// answersBefore reports whether the routers of a suspect before its last one answer its flows.
+func (g *Graph) answersBefore(x *Suspect) bool {
+	return !slices.ContainsFunc(x.Nodes[:len(x.Nodes)-1], func(n int) bool {
+		t := g.lostAt(n, x.Ports)
+		return 2*t.sent < x.Sent || t.share() > hardlyLost
+	})
+}
+
+// lostAt is what a router has left unanswered of the probes of these flows.
+func (g *Graph) lostAt(node int, ports []uint16) (t tried) {
+	for _, f := range g.Loss.Flows {
+		if f.Node == node && slices.Contains(ports, f.Port) {
+			t.add(tried{f.Sent, f.Lost})
+		}
+	}
+	return t
 }
 
 // dead reports whether none of these flows was ever answered beyond their branch, also not when the branch was found:
@@ -233,7 +273,7 @@ func (g *Graph) routersBeyond(s Section) (all []int) {
 	for i, n := range g.Nodes {
 		t := by[i]
 		if n.TTL < g.Nodes[s.To].TTL || n.Target || t.sent == 0 || target.sent == 0 ||
-			float64(t.lost)/float64(t.sent) > float64(target.lost)/float64(target.sent)+mostExtra {
+			t.share() > target.share()+mostExtra {
 			continue
 		}
 		if !slices.ContainsFunc(g.Ways, func(w Way) bool {

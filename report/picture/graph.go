@@ -381,7 +381,7 @@ func (n *network) accuse(g *trace.Graph, boxOf []int) {
 		return boxOf[node]
 	}
 	for _, s := range g.Suspects() {
-		if s.Ambiguous {
+		if s.Ambiguous || s.LastOnly {
 			continue
 		}
 		text := fmt.Sprintf("%d of %d lost", s.Lost, s.Sent)

@@ -210,6 +210,24 @@ func TestGraphBad(t *testing.T) {
 	}
 }
 
+// A router that loses packets, or answers only some probes, is not drawn as what loses packets.
+func TestGraphLastOnly(t *testing.T) {
+	g := losing(graphOf(`
+		9 198.51.100.1 198.51.101.1 198.51.102.1 203.0.113.9!
+		8 198.51.100.1 198.51.101.2 198.51.102.2 203.0.113.9!`), "198.51.101.2")
+	for _, w := range g.Ways {
+		for _, port := range w.Ports {
+			g.Loss.Flows = append(g.Loss.Flows, trace.FlowLoss{Node: w.Nodes[1], Port: port, Sent: 20})
+		}
+	}
+	if all := g.Suspects(); len(all) != 1 || !all[0].LastOnly {
+		t.Fatalf("suspects %+v", all)
+	}
+	if text := string(ofGraph(t, g, forms["mmd"])); strings.Contains(text, ":::bad") {
+		t.Errorf("drawn as bad:\n%s", text)
+	}
+}
+
 // ofGraph is a scene whose run has found all paths.
 func ofGraph(t *testing.T, g *trace.Graph, form maker) []byte {
 	t.Helper()
