@@ -864,7 +864,10 @@ func (p *Paths) silence(a *pathAsk) {
 	}
 	defer p.endTurn(a, false)
 	switch {
-	case len(c.seen) > 0 || c.silent || c.flying > 0 || c.doubt || c.tries < fastTries && !p.slow(a.ttl):
+	case len(c.seen) > 0 || c.silent || c.flying > 0 || c.doubt:
+	case c.tries < fastTries && (!p.slow(a.ttl) || p.deadEnd(a.flow, a.ttl)):
+	case p.deadEnd(a.flow, a.ttl):
+		c.silent = true
 	case a.ttl >= p.reach && !a.unclear:
 		c.tries = 2 * fastTries // enough of those
 	case a.unclear:

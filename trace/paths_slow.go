@@ -121,12 +121,23 @@ func (p *Paths) endTurn(a *pathAsk, answered bool) {
 	}
 	h.doubts = slices.DeleteFunc(h.doubts, func(f int) bool {
 		c := &p.flows[f].cells[a.ttl]
-		if c.clean < p.roundsNeeded(f, a.ttl) {
+		if c.clean < p.roundsNeeded(f, a.ttl) && (c.tries < fastTries || !p.deadEnd(f, a.ttl)) {
 			return false
 		}
 		c.doubt, c.silent = false, true
 		return true
 	})
+}
+
+// deadEnd reports whether a flow passes a node beyond which so many flows have met silence, and no flow anything else, that
+// the node has no other successor: further flows need no rounds.
+func (p *Paths) deadEnd(flow, ttl int) bool {
+	at := p.flows[flow].pos[ttl-1]
+	if at < 0 {
+		return false
+	}
+	s := &p.spots[ttl-1][at]
+	return len(s.next) == 1 && s.next[0] == silentValue && s.n >= p.rule.flows(1)
 }
 
 // roundsNeeded is how many rounds of silence it takes until a flow has met a router that doesn't answer, rather than a

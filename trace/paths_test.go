@@ -610,6 +610,23 @@ func TestPathsLossyMember(t *testing.T) {
 	}
 }
 
+// A branch that passes nothing on is known to be dead after a bounded time: what has shown that beyond it nobody answers
+// isn't shown anew for each further flow.
+func TestPathsDeadMember(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{2, 4} {
+		for seed := range uint64(10) {
+			n := newTopology(seed%2 == 1).line(2).wide(width)
+			n.Nodes[n.ends[0]].Router.Rules = []sim.Rule{{Action: sim.Drop}}
+			d := discover(t, search{seed: seed, path: delayed(n.line(2).target(), 2*time.Millisecond),
+				loss: new(trace.PathsLossOptions)})
+			if len(d.wrong) > 0 || d.took > 20*time.Second { // 17 s at the most; 57 s if all flows are asked as often
+				t.Errorf("%d wide, seed %d: searched for %v; wrong: %v", width, seed, d.took, d.wrong)
+			}
+		}
+	}
+}
+
 // A target that answers nobody may get all that is sent beyond the last router that answers. That is no more than it may
 // get, those of the ordinary trace included, and the routers before it are found all the same.
 func TestPathsSilentTargetSYNs(t *testing.T) {
