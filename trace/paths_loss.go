@@ -464,16 +464,21 @@ func (l *PathsLoss) place(s *sectionLoss, suspects []Suspect) {
 		if slices.ContainsFunc(suspects, func(x Suspect) bool {
 			return x.LastOnly && l.graph.same(x.Nodes[len(x.Nodes)-1], r.targets[0].node)
 		}) {
-			r.level, r.honest = placingLevel, true
-			for _, o := range l.routers {
-				if o != r && o.addr == r.addr {
-					o.epoch++ // what it still hears is of before
-				}
-			}
-			l.forget(r)
+			l.anew(r)
 		}
 		l.refill(r, r.each)
 	}
+}
+
+// anew has a router that was asked in quick succession asked with pauses, from the beginning.
+func (l *PathsLoss) anew(r *lossRouter) {
+	r.level, r.honest = placingLevel, true
+	for _, o := range l.routers {
+		if o != r && o.addr == r.addr {
+			o.epoch++ // what it still hears is of before
+		}
+	}
+	l.forget(r)
 }
 
 // forget takes back what is known of a router.

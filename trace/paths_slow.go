@@ -129,8 +129,8 @@ func (p *Paths) endTurn(a *pathAsk, answered bool) {
 	})
 }
 
-// deadEnd reports whether a flow passes a node beyond which so many flows have met silence, and no flow anything else, that
-// the node has no other successor: further flows need no rounds.
+// deadEnd reports whether a flow passes a node beyond which so many flows have met silence, and no flow anything else,
+// that the node has no other successor: further flows need no rounds.
 func (p *Paths) deadEnd(flow, ttl int) bool {
 	at := p.flows[flow].pos[ttl-1]
 	if at < 0 {
