@@ -480,7 +480,7 @@ func (w *world) placed(t fact, x detect.Finding) bool {
 		t.first = w.ttlSet // beyond it, hops are counted otherwise
 	}
 	switch {
-	case t.first == 0:
+	case t.first == 0, x.Before == 0: // one of them has no place
 		return true
 	case t.link:
 		return x.After < last && t.first <= x.Before
