@@ -32,7 +32,7 @@ func NewFold(t *trace.Trace) *Fold {
 
 // Add takes a result in.
 func (r *Fold) Add(res trace.Result) {
-	r.Trace.Add(res)
+	amended := r.Take(res)
 	ttl := int(res.Probe.TTL)
 	e := r.entries[ttl]
 	switch {
@@ -47,11 +47,28 @@ func (r *Fold) Add(res trace.Result) {
 		r.entries[ttl] = e
 	}
 	if !res.Outcome.Final() {
+		if amended != nil {
+			res = e.amend(*amended, res)
+		}
 		e.Notices = append(e.Notices, res)
 		return
 	}
 	i, _ := slices.BinarySearchFunc(e.Probes, res, func(a, b trace.Result) int { return cmp.Compare(a.N, b.N) })
 	e.Probes = slices.Insert(e.Probes, i, res)
+}
+
+// amend gives a probe the outcome that a notice has told of. It returns the notice as it is to be shown then: of two
+// answers, the one that was the outcome before.
+func (e *Entry) amend(now, notice trace.Result) trace.Result {
+	i := slices.IndexFunc(e.Probes, func(p trace.Result) bool { return p.N == now.N })
+	if i < 0 {
+		return notice
+	}
+	if before := e.Probes[i]; before.Outcome == trace.Answered {
+		notice, notice.Outcome = before, trace.Duplicate
+	}
+	e.Probes[i] = now
+	return notice
 }
 
 // Entries yields every TTL that was probed, in order, and last those of the distance probes and strays that no hop

@@ -114,30 +114,37 @@ func hopsOf(rec *Fold, t *Trace, whole bool) (hops, beyond []hop) {
 	return hops, beyond
 }
 
-// order is the place of each result among all, from 1: of outcomes by the probe's number, of notices by their reply.
+// order is the place of each result among all, from 1: of an answer by its reply, of other outcomes by the probe's
+// number.
 type order struct {
+	replies  map[*packet.Reply]int
 	outcomes map[int]int
-	notices  map[*packet.Reply]int
 }
 
 func orderOf(results []trace.Result) order {
-	o := order{make(map[int]int), make(map[*packet.Reply]int)}
+	o := order{make(map[*packet.Reply]int), make(map[int]int)}
 	for i := range results {
-		if r := &results[i]; r.Outcome.Final() {
-			o.outcomes[r.N] = i + 1
+		if r := &results[i]; r.Reply != nil {
+			o.replies[r.Reply] = i + 1
 		} else {
-			o.notices[r.Reply] = i + 1
+			o.outcomes[r.N] = i + 1
 		}
 	}
 	return o
 }
 
+// of is the place of a result. That of silence stays where a late refusal is shown instead.
+func (o order) of(r trace.Result) int {
+	if i, ok := o.outcomes[r.N]; ok && r.Outcome.Final() {
+		return i
+	}
+	return o.replies[r.Reply]
+}
+
 func probesOf(results []trace.Result, at order, connection bool) (all []probe) {
 	for _, r := range results {
 		j := probeOf(r, connection)
-		if j.Order = at.outcomes[r.N]; !r.Outcome.Final() {
-			j.Order = at.notices[r.Reply]
-		}
+		j.Order = at.of(r)
 		all = append(all, j)
 	}
 	return all
@@ -162,11 +169,13 @@ func (t *Trace) ownerOf(a netip.Addr) *owner {
 }
 
 // sendersOf are those who have a name or an owner, and sent nothing but notices: no hop has them among its responders.
-func sendersOf(t *Trace) (found []sender) {
+func sendersOf(f *Fold, t *Trace) (found []sender) {
 	seen := make(map[netip.Addr]bool)
-	for _, r := range t.Results {
-		if r.Outcome == trace.Answered {
-			seen[r.Reply.From()] = true
+	for e := range f.Entries() {
+		for _, r := range e.Probes {
+			if r.Outcome == trace.Answered {
+				seen[r.Reply.From()] = true
+			}
 		}
 	}
 	for _, r := range t.Results {

@@ -438,6 +438,7 @@ func (x *reader) inOrder() []trace.Result {
 		}
 		return cmp.Compare(a.N, b.N)
 	})
+	x.answeredFirst()
 	lost := x.refusedLate()
 	var all []trace.Result
 	for _, o := range x.results {
@@ -447,6 +448,20 @@ func (x *reader) inOrder() []trace.Result {
 		all = append(all, o.Result)
 	}
 	return all
+}
+
+// answeredFirst makes the first answer to a probe its outcome. A hop shows a router's answer in its place if somebody
+// answered in the target's name before: see trace.Trace.
+func (x *reader) answeredFirst() {
+	first := make(map[int]*ordered)
+	for i := range x.results {
+		switch o := &x.results[i]; {
+		case o.Outcome == trace.Duplicate && first[o.N] == nil:
+			first[o.N] = o
+		case o.Outcome == trace.Answered && first[o.N] != nil && first[o.N].Outcome == trace.Duplicate:
+			o.Outcome, first[o.N].Outcome = trace.Duplicate, trace.Answered
+		}
+	}
 }
 
 // refusedLate are the probes that a hop shows as refused, by a notice that came when they were lost already: see

@@ -32,7 +32,7 @@ func foundOf(t *Trace, f *Fold, probes bool) found {
 	return found{
 		Outcome: outcomeOf(out, &t.Ending), Rounds: roundsOf(t), Hops: hops, Beyond: beyond, Findings: findingsOf(t.Findings),
 		Explain: explainOf(t.Explanation), MTU: mtuOf(t.MTU), Paths: pathsOf(t.Graph), Graph: graphOf(t),
-		Senders: sendersOf(t), Totals: counted,
+		Senders: sendersOf(f, t), Totals: counted,
 	}
 }
 

@@ -50,24 +50,23 @@ func NewTrace(o PathOptions) *Trace {
 const usualQueries = 100
 
 // Add takes a result in.
-func (t *Trace) Add(r Result) {
+func (t *Trace) Add(r Result) { t.Take(r) }
+
+// Take takes a result in, as Add does. A notice may tell that the outcome of its probe is another one than it was said
+// to be: the router's answer instead of one that somebody else gave in the target's name, or a refusal instead of
+// silence. Take returns that outcome; nil where all outcomes stay as they are.
+func (t *Trace) Take(r Result) (amended *Result) {
 	ttl := int(r.Probe.TTL)
 	if ttl < t.first || ttl-t.first >= len(t.hops) {
-		return
+		return nil
 	}
 	h := &t.hops[ttl-t.first]
 	if r.Outcome == Elsewhere {
 		t.foreign = append(t.foreign, r)
-		return
+		return nil
 	}
 	if r.Role != RoleHop { // it belongs to no hop unless the target has answered it, see Hop
-		if r.Outcome.Final() {
-			t.distanceProbes = inOrder(t.distanceProbes, r)
-		}
-		if r.Outcome == Answered {
-			t.elsewhere.add(r)
-		}
-		return
+		return t.addDistance(r)
 	}
 	if r.Outcome.Final() && ttl == t.options.MaxTTL-1 && (t.beforeTop == 0 || r.N < t.beforeTop) {
 		t.beforeTop = r.N
@@ -84,16 +83,7 @@ func (t *Trace) Add(r Result) {
 	case Unknown:
 		h.unknown(r, t.queries)
 	case Late, Duplicate:
-		if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
-			t.place(r)
-			h.correct(&r)
-			t.place(r)
-		}
-		if r.Outcome == Late && r.Refused() && h.refuse(r) {
-			t.place(r)
-			return
-		}
-		h.Extra = append(h.Extra, r)
+		return t.addNotice(h, r)
 	case Shared:
 		t.place(r)
 		if t.shared == nil {
@@ -101,6 +91,47 @@ func (t *Trace) Add(r Result) {
 			t.shared = &shared
 		}
 	}
+	return nil
+}
+
+// addDistance takes in what became of a probe that was not sent for a hop.
+func (t *Trace) addDistance(r Result) (amended *Result) {
+	switch {
+	case r.Outcome.Final():
+		t.distanceProbes = inOrder(t.distanceProbes, r)
+	case r.Outcome == Duplicate:
+		amended = correct(t.distanceProbes, &r)
+	case r.Outcome == Late && r.Refused():
+		t.distanceProbes, amended = refuse(t.distanceProbes, r)
+	}
+	if amended != nil {
+		r = *amended
+	}
+	if r.Outcome == Answered {
+		t.elsewhere.add(r)
+	}
+	return amended
+}
+
+// addNotice takes in a late or second answer to a probe of a hop.
+func (t *Trace) addNotice(h *Hop, r Result) (amended *Result) {
+	if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
+		t.place(r)
+	}
+	other := func(p Result) bool { return p.Outcome == Answered && !p.Refused() }
+	switch {
+	case r.Outcome == Duplicate:
+		amended = correct(h.Probes, &r)
+	case r.Refused() && !slices.ContainsFunc(h.Probes, other): // it is why nothing is heard from here on
+		h.Probes, amended = refuse(h.Probes, r)
+	}
+	if amended != nil {
+		t.place(*amended)
+	}
+	if amended == nil || r.Outcome == Duplicate {
+		h.Extra = append(h.Extra, r)
+	}
+	return amended
 }
 
 // unknown keeps a probe that is Unknown, if it is one of the first.
@@ -111,32 +142,29 @@ func (h *Hop) unknown(r Result, most int) {
 }
 
 // correct has a probe that was answered twice show the answer of who was farther from the host: the router at which it
-// expired instead of somebody who answered in the target's name. r is then the other answer.
-func (h *Hop) correct(r *Result) {
-	if r.Outcome != Duplicate {
-		return
+// expired instead of somebody who answered in the target's name. r is then the other answer. It returns the outcome that
+// the probe has now; nil where it is the same as before.
+func correct(probes []Result, r *Result) *Result {
+	i := slices.IndexFunc(probes, func(p Result) bool { return p.N == r.N && p.Outcome == Answered })
+	if i < 0 || !probes[i].FromTarget() || r.Reply.Kind != packet.KindTimeExceeded || r.Evidence != ByTag {
+		return nil
 	}
-	i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N && p.Outcome == Answered })
-	if i < 0 || !h.Probes[i].FromTarget() || r.Reply.Kind != packet.KindTimeExceeded || r.Evidence != ByTag {
-		return
-	}
-	h.Probes[i], *r = *r, h.Probes[i]
-	h.Probes[i].Outcome, r.Outcome = Answered, Duplicate
+	probes[i], *r = *r, probes[i]
+	probes[i].Outcome, r.Outcome = Answered, Duplicate
+	now := probes[i]
+	return &now
 }
 
-// refuse puts a refusal that came late in the place of the silence that it ends, if nobody else has answered at the
-// hop: it is why nothing is heard from here on. It reports whether it did.
-func (h *Hop) refuse(r Result) bool {
-	if slices.ContainsFunc(h.Probes, func(p Result) bool { return p.Outcome == Answered && !p.Refused() }) {
-		return false
-	}
+// refuse puts a refusal that came late in the place of the silence that it ends. It returns the outcome that the probe
+// has now.
+func refuse(probes []Result, r Result) ([]Result, *Result) {
 	r.Outcome = Answered
-	if i := slices.IndexFunc(h.Probes, func(p Result) bool { return p.N == r.N }); i >= 0 {
-		h.Probes[i] = r
+	if i := slices.IndexFunc(probes, func(p Result) bool { return p.N == r.N }); i >= 0 {
+		probes[i] = r
 	} else { // it was taken back, to be sent anew
-		h.Probes = inOrder(h.Probes, r)
+		probes = inOrder(probes, r)
 	}
-	return true
+	return probes, &r
 }
 
 // place takes in what an answer says of where the path ends. Whoever answered in the target's name at a hop where a
