@@ -136,7 +136,7 @@ func TestInjectedAnswers(t *testing.T) {
 	t.Logf("%d wrong of %d", wrong, *injectSeeds)
 }
 
-// Round by round, too, the list goes on to the target.
+// Round by round, too, the list goes on to the target, and shows the routers.
 func TestInjectedAnswersInRounds(t *testing.T) {
 	t.Parallel()
 	bothFamilies(t, func(t *testing.T, v6 bool) {
@@ -148,6 +148,12 @@ func TestInjectedAnswersInRounds(t *testing.T) {
 				w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, count, nil)
 				if w.stats.Last() != n || !w.stats.Reached() {
 					t.Errorf("kind %v, %d rounds: the path ends at %d, reached: %v", kind, count, w.stats.Last(), w.stats.Reached())
+				}
+				for ttl := 1; ttl < n; ttl++ {
+					who, _ := w.stats.Hop(ttl).Responders()
+					if want := p.Routers[ttl-1].Addrs[0]; len(who) != 1 || who[0].Addr != want || who[0].Count < count {
+						t.Errorf("kind %v, %d rounds: at hop %d stand %v, want %v", kind, count, ttl, who, want)
+					}
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package trace
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -151,6 +152,9 @@ func (t *Stats) Add(r Result) {
 	switch r.Outcome {
 	case Answered:
 		h.answer(r)
+		if !r.FromTarget() || ttl > t.impostor { // else a router's answer comes too, see expose
+			h.respond(r.Reply.From(), r.Recv)
+		}
 	case Lost:
 		h.Lost++
 	case Failed:
@@ -206,13 +210,18 @@ func (t *Stats) place(r Result) {
 }
 
 // expose takes in that a router has answered a probe, too, that was answered in the target's name: a device on the way
-// did.
+// did. Who stands at the hop is the router.
 func (t *Stats) expose(r Result) {
-	t.impostor = max(t.impostor, int(r.Probe.TTL))
+	ttl := int(r.Probe.TTL)
+	t.impostor = max(t.impostor, ttl)
 	if t.end > 0 && t.end <= t.impostor {
 		t.end = 0
 	}
-	t.Hop(int(r.Probe.TTL)).State = nil
+	h := t.Hop(ttl)
+	impostor := h.State.Reply.From()
+	h.responders = slices.DeleteFunc(h.responders, func(p Responder) bool { return p.Addr == impostor })
+	h.respond(r.From(), r.Recv)
+	h.State = nil
 }
 
 // gone reports whether the hop has not answered for some time before an instant.
@@ -258,7 +267,6 @@ func (h *HopStats) answer(r Result) {
 	if r.FromTarget() || r.Refused() {
 		h.State = &r
 	}
-	h.respond(r.Reply.From(), r.Recv)
 }
 
 // respond counts a responder.
