@@ -493,6 +493,11 @@ func (m *Model) backThrough(t *transit, at time.Duration) {
 		}
 		putTTL(t.b, left-1)
 	}
+	if n.Both && n.SYNs.Every > 0 && tcpFlags(t.b).Has(packet.SYN) && !n.syns.take(n.SYNs, at) {
+		n.lost++
+		m.free.push(t)
+		return
+	}
 	n.reverse(t.b)
 	m.home(t, at)
 }

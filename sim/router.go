@@ -118,6 +118,7 @@ type Inject struct {
 // Limits are what a router forwards at the most; it drops the rest without a word.
 type Limits struct {
 	SYNs    Rate  // SYNs without ACK
+	Both    bool  // SYN+ACKs that come back count as SYNs too, as by the rule "tcp flags syn" of nft
 	Packets Rate  // all packets: a policer
 	Longest int   // bytes of a packet; 0: no limit
 	Told    bool  // what is longer, and may not be cut up, is answered by "too big"; the rest passes

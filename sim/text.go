@@ -48,7 +48,7 @@ import (
 // Limits, of routers: one packet each D, N at once; packets longer than N bytes,
 // and those with that byte as TOS or traffic class:
 //
-//	syn-limit=D/N packet-limit=D/N longest=N longest-told drop-tos=N lowest-ttl=N
+//	syn-limit=D/N syn-limit-both packet-limit=D/N longest=N longest-told drop-tos=N lowest-ttl=N
 //
 // Forwarding, of routers. FIELD is src, dst, sport, dport, seq (added), id, tos,
 // ttl or label; ADDRPORT an address, a port (:80), or both:

@@ -20,7 +20,7 @@ router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 qu
 router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 node-addr=2001:db8::9 node-name=core1 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
 router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 reject=13:80:syn:p0.25 drop=not-syn drop=not-tcp accept=25 drop=from-443 drop
 router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 set-mss=1380 raise-mss=1200 set-window=9 no-option=4,8 clear-flags=192 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote hide-hops stateful one-isn random-isn inject=rst inject-ttl=60 inject-least=2 inject-delay=1ms unresolved=3.07s spoof=1ms/10s
-router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 packet-limit=1ms/20 longest=1400 longest-told drop-tos=184 lowest-ttl=3 dnat=10.1.1.1
+router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 syn-limit-both packet-limit=1ms/20 longest=1400 longest-told drop-tos=184 lowest-ttl=3 dnat=10.1.1.1
 change packet=30
 router *
 change time=2s
@@ -85,7 +85,7 @@ func TestParse(t *testing.T) {
 			Tracking: Tracking{true, true, true}, Spoof: Spoof{ms(1), 10 * time.Second},
 			Unresolved: 3070 * time.Millisecond, Inject: Inject{Reset, 60, 2, ms(1)},
 		}},
-		{p.Routers[6], Router{Addrs: []netip.Addr{a("10.0.0.8"), a("10.0.0.18")}, InTurn: true, Limits: Limits{Rate{ms(100), 5}, Rate{ms(1), 20}, 1400, true, 184, 3},
+		{p.Routers[6], Router{Addrs: []netip.Addr{a("10.0.0.8"), a("10.0.0.18")}, InTurn: true, Limits: Limits{Rate{ms(100), 5}, true, Rate{ms(1), 20}, 1400, true, 184, 3},
 			NAT: NAT{Dst: netip.AddrPortFrom(a("10.1.1.1"), 0)}}},
 		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}, {Port: 443}, {Share: 0.25}}},
 		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,

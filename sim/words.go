@@ -403,6 +403,7 @@ var routerWords = slices.Concat(
 	ruleWords(func(r *Router) *[]Rule { return &r.Rules }),
 	[]word[Router]{
 		rate("syn-limit", func(r *Router) *Rate { return &r.SYNs }),
+		flag("syn-limit-both", func(r *Router) *bool { return &r.Both }),
 		rate("packet-limit", func(r *Router) *Rate { return &r.Packets }),
 		count("longest", func(r *Router) *int { return &r.Longest }),
 		flag("longest-told", func(r *Router) *bool { return &r.Told }),

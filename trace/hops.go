@@ -142,8 +142,8 @@ func (h *Hop) unknown(r Result, most int) {
 }
 
 // correct has a probe that was answered twice show the answer of who was farther from the host: the router at which it
-// expired instead of somebody who answered in the target's name. r is then the other answer. It returns the outcome that
-// the probe has now; nil where it is the same as before.
+// expired instead of somebody who answered in the target's name. r is then the other answer. It returns the outcome
+// that the probe has now; nil where it is the same as before.
 func correct(probes []Result, r *Result) *Result {
 	i := slices.IndexFunc(probes, func(p Result) bool { return p.N == r.N && p.Outcome == Answered })
 	if i < 0 || !probes[i].FromTarget() || r.Reply.Kind != packet.KindTimeExceeded || r.Evidence != ByTag {

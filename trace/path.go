@@ -534,10 +534,11 @@ func (p *Path) turn(ttl int) time.Time {
 	}
 }
 
-// placed reports whether a hop should be the target's by the TTL of its answers, the router before it has answered, and
-// nothing has come from the hop.
+// placed reports whether a hop should be the target's by the TTL of its answers, and nothing has come from the hop.
+// Where nothing has come from those before it either, a limit on SYNs may have dropped all of them, and the target's
+// answers.
 func (p *Path) placed(ttl int) bool {
-	return ttl <= p.limit && ttl == p.estimate && ttl == p.back-p.skew && ttl == p.lastRouter+1 && !p.hop(ttl).answered &&
+	return ttl <= p.limit && ttl == p.estimate && ttl == p.back-p.skew && ttl > p.lastRouter && !p.hop(ttl).answered &&
 		p.target.opens && !p.rounds.on()
 }
 

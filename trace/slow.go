@@ -205,7 +205,11 @@ func (p *Path) answeredLate(r Result) {
 	}
 	key := r.Probe.Key()
 	if i := slices.IndexFunc(p.slow.log, func(a *ask) bool { return a.key == key }); i >= 0 {
-		p.slow.log[i].outcome, p.slow.news = Answered, true
+		a := p.slow.log[i]
+		a.outcome, p.slow.news = Answered, true
+		if p.slow.active && !a.sent.Before(p.slow.began) {
+			p.slow.vain = 0 // it got through after all
+		}
 	}
 }
 
