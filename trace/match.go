@@ -48,8 +48,9 @@ type distance struct {
 	// the longest that any answer took to a probe to it, the target's or a router's; 0: there was none
 	slowest time.Duration
 	// how long after the youngest probe the last answer came that fitted several; 0: there was none
-	lag   time.Duration
-	flows int
+	lag     time.Duration
+	routers uint8 // the highest TTL that any flow to it was answered at by a router, and none by the target
+	flows   int
 }
 
 // doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at
@@ -458,10 +459,12 @@ func (fl *flow) onlyTimely(f *flight, at time.Time) bool {
 
 // olderCandidate finds the probe before f that an answer may be for though the plan doesn't wait for that any more: it
 // has sent f so early that f's answer was not due before the end of the other's time. It is that one's where f's would
-// be faster than ever; where answers come at uneven times, so that this may be, that can't be told.
+// be faster than ever; where answers come at uneven times, so that this may be, that can't be told. Nor can it where a
+// router answers another flow at f's hop: then f hardly got to the target.
 func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	age := at.Sub(f.sent)
-	if fl.best == 0 || fl.best-age <= max(usualNoise(fl.best), min(repeatNoise, fl.best/2)) {
+	usual := fl.best-age <= max(usualNoise(fl.best), min(repeatNoise, fl.best/2))
+	if fl.best == 0 || usual && f.probe.TTL > fl.routers {
 		return nil, true
 	}
 	soonest := fl.best
@@ -842,11 +845,12 @@ func (fl *flow) learnTarget(got match, r *packet.Reply, rtt time.Duration, at ti
 	fl.older.proven = fl.older.proven || fl.mayBeOlder(r) && !fl.acknowledges(&r.TCP)
 	switch {
 	case got.verdict == IsShared && got.flight.probe.TTL <= fl.lastRouter:
-		fl.lastRouter = 0 // the route has become shorter, by how much will be seen
+		fl.lastRouter, fl.routers = 0, 0 // the route has become shorter, by how much will be seen
 	case got.verdict == Believed || got.verdict == IsShared:
 		fl.lastRouter = min(fl.lastRouter, got.flight.probe.TTL-1)
 	}
 	if got.verdict == Believed {
+		fl.routers = min(fl.routers, got.flight.probe.TTL-1)
 		fl.worst = max(fl.worst, rtt)
 		if fl.best == 0 || rtt < fl.best {
 			fl.best = rtt
@@ -868,6 +872,9 @@ func (fl *flow) learnRouter(got match, r *packet.Reply, rtt time.Duration) {
 			fl.senders = fl.senders[max(0, len(fl.senders)-mostSenders):]
 		}
 		fl.far = max(fl.far, rtt)
+		if expired {
+			fl.routers = max(fl.routers, ttl)
+		}
 		switch {
 		case expired && ttl > fl.lastRouter:
 			fl.lastRouter, fl.near = ttl, rtt

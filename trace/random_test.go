@@ -783,6 +783,7 @@ var failed = []uint64{
 	460022751,            // a target nearer by far than its TTL says, whose answers are held up
 	460074206,            // the target's answer, in time for the probe before, when the next to a silent hop is on its way
 	470026712,            // an answer that fits several probes of a target far slower than the routers that are seen
+	490010778,            // one flow's answer that was held up, in time for its next probe, which ends where routers answer the others
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
 }
 
