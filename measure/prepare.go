@@ -29,6 +29,7 @@ type Measurement struct {
 	t       *Tracer
 	plan    plan
 	route   wire.Route // of a connection like the probes
+	other   netip.Addr // see Progress.OtherSource
 	own     netip.Addr // the source address as this host has it: a link-local one with its zone
 	linkMTU int
 	session *wire.Session // nil: none, or not yet
@@ -112,6 +113,9 @@ func (m *Measurement) wayOut() error {
 	if err := m.findRoute(); err != nil {
 		return err
 	}
+	if m.Paths != nil {
+		m.checkPorts()
+	}
 	if m.route.Elsewhere != "" && !m.t.o.RawOnly && m.t.o.Wire.Port == 0 {
 		by, err := wire.OpenUnprivileged(m.t.o.Wire)
 		if err != nil {
@@ -125,6 +129,21 @@ func (m *Measurement) wayOut() error {
 		m.route.Elsewhere = ""
 	}
 	return nil
+}
+
+// checkPorts finds out whether this host shares its connections out by their source ports: over gateways that raw packets
+// can't be made to follow, or over links with other source addresses.
+func (m *Measurement) checkPorts() {
+	const ports, first = 16, 40000 // two gateways are both met but once in 32,768
+	for port := range uint16(ports) {
+		r, err := m.t.conn.Route(m.Header.Path.Target, netip.AddrPortFrom(m.Header.Path.Source.Addr(), first+port))
+		if err != nil {
+			continue
+		}
+		if m.route.Elsewhere = cmp.Or(m.route.Elsewhere, r.Elsewhere); r.Source != m.route.Source {
+			m.other = r.Source
+		}
+	}
 }
 
 // findRoute asks what the kernel does with a connection like the probes.
@@ -152,7 +171,8 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 		return err
 	}
 	m.own = ownAddress(route)
-	m.progress(Progress{Stage: Routed, Interface: route.Interface, Elsewhere: route.Elsewhere})
+	m.progress(Progress{Stage: Routed, Interface: route.Interface, Elsewhere: route.Elsewhere,
+		OtherSource: m.other})
 	given := o.Source.Port() != 0 || m.AnyPort
 	if m.Overhear {
 		if err := m.overhear(ctx); err != nil {

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -201,6 +202,45 @@ func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, w
 			t.Fatalf("missing: %q\n%v", missing, out)
 		case whole:
 			return
+		}
+	}
+}
+
+// A host that shares its connections out over two gateways of one network, by their ports, is searched by connections: raw
+// packets all go to one of the two.
+func TestPathsTwoGateways(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	p.Target.Listen(t, 80)
+	eth0 := p.Source.Interfaces[0]
+	other := eth0.Peer.V4.Next()
+	p.Routers[0].IP(t, fmt.Sprintf("addr add %v/24 dev %s", other, eth0.Peer.Name))
+	p.Source.IP(t, fmt.Sprintf("route replace default nexthop via %v dev %s nexthop via %v dev %s", eth0.Peer.V4, eth0.Name,
+		other, eth0.Name))
+	for policy, want := range []bool{false, true} {
+		p.Source.Sysctl(t, "net.ipv4.fib_multipath_hash_policy", strconv.Itoa(policy))
+		out := run(t, p.Source, program(t), "-n", "-q", "1", "--paths", p.Target.V4().String(), "80")
+		if got := strings.Contains(out.stderr, "looks at ports: by connections"); got != want || out.code != 0 {
+			t.Errorf("policy %d: by connections %v, want %v\n%v", policy, got, want, out)
+		}
+	}
+}
+
+// That connections leave from another address too is said: the paths from there are others.
+func TestPathsTwoLinks(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
+	p.Target.Listen(t, 80)
+	second := p.Link(t, p.Source, p.Routers[0])
+	p.Source.Sysctl(t, "net.ipv4.fib_multipath_hash_policy", "1")
+	for _, both := range []bool{false, true} {
+		if both {
+			p.Source.Route(t, netip.MustParsePrefix("0.0.0.0/0"), p.Source.Interfaces[0], second.A)
+		}
+		out := run(t, p.Source, program(t), "-n", "-q", "1", "--paths", p.Target.V4().String(), "80")
+		said := strings.Contains(out.stderr, "several ways out: connections from other source ports leave from ")
+		if said != both || out.code != 0 {
+			t.Errorf("two links %v: said %v\n%v", both, said, out)
 		}
 	}
 }

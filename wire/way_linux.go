@@ -166,7 +166,14 @@ func (r *router) choose(f flow) (c choice, err error) {
 	var rerr error
 	c.raw, rerr = r.lookup(f, false)
 	if rerr == nil && c.raw.index == c.connection.index {
-		c.follows = true
+		c.follows = c.raw.gateway == c.connection.gateway // no message to the kernel chooses among gateways of one link
+		if !given && f.src.Port() != 0 && c.connection.source.IsValid() {
+			// A connection asks once more, with the source that it has got. That may lead to another gateway.
+			f.src = netip.AddrPortFrom(c.connection.source, f.src.Port())
+			if again, err := r.choose(f); err == nil {
+				c.follows = again.follows
+			}
+		}
 		return c, nil
 	}
 	if rerr != nil {
