@@ -27,6 +27,10 @@ const (
 	// slowFlows is how many flows there must be of either kind.
 	slowFlows = 5
 
+	// unansweredSYNs is how many SYNs of flows that pass the last router of a branch must stay unanswered, if the target
+	// answers others: each flow is asked twice, so one lossy flow isn't enough.
+	unansweredSYNs = 4
+
 	// examplePorts is how many source ports are named.
 	examplePorts = 3
 )
@@ -38,6 +42,9 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	}
 	if len(all) == 0 {
 		all = append(all, deadBranches(g)...)
+	}
+	if len(all) == 0 {
+		all = append(all, unansweredBranches(g)...)
 	}
 	all = append(all, refusingBranches(g)...)
 	all = append(all, loopingBranches(g)...)
@@ -252,6 +259,45 @@ func deadBranches(g *trace.Graph) (all []Finding) {
 		all = append(all, x)
 	}
 	return all
+}
+
+// unansweredBranches are branches right before the target by which it answered no SYN, though it answered others. They
+// are few, so this is no proof.
+func unansweredBranches(g *trace.Graph) (all []Finding) {
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		var ports []uint16
+		share, others := 0.0, 0
+		for _, w := range g.Ways {
+			switch last := len(w.Nodes) - 1; {
+			case last > 0 && w.Nodes[last] < 0 && w.Nodes[last-1] == i:
+				ports, share = append(ports, w.Ports...), share+w.Share
+			case last >= 0 && w.Nodes[last] >= 0 && g.Nodes[w.Nodes[last]].Target:
+				others++
+			}
+		}
+		if n.Unanswered < unansweredSYNs || len(ports) == 0 || others == 0 {
+			continue
+		}
+		all = append(all, unansweredBranch(g, i, share, ports))
+	}
+	return all
+}
+
+func unansweredBranch(g *trace.Graph, node int, share float64, through []uint16) Finding {
+	n := &g.Nodes[node]
+	x := Finding{Code: BrokenBranch, Confidence: Possible, Weight: weightHarm, After: n.TTL, Before: n.TTL + 1}
+	who := nodeName(g, node)
+	x.Title = fmt.Sprintf("%.2g %% of the connections get no answer beyond %s, and others do", 100*share, who)
+	x.Evidence = []string{
+		fmt.Sprintf("%d SYNs of flows by it were not answered when the paths were searched for; by other ways the target "+
+			"answered.", n.Unanswered),
+		"These are few, to spare the target. If it answers only some SYNs of one address, it looks the same.",
+		"Source ports that go that way: " + ports(through) + ".",
+	}
+	x.Advice = fmt.Sprintf("Connect from one of these source ports, and from others. If only these fail, ask whoever runs "+
+		"%s.", who)
+	return x
 }
 
 // refusingBranches are routers that refuse the flows of some paths, and what resets flows in the target's name, while

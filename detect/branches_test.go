@@ -279,6 +279,43 @@ func TestInPathsLastOnly(t *testing.T) {
 	}
 }
 
+// A branch right before the target from which nobody gets an answer is said, though few SYNs may show it. One that is
+// longer by a silent router, or loses some, isn't.
+func TestUnansweredBranches(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		change func(nodes []sim.Node)
+		want   string
+	}{
+		{"clean", func([]sim.Node) {}, ""},
+		{"drops all", func(n []sim.Node) { n[3].Router.Rules = []sim.Rule{{Action: sim.Drop}} },
+			"broken-branch possible 3-4 10.0.0.3"},
+		{"loses a tenth", func(n []sim.Node) { n[3].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.1}} }, ""},
+		{"is longer by a silent router", func(n []sim.Node) {
+			n[3].Next = []sim.Next{{Node: 6}}
+			n[6].Router.Silent = 1
+		}, ""},
+	} {
+		for seed := range uint64(5) {
+			p := fourWide()
+			for i := 2; i < 6; i++ {
+				p.Nodes[i].Next = []sim.Next{{Node: 0}}
+			}
+			c.change(p.Nodes)
+			g := measuredGraph(t, seed, p)
+			said := ""
+			for _, x := range detect.InPaths(&g) {
+				said += fmt.Sprintf("%s %v %d-%d %s", x.Code, x.Confidence, x.After, x.Before,
+					strings.Fields(x.Title[strings.LastIndex(x.Title, "beyond ")+1:])[1])
+			}
+			if said != c.want {
+				t.Errorf("%s, seed %d: %q, want %q\n%s", c.name, seed, said, c.want, details(detect.InPaths(&g)))
+			}
+		}
+	}
+}
+
 // What the graph of all paths shows is not said once more by the trace: a balancer, or an MTU of which the paths tell the
 // share of the connections. What is elsewhere is.
 func TestWithPathsOnce(t *testing.T) {

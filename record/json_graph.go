@@ -66,6 +66,8 @@ type node struct {
 	Spared    bool    `json:"spared,omitempty"`
 	SharesBy  string  `json:"shares_by,omitempty"`
 
+	Unanswered int `json:"unanswered,omitempty"`
+
 	MayBe   []int    `json:"may_be,omitempty"`
 	Refusal *refusal `json:"refusal,omitempty"`
 }
@@ -148,7 +150,7 @@ func graphOf(t *Trace) *graph {
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
-			PerPacket: n.PerPacket, Spared: n.Spared, SharesBy: n.SharesBy.String(), MayBe: n.MayBe,
+			PerPacket: n.PerPacket, Spared: n.Spared, Unanswered: n.Unanswered, SharesBy: n.SharesBy.String(), MayBe: n.MayBe,
 			Refusal: refusalOf(n.Refusal)})
 	}
 	for _, l := range g.Links {
@@ -220,7 +222,7 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		g.Reached = g.Reached || n.Target
 		from := r.optional(n.Address)
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: from, Target: n.Target,
-			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
+			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared, Unanswered: n.Unanswered,
 			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
 			Refusal: r.refusal(n.Refusal, from)})
 		for _, other := range n.MayBe {

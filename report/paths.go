@@ -458,6 +458,9 @@ func (p *paths) notes() {
 		if !g.Complete {
 			what = "Nothing else is missing"
 		}
+		if p.o.FirstTTL > 1 {
+			what += fmt.Sprintf(" from hop %d on", p.o.FirstTTL)
+		}
 		text := fmt.Sprintf("%s, with %s for each node and %s for the whole, where routers share out the flows evenly.",
 			what, percent(g.Asked), percent(g.Confidence))
 		p.note(text + p.hidden())
@@ -473,10 +476,15 @@ func (p *paths) notes() {
 	case g.Reached, p.declined():
 	case p.cut():
 		p.note(fmt.Sprintf("The paths go on: hop %d, the last that was asked, is no target.", p.o.MaxTTL))
+	case len(g.Ways) > 0 && !slices.ContainsFunc(g.Ways, func(w trace.Way) bool { return g.Refuses(w) == nil }):
+		p.note("All paths are refused on the way: what is beyond is not known.")
 	default:
 		p.note(fmt.Sprintf("The target didn't answer: what is beyond the last routers is not known. %s went "+
 			"beyond them, which it may have got. To ask more hops there, allow it more (--max-target-syns).",
 			plural(g.TargetSYNs, "SYN")))
+	}
+	if p.o.FirstTTL > 1 {
+		p.note(fmt.Sprintf("Hops before hop %d were not asked: there may be more paths that lead to it.", p.o.FirstTTL))
 	}
 	if p.silent() {
 		p.note("Routers that don't answer (*) can't be told apart: where one stands, there may be several.")

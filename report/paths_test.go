@@ -116,6 +116,23 @@ func TestPathsWidth(t *testing.T) {
 	}
 }
 
+// What comes before the first hop that was asked isn't claimed to be known.
+func TestPathsFirst(t *testing.T) {
+	g := wideGraph(2)
+	g.Tested = true
+	var b strings.Builder
+	o := PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 3}
+	if err := WritePaths(&b, g, o); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{" from hop 3 on, with ", "Hops before hop 3 were not asked: there may be more paths "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+}
+
 // Where routers are silent, and where the target is, no more is claimed than is known.
 func TestPathsUnknown(t *testing.T) {
 	const stars = "Routers that don't answer (*)"
@@ -150,6 +167,10 @@ func TestPathsUnknown(t *testing.T) {
 	declined := wideGraph(2)
 	declined.Nodes[4].Refusal, declined.Nodes[4].Target = refused.Nodes[2].Refusal, false
 	declined.Reached, declined.Complete, declined.Ways[1].Nodes[1] = false, false, 2
+	all := wideGraph(2)
+	all.Nodes[3].Refusal, all.Reached, all.Complete = refused.Nodes[2].Refusal, false, false
+	all.Nodes, all.Links = all.Nodes[:4], nil
+	all.Ways[0].Nodes, all.Ways[1].Nodes = []int{0, 1, 3}, []int{0, 2, 3}
 	next := &trace.Graph{Nodes: []trace.Node{{TTL: 1, Addr: netip.MustParseAddr("198.18.9.9"), Target: true}},
 		Ways: []trace.Way{{Nodes: []int{0}, Ports: []uint16{40000}, Share: 1}}, Asked: 0.99, Confidence: 0.75, Reached: true}
 	apart := wideGraph(2) // they meet again at the target only
@@ -174,6 +195,8 @@ func TestPathsUnknown(t *testing.T) {
 			[]string{"not seen"}},
 		{"refused by the target", declined, []string{"0 paths to 198.18.9.9, and 2 refused by the target, by", " 4  198.18.9.9 !A"},
 			[]string{"on the way", "target didn't answer"}},
+		{"all refused", all, []string{"0 paths to 198.18.9.9, and 2 refused on the way, by", "All paths are refused on the way:"},
+			[]string{"target didn't answer", "--max-target-syns"}},
 		{"next", next, []string{"At least 1 path", "\n75 %. The target answers the first hop"},
 			[]string{"No more paths", "only way"}},
 		{"apart", apart, []string{"11/44", "to the last router of each path", "so that alone\nis no sign of a lossy path"},

@@ -46,6 +46,9 @@ type Node struct {
 	// to one, or the next router answers from several of its addresses.
 	PerPacket bool
 	Spared    bool // it was tested less than others: its successors are, or may be, the target
+	// Unanswered is how many SYNs of flows that pass it were to get to the target, if the target answered none of them,
+	// not even one that was sent a few hops further than to where it answers others; else 0.
+	Unanswered int
 
 	// MayBe are nodes at the same TTL that may be the same router with another address: they have the same neighbours, and
 	// the IP IDs of their answers count on together (IPv4).
@@ -110,6 +113,9 @@ func (p *Paths) draw() Graph {
 	for i, f := range p.flows {
 		d.follow(p, i, f)
 	}
+	if p.end > 0 && len(d.g.Nodes) > 0 && !slices.ContainsFunc(d.g.Nodes, func(n Node) bool { return n.Target }) {
+		d.target(p) // no flow shows who is before it
+	}
 	d.order()
 	g := &d.g
 	for ends, flows := range d.links {
@@ -155,6 +161,15 @@ func (d *drawing) node(p *Paths, name nodeName) int {
 		d.g.Nodes, d.value = append(d.g.Nodes, n), append(d.value, name.value)
 	}
 	return i
+}
+
+// target adds the target where it answered first.
+func (d *drawing) target(p *Paths) {
+	value := resetValue
+	if p.accepts {
+		value = targetValue
+	}
+	d.node(p, nodeName{ttl: p.end, value: value})
 }
 
 func (d *drawing) link(from, to, flow int) {
@@ -264,7 +279,7 @@ func (d *drawing) judge(p *Paths) {
 				n := &g.Nodes[k]
 				n.Flows, n.Next, n.Sure, n.Hidden = s.n, len(s.next), sure, p.rule.hidden(s.n)
 				n.Spared, n.PerPacket = p.spared(ttl, s), p.sprays[spotName{ttl, s.key}] == spraying
-				n.SharesBy = p.sharesBy(ttl, s)
+				n.SharesBy, n.Unanswered = p.sharesBy(ttl, s), p.dies(ttl, s.key)
 			}
 		}
 	}
@@ -355,6 +370,8 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole 
 		}
 		i, drawn := d.nodes[nodeName{ttl: ttl, value: value}]
 		switch {
+		case !known && len(nodes) > 0 && p.dies(ttl-1, before) > 0:
+			return append(nodes, -1), share, true // it dies there, for all that is known
 		case !known && len(nodes) > 0 && p.lastSpared(ttl-1, before):
 			return nodes, share, true // but for the target
 		case !known || f.blur[ttl] || value != silentValue && !drawn:
@@ -377,6 +394,16 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole 
 func (p *Paths) lastSpared(ttl, key int) bool {
 	s := p.spotAt(ttl, key)
 	return p.end > 0 && ttl == p.end-1 && s != nil && s.n == 0
+}
+
+// dies is how many SYNs went beyond a spot and stayed unanswered, if that is enough to say that no flow gets to the
+// target from there; else 0.
+func (p *Paths) dies(ttl, key int) int {
+	all := p.unanswered(ttl, key)
+	if !slices.ContainsFunc(all, func(a *pathAsk) bool { return a.ttl == p.farther() }) {
+		return 0
+	}
+	return len(all)
 }
 
 // spotAt is a spot by its key; nil: there is none.

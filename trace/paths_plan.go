@@ -3,6 +3,8 @@ package trace
 import (
 	"iter"
 	"slices"
+
+	"go.example/tcptraceroute/packet"
 )
 
 // plan looks at what is known, and decides what is to be sent.
@@ -22,6 +24,7 @@ func (p *Paths) plan() {
 		}
 	}
 	p.again()
+	p.beyond()
 	p.confirm()
 	sought := make([]sought, last+1)
 	for ttl := p.first - 1; ttl <= last; ttl++ {
@@ -43,6 +46,45 @@ func (p *Paths) again() {
 			}
 		}
 	}
+}
+
+// beyond asks a few hops further where no flow of a node was answered at the hop at which the target answers others: by
+// that node the target may be farther, and the router between may be silent.
+func (p *Paths) beyond() {
+	if p.end == 0 {
+		return
+	}
+	to := p.farther()
+	for i := range p.spots[p.end-1] {
+		all := p.unanswered(p.end-1, p.spots[p.end-1][i].key)
+		if len(all) < fastTries || slices.ContainsFunc(all, func(a *pathAsk) bool { return a.ttl == to }) {
+			continue
+		}
+		if c := &p.flows[all[0].flow].cells[to]; c.open() && c.tries == 0 && p.afford(to) {
+			p.want(all[0].flow, to)
+		}
+	}
+}
+
+// farther is the TTL with which a SYN gets to the target even if that is some hops farther than to others.
+func (p *Paths) farther() int { return min(p.end+nearer, p.last) }
+
+// unanswered are the SYNs of the search that went from a spot to where the target answers others or farther, if none of
+// them was answered.
+func (p *Paths) unanswered(ttl, key int) (all []*pathAsk) {
+	if !p.lastSpared(ttl, key) {
+		return nil
+	}
+	through := p.spotAt(ttl, key).flows
+	if slices.ContainsFunc(through, func(i int) bool { return p.flows[i].ends > 0 }) {
+		return nil
+	}
+	for _, a := range p.unheard {
+		if a.key != (packet.Key{}) && a.ttl > ttl && slices.Contains(through, a.flow) {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // afford reports whether one more probe may be sent to a TTL.

@@ -157,7 +157,7 @@ func (r *PathsRounds) begin() {
 				r.laps = append(r.laps, lap{goals[i], w.Ports[k]})
 			}
 			for depth, node := range w.Nodes {
-				if goals[i] == nil || node != goals[i].node {
+				if goals[i] == nil || node != goals[i].node && (node >= 0 || r.paths.first+depth < goals[i].ttl) {
 					t := r.router(node, r.paths.first+depth)
 					t.ports = append(t.ports, w.Ports[k])
 				}

@@ -81,6 +81,19 @@ func (l *looking) Next(now time.Time) trace.Action {
 	return a
 }
 
+// A way that dies right before the target gets one SYN a round, as others do, and not one more for what is silent there.
+func TestPathsRoundsDeadBeforeTarget(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		n := newTopology(seed%2 == 1).line(1).wide(3)
+		n.Nodes[n.ends[1]].Router.Rules = []sim.Rule{{Action: sim.Drop}}
+		w := watchWays(t, seed, delayed(n.target(), 2*time.Millisecond), 5)
+		if w.most != 3 || w.moved || w.Complete || w.Nodes[2].Unanswered == 0 {
+			t.Errorf("seed %d: %d SYNs a round, moved %v, complete %v, nodes %v", seed, w.most, w.moved, w.Complete, w.Nodes)
+		}
+	}
+}
+
 // A member that begins to drop packets is named within a bounded number of rounds, and no other.
 func TestPathsRoundsBadMember(t *testing.T) {
 	t.Parallel()

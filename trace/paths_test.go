@@ -554,6 +554,19 @@ func TestPathsPerPacket(t *testing.T) {
 	}
 }
 
+// The target is in the graph even if no flow shows who stands before it.
+func TestPathsPerPacketTarget(t *testing.T) {
+	t.Parallel()
+	for _, v6 := range []bool{false, true} {
+		n := newTopology(v6).line(2)
+		n.Nodes[n.ends[0]].By = sim.ByPacket
+		d := discover(t, search{seed: 1, path: delayed(n.wide(2).target(), time.Millisecond)})
+		if at := d.Targets(); len(d.wrong) > 0 || len(at) != 1 || d.Nodes[at[0]].TTL != 4 {
+			t.Errorf("v6 %v: wrong %v, targets %v of %v", v6, d.wrong, at, d.Nodes)
+		}
+	}
+}
+
 // Routers that answer six times at once, and then once a second, are no missing branches and no silent routers.
 func TestPathsLimited(t *testing.T) {
 	t.Parallel()

@@ -225,7 +225,7 @@ func (n *network) addGuesses(g *trace.Graph, boxOf []int) {
 	}
 	for i, node := range g.Nodes {
 		for k, to := range g.Nodes {
-			if _, out := n.ends(boxOf[i]); node.Spared && !out && to.Target && to.TTL == node.TTL+1 {
+			if _, out := n.ends(boxOf[i]); node.Spared && node.Unanswered == 0 && !out && to.Target && to.TTL == node.TTL+1 {
 				n.linkBetween(boxOf[i], boxOf[k])
 			}
 		}
