@@ -295,8 +295,8 @@ func unansweredBranch(g *trace.Graph, node int, share float64, through []uint16)
 		"These are few, to spare the target. If it answers only some SYNs of one address, it looks the same.",
 		"Source ports that go that way: " + ports(through) + ".",
 	}
-	x.Advice = fmt.Sprintf("Connect from one of these source ports, and from others. If only these fail, ask whoever runs "+
-		"%s.", who)
+	x.Advice = fmt.Sprintf("Connect from one of these source ports, and from others. If only these fail, ask whoever "+
+		"runs %s.", who)
 	return x
 }
 

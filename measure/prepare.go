@@ -131,8 +131,8 @@ func (m *Measurement) wayOut() error {
 	return nil
 }
 
-// checkPorts finds out whether this host shares its connections out by their source ports: over gateways that raw packets
-// can't be made to follow, or over links with other source addresses.
+// checkPorts finds out whether this host shares its connections out by their source ports: over gateways that raw
+// packets can't be made to follow, or over links with other source addresses.
 func (m *Measurement) checkPorts() {
 	const ports, first = 16, 40000 // two gateways are both met but once in 32,768
 	for port := range uint16(ports) {

@@ -110,8 +110,8 @@ type Progress struct {
 	Unknown   []string          // Lacking: a sentence each
 	Interface string            // Routed: that the probes leave by
 	Elsewhere string            // Routed: that connections leave by, if a routing rule sends them another way; else ""
-	// OtherSource is where this host's connections from other source ports leave from (Routed, if all paths are asked for);
-	// invalid: from nowhere else.
+	// OtherSource is where this host's connections from other source ports leave from (Routed, if all paths are asked
+	// for); invalid: from nowhere else.
 	OtherSource netip.Addr
 	ForMTU      bool               // NoSession, SessionLost: it was for the search for the MTU
 	Err         error              // Failed, NoSession, SessionLost

@@ -222,8 +222,9 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		g.Reached = g.Reached || n.Target
 		from := r.optional(n.Address)
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: from, Target: n.Target,
-			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared, Unanswered: n.Unanswered,
-			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
+			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
+			Unanswered: n.Unanswered,
+			SharesBy:   named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
 			Refusal: r.refusal(n.Refusal, from)})
 		for _, other := range n.MayBe {
 			r.within(other, 0, len(j.Nodes)-1)
