@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"go.example/tcptraceroute/trace"
 )
 
 // thisHost finds what this host itself does with connections to the target, beside what the network does.
@@ -281,7 +283,56 @@ func (f *facts) withControl(all []Finding) []Finding {
 	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
 		return all
 	}
+	if f.host.differ.Outcome == Silent && f.host.raw == rawClosed {
+		if answered, silent := f.sameFlow(); answered > 0 && silent > 0 {
+			if has(PacketLoss, RateLimited) {
+				return all
+			}
+			return append(all, f.seldomRefused(answered, silent))
+		}
+	}
 	return append(all, f.mixed())
+}
+
+// sameFlow counts the probes of the trace's own flow to the target's hop: those that the target has answered, and those
+// that got no answer. Of those whose outcome isn't known, it counts the ones that were sent well before one that the
+// target has answered.
+func (f *facts) sameFlow() (answered, silent int) {
+	end := f.at(f.distance())
+	if end == nil {
+		return 0, 0
+	}
+	for _, r := range end.results {
+		switch own := r.Probe.Src == f.options.Source; {
+		case own && r.FromTarget():
+			answered++
+		case own && r.Outcome == trace.Lost:
+			silent++
+		}
+	}
+	for _, r := range end.unknown {
+		silent += when(slices.ContainsFunc(end.results, func(x trace.Result) bool {
+			return x.FromTarget() && x.Probe.Src == r.Probe.Src && x.Sent.Sub(r.Sent) >= slowly
+		}), 1, 0)
+	}
+	return answered, silent
+}
+
+// seldomRefused is that a connection was not answered, and some of the trace's own SYNs to the same port neither: so it
+// isn't that some flows fare otherwise than others.
+func (f *facts) seldomRefused(answered, silent int) Finding {
+	return Finding{
+		Code: PacketLoss, Confidence: Possible, Weight: weightHarm, After: f.first() - 1, Before: f.distance(),
+		Title: fmt.Sprintf("Only some connections to port %d are refused, others get no answer", f.target.Port()),
+		Evidence: []string{
+			f.host.differ.String(),
+			fmt.Sprintf("Of the trace's own SYNs to hop %d, all from one port, %d %s answered by a reset, and %d not.",
+				f.distance(), answered, when(answered == 1, "was", "were"), silent),
+		},
+		Advice: "Trace again with more probes (-q 10). Resets, or SYNs, may be limited in number, by the target or by a " +
+			"firewall, or packets are lost, on the way or on the way back. Or a member of a load-balanced group is " +
+			"broken, or a filter looks at source ports or at what sets probes apart.",
+	}
 }
 
 // doubt lowers the confidence of findings that say that nothing to this port passes, if an ordinary connection was

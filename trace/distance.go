@@ -185,6 +185,8 @@ func (a *ask) role() Role {
 // out to be.
 func (p *Path) wanted(ttl int) int {
 	switch {
+	case p.retryDue(ttl):
+		return p.hop(ttl).asked + 1
 	case p.oneTooMany(ttl), p.spent(ttl):
 		return p.hop(ttl).asked
 	case p.refusing() && ttl > p.limit:
@@ -255,7 +257,7 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 func (p *Path) estimated(now time.Time) (ttl int, until time.Time) {
 	if p.placed(p.estimate) && p.hop(p.estimate).asked >= p.wanted(p.estimate) {
 		if until = p.hop(p.estimate).last.Add(p.settling(p.estimate)); !now.Before(until) {
-			return p.estimate + 1, time.Time{} // see passBlocker
+			return p.estimate + 1, time.Time{} // that it may be asked ends the estimate, see passBlocker
 		}
 		return p.estimate, until
 	}

@@ -51,7 +51,11 @@ func (p *Path) settle(now time.Time, r Result) {
 		p.learnDistance(now, r)
 		return
 	}
-	p.hop(ttl).inFlight--
+	h := p.hop(ttl)
+	h.inFlight--
+	if a.sent.Equal(h.last) {
+		h.retry = retryNone
+	}
 	if p.untagged {
 		p.soon = later(p.soon, p.quietAgain(now, a, r))
 	}
@@ -99,6 +103,12 @@ func (p *Path) settleUnknown(now time.Time, a *ask) {
 		h.asked--
 		return
 	}
+	if a.retried {
+		h.retries++
+		h.retry = retryWanted
+		h.asked--
+		return
+	}
 	h.open = a.doubted
 	if a.alone && a.doubted {
 		p.again++
@@ -118,7 +128,7 @@ func (p *Path) settleLost(now time.Time, a *ask) {
 	h.open = false
 	h.silent = h.silent || now.Sub(a.sent) >= p.whole
 	p.missed(now, a)
-	if a.ttl == p.estimate && !h.answered && h.asked >= p.wanted(a.ttl) {
+	if a.ttl == p.estimate && !h.answered && h.asked >= p.wanted(a.ttl) && h.retry == retryNone {
 		if p.estimate > p.lastRouter+2 && p.suspicious() {
 			p.slowDown(now) // before others are sent beyond it
 		}
@@ -275,7 +285,7 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if r.Outcome == Answered && !t.told {
 		t.rtt, t.least, t.late, t.told, t.vague = 0, rtt, 0, true, false
 	}
-	if t.opens = r.Reply.TCP.Flags.Has(packet.SYN); t.opens {
+	if p.answersBy(r); t.opens {
 		p.opened(r)
 	}
 	if r.Outcome == Late && r.Evidence == ByFlow { // it may be another's, of long ago, or sent again
@@ -298,6 +308,12 @@ func (p *Path) hearTarget(now time.Time, r Result) {
 	if r.Role == RoleHop {
 		p.restTarget(now)
 	}
+}
+
+// answersBy takes in what kind of answer the target has given.
+func (p *Path) answersBy(r Result) {
+	flags := r.Reply.TCP.Flags
+	p.target.opens, p.target.resets = flags.Has(packet.SYN), flags.Has(packet.RST) && p.o.Flags.Has(packet.SYN)
 }
 
 // opened takes in a SYN+ACK of the target.
@@ -394,6 +410,7 @@ func (p *Path) share(now time.Time, r Result) {
 	}
 	var oldest time.Duration
 	youngest := p.o.Wait
+	p.answersBy(r)
 	again := false // it may be an answer that the target sends again, to a probe that nobody waits for any more
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
 		again = p.target.answers && tcp.Seq == p.target.iss

@@ -82,6 +82,7 @@ type target struct {
 	heard            time.Time     // when a probe of the path's own flow was answered last
 	ready            time.Time     // when the reset of the last answer is over
 	opens            bool          // its last answer was a SYN+ACK
+	resets           bool          // it was a reset, to a SYN
 	iss              uint32        // its last initial sequence number
 	repeats          bool          // its last two answers had the same one
 	rateLimitsSYNACK bool          // it answers a SYN once in resendAnswerTime
@@ -111,6 +112,8 @@ type hop struct {
 	byTarget bool          // that was the target's, or a refusal
 	suspect  bool          // see suspicious
 	slowly   int           // how often it was asked slowly
+	retries  int           // how often it was asked once more, see retried
+	retry    retry         // the last time
 	unseen   int           // how often this host could not see whether it answered
 }
 
@@ -130,6 +133,7 @@ type ask struct {
 	lingers     bool      // see linger
 	outcome     Outcome   // Answered also if the answer came late: no limit has dropped the probe
 	anew        bool      // it is sent once more, see slowing
+	retried     bool      // likewise, see retried
 	shadowed    bool      // it may have got no answer because one was sent further before it
 }
 
@@ -386,7 +390,8 @@ func (p *Path) passBlocker(a *ask) Action {
 	}
 	if h := p.hop(a.ttl); !h.answered && p.estimate > 0 && a.ttl == p.estimate && h.asked > 1 {
 		switch {
-		case !p.placed(a.ttl) || h.sends > h.asked:
+		case p.retries(a.ttl), p.retryDue(a.ttl):
+		case !p.placed(a.ttl) || p.target.resets || h.sends > h.asked:
 			p.estimate, p.purge = 0, true // there is a silent hop where the target was thought to be
 		case h.asked >= p.wanted(a.ttl):
 			a.doubted = true // the target may have answered in vain, and was silent then: it is asked once more, see turn
@@ -521,9 +526,11 @@ func (p *Path) turn(ttl int) time.Time {
 			at = later(p.soon, at).Add(time.Duration(left) * p.rest())
 		}
 		return at
+	case h.retries > 0 && p.placed(ttl):
+		return h.last.Add(knockPause) // it may send only so many refusals
 	case h.asked == 0:
 		return time.Time{}
-	case h.sends > h.asked && p.placed(ttl):
+	case h.sends > h.asked && p.placed(ttl) && p.target.opens:
 		return h.last.Add(resendAnswerTime) // its answers may have been lost, so that nothing has reset it
 	case h.asked >= p.o.Queries && p.refusedOnly(ttl):
 		return h.last.Add(resendAnswerTime) // our resets may be refused too
@@ -534,13 +541,44 @@ func (p *Path) turn(ttl int) time.Time {
 	}
 }
 
-// placed reports whether a hop should be the target's by the TTL of its answers, and nothing has come from the hop.
+// placed reports whether the target is thought to be at a hop that is named.
+func (p *Path) placed(ttl int) bool { return ttl == p.estimate && p.named(ttl) }
+
+// named reports whether a hop should be the target's by the TTL of its answers, and nothing has come from the hop.
 // Where nothing has come from those before it either, a limit on SYNs may have dropped all of them, and the target's
-// answers.
-func (p *Path) placed(ttl int) bool {
-	return ttl <= p.limit && ttl == p.estimate && ttl == p.back-p.skew && ttl > p.lastRouter && !p.hop(ttl).answered &&
-		p.target.opens && !p.rounds.on()
+// answers; resets are limited by the target, which is then right behind the last router.
+func (p *Path) named(ttl int) bool {
+	return ttl <= p.limit && ttl == p.back-p.skew && ttl > p.lastRouter && !p.hop(ttl).answered &&
+		(p.target.opens || p.target.resets && ttl == p.lastRouter+1) && !p.rounds.on()
 }
+
+// retry is how far a hop is that is asked once more.
+type retry uint8
+
+const (
+	retryNone retry = iota
+	retryWanted
+	retrySent
+)
+
+// retries reports whether a placed hop may be asked once more before any beyond it, for the target sends resets: it may
+// send only so many of them.
+func (p *Path) retries(ttl int) bool {
+	return p.placed(ttl) && p.target.resets && p.hop(ttl).retries < mostRetries
+}
+
+// retried reports whether a probe is taken back for that: the last one to such a hop, where there is to be another one.
+func (p *Path) retried(a *ask) bool {
+	h := p.hop(a.ttl)
+	return !a.byProbePort && !p.slow.active && a.sent.Equal(h.last) && p.retries(a.ttl) &&
+		h.asked >= max(p.wanted(a.ttl), min(p.o.Queries, 2))
+}
+
+// retryDue reports whether such a hop is to be asked once more.
+func (p *Path) retryDue(ttl int) bool { return p.hop(ttl).retry == retryWanted && p.placed(ttl) }
+
+// mostRetries is how often that is done.
+const mostRetries = 2
 
 // rest is how long a hop is left alone after it was asked.
 func (p *Path) rest() time.Duration { return min(max(p.slowest/restShare, leastRest), mostRest) }
@@ -642,6 +680,9 @@ func (p *Path) ask(ttl int, now time.Time) Action {
 	}
 	h.asked++
 	h.sends++
+	if h.retry == retryWanted {
+		h.retry = retrySent
+	}
 	if p.injection.known {
 		p.stayUntil = later(p.stayUntil, now.Add(p.sweepWait())) // for the target's own answer may come last
 	}

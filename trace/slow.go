@@ -252,6 +252,9 @@ func (p *Path) slowly(now, when time.Time) Action {
 	if p.asksTwice(ttl) {
 		at = later(at, p.hop(ttl).last.Add(resendAnswerTime))
 	}
+	if p.refuses(ttl) {
+		at = later(at, s.quiet.Add(knockPause))
+	}
 	if now.Before(at) {
 		return WaitUntil(sooner(when, at))
 	}
@@ -331,6 +334,9 @@ func (p *Path) inDoubt() (next int) {
 	if aim := min(max(p.back-p.skew, last+1), p.limit); unplaced && p.target.answers && p.asksSlowly(aim) {
 		return aim
 	}
+	if named := p.lastRouter + 1; p.refuses(named) && p.asksSlowly(named) {
+		return named
+	}
 	var all []int
 	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
 		h := p.hop(ttl)
@@ -351,6 +357,10 @@ func (p *Path) inDoubt() (next int) {
 	return next
 }
 
+// refuses reports whether a hop should be the target's, and the target refuses connections. It may send only so many
+// refusals a second.
+func (p *Path) refuses(ttl int) bool { return p.named(ttl) && p.target.resets }
+
 // asksTwice reports whether a hop's silence is believed only after a second probe. It is the hop right before the one
 // of the target: if the network has just lost the first probe or its answer, the target would be shown one hop too far.
 // A target that our reset has not reached answers the second one no sooner than resendAnswerTime after the first.
@@ -360,6 +370,9 @@ func (p *Path) asksTwice(ttl int) bool {
 
 // slowTries is how often a hop is asked slowly before its silence is believed: once more where the target may be.
 func (p *Path) slowTries(ttl int) int {
+	if p.refuses(ttl) && p.hop(ttl).retries > 0 {
+		return 1
+	}
 	if _, unplaced := p.lastAnswered(); unplaced || ttl == p.limit-1 && (!p.slow.check || p.slow.limit) {
 		return slowTries + 1
 	}

@@ -74,6 +74,9 @@ func (p *Path) deadline(a *ask) due {
 		return due{at: a.sent.Add(min(t, p.o.Wait-doubtMargin)), do: DoWithdraw}
 	}
 	switch {
+	case p.retried(a):
+		a.retried = true
+		return due{at: a.sent.Add(p.settling(a.ttl)), do: DoWithdraw}
 	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown:
 		if a.lingers {
 			return due{}
