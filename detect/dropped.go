@@ -210,9 +210,13 @@ func (x *Finding) mayBeSlowLimit() {
 }
 
 const (
-	// leastAlone is how long before a probe no other may have been sent, for no limit on packets to have dropped it, nor
-	// a router's limit on its errors the answer: most routers send one a second.
-	leastAlone = time.Second
+	// leastAlone is how long before a probe no other may have been sent, for no limit on packets to have dropped it: a
+	// little more than a limit of two a second takes.
+	leastAlone = 510 * time.Millisecond
+
+	// leastUnasked is how long before it none may have been sent with its TTL, for no router's limit on its errors to
+	// be why the answer is missing: most routers send one a second.
+	leastUnasked = time.Second
 
 	// slowestLimit is how long a limit may take to let another packet pass, as far as any is excluded. If only probes
 	// that passed don't show that it takes less, no probe is alone that was sent sooner.
@@ -230,10 +234,13 @@ func (d *drop) mayBeLimit(lead cause) bool {
 	all := d.toLimit(lead)
 	alone := max(leastAlone, slowest(all))
 	chance, lossy := 1.0, d.lossBefore() // chance is that of mere loss of all that were sent alone
+	asked := make(map[uint8]time.Time)   // by TTL, when the last probe was sent
 	for i, r := range all {
-		if r.gone && i > 0 && r.Sent.Sub(all[i-1].Sent) >= alone {
+		ttl := r.Probe.TTL
+		if r.gone && i > 0 && r.Sent.Sub(all[i-1].Sent) >= alone && r.Sent.Sub(asked[ttl]) >= leastUnasked {
 			chance *= lossy
 		}
+		asked[ttl] = r.Sent
 	}
 	return chance > unlikely
 }
