@@ -38,7 +38,7 @@ func (s *simNetwork) Reserve(netip.AddrPort) (uint16, error) {
 	return 40000 + s.port, nil
 }
 
-func (s *simNetwork) Fault(packet.Probe) error { return nil }
+func (s *simNetwork) Fault(packet.Probe, bool) error { return nil }
 
 // traced makes a request in a simNetwork network, to the address of its target.
 func traced(t *testing.T, network string, stop time.Duration, r Request) (made *record.Trace, err error) {

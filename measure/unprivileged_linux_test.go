@@ -199,7 +199,7 @@ func (h hops) cut() hops {
 // faulting is a connection that knows of errors of this host.
 type faulting interface {
 	trace.Conn
-	Fault(packet.Probe) error
+	Fault(packet.Probe, bool) error
 }
 
 // follow traces with a plan that open and plan make.

@@ -60,6 +60,16 @@ type Reply struct {
 // From is who sent the packet, as far as it says.
 func (r *Reply) From() netip.Addr { return r.IP.Src.WithZone(r.Zone) }
 
+// HostUnreachable reports whether the packet says host unreachable (RFC 792 code 1) or address unreachable (RFC 4443
+// 3.1 code 3): the last hop's neighbour did not resolve.
+func (r *Reply) HostUnreachable() bool {
+	code := uint8(1)
+	if r.IP.Src.Is6() {
+		code = 3
+	}
+	return r.Kind == KindUnreachable && r.Code == code
+}
+
 // Parse reads a received packet. b starts at its IP header, and must hold all of
 // it; what stands behind the end that the IP header tells (link-layer padding) is
 // ignored. All of *r is overwritten, on an error too: then Kind is KindOther, and

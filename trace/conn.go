@@ -48,8 +48,10 @@ type Timekeeper interface {
 }
 
 // A Faulter is a Conn that knows why this host could not deliver a probe, such as a next hop that does not resolve.
+// Unreachable says that our own kernel has answered this probe with host unreachable: then a next hop did not resolve,
+// whether or not the kernel still remembers it.
 type Faulter interface {
-	Fault(p packet.Probe) error
+	Fault(p packet.Probe, unreachable bool) error
 }
 
 // A Reserver is a Conn that reserves source ports: no other program gets the port, and what comes in for it is

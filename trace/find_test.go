@@ -83,7 +83,7 @@ func TestFind(t *testing.T) {
 // faulty is a connection whose host knows why nothing is answered.
 type faulty struct{ *sim.Conn }
 
-func (faulty) Fault(packet.Probe) error { return errors.New("unplugged") }
+func (faulty) Fault(packet.Probe, bool) error { return errors.New("unplugged") }
 
 func TestFindAsksForFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -27,8 +27,8 @@ type Options struct {
 	Persist bool
 
 	// Fault, where it is set, is asked why a probe got no answer, when none that was sent later got one: an error says
-	// what our own host knows (a next hop that does not resolve).
-	Fault func(packet.Probe) error
+	// what our own host knows (a next hop that does not resolve). See [Faulter].
+	Fault func(p packet.Probe, unreachable bool) error
 
 	// Zone is where link-local addresses live that answer: the interface that the probes leave by. A target with a zone
 	// has its own.
@@ -450,7 +450,7 @@ func (e *engine) verdictOnSilence(f *flight, due time.Time) Result {
 	}
 	r := f.result(Lost)
 	if e.heard.Before(f.sent) && e.o.Fault != nil {
-		if err := e.o.Fault(f.probe); err != nil {
+		if err := e.o.Fault(f.probe, false); err != nil {
 			r.Outcome, r.Err = Failed, err
 		}
 	}
@@ -466,11 +466,11 @@ func (e *engine) abandon(now time.Time) {
 }
 
 // undelivered is the outcome of a probe that our own kernel could not hand to the first router.
-func (e *engine) undelivered(f *flight) Result {
+func (e *engine) undelivered(f *flight, answer *packet.Reply) Result {
 	r := f.result(Failed)
 	r.Err = ErrNextHop
 	if e.o.Fault != nil {
-		if err := e.o.Fault(f.probe); err != nil {
+		if err := e.o.Fault(f.probe, answer.HostUnreachable()); err != nil {
 			r.Err = err // which says who it is
 		}
 	}
@@ -516,7 +516,7 @@ func (e *engine) receive(d delivery) {
 	if r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
 		// Our own kernel speaks: the neighbour didn't resolve. A local matter, not a hop.
 		if fate == Answered {
-			e.close(now, f, e.undelivered(f))
+			e.close(now, f, e.undelivered(f, r))
 		}
 		return
 	}

@@ -822,6 +822,13 @@ func TestNextHopUnreachable(t *testing.T) {
 		p.Routers[0].Silent = 1
 		s := newSetup(p)
 		s.path.MaxTTL = 3
+		forgotten := errors.New("who it was")
+		s.run.Fault = func(_ packet.Probe, unreachable bool) error {
+			if unreachable {
+				return fmt.Errorf("%w: %w", trace.ErrNextHop, forgotten)
+			}
+			return nil // the kernel has forgotten the neighbour
+		}
 		s.during = func(ctx context.Context, _ context.CancelCauseFunc, c *sim.Conn) {
 			time.Sleep(2900 * time.Millisecond)
 			for _, sent := range c.Sent() {
@@ -837,7 +844,7 @@ func TestNextHopUnreachable(t *testing.T) {
 		}
 		o := s.trace(t)
 		for _, r := range o.results {
-			if r.Outcome != trace.Failed || !errors.Is(r.Err, trace.ErrNextHop) {
+			if r.Outcome != trace.Failed || !errors.Is(r.Err, trace.ErrNextHop) || !errors.Is(r.Err, forgotten) {
 				t.Errorf("%v: %v", r.Outcome, r.Err)
 			}
 		}
@@ -855,7 +862,7 @@ func TestFault(t *testing.T) {
 	fault := errors.New("next hop does not resolve")
 	s := newSetup(p)
 	s.path.MaxTTL = 2
-	s.run.Fault = func(packet.Probe) error { return fault }
+	s.run.Fault = func(packet.Probe, bool) error { return fault }
 	o := s.trace(t)
 	if got := o.hop(1); !slices.Equal(got, slices.Repeat([]string{fault.Error()}, 3)) {
 		t.Errorf("hop 1: %v", got)
@@ -864,7 +871,7 @@ func TestFault(t *testing.T) {
 	s = newSetup(chain(false, 4, time.Millisecond))
 	s.path.MaxTTL, s.path.Queries = 2, 1
 	s.scenario.Paths[0].Routers[0].Rules = []sim.Rule{{Action: sim.Drop}}
-	s.run.Fault = func(packet.Probe) error { return fault }
+	s.run.Fault = func(packet.Probe, bool) error { return fault }
 	s.conn = func(c *sim.Conn) trace.Conn { return unhurried{c} }
 	if got := s.trace(t).hop(2); !slices.Equal(got, []string{fault.Error()}) {
 		t.Errorf("hop 2: %v", got)
@@ -872,7 +879,7 @@ func TestFault(t *testing.T) {
 	// Once a probe that was sent later was answered, it is the network's silence.
 	s = newSetup(chain(false, 4, time.Millisecond))
 	s.scenario.Paths[0].Routers[1].Silent = 1
-	s.run.Fault = func(packet.Probe) error { return fault }
+	s.run.Fault = func(packet.Probe, bool) error { return fault }
 	s.trace(t).wantHops(t, 3, route(false, 4, 2)...)
 }
 

@@ -493,22 +493,29 @@ func TestFault(t *testing.T) {
 				return
 			}
 			probe := packet.Probe{Src: port(src, n), Dst: port(nobody, 80), TTL: 1, ID: 7, Flags: packet.SYN}
-			if err := c.Fault(probe); err != nil {
+			if err := c.Fault(probe, false); err != nil {
 				t.Errorf("before it was asked for: %v", err)
 			}
 			if _, err := c.Send(probe); err != nil {
 				t.Error(err)
 			}
 			var fault *NextHopError
-			err = c.Fault(probe)
+			err = c.Fault(probe, false)
 			if !errors.As(err, &fault) || fault.NextHop != nobody || fault.Interface != "eth0" || !errors.Is(err, unix.EHOSTUNREACH) {
 				t.Errorf("fault: %v", err)
+			}
+			p.Source.IP(t, fmt.Sprintf("neigh flush to %v", nobody)) // as the kernel itself forgets it a second later
+			if err := c.Fault(probe, false); err != nil {
+				t.Errorf("a neighbour that was forgotten: %v", err)
+			}
+			if err := c.Fault(probe, true); !errors.As(err, &fault) || fault.NextHop != nobody || fault.Interface != "eth0" {
+				t.Errorf("a neighbour that was forgotten after the kernel's own answer: %v", err)
 			}
 			probe.Dst = port(p.Target.V4(), 80)
 			if v6 {
 				probe.Dst = port(p.Target.V6(), 80)
 			}
-			if err := c.Fault(probe); err != nil {
+			if err := c.Fault(probe, false); err != nil {
 				t.Errorf("a neighbour that resolves: %v", err)
 			}
 		})

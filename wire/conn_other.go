@@ -30,7 +30,7 @@ func (*Conn) Recv(context.Context, []byte) (int, time.Time, error) {
 	return 0, time.Time{}, ErrUnsupported
 }
 
-func (*Conn) Fault(packet.Probe) error { return nil }
+func (*Conn) Fault(packet.Probe, bool) error { return nil }
 
 func (*Conn) Backlog() bool { return false }
 

@@ -110,7 +110,9 @@ func (c *Unprivileged) Route(dst, src netip.AddrPort) (Route, error) {
 }
 
 // Fault is that of [Conn.Fault].
-func (c *Unprivileged) Fault(p packet.Probe) error { return c.route.fault(p) }
+func (c *Unprivileged) Fault(p packet.Probe, unreachable bool) error {
+	return c.route.fault(p, unreachable)
+}
 
 // Reserve is that of [Conn.Reserve].
 func (c *Unprivileged) Reserve(src netip.AddrPort) (uint16, error) {

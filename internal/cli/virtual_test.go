@@ -74,9 +74,9 @@ func (m *simMedium) Reserve(netip.AddrPort) (uint16, error) {
 	return m.port, nil
 }
 
-func (m *simMedium) Use(uint16) error         { return nil }
-func (m *simMedium) Fault(packet.Probe) error { return nil }
-func (m *simMedium) Without() []error         { return nil }
+func (m *simMedium) Use(uint16) error               { return nil }
+func (m *simMedium) Fault(packet.Probe, bool) error { return nil }
+func (m *simMedium) Without() []error               { return nil }
 
 // connect opens a connection as the kernel does: a SYN each second, until there is an answer.
 func (m *simMedium) connect(ctx context.Context, o wire.AttemptOptions) (a wire.Attempt, err error) {
