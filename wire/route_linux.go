@@ -293,7 +293,8 @@ func (e *NextHopError) Error() string {
 func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
 
 // Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not
-// resolve; nil where it knows of nothing. Unreachable says that the kernel has answered the probe with host unreachable.
+// resolve; nil where it knows of nothing. Unreachable says that the kernel has answered the probe with host
+// unreachable.
 func (c *Conn) Fault(p packet.Probe, unreachable bool) error {
 	if c.flows.elsewhere(&p) {
 		return nil // what is known of the route that was meant says nothing
@@ -316,7 +317,8 @@ func (r *router) fault(p packet.Probe, unreachable bool) error {
 	if h.gateway.IsValid() {
 		next = h.gateway
 	}
-	// A neighbour that didn't resolve is soon forgotten, over IPv6 within a second: the kernel's own answer is proof enough.
+	// A neighbour that didn't resolve is soon forgotten, over IPv6 within a second: the kernel's own answer is proof
+	// enough.
 	if h.local || !unreachable && !r.unresolved(next, h.index) {
 		return nil
 	}
