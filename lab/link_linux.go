@@ -102,7 +102,7 @@ func (l *Lab) link(a, b *Host) (*Link, error) {
 // ready waits until both ends, which are up, send and receive.
 func (l *Link) ready() error {
 	for _, i := range []*Interface{l.A, l.B} {
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			ok, err := i.ready()
 			if err != nil {
 				return err
