@@ -158,21 +158,36 @@ func (p *reading) withDefaults(base Config, defaults, preset []Setting, args []s
 		return operands, nil // the caller will say so
 	}
 	typed := p.Config.Given
-	var good []Setting
-	for _, s := range slices.Backward(defaults) { // the strongest first
-		if slices.ContainsFunc(typed, func(t Setting) bool { return t.Names()[0] == s.Names()[0] }) {
-			continue
+	used, why := make([]bool, len(defaults)), make([]error, len(defaults))
+	try := func(i int) bool {
+		used[i] = true
+		var all []Setting
+		for j, s := range defaults {
+			if used[j] {
+				all = append(all, s)
+			}
 		}
-		try := append([]Setting{s}, good...)
-		c, _, err := build(try)
-		if err = cmp.Or(err, c.check(operands)); err != nil {
-			p.note("%s: %s is not used: %s", s.Where, s.written(), quoted(err.Error()))
-			continue
+		c, _, err := build(all)
+		if why[i] = cmp.Or(err, c.check(operands)); why[i] == nil {
+			p.Config = c
 		}
-		p.Config, good = c, try
+		used[i] = why[i] == nil
+		return used[i]
 	}
-	for _, s := range good {
-		p.note("%s: %s", s.Where, s.written())
+	for more := true; more; { // what needs another default waits for it
+		more = false
+		for i, s := range slices.Backward(defaults) { // the strongest first
+			replaced := slices.ContainsFunc(typed, func(t Setting) bool { return t.Names()[0] == s.Names()[0] })
+			more = !used[i] && !replaced && try(i) || more
+		}
+	}
+	for i, s := range defaults {
+		switch {
+		case used[i]:
+			p.note("%s: %s", s.Where, s.written())
+		case why[i] != nil:
+			p.note("%s: %s is not used: %s", s.Where, s.written(), quoted(why[i].Error()))
+		}
 	}
 	return operands, nil
 }
@@ -182,7 +197,7 @@ func (c *Config) check(operands []string) error {
 	if c.Replay != "" {
 		return c.CheckReplay(operands)
 	}
-	return c.CheckTogether()
+	return cmp.Or(c.CheckTogether(), c.Path.Validate())
 }
 
 // note is a line about the defaults, for -d.
@@ -194,6 +209,7 @@ func (p *reading) note(format string, args ...any) {
 
 // fromVariable reads the options in the environment.
 func (c Config) fromVariable(text string) ([]Setting, error) {
+	base := c
 	c.Given = nil
 	operands, err := Parse(Options(), strings.Fields(text), &c)
 	switch {
@@ -203,9 +219,9 @@ func (c Config) fromVariable(text string) ([]Setting, error) {
 		return nil, fmt.Errorf("%s: it takes options only, no host and no port: %s", optionsVariable, quoted(operands[0]))
 	}
 	for i := range c.Given {
-		s := &c.Given[i]
-		if s.Where = optionsVariable; s.typed {
-			return nil, s.mustBeTyped()
+		c.Given[i].Where = optionsVariable
+		if err := base.tryOut(c.Given[i : i+1]); err != nil {
+			return nil, err
 		}
 	}
 	return c.Given, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ type defaultsFile struct {
 // parse reads the file's text. Keys are the names of options without their dashes, and stand at the top, for each
 // trace, or in a table [preset.NAME]. base is a configuration that the values are tried on.
 func (f *defaultsFile) parse(text []byte, base Config) error {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))                   // which some editors write first
 	if err := toml.Unmarshal(text, new(map[string]any)); err != nil { // what is no TOML, and keys that come twice
 		return f.noTOML(err)
 	}
@@ -140,14 +142,21 @@ func one(o *Option, name string, value *unstable.Node) (Setting, error) {
 	return Setting{Option: o, value: string(value.Data)}, nil
 }
 
-// tryOut says what is wrong with settings by themselves.
+// tryOut says what is wrong with settings by themselves, which stand in one place.
 func (c Config) tryOut(all []Setting) error {
 	for i := range all {
 		if all[i].typed {
 			return all[i].mustBeTyped()
 		}
 	}
-	return c.Apply(all)
+	c.Path.MaxTTL = math.MaxUint8 // no first TTL is too high by itself
+	if err := c.Apply(all); err != nil {
+		return err
+	}
+	if err := c.Path.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", all[0].Where, err)
+	}
+	return nil
 }
 
 // preset returns the settings of a preset; "" has none.
