@@ -30,7 +30,7 @@ type part struct {
 
 // Words are what a condition may ask for, for messages.
 const Words = "reached, state, hops, rtt, rtt_min, rtt_max, loss, mtu, via(ADDRESS), via(PREFIX), via(AS64500), " +
-	`finding("CODE")`
+	"finding(CODE)"
 
 // most is how long a condition may be, in bytes, and mostNodes of how many parts it may consist.
 const (
@@ -114,10 +114,10 @@ func compile(text string) (*part, error) {
 // tokens are the parts of a condition that the library doesn't know, or that must be left as they are.
 var tokens = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`"[^"]*"|'[^']*'|` + "`[^`]*`" + `|` + // text
-		`\bvia\s*\(\s*([^()"'\s` + "`" + `]+)\s*\)|` + // 1: an address without quotes
-		`\b(\d+(?:\.\d+)?(?:us|ms|s|m)\b)|` + // 2: a time
-		`\d(%)|` + // 3: percent
-		`\b(rtt_min|rtt_max|rtt|hops|loss|mtu)\b`) // 4: what may not be known
+		`\b(via|finding)\s*\(\s*([^()"'\s` + "`" + `]+)\s*\)|` + // 1, 2: an address or a code without quotes
+		`\b(\d+(?:\.\d+)?(?:us|ms|s|m)\b)|` + // 3: a time
+		`\d(%)|` + // 4: percent
+		`\b(rtt_min|rtt_max|rtt|hops|loss|mtu)\b`) // 5: what may not be known
 })
 
 // translate writes a part in the library's words, and says for each byte of it where it is in the part.
@@ -135,14 +135,14 @@ func translate(text string) (source string, places []int) {
 		last = m[1]
 		switch {
 		case m[2] >= 0:
-			write("via(", m[0], 0)
-			write(`"`+text[m[2]:m[3]]+`")`, m[2], 0)
-		case m[4] >= 0:
-			write(`duration("`+text[m[4]:m[5]]+`")`, m[4], 0)
+			write(text[m[2]:m[3]]+"(", m[0], 0)
+			write(`"`+text[m[4]:m[5]]+`")`, m[4], 0)
 		case m[6] >= 0:
-			write(text[m[0]:m[6]], m[0], 1)
+			write(`duration("`+text[m[6]:m[7]]+`")`, m[6], 0)
 		case m[8] >= 0:
-			write(text[m[8]:m[9]]+"()", m[8], 0)
+			write(text[m[0]:m[8]], m[0], 1)
+		case m[10] >= 0:
+			write(text[m[10]:m[11]]+"()", m[10], 0)
 		default:
 			write(text[m[0]:m[1]], m[0], 1)
 		}
@@ -205,16 +205,23 @@ func (l *look) call(n *ast.CallNode) {
 		return
 	}
 	argument, ok := n.Arguments[0].(*ast.StringNode)
-	if !ok {
-		return // the library says that it is no text
+	why := ""
+	switch {
+	case ok:
+		why = checkArgument(callee.Value, argument.Value)
+	case slices.Contains(takeText, callee.Value): // the library doesn't mind what it can only work out later
+		why = callee.Value + " takes something else in its brackets; a condition may ask for " + Words
 	}
-	if why := checkArgument(callee.Value, argument.Value); why != "" && l.err == "" {
-		l.at, l.err = argument.Location().From, why
+	if why != "" && l.err == "" {
+		l.at, l.err = n.Arguments[0].Location().From, why
 	}
-	if callee.Value == "via" || callee.Value == "finding" {
+	if ok && callee.Value != "duration" && slices.Contains(takeText, callee.Value) {
 		l.word(callee.Value + "(" + argument.Value + ")")
 	}
 }
+
+// takeText are the words that need a text in brackets; the last is what a time becomes.
+var takeText = []string{"via", "finding", "duration"}
 
 // Owners reports whether the condition asks for an AS, so that owners have to be known.
 func (c *Condition) Owners() bool {
@@ -231,6 +238,8 @@ func (c *Condition) Check(t *record.Trace) string {
 		switch {
 		case err != nil:
 			return p.text + " (" + unknown(err) + ")"
+		case holds != true && len(p.words) == 0:
+			return p.text
 		case holds != true:
 			return p.text + " (" + f.values(p.words) + ")"
 		}

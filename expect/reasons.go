@@ -37,9 +37,6 @@ var reasons = sync.OnceValue(func() []reason {
 		{`^(?:not enough|too many) arguments to call (\w+)`, func(m []string) string {
 			return m[1] + " takes one thing in its brackets; a condition may ask for " + Words
 		}},
-		{`^cannot use .* as argument .* to call (\w+)`, func(m []string) string {
-			return m[1] + " takes something else in its brackets; a condition may ask for " + Words
-		}},
 		{`^invalid \w+ literal`, always("this is no number, or one that is too large")},
 		{`^(?:invalid operation|operator)`, always("this can't be computed")},
 		{`^a map key`, always("this is not allowed in a condition")},

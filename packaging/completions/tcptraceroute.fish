@@ -54,7 +54,7 @@ complete -c tcptraceroute -l replay -r -F -d 'show a trace that was saved with -
 complete -c tcptraceroute -l diff -r -F -d 'say what has changed since the trace that this file has (--json, --jsonl; -: standard input): in the trace whose file is the next argument, or without one in a new trace with the same target and options; exit code 3 if something has, else 0'
 complete -c tcptraceroute -l baseline -x -d 'keep the first trace of each target in this directory, and say what has changed since (exit code 3 if something has); remove the target\'s file to begin anew'
 complete -c tcptraceroute -l save -r -F -d 'write the trace to this file too, as --json does, whatever is printed; the file is replaced when the trace is over, as a whole'
-complete -c tcptraceroute -l expect -x -d 'exit code 4 and a line on stderr unless this holds, such as \'reached && hops<=15 && rtt<50ms && !via(AS64500)\', else 0; of reached, state, hops, rtt, rtt_min, rtt_max, loss, mtu, via(ADDRESS), via(PREFIX), via(AS64500), finding("CODE"); may be given more than once'
+complete -c tcptraceroute -l expect -x -d 'exit code 4 and a line on stderr unless this holds, such as \'reached && hops<=15 && rtt<50ms && !via(AS64500)\', else 0; of reached, state, hops, rtt, rtt_min, rtt_max, loss, mtu, via(ADDRESS), via(PREFIX), via(AS64500), finding(CODE); may be given more than once'
 complete -c tcptraceroute -l pcap -r -F -d 'write every probe and every answer to it, as pcapng; -: standard output'
 complete -c tcptraceroute -l color -x -a 'auto always never' -d 'colours in the text: where it goes to a terminal (auto), always or never'
 complete -c tcptraceroute -l live -d 'live view, like mtr: loss, times, history and changes of each hop, round by round (--interval, -c)'
