@@ -88,8 +88,9 @@ func TestMistakes(t *testing.T) {
 		{args: "--port 443 host", stderr: "Unknown command line argument: --port (" + options.ByPort + "); see tcptraceroute --help\n"},
 		{args: "-N16 host", stderr: "Unknown command line argument: -1 (" + options.AfterN + "); see tcptraceroute --help\n"},
 		{args: "-z 0.1 host", stderr: "Unknown command line argument: -z (" + options.Habits["-z"] + "); see tcptraceroute --help\n"},
-		{args: "-r -c 10 -T -P 443 host", stderr: "Unknown command line argument: -r (mtr's report is --report); see tcptraceroute --help\n"},
+		{args: "-r -c 10 -T -P 443 host", stderr: "Unknown command line argument: -r (" + options.Habits["-r"] + "); see tcptraceroute --help\n"},
 		{args: "--report-wide host", stderr: "Unknown command line argument: --report-wide (" + options.Habits["--report-wide"] + "); see tcptraceroute --help\n"},
+		{args: "--file list", stderr: "Unknown command line argument: --file (the targets of a file are traced by --targets FILE); see tcptraceroute --help\n"},
 		{args: "--queries 1 host", stderr: "Unknown command line argument: --queries (probes per hop are set by -q); see tcptraceroute --help\n"},
 
 		// The host, with a port and without.

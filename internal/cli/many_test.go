@@ -102,6 +102,8 @@ func TestTargetsMistakes(t *testing.T) {
 			"as in --port-for 1 192.0.2.1 80"},
 		{"--port-for 2001:db8::1", "--port-for needs a path before the host"},
 		{"--exclude " + list + " 192.0.2.1", "--exclude needs --targets"},
+		{"--targets " + list + " -p 443", "-p is the source port, which the kernel chooses with --targets; the targets' port is " +
+			"the last argument: --targets FILE 443"},
 		{"--targets " + list + " --unprivileged", "--targets needs raw sockets"},
 	} {
 		var stdout, stderr strings.Builder

@@ -14,9 +14,11 @@ const (
 	NeverUDP  = "it never sends UDP: it traces the path of a TCP connection"
 	noRouting = "source routing is not offered: routers drop such packets"
 	ByPort    = "the target's port is the second argument: HOST 443"
+	byList    = "the targets of a file are traced by --targets FILE"
+	byRate    = "packets a second, over all --targets, are set by --rate"
 )
 
-// Habits are the options of traceroute(8), mtr(8) and nmap(1) that are none of ours, with what to do instead.
+// Habits are the options of traceroute(8), mtr(8), fping(8) and nmap(1) that are none of ours, with what to do instead.
 var Habits = map[string]string{
 	// traceroute
 	"-T":    OnlyTCP,
@@ -70,11 +72,12 @@ var Habits = map[string]string{
 	"--debug":           "debug messages are switched on by -d",
 	"--verbose":         "debug messages are switched on by -d",
 	"--back":            "--explain compares the TTLs of the answers",
-	"-g":                noRouting,
+	"-g":                noRouting + "; a network is traced by --targets FILE, with a line 10.0.0.0/28",
 	"--gateway":         noRouting,
 
 	// mtr
-	"-r":              "mtr's report is --report",
+	"-r": "mtr's report is --report, always wide; mtr's -z is -a, and the port follows the host: " +
+		"--report -a -b -c 10 HOST 443",
 	"--report-wide":   "use --report, which never cuts names off",
 	"--report-cycles": "the number of rounds is set by -c",
 	"-j":              "JSON is printed by --json; what mtr prints, by --format mtr-json",
@@ -91,8 +94,17 @@ var Habits = map[string]string{
 	"-B":              "the payload is always printable text",
 	"--bitpattern":    "the payload is always printable text",
 
-	// nmap
-	"--traceroute": "that is what it does: leave it out",
+	"--filename": byList,
+
+	// fping, nmap
+	"--file":            byList,
+	"--generate":        "a network is traced by --targets FILE, with a line 10.0.0.0/28",
+	"--traceroute":      "that is what it does: leave it out",
+	"--excludefile":     "targets are left out by --exclude FILE",
+	"--max-rate":        byRate,
+	"--min-rate":        byRate,
+	"--max-parallelism": "targets at the same time are set by --jobs",
+	"--host-timeout":    "the seconds that a target may take are set by --target-timeout",
 }
 
 // AfterN is the advice for traceroute's -N 16.

@@ -62,7 +62,9 @@ func manyOptions() []Option {
 				{"--mtu, --paths", "{} can't be used with --targets: it asks one target further questions"},
 				{"--in-session", "--in-session can't be used with --targets: its probes go inside a connection to one target"},
 				{"--diff, --baseline, --save, --expect", "{} can't be used with --targets: it is about one trace"},
-				{"-p, -P, --track-port",
+				{"-p, -P", "{} is the source port, which the kernel chooses with --targets; the targets' port is the last " +
+					"argument: --targets FILE 443"},
+				{"--track-port",
 					"{} can't be used with --targets: all its targets share a few ports that the kernel chooses"},
 				{oneTarget, "{} can't be used with --targets, whose formats are text, json, jsonl, csv and scamper"},
 			}}, {words: "-", on: func(c *Config) bool { return slices.Contains(c.Many.Lists, "-") },

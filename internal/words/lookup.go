@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"net/netip"
+	"strings"
 
 	"go.example/tcptraceroute/internal/options"
 	"go.example/tcptraceroute/measure"
@@ -33,13 +34,15 @@ func NoAddress(what, host string, family names.Family, err error) error {
 }
 
 // NoTarget is why the target has no address. A file of that name may be meant, as other programs take one by -iL and
-// -F, or all addresses of a network.
+// -F, or all addresses of a network or a range.
 func NoTarget(c *options.Config, file bool, err error) error {
 	err = NoAddress("destination", c.Host, c.Family, err)
 	_, noNetwork := netip.ParsePrefix(c.Host)
 	switch {
 	case noNetwork == nil:
 		return fmt.Errorf("%w; the addresses of a network are traced by --targets FILE, with a line %s", err, c.Host)
+	case strings.Contains(c.Host, ".") && strings.Contains(c.Host, "-") && strings.Trim(c.Host, "0123456789.-") == "":
+		return fmt.Errorf("%w; a range of addresses is traced by --targets FILE, with a line 10.0.0.1-10.0.0.9", err)
 	case c.Interface == listDevice:
 		return fmt.Errorf("%w%s", err, listHint)
 	case c.Path.DontFragment && file:

@@ -108,6 +108,9 @@ func TestNoTarget(t *testing.T) {
 		{options.Config{Host: "no..host", Interface: "L"}, true, "Bad destination address: no..host" + listHint},
 		{options.Config{Host: "2001:db8::/120"}, false, "Bad destination address: 2001:db8::/120" +
 			"; the addresses of a network are traced by --targets FILE, with a line 2001:db8::/120"},
+		{options.Config{Host: "10.0.0.1-9"}, false, "Bad destination address: 10.0.0.1-9" +
+			"; a range of addresses is traced by --targets FILE, with a line 10.0.0.1-10.0.0.9"},
+		{options.Config{Host: "10-9"}, false, "Bad destination address: 10-9"},
 	} {
 		if got := NoTarget(&tt.config, tt.file, measure.ErrBroadcast); got.Error() != tt.want {
 			t.Errorf("%+v, %t: %q", tt.config.Host, tt.file, got)
