@@ -102,6 +102,10 @@ func TestTargetsMistakes(t *testing.T) {
 			"as in --port-for 1 192.0.2.1 80"},
 		{"--port-for 2001:db8::1", "--port-for needs a path before the host"},
 		{"--exclude " + list + " 192.0.2.1", "--exclude needs --targets"},
+		{"--targets - --targets -", "--targets -: standard input can be only one of the files"},
+		{"--exclude - --targets -", "--targets -: standard input can be only one of the files"},
+		{"--targets - --resume -", "--resume -: standard input can be only one of the files"},
+		{"--save - 192.0.2.1", "--save - names no file: --json prints the trace to standard output (a file of that name is ./-)"},
 		{"--targets " + list + " -p 443", "-p is the source port, which the kernel chooses with --targets; the targets' port is " +
 			"the last argument: --targets FILE 443"},
 		{"--targets " + list + " --unprivileged", "--targets needs raw sockets"},

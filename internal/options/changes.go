@@ -58,7 +58,13 @@ func changesOptions() []Option {
 			not: []conflict{{"--report, --live", "--save doesn't go with {}: it keeps one trace"}}}},
 			Help: "write the trace to this file too, as --json does, whatever is printed; the file is replaced when the " +
 				"trace is over, as a whole",
-			set: file("--save", "file", func(c *Config, v string) { c.Save = v })},
+			set: func(c *Config, v string) error {
+				if v == "-" {
+					return errors.New("--save - names no file: --json prints the trace to standard output (a file of that " +
+						"name is ./-)")
+				}
+				return file("--save", "file", func(c *Config, v string) { c.Save = v })(c, v)
+			}},
 		{Long: "expect", Arg: "condition", Shows: true, facts: []fact{{
 			on:  func(c *Config) bool { return len(c.Expected) > 0 },
 			not: []conflict{{"--report, --live", "--expect doesn't go with {}: it is about one trace"}}}},

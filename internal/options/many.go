@@ -52,6 +52,9 @@ func manyOptions() []Option {
 			if v == "" {
 				return fmt.Errorf("Argument of %s must be the name of a file", name)
 			}
+			if m := &c.Many; v == "-" && slices.Contains(slices.Concat(m.Lists, m.Excludes, m.Resumes), v) {
+				return fmt.Errorf("%s -: standard input can be only one of the files", name)
+			}
 			*list(c) = append(*list(c), v)
 			return nil
 		}
