@@ -229,6 +229,9 @@ func TestManyInterrupted(t *testing.T) {
 			t.Errorf("%s", line)
 		}
 	}
+	if c := m.end.ManyCounts; c.Interrupted != 16 || c.NotReached != 0 || c.NotBegun() == 0 || c.NotBegun() != c.Read-16 {
+		t.Errorf("%+v", c)
+	}
 }
 
 // deafNetwork is a host whose probes can't be sent.

@@ -70,6 +70,8 @@ type ManyCounts struct {
 	Excluded   int // targets that must not be probed
 	Resumed    int // targets that were traced before
 	Late       int // results that came after their target's end
+
+	Interrupted int // targets that had not answered when the end of the run ended their traces
 }
 
 // Add counts what became of a target.
@@ -88,13 +90,20 @@ func (c *ManyCounts) Add(t *Listed) {
 		c.Unsent++
 	case t.State == "refused":
 		c.Refused++
+	case t.Trace.Ending.Reason == Interrupted:
+		c.Interrupted++
 	default:
 		c.NotReached++
 	}
 }
 
 // Done is how many targets have come to their end.
-func (c *ManyCounts) Done() int { return c.Reached + c.Refused + c.NotReached + c.NotTraced }
+func (c *ManyCounts) Done() int {
+	return c.Reached + c.Refused + c.NotReached + c.NotTraced + c.Interrupted
+}
+
+// NotBegun is how many targets were read and nothing came of: the run ended before.
+func (c *ManyCounts) NotBegun() int { return c.Read - c.Done() - c.Repeated - c.Excluded - c.Resumed }
 
 // ManyStatus is how far a run over lists of targets is.
 type ManyStatus struct {
@@ -178,6 +187,7 @@ type runEndLine struct {
 	Sent       int         `json:"sent"`
 	LostHere   int         `json:"lost_here"`
 	Late       int         `json:"late"`
+	Stopped    int         `json:"interrupted"`
 	Shared     []sharedEnd `json:"shared_ends,omitempty"`
 }
 
@@ -232,7 +242,7 @@ func (l *ManyLines) Finish(e ManyEnd) error {
 		Targets: e.Read, Reached: e.Reached, Refused: e.Refused, NotReached: e.NotReached, NotTraced: e.NotTraced,
 		BadLines: e.BadLines,
 		Repeated: e.Repeated, Excluded: e.Excluded, Resumed: e.Resumed, Sent: e.Counts.Sent, LostHere: e.Counts.LostHere,
-		Late: e.Late,
+		Late: e.Late, Stopped: e.Interrupted,
 	}
 	if e.Err != nil {
 		line.Error = text(e.Err.Error())

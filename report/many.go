@@ -132,6 +132,7 @@ func ManyCounts(c *record.ManyCounts, took time.Duration) string {
 		what string
 	}{
 		{c.Reached, "reached"}, {c.Refused, "refused"}, {c.NotReached, "not reached"},
+		{c.Interrupted, "interrupted"}, {c.NotBegun(), "or more not begun"},
 		{c.NotTraced, "not traced"}, {c.Resumed, "traced before"},
 		{c.Repeated, "named twice"}, {c.Excluded, "excluded"}, {c.BadLines, "unreadable"},
 	} {

@@ -49,6 +49,25 @@ func TestTargetLine(t *testing.T) {
 	}
 }
 
+// Whoever ends a run reads how much of it is missing.
+func TestManyCounts(t *testing.T) {
+	for _, tt := range []struct {
+		counts record.ManyCounts
+		want   string
+	}{
+		{record.ManyCounts{Read: 1, Reached: 1}, "1 target in 3.5s: 1 reached"},
+		{record.ManyCounts{Read: 9, Reached: 2, Refused: 1, NotReached: 1, NotTraced: 1, Repeated: 1, Excluded: 1, Resumed: 2, BadLines: 3},
+			"9 targets in 3.5s: 2 reached, 1 refused, 1 not reached, 1 not traced, 2 traced before, 1 named twice, 1 excluded, 3 unreadable"},
+		{record.ManyCounts{Read: 1768, Reached: 89, Interrupted: 2},
+			"1,768 targets in 3.5s: 89 reached, 2 interrupted, 1,677 or more not begun"},
+		{record.ManyCounts{}, "0 targets in 3.5s: none"},
+	} {
+		if got := report.ManyCounts(&tt.counts, 3512*time.Millisecond); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
 func TestSharedEnds(t *testing.T) {
 	router, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	var ends detect.Ends
