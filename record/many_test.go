@@ -3,9 +3,11 @@ package record_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.example/tcptraceroute/detect"
@@ -95,6 +97,10 @@ func TestTraced(t *testing.T) {
 		if new(record.Traced).Read(strings.NewReader(bad)) == nil {
 			t.Errorf("%.40q is no output of a run", bad)
 		}
+	}
+	endless := io.MultiReader(strings.NewReader(strings.Repeat("\x00", 1<<17)), iotest.ErrReader(errors.New("it is read on")))
+	if err := new(record.Traced).Read(endless); !errors.As(err, new(*record.LineError)) {
+		t.Errorf("a file without lines: %v", err)
 	}
 }
 

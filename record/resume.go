@@ -21,6 +21,10 @@ func (t *Traced) Read(r io.Reader) error {
 	}
 	lines := bufio.NewReaderSize(r, 1<<16)
 	for number := 1; ; number++ {
+		if begin, _ := lines.Peek(1); len(begin) > 0 && begin[0] != '{' { // a file of another kind may be one endless line
+			b, _ := lines.ReadSlice('\n') // an error: it is longer than what is looked at
+			return &LineError{Line: number, Reason: whyNoOutput(b)}
+		}
 		b, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
 			return nil // what is left has no end
