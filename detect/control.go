@@ -201,9 +201,15 @@ func (f *facts) rawOutcome() rawOutcome {
 // failed is how many probes this host could not send.
 func (p *path) failed() (n int) {
 	for _, h := range p.hops {
-		for _, r := range h.results {
-			n += when(r.Outcome == trace.Failed, 1, 0)
-		}
+		n += h.failed()
+	}
+	return n
+}
+
+// failed is how many probes to a hop this host could not send.
+func (h *hop) failed() (n int) {
+	for _, r := range h.results {
+		n += when(r.Outcome == trace.Failed, 1, 0)
 	}
 	return n
 }

@@ -30,9 +30,9 @@ func dropped(f *facts) []Finding {
 	if d := newDrop(f); d != nil {
 		return []Finding{d.finding()}
 	}
-	d, silent, failed := dropOf(f)
+	d, silent, unsent := dropOf(f)
 	switch passed, vague := f.passedBy(), d.vagueBeyond(); {
-	case silent >= enoughSilence || silent == 0 && failed > 0 || failed > 0 && len(f.hops) == failed:
+	case unsent > 0:
 		return nil // this host could not send, which is no finding about the path
 	case vague > 0 && silent+vague >= enoughSilence:
 		return []Finding{d.unknownEnd(vague)}
@@ -334,8 +334,8 @@ type drop struct {
 
 // newDrop is the place where the trace's probes vanish; nil: they don't.
 func newDrop(f *facts) *drop {
-	d, silent, failed := dropOf(f)
-	if silent < enoughSilence || len(f.hops) == failed || !f.vanish() {
+	d, silent, _ := dropOf(f)
+	if silent < enoughSilence || !f.vanish() {
 		return nil
 	}
 	d.mine = d.classOf(f.path)
@@ -343,21 +343,20 @@ func newDrop(f *facts) *drop {
 	return d
 }
 
-// dropOf finds the last hop that probes get to, how many hops beyond are silent, and how many probes this host could
-// not send.
-func dropOf(f *facts) (d *drop, silent, failed int) {
+// dropOf finds the last hop that probes get to, how many hops beyond are silent, and how many others beyond are not
+// known to be, for this host could not send to them.
+func dropOf(f *facts) (d *drop, silent, unsent int) {
 	last := max(f.lastRouter(), f.sameFate())
 	for _, h := range f.hops {
-		if h.ttl > last && h.lost > 0 {
+		switch {
+		case h.ttl <= last:
+		case h.lost > 0:
 			silent++
-		}
-		for _, r := range h.results {
-			if r.Outcome == trace.Failed {
-				failed++
-			}
+		case h.failed() > 0:
+			unsent++
 		}
 	}
-	return &drop{facts: f, last: last}, silent, failed
+	return &drop{facts: f, last: last}, silent, unsent
 }
 
 // sameFate is how far a second trace of the same kind came that vanished too, but got a few hops farther: routers there

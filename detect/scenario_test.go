@@ -109,7 +109,7 @@ type run struct {
 //
 //	bare ecn ack df loose alone (no further traces)
 //	connections (the probes are connections, as of a user without privileges)
-//	unsent=ERRNO (this host sends no probe)
+//	unsent=ERRNO (this host sends no probe) unsent=ERRNO/N (of every three one isn't sent, until N were not)
 //	bare-ack (SYN+ACKs come as ACKs)
 //	losing (this host loses packets all the time, so that no silence says anything of the network)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
@@ -143,10 +143,17 @@ func (r *run) option(word string) {
 	case "connections":
 		r.connections = true
 	case "unsent":
-		err := map[string]error{"EPERM": syscall.EPERM, "ENOBUFS": syscall.ENOBUFS, "EHOSTUNREACH": trace.ErrNextHop}[value]
+		name, some, _ := strings.Cut(value, "/")
+		most, _ := strconv.Atoi(some)
+		err := map[string]error{"EPERM": syscall.EPERM, "ENOBUFS": syscall.ENOBUFS, "EHOSTUNREACH": trace.ErrNextHop}[name]
 		r.conn.(interface {
 			FailSend(func(int, packet.Probe) error)
-		}).FailSend(func(int, packet.Probe) error { return err })
+		}).FailSend(func(n int, _ packet.Probe) error {
+			if some == "" || n%3 == 0 && n < 3*most {
+				return err
+			}
+			return nil
+		})
 	case "mtu":
 		r.mtu = &detect.PathMTU{}
 		how := ""
