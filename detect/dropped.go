@@ -312,9 +312,46 @@ func (d *drop) lossBefore() float64 {
 // orLimit weighs that a limit on packets dropped the probes, and no filter did.
 func (d *drop) orLimit(x *Finding, lead cause) {
 	if x.Confidence > Possible && d.mayBeLimit(lead) {
-		x.Confidence = when(d.onePassedAlone(), Possible, Likely)
+		before, _ := d.lostBefore()
+		nonePasses := lead.code != FilteredPort && before.lost > 0
+		x.Confidence = when(nonePasses || d.onePassedAlone(), Possible, Likely)
 		x.Evidence = append(x.Evidence, "A limit on packets, which drops those that follow others too soon, isn't excluded.")
 	}
+}
+
+// orLimitBefore weighs that a limit drops the SYNs at the last hop that they get to, or before, and no filter beyond.
+func (d *drop) orLimitBefore(x *Finding) {
+	if syns, sure := d.lostBefore(); sure {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("But %v SYNs to %s were lost, too: a limit on new connections, there "+
+			"or before, isn't excluded.", syns, d.hopName(d.last)))
+	}
+}
+
+// lostBefore counts the SYNs that get no farther than the last hop to answer, if most of them are lost. It is sure that
+// this is no limit of the hop on its errors if other probes fare better, or one was lost that came after a while.
+func (d *drop) lostBefore() (syns tried, sure bool) {
+	var all []trace.Result
+	for _, p := range append(slices.Clone(d.more), d.path) {
+		if h := p.at(d.last); h != nil {
+			all = append(all, h.results...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b trace.Result) int { return a.Sent.Compare(b.Sent) })
+	var others tried
+	for i, r := range all {
+		one := tried{when(r.Outcome == trace.Lost, 1, 0), 1}
+		if r.Probe.Protocol != packet.ProtoTCP || r.Probe.Flags.Has(packet.ACK) {
+			others = others.add(one)
+			continue
+		}
+		syns = syns.add(one)
+		sure = sure || one.lost > 0 && i > 0 && r.Sent.Sub(all[i-1].Sent) >= leastUnasked
+	}
+	if syns.lost < leastLimited || 2*syns.lost < syns.sent {
+		return tried{}, false
+	}
+	return syns, sure || chanceOfMore(others, syns) <= unlikely
 }
 
 // onePassedAlone reports whether a SYN to another port passed that was sent alone, where those before it had vanished.
@@ -460,6 +497,7 @@ func (d *drop) finding() Finding {
 	default:
 		d.filter(&x, left)
 	}
+	d.orLimitBefore(&x)
 	if d.nowhere() && d.next() == 0 && x.Code == PathEnds {
 		x.Title = "Nobody answers at all, neither a router nor the target"
 		x.Advice = fmt.Sprintf("Check this host first: does anything else get out, does its own firewall drop the "+
