@@ -17,6 +17,8 @@ func state(f *facts) []Finding {
 	flags := reply.TCP.Flags
 	forwarded := f.handover != nil && !f.handover.before
 	two := f.contradict()
+	// unsure is for an answer that may be a proxy's: where no router has answered, one may stand anywhere.
+	unsure := when(d > f.first() && f.lastRouter() < f.first(), Possible, Likely)
 	switch {
 	case reply.Kind == packet.KindEcho:
 		x.Code, x.Title = TargetAlive, "The target answers ICMP echo requests"
@@ -76,15 +78,15 @@ func state(f *facts) []Finding {
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the "+
 				"target may accept in its name.")
 		case f.lastSaysAsMuch(d):
-			x.Confidence = Likely
+			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: "+
 				"that router may accept in its name.")
 		case f.unequalWays(d):
-			x.Confidence = Likely
+			x.Confidence = unsure
 			x.Evidence = append(x.Evidence, "Other probes go farther, or less far: "+
 				"there are ways of different length, or something in front of the target accepts in its name.")
 		case d > 0 && f.echo != nil && !f.confirmed(d):
-			x.Confidence = Likely
+			x.Confidence = unsure
 			x.Evidence = append(x.Evidence, "Nothing else tells who it is that answers: ICMP echo was not answered from there, "+
 				"and the routers before it don't show how far its answers come.")
 		}
