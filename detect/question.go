@@ -244,9 +244,9 @@ func (q *questioner) whoAnswers() {
 		q.add(AskEcho, 0, d-1, d+1, 1) // two that get to the target, in one round trip
 		q.all[len(q.all)-1].Options.Wait = q.echoWait()
 	}
-	if reset && left > 2 { // one of the other flow comes too, and one may be sent anew
+	if reset && left > 2 { // a SYN that is reset may be sent anew; one of the other flow comes too
 		q.add(AskPort, 0, d-1, d, 1)
-		left--
+		left -= 2
 	}
 	top := d - max(0, 2-left) // its way may be shorter by one
 	if h := q.at(d - 1); h != nil && !h.answered() {
@@ -539,16 +539,23 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 // again asks those flows once more that were asked once, and got no answer, up to the last that is worth it.
 func (q *questioner) again(last int) {
 	type probe struct{ flow, ttl int }
-	tries, answered := map[probe]int{}, map[int]bool{}
+	tries, answered, left := map[probe]int{}, map[int]bool{}, q.left()
 	for _, p := range q.asked(AskReach) {
 		tries[probe{p.question.Flow, p.question.Options.FirstTTL}]++
 		answered[p.question.Flow] = answered[p.question.Flow] || p.heard()
 	}
 	for _, p := range q.asked(AskReach) {
-		if n := p.question.Flow; n <= firstFlow+last && tries[probe{n, p.question.Options.FirstTTL}] == 1 && !answered[n] {
-			again := *p.question
-			q.all = append(q.all, again)
+		n := p.question.Flow
+		if n > firstFlow+last || tries[probe{n, p.question.Options.FirstTTL}] > 1 || answered[n] {
+			continue
 		}
+		if n > firstFlow+ownFlows { // the target may have got the first, too
+			if left -= 2; left < 0 {
+				continue
+			}
+		}
+		again := *p.question
+		q.all = append(q.all, again)
 	}
 }
 
