@@ -100,8 +100,11 @@ func (c *comparison) has(k Kind) bool {
 
 // often is a probability in words.
 func often(p float64) string {
-	if p > 0.1 {
+	switch {
+	case p > 0.1:
 		return fmt.Sprintf("in %.0f of 100 comparisons", 100*p)
+	case p < 1e-6:
+		return "in less than 1 of 1,000,000 comparisons"
 	}
 	return fmt.Sprintf("in 1 of %.0f comparisons", 1/p)
 }

@@ -108,5 +108,5 @@ func chanceText(p float64) string {
 	if p == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (chance does that in 1 of %.0f comparisons)", max(1/p, 1))
+	return " (chance does that " + often(p) + ")"
 }

@@ -75,3 +75,23 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 }
+
+// How often chance does something is a number that people can read.
+func TestChanceInWords(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		chance float64
+		want   string
+	}{
+		{0, "  state: closed\n"},
+		{0.0004, "  state: closed (chance does that in 1 of 2500 comparisons)\n"},
+		{1e-18, "  state: closed (chance does that in less than 1 of 1,000,000 comparisons)\n"},
+	} {
+		var b strings.Builder
+		r := pair(t, network, network, 3, 1, 41234)
+		r.Differences = []compare.Difference{{Kind: compare.State, Text: "closed", Chance: tt.chance}}
+		if err := r.WriteText(&b); err != nil || !strings.HasSuffix(b.String(), tt.want) {
+			t.Errorf("%v: %q, %v", tt.chance, b.String(), err)
+		}
+	}
+}
