@@ -143,11 +143,7 @@ func ManyCounts(c *record.ManyCounts, took time.Duration) string {
 	if len(parts) == 0 {
 		parts = []string{"none"}
 	}
-	word := "targets"
-	if c.Read == 1 {
-		word = "target"
-	}
-	return fmt.Sprintf("%s %s in %v: %s", Thousands(c.Read), word, took.Round(100*time.Millisecond),
+	return fmt.Sprintf("%s in %v: %s", Plural(c.Read, "target"), took.Round(100*time.Millisecond),
 		strings.Join(parts, ", "))
 }
 
@@ -173,6 +169,14 @@ func Thousands(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// Plural is a number of things, as people read it.
+func Plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return Thousands(n) + " " + what
 }
 
 // SharedEnds says, a line each, where the paths to several targets end.

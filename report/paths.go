@@ -122,13 +122,6 @@ func letters(n int) string {
 	return s
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func percent(share float64) string {
 	if share > 0.9995 && share < 1 {
 		return ">99.9 %"
@@ -177,8 +170,8 @@ func (p *paths) head() string {
 	case !g.Complete:
 		most = "At least "
 	}
-	return fmt.Sprintf("%s%s to %v%s by %s and %s", most, plural(len(g.Ways)-lost, "path"), p.o.Target, seen,
-		plural(g.Flows, "flow"), plural(g.Probes, "probe"))
+	return fmt.Sprintf("%s%s to %v%s by %s and %s", most, Plural(len(g.Ways)-lost, "path"), p.o.Target, seen,
+		Plural(g.Flows, "flow"), Plural(g.Probes, "probe"))
 }
 
 // declined reports whether the target itself refuses the flows of all paths.
@@ -481,7 +474,7 @@ func (p *paths) notes() {
 	default:
 		p.note(fmt.Sprintf("The target didn't answer: what is beyond the last routers is not known. %s went "+
 			"beyond them, which it may have got. To ask more hops there, allow it more (--max-target-syns).",
-			plural(g.TargetSYNs, "SYN")))
+			Plural(g.TargetSYNs, "SYN")))
 	}
 	if p.o.FirstTTL > 1 {
 		p.note(fmt.Sprintf("Hops before hop %d were not asked: there may be more paths that lead to it.", p.o.FirstTTL))
@@ -588,7 +581,7 @@ func (p *paths) lossNote() {
 	}
 	if n := p.g.Moved(); n > 0 {
 		p.note(fmt.Sprintf("Remapped meanwhile: %s went another way when loss was measured than before. Paths and shares "+
-			"may have changed.", plural(n, "flow")))
+			"may have changed.", Plural(n, "flow")))
 	}
 	if l.Pace >= 100*time.Millisecond {
 		p.note(fmt.Sprintf("A router that left probes unanswered was asked more slowly: once in %v.", l.Pace))

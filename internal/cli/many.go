@@ -107,7 +107,7 @@ func (p *program) showsResponders() bool { return p.Many.Hops || p.Watch.On() ||
 // changeRate doubles the rate when SIGUSR1 comes, and halves it when SIGUSR2 comes. It returns what ends that.
 func (p *program) changeRate(m *measure.Many) (end func()) {
 	set := func(rate int) {
-		fmt.Fprintf(p.stderr, "%s packets a second\n", report.Thousands(m.SetRate(min(rate, options.MostRate))))
+		fmt.Fprintf(p.stderr, "%s a second\n", report.Plural(m.SetRate(min(rate, options.MostRate)), "packet"))
 	}
 	return p.rescue.OnUser(func() { set(2 * m.Status().Rate) }, func() { set(m.Status().Rate / 2) })
 }

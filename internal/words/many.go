@@ -15,14 +15,14 @@ import (
 func Many(c *options.Config, m *measure.Many) []string {
 	open := "one target at a time"
 	if m.Open > 1 {
-		open = fmt.Sprintf("up to %d targets at a time", m.Open)
+		open = fmt.Sprintf("up to %s at a time", report.Plural(m.Open, "target"))
 	}
 	if c.Watch.On() {
-		open += fmt.Sprintf(", %d rounds of %v each", c.Watch.Count, c.Watch.Interval)
+		open += fmt.Sprintf(", %s of %v each", report.Plural(c.Watch.Count, "round"), c.Watch.Interval)
 	}
-	lines := []string{fmt.Sprintf("Tracing the targets of %s, %d hops max, %s packets a second, %s",
-		record.Printable(strings.Join(c.Many.Lists, ", ")), c.Path.Effective().MaxTTL, report.Thousands(m.Status().Rate),
-		open)}
+	lines := []string{fmt.Sprintf("Tracing the targets of %s, %d hops max, %s a second, %s",
+		record.Printable(strings.Join(c.Many.Lists, ", ")), c.Path.Effective().MaxTTL,
+		report.Plural(m.Status().Rate, "packet"), open)}
 	if m.Explain {
 		lines = append(lines, fmt.Sprintf(
 			"Then up to %d of those that are not reached, %d of each place where paths end, are explained",

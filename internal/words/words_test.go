@@ -117,3 +117,23 @@ func TestNoTarget(t *testing.T) {
 		}
 	}
 }
+
+// A run over lists of targets begins with what it is about to do.
+func TestMany(t *testing.T) {
+	for _, tt := range []struct {
+		rate, open, rounds int
+		want               string
+	}{
+		{1000, 1, 0, "Tracing the targets of list, 30 hops max, 1,000 packets a second, one target at a time"},
+		{1, 100_000, 0, "Tracing the targets of list, 30 hops max, 1 packet a second, up to 100,000 targets at a time"},
+		{200, 1, 1, "Tracing the targets of list, 30 hops max, 200 packets a second, one target at a time, 1 round of 1s each"},
+	} {
+		var c options.Config
+		c.Many.Lists, c.Watch.Live, c.Watch.Count, c.Watch.Interval = []string{"list"}, tt.rounds > 0, tt.rounds, time.Second
+		m := &measure.Many{Open: tt.open}
+		m.SetRate(tt.rate)
+		if got := strings.Join(Many(&c, m), "\n"); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}

@@ -38,13 +38,6 @@ func percent(share float64) string {
 	}
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // number is a count in five columns at the most.
 func number(n int) string {
 	switch {

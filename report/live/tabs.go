@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
 
@@ -19,7 +20,7 @@ func (v *view) called() string {
 	case v.paths == nil:
 		return v.shown.target
 	case v.overview || len(v.tabs) == 1:
-		return fmt.Sprintf("%s: %s", v.o.Target, plural(len(v.tabs), "path"))
+		return fmt.Sprintf("%s: %s", v.o.Target, report.Plural(len(v.tabs), "path"))
 	}
 	return fmt.Sprintf("%s: path by %s", v.o.Target, v.shown.target)
 }
