@@ -115,9 +115,6 @@ func (t *Trace) addDistance(r Result) (amended *Result) {
 
 // addNotice takes in a late or second answer to a probe of a hop.
 func (t *Trace) addNotice(h *Hop, r Result) (amended *Result) {
-	if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
-		t.place(r)
-	}
 	other := func(p Result) bool { return p.Outcome == Answered && !p.Refused() }
 	switch {
 	case r.Outcome == Duplicate:
@@ -125,11 +122,14 @@ func (t *Trace) addNotice(h *Hop, r Result) (amended *Result) {
 	case r.Refused() && !slices.ContainsFunc(h.Probes, other): // it is why nothing is heard from here on
 		h.Probes, amended = refuse(h.Probes, r)
 	}
-	if amended != nil {
-		t.place(*amended)
-	}
 	if amended == nil || r.Outcome == Duplicate {
 		h.Extra = append(h.Extra, r)
+	}
+	if r.Reply.Kind == packet.KindTimeExceeded || r.FromTarget() {
+		t.place(r)
+	}
+	if amended != nil {
+		t.place(*amended)
 	}
 	return amended
 }
@@ -178,13 +178,20 @@ func (t *Trace) place(r Result) {
 	if t.target = min(max(t.first, t.farthest+1), top); len(t.options.Ports) > 0 {
 		t.target = t.first // one flow may go farther than another
 	}
-	for t.target < top && !slices.ContainsFunc(t.hops[t.target-t.first].Probes, Result.FromTarget) {
+	for t.target < top && !t.hops[t.target-t.first].reached() {
 		t.target++
 	}
 	t.last = t.target
 	if end := t.refusals.end(); end > 0 {
 		t.last = max(min(t.last, end), t.first)
 	}
+}
+
+// reached reports whether the target is known to have answered a probe to the hop. That the answer came after the wait
+// doesn't matter, if it names the probe.
+func (h *Hop) reached() bool {
+	late := func(r Result) bool { return r.Outcome == Late && r.Evidence == ByTag && r.FromTarget() }
+	return slices.ContainsFunc(h.Probes, Result.FromTarget) || slices.ContainsFunc(h.Extra, late)
 }
 
 // Distance probes are the outcomes of the probes that were not sent for a hop (see [Role]), in order of sending.
