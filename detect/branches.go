@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ func InPaths(g *trace.Graph) (all []Finding) {
 	}
 	if len(all) == 0 {
 		all = append(all, unansweredBranches(g)...)
+	}
+	if !g.Reached {
+		all = append(all, endingBranches(g)...)
 	}
 	all = append(all, refusingBranches(g)...)
 	all = append(all, loopingBranches(g)...)
@@ -282,6 +286,59 @@ func unansweredBranches(g *trace.Graph) (all []Finding) {
 		all = append(all, unansweredBranch(g, i, share, ports))
 	}
 	return all
+}
+
+// endingBranches are ways that end where others go on to a router that several of them share, to a target that answers
+// nobody. It may be right beyond such a way's last router, so this is no proof.
+func endingBranches(g *trace.Graph) (all []Finding) {
+	order, alike := together(g.Ways, func(w trace.Way) (last int, ok bool) {
+		at := known(w.Nodes)
+		if len(at) == 0 || g.Refuses(w) != nil || len(g.Circle(w)) > 0 {
+			return 0, false
+		}
+		return at[len(at)-1], true
+	})
+	for _, end := range order {
+		n := &g.Nodes[end]
+		before := map[int]map[int]bool{} // of the nodes beyond: at the TTL of this one, by which nodes ways come to them
+		for _, w := range g.Ways {
+			at := known(w.Nodes)
+			beside := slices.IndexFunc(at, func(i int) bool { return g.Nodes[i].TTL == n.TTL && i != end })
+			for _, i := range at[beside+1:] {
+				if beside < 0 || g.Nodes[i].Addr == n.Addr {
+					break
+				}
+				if before[i] == nil {
+					before[i] = map[int]bool{}
+				}
+				before[i][at[beside]] = true
+			}
+		}
+		for _, i := range slices.Sorted(maps.Keys(before)) {
+			if w := alike[end]; len(before[i]) > 1 && n.Unanswered >= unansweredSYNs {
+				all = append(all, endingBranch(g, end, i, w))
+				break
+			}
+		}
+	}
+	return all
+}
+
+// endingBranch is that a way ends at a router, while others go on to another one.
+func endingBranch(g *trace.Graph, end, on int, w trace.Way) Finding {
+	n, who := &g.Nodes[end], nodeName(g, end)
+	x := Finding{Code: BrokenBranch, Confidence: Possible, Weight: weightHarm, After: n.TTL, Before: n.TTL + 1}
+	x.Title = fmt.Sprintf("%.2g %% of the connections are not seen beyond %s, and others get to %s", 100*w.Share, who,
+		nodeName(g, on))
+	x.Evidence = []string{
+		fmt.Sprintf("Several other ways come together at %s. Nobody beyond %s answered any of %d probes.",
+			nodeName(g, on), who, n.Unanswered),
+		fmt.Sprintf("The target answers nobody. If it is right beyond %s, that way is only shorter.", who),
+		"Source ports that go that way: " + ports(w.Ports) + ".",
+	}
+	x.Advice = fmt.Sprintf("Search for the paths to a port that the target answers. If that ends there too, ask whoever "+
+		"runs %s.", who)
+	return x
 }
 
 func unansweredBranch(g *trace.Graph, node int, share float64, through []uint16) Finding {

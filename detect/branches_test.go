@@ -348,3 +348,43 @@ func TestWithPathsOnce(t *testing.T) {
 		}
 	}
 }
+
+// Where the target answers nobody, a way that ends before a router at which others come together is possibly broken: it
+// may be a shorter one. It is said only if enough was asked there.
+func TestEndingBranches(t *testing.T) {
+	at := func(ttl int, last byte) trace.Node {
+		return trace.Node{TTL: ttl, Addr: netip.AddrFrom4([4]byte{10, 0, 0, last}), Next: 1}
+	}
+	for _, c := range []struct {
+		name       string
+		unanswered int
+		third      bool // there is a second way to the router beyond
+		reached    bool
+		want       string
+	}{
+		{"one of three", 4, true, false, "10.0.0.3 (hop 2), and others get to 10.0.0.5 (hop 3)"},
+		{"too few SYNs", 3, true, false, ""},
+		{"one of two", 4, false, false, ""},
+		{"the target answers", 4, true, true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := trace.Graph{Reached: c.reached, Nodes: []trace.Node{at(1, 1), at(2, 2), at(2, 3), at(2, 4), at(3, 5)}}
+			g.Nodes[2].Next, g.Nodes[2].Unanswered = 0, c.unanswered
+			g.Ways = []trace.Way{
+				{Nodes: []int{0, 1, 4}, Ports: []uint16{1, 2}, Share: 0.5}, {Nodes: []int{0, 2}, Ports: []uint16{3, 4}, Share: 0.5},
+			}
+			if c.third {
+				g.Ways = append(g.Ways, trace.Way{Nodes: []int{0, 3, 4}, Ports: []uint16{5, 6}})
+			}
+			all := detect.InPaths(&g)
+			switch {
+			case c.want == "" && len(all) > 0:
+				t.Errorf("said\n%s", details(all))
+			case c.want == "":
+			case len(all) != 1 || all[0].Code != detect.BrokenBranch || all[0].Confidence != detect.Possible ||
+				all[0].After != 2 || !strings.Contains(all[0].Title, c.want):
+				t.Errorf("want %q, said\n%s", c.want, details(all))
+			}
+		})
+	}
+}

@@ -47,7 +47,7 @@ type Node struct {
 	PerPacket bool
 	Spared    bool // it was tested less than others: its successors are, or may be, the target
 	// Unanswered is how many SYNs of flows that pass it were to get to the target, if the target answered none of them,
-	// not even one that was sent a few hops further than to where it answers others; else 0.
+	// not even one that was sent a few hops further than to where it answers others; else 0. If it answers nobody, any.
 	Unanswered int
 
 	// MayBe are nodes at the same TTL that may be the same router with another address: they have the same neighbours, and
@@ -130,9 +130,6 @@ func (p *Paths) draw() Graph {
 	d.share(p)
 	d.faces(p)
 	g.Probes, g.TargetSYNs, g.Reached = p.sent, p.syns+p.resets, p.end > 0
-	if !g.Reached { // then a way that seems to be broken may as well be a shorter one
-		g.TargetSYNs += p.excused
-	}
 	for _, f := range p.flows {
 		if f.used() {
 			g.Flows++
@@ -370,7 +367,7 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole 
 		}
 		i, drawn := d.nodes[nodeName{ttl: ttl, value: value}]
 		switch {
-		case !known && len(nodes) > 0 && p.dies(ttl-1, before) > 0:
+		case !known && len(nodes) > 0 && p.end > 0 && p.dies(ttl-1, before) > 0:
 			return append(nodes, -1), share, true // it dies there, for all that is known
 		case !known && len(nodes) > 0 && p.lastSpared(ttl-1, before):
 			return nodes, share, true // but for the target
@@ -393,14 +390,17 @@ func (d *drawing) way(p *Paths, f *pathFlow) (nodes []int, share float64, whole 
 // lastSpared reports whether a spot is most likely the last before the target, which was spared a SYN by this way.
 func (p *Paths) lastSpared(ttl, key int) bool {
 	s := p.spotAt(ttl, key)
-	return p.end > 0 && ttl == p.end-1 && s != nil && s.n == 0
+	if p.end == 0 {
+		return s != nil && p.lastHop(ttl, s)
+	}
+	return ttl == p.end-1 && s != nil && s.n == 0
 }
 
 // dies is how many SYNs went beyond a spot and stayed unanswered, if that is enough to say that no flow gets to the
-// target from there; else 0.
+// target from there, or if the target has answered nobody; else 0.
 func (p *Paths) dies(ttl, key int) int {
 	all := p.unanswered(ttl, key)
-	if !slices.ContainsFunc(all, func(a *pathAsk) bool { return a.ttl == p.farther() }) {
+	if p.end > 0 && !slices.ContainsFunc(all, func(a *pathAsk) bool { return a.ttl == p.farther() }) {
 		return 0
 	}
 	return len(all)

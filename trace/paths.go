@@ -41,6 +41,7 @@ type Paths struct {
 	stars  map[spotName]int   // the keys of silent routers, by the spot before
 	sprays map[spotName]sprayed
 	kinds  map[spotName]FlowFields // of PathsKind
+	extent map[spotName]int        // the highest TTL at which a router has answered flows that it was seen to answer
 	spots  [][]spot                // by TTL, see survey
 	hops   []pathHop
 
@@ -59,9 +60,9 @@ type Paths struct {
 	scraps  int // answers from which the network had taken what names the probe
 	sent    int
 	syns    int        // that may have got to the target
-	unheard []*pathAsk // of them, that nobody answered; those of the ordinary trace, too
-	excused int        // that are no longer among syns, as others were answered by routers farther away
-	resets  int        // that something nearer than the target has reset; not among syns
+	unheard []*pathAsk // of them, that nobody answered (as long as the target has answered nobody: of all); those of the
+	// ordinary trace, too
+	resets  int // that something nearer than the target has reset; not among syns
 	slowest time.Duration
 	started time.Time
 	soon    time.Time
@@ -280,7 +281,7 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 	p := &Paths{o: o, maker: maker, rule: stopping{eps: 1 - o.Confidence}, rng: maker.o.Rand, stale: true,
 		first: maker.o.FirstTTL, last: maker.o.MaxTTL,
 		values: map[encounter]int{}, ids: map[int][]numbered{}, stars: map[spotName]int{},
-		sprays: map[spotName]sprayed{}, kinds: map[spotName]FlowFields{}}
+		sprays: map[spotName]sprayed{}, kinds: map[spotName]FlowFields{}, extent: map[spotName]int{}}
 	p.spots = make([][]spot, p.last+2)
 	p.hops = make([]pathHop, p.last+2)
 	for i := range p.hops {
@@ -384,6 +385,7 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 		c.seen = append(c.seen, p.value(r))
 		p.number(p.value(r), r)
 		f.router = max(f.router, ttl)
+		p.passes(f)
 		if f.ends > 0 && ttl > f.ends { // somebody on the way answered in the target's name, or refuses some packets
 			for ; f.ends < ttl; f.ends++ {
 				if c := &f.cells[f.ends]; len(c.seen) > 0 && p.final(c.seen[0]) {
@@ -395,7 +397,6 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 	}
 	if p.far = max(p.far, ttl); p.end == 0 && !p.alone {
 		p.reach = max(p.reach, p.far+1)
-		p.excuse(p.reach)
 	}
 	p.slowest = max(p.slowest, r.RTT())
 	c.silent = c.silent && len(c.seen) == 0
@@ -406,6 +407,16 @@ func (p *Paths) meet(flow, ttl int, r Result) {
 				c.silent = false
 				p.suspect(i, ttl)
 			}
+		}
+	}
+}
+
+// passes takes in how far routers have answered a flow.
+func (p *Paths) passes(f *pathFlow) {
+	for ttl, c := range f.cells[:f.router+1] {
+		for _, v := range c.seen {
+			at := spotName{ttl, v}
+			p.extent[at] = max(p.extent[at], f.router)
 		}
 	}
 }
@@ -437,7 +448,7 @@ func (p *Paths) excuse(ttl int) {
 	p.unheard = slices.DeleteFunc(p.unheard, func(a *pathAsk) bool {
 		if a.ttl < ttl && a.counts {
 			a.counts = false
-			p.syns, p.excused = p.syns-1, p.excused+1
+			p.syns--
 		}
 		return !a.counts
 	})
@@ -630,8 +641,12 @@ func (p *Paths) open(from, to int) {
 func (p *Paths) opens(w want) bool {
 	f := p.flows[w.flow]
 	c := &f.cells[w.ttl]
-	if c.planned && (w.ttl >= p.reach || f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head)) {
+	if c.planned && (p.gets(f, w.ttl) || f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head)) {
 		c.planned = false
+	}
+	if p.end == 0 && w.ttl > p.first { // the target may be so near that it would get all of them
+		before := &f.cells[w.ttl-1]
+		return c.planned && (len(before.seen) > 0 || before.silent || before.doubt)
 	}
 	far := p.head == 0 || w.ttl >= p.head || f.router >= p.head
 	return c.planned && (far || f.cells[p.head].silent || f.cells[p.head].tries >= fastTries)
@@ -673,7 +688,35 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 // near reports whether a flow's probe to this TTL may get to the target: that may be nearer to some flows than to the
 // ordinary trace's. Once it is known to be, it may be so by any number of hops.
 func (p *Paths) near(f *pathFlow, ttl int) bool {
-	return p.alone || ttl > f.router && (ttl >= p.reach-nearer || p.blind(ttl) || p.uneven())
+	return p.alone || ttl > f.router && (ttl >= p.reach-nearer || p.blind(ttl) || p.uneven() || p.gets(f, ttl))
+}
+
+// gets reports whether the target is taken to get a flow's probe to this TTL. A target that has answered nobody may be
+// right beyond each router beyond which nobody has answered: ways may have different lengths.
+func (p *Paths) gets(f *pathFlow, ttl int) bool {
+	if ttl >= p.reach {
+		return true
+	}
+	return p.end == 0 && f.router > 0 && ttl > p.extent[spotName{f.router, f.cells[f.router].seen[0]}]
+}
+
+// lastHop reports whether flows that are sent on from a spot are taken to get to the target.
+func (p *Paths) lastHop(ttl int, s *spot) bool {
+	return ttl+1 >= p.reach || p.end == 0 && p.extent[spotName{ttl, s.key}] == ttl
+}
+
+// recharge counts anew which SYNs a target may have got that has answered nobody, by what is known now.
+func (p *Paths) recharge() {
+	for _, a := range slices.Concat(p.unheard, p.flying) {
+		switch gets := p.gets(p.flows[a.flow], a.ttl); {
+		case gets && !a.counts:
+			p.syns++
+			a.counts = true
+		case !gets && a.counts:
+			p.syns--
+			a.counts = false
+		}
+	}
 }
 
 // uneven reports whether the target is known to be nearer to some flows than to that of the ordinary trace. By
@@ -718,7 +761,7 @@ func (p *Paths) send(now time.Time, w want, round bool) Action {
 	probe := p.maker.ProbeBy(f.port, w.ttl)
 	probe.FlowLabel = f.label
 	a := &pathAsk{key: probe.Key(), flow: w.flow, ttl: w.ttl, sent: now, round: round,
-		counts: w.ttl >= p.reach && !p.alone, blind: p.blind(w.ttl) && w.ttl > f.router,
+		counts: p.gets(f, w.ttl) && !p.alone, blind: p.blind(w.ttl) && w.ttl > f.router,
 		near: p.near(f, w.ttl)}
 	p.hops[w.ttl].last = now
 	p.flying = append(p.flying, a)
@@ -859,7 +902,7 @@ func (p *Paths) repeated(flow int) {
 func (p *Paths) silence(a *pathAsk) {
 	c, h := &p.flows[a.flow].cells[a.ttl], &p.hops[a.ttl]
 	c.tries++
-	if a.counts {
+	if a.counts || p.end == 0 {
 		p.unheard = append(p.unheard, a)
 	}
 	defer p.endTurn(a, false)
@@ -868,7 +911,7 @@ func (p *Paths) silence(a *pathAsk) {
 	case c.tries < fastTries && (!p.slow(a.ttl) || p.deadEnd(a.flow, a.ttl)):
 	case p.deadEnd(a.flow, a.ttl):
 		c.silent = true
-	case a.ttl >= p.reach && !a.unclear:
+	case p.gets(p.flows[a.flow], a.ttl) && !a.unclear:
 		c.tries = 2 * fastTries // enough of those
 	case a.unclear:
 	case h.mute && p.roundsNeeded(a.flow, a.ttl) == cleanRounds:
@@ -880,5 +923,5 @@ func (p *Paths) silence(a *pathAsk) {
 
 // flows of a node that the target answers are enough when they are so many.
 func (p *Paths) spared(ttl int, s *spot) bool {
-	return slices.ContainsFunc(s.next, inName) || len(s.next) == 0 && ttl+1 >= p.reach
+	return slices.ContainsFunc(s.next, inName) || len(s.next) == 0 && p.lastHop(ttl, s)
 }

@@ -41,7 +41,7 @@ func (p *Paths) plan() {
 func (p *Paths) again() {
 	for i, f := range p.flows {
 		for ttl := p.first; ttl <= p.top && !f.over(ttl); ttl++ {
-			if c := &f.cells[ttl]; c.tries > 0 && c.tries < 2*fastTries && c.open() && p.afford(ttl) {
+			if c := &f.cells[ttl]; c.tries > 0 && c.tries < 2*fastTries && c.open() && p.afford(f, ttl) {
 				p.want(i, ttl)
 			}
 		}
@@ -60,7 +60,7 @@ func (p *Paths) beyond() {
 		if len(all) < fastTries || slices.ContainsFunc(all, func(a *pathAsk) bool { return a.ttl == to }) {
 			continue
 		}
-		if c := &p.flows[all[0].flow].cells[to]; c.open() && c.tries == 0 && p.afford(to) {
+		if c := &p.flows[all[0].flow].cells[to]; c.open() && c.tries == 0 && p.afford(p.flows[all[0].flow], to) {
 			p.want(all[0].flow, to)
 		}
 	}
@@ -87,8 +87,10 @@ func (p *Paths) unanswered(ttl, key int) (all []*pathAsk) {
 	return all
 }
 
-// afford reports whether one more probe may be sent to a TTL.
-func (p *Paths) afford(ttl int) bool { return ttl < p.reach || p.syns+p.toTarget() < p.planned() }
+// afford reports whether one more probe of a flow may be sent to a TTL.
+func (p *Paths) afford(f *pathFlow, ttl int) bool {
+	return !p.gets(f, ttl) || p.syns+p.toTarget() < p.planned()
+}
 
 // over reports whether what a flow meets at a TTL is known not to matter: it has ended there or before.
 func (f *pathFlow) over(ttl int) bool {
@@ -128,8 +130,10 @@ func (p *Paths) valueAt(f *pathFlow, ttl int) (value int, known bool) {
 		return silentValue, true
 	}
 	u := p.hops[ttl].uniform
-	// From where the target has answered others on, a flow may be there.
-	return u, u != unknownValue && (f.ends == 0 || ttl < f.ends) && (p.end == 0 || ttl < p.end || ttl <= f.router)
+	if u == unknownValue || f.ends > 0 && ttl >= f.ends || p.end == 0 && p.gets(f, ttl) {
+		return u, false
+	}
+	return u, p.end == 0 || ttl < p.end || ttl <= f.router // else a flow may be where the target has answered others
 }
 
 // survey finds out which flows pass which nodes, and what they have met beyond them.
@@ -149,6 +153,9 @@ func (p *Paths) survey() {
 		for i := range p.spots[ttl] {
 			p.look(ttl, &p.spots[ttl][i])
 		}
+	}
+	if p.end == 0 && !p.alone {
+		p.recharge()
 	}
 }
 
@@ -363,7 +370,7 @@ func (p *Paths) targetShare(ttl int, s *spot) int {
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
 	case ttl+1 < p.reach && s.n == 0 && p.end > 0 && p.far >= p.end:
 		return 1 - s.due // ways have different lengths, so this one may be another short one
-	case ttl+1 < p.reach:
+	case !p.lastHop(ttl, s):
 		return len(p.o.Ports) + 1
 	case len(s.next) > 0:
 		return left
@@ -374,7 +381,7 @@ func (p *Paths) targetShare(ttl int, s *spot) int {
 // toTarget is how many wanted probes may get to the target.
 func (p *Paths) toTarget() (n int) {
 	for _, w := range p.wants {
-		if w.ttl >= p.reach {
+		if p.gets(p.flows[w.flow], w.ttl) {
 			n++
 		}
 	}
@@ -455,9 +462,11 @@ func (p *Paths) search(ttl int, s sought, before *sought) {
 			near = append(near, i)
 		}
 	}
-	far := ttl >= p.reach
+	far := ttl >= p.reach || p.end == 0
 	if far {
 		any = nil
+	}
+	if ttl >= p.reach {
 		s.n = min(s.n, p.planned()-p.syns-p.toTarget())
 	}
 	for _, i := range append(near, any...) {

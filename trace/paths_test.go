@@ -688,6 +688,43 @@ func TestPathsSilentTargetSYNs(t *testing.T) {
 	}
 }
 
+// The same holds where some ways are shorter: what nobody answers beyond a router on one of them may be the target. And
+// those are not taken for broken, so no loss is measured there, nor told.
+func TestPathsSilentTargetUnequal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		path func(n *topology) *topology
+		ways int
+	}{
+		{"1, 2", func(n *topology) *topology { return n.line(2).diamond(1, 2) }, 2},
+		{"1, 4", func(n *topology) *topology { return n.line(2).diamond(1, 4) }, 2},
+		{"1, 2, 4 and a router", func(n *topology) *topology { return n.line(2).diamond(1, 2, 4).line(1) }, 3},
+		{"1, 6, behind six routers", func(n *topology) *topology { return n.line(6).diamond(1, 6).line(2) }, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			less := 0
+			for seed := range uint64(20) {
+				n := newTopology(seed%2 == 1)
+				n.Target.Back.Loss = 1
+				d := discover(t, search{seed: seed, connects: seed%4 > 1, loss: new(trace.PathsLossOptions),
+					path: delayed(c.path(n).target(), 3*time.Millisecond)})
+				if d.total > trace.DefaultTargetSYNs || d.TargetSYNs < d.total || len(d.wrong) > 0 || len(d.Suspects()) > 0 {
+					t.Errorf("seed %d: %d SYNs, %d told; wrong %v; suspected %v", seed, d.total, d.TargetSYNs, d.wrong,
+						d.Suspects())
+				}
+				if len(d.Ways) != c.ways {
+					t.Logf("seed %d: %d ways", seed, len(d.Ways))
+					less++
+				}
+			}
+			if less > 1 {
+				t.Errorf("%d of 20 searches found less", less)
+			}
+		})
+	}
+}
+
 // The target never gets more SYNs than it may, even if some ways are much shorter than the ordinary trace's.
 func TestPathsUnequalSYNs(t *testing.T) {
 	t.Parallel()

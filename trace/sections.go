@@ -78,7 +78,7 @@ func (g *Graph) Sections() []Section {
 		case g.settled(w):
 		case g.arrives(w):
 			live = append(live, w)
-		default:
+		case g.Reached: // else a way that seems to be broken may as well be a shorter one, so the target might get all
 			dead = append(dead, w)
 		}
 	}
@@ -168,7 +168,7 @@ func (g *Graph) Circle(w Way) []int {
 func (g *Graph) settled(w Way) bool { return g.Refuses(w) != nil || len(g.Circle(w)) > 0 }
 
 // arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the
-// target answers nobody, the ways that get farthest count.
+// target answers nobody, the ways that get farthest count, and those that get to the same router.
 func (g *Graph) arrives(w Way) bool {
 	if len(w.Nodes) == 0 {
 		return false
@@ -179,7 +179,8 @@ func (g *Graph) arrives(w Way) bool {
 	}
 	n := g.Nodes[last]
 	if !g.Reached {
-		return n.TTL == g.Nodes[len(g.Nodes)-1].TTL
+		top := g.Nodes[len(g.Nodes)-1].TTL
+		return slices.ContainsFunc(g.Nodes, func(o Node) bool { return o.TTL == top && (o.TTL == n.TTL || o.Addr == n.Addr) })
 	}
 	return n.Target || slices.ContainsFunc(g.Nodes, func(o Node) bool { return o.Target && o.TTL > n.TTL })
 }
