@@ -85,6 +85,10 @@ func state(f *facts) []Finding {
 			x.Confidence = unsure
 			x.Evidence = append(x.Evidence, "Other probes go farther, or less far: "+
 				"there are ways of different length, or something in front of the target accepts in its name.")
+		case f.echo == nil && !f.told() && f.silentBefore(d) > 0:
+			x.Confidence = unsure
+			x.Evidence = append(x.Evidence, fmt.Sprintf("Hop %d is silent, and may be a proxy that accepts in the target's "+
+				"name: nothing else was asked.", d-1))
 		case d > 0 && f.echo != nil && !f.confirmed(d):
 			x.Confidence = unsure
 			x.Evidence = append(x.Evidence, "Nothing else tells who it is that answers: ICMP echo was not answered from there, "+
