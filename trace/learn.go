@@ -104,8 +104,9 @@ func (p *Path) settleUnknown(now time.Time, a *ask) {
 		return
 	}
 	if a.retried {
+		a.outcome = Lost // a limit before the hop may have dropped it, see limited
 		h.retries++
-		h.retry = retryWanted
+		h.retry, p.purge = retryWanted, true // so that the answer to the next one is nobody else's
 		h.asked--
 		return
 	}

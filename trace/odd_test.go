@@ -60,7 +60,9 @@ func TestWaitShorterThanTheRoundTrip(t *testing.T) {
 			}
 			for ttl := 1; ttl <= o.trace.Last(); ttl++ {
 				for _, r := range o.trace.Hop(ttl).Probes {
-					if want := ttl <= 15; (r.Outcome == trace.Answered) != want || want && r.RTT() != time.Duration(ttl)*66*time.Millisecond {
+					took := time.Duration(ttl) * 66 * time.Millisecond
+					// The target's wait may be longer, for a limit on SYNs looks the same.
+					if want := ttl <= 15 || ttl == 20 && r.RTT() == took; (r.Outcome == trace.Answered) != want || want && r.RTT() != took {
 						t.Errorf("hop %d: %v after %v", ttl, r.Outcome, r.RTT())
 					}
 				}

@@ -519,6 +519,8 @@ func (p *Path) place(pass, ttl int) uint64 {
 // turn is when a hop may be asked again.
 func (p *Path) turn(ttl int) time.Time {
 	switch h := p.hop(ttl); {
+	case h.retries > 0 && p.placed(ttl):
+		return h.last.Add(knockPause) // it may send only so many refusals
 	case ttl == p.estimate && p.nextToTarget(ttl-1):
 		before := p.hop(ttl - 1)
 		at := before.last.Add(p.apart())
@@ -526,8 +528,6 @@ func (p *Path) turn(ttl int) time.Time {
 			at = later(p.soon, at).Add(time.Duration(left) * p.rest())
 		}
 		return at
-	case h.retries > 0 && p.placed(ttl):
-		return h.last.Add(knockPause) // it may send only so many refusals
 	case h.asked == 0:
 		return time.Time{}
 	case h.sends > h.asked && p.placed(ttl) && p.target.opens:
@@ -546,10 +546,10 @@ func (p *Path) placed(ttl int) bool { return ttl == p.estimate && p.named(ttl) }
 
 // named reports whether a hop should be the target's by the TTL of its answers, and nothing has come from the hop.
 // Where nothing has come from those before it either, a limit on SYNs may have dropped all of them, and the target's
-// answers; resets are limited by the target, which is then right behind the last router.
+// answers.
 func (p *Path) named(ttl int) bool {
 	return ttl <= p.limit && ttl == p.back-p.skew && ttl > p.lastRouter && !p.hop(ttl).answered &&
-		(p.target.opens || p.target.resets && ttl == p.lastRouter+1) && !p.rounds.on()
+		(p.target.opens || p.target.resets) && !p.rounds.on()
 }
 
 // retry is how far a hop is that is asked once more.
