@@ -12,11 +12,16 @@ import (
 // Targets is the plan for many targets, one after the other and some at the same time: the next is begun when one ends.
 // It keeps nothing of a target that has come to its end, so a run may have any number of them.
 type Targets struct {
-	o       TargetsOptions
-	group   *Group
-	open    map[int]*bounded     // by their numbers in the group
-	nearby  map[netip.Prefix]int // how many of them are in each network
-	waiting []Offer              // taken, and held back because too many of their network are open
+	o      TargetsOptions
+	group  *Group
+	open   map[int]*bounded     // by their numbers in the group
+	nearby map[netip.Prefix]int // how many of them are in each network
+
+	// waiting are those that were taken and are held back because too many of their network are open, held is how many.
+	// Of the networks in freed a target has ended since.
+	waiting map[netip.Prefix][]Offer
+	held    int
+	freed   []netip.Prefix
 
 	mu      sync.Mutex
 	stop    time.Time // see Stop; zero: nobody asked
@@ -71,7 +76,8 @@ func NewTargets(o TargetsOptions) *Targets {
 	if o.Nearby == 0 {
 		o.Nearby = defaultNearby
 	}
-	t := &Targets{o: o, group: NewGroup(), open: make(map[int]*bounded), nearby: make(map[netip.Prefix]int)}
+	t := &Targets{o: o, group: NewGroup(), open: make(map[int]*bounded), nearby: make(map[netip.Prefix]int),
+		waiting: make(map[netip.Prefix][]Offer)}
 	t.group.Over = t.over
 	return t
 }
@@ -82,7 +88,7 @@ func (t *Targets) Of(r Result) (target int, own Result) { return t.group.Of(r) }
 
 // Open returns how many targets are being traced, or wait until fewer of their network are. Only the goroutine that
 // called Run may call it.
-func (t *Targets) Open() int { return len(t.open) + len(t.waiting) }
+func (t *Targets) Open() int { return len(t.open) + t.held }
 
 // Stop begins no further target, and ends those that are open at a time: what is known of them then is the result. Any
 // goroutine may call it; wake the run afterwards (Options.Wake).
@@ -117,7 +123,7 @@ func (t *Targets) tellStop() bool {
 	}
 	if !t.stopped {
 		t.stopped = true
-		t.waiting = nil
+		t.waiting, t.held, t.freed = nil, 0, nil
 		for number, p := range t.open {
 			p.endBy(t.stop)
 			t.group.Ask(number)
@@ -131,28 +137,42 @@ func (t *Targets) fill(now time.Time) (any bool) {
 	if len(t.open) >= t.o.Open || t.o.Hold != nil && t.o.Hold() {
 		return false
 	}
-	kept := t.waiting[:0]
-	for i, o := range t.waiting {
-		if len(t.open) >= t.o.Open || !t.roomFor(o.Addr) {
-			kept = append(kept, t.waiting[i])
+	for len(t.freed) > 0 && len(t.open) < t.o.Open {
+		o, ok := t.release(t.freed[0])
+		if !ok {
+			t.freed = t.freed[1:]
 			continue
 		}
 		any = t.begin(now, o) || any
 	}
-	clear(t.waiting[len(kept):])
-	t.waiting = kept
-	for len(t.open) < t.o.Open && len(t.waiting) < mostHeldBack {
+	for len(t.open) < t.o.Open && t.held < mostHeldBack {
 		o, ok := t.o.Next()
-		switch {
-		case !ok:
+		if !ok {
 			return any
-		case !t.roomFor(o.Addr):
-			t.waiting = append(t.waiting, o)
-		default:
+		}
+		if network := networkOf(o.Addr); t.nearby[network] < t.o.Nearby {
 			any = t.begin(now, o) || any
+		} else {
+			t.waiting[network] = append(t.waiting[network], o)
+			t.held++
 		}
 	}
 	return any
+}
+
+// release takes the first target of a network that is held back, if one is and there is room for it.
+func (t *Targets) release(network netip.Prefix) (o Offer, ok bool) {
+	held := t.waiting[network]
+	if len(held) == 0 || t.nearby[network] >= t.o.Nearby {
+		return o, false
+	}
+	o, held[0] = held[0], o
+	if t.held--; len(held) == 1 {
+		delete(t.waiting, network)
+	} else {
+		t.waiting[network] = held[1:]
+	}
+	return o, true
 }
 
 // begin makes a target's plan a member of the group.
@@ -180,12 +200,13 @@ func (t *Targets) over(number int) {
 	if t.nearby[b.network]--; t.nearby[b.network] == 0 {
 		delete(t.nearby, b.network)
 	}
+	if len(t.waiting[b.network]) > 0 {
+		t.freed = append(t.freed, b.network)
+	}
 	if t.o.Over != nil {
 		t.o.Over(number, !b.cut)
 	}
 }
-
-func (t *Targets) roomFor(a netip.Addr) bool { return t.nearby[networkOf(a)] < t.o.Nearby }
 
 // networkOf is the network that an address counts for.
 func networkOf(a netip.Addr) netip.Prefix {
