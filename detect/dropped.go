@@ -313,8 +313,8 @@ func (d *drop) lossBefore() float64 {
 func (d *drop) orLimit(x *Finding, lead cause) {
 	if x.Confidence > Possible && d.mayBeLimit(lead) {
 		before, _ := d.lostBefore()
-		nonePasses := lead.code != FilteredPort && before.lost > 0
-		x.Confidence = when(nonePasses || d.onePassedAlone(), Possible, Likely)
+		lost := lead.code == FilteredSYN && before.lost > 0
+		x.Confidence = when(lost || d.onePassedAlone(), Possible, Likely)
 		x.Evidence = append(x.Evidence, "A limit on packets, which drops those that follow others too soon, isn't excluded.")
 	}
 }
