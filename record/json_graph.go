@@ -21,6 +21,7 @@ type graph struct {
 	TargetSYNs int     `json:"target_syns"`
 	Nodes      []node  `json:"nodes"`
 	Links      []link  `json:"links"`
+	Unlinked   []int   `json:"unlinked,omitempty"`
 	Loss       *loss   `json:"loss,omitempty"`
 }
 
@@ -146,7 +147,8 @@ func graphOf(t *Trace) *graph {
 		return nil
 	}
 	j := &graph{Complete: g.Complete, Tested: g.Tested, Confidence: rounded(g.Confidence), Asked: g.Asked,
-		Reached: g.Reached, Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{}}
+		Reached: g.Reached, Flows: g.Flows, Probes: g.Probes, TargetSYNs: g.TargetSYNs, Nodes: []node{}, Links: []link{},
+		Unlinked: g.Unlinked()}
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),

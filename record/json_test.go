@@ -193,6 +193,7 @@ var someGraph = trace.Graph{
 		{TTL: 3, Addr: netip.MustParseAddr("203.0.113.9"), Refusal: &packet.Reply{Kind: packet.KindTCP,
 			IP: packet.IP{Version: 4, Src: netip.MustParseAddr("203.0.113.9")}, TCP: packet.TCP{Flags: packet.RST}}},
 		{TTL: 4, Addr: netip.MustParseAddr("203.0.113.9"), Target: true},
+		{TTL: 4, Addr: netip.MustParseAddr("203.0.113.77"), Spared: true},
 	},
 	Links: []trace.Link{
 		{From: 0, To: 1, Flows: 3}, {From: 0, To: 2, Flows: 2}, {From: 1, To: 3, Flows: 3}, {From: 2, To: 3, Flows: 2},

@@ -490,6 +490,7 @@ func (p *paths) notes() {
 	if spared {
 		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
 	}
+	p.unlinked()
 	if p.o.Connections && p.o.Target.Is6() {
 		p.note("A balancer that looks at no port stays hidden: at addresses only, or at the flow label, which is 0 in all " +
 			"of these connections.")
@@ -504,6 +505,20 @@ func (p *paths) notes() {
 		p.note("The MSS of a path is the maximum segment size with which its SYNs come to its last router.")
 	}
 	p.lossNote()
+}
+
+// unlinked says which links to the target are not known, and why.
+func (p *paths) unlinked() {
+	var labels []string
+	for _, i := range p.g.Unlinked() {
+		labels = append(labels, p.labels[i])
+	}
+	if len(labels) == 0 {
+		return
+	}
+	p.note(fmt.Sprintf("From %s (%s) no flow was seen to get to the target, which is sent only so many SYNs. To ask "+
+		"beyond all last routers, allow it more (--max-target-syns).", Plural(len(labels), "last router"),
+		strings.Join(labels, ", ")))
 }
 
 // faces says which nodes may be one router.

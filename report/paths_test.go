@@ -150,6 +150,8 @@ func TestPathsUnknown(t *testing.T) {
 	loop.Ways[1].Nodes[3] = 6
 	spared := wideGraph(3)
 	spared.Ways[1].Nodes = spared.Ways[1].Nodes[:3]
+	unlinked := wideGraph(3)
+	unlinked.Links, unlinked.Complete = unlinked.Links[:len(unlinked.Links)-1], false
 	short := wideGraph(2)
 	short.Reached, short.Nodes[2].Addr, short.Ways[1].Nodes[1] = false, netip.MustParseAddr("198.18.2.2"), 2
 	limit := wideGraph(2)
@@ -208,7 +210,9 @@ func TestPathsUnknown(t *testing.T) {
 			[]string{"2a (not", "3 paths"}},
 		{"loop", loop, []string{"2 paths to 198.18.9.9, and 1 not seen to get there, by", "40001  2b 4b (not seen to get there)\n"},
 			[]string{"2a (not", "3 paths"}},
-		{"spared", spared, []string{"3 paths to 198.18.9.9, seen"}, []string{"get there"}},
+		{"spared", spared, []string{"3 paths to 198.18.9.9, seen"}, []string{"get there", "no flow was seen"}},
+		{"unlinked", unlinked, []string{"At least 3 paths to ", "From 1 last router (3) no flow was seen to get to the target",
+			"(--max-target-syns)"}, nil},
 		{"target", short, []string{"target didn't answer", "40001  2b\n"}, []string{stars}},
 	} {
 		var b strings.Builder

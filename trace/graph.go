@@ -20,7 +20,7 @@ type Graph struct {
 	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
-	Complete   bool    // that, the target answered, and no router was silent, which may be several side by side
+	Complete   bool    // that, the target answered, no node is Unlinked, and no router was silent, which may be several
 	Reached    bool    // the target answered
 
 	Loss *Loss // what was measured of the ways; nil: nobody asked
@@ -91,6 +91,17 @@ func (g *Graph) Branches() (all []int) {
 	return all
 }
 
+// Unlinked are the last nodes before the target for which no SYN was left that could have shown the link to it.
+func (g *Graph) Unlinked() (all []int) {
+	for i, n := range g.Nodes {
+		from := func(l Link) bool { return l.From == i }
+		if g.Reached && n.Spared && n.Unanswered == 0 && !slices.ContainsFunc(g.Links, from) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
 // drawing collects a Graph.
 type drawing struct {
 	g     Graph
@@ -143,7 +154,7 @@ func (p *Paths) draw() Graph {
 	}
 	silent := slices.ContainsFunc(g.Nodes, func(n Node) bool { return !n.Addr.IsValid() }) ||
 		slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
-	g.Complete = g.Tested && g.Reached && !silent
+	g.Complete = g.Tested && g.Reached && !silent && len(g.Unlinked()) == 0
 	return d.g
 }
 

@@ -120,6 +120,7 @@ type search struct {
 	seed       uint64
 	path       sim.Path
 	flows      int // 0: 256
+	most       int // SYNs at the target; 0: the default
 	confidence float64
 	emit       func(trace.Result)
 	kind       bool                    // it is asked what balancers go by
@@ -230,7 +231,7 @@ func discover(t testing.TB, s search) (d discovery) {
 			t.Fatal(err)
 		}
 		start, ordinary := time.Now(), c.Truth(0).Target.SYN
-		po := trace.PathsOptions{Path: o, Known: known, Confidence: s.confidence}
+		po := trace.PathsOptions{Path: o, Known: known, Confidence: s.confidence, TargetSYNs: s.most}
 		if s.loss != nil || s.after != nil {
 			po.BranchFlows = trace.LossFlows
 		}
@@ -563,6 +564,31 @@ func TestPathsPerPacketTarget(t *testing.T) {
 		d := discover(t, search{seed: 1, path: delayed(n.wide(2).target(), time.Millisecond)})
 		if at := d.Targets(); len(d.wrong) > 0 || len(at) != 1 || d.Nodes[at[0]].TTL != 4 {
 			t.Errorf("v6 %v: wrong %v, targets %v of %v", v6, d.wrong, at, d.Nodes)
+		}
+	}
+}
+
+// With more last routers than the target may get SYNs, some have no known link to it: so the graph isn't complete. With
+// few, or if the target may get enough, it is.
+func TestPathsUnlinked(t *testing.T) {
+	t.Parallel()
+	for _, v6 := range []bool{false, true} {
+		for _, c := range []struct {
+			width, most int
+			short       bool
+		}{{16, 0, true}, {16, 40, false}, {3, 0, false}} {
+			s := search{seed: 1, path: delayed(newTopology(v6).line(2).wide(c.width).target(), time.Millisecond), most: c.most}
+			d := discover(t, s)
+			unlinked := d.Unlinked()
+			if len(d.wrong) > 0 || len(d.missing) != len(unlinked) || d.Complete == c.short || (len(unlinked) > 0) != c.short {
+				t.Errorf("v6 %v, %d wide, %d SYNs: wrong %v, missing %v, unlinked %v, complete %v, tested %v", v6, c.width, c.most,
+					d.wrong, d.missing, unlinked, d.Complete, d.Tested)
+			}
+			for _, i := range unlinked {
+				if d.Nodes[i].TTL != 3 {
+					t.Errorf("v6 %v: hop %d is no last one", v6, d.Nodes[i].TTL)
+				}
+			}
 		}
 	}
 }
