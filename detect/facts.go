@@ -18,6 +18,7 @@ type facts struct {
 
 	counts      trace.Counts
 	mtu         *PathMTU
+	graph       *trace.Graph
 	host        host
 	connections bool // the probes were connections
 	complete    bool // the trace came to its end: silence means something
@@ -29,7 +30,8 @@ type facts struct {
 }
 
 func read(e *Evidence) *facts {
-	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, connections: e.Connections, complete: true}
+	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, graph: e.Graph, connections: e.Connections,
+		complete: true}
 	for i := range e.Further {
 		if p := newPath(&e.Further[i].View); p != nil {
 			p.question = &e.Further[i].Question

@@ -63,6 +63,9 @@ type Evidence struct {
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
 
+	// Graph is what a search for all paths has found; nil: there was none.
+	Graph *trace.Graph
+
 	// Connections says that the probes were connections, as of a user without privileges: no other probes can be sent,
 	// and nothing is known of their packets.
 	Connections bool

@@ -228,7 +228,7 @@ func (f *facts) shifted(p *path) bool {
 // says in its own, or a nearer one: the way back grows by one with each hop, and here it doesn't.
 func (f *facts) lastRouterSpeaks() *stranger {
 	d, back := f.distance(), f.back()
-	if d < 2 || back < 0 {
+	if d < 2 || back < 0 || f.shorterWay(back+1) {
 		return nil
 	}
 	agree, flows := f.ownBacks()
@@ -263,6 +263,14 @@ func (f *facts) lastRouterSpeaks() *stranger {
 		who.evidence = append(who.evidence, "These have come another way.")
 	}
 	return who
+}
+
+// shorterWay reports whether the target is known to stand at this distance, too, by another of all paths: its answer
+// may have come back that way.
+func (f *facts) shorterWay(distance int) bool {
+	return f.graph != nil && distance < f.distance() && slices.ContainsFunc(f.graph.Nodes, func(n trace.Node) bool {
+		return n.Target && n.TTL == distance
+	})
 }
 
 // silentBefore is how many hops in a row right before a distance have said nothing.

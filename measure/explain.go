@@ -17,6 +17,7 @@ import (
 type explainer struct {
 	m        *Measurement
 	mtu      *detect.PathMTU // what a search for the path's MTU has found; nil: there was none, or it proves nothing
+	graph    *trace.Graph    // what a search for all paths has found; nil: there was none
 	evidence *detect.Evidence
 	host     *detect.Host // this host's own part; nil: not known, or not yet
 	control  *control     // nil: none was asked for
@@ -34,7 +35,7 @@ func (e *explainer) seen(v detect.View) detect.Evidence {
 	if e.evidence != nil {
 		return *e.evidence
 	}
-	return detect.Evidence{View: v, MTU: e.mtu, Host: e.host, Connections: e.m.Header.Connections}
+	return detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.host, Connections: e.m.Header.Connections}
 }
 
 // diagnosis says how the findings came about.
@@ -47,7 +48,7 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 
 // ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
-	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Host: e.await(), Unknown: e.unknown(),
+	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), Unknown: e.unknown(),
 		Connections: e.m.Header.Connections}
 	e.addContrary()
 	defer e.askAgain(ctx)

@@ -102,7 +102,7 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 			err = nil
 		}
 	}
-	m.asking.mtu = mtuEvidence(made.MTU)
+	m.asking.mtu, m.asking.graph = mtuEvidence(made.MTU), made.Graph
 	if !m.Explain {
 		return err
 	}

@@ -43,6 +43,30 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// Where an answer comes back by a shorter way than the SYN took, the trace alone may take it for that of a proxy. If all
+// paths are known, the target is known to stand at that distance, and nothing is said.
+func TestPathsShorterWay(t *testing.T) {
+	const network = "router 10.0.0.1\nrouter 10.0.0.2\nfork\nway\nrouter 10.0.0.3\nway\nrouter 10.0.0.4\nrouter 10.0.0.5\n" +
+		"router 10.0.0.6\nhome skip=2 share=0.4\nend\nend\ntarget 203.0.113.9\n"
+	alone := 0
+	for seed := range uint64(40) {
+		proxy := func(args ...string) bool {
+			v := runVirtual(t, network, seed, append(args, "-n", "--json")...)
+			return strings.Contains(v.stdout, `"tcp-proxy"`)
+		}
+		if !proxy() {
+			continue
+		}
+		alone++
+		if proxy("--paths") {
+			t.Errorf("seed %d: a proxy, though the graph explains the answer", seed)
+		}
+	}
+	if alone == 0 {
+		t.Error("the trace alone never takes the answer for a proxy's")
+	}
+}
+
 // What doesn't go together is refused.
 func TestPathsRefused(t *testing.T) {
 	for _, args := range [][]string{
