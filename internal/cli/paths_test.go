@@ -82,6 +82,15 @@ func TestPathsRefused(t *testing.T) {
 			t.Errorf("%v: taken", args)
 		}
 	}
+	for _, args := range [][]string{{"--paths", "-q", "0"}, {"--port-for", "1", "-q", "0"}} {
+		var c options.Config
+		if _, err := options.Parse(options.Options(), append(args, "203.0.113.9"), &c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trace.NewPath(c.Request(nil).Path); err == nil || !strings.HasPrefix(err.Error(), "Number of queries") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
 	var c options.Config
 	if _, err := options.Parse(options.Options(), []string{"--paths", "--confidence", "95", "203.0.113.9"}, &c); err != nil || c.CheckTogether() != nil {
 		t.Error("refused for no reason")

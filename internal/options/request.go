@@ -33,7 +33,7 @@ func (c *Config) Request(before *record.Trace) measure.Request {
 		r.Paths = &measure.Paths{
 			Flows: c.AllPaths.Flows, TargetSYNs: c.AllPaths.TargetSYNs, Confidence: c.AllPaths.Confidence,
 			Probes: c.Path.Queries}
-		r.Path.Queries = 0 // those of -q are sent by each path
+		r.Path.Queries = min(c.Path.Queries, 0) // those of -q are sent by each path; below 0 they are invalid
 		if c.AllPaths.PortFor != "" {
 			r.Paths.Probes = -1
 		}
