@@ -82,7 +82,7 @@ func (g *Graph) Sections() []Section {
 			dead = append(dead, w)
 		}
 	}
-	if len(live) == 0 {
+	if len(live) == 0 || !g.Reached && g.partly(live) {
 		return nil
 	}
 	cuts := g.cuts(live, dead)
@@ -110,6 +110,31 @@ func (g *Graph) Sections() []Section {
 		all[len(parts)-1].add(last, port, true)
 	}
 	return slices.DeleteFunc(all, func(s Section) bool { return len(s.Branches) < 2 })
+}
+
+// partly reports whether some flows that pass a node of these ways were answered beyond it, and others were not. Then
+// those that go on are known only by having been answered: where fewer flows were tried, more of the others are among
+// them, and that branch would seem to lose more.
+func (g *Graph) partly(ways []Way) bool {
+	seen, next := map[[2]int]bool{}, make([]int, len(g.Nodes)) // next: how many successors ways go on by
+	for _, w := range g.Ways {
+		nodes := w.Nodes
+		for len(nodes) > 0 && nodes[len(nodes)-1] < 0 {
+			nodes = nodes[:len(nodes)-1]
+		}
+		for i := 1; i < len(nodes); i++ {
+			link := [2]int{nodes[i-1], nodes[i]}
+			if link[0] >= 0 && !seen[link] {
+				seen[link] = true
+				next[link[0]]++
+			}
+		}
+	}
+	return slices.ContainsFunc(ways, func(w Way) bool {
+		return slices.ContainsFunc(w.Nodes, func(n int) bool {
+			return n >= 0 && !g.Nodes[n].PerPacket && next[n] > 0 && g.Nodes[n].Next > next[n]
+		})
+	})
 }
 
 // inTurn are the flows of ways: the first of each way, then the second. So the first flows of a branch that several
