@@ -11,6 +11,10 @@ import "go.example/tcptraceroute/packet"
 // where the target is.
 const leastTargetSYNs = 6
 
+// If the target answers other flows, the path's own may get there too, and its answers be lost. A SYN more tells less
+// then: SilentSYNs is divided by this.
+const unheardShare = 2
+
 // targetSYNs counts the SYNs that may have got to the target.
 type targetSYNs struct {
 	sent []int // to each hop, without those that did not get to the target
@@ -68,9 +72,18 @@ func (p *Path) oneTooMany(ttl int) bool {
 
 // spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs.
 func (p *Path) spent(ttl int) bool {
-	most := p.o.SilentSYNs
-	return most > 0 && ttl > p.lastRouter && !p.target.answers && p.refusals.end() == 0 &&
-		p.syns.since(p.lastRouter+1-p.o.FirstTTL) >= most
+	most, first := p.o.SilentSYNs, p.lastRouter+1
+	switch {
+	case most == 0 || ttl < first || p.refusals.end() > 0 || !p.target.heard.IsZero():
+		return false
+	case !p.target.answers:
+		return p.syns.since(first-p.o.FirstTTL) >= most
+	}
+	sent := 0
+	for t := max(first, p.estimate); t <= p.o.MaxTTL; t++ {
+		sent += p.hop(t).asked
+	}
+	return sent >= most/unheardShare
 }
 
 // targetLost reports whether the target answers SYNs, and not from where it was thought to be. A target that answered

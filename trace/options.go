@@ -27,8 +27,9 @@ type PathOptions struct {
 	Spacing  time.Duration // least time between two probes of this path; default 0.25 ms
 
 	// SilentSYNs is how many probes are sent beyond the last router that has answered, at the most, as long as neither the
-	// target answers nor anybody refuses them: for all that is known they get to the target. What is left of the hops is
-	// not asked. 0: there is no bound.
+	// target answers nor anybody refuses them: for all that is known they get to the target. If it answers only
+	// ProbePorts, half as many are sent to where it is then, or farther. What is left of the hops is not asked. 0: there
+	// is no bound.
 	SilentSYNs int
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the

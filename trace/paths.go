@@ -302,14 +302,19 @@ func NewPaths(o PathsOptions) (*Paths, error) {
 }
 
 // count counts the SYNs of the ordinary trace that may have got to the target: those that nobody answered, too. But if
-// the target has answered others, and not where this flow goes, the flow dies on the way.
+// the target has answered others, and not where this flow goes, the trace knew where it is, and sent it only a few.
 func (p *Paths) count(known []Result) {
-	from := p.reach
+	most := len(known)
 	if p.end == 0 && slices.ContainsFunc(known, Result.FromTarget) {
-		from = p.last + 1
+		most = SearchSYNs / unheardShare
 	}
-	for _, r := range known {
-		silent := r.Reply == nil && r.Outcome != Failed && (r.Role == RoleDistance || int(r.Probe.TTL) >= from)
+	farthest := func(a, b Result) int { return int(b.Probe.TTL) - int(a.Probe.TTL) }
+	for _, r := range slices.SortedStableFunc(slices.Values(known), farthest) {
+		silent := r.Reply == nil && r.Outcome != Failed && (r.Role == RoleDistance || int(r.Probe.TTL) >= p.reach)
+		if silent && r.Role != RoleDistance {
+			silent = most > 0
+			most--
+		}
 		if r.Outcome.Final() && (silent || r.FromTarget()) {
 			p.syns++
 		}

@@ -785,6 +785,29 @@ func TestPathsUnequalSYNs(t *testing.T) {
 	}
 }
 
+// A target whose answers to one branch are lost gets that branch's SYNs all the same: no more of them than it may, though
+// it answers other flows.
+func TestPathsAnswersLost(t *testing.T) {
+	t.Parallel()
+	for _, v6 := range []bool{false, true} {
+		asked := 0
+		for seed := range uint64(20) {
+			n := newTopology(v6).line(2).wide(4).line(2)
+			n.Nodes[2].Router.Back.Loss = 1
+			d := discover(t, search{seed: seed, path: delayed(n.target(), time.Millisecond)})
+			if d.total > trace.DefaultTargetSYNs || d.TargetSYNs < d.total || len(d.wrong) > 0 {
+				t.Errorf("v6 %v, seed %d: %d SYNs, %d told; wrong %v", v6, seed, d.total, d.TargetSYNs, d.wrong)
+			}
+			if d.total-d.syns >= trace.SearchSYNs/2 {
+				asked++
+			}
+		}
+		if asked == 0 {
+			t.Errorf("v6 %v: the trace's own flow never takes that branch", v6)
+		}
+	}
+}
+
 // What silent routers and a silent target hide is said: the graph is tested, and not complete.
 func TestPathsSilent(t *testing.T) {
 	t.Parallel()
