@@ -92,6 +92,22 @@ func lines(t *testing.T, s scene.Scene) []byte {
 	return out.Bytes()
 }
 
+// both takes one trace in for two forms. Two traces need not be alike: of what happens at one instant, either is first.
+type both struct{ first, second report.Writer }
+
+func (b both) Add(r trace.Result) error { return errors.Join(b.first.Add(r), b.second.Add(r)) }
+func (b both) Finish() error            { return errors.Join(b.first.Finish(), b.second.Finish()) }
+
+// documentAndLines are the two forms of one trace.
+func documentAndLines(t *testing.T, s scene.Scene) (doc, lines []byte) {
+	t.Helper()
+	var a, b bytes.Buffer
+	s.Play(t, func(run *report.Run, t *trace.Trace) report.Writer {
+		return both{report.NewJSON(&a, run, t), report.NewJSONLines(&b, run, trace.NewTrace(run.Path))}
+	})
+	return a.Bytes(), b.Bytes()
+}
+
 // everything is a scene with all that a trace can hold.
 var everything = scene.Scene{
 	Network: `

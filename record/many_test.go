@@ -15,7 +15,9 @@ import (
 )
 
 // manyLines is a run over lists of targets with all that it can hold.
-func manyLines(t *testing.T) []byte {
+func manyLines(t *testing.T) []byte { return manyLinesOf(t, document(t, everything)) }
+
+func manyLinesOf(t *testing.T, first []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	begin := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
@@ -24,7 +26,7 @@ func manyLines(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	traced, err := record.ReadJSON(bytes.NewReader(document(t, everything)))
+	traced, err := record.ReadJSON(bytes.NewReader(first))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +108,8 @@ func TestTraced(t *testing.T) {
 
 // TestLineOfMany: the line of a target is a trace of its own, and the whole output is none.
 func TestLineOfMany(t *testing.T) {
-	all := bytes.SplitAfter(manyLines(t), []byte("\n"))
+	want := document(t, everything)
+	all := bytes.SplitAfter(manyLinesOf(t, want), []byte("\n"))
 	got, err := record.ReadJSON(bytes.NewReader(all[1]))
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +118,7 @@ func TestLineOfMany(t *testing.T) {
 	if err := got.WriteJSON(&again); err != nil {
 		t.Fatal(err)
 	}
-	if want := document(t, everything); !bytes.Equal(again.Bytes(), want) {
+	if !bytes.Equal(again.Bytes(), want) {
 		t.Errorf("another trace was read:\n%s", again.Bytes())
 	}
 	if got, err := record.ReadJSON(bytes.NewReader(all[2])); err != nil || got.Inferred[2].String() != "198.51.100.2" {

@@ -43,12 +43,12 @@ func reread(t *testing.T, saved *record.Trace) (*record.Trace, []byte) {
 func TestReadsBack(t *testing.T) {
 	for name, s := range scenes {
 		t.Run(name, func(t *testing.T) {
-			doc := document(t, s)
+			doc, lines := documentAndLines(t, s)
 			_, out := reread(t, read(t, doc))
 			if !bytes.Equal(doc, out) {
 				t.Errorf("the document\n%s\nreads back as\n%s", doc, out)
 			}
-			_, out = reread(t, read(t, lines(t, s)))
+			_, out = reread(t, read(t, lines))
 			if !bytes.Equal(doc, out) {
 				t.Errorf("the lines read back as\n%s\nand the document is\n%s", out, doc)
 			}
