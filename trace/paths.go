@@ -642,19 +642,22 @@ func (p *Paths) open(from, to int) {
 	}
 }
 
-// opens reports whether it is time for a probe of the opening. What it is no longer needed for is taken back.
+// opens reports whether it is time for a probe of the opening. What it is no longer needed for is taken back. So is
+// what waits for a flow's answer at the head though the flow isn't sent there any more, as the target has turned out to
+// be nearer: it would wait forever, and count as being asked.
 func (p *Paths) opens(w want) bool {
 	f := p.flows[w.flow]
-	c := &f.cells[w.ttl]
-	if c.planned && (p.gets(f, w.ttl) || f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head)) {
+	c, head := &f.cells[w.ttl], &f.cells[p.head]
+	waits := w.ttl < p.head && f.router < p.head && !head.silent && head.tries < fastTries
+	inVain := waits && p.gets(f, p.head) && head.flying == 0
+	if inVain || p.gets(f, w.ttl) || f.ends > 0 && (w.ttl > f.ends || p.head > 0 && f.ends <= p.head) {
 		c.planned = false
 	}
 	if p.end == 0 && w.ttl > p.first { // the target may be so near that it would get all of them
 		before := &f.cells[w.ttl-1]
 		return c.planned && (len(before.seen) > 0 || before.silent || before.doubt)
 	}
-	far := p.head == 0 || w.ttl >= p.head || f.router >= p.head
-	return c.planned && (far || f.cells[p.head].silent || f.cells[p.head].tries >= fastTries)
+	return c.planned && !waits
 }
 
 func (p *Paths) want(flow, ttl int) { p.wants = append(p.wants, want{flow, ttl}) }

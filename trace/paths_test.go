@@ -785,6 +785,22 @@ func TestPathsUnequalSYNs(t *testing.T) {
 	}
 }
 
+// A search comes to its end where the target is so close that it turns out to be nearer to some flows before all first
+// ones are sent to the last router that is known.
+func TestPathsUnequalClose(t *testing.T) {
+	t.Parallel()
+	for _, lengths := range [][]int{{1, 3}, {1, 6}, {2, 3, 4}} {
+		for seed := range uint64(20) {
+			n := newTopology(seed%2 == 1).line(2).diamond(lengths...)
+			d := discover(t, search{seed: seed, path: delayed(n.target(), 100*time.Microsecond)})
+			if len(d.wrong) > 0 || !d.Complete || d.total > trace.DefaultTargetSYNs {
+				t.Errorf("%v, seed %d: wrong %v, complete %v, confidence %.3f, %d SYNs", lengths, seed, d.wrong, d.Complete,
+					d.Confidence, d.total)
+			}
+		}
+	}
+}
+
 // A target whose answers to one branch are lost gets that branch's SYNs all the same: no more of them than it may, though
 // it answers other flows.
 func TestPathsAnswersLost(t *testing.T) {
