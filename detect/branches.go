@@ -293,35 +293,47 @@ func unansweredBranches(g *trace.Graph) (all []Finding) {
 func endingBranches(g *trace.Graph) (all []Finding) {
 	order, alike := together(g.Ways, func(w trace.Way) (last int, ok bool) {
 		at := known(w.Nodes)
-		if len(at) == 0 || g.Refuses(w) != nil || len(g.Circle(w)) > 0 {
+		if len(at) == 0 || g.Settled(w) {
 			return 0, false
 		}
 		return at[len(at)-1], true
 	})
 	for _, end := range order {
-		n := &g.Nodes[end]
-		before := map[int]map[int]bool{} // of the nodes beyond: at the TTL of this one, by which nodes ways come to them
-		for _, w := range g.Ways {
-			at := known(w.Nodes)
-			beside := slices.IndexFunc(at, func(i int) bool { return g.Nodes[i].TTL == n.TTL && i != end })
-			for _, i := range at[beside+1:] {
-				if beside < 0 || g.Nodes[i].Addr == n.Addr {
-					break
-				}
-				if before[i] == nil {
-					before[i] = map[int]bool{}
-				}
-				before[i][at[beside]] = true
-			}
+		if g.Nodes[end].Unanswered < unansweredSYNs {
+			continue
 		}
+		before := beside(g, end)
 		for _, i := range slices.Sorted(maps.Keys(before)) {
-			if w := alike[end]; len(before[i]) > 1 && n.Unanswered >= unansweredSYNs {
-				all = append(all, endingBranch(g, end, i, w))
+			if len(before[i]) > 1 {
+				all = append(all, endingBranch(g, end, i, alike[end]))
 				break
 			}
 		}
 	}
 	return all
+}
+
+// beside are the nodes that ways come to which pass another node than this one at its TTL, and by which of those they
+// come. What has the address of the node itself, and what is beyond, doesn't count.
+func beside(g *trace.Graph, end int) map[int]map[int]bool {
+	n, before := &g.Nodes[end], map[int]map[int]bool{}
+	for _, w := range g.Ways {
+		at := known(w.Nodes)
+		other := slices.IndexFunc(at, func(i int) bool { return g.Nodes[i].TTL == n.TTL && i != end })
+		if other < 0 {
+			continue
+		}
+		for _, i := range at[other+1:] {
+			if g.Nodes[i].Addr == n.Addr {
+				break
+			}
+			if before[i] == nil {
+				before[i] = map[int]bool{}
+			}
+			before[i][at[other]] = true
+		}
+	}
+	return before
 }
 
 // endingBranch is that a way ends at a router, while others go on to another one.

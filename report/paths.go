@@ -191,7 +191,7 @@ func (p *paths) isTarget(n *trace.Node) bool {
 // ends in silence, or goes on where others have arrived, doesn't.
 func (p *paths) arrives(w trace.Way) bool {
 	last := w.Nodes[len(w.Nodes)-1]
-	if p.g.Refuses(w) != nil || len(p.g.Circle(w)) > 0 {
+	if p.g.Settled(w) {
 		return false
 	}
 	if !p.g.Reached || last >= 0 && p.g.Nodes[last].Target {

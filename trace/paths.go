@@ -59,10 +59,11 @@ type Paths struct {
 	alone   bool
 	scraps  int // answers from which the network had taken what names the probe
 	sent    int
-	syns    int        // that may have got to the target
-	unheard []*pathAsk // of them, that nobody answered (as long as the target has answered nobody: of all); those of the
-	// ordinary trace, too
+	syns    int // that may have got to the target
 	resets  int // that something nearer than the target has reset; not among syns
+	// unheard are those among syns that nobody answered, those of the ordinary trace too; as long as the target has
+	// answered nobody, all that nobody answered.
+	unheard []*pathAsk
 	slowest time.Duration
 	started time.Time
 	soon    time.Time

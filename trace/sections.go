@@ -75,7 +75,7 @@ func (g *Graph) Sections() []Section {
 	var live, dead []Way
 	for _, w := range g.Ways {
 		switch {
-		case g.settled(w):
+		case g.Settled(w):
 		case g.arrives(w):
 			live = append(live, w)
 		case g.Reached: // else a way that seems to be broken may as well be a shorter one, so the target might get all
@@ -103,11 +103,7 @@ func (g *Graph) Sections() []Section {
 	}
 	for port, w := range inTurn(dead) {
 		parts := g.split(w, cuts)
-		last := parts[len(parts)-1]
-		for len(last) > 0 && last[len(last)-1] < 0 {
-			last = last[:len(last)-1]
-		}
-		all[len(parts)-1].add(last, port, true)
+		all[len(parts)-1].add(trimmed(parts[len(parts)-1]), port, true)
 	}
 	return slices.DeleteFunc(all, func(s Section) bool { return len(s.Branches) < 2 })
 }
@@ -116,16 +112,13 @@ func (g *Graph) Sections() []Section {
 // those that go on are known only by having been answered: where fewer flows were tried, more of the others are among
 // them, and that branch would seem to lose more.
 func (g *Graph) partly(ways []Way) bool {
-	seen, next := map[[2]int]bool{}, make([]int, len(g.Nodes)) // next: how many successors ways go on by
+	links, next := map[[2]int]bool{}, make([]int, len(g.Nodes)) // next: how many successors ways go on by
 	for _, w := range g.Ways {
-		nodes := w.Nodes
-		for len(nodes) > 0 && nodes[len(nodes)-1] < 0 {
-			nodes = nodes[:len(nodes)-1]
-		}
+		nodes := trimmed(w.Nodes)
 		for i := 1; i < len(nodes); i++ {
 			link := [2]int{nodes[i-1], nodes[i]}
-			if link[0] >= 0 && !seen[link] {
-				seen[link] = true
+			if link[0] >= 0 && !links[link] {
+				links[link] = true
 				next[link[0]]++
 			}
 		}
@@ -135,6 +128,14 @@ func (g *Graph) partly(ways []Way) bool {
 			return n >= 0 && !g.Nodes[n].PerPacket && next[n] > 0 && g.Nodes[n].Next > next[n]
 		})
 	})
+}
+
+// trimmed are the nodes of a way up to the last that answered.
+func trimmed(nodes []int) []int {
+	for len(nodes) > 0 && nodes[len(nodes)-1] < 0 {
+		nodes = nodes[:len(nodes)-1]
+	}
+	return nodes
 }
 
 // inTurn are the flows of ways: the first of each way, then the second. So the first flows of a branch that several
@@ -188,9 +189,9 @@ func (g *Graph) Circle(w Way) []int {
 	return w.Nodes[at[0]:at[1]]
 }
 
-// settled reports whether it is known what becomes of the packets on a way that ends before the target: they are
+// Settled reports whether it is known what becomes of the packets on a way that ends before the target: they are
 // refused, or go round.
-func (g *Graph) settled(w Way) bool { return g.Refuses(w) != nil || len(g.Circle(w)) > 0 }
+func (g *Graph) Settled(w Way) bool { return g.Refuses(w) != nil || len(g.Circle(w)) > 0 }
 
 // arrives reports whether a way gets to the target, or may for all that is known: the target is spared SYNs. If the
 // target answers nobody, the ways that get farthest count, and those that get to the same router.

@@ -277,7 +277,7 @@ func (g *Graph) routersBeyond(s Section) (all []int) {
 			continue
 		}
 		if !slices.ContainsFunc(g.Ways, func(w Way) bool {
-			return !g.settled(w) && g.arrives(w) && !slices.Contains(w.Nodes, i)
+			return !g.Settled(w) && g.arrives(w) && !slices.Contains(w.Nodes, i)
 		}) {
 			all = append(all, i)
 		}

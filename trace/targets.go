@@ -166,7 +166,7 @@ func (t *Targets) release(network netip.Prefix) (o Offer, ok bool) {
 	if len(held) == 0 || t.nearby[network] >= t.o.Nearby {
 		return o, false
 	}
-	o, held[0] = held[0], o
+	o, held[0] = held[0], Offer{}
 	if t.held--; len(held) == 1 {
 		delete(t.waiting, network)
 	} else {
