@@ -152,8 +152,8 @@ func lossyBranch(g *trace.Graph, s *trace.Suspect) Finding {
 	beyond := measuredAt(g, s.Section)
 	x.Title = fmt.Sprintf("%s %s: %.2g %% of the connections go that way", who, what, 100*s.Share)
 	x.Evidence = append(x.Evidence,
-		fmt.Sprintf("%s lost %v on the way to %s; other flows lost %v.", capital(plural(len(s.Ports), "flow")+" by it"), lost,
-			beyond, tried{s.RestLost, s.RestSent}),
+		fmt.Sprintf("%s lost %v on the way to %s; flows by no bad branch lost %v.",
+			capital(plural(len(s.Ports), "flow")+" by it"), lost, beyond, tried{s.RestLost, s.RestSent}),
 		fmt.Sprintf("That flows drawn at random differ so happens %s.", chanceText(s.Chance)))
 	if where != "" {
 		x.Evidence = append(x.Evidence, where)

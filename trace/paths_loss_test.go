@@ -93,6 +93,64 @@ func TestPathsBadMember(t *testing.T) {
 	}
 }
 
+// Members that drop packets don't hide one another: each of them is named, and no other, as long as one of all is good.
+func TestPathsBadMembers(t *testing.T) {
+	t.Parallel()
+	runs := uint64(20)
+	if testing.Short() {
+		runs = 5
+	}
+	for _, c := range []struct {
+		width int
+		drops []float64
+	}{
+		{3, []float64{0.3, 0.6}},
+		{4, []float64{0.3, 0.3}},
+		{4, []float64{0.3, 0.6}},
+		{4, []float64{0.1, 0.1}},
+		{4, []float64{1, 1}},
+		{4, []float64{0.3, 0.3, 0.3}},
+		{4, []float64{1, 1, 1}},
+		{8, []float64{0.3, 0.3}},
+		{8, []float64{1, 1}},
+		{8, []float64{0.3, 0.3, 0.3, 0.3, 0.3}},
+		{2, []float64{0.3, 0.3}}, // nothing to compare with
+		{4, []float64{1, 1, 1, 1}},
+	} {
+		t.Run(fmt.Sprint(c.width, " ", c.drops), func(t *testing.T) {
+			named := uint64(0)
+			for seed := range runs {
+				var bad []string
+				r := members(t, seed, c.width, 0, func(n *topology) {
+					for k, drop := range c.drops {
+						member := &n.Nodes[2+(int(seed)+k)%c.width].Router
+						member.Rules = []sim.Rule{{Action: sim.Drop, Share: drop}}
+						if drop == 1 {
+							member.Rules[0].Share = 0
+						}
+						bad = append(bad, member.Addrs[0].String())
+					}
+				})
+				slices.Sort(bad)
+				got := slices.Sorted(slices.Values(r.named()))
+				if slices.ContainsFunc(got, func(who string) bool { return !slices.Contains(bad, who) }) {
+					t.Errorf("seed %d: %v are bad, said %v", seed, bad, got)
+				}
+				if slices.Equal(got, bad) {
+					named++
+				}
+			}
+			t.Logf("all named in %d of %d runs", named, runs)
+			switch all := len(c.drops) == c.width; {
+			case all && named > 0:
+				t.Errorf("none is better, and all were named in %d of %d runs", named, runs)
+			case !all && named < runs*3/4: // 17 to 20 of 20 were measured
+				t.Errorf("all named in %d of %d runs", named, runs)
+			}
+		})
+	}
+}
+
 // Where no member is worse than another, none is named: whatever is lost on the way that all flows share, on one of
 // several ways back, or because routers answer only so often.
 func TestPathsNoBadMember(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 // which don't lose don't pass. A flow is what counts, not a probe: a flow keeps to its way back as well, so loss on one
 // of several ways back hits all probes of a flow, but flows of all branches alike.
 
-// Suspect is a part of a section that loses packets: the flows that pass it lose more than the others, and nothing else
-// of the section fits that nearly as well.
+// Suspect is a part of a section that loses packets: the flows that pass it lose more than those that pass no suspect,
+// and nothing else of the section fits that nearly as well.
 type Suspect struct {
 	Section   Section
 	Nodes     []int    // routers that these flows pass, and no others; indices in Graph.Nodes
@@ -19,10 +19,10 @@ type Suspect struct {
 	Ports     []uint16 // the flows
 	Sent      int      // probes of these flows to where the section was measured
 	Lost      int
-	RestSent  int // those of the other flows
+	RestSent  int // those of the flows that pass no suspect
 	RestLost  int
 	Share     float64 // of the flows through the section, those that pass it
-	Chance    float64 // the probability of such a difference where no part of the section loses more than another
+	Chance    float64 // the probability of such a difference if it loses no more than those
 	Ambiguous bool    // other parts of the section, with some of the same flows, fit nearly as well
 
 	// LastOnly: of those beyond the last of Nodes only the target answers, which was not asked. So that router's own
@@ -36,6 +36,10 @@ const (
 	// falseAlarm is the probability with which a section is taken for one with a bad part though no part is worse than
 	// another. It is that of all candidates and all looks at the figures together.
 	falseAlarm = 0.0005
+
+	// falsePart is the probability with which a part that is no worse than the rest is named beside others that are. Its
+	// flows are few: with falseAlarm, one of three bad members of four would hardly ever be named.
+	falsePart = 0.003
 
 	// lossLooks is how often the figures of a section are looked at, at the most: before each look each flow gets as many
 	// probes again.
@@ -130,47 +134,93 @@ type candidate struct {
 	flows []int // indices of flows
 }
 
-// judge says which parts of a section lose packets; open is the probability of the best candidate's figures by chance
-// if that is no suspect.
+// judge says which parts of a section lose packets; open is the probability of the best further candidates' figures by
+// chance.
+//
+// Bad parts must not hide one another: so the worst parts are taken out one after another, and compared with what is
+// left alone, together and each by itself. The most that are clearly worse are named.
 func (g *Graph) judge(s Section) (all []Suspect, open float64) {
 	flows := g.flowLosses(s)
-	if len(flows) == 0 {
-		return nil, 1
+	rest := make([]int, len(flows))
+	for i := range rest {
+		rest[i] = i
 	}
-	left := make([]int, len(flows))
-	for i := range left {
-		left[i] = i
-	}
-	for {
-		candidates := g.candidates(s, flows, left)
-		best, rivals := choose(candidates, flows, left)
+	var worst []candidate
+	choices, first := 1.0, 0.0 // choices is how many choices of so many parts there are, first that of one
+	open = 1
+	for sure := true; sure; {
+		candidates := g.candidates(s, flows, rest)
+		best, rivals := choose(candidates, flows, rest)
 		if best == nil {
-			return all, 1
+			break
 		}
-		chance := chanceOf(best.flows, left, flows) * float64(len(candidates)*g.Loss.looks())
-		if chance > falseAlarm {
-			return all, min(1, chance/float64(len(candidates)*g.Loss.looks()))
+		worst, sure = append(worst, *best), rivals == 0
+		rest = without(rest, best.flows)
+		choices *= float64(len(candidates)) / float64(len(worst))
+		first = cmp.Or(first, choices)
+		suspects, chance := g.suspects(s, worst, flows, rest, choices)
+		if suspects == nil {
+			open = min(open, chance/first)
+			continue
 		}
-		x := Suspect{Section: s, Nodes: best.nodes, Links: best.links, Chance: chance, Ambiguous: rivals > 0,
-			Share: g.share(s, best), LastOnly: s.To < 0 && !g.Loss.Target && !dead(s, best.flows, flows)}
-		for _, i := range left {
-			f := &flows[i]
-			if slices.Contains(best.flows, i) {
-				x.Ports = append(x.Ports, f.port)
-				x.Sent, x.Lost = x.Sent+f.sent, x.Lost+f.lost
-			} else {
-				x.RestSent, x.RestLost = x.RestSent+f.sent, x.RestLost+f.lost
-			}
+		all, open = suspects, 1
+		if !sure {
+			open = 0
 		}
-		if x.LastOnly && !g.stands(&x) {
-			return all, 1 // it can't be told from a router that limits its answers
+	}
+	return all, open
+}
+
+// suspects are these parts of a section if they are worse than the rest; else none, and how many of so many choices of
+// parts would have such figures by chance.
+func (g *Graph) suspects(s Section, parts []candidate, flows []flowTotal, rest []int, choices float64) (all []Suspect,
+	chance float64) {
+	var together []int
+	for _, p := range parts {
+		together = append(together, p.flows...)
+	}
+	looks := float64(g.Loss.looks())
+	chance = chanceOf(together, append(together, rest...), flows) * choices
+	if chance*looks*float64(len(parts)) > falseAlarm {
+		return nil, chance
+	}
+	choices *= float64(len(parts))             // any of them might be good
+	for _, p := range slices.Backward(parts) { // the last is the least bad, as a rule
+		x, chance := g.suspect(s, p, flows, rest)
+		if chance *= choices; chance*looks > falsePart {
+			return nil, chance
+		}
+		if x.Chance = chance * looks; x.LastOnly && !g.stands(&x) {
+			return nil, 1 // it can't be told from a router that limits its answers
 		}
 		all = append(all, x)
-		left = slices.DeleteFunc(left, func(i int) bool { return slices.Contains(best.flows, i) })
-		if x.Ambiguous {
-			return all, 0
+	}
+	slices.Reverse(all)
+	return all, chance
+}
+
+// suspect is a part of a section beside the rest; chance is the probability of the difference if it is no worse.
+func (g *Graph) suspect(s Section, part candidate, flows []flowTotal, rest []int) (x Suspect, chance float64) {
+	both := slices.Sorted(slices.Values(append(slices.Clone(rest), part.flows...)))
+	best, rivals := choose(g.candidates(s, flows, both), flows, both)
+	x = Suspect{Section: s, Nodes: part.nodes, Links: part.links, Share: g.share(s, &part),
+		Ambiguous: rivals > 0 || best == nil || !slices.Equal(best.flows, part.flows),
+		LastOnly:  s.To < 0 && !g.Loss.Target && !dead(s, part.flows, flows)}
+	for _, i := range both {
+		f := &flows[i]
+		if slices.Contains(part.flows, i) {
+			x.Ports = append(x.Ports, f.port)
+			x.Sent, x.Lost = x.Sent+f.sent, x.Lost+f.lost
+		} else {
+			x.RestSent, x.RestLost = x.RestSent+f.sent, x.RestLost+f.lost
 		}
 	}
+	return x, chanceOf(part.flows, both, flows)
+}
+
+// without are flows but for some.
+func without(flows, some []int) []int {
+	return slices.DeleteFunc(slices.Clone(flows), func(i int) bool { return slices.Contains(some, i) })
 }
 
 // stands reports whether a suspect is worth a word though its last router alone shows the loss: another router is
