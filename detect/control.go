@@ -41,6 +41,7 @@ type Control struct {
 	Followed bool
 	Left     *Leaving // how its SYN left this host; nil, if Followed: it did not
 	Rule     string   // by which it was routed; "": not known, or by none that looks at it
+	ByPort   bool     // by its source port alone: this host routes those of the probes by another interface
 	Accepted int      // SYN+ACKs that came in for it, before this host's firewall
 	Reset    int      // resets that did
 	Home     bool     // these came from this host itself

@@ -35,7 +35,8 @@ func (r *run) askHost(e *detect.Evidence) {
 //
 //	drop-in (the answers) drop-in-once (only one was seen) drop-out deaf (the same, and copies of
 //	what leaves aren't heard) reset-out (SYNs) elsewhere (by another uplink, where all is well)
-//	elsewhere-dead (where nobody answers) home (a program on this host answers) redirect (the same, probes too) nat
+//	elsewhere-dead (where nobody answers) shared (by one of several ways that this host shares its connections out over,
+//	masqueraded) shared-dead (the same, and nobody answers there) home (a program on this host answers) redirect (the same, probes too) nat
 //	first-lost (nothing comes of the first) unfollowed (nothing is known of its packets, and it gets no answer)
 func (r *run) control(n int) detect.Control {
 	c := r.connect(n)
@@ -57,9 +58,12 @@ func (r *run) control(n int) detect.Control {
 		c.Outcome, c.Left, c.Accepted, c.Reset = detect.Refused, nil, 0, 0
 	case "elsewhere":
 		c.Outcome, left.Interfaces, left.Mark = detect.Opened, []string{"eth1"}, 7
-	case "elsewhere-dead":
+	case "elsewhere-dead", "shared-dead":
 		silent()
 		left.Interfaces, c.Accepted, c.Reset = []string{"eth1"}, 0, 0
+		c.ByPort = r.own == "shared-dead"
+	case "shared":
+		left.Src, left.Interfaces, c.ByPort = netip.MustParseAddrPort("203.0.113.2:2001"), []string{"eth1"}, true
 	case "home", "redirect":
 		c.Outcome, c.Home = detect.Opened, true
 		left.Dst, left.Loopback, left.Interfaces = netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}

@@ -178,7 +178,9 @@ func (f *facts) atHome(c *Control, x *Finding) bool {
 
 // otherwise is that a connection's packets leave in another way than the probes.
 func (f *facts) otherwise(c *Control, x *Finding) bool {
-	if !f.host.elsewhere(c) {
+	// Several ways that this host shares its connections out over are a load balancer, though at home.
+	shared := c.ByPort && c.Left.Dst == f.host.Probes.Dst && c.Left.Mark == f.host.Probes.Mark
+	if !f.host.elsewhere(c) || shared {
 		return false
 	}
 	x.Title = "Connections of this host leave it otherwise than the probes"

@@ -159,6 +159,20 @@ func ruleOf(conn Network, left wire.Leaving, source netip.AddrPort) string {
 	return by.RouteRule(&left)
 }
 
+// byPort reports whether it is for its source port alone that a connection left by another interface than the probes:
+// this host's routes send each of the two where it went. source is what the connection began with.
+func (e *explainer) byPort(left wire.Leaving, source netip.AddrPort) bool {
+	by, ok := e.m.t.conn.(interface{ RoutedBy(*wire.Leaving) string })
+	if !ok || e.host.Probes == nil {
+		return false
+	}
+	left.Ends.Src = source
+	its := by.RoutedBy(&left)
+	left.Ends.Src = netip.AddrPortFrom(source.Addr(), e.m.Header.Path.Source.Port())
+	theirs := by.RoutedBy(&left)
+	return its != theirs && slices.Contains(left.Interfaces, its) && slices.Contains(e.host.Probes.Interfaces, theirs)
+}
+
 // chains names those of this host's firewall that packets of the trace's family meet at some hooks.
 func (e *explainer) chains(hooks ...wire.Hook) (names []string) {
 	by, ok := e.m.t.conn.(interface{ Chains() []wire.Chain })
@@ -196,6 +210,7 @@ func (e *explainer) controlOf(a *wire.Attempt) detect.Control {
 			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, Loopback: l.Loopback, Options: l.Options,
 		}
 		c.Rule = ruleOf(e.m.t.conn, *l, a.Source)
+		c.ByPort = e.byPort(*l, a.Source)
 	}
 	for _, came := range a.Came {
 		if came.Flags.Has(packet.RST) {

@@ -45,6 +45,9 @@ func (*Conn) Attempt(context.Context, AttemptOptions) (Attempt, error) {
 	return Attempt{}, ErrUnsupported
 }
 
+// RoutedBy knows of none.
+func (*Conn) RoutedBy(*Leaving) string { return "" }
+
 // RouteRule knows of none.
 func (*Conn) RouteRule(*Leaving) string { return "" }
 

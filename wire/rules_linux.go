@@ -44,6 +44,20 @@ func (r *router) rule(l *Leaving) string {
 	return found.String()
 }
 
+// RoutedBy names the interface by which the kernel routes a packet with these addresses and ports and this mark; "":
+// the kernel doesn't tell.
+func (c *Conn) RoutedBy(l *Leaving) string {
+	h, err := c.route.lookup(flow{dst: l.Ends.Dst, src: l.Ends.Src, tos: l.TOS, mark: l.Mark}, true)
+	if err != nil {
+		return ""
+	}
+	name, _, err := c.route.link(h.index)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 // From linux/fib_rules.h.
 const (
 	sizeofRuleHeader = 12
