@@ -59,11 +59,13 @@ func InPaths(g *trace.Graph) (all []Finding) {
 }
 
 // WithPaths adds what the measurement of all paths shows to the findings of a trace, and leaves out what is said twice
-// then.
+// then, or is explained better.
 func WithPaths(all []Finding, g *trace.Graph) []Finding {
 	inPaths := InPaths(g)
 	all = slices.DeleteFunc(all, func(x Finding) bool {
-		return drawn(&x, g) || slices.ContainsFunc(inPaths, func(y Finding) bool { return knowsMore(&y, &x) })
+		return drawn(&x, g) || slices.ContainsFunc(inPaths, func(y Finding) bool {
+			return knowsMore(&y, &x) || noLimit(&y, &x)
+		})
 	})
 	return Sorted(append(all, inPaths...))
 }
@@ -81,6 +83,14 @@ func knowsMore(y, x *Finding) bool {
 		return true
 	}
 	return false
+}
+
+// noLimit reports whether a branch that loses packets shows that the answers missing beyond it are not missing because
+// of a limit, as the trace alone suggests: a limit hits the flows of all branches alike.
+func noLimit(y, x *Finding) bool {
+	loses := y.Code == LossyBranch || y.Code == BrokenBranch && y.Confidence >= Likely
+	limit := x.Code == RateLimited || x.Code == ICMPRateLimit && x.Confidence == Possible
+	return loses && limit && x.Before > y.After
 }
 
 // drawn reports whether a finding is no more than that there is a load balancer, where the graph shows one that keeps

@@ -179,6 +179,29 @@ func TestWithPaths(t *testing.T) {
 	}
 }
 
+// Where one branch loses packets and others don't, answers that are missing beyond it show no limit. Before it, and where
+// nothing is lost at all hops beyond, they do.
+func TestWithPathsLossIsNoLimit(t *testing.T) {
+	t.Parallel()
+	p := fourWide()
+	p.Nodes[3].Router.Rules = []sim.Rule{{Action: sim.Drop, Share: 0.3}}
+	g := measuredGraph(t, 7, p)
+	for _, c := range []struct {
+		x    detect.Finding
+		kept bool
+	}{
+		{detect.Finding{Code: detect.RateLimited, Confidence: detect.Likely, After: 2, Before: 5}, false},
+		{detect.Finding{Code: detect.ICMPRateLimit, Confidence: detect.Possible, After: 4, Before: 4}, false},
+		{detect.Finding{Code: detect.ICMPRateLimit, Confidence: detect.Likely, After: 4, Before: 4}, true},
+		{detect.Finding{Code: detect.RateLimited, Confidence: detect.Likely, After: 1, Before: 2}, true},
+	} {
+		all := detect.WithPaths([]detect.Finding{c.x}, &g)
+		if kept := len(all) > len(detect.InPaths(&g)); kept != c.kept {
+			t.Errorf("%v %v at hop %d, kept %v is right:\n%s", c.x.Code, c.x.Confidence, c.x.Before, c.kept, details(all))
+		}
+	}
+}
+
 // What the measurement of all paths shows is said with its place, and nothing else is.
 func TestInPaths(t *testing.T) {
 	drop := func(n *sim.Node, share float64) { n.Router.Rules = []sim.Rule{{Action: sim.Drop, Share: share}} }
