@@ -106,7 +106,7 @@ func (w *walk) walk(r *route) (h ExpectedHop, end bool) {
 			}
 			putTTL(w.b, left-1)
 		}
-		rule := match(n.Rules, w.b, nil, 0)
+		rule := match(n.Rules, nil, w.b, nil, 0)
 		if rule.Action == Pass && !w.track(n) {
 			rule.Action = Drop
 		}
@@ -220,7 +220,7 @@ func (w *walk) target(r *route) ExpectedHop {
 		return h
 	}
 	w.end = End{Hop: hop + 1, State: g.state(w.port())}
-	switch rule := match(g.Rules, w.b, nil, 0); {
+	switch rule := match(g.Rules, nil, w.b, nil, 0); {
 	case rule.Action == Drop, rule.Action == Pass && w.end.State == Filtered, rule.Action == Accept && !opens(w.b):
 		return ExpectedHop{}
 	case rule.Action == Reject:

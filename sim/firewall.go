@@ -19,6 +19,12 @@ type Rule struct {
 	// Share is for how many of these packets the rule is, each drawn at random, 0 to 1; 0: for all. [Model.Expect]
 	// passes over such a rule.
 	Share float64
+	// InTurn is for every so manieth of these packets, in strict turn; up to 1: for all. [Model.Expect] passes over such a
+	// rule.
+	InTurn uint8
+	// Over is a limit: the rule is for the packets beyond it; the zero value: for all. [Model.Expect] passes over such a
+	// rule.
+	Over Rate
 	// Since is the instant from which on the rule holds. [Model.Expect] passes over a rule that holds later.
 	Since time.Duration
 }
@@ -45,15 +51,29 @@ const (
 	NotTCP               // what is no TCP segment; no other rule is about that
 )
 
-// match finds the rule that decides now. Without chances, rules for a share of the packets are for none.
-func match(rules []Rule, b []byte, c *chance, now time.Duration) Rule {
+// ruleState is what a rule has seen.
+type ruleState struct {
+	packets uint64 // that it fits
+	bucket  bucket // of Over
+}
+
+func newRuleStates(rules []Rule) []ruleState {
+	all := make([]ruleState, len(rules))
+	for i := range all {
+		all[i].bucket.left = rules[i].Over.depth()
+	}
+	return all
+}
+
+// match finds the rule that decides now. Without chances, rules for some of the packets are for none.
+func match(rules []Rule, states []ruleState, b []byte, c *chance, now time.Duration) Rule {
 	if len(rules) == 0 {
 		return Rule{}
 	}
 	l4 := transport(b)
 	if l4+tcpHeaderLen > len(b) {
-		for _, r := range rules {
-			if r.Segments == NotTCP && now >= r.Since && r.drawn(c) {
+		for i, r := range rules {
+			if r.Segments == NotTCP && now >= r.Since && (!r.some() || c != nil && r.drawn(&states[i], c, now)) {
 				return r
 			}
 		}
@@ -61,21 +81,29 @@ func match(rules []Rule, b []byte, c *chance, now time.Duration) Rule {
 	}
 	source, destination := binary.BigEndian.Uint16(b[l4:]), binary.BigEndian.Uint16(b[l4+2:])
 	syn := opens(b)
-	for _, r := range rules {
+	for i, r := range rules {
 		port := destination
 		if r.Source {
 			port = source
 		}
 		if (r.Hi == 0 || r.Lo <= port && port <= r.Hi) && r.Segments != NotTCP &&
-			(r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && now >= r.Since && r.drawn(c) {
+			(r.Segments == AllSegments || (r.Segments == OnlySYN) == syn) && now >= r.Since &&
+			(!r.some() || c != nil && r.drawn(&states[i], c, now)) {
 			return r
 		}
 	}
 	return Rule{}
 }
 
-// drawn reports whether the rule is for this packet.
-func (r *Rule) drawn(c *chance) bool { return r.Share == 0 || c != nil && c.hit(r.Share) }
+// some reports whether the rule is for some of the packets that it fits.
+func (r *Rule) some() bool { return r.Share != 0 || r.InTurn > 1 || r.Over.Every > 0 }
+
+// drawn reports whether a rule for some of the packets is for this one.
+func (r *Rule) drawn(s *ruleState, c *chance, now time.Duration) bool {
+	s.packets++
+	return (r.Share == 0 || c.hit(r.Share)) && (r.InTurn <= 1 || s.packets%uint64(r.InTurn) == 0) &&
+		(r.Over.Every == 0 || !s.bucket.take(r.Over, now))
+}
 
 // opens tells a SYN without ACK.
 func opens(b []byte) bool {

@@ -339,3 +339,32 @@ func TestIPv4Options(t *testing.T) {
 		t.Errorf("answers %+v", all)
 	}
 }
+
+// A rule for each third packet is for the third, sixth, and so on of those that it fits; one for those over a limit for
+// what comes too soon.
+func TestRulesForSome(t *testing.T) {
+	both(t, func(t *testing.T, f family) {
+		for _, c := range []struct{ rule, want string }{
+			{"reject=1:syn:turn3", "..!..!..!."},
+			{"reject=1:81:syn:turn3", ".........."},
+			{"reject=1:syn:over2s/3", ".....!.!.!"}, // one each second: five get through, then each other one
+		} {
+			for _, where := range []string{"router $1 " + c.rule + "\ntarget $T", "router $1\ntarget $T " + c.rule} {
+				m, got := f.network(t, where), ""
+				for i := range 10 {
+					inject(t, m, ms(1000*i), f.syn(9))
+					what := "."
+					for _, r := range receive(t, m, ms(1000*i+1)) {
+						if r.Kind == packet.KindUnreachable {
+							what = "!"
+						}
+					}
+					got += what
+				}
+				if got != c.want {
+					t.Errorf("%s: %s, want %s", where, got, c.want)
+				}
+			}
+		}
+	})
+}

@@ -275,7 +275,7 @@ func (h *homeward) happen(m *Model) {
 		}
 		n.age(b)
 	}
-	if match(n.Rules, b, &h.t.chance, m.now).Action != Pass || n.within(b, m.now) != fits || !n.track(b) {
+	if match(n.Rules, n.rules, b, &h.t.chance, m.now).Action != Pass || n.within(b, m.now) != fits || !n.track(b) {
 		who.Dropped++
 		m.free.push(h.t)
 		return

@@ -135,7 +135,8 @@ type node struct {
 	members      []member
 	lost         int
 	flows        flows
-	syns, all    bucket     // of Limits
+	syns, all    bucket // of Limits
+	rules        []ruleState
 	turn         uint64     // how many packets have come, where they go in turn
 	stateless    bool       // what becomes of a packet doesn't depend on those before, and it has no rules
 	changes      bool       // what it forwards, by Set or RandomID
@@ -169,7 +170,7 @@ func (w *member) mayAnswer(n *node, source [16]byte, now time.Duration) bool {
 }
 
 func newNode(r *Router, salt, branch uint64) *node {
-	n := &node{Router: r, salt: salt, branch: branch, ttl: r.TTL}
+	n := &node{Router: r, salt: salt, branch: branch, ttl: r.TTL, rules: newRuleStates(r.Rules)}
 	n.objects, _ = r.Extensions.objects() // Validate has seen the error
 	switch {
 	case r.Linux:
@@ -218,7 +219,7 @@ func (m *Model) atRouter(t *transit) {
 		return
 	}
 	n.age(t.b) // before the rules: what a firewall rejects is quoted as it would have gone on
-	switch rule := match(n.Rules, t.b, &t.chance, m.now); rule.Action {
+	switch rule := match(n.Rules, n.rules, t.b, &t.chance, m.now); rule.Action {
 	case Drop:
 		who.Dropped++
 		m.free.push(t)

@@ -185,7 +185,7 @@ func validateShare(p float64) error {
 
 func validateRules(rules []Rule) error {
 	for _, r := range rules {
-		if r.Action > Accept || r.Segments > NotTCP || r.Lo > r.Hi {
+		if r.Action > Accept || r.Segments > NotTCP || r.Lo > r.Hi || r.Over.Every < 0 || r.Over.Burst < 0 {
 			return errors.New("bad rule")
 		}
 		if err := validateShare(r.Share); err != nil {

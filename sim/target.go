@@ -63,7 +63,7 @@ func newTarget(spec *Target, salt uint64) *target {
 	if g.ttl == 0 {
 		g.ttl = hostTTL
 	}
-	g.firewall = newNode(&Router{Answers: Answers{TTL: g.ttl, Linux: spec.TTL == 0}}, g.salt, g.salt)
+	g.firewall = newNode(&Router{Answers: Answers{TTL: g.ttl, Linux: spec.TTL == 0}, Rules: spec.Rules}, g.salt, g.salt)
 	return g
 }
 
@@ -80,7 +80,7 @@ func (m *Model) atTarget(t *transit) {
 		m.real.push(t)
 		return
 	}
-	switch rule := match(g.Rules, t.b, &t.chance, m.now); rule.Action {
+	switch rule := match(g.Rules, g.firewall.rules, t.b, &t.chance, m.now); rule.Action {
 	case Drop:
 	case Reject:
 		who := &g.firewall.members[0]

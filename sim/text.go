@@ -41,7 +41,8 @@ import (
 //
 // Rules, of both; the first that fits decides. WHAT is a port (80) or a range
 // (1-1023), of the source with from- before it (from-443), syn or not-syn, or both
-// (80:syn); without it, everything of TCP; not-tcp is the rest. pP behind it is a share of these packets (80:p0.3):
+// (80:syn); without it, everything of TCP; not-tcp is the rest. Behind it, pP is a share of these packets (80:p0.3),
+// turnN each Nth of them (80:turn3), and overD/N those beyond a limit (80:over200ms/3):
 //
 //	pass drop reset accept reject=CODE pass=WHAT drop=WHAT reset=WHAT accept=WHAT reject=CODE:WHAT
 //

@@ -18,7 +18,7 @@ router 10.0.0.1,10.0.0.2 per-packet hidden delay=1ms jitter=2ms loss=0.01 dup=0.
 router 10.0.0.3 ttl=64 tos=192 linux from=203.0.113.9 silent rate=1s/6 source-rate=100ms/3 slow=1ms late=0.1/3s detour=2 quote=min
 router 10.0.0.4 silent=0.5 quote=36 quote-src=198.51.100.1 quote-dst=10.9.9.9 quote-sport=1 quote-dport=2 quote-seq=+1000000 quote-id=0 quote-tos=0 quote-ttl=0 quote-label=0
 router 10.0.0.5 mpls=16001/0/1,16002/7/255 if-role=2 if-index=3 if-addr=10.0.0.9 if-name=ge-0%2F0%20%1B%23 if-mtu=1500 node-addr=2001:db8::9 node-name=core1 non-compliant ext-length=0 ext-object=65535 ext-bad-checksum ext-cut=3
-router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 reject=13:80:syn:p0.25 drop=not-syn drop=not-tcp accept=25 drop=from-443 drop
+router 10.0.0.6 pass=22 drop=1-1023:syn reset=443 reject=13:80 reject=1 reject=13:80:syn:p0.25 drop=not-syn drop=not-tcp accept=25 drop=from-443 reset=turn3 reject=13:80:over200ms/3 drop
 router 10.0.0.7 set-src=10.0.0.8 set-dst=10.0.0.9 set-sport=3 set-dport=4 set-seq=-5 set-id=1 set-tos=2 set-ttl=3 set-label=4 set-mss=1380 raise-mss=1200 set-window=9 no-option=4,8 clear-flags=192 random-id dnat=10.1.1.1:8080 snat=:4000 raw-quote hide-hops stateful one-isn random-isn inject=rst inject-ttl=60 inject-least=2 inject-delay=1ms unresolved=3.07s spoof=1ms/10s
 router 10.0.0.8,10.0.0.18 in-turn syn-limit=100ms/5 syn-limit-both packet-limit=1ms/20 longest=1400 longest-told drop-tos=184 lowest-ttl=3 dnat=10.1.1.1
 change packet=30
@@ -78,7 +78,7 @@ func TestParse(t *testing.T) {
 		}}}},
 		{p.Routers[4].Rules, []Rule{{Action: Pass, Code: 0, Lo: 22, Hi: 22, Segments: AllSegments}, {Action: Drop, Code: 0, Lo: 1, Hi: 1023, Segments: OnlySYN}, {Action: Reset, Code: 0, Lo: 443, Hi: 443, Segments: AllSegments},
 			{Action: Reject, Code: 13, Lo: 80, Hi: 80, Segments: AllSegments}, {Action: Reject, Code: 1, Lo: 0, Hi: 0, Segments: AllSegments},
-			{Action: Reject, Code: 13, Lo: 80, Hi: 80, Segments: OnlySYN, Share: 0.25}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotSYN}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotTCP}, {Action: Accept, Code: 0, Lo: 25, Hi: 25, Segments: AllSegments}, {Action: Drop, Lo: 443, Hi: 443, Source: true}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: AllSegments}}},
+			{Action: Reject, Code: 13, Lo: 80, Hi: 80, Segments: OnlySYN, Share: 0.25}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotSYN}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: NotTCP}, {Action: Accept, Code: 0, Lo: 25, Hi: 25, Segments: AllSegments}, {Action: Drop, Lo: 443, Hi: 443, Source: true}, {Action: Reset, InTurn: 3}, {Action: Reject, Code: 13, Lo: 80, Hi: 80, Over: Rate{ms(200), 3}}, {Action: Drop, Code: 0, Lo: 0, Hi: 0, Segments: AllSegments}}},
 		{p.Routers[5], Router{Addrs: []netip.Addr{a("10.0.0.7")},
 			Set: Rewrite{a("10.0.0.8"), a("10.0.0.9"), 3, 4, -5, new(uint16(1)), new(uint8(2)), new(uint8(3)), new(uint32(4))}, Mangle: Mangle{1380, 1200, []uint8{4, 8}, 192, 9}, RandomID: true,
 			NAT:      NAT{netip.MustParseAddrPort("10.1.1.1:8080"), netip.AddrPortFrom(netip.Addr{}, 4000), true, true},

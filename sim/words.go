@@ -124,16 +124,18 @@ func held[T any](name string, field func(*T) *Held) word[T] {
 }
 
 func rate[T any](name string, field func(*T) *Rate) word[T] {
-	return value(name, field,
-		func(s string) (r Rate, err error) {
-			every, burst, _ := strings.Cut(s, "/")
-			if r.Every, err = time.ParseDuration(every); err == nil {
-				r.Burst, err = strconv.Atoi(burst)
-			}
-			return r, err
-		},
-		unlessZero(func(r Rate) string { return r.Every.String() + "/" + strconv.Itoa(r.Burst) }))
+	return value(name, field, parseRate, unlessZero(formatRate))
 }
+
+func parseRate(s string) (r Rate, err error) {
+	every, burst, _ := strings.Cut(s, "/")
+	if r.Every, err = time.ParseDuration(every); err == nil {
+		r.Burst, err = strconv.Atoi(burst)
+	}
+	return r, err
+}
+
+func formatRate(r Rate) string { return r.Every.String() + "/" + strconv.Itoa(r.Burst) }
 
 func addr[T any](name string, field func(*T) *netip.Addr) word[T] {
 	return value(name, field, netip.ParseAddr, unlessZero(netip.Addr.String))
@@ -262,17 +264,29 @@ func parseRule(a Action, s string) (r Rule, err error) {
 		case "not-tcp":
 			r.Segments = NotTCP
 		default:
-			if share, ok := strings.CutPrefix(part, "p"); ok {
-				r.Share, err = parseShare(share)
-			} else {
-				err = r.parsePorts(part)
-			}
-			if err != nil {
+			if err = r.parsePart(part); err != nil {
 				return r, err
 			}
 		}
 	}
 	return r, nil
+}
+
+// parsePart reads what part of the packets the rule is for, or their ports.
+func (r *Rule) parsePart(s string) (err error) {
+	if share, ok := strings.CutPrefix(s, "p"); ok {
+		r.Share, err = parseShare(share)
+		return err
+	}
+	if n, ok := strings.CutPrefix(s, "turn"); ok {
+		r.InTurn, err = parseBits[uint8](8)(n)
+		return err
+	}
+	if limit, ok := strings.CutPrefix(s, "over"); ok {
+		r.Over, err = parseRate(limit)
+		return err
+	}
+	return r.parsePorts(s)
 }
 
 // parsePorts reads one port or a range of ports, those of the source after "from-".
@@ -323,6 +337,12 @@ func (r Rule) String() string {
 	}
 	if r.Share != 0 {
 		parts = append(parts, "p"+formatShare(r.Share))
+	}
+	if r.InTurn != 0 {
+		parts = append(parts, "turn"+formatNumber(r.InTurn))
+	}
+	if r.Over != (Rate{}) {
+		parts = append(parts, "over"+formatRate(r.Over))
 	}
 	if len(parts) == 0 {
 		return actions[r.Action]
