@@ -57,6 +57,16 @@ func TestInjected(t *testing.T) {
 						}
 					}
 				}
+				report := launch(t, p.Source, fmt.Sprintf("-n --report -c 3 %s 8080", target)).outcome()
+				rows := regexp.MustCompile(`(?m)^ *\d+\.\|-- (\S+)`).FindAllStringSubmatch(report.stdout, -1)
+				if len(rows) != hops || report.code != 0 {
+					t.Errorf("round by round: %v\nwant %d hops", report, hops)
+				}
+				for i, row := range rows {
+					if i < hops && row[1] != v.of(p.Hop(i+1)).String() {
+						t.Errorf("round by round: hop %d is %s\n%v", i+1, row[1], report)
+					}
+				}
 				if got := launch(t, p.Source, fmt.Sprintf("-n --json %s 8080", target)).outcome(); !strings.Contains(got.stdout, `"closed"`) ||
 					!strings.Contains(got.stdout, `"open"`) {
 					t.Errorf("both answers are to be told: %v", got)

@@ -10,12 +10,10 @@ import (
 // accepts them. Its answers say nothing of where the target is. What tells: a router's time exceeded for the same probe
 // or for one that was sent further, and two answers of different kinds to one probe. Then the plan sweeps: it asks the
 // hops beyond the last router that is known, whatever is answered in the target's name, until no router answers any
-// more. The target is behind them.
+// more. The target is behind them. Rounds go on for ever, and so learn it from claims.
 type injection struct {
-	known    bool // there is such a device
-	farthest int  // the highest TTL at which a router answered
-	// in rounds: the highest TTL at which a probe was answered in the target's name and by a router
-	impostor  int
+	known     bool                       // there is such a device
+	farthest  int                        // the highest TTL at which a router answered
 	sweepTo   int                        // the TTL up to which a sweep goes; 0: there is none
 	first     map[packet.Key]fingerprint // the first answer in the target's name to a probe
 	stayUntil time.Time                  // the trace does not end before
@@ -43,7 +41,7 @@ const sweepAhead = 4
 // reached takes in that the target has answered at a hop, or somebody in its name.
 func (p *Path) reached(ttl int) {
 	p.hop(ttl).reached = true
-	if ttl <= p.impostor {
+	if p.rounds.claims.exposed(ttl) {
 		return
 	}
 	if p.rounds.on() || len(p.o.Ports) > 0 || ttl > p.farthest && !p.sweeping() {
@@ -142,12 +140,7 @@ func (p *Path) second(now time.Time, r Result) {
 	if r.Reply.Kind == packet.KindTimeExceeded {
 		switch h := p.hop(ttl); {
 		case r.Evidence != ByTag || r.Role != RoleHop:
-		case p.rounds.on() && h.reached && ttl > p.impostor:
-			if p.impostor = ttl; p.limit <= ttl {
-				p.reopen(now, ttl)
-			}
-			p.hear(now, r)
-		case !h.router:
+		case p.rounds.on(), !h.router:
 			p.hear(now, r)
 		}
 		return

@@ -159,3 +159,59 @@ func TestInjectedAnswersInRounds(t *testing.T) {
 		}
 	})
 }
+
+// Round by round, a device beside the way that is as quick as the router, or quicker, and also answers what expires there,
+// ends the list nowhere: not at a hop that routers answer, nor at one that is silent but for the device.
+func TestTapInRounds(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		const n, at = 8, 3
+		for _, state := range []sim.State{sim.Open, sim.Closed} {
+			for _, silent := range []int{0, at + 1, at + 2} {
+				for _, delay := range []time.Duration{0, 5 * time.Microsecond, 50 * time.Microsecond, 400 * time.Microsecond} {
+					p := chain(v6, n, 5*time.Microsecond)
+					p.Target.State = state
+					in := sim.Inject{Kind: sim.Reset, Least: 1, Delay: delay}
+					if state == sim.Closed {
+						in.Kind = sim.Accept
+					}
+					p.Routers[at-1].Inject = in
+					if silent > 0 {
+						p.Routers[silent-1].Silent = 1
+					}
+					w := rounds(t, sim.Scenario{Seed: 1, Paths: []sim.Path{p}}, time.Second, 10, nil)
+					what := fmt.Sprintf("%v, hop %d silent, delay %v", state, silent, delay)
+					if w.stats.Last() != n || !w.stats.Reached() {
+						t.Errorf("%s: the list ends at %d", what, w.stats.Last())
+					}
+					for ttl := 1; ttl < n; ttl++ {
+						if got := w.stats.Hop(ttl).Responder(); ttl != silent && got != address(v6, ttl) {
+							t.Errorf("%s: hop %d is %v", what, ttl, got)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// Round by round, on the random networks of TestInjectedAnswers, too, the list ends at the target. With the next router
+// and the target far behind the device, who has answered what can't always be told.
+func TestRandomInjectedAnswersInRounds(t *testing.T) {
+	t.Parallel()
+	wrong, all := 0, 0
+	for seed := range uint64(*injectSeeds) {
+		s, n, _, what := randomInjection(seed)
+		for _, interval := range []time.Duration{time.Second, 250 * time.Millisecond} {
+			all++
+			if w := rounds(t, s.scenario, interval, 10, nil); w.stats.Last() != n {
+				wrong++
+				t.Logf("seed %d, every %v: %s: the list ends at %d", seed, interval, what, w.stats.Last())
+			}
+		}
+	}
+	t.Logf("%d wrong of %d", wrong, all)
+	if 25*wrong > all {
+		t.Errorf("%d wrong of %d", wrong, all)
+	}
+}

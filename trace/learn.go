@@ -162,7 +162,7 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	if r.FromTarget() {
 		p.reached(ttl)
 	}
-	if r.FromTarget() && ttl > p.impostor || r.Refused() {
+	if r.FromTarget() && !p.rounds.claims.exposed(ttl) || r.Refused() {
 		p.rounds.end = later(p.rounds.end, r.Sent)
 	}
 	if a.distance {
@@ -248,7 +248,7 @@ func (p *Path) hear(now time.Time, r Result) {
 			a.doubted = a.doubted && (a.ttl > p.lastRouter || p.rewritten > 0) // it did not get to the target
 			a.shadowed = a.shadowed && a.doubted
 		}
-	case r.FromTarget() && (p.rounds.on() && ttl > p.impostor || ttl > p.farthest):
+	case r.FromTarget() && (p.rounds.on() && !p.rounds.claims.exposed(ttl) || ttl > p.farthest):
 		p.lastRouter = min(p.lastRouter, ttl-1) // where the route has become shorter
 	case r.Outcome == Late && ttl > p.lastRouter && !p.target.answers: // a refusal
 		p.refuse(r)

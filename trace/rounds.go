@@ -48,6 +48,8 @@ type rounds struct {
 	over  time.Time     // when nothing is sent any more; zero: never
 	held  time.Time     // since when the plan is held; zero: it isn't
 	aside bool          // the next probe is sent aside
+
+	claims claims
 }
 
 func (r *rounds) on() bool { return r.every > 0 }
@@ -112,7 +114,7 @@ func NewRounds(o PathOptions, interval time.Duration, count int) (*Rounds, error
 	if err != nil {
 		return nil, err
 	}
-	p.rounds.every = interval
+	p.rounds.every, p.rounds.claims = interval, newClaims(p.o.FirstTTL, p.o.MaxTTL)
 	p.own = ownNone
 	return &Rounds{path: p}, nil
 }
@@ -174,8 +176,37 @@ func (p *Path) resume(now time.Time) {
 
 // Learn implements Plan.
 func (r *Rounds) Learn(now time.Time, res Result) {
-	r.path.unclaimed(res)
-	r.path.Learn(now, res)
+	p := r.path
+	p.rounds.claims.add(res)
+	p.unclaimed(res)
+	p.Learn(now, res)
+	if p.rounds.claims.known {
+		p.lookBeyond(now)
+		p.awaitOthers(res)
+	}
+}
+
+// awaitOthers leaves the target alone until both it and the device that answers in its name have answered a probe.
+func (p *Path) awaitOthers(r Result) {
+	if r.FromTarget() && (r.Outcome == Answered || r.Outcome == Duplicate) {
+		p.target.ready = later(p.target.ready, r.Sent.Add(settled(p.slowest)))
+	}
+}
+
+// lookBeyond makes the rounds go to the hop where the target stands beside a device that answers in its name. If that
+// isn't sure, they go to some hops beyond the last router.
+func (p *Path) lookBeyond(now time.Time) {
+	end, sure := p.rounds.claims.target()
+	if !sure {
+		end = min(p.rounds.claims.farthest()+sweepAhead, p.o.MaxTTL)
+	}
+	if refused := p.refusals.end(); refused > 0 {
+		end = min(end, max(refused, p.o.FirstTTL))
+	}
+	if end > p.limit {
+		p.reopen(now, p.limit)
+	}
+	p.limit = end
 }
 
 // unclaimed takes in an answer of the target that is no copy, and that no probe is known to have got: the target may

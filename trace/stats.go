@@ -20,7 +20,7 @@ type Stats struct {
 	asked    int       // the highest TTL with an outcome
 	reached  bool
 	refusals refusals
-	impostor int       // the highest TTL at which a probe was answered in the target's name and by a router
+	claims   claims
 	newest   time.Time // when the newest probe of all was sent
 }
 
@@ -82,7 +82,7 @@ const (
 // NewStats begins to count for the path that o describes.
 func NewStats(o PathOptions) *Stats {
 	o = o.withDefaults()
-	t := &Stats{first: o.FirstTTL, hops: make([]HopStats, o.MaxTTL-o.FirstTTL+1)}
+	t := &Stats{first: o.FirstTTL, hops: make([]HopStats, o.MaxTTL-o.FirstTTL+1), claims: newClaims(o.FirstTTL, o.MaxTTL)}
 	t.Reset()
 	return t
 }
@@ -137,6 +137,7 @@ func (t *Stats) Add(r Result) {
 		return
 	}
 	h := t.Hop(ttl)
+	t.claims.add(r)
 	if r.Outcome == Answered {
 		t.place(r)
 		if t.refusals.at(r, true) && t.Hop(max(t.refusals.end(), t.first)).Received == 0 {
@@ -152,7 +153,7 @@ func (t *Stats) Add(r Result) {
 	switch r.Outcome {
 	case Answered:
 		h.answer(r)
-		if !r.FromTarget() || ttl > t.impostor { // else a router's answer comes too, see expose
+		if !r.FromTarget() || !t.claims.exposed(ttl) { // else a router stands there
 			h.respond(r.Reply.From(), r.Recv)
 		}
 	case Lost:
@@ -173,6 +174,9 @@ func (t *Stats) Add(r Result) {
 	case Shared:
 		t.reached = true
 	}
+	if t.claims.known && t.refusals.end() == 0 {
+		t.end, _ = t.claims.target()
+	}
 }
 
 // place takes in what an answer says of where the path ends. A router that answers there moves the end out again,
@@ -190,7 +194,7 @@ func (t *Stats) place(r Result) {
 		if r.Refused() && t.refusals.end() == 0 {
 			break // others get past it
 		}
-		if r.FromTarget() && ttl <= t.impostor {
+		if r.FromTarget() && t.claims.exposed(ttl) {
 			break
 		}
 		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
@@ -212,12 +216,7 @@ func (t *Stats) place(r Result) {
 // expose takes in that a router has answered a probe, too, that was answered in the target's name: a device on the way
 // did. Who stands at the hop is the router.
 func (t *Stats) expose(r Result) {
-	ttl := int(r.Probe.TTL)
-	t.impostor = max(t.impostor, ttl)
-	if t.end > 0 && t.end <= t.impostor {
-		t.end = 0
-	}
-	h := t.Hop(ttl)
+	h := t.Hop(int(r.Probe.TTL))
 	impostor := h.State.Reply.From()
 	h.responders = slices.DeleteFunc(h.responders, func(p Responder) bool { return p.Addr == impostor })
 	h.respond(r.From(), r.Recv)
