@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The two calls that are made for each packet. The sockets don't block, so the Go runtime isn't told of the calls
-// (RawSyscall): it would wake its monitoring thread each time, at several times the price of the call itself.
+// The calls that are made for each packet, or each flow. The sockets don't block, so the Go runtime isn't told of the
+// calls (RawSyscall): it would wake its monitoring thread each time, at several times the price of the call itself.
 
 // sendTo is sendmsg(2).
 func sendTo(fd int, b []byte, to unix.Sockaddr, oob []byte) error {
@@ -61,4 +61,18 @@ func receiveFrom(fd int, b, oob []byte, name *[sizeofName]byte, flags int) (n, o
 		return 0, 0, errno
 	}
 	return int(r), int(message.Controllen), nil
+}
+
+// transfer is read(2) or write(2).
+func transfer(call uintptr, fd int, b []byte) (n int, err error) {
+	for {
+		r, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		switch errno {
+		case 0:
+			return int(r), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
 }

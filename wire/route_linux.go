@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"sync"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -18,7 +19,11 @@ import (
 // router asks the kernel what it would do with a flow (rtnetlink(7)).
 type router struct {
 	conn    *netlink.Conn // nil where netlink is refused: see sockets
-	without error         // why
+	asking  sync.Mutex    // of conn, and of what askRoute keeps
+	request []byte
+	answer  []byte
+	asked   uint32 // the number of the request
+	without error  // why
 	mark    uint32
 	tos     uint8
 	bound   int // interface index that all probes are sent by; 0: none
@@ -53,6 +58,13 @@ func (r *router) Close() error {
 		return nil
 	}
 	return r.conn.Close()
+}
+
+// ask has one question answered.
+func (r *router) ask(kind netlink.HeaderType, flags netlink.HeaderFlags, body []byte) ([]netlink.Message, error) {
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	return r.conn.Execute(netlink.Message{Header: netlink.Header{Type: kind, Flags: netlink.Request | flags}, Data: body})
 }
 
 // hop is the kernel's answer.
@@ -128,12 +140,11 @@ func (r *router) askBy(f flow, ports bool, oif int) (hop, error) {
 	if dst.Addr().Is6() {
 		family, bits = unix.AF_INET6, 128
 	}
-	ae := netlink.NewAttributeEncoder()
-	ae.Bytes(unix.RTA_DST, dst.Addr().AsSlice())
+	b := attribute(nil, unix.RTA_DST, dst.Addr().AsSlice()...)
 	header := unix.RtMsg{Family: family, Dst_len: bits, Tos: f.tos &^ ecnBits}
 	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
 		header.Src_len = bits
-		ae.Bytes(unix.RTA_SRC, src.Addr().AsSlice())
+		b = attribute(b, unix.RTA_SRC, src.Addr().AsSlice()...)
 	}
 	if zone := dst.Addr().Zone(); zone != "" {
 		index, err := interfaceIndex(zone)
@@ -142,44 +153,26 @@ func (r *router) askBy(f flow, ports bool, oif int) (hop, error) {
 		}
 		oif = index
 	}
-	if oif != 0 {
-		ae.Uint32(unix.RTA_OIF, uint32(oif))
-	}
-	if mark := cmp.Or(f.mark, r.mark); mark != 0 {
-		ae.Uint32(unix.RTA_MARK, mark)
-	}
-	flags := uint32(0)
-	if f.tabled {
-		flags = unix.RTM_F_LOOKUP_TABLE
-	}
-	ae.Uint32(unix.RTA_UID, uint32(os.Geteuid()))
-	proto := cmp.Or(f.proto, unix.IPPROTO_TCP)
-	ae.Uint8(unix.RTA_IP_PROTO, uint8(proto))
-	if ports && proto == unix.IPPROTO_TCP {
-		ae.Bytes(unix.RTA_DPORT, []byte{byte(dst.Port() >> 8), byte(dst.Port())})
-		if src.Port() != 0 {
-			ae.Bytes(unix.RTA_SPORT, []byte{byte(src.Port() >> 8), byte(src.Port())})
+	number := func(kind uint16, n uint32) {
+		if n != 0 {
+			b = attribute(b, kind, binary.NativeEndian.AppendUint32(nil, n)...)
 		}
 	}
-	attrs, err := ae.Encode()
-	if err != nil {
-		return hop{}, err
+	number(unix.RTA_OIF, uint32(oif))
+	number(unix.RTA_MARK, cmp.Or(f.mark, r.mark))
+	if f.tabled {
+		header.Flags = unix.RTM_F_LOOKUP_TABLE
 	}
-	body := []byte{
-		header.Family, header.Dst_len, header.Src_len, header.Tos, header.Table, header.Protocol, header.Scope, header.Type,
+	b = attribute(b, unix.RTA_UID, binary.NativeEndian.AppendUint32(nil, uint32(os.Geteuid()))...)
+	proto := cmp.Or(f.proto, unix.IPPROTO_TCP)
+	b = attribute(b, unix.RTA_IP_PROTO, uint8(proto))
+	if ports && proto == unix.IPPROTO_TCP {
+		b = attribute(b, unix.RTA_DPORT, byte(dst.Port()>>8), byte(dst.Port()))
+		if src.Port() != 0 {
+			b = attribute(b, unix.RTA_SPORT, byte(src.Port()>>8), byte(src.Port()))
+		}
 	}
-	body = binary.NativeEndian.AppendUint32(body, flags)
-	answers, err := r.conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETROUTE, Flags: netlink.Request},
-		Data:   append(body, attrs...),
-	})
-	if err != nil {
-		return hop{}, errno(err)
-	}
-	if len(answers) != 1 || len(answers[0].Data) < unix.SizeofRtMsg {
-		return hop{}, errors.New("the kernel's answer can't be read")
-	}
-	return parseRoute(answers[0].Data)
+	return r.askRoute(header, b)
 }
 
 // ecnBits of the TOS mean nothing to routes.
@@ -253,10 +246,7 @@ func (r *router) link(index int) (name string, mtu int, err error) {
 	}
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
-	answers, err := r.conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request},
-		Data:   body,
-	})
+	answers, err := r.ask(unix.RTM_GETLINK, 0, body)
 	if err != nil {
 		return "", 0, opError("interface number", index, errno(err))
 	}
@@ -344,10 +334,7 @@ func (r *router) unresolved(a netip.Addr, index int) bool {
 	body := make([]byte, unix.SizeofNdMsg)
 	body[0] = family
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
-	answers, err := r.conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETNEIGH, Flags: netlink.Request},
-		Data:   append(body, attrs...),
-	})
+	answers, err := r.ask(unix.RTM_GETNEIGH, 0, append(body, attrs...))
 	if err != nil || len(answers) != 1 || len(answers[0].Data) < unix.SizeofNdMsg {
 		return false // kernels before 5.0 tell nothing
 	}
@@ -361,10 +348,7 @@ func (r *router) under(over, below int) bool {
 	if r.conn == nil {
 		return false
 	}
-	answers, err := r.conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request | netlink.Dump},
-		Data:   make([]byte, unix.SizeofIfInfomsg),
-	})
+	answers, err := r.ask(unix.RTM_GETLINK, netlink.Dump, make([]byte, unix.SizeofIfInfomsg))
 	if err != nil {
 		return false
 	}

@@ -24,10 +24,7 @@ func (r *router) rule(l *Leaving) string {
 	if f.dst.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	answers, err := r.conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETRULE, Flags: netlink.Request | netlink.Dump},
-		Data:   append([]byte{family}, make([]byte, sizeofRuleHeader-1)...),
-	})
+	answers, err := r.ask(unix.RTM_GETRULE, netlink.Dump, append([]byte{family}, make([]byte, sizeofRuleHeader-1)...))
 	if err != nil {
 		return ""
 	}
