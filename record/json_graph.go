@@ -199,6 +199,7 @@ func pathsOf(g *trace.Graph) (all []path) {
 	if g == nil {
 		return nil
 	}
+	all = []path{}
 	for _, w := range g.Ways {
 		j := path{Share: rounded(w.Share), Nodes: w.Nodes, Ports: w.Ports, crossing: crossingOf(g.OnWay(w))}
 		if w.MTU != nil {

@@ -289,6 +289,21 @@ func explained(r *report.Run) {
 	}
 }
 
+// If no path is known as a whole, as where a router sends each packet its own way, the list of them is there and empty.
+func TestNoPaths(t *testing.T) {
+	for _, asked := range []bool{true, false} {
+		s := scenes["layout"]
+		s.Edit = func(r *report.Run) {
+			if asked {
+				r.Graph = &trace.Graph{Asked: 0.99}
+			}
+		}
+		if out := string(document(t, s)); strings.Contains(out, `"paths": []`) != asked {
+			t.Errorf("asked %v:\n%s", asked, out)
+		}
+	}
+}
+
 // Everything that is written is as the published schema says, and the schema names all of it.
 func TestSchema(t *testing.T) {
 	strict, public := compiled(t, true), compiled(t, false)

@@ -23,7 +23,7 @@ type found struct {
 	Findings []finding `json:"findings,omitzero"` // left out: nobody looked for any
 	Explain  *explain  `json:"explain,omitempty"` // left out: it was not asked for
 	MTU      *pathMTU  `json:"path_mtu,omitempty"`
-	Paths    []path    `json:"paths,omitempty"`
+	Paths    []path    `json:"paths,omitzero"` // left out: nobody asked
 	Graph    *graph    `json:"graph,omitempty"`
 	Rounds   *rounds   `json:"rounds,omitempty"` // left out: it is one trace
 	Senders  []sender  `json:"senders,omitempty"`

@@ -446,25 +446,7 @@ func (p *paths) notes() {
 	for _, n := range g.Nodes {
 		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared
 	}
-	if g.Tested {
-		what := "No more paths"
-		if !g.Complete {
-			what = "Nothing else is missing"
-		}
-		if p.o.FirstTTL > 1 {
-			what += fmt.Sprintf(" from hop %d on", p.o.FirstTTL)
-		}
-		text := fmt.Sprintf("%s, with %s for each node and %s for the whole, where routers share out the flows evenly.",
-			what, percent(g.Asked), percent(g.Confidence))
-		p.note(text + p.hidden())
-	} else {
-		text := fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
-			percent(g.Asked), percent(g.Confidence))
-		if slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.Target && n.TTL == p.o.FirstTTL }) {
-			text += " The target answers the first hop that was asked, and is spared SYNs."
-		}
-		p.note(text)
-	}
+	p.tested()
 	switch {
 	case g.Reached, p.declined():
 	case p.cut():
@@ -475,6 +457,9 @@ func (p *paths) notes() {
 		p.note(fmt.Sprintf("The target didn't answer: what is beyond the last routers is not known. %s went "+
 			"beyond them, which it may have got. To ask more hops there, allow it more (--max-target-syns).",
 			Plural(g.TargetSYNs, "SYN")))
+	}
+	if g.Reached && slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.Refusal != nil && !p.isTarget(&n) }) {
+		p.note("What is beyond who refuses flows is not known.")
 	}
 	if p.o.FirstTTL > 1 {
 		p.note(fmt.Sprintf("Hops before hop %d were not asked: there may be more paths that lead to it.", p.o.FirstTTL))
@@ -505,6 +490,35 @@ func (p *paths) notes() {
 		p.note("The MSS of a path is the maximum segment size with which its SYNs come to its last router.")
 	}
 	p.lossNote()
+}
+
+// tested says how sure it is that nothing is missing.
+func (p *paths) tested() {
+	g := p.g
+	if g.Disguised(p.o.Target) {
+		p.note("Routers answer in the target's name, as those beyond address translation do. They can't be told apart, so " +
+			"there may be more paths.")
+		return
+	}
+	if g.Tested {
+		what := "No more paths"
+		if !g.Complete {
+			what = "Nothing else is missing"
+		}
+		if p.o.FirstTTL > 1 {
+			what += fmt.Sprintf(" from hop %d on", p.o.FirstTTL)
+		}
+		text := fmt.Sprintf("%s, with %s for each node and %s for the whole, where routers share out the flows evenly.",
+			what, percent(g.Asked), percent(g.Confidence))
+		p.note(text + p.hidden())
+	} else {
+		text := fmt.Sprintf("Not all of this could be tested with %s for each node: nothing is missing with %s.",
+			percent(g.Asked), percent(g.Confidence))
+		if slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.Target && n.TTL == p.o.FirstTTL }) {
+			text += " The target answers the first hop that was asked, and is spared SYNs."
+		}
+		p.note(text)
+	}
 }
 
 // unlinked says which links to the target are not known, and why.

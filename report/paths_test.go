@@ -184,6 +184,8 @@ func TestPathsUnknown(t *testing.T) {
 		{Node: 2, Port: 40001, Sent: 44, Lost: 11}}}
 	faces := wideGraph(4)
 	faces.Nodes[1].MayBe, faces.Nodes[2].MayBe = []int{2}, []int{1}
+	disguised := wideGraph(2)
+	disguised.Nodes[1].Addr, disguised.Complete, disguised.Tested = netip.MustParseAddr("198.18.9.9"), false, false
 	for _, tt := range []struct {
 		name          string
 		g             *trace.Graph
@@ -193,8 +195,10 @@ func TestPathsUnknown(t *testing.T) {
 		{"limit", limit, []string{"The paths go on: hop 2, the last that was asked"}, []string{"target didn't answer"}},
 		{"round", round, []string{"2 paths to 198.18.9.9, and 1 in a loop, by", "40001  2b 3b 4b (a loop from hop 1 on)\n"},
 			[]string{"not seen", "2 refused"}},
-		{"refused", refused, []string{"2 paths to 198.18.9.9, and 1 refused on the way, by", "40001  2b (!A)\n", "2b  198.18.2.1 !A"},
-			[]string{"not seen"}},
+		{"refused", refused, []string{"2 paths to 198.18.9.9, and 1 refused on the way, by", "40001  2b (!A)\n", "2b  198.18.2.1 !A",
+			"beyond who refuses flows is not known"}, []string{"not seen"}},
+		{"in the target's name", disguised, []string{"At least 2 paths", "Routers answer in the target's name",
+			"so there may be more paths"}, []string{"No more paths", "Not all"}},
 		{"refused by the target", declined, []string{"0 paths to 198.18.9.9, and 2 refused by the target, by", " 4  198.18.9.9 !A"},
 			[]string{"on the way", "target didn't answer"}},
 		{"all refused", all, []string{"0 paths to 198.18.9.9, and 2 refused on the way, by", "All paths are refused on the way:"},

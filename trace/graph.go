@@ -20,8 +20,10 @@ type Graph struct {
 	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
-	Complete   bool    // that, the target answered, no node is Unlinked, and no router was silent, which may be several
-	Reached    bool    // the target answered
+	// Complete: Tested, the target answered, no node is Unlinked, no router was silent, which may be several, and no flow
+	// was refused on the way, for what is beyond is not known.
+	Complete bool
+	Reached  bool // the target answered
 
 	Loss *Loss // what was measured of the ways; nil: nobody asked
 }
@@ -102,6 +104,12 @@ func (g *Graph) Unlinked() (all []int) {
 	return all
 }
 
+// Disguised reports whether routers answered in the target's name, as those beyond address translation do. They can't
+// be told apart, so nobody knows how many ways there are.
+func (g *Graph) Disguised(target netip.Addr) bool {
+	return slices.ContainsFunc(g.Nodes, func(n Node) bool { return !n.Target && n.Refusal == nil && n.Addr == target })
+}
+
 // drawing collects a Graph.
 type drawing struct {
 	g     Graph
@@ -149,12 +157,15 @@ func (p *Paths) draw() Graph {
 	d.judge(p)
 	d.ways(p)
 	// Where no way is known, there may be any number; beyond a router that sends each packet its own way, too.
-	if len(g.Ways) == 0 || len(g.Nodes) == 0 || slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.PerPacket }) {
+	target := p.o.Path.Target.Addr()
+	if len(g.Ways) == 0 || len(g.Nodes) == 0 || slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.PerPacket }) ||
+		g.Disguised(target) {
 		g.Confidence, g.Tested = 0, false
 	}
-	silent := slices.ContainsFunc(g.Nodes, func(n Node) bool { return !n.Addr.IsValid() }) ||
-		slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
-	g.Complete = g.Tested && g.Reached && !silent && len(g.Unlinked()) == 0
+	hidden := slices.ContainsFunc(g.Nodes, func(n Node) bool {
+		return !n.Addr.IsValid() || n.Refusal != nil && (n.Refusal.Kind == packet.KindTCP || n.Addr != target)
+	}) || slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
+	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0
 	return d.g
 }
 

@@ -526,6 +526,22 @@ func TestPathsTargetNext(t *testing.T) {
 	}
 }
 
+// Where routers answer in the target's name, as beyond address translation, nothing is said to be complete.
+func TestPathsDisguised(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		n := newTopology(seed%2 == 1).line(2).wide(4).line(2)
+		for i := range n.Nodes[1:] {
+			n.Nodes[1+i].Router.Addrs = []netip.Addr{n.Target.Addr}
+		}
+		d := discover(t, search{seed: seed, path: delayed(n.target(), time.Millisecond)})
+		if !d.Reached || d.Tested || d.Complete || d.Confidence != 0 {
+			t.Errorf("seed %d: tested %v, complete %v, %v: there are 4 paths, and %d are seen", seed, d.Tested, d.Complete,
+				d.Confidence, len(d.Ways))
+		}
+	}
+}
+
 // A balancer that sends each packet its own way is recognised, and no link is drawn through what is beyond it.
 func TestPathsPerPacket(t *testing.T) {
 	t.Parallel()
