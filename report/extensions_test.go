@@ -194,6 +194,9 @@ func TestNextHopMTU(t *testing.T) {
 		if err := w.Add(r); err != nil {
 			t.Fatal(err)
 		}
+		if err := w.Finish(); err != nil {
+			t.Fatal(err)
+		}
 		if want := fmt.Sprintf(" 1  198.18.3.2  0.000 ms !F%s\n", map[bool]string{true: "-1400"}[shown]); out.String() != want {
 			t.Errorf("%q, want %q", out.String(), want)
 		}

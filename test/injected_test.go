@@ -77,25 +77,31 @@ func TestInjected(t *testing.T) {
 	})
 }
 
-// TestSomeRefused has a router that rejects one packet in three: the list goes on to the target.
+// TestSomeRefused has a router that rejects some of the packets: the list goes on to the target, which stands in its row.
 func TestSomeRefused(t *testing.T) {
-	families(t, func(t *testing.T, v family) {
-		const hops, at = 5, 2
-		p := lab.Chain(t, lab.ChainOptions{Hops: hops})
-		p.Target.Listen(t, 80)
-		p.Hop(at).Filter(t, "forward", "meta l4proto tcp iifname eth0 numgen random mod 3 == 0 reject with icmpx type admin-prohibited")
-		target := v.of(p.Target).String()
-		last := regexp.MustCompile(fmt.Sprintf(`(?m)^ %d .*\n(    .*\n)*`, hops))
-		missed := 0
-		for range 12 {
-			got := launch(t, p.Source, "-n "+target).outcome()
-			if !strings.Contains(last.FindString(got.stdout), target+" [open]") || strings.Contains(got.stdout, fmt.Sprintf("\n %d ", hops+1)) {
-				missed++
-				t.Log(got)
-			}
-		}
-		if missed > 2 { // all probes to a hop may be refused
-			t.Errorf("%d of 12 lists don't end at the target", missed)
-		}
-	})
+	for _, some := range []string{"numgen random mod 3 == 0", "numgen inc mod 3 == 0", "limit rate over 5/second burst 3 packets"} {
+		t.Run(some, func(t *testing.T) {
+			families(t, func(t *testing.T, v family) {
+				const hops, at = 5, 2
+				p := lab.Chain(t, lab.ChainOptions{Hops: hops})
+				p.Target.Listen(t, 80)
+				target := v.of(p.Target).String()
+				last := regexp.MustCompile(fmt.Sprintf(`(?m)^ %d .*\n(    .*\n)*`, hops))
+				missed := 0
+				for i := range 12 {
+					t.Run(fmt.Sprint(i), func(t *testing.T) { // with a rule of its own: what others sent doesn't count
+						p.Hop(at).Filter(t, "forward", "meta l4proto tcp iifname eth0 "+some+" reject with icmpx type admin-prohibited")
+						got := launch(t, p.Source, fmt.Sprintf("-n -q %d %s", 1+2*(i%2), target)).outcome()
+						if !strings.Contains(last.FindString(got.stdout), target+" [open]") || strings.Contains(got.stdout, fmt.Sprintf("\n %d ", hops+1)) {
+							missed++
+							t.Log(got)
+						}
+					})
+				}
+				if missed > 2 { // all probes to a hop may be refused
+					t.Errorf("%d of 12 lists don't end at the target", missed)
+				}
+			})
+		})
+	}
 }

@@ -145,6 +145,7 @@ func (p *Path) learnDistance(now time.Time, r Result) {
 	}
 	if r.FromTarget() {
 		p.credit++
+		p.passBy()
 	}
 	p.hear(now, r)
 	if ttl := int(r.Probe.TTL); ttl < p.o.MaxTTL {
@@ -191,7 +192,9 @@ func (p *Path) wanted(ttl int) int {
 		return p.hop(ttl).asked
 	case p.refusing() && ttl > p.limit:
 		return max(1-p.hop(ttl).sends, 0) // see refusing; one that came to nothing isn't sent anew
-	case p.refusedOnly(ttl):
+	case p.refusals.some() && p.refusals.stuck() && ttl >= p.refusals.nearest:
+		return p.hop(ttl).asked // from now on it is asked slowly
+	case p.refusedOnly(ttl) && p.hop(ttl).inFlight == 0:
 		return max(p.o.Queries, min(p.hop(ttl).asked+1, p.o.Queries+refusedMore))
 	case ttl != p.limit || ttl == p.o.MaxTTL:
 		return p.o.Queries

@@ -110,6 +110,10 @@ func (t *Trace) addDistance(r Result) (amended *Result) {
 	if r.Outcome == Answered {
 		t.elsewhere.add(r)
 	}
+	if r.FromTarget() && !t.refusals.beside {
+		t.refusals.beside = true
+		t.endRow()
+	}
 	return amended
 }
 
@@ -174,6 +178,11 @@ func (t *Trace) place(r Result) {
 		t.farthest = max(t.farthest, int(r.Probe.TTL))
 	}
 	t.refusals.add(r)
+	t.endRow()
+}
+
+// endRow finds the hop where the path ends as far as is known.
+func (t *Trace) endRow() {
 	top := t.Top()
 	if t.target = min(max(t.first, t.farthest+1), top); len(t.options.Ports) > 0 {
 		t.target = t.first // one flow may go farther than another
@@ -231,7 +240,11 @@ func (t *Trace) Last() int {
 
 // Complete reports whether the hop will not change any more.
 func (t *Trace) Complete(ttl int) bool {
-	return t.over || len(t.Hop(ttl).Probes) >= t.queries && !t.disputed(ttl) && !t.refusedOnly(ttl)
+	if t.over {
+		return true
+	}
+	probes := t.Hop(ttl).Probes
+	return len(probes) >= t.queries && !t.disputed(ttl) && !refusedOnly(probes)
 }
 
 // disputed reports whether a hop, whose own probes nobody answered, may turn out to be the one that refuses: distance

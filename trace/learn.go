@@ -144,7 +144,7 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 		p.credit++
 	}
 	p.refuse(r)
-	h.shown, h.byTarget = true, h.byTarget || r.FromTarget() || r.Refused()
+	h.shown, h.byTarget = true, h.byTarget || r.FromTarget() || r.Refused() && !p.refusals.some()
 	if p.slow.over && !p.slow.active && !p.slow.done && ttl > p.slow.from && !p.target.answers && !h.byTarget {
 		p.slowDown(now) // so the silence was that of a limit
 	}
@@ -188,6 +188,18 @@ func (p *Path) raise(ttl int) {
 func (p *Path) refuse(r Result) {
 	before := p.refusals.end()
 	p.refusals.add(r)
+	p.refusedAt(before)
+}
+
+// passBy takes in that the target has answered another flow.
+func (p *Path) passBy() {
+	before := p.refusals.end()
+	p.refusals.beside = true
+	p.refusedAt(before)
+}
+
+// refusedAt takes in where the path's own flow is refused now, after it was refused at another hop before.
+func (p *Path) refusedAt(before int) {
 	switch end := p.refusals.end(); {
 	case end == 0 && before > 0 && p.limit == max(before, p.o.FirstTTL):
 		p.limit = p.bound() // others get past it

@@ -241,7 +241,14 @@ func (p *Path) Next(now time.Time) Action {
 	default:
 		action = p.sideBySide(now, when)
 	}
-	if action.Do == DoWait && action.Until.IsZero() && len(p.pending) == 0 && now.Before(p.stayUntil) {
+	if action.Do != DoWait || !action.Until.IsZero() || len(p.pending) > 0 {
+		return action
+	}
+	if p.refusals.some() && !p.slow.active && p.suspicious() {
+		p.slowDown(now)
+		return p.Next(now)
+	}
+	if now.Before(p.stayUntil) {
 		return WaitUntil(p.stayUntil)
 	}
 	return action
@@ -532,7 +539,7 @@ func (p *Path) turn(ttl int) time.Time {
 		return time.Time{}
 	case h.sends > h.asked && p.placed(ttl) && p.target.opens:
 		return h.last.Add(resendAnswerTime) // its answers may have been lost, so that nothing has reset it
-	case h.asked >= p.o.Queries && p.refusedOnly(ttl):
+	case h.asked >= p.o.Queries && ttl > p.farthest && p.refusedOnly(ttl):
 		return h.last.Add(resendAnswerTime) // our resets may be refused too
 	case p.anyOrder(ttl):
 		return h.last.Add(p.rest() + time.Duration(p.place(h.asked, ttl)%mostShift)*min(p.o.Spacing, DefaultSpacing))

@@ -3,6 +3,7 @@ package trace
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"go.example/tcptraceroute/packet"
 )
@@ -33,12 +34,18 @@ type refusals struct {
 	router  int        // the highest TTL that a router answered at
 	last    netip.Addr // of that router
 	target  int        // the highest TTL that the target answered at
+	beside  bool       // the target has answered other flows, so what refuses may refuse only some packets
 	inRow   int        // how many refusals came since somebody else answered who is no nearer
+	first   time.Time  // when the first probe of these was sent
+	newest  time.Time  // when the last one was
 }
 
-// mostInRow is how many refusals in a row show that nothing gets through any more: one in three packets is refused so
-// often in a row once in 40 million times.
-const mostInRow = 16
+// mostInRow is how many refusals in a row show that nothing gets through any more, if the probes were sent over
+// rowTime: one in three packets is refused so often in a row once in 40 million times, and a limit lets some through.
+const (
+	mostInRow = 16
+	rowTime   = time.Second
+)
 
 // add takes an answer in.
 func (f *refusals) add(r Result) {
@@ -62,10 +69,20 @@ func (f *refusals) add(r Result) {
 			f.quoted = 0
 		}
 	}
-	if r.Refused() {
-		f.inRow++
+	if !r.Refused() {
+		return
 	}
+	if f.inRow++; f.inRow == 1 {
+		f.first, f.newest = r.Sent, r.Sent
+	}
+	f.first, f.newest = sooner(f.first, r.Sent), later(f.newest, r.Sent)
 }
+
+// stuck reports whether so many were refused in a row that more of them tell nothing new, if they are sent at once.
+func (f *refusals) stuck() bool { return f.inRow >= mostInRow }
+
+// all reports whether nothing gets through any more.
+func (f *refusals) all() bool { return f.stuck() && f.newest.Sub(f.first) >= rowTime }
 
 // hop is how far away a probe was refused: by the quote, or where the kernel keeps that back, because the last router
 // that is known refuses it; 0: that can't be told.
@@ -77,7 +94,9 @@ func (f *refusals) hop(r Result) int {
 }
 
 // forget forgets the refusals, but not what got past them.
-func (f *refusals) forget() { *f = refusals{router: f.router, last: f.last, target: f.target} }
+func (f *refusals) forget() {
+	*f = refusals{router: f.router, last: f.last, target: f.target, beside: f.beside}
+}
 
 // passed takes in that a probe got past whoever refuses, if it was refused at all.
 func (f *refusals) passed(ttl int) {
@@ -89,7 +108,7 @@ func (f *refusals) passed(ttl int) {
 // end is the hop that refuses the flow; 0: none is known, or others get past it, for it is one of several routers side
 // by side or refuses only some of the packets.
 func (f *refusals) end() int {
-	if max(f.router, f.target) >= f.nearest && f.inRow < mostInRow {
+	if (f.beside || max(f.router, f.target) >= f.nearest) && !f.all() {
 		return 0
 	}
 	if f.quoted > f.router && f.quoted < f.nearest {
@@ -137,13 +156,16 @@ func (f *refusals) some() bool { return f.nearest > 0 && f.end() == 0 }
 // refused and others are not. Else the target would be shown one hop too far.
 func (p *Path) refusedOnly(ttl int) bool {
 	h := p.hop(ttl)
-	return p.refusals.some() && !p.rounds.on() && ttl >= p.refusals.nearest && ttl > p.farthest && ttl <= p.bound() &&
-		h.refused > 0 && !h.router && !h.reached
+	return h.refused > 0 && !h.router && !h.reached && p.refusals.some() && !p.rounds.on() && ttl >= p.refusals.nearest &&
+		ttl <= p.bound()
 }
 
-// refusedOnly is the same of a trace's hop.
-func (t *Trace) refusedOnly(ttl int) bool {
-	probes := t.hops[ttl-t.first].Probes
-	return t.refusals.some() && len(probes) < t.queries+refusedMore &&
-		!slices.ContainsFunc(probes, func(r Result) bool { return !r.Refused() })
+// shown reports whether a hop has an answer to show. That its probes were refused is none where others are not.
+func (p *Path) shown(ttl int) bool { return p.hop(ttl).shown && !p.refusedOnly(ttl) }
+
+// refusedOnly reports whether nobody has answered the probes that a hop shows but who refuses them. The hop may be
+// asked more often, or turn out not to be the end.
+func refusedOnly(probes []Result) bool {
+	return slices.ContainsFunc(probes, Result.Refused) &&
+		!slices.ContainsFunc(probes, func(r Result) bool { return answered(r) && !r.Refused() })
 }

@@ -74,3 +74,121 @@ func TestAllPacketsRefused(t *testing.T) {
 		}
 	})
 }
+
+// written is how many probes the rows of a report have that writes each as soon as it is complete.
+func (o *outcome) written(p trace.PathOptions) (rows []int) {
+	f, next := trace.NewTrace(p), p.FirstTTL
+	write := func() {
+		for next = max(next, 1); next <= f.Last() && f.Complete(next); next++ {
+			rows = append(rows, len(f.Hop(next).Probes))
+		}
+	}
+	for _, r := range o.results {
+		f.Add(r)
+		write()
+	}
+	f.Finish()
+	write()
+	return rows
+}
+
+// somewhat draws a path with a router that does something with some of the packets, and how it is traced.
+func somewhat(seed uint64, rule sim.Rule) (s *setup, n int, what string) {
+	rng := rand.New(rand.NewPCG(seed, 9))
+	v6 := rng.IntN(2) == 0
+	n = []int{2, 3, 4, 5, 7, 9, 12, 16}[rng.IntN(8)]
+	at := 1 + rng.IntN(n-1)
+	p := chain(v6, n, 0)
+	scale := []time.Duration{20 * time.Microsecond, 100 * time.Microsecond, time.Millisecond, 5 * time.Millisecond}[rng.IntN(4)]
+	for i := range p.Routers {
+		p.Routers[i].Delay = scale/10 + time.Duration(rng.Int64N(int64(scale)))
+	}
+	p.Target.Delay = scale / 2
+	p.Routers[at-1].Rules = []sim.Rule{rule}
+	s = withProbePorts(newSetup(p))
+	s.scenario.Seed = seed
+	s.path.Queries = []int{1, 3, 3, 10}[rng.IntN(4)]
+	what = fmt.Sprintf("seed %d: target at %d, hop %d is it, %d probes per hop, links of %v, IPv6 %v", seed, n, at, s.path.Queries, scale, v6)
+	return s, n, what
+}
+
+// wrongRows checks that the list ends at the target, and says how many rows don't show their own router.
+func (o *outcome) wrongRows(t *testing.T, what string, n int) (length bool, rows int) {
+	t.Helper()
+	for ttl := 1; ttl <= min(n, o.trace.Last()); ttl++ {
+		if own := address(o.sent[0].Probe.Dst.Addr().Is6(), ttl).String(); !slices.Contains(o.hop(ttl), own) {
+			rows++
+		}
+	}
+	if length = o.trace.Last() != n; length || rows > 0 {
+		t.Logf("%s: the list ends at %d, %d rows don't have their router", what, o.trace.Last(), rows)
+	}
+	return length, rows
+}
+
+// A router rejects every so manieth packet, in strict turn, or what is over a limit. The target stands in its row, and
+// each row shows its own router. A row that a report has written already doesn't turn out to be another one.
+func TestPacketsRefusedByCount(t *testing.T) {
+	t.Parallel()
+	every := func(d time.Duration, burst int) sim.Rule {
+		return sim.Rule{Action: sim.Reject, Code: 1, Over: sim.Rate{Every: d, Burst: burst}}
+	}
+	for name, rule := range map[string]sim.Rule{
+		"every third":           {Action: sim.Reject, Code: 1, InTurn: 3},
+		"every fourth":          {Action: sim.Reject, Code: 1, InTurn: 4},
+		"over 5 a second":       every(200*time.Millisecond, 3),
+		"over 20 a second":      every(50*time.Millisecond, 5),
+		"every third, SYNs":     {Action: sim.Reject, Code: 1, InTurn: 3, Segments: sim.OnlySYN},
+		"over 5 a second, SYNs": {Action: sim.Reject, Code: 1, Over: sim.Rate{Every: 200 * time.Millisecond, Burst: 3}, Segments: sim.OnlySYN},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const seeds = 200
+			lengths, rows := 0, 0
+			for seed := range uint64(seeds) {
+				s, n, what := somewhat(seed, rule)
+				o := s.trace(t)
+				length, wrong := o.wrongRows(t, what, n)
+				if length {
+					lengths++
+				}
+				rows += wrong
+				var final []int
+				for ttl := 1; ttl <= o.trace.Last(); ttl++ {
+					final = append(final, len(o.trace.Hop(ttl).Probes))
+				}
+				if written := o.written(s.path); !slices.Equal(written, final) {
+					t.Errorf("%s: the rows written have %v probes, in the end %v", what, written, final)
+				}
+			}
+			t.Logf("of %d lists %d end at a wrong hop, and %d rows don't have their router", seeds, lengths, rows)
+			if lengths > seeds/50 || rows > seeds/10 {
+				t.Errorf("of %d lists %d end at a wrong hop, and %d rows don't have their router", seeds, lengths, rows)
+			}
+		})
+	}
+}
+
+// One of several ways refuses all packets, and it is that of the path's own flow. That others get to the target doesn't
+// make the list go on.
+func TestOwnFlowRefused(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, n := range []int{3, 9, 16} {
+			for at := 1; at < n; at += 3 {
+				for _, queries := range []int{1, 3, 10} {
+					p := chain(v6, n, 3*time.Millisecond)
+					port := source4.Port()
+					p.Routers[at-1].Rules = []sim.Rule{{Action: sim.Reject, Code: 1, Lo: port, Hi: port, Source: true}}
+					s := withProbePorts(newSetup(p))
+					s.path.Queries = queries
+					o := s.trace(t)
+					o.wantHops(t, queries, append(route(v6, at), address(v6, at))...)
+					if o.took > 8*time.Second {
+						t.Errorf("target at %d, refused at %d, %d probes per hop: it took %v", n, at, queries, o.took)
+					}
+				}
+			}
+		}
+	})
+}

@@ -7,10 +7,10 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Some routers forward only so many SYNs a second and drop the rest. To probes that are sent side by side that looks as
-// if nothing answered beyond the router. So before a plan takes silence for the truth, it looks whether the path is
-// alive all the same (suspicious): then it asks the hops that are in doubt once more, slowly and one after the other. A
-// path that shows no such signs is asked no probe more, and takes no longer.
+// Some routers forward only so many SYNs a second, and drop the rest or refuse it. To probes that are sent side by side
+// that looks as if nothing answered beyond the router. So before a plan takes silence or refusals for the truth, it
+// looks whether the path is alive all the same (suspicious): then it asks the hops that are in doubt once more, slowly
+// and one after the other. A path that shows no such signs is asked no probe more, and takes no longer.
 
 // The constants of asking slowly.
 const (
@@ -101,8 +101,8 @@ func (p *Path) markDoubtful() (any bool) {
 	s.check = !unplaced && from > p.limit
 	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ { // what is lost before the first hop no router has dropped
 		h := p.hop(ttl)
-		h.suspect = !h.shown &&
-			(ttl > from || unplaced && ttl > last || s.check && ttl > silence && ttl < last)
+		h.suspect = !p.shown(ttl) &&
+			(ttl > from || unplaced && ttl > last || s.check && ttl > silence && ttl < last || h.refused > 0)
 		any = any || h.suspect
 	}
 	return any
@@ -123,7 +123,7 @@ func (p *Path) longSilence(last int) int {
 	}
 	for ttl := p.o.FirstTTL; ttl <= last; ttl++ {
 		switch near := ttl == last; {
-		case !p.hop(ttl).shown:
+		case !p.shown(ttl):
 			silent++
 		case silent >= most || near && (silent >= mostSilent-1 || silent > 0 && p.back > 0 && p.back-p.skew < ttl):
 			return ttl - silent - 1
@@ -147,7 +147,7 @@ func (p *Path) lossy() int {
 
 // lossAt reports whether a probe was lost to a hop that answers others.
 func (p *Path) lossAt(l *ask) bool {
-	return (l.outcome == Lost || l.outcome == Pending) && l.ttl <= p.limit && p.hop(l.ttl).shown
+	return (l.outcome == Lost || l.outcome == Pending) && l.ttl <= p.limit && p.shown(l.ttl)
 }
 
 // lostBeyond finds the nearest hop beyond which a limit may be, by the probes that were lost to hops that answer
@@ -174,7 +174,7 @@ func (p *Path) limited(from int) bool {
 	lost, answered := 0, 0
 	for _, l := range p.slow.log {
 		h := p.hop(l.ttl)
-		if l.ttl <= from || l.ttl > p.limit || !h.shown {
+		if l.ttl <= from || l.ttl > p.limit || !p.shown(l.ttl) {
 			continue
 		}
 		switch l.outcome {
@@ -185,13 +185,13 @@ func (p *Path) limited(from int) bool {
 			run[l.ttl] = true
 			hops[l.ttl]++
 			lost++
-			if len(run) >= slowRun || h.byTarget && !p.hop(max(l.ttl-1, p.o.FirstTTL)).shown {
+			if len(run) >= slowRun || h.byTarget && !p.shown(max(l.ttl-1, p.o.FirstTTL)) {
 				return true
 			}
 		}
 	}
 	for ttl, n := range hops {
-		if m := hops[ttl+2]; m > 0 && n+m >= p.o.Queries && !p.hop(ttl+1).shown {
+		if m := hops[ttl+2]; m > 0 && n+m >= p.o.Queries && !p.shown(ttl+1) {
 			return true // one hop is silent, and most of what was sent to its neighbours is lost
 		}
 	}
@@ -274,7 +274,7 @@ func (p *Path) slowly(now, when time.Time) Action {
 func (p *Path) settleEarlier(now time.Time) Action {
 	for _, a := range p.pending {
 		earlier := a != p.slow.asked && !a.byProbePort && a.ttl <= p.limit
-		if earlier && p.hop(a.ttl).shown && !p.o.Patient && !now.Before(a.sent.Add(p.earlyTimeout(a))) {
+		if earlier && p.shown(a.ttl) && !p.o.Patient && !now.Before(a.sent.Add(p.earlyTimeout(a))) {
 			return p.conclude(a)
 		}
 	}
@@ -307,7 +307,7 @@ func (p *Path) takeBack(ttl int) (Action, bool) {
 // it is known whether the hop is in doubt.
 func (p *Path) kept(a *ask) bool {
 	h := p.hop(a.ttl)
-	return !h.shown && !a.byProbePort && h.inFlight == 1 && p.mayBeLimited() && p.earlyTimeout(a) != 0
+	return !p.shown(a.ttl) && !a.byProbePort && h.inFlight == 1 && p.mayBeLimited() && p.earlyTimeout(a) != 0
 }
 
 // inDoubt is the next hop to ask slowly, the one that was asked least so; 0: none. Where the target has answered, but
@@ -382,12 +382,12 @@ func (p *Path) slowTries(ttl int) int {
 // asksSlowly reports whether a hop is to be asked slowly.
 func (p *Path) asksSlowly(ttl int) bool {
 	h := p.hop(ttl)
-	return h.suspect && !h.shown && h.slowly < p.slowTries(ttl) && !p.spent(ttl)
+	return h.suspect && !p.shown(ttl) && h.slowly < p.slowTries(ttl) && !p.spent(ttl)
 }
 
 // lastAnswered is the last hop that has answered, and whether the target has, but none of the hops is known to be it.
 func (p *Path) lastAnswered() (ttl int, unplaced bool) {
-	for ttl = p.limit; ttl >= p.o.FirstTTL && !p.hop(ttl).shown; {
+	for ttl = p.limit; ttl >= p.o.FirstTTL && !p.shown(ttl); {
 		ttl--
 	}
 	return ttl, p.target.answers && (ttl < p.o.FirstTTL || !p.hop(ttl).byTarget)
@@ -409,6 +409,7 @@ func (p *Path) slowed(a *ask, r Result) {
 		return
 	}
 	s.asked = nil
+	answered := r.Outcome == Answered && (!r.Refused() || !p.refusals.some())
 	if s.target++; r.Outcome != Answered || !r.FromTarget() && !r.Refused() {
 		s.target = 0
 	}
@@ -417,9 +418,9 @@ func (p *Path) slowed(a *ask, r Result) {
 		s.doubted++
 		p.hop(a.ttl).slowly-- // it may have been answered
 		return
-	case r.Outcome != Answered && p.asksTwice(a.ttl):
+	case !answered && p.asksTwice(a.ttl):
 		return // the next probe tells more
-	case r.Outcome != Answered:
+	case !answered:
 		if s.vain++; s.vain > 1 && !s.limit {
 			s.pause = knockPause // for what takes a client for real only by a kernel's pace, or forwards one SYN a second
 		}
@@ -433,7 +434,7 @@ func (p *Path) slowed(a *ask, r Result) {
 func (p *Path) doubt() {
 	p.slow.limit = true
 	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ {
-		p.hop(ttl).suspect = !p.hop(ttl).shown && (p.target.answers || ttl > p.slow.from)
+		p.hop(ttl).suspect = !p.shown(ttl) && (p.target.answers || ttl > p.slow.from)
 	}
 }
 

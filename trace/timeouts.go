@@ -77,13 +77,13 @@ func (p *Path) deadline(a *ask) due {
 	case p.retried(a):
 		a.retried = true
 		return due{at: a.sent.Add(p.settling(a.ttl)), do: DoWithdraw}
-	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.hop(a.ttl).shown:
+	case p.slow.active && !p.slow.proven && a != p.slow.asked && !p.shown(a.ttl):
 		if a.lingers {
 			return due{}
 		}
 		// It waits until a hop that is asked slowly has answered, and is sent anew only then.
 		return due{a.sent.Add(p.o.Wait - lingerMargin), DoExtend, p.slow.began.Add(slowTime + p.o.Wait)}
-	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.hop(a.ttl).shown && p.slow.anew < mostAnew:
+	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.shown(a.ttl) && p.slow.anew < mostAnew:
 		a.anew = true
 		return due{at: a.sent.Add(p.o.Wait - doubtMargin), do: DoWithdraw} // it was perhaps dropped by a limit
 	case !a.lingers && p.kept(a):
