@@ -43,6 +43,7 @@ type Tracer struct {
 	pace  *trace.Pace                   // of all packets that leave; nil: as fast as the plans are
 	stack func(wire.Route) packet.Stack // what this host's own SYNs look like
 	rule  bool                          // probes are connections because a routing rule looks at ports
+	noRaw error                         // probes are connections because of it; nil: or because there is no privilege
 }
 
 // Network is a way to the network: by raw sockets, or by connections.
@@ -73,12 +74,19 @@ var (
 	ErrUnsupported    = wire.ErrUnsupported
 	ErrNoPacketSocket = wire.ErrNoPacketSocket
 	ErrNoNetlink      = wire.ErrNoNetlink
+	ErrNoFilter       = wire.ErrNoFilter
+	ErrNoStamps       = wire.ErrNoStamps
+	ErrNotReserved    = wire.ErrNotReserved
 )
+
+// ErrReceiving is in the chain of the error of a measurement that can't receive any more.
+var ErrReceiving = trace.ErrReceiving
 
 // Open opens raw sockets, or does without if they are refused: each probe is then a connection, and a trace is slower
 // (see [wire.Unprivileged]). Only Open needs privileges, and it gives up none. Its error has ErrPrivilege in its chain
 // if that is the reason.
 func Open(o Options) (*Tracer, error) {
+	var noRaw error
 	if !o.Unprivileged {
 		conn, err := wire.Open(o.Wire)
 		if err == nil {
@@ -88,15 +96,19 @@ func Open(o Options) (*Tracer, error) {
 			}
 			return t, nil
 		}
-		if !errors.Is(err, wire.ErrPrivilege) || o.RawOnly {
+		privileged := !errors.Is(err, ErrPrivilege)
+		if privileged && !errors.Is(err, wire.ErrNoRawSocket) || o.RawOnly {
 			return nil, err
+		}
+		if privileged {
+			noRaw = err
 		}
 	}
 	conn, err := wire.OpenUnprivileged(o.Wire)
 	if err != nil {
 		return nil, err
 	}
-	return &Tracer{o: o, conn: conn, stack: wire.Route.Stack}, nil
+	return &Tracer{o: o, conn: conn, stack: wire.Route.Stack, noRaw: noRaw}, nil
 }
 
 // Over makes measurements over a network that is there already, such as a simulated one, as from a Linux host.

@@ -76,13 +76,16 @@ func (m *Measurement) Close() {
 	}
 }
 
-// Without returns what the kernel has refused: see ErrNoPacketSocket and ErrNoNetlink.
+// Without returns what the kernel has refused: see [wire.Conn.Without].
 func (m *Measurement) Without() []error {
 	if c, ok := m.t.conn.(interface{ Without() []error }); ok {
 		return c.Without()
 	}
 	return nil
 }
+
+// NoRawSocket returns why the probes are connections, if it isn't a lack of privilege; nil: it is, or they aren't.
+func (m *Measurement) NoRawSocket() error { return m.t.noRaw }
 
 // SeesWire reports whether answers are seen as they come in, before this host's own translation: by a packet socket.
 func (m *Measurement) SeesWire() bool {

@@ -11,6 +11,9 @@ func Caller() Identity { return wire.Caller() }
 // Drop gives every privilege up, in all threads and for good, when all Tracers are open. See [wire.Drop].
 func Drop(readable ...func() []string) (missing []error, err error) { return wire.Drop(readable...) }
 
+// ErrNotDropped is in the chain of what privileges can't be given up by: see [wire.Drop].
+var ErrNotDropped = wire.ErrNotDropped
+
 // Replacement is a file that is written whole or not at all.
 type Replacement = wire.Replacement
 

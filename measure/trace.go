@@ -247,6 +247,8 @@ func EndingOf(ctx context.Context, counts trace.Counts, reached bool, err error)
 		e.Reason = record.Interrupted
 	case err == ErrNoneSent, errors.As(err, new(*trace.SendError)):
 		e.Reason, e.ExitCode = record.NotSent, 2
+	case errors.Is(err, trace.ErrReceiving):
+		e.Reason, e.ExitCode = record.Broken, 2
 	default:
 		e.Reason = record.Broken
 	}

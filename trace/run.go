@@ -62,6 +62,9 @@ const (
 // unreachable in its own name.
 var ErrNextHop = errors.New("next hop unreachable")
 
+// ErrReceiving is in the chain of the error of a run that can't receive any more.
+var ErrReceiving = errors.New("receiving")
+
 // A SendError ends a run after many probes in a row failed in the same way, or in which every probe failed.
 type SendError struct {
 	Probes int
@@ -79,7 +82,7 @@ func (e *SendError) Unwrap() error { return e.Err }
 
 // Run carries out a plan on a network until the plan has come to its end, ctx ends, or nothing more can be learned.
 // Every probe's outcome goes to emit, in the order in which it becomes known, from the goroutine that called Run. The
-// error is ctx's cause, a *SendError, or what ended receiving. Run leaves no goroutine behind.
+// error is ctx's cause, a *SendError, or ErrReceiving with its reason. Run leaves no goroutine behind.
 func Run(ctx context.Context, conn Conn, plan Plan, o Options, emit func(Result)) (Counts, error) {
 	e := &engine{conn: conn, plan: plan, o: &o, emit: emit, m: newMatcher(), wake: o.Wake}
 	_, e.synthetic = conn.(Synthetic)
@@ -228,7 +231,7 @@ func (e *engine) wait(ctx context.Context, in *inbox, timer Timer, now time.Time
 			in.reuse(d)
 			return nil
 		case err := <-in.failed:
-			return fmt.Errorf("receiving: %w", err)
+			return fmt.Errorf("%w: %w", ErrReceiving, err)
 		case <-timer.C():
 			e.rings = time.Time{}
 			if now = time.Now(); !now.Before(e.expected) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -67,6 +68,9 @@ const (
 	receiveBuffer = 4 << 20 // for a flood of packets that the filter can't tell from answers
 	sendBuffer    = 1 << 20 // for probes that wait for a neighbour; the kernel gives less (net.core.wmem_max)
 
+	// How often in a row interfaces may go down, before it is taken for an error of the call.
+	maxDown = 10000
+
 	// How many probes without a stamp are remembered. A device that makes none at all fills it, at little cost.
 	maxUnstamped = 256
 )
@@ -93,20 +97,18 @@ func Open(o Options) (*Conn, error) {
 
 func (c *Conn) open(o Options) (err error) {
 	// A host, or a sandbox, may not have one of the families; who asks for it then is told when it sends.
-	if c.send4, err = openSender(unix.AF_INET, o); err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
+	if c.send4, err = c.openSender(unix.AF_INET, o); err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
 		return err
 	}
 	var err6 error
-	if c.send6, err6 = openSender(unix.AF_INET6, o); err6 != nil && (err != nil || !errors.Is(err6, unix.EAFNOSUPPORT)) {
+	if c.send6, err6 = c.openSender(unix.AF_INET6, o); err6 != nil && (err != nil || !errors.Is(err6, unix.EAFNOSUPPORT)) {
 		return err6
 	}
 	if err := c.openEars(o); err != nil {
-		return err
+		return noRaw{err}
 	}
 	if o.Attempts && c.ears[0].kind == packetEar {
-		if c.aside, err = openPacketEar(); err != nil {
-			return err
-		}
+		c.aside, _ = openPacketEar() // without it nothing is heard of connections
 	}
 	if o.Attempts && o.Mark != 0 {
 		c.openMarked()
@@ -117,19 +119,39 @@ func (c *Conn) open(o Options) (err error) {
 	if c.route, err = newRouter(o); err != nil {
 		return err
 	}
-	if c.route.without != nil {
-		c.without = append(c.without, c.route.without)
-	}
+	c.lack(c.route.without)
 	if o.Port != 0 {
 		return c.reserveAny(o.Port)
 	}
 	return nil
 }
 
-// Without is what the kernel has refused, and this Conn does without: ErrNoPacketSocket, so that what the host's own
-// firewall drops isn't heard, nor known how probes leave; ErrNoNetlink, so that routes aren't known but for their
-// source address.
+// Without is what the kernel has refused, and this Conn does without, one of each kind:
+//
+//   - ErrNoPacketSocket: what the host's own firewall drops isn't heard, nor known how probes leave;
+//   - ErrNoNetlink: routes aren't known but for their source address;
+//   - ErrNoFilter: all packets that come in are read, and most of them thrown away;
+//   - ErrNoStamps: times are those of this program's calls, so they include how long this host was busy;
+//   - ErrNotReserved: another program of this host may take the source port meanwhile.
 func (c *Conn) Without() []error { return c.without }
+
+// lack remembers what this Conn does without, if that isn't known yet. The first error in a chain says what it is.
+func (c *Conn) lack(err error) {
+	for _, kind := range []error{ErrNoPacketSocket, ErrNoNetlink, ErrNoFilter, ErrNoStamps, ErrNotReserved} {
+		known := slices.ContainsFunc(c.without, func(e error) bool { return errors.Is(e, kind) })
+		if errors.Is(err, kind) && !known {
+			c.without = append(c.without, err)
+		}
+	}
+}
+
+// without is err as one of a kind that no trace ends by; nil: err is nil.
+func without(kind, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", kind, bare(err))
+}
 
 // bare takes the operation off a system's error.
 func bare(err error) error {
@@ -140,21 +162,18 @@ func bare(err error) error {
 }
 
 // openSender opens a raw socket that takes whole packets: raw(7), IPPROTO_RAW implies that the header is included.
-func openSender(family int, o Options) (int, error) {
+func (c *Conn) openSender(family int, o Options) (int, error) {
 	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_RAW)
 	if err != nil {
-		return -1, opError("raw socket", nil, err)
+		return -1, noRaw{opError("raw socket", nil, err)}
 	}
+	// Probes leave without any of these options too, so no error of theirs matters.
 	// Without IP_RECVERR a full queue swallows packets and the send "succeeds" (ip(7)).
 	level, recverr, discover, probing := unix.SOL_IP, unix.IP_RECVERR, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE
 	if family == unix.AF_INET6 {
 		level, recverr, discover, probing = unix.SOL_IPV6, unix.IPV6_RECVERR, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE
 	}
-	set := func(level, name, value int) {
-		if err == nil {
-			err = unix.SetsockoptInt(fd, level, name, value)
-		}
-	}
+	set := func(level, name, value int) error { return unix.SetsockoptInt(fd, level, name, value) }
 	set(level, recverr, 1)
 	// a probe that is larger than what the kernel has learned of the path leaves all the same
 	set(level, discover, probing)
@@ -162,12 +181,8 @@ func openSender(family int, o Options) (int, error) {
 		set(level, unix.IPV6_FREEBIND, 1) // or routes of a source that isn't ours couldn't be asked for, see way
 	}
 	set(unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_SOFTWARE|unix.SOF_TIMESTAMPING_TX_SOFTWARE|
-		unix.SOF_TIMESTAMPING_OPT_ID|unix.SOF_TIMESTAMPING_OPT_TSONLY)
-	if err != nil {
-		unix.Close(fd)
-		return -1, opError("raw socket", nil, err)
-	}
+	c.lack(without(ErrNoStamps, set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_SOFTWARE|
+		unix.SOF_TIMESTAMPING_TX_SOFTWARE|unix.SOF_TIMESTAMPING_OPT_ID|unix.SOF_TIMESTAMPING_OPT_TSONLY)))
 	if o.Mark != 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(o.Mark)); err != nil {
 			unix.Close(fd)
@@ -183,40 +198,56 @@ func openSender(family int, o Options) (int, error) {
 	return fd, nil
 }
 
-// openEars opens what answers are heard by. Where packet sockets are refused raw sockets have to do.
+// sender is the socket for probes to a destination; -1: this host lacks the family.
+func (c *Conn) sender(dst netip.Addr) int {
+	if dst.Is6() {
+		return c.send6
+	}
+	return c.send4
+}
+
+// noRaw is the error of a raw socket that can't be had.
+type noRaw struct{ error }
+
+func (e noRaw) Unwrap() error { return e.error }
+
+func (noRaw) Is(err error) bool { return err == ErrNoRawSocket }
+
+// openEars opens what answers are heard by. If there is no packet socket to be had, raw sockets have to do.
 func (c *Conn) openEars(o Options) error {
 	e, err := openPacketEar()
-	switch {
-	case err == nil:
+	if err == nil {
+		err = e.bind()
+	}
+	if err == nil {
 		c.ears = []*ear{e}
-		if o.Sessions { // what opens a connection can't be followed, so it is heard behind the host's NAT
-			more, err := rawEars(rawTCP...)
-			if err != nil && !refused(err) {
-				return err
-			}
+		// What opens a connection can't be followed, so it is heard behind the host's NAT.
+		if o.Sessions && e.unfiltered == nil {
+			more, _ := rawEars(rawTCP...) // or it isn't heard there
 			for _, e := range more {
 				e.openings = true
 			}
 			c.ears = append(c.ears, more...)
 		}
-	case refused(err):
-		c.without = append(c.without, fmt.Errorf("%w: %w", ErrNoPacketSocket, bare(err)))
+	} else {
+		c.lack(without(ErrNoPacketSocket, err))
 		if c.ears, err = rawEars(append(rawTCP, rawICMP...)...); err != nil {
 			return err
 		}
-	default:
-		return err
+	}
+	for _, e := range c.ears {
+		c.lack(e.unfiltered)
+		c.lack(e.unstamped)
 	}
 	c.recv, c.recvFD, err = listen(c.ears)
 	return err
 }
 
 // receiveSpace asks for receiveBuffer. Root gets it, others net.core.rmem_max (socket(7)).
-func receiveSpace(fd int) error {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) == nil {
-		return nil
+func receiveSpace(fd int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	}
-	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 }
 
 // Spare is an error where n more descriptors can't be had.
@@ -245,11 +276,30 @@ func (c *Conn) Reserve(src netip.AddrPort) (uint16, error) {
 		}
 	}
 	fd, port, err := bind(src, false)
-	if err != nil {
+	switch {
+	case err == nil:
+		c.reserved = append(c.reserved, fd)
+	case src.Port() != 0 || errors.Is(err, unix.EADDRINUSE) || errors.Is(err, unix.EADDRNOTAVAIL):
 		return 0, opError("port of", src.Addr(), err)
+	default:
+		c.lack(without(ErrNotReserved, err))
+		port = c.unreserved()
 	}
-	c.reserved = append(c.reserved, fd)
 	return port, c.Use(port)
+}
+
+// unreserved is a port that is not used yet by this Conn, and that the kernel doesn't choose for other programs
+// (ip_local_port_range in ip(7)).
+func (c *Conn) unreserved() uint16 {
+	const first, number = 61000, 1<<16 - 61000
+	start := rand.IntN(number)
+	for i := range number {
+		port := uint16(first + (start+i)%number)
+		if !slices.Contains(c.flows.ports, port) {
+			return port
+		}
+	}
+	return uint16(first + start) // all of them are
 }
 
 // reserveAny reserves a port on every address of the host, while that is still allowed.
@@ -301,18 +351,18 @@ func bind(a netip.AddrPort, shared bool) (fd int, port uint16, err error) {
 			err = unix.Bind(fd, sa)
 		}
 	}
-	var name unix.Sockaddr
+	var name syscall.Sockaddr
 	if err == nil {
-		name, err = unix.Getsockname(fd)
+		name, err = syscall.Getsockname(fd) // that of package unix makes another call, which may be refused
 	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, 0, err
 	}
 	switch name := name.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		port = uint16(name.Port)
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		port = uint16(name.Port)
 	}
 	return fd, port, nil
@@ -359,9 +409,9 @@ func (c *Conn) Send(p packet.Probe) (sent time.Time, err error) {
 	if c.out, err = p.AppendBinary(c.out[:0]); err != nil {
 		return time.Time{}, fmt.Errorf("probe: %w", err)
 	}
-	fd, count := c.send4, &c.sent4
+	fd, count := c.sender(p.Dst.Addr()), &c.sent4
 	if p.Dst.Addr().Is6() {
-		fd, count = c.send6, &c.sent6
+		count = &c.sent6
 	}
 	if fd < 0 {
 		return time.Time{}, opError("sending", nil, unix.EAFNOSUPPORT)
@@ -458,7 +508,7 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 	if err := in.watch(ctx, c.recv, c.ears); err != nil {
 		return 0, time.Time{}, opError("receiving", nil, err)
 	}
-	for {
+	for tries := 0; ; tries++ {
 		if ctx.Err() != nil {
 			return 0, time.Time{}, ctx.Err()
 		}
@@ -476,10 +526,10 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 			continue
 		case err != nil:
 			return 0, time.Time{}, opError("receiving", nil, err)
-		case in.err == unix.ENETDOWN || in.err == unix.ENOBUFS:
+		case (in.err == unix.ENETDOWN || in.err == unix.ENOBUFS) && tries < maxDown:
 			continue // an interface went down; it may come back, and there are others
 		case in.err != nil:
-			return 0, time.Time{}, opError("receiving", nil, in.err)
+			return 0, time.Time{}, opError("recvmsg", nil, in.err)
 		}
 		b := buf[:in.n]
 		if in.outgoing {

@@ -21,6 +21,8 @@ type ear struct {
 	kind     earKind
 	protocol int  // of a raw one
 	openings bool // it hears only while flows.opening, see Session
+
+	unfiltered, unstamped error // why it hears everything, and why it knows no times; nil: it doesn't, and does
 }
 
 type earKind uint8
@@ -63,17 +65,39 @@ func openPacketEar() (*ear, error) {
 	if err != nil {
 		return nil, opError("packet socket", nil, err)
 	}
-	err = errors.Join(
-		receiveSpace(fd),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
-		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
-	)
-	if err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
 		unix.Close(fd)
 		return nil, opError("packet socket", nil, err)
 	}
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVMARK, 1) // since Linux 5.19; without it marks aren't known
-	return &ear{fd: fd, kind: packetEar}, nil
+	e := &ear{fd: fd, kind: packetEar}
+	e.prepare()
+	return e, nil
+}
+
+// bind lets a packet ear hear what its filter lets through: nothing yet.
+func (e *ear) bind() error {
+	err := unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)})
+	if err != nil {
+		unix.Close(e.fd)
+	}
+	return opError("packet socket", nil, err)
+}
+
+// prepare sets what an ear can do without.
+func (e *ear) prepare() {
+	receiveSpace(e.fd)
+	e.unfiltered = without(ErrNoFilter, e.deafen())
+	e.unstamped = without(ErrNoStamps, unix.SetsockoptInt(e.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
+}
+
+// deafen gives an ear a filter that lets nothing through.
+func (e *ear) deafen() error {
+	deaf, err := filter(nil)
+	if err != nil {
+		return err
+	}
+	return attach(e.fd, deaf)
 }
 
 // rawEars opens raw sockets for both families, as far as there are such families. An error is that of the last one.
@@ -107,11 +131,8 @@ func openRawEar(p rawProtocol) (*ear, error) {
 		return nil, opError("raw socket", nil, err)
 	}
 	e := &ear{fd: fd, kind: raw4Ear, protocol: p.protocol}
-	deaf, err := filter(nil)
-	if err == nil {
-		err = errors.Join(attach(fd, deaf), receiveSpace(fd), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
-	}
-	if p.family == unix.AF_INET6 && err == nil {
+	e.prepare()
+	if p.family == unix.AF_INET6 {
 		e.kind = raw6Ear
 		for _, name := range []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVHOPLIMIT, unix.IPV6_RECVTCLASS, ipv6FlowInfo} {
 			err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_IPV6, name, 1))
@@ -137,11 +158,11 @@ func (e *ear) drain() {
 
 // attach lets the ear hear answers to the flows.
 func (e *ear) attach(f *flows) error {
-	if e.openings && !f.opening {
-		deaf, err := filter(nil)
-		if err == nil {
-			err = attach(e.fd, deaf)
-		}
+	switch {
+	case e.unfiltered != nil:
+		return nil
+	case e.openings && !f.opening:
+		err := e.deafen()
 		e.drain()
 		return err
 	}

@@ -34,7 +34,6 @@ const (
 type flows struct {
 	mu         sync.Mutex
 	changed    bool // since the filters were made
-	bound      bool // the packet socket is
 	opening    bool // a connection is being opened, or is translated: its segments are heard behind the translation
 	ports      []uint16
 	followed   []followed
@@ -323,13 +322,6 @@ func (c *Conn) listen() error {
 		if err := e.attach(&c.flows); err != nil {
 			return opError("filter", nil, err)
 		}
-		if e.kind != packetEar || c.flows.bound {
-			continue
-		}
-		if err := unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: hton(unix.ETH_P_ALL)}); err != nil {
-			return opError("packet socket", nil, err)
-		}
-		c.flows.bound = true
 	}
 	c.flows.changed = false
 	return nil

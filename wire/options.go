@@ -37,7 +37,13 @@ var ErrUnsupported = errors.New("sending TCP probes is not supported on this pla
 var (
 	ErrNoPacketSocket = errors.New("no packet socket")
 	ErrNoNetlink      = errors.New("no netlink")
+	ErrNoFilter       = errors.New("no filter in the kernel")
+	ErrNoStamps       = errors.New("no times of the kernel's")
+	ErrNotReserved    = errors.New("no reserved port")
 )
+
+// ErrNoRawSocket is in the chain of Open's error if raw sockets can't be had, for whatever reason. Connections may do.
+var ErrNoRawSocket = errors.New("no raw sockets")
 
 // ErrPrivilege is in the chain of Open's error where the caller may not open raw sockets.
 var ErrPrivilege = errors.New("raw sockets need root or the capability CAP_NET_RAW")

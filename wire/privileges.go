@@ -32,5 +32,8 @@ func (id Identity) SetID() bool {
 	return id.RealUID != id.EffectiveUID || id.RealGID != id.EffectiveGID
 }
 
-// ErrNotDropped is in the chain of [Drop]'s error.
+// exceedsCaller reports whether the process may have privileges that its caller, who isn't root, lacks.
+func (id Identity) exceedsCaller() bool { return id.RealUID != 0 && (id.Elevated || id.SetID()) }
+
+// ErrNotDropped is in the chain of [Drop]'s error, and of what is missing for the same reason.
 var ErrNotDropped = errors.New("privileges can't be given up")

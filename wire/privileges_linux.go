@@ -73,8 +73,11 @@ func raise() error {
 //     nothing kills the process. New sockets may be TCP, UDP and ICMP datagram sockets, and netlink for routes and
 //     interfaces.
 //
-// An error means that the process may still hold privileges: it must exit at once. The chain holds [ErrNotDropped].
-// What only this kernel or container doesn't have (Landlock, seccomp) is no error and listed in missing.
+// An error means that the process may still hold privileges that its caller lacks ([Identity.Elevated] and
+// [Identity.SetID] tell who does): it must exit at once. The chain holds [ErrNotDropped]. A caller who has them himself
+// gains nothing by a process that keeps them. There what a sandbox refuses is listed in missing, with ErrNotDropped in
+// its chain, and the rest is done all the same. What only this kernel or container doesn't have (Landlock, seccomp) is
+// listed in missing too.
 //
 // Drop needs a build without cgo: with it Go can't reach all threads, and Drop fails.
 func Drop(readable ...func() []string) (missing []error, err error) {
@@ -85,11 +88,17 @@ func Drop(readable ...func() []string) (missing []error, err error) {
 // directories files can be given other names and be removed (Landlock), and only relative to the open directory
 // (seccomp).
 func DropKeeping(replaced func() []*Replacement, readable ...func() []string) (missing []error, err error) {
-	uid, gid := unix.Getuid(), unix.Getgid()
+	caller := Caller()
 	for _, step := range []func(uid, gid int) error{dropIDs, dropCapabilities, shutDoors, checkDropped} {
-		if err := step(uid, gid); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNotDropped, err)
+		err := step(caller.RealUID, caller.RealGID)
+		if err == nil {
+			continue
 		}
+		err = fmt.Errorf("%w: %w", ErrNotDropped, err)
+		if caller.exceedsCaller() || errors.Is(err, errCgo) {
+			return nil, err
+		}
+		missing = append(missing, err)
 	}
 	var files []string
 	for _, find := range readable {
@@ -111,10 +120,8 @@ func DropKeeping(replaced func() []*Replacement, readable ...func() []string) (m
 // since each call stops all threads.
 func dropIDs(uid, gid int) error {
 	if groups, err := unix.Getgroups(); err != nil || len(groups) > 0 {
-		// These are the caller's own; without CAP_SETGID, or in a user namespace, they have to stay.
-		if err := syscall.Setgroups(nil); err != nil && !errors.Is(err, unix.EPERM) {
-			return opError("setgroups", nil, err)
-		}
+		// These are the caller's own. Without CAP_SETGID, in a user namespace, and where the call is refused, they stay.
+		syscall.Setgroups(nil)
 	}
 	if r, e, s := unix.Getresgid(); r != gid || e != gid || s != gid {
 		if err := syscall.Setresgid(gid, gid, gid); err != nil {
@@ -175,13 +182,16 @@ func capabilities() (caps [2]unix.CapUserData, err error) {
 	return caps, err
 }
 
+// errCgo says that the program was built in a way in which it can never give up a privilege.
+var errCgo = errors.New("can't reach all threads: the program must be built with CGO_ENABLED=0")
+
 // allThreadsError says what AllThreadsSyscall's error number means.
 func allThreadsError(op string, errno syscall.Errno) error {
 	switch errno {
 	case 0:
 		return nil
 	case unix.ENOTSUP:
-		return fmt.Errorf("%s: can't reach all threads: the program must be built with CGO_ENABLED=0", op)
+		return opError(op, nil, errCgo)
 	}
 	return opError(op, "in all threads", errno)
 }

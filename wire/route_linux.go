@@ -32,17 +32,20 @@ type router struct {
 	sockets *sockets       // where there is no conn
 }
 
+// loopbackIndex is the number of the loopback interface in every network namespace (LOOPBACK_IFINDEX).
+const loopbackIndex = 1
+
 func newRouter(o Options) (*router, error) {
 	r := &router{mark: o.Mark, tos: o.TOS, iface: o.Interface, names: make(map[int]string)}
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
-	switch {
-	case err == nil:
-		r.conn = conn
-	case refused(err):
-		r.without = fmt.Errorf("%w: %w", ErrNoNetlink, bare(err))
-		r.sockets = newSockets()
-	default:
-		return nil, opError("netlink", nil, err)
+	var err error
+	if r.conn, err = netlink.Dial(unix.NETLINK_ROUTE, nil); err == nil {
+		if _, _, err = r.link(loopbackIndex); err != nil { // it doesn't answer
+			r.Close()
+			r.conn = nil
+		}
+	}
+	if err != nil {
+		r.without, r.sockets = without(ErrNoNetlink, err), newSockets()
 	}
 	if o.Interface != "" {
 		if r.bound, err = interfaceIndex(o.Interface); err != nil {
@@ -81,6 +84,9 @@ type hop struct {
 // without their ports, the rest of Route is about the probes, and Route.Elsewhere names the connection's interface.
 // The error is the kernel's: ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL.
 func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
+	if c.sender(dst.Addr()) < 0 {
+		return Route{}, opError("raw socket", nil, unix.EAFNOSUPPORT)
+	}
 	return c.route.describe(dst, src, true)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -135,7 +136,7 @@ func connectedFrom(r *router, dst netip.AddrPort, src netip.Addr) (netip.Addr, e
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return netip.Addr{}, err
+		return netip.Addr{}, fmt.Errorf("the source address isn't known: socket: %v", err)
 	}
 	defer unix.Close(fd)
 	if family == unix.AF_INET {
@@ -152,7 +153,8 @@ func connectedFrom(r *router, dst netip.AddrPort, src netip.Addr) (netip.Addr, e
 			err = unix.Bind(fd, sa)
 		}
 	}
-	var to, name unix.Sockaddr
+	var to unix.Sockaddr
+	var name syscall.Sockaddr
 	if err == nil {
 		to, err = sockaddr(dst.Addr(), max(dst.Port(), 1))
 	}
@@ -160,15 +162,17 @@ func connectedFrom(r *router, dst netip.AddrPort, src netip.Addr) (netip.Addr, e
 		err = unix.Connect(fd, to)
 	}
 	if err == nil {
-		name, err = unix.Getsockname(fd)
+		if name, err = syscall.Getsockname(fd); err != nil { // which says nothing of the route
+			err = fmt.Errorf("the source address isn't known: getsockname: %v", err)
+		}
 	}
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	switch name := name.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrFrom4(name.Addr), nil
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrFrom16(name.Addr), nil
 	}
 	return netip.Addr{}, unix.EAFNOSUPPORT

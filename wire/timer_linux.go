@@ -18,10 +18,15 @@ type timer struct {
 	c    chan time.Time
 }
 
-// newAlarm opens one. It is not set.
+// newTimerFD opens one. It is not set.
 func newTimerFD() (*timer, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
+		return nil, opError("timer", nil, err)
+	}
+	// Set can fail only if a sandbox refuses the call. Otherwise the timer would never ring.
+	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{}, nil); err != nil {
+		unix.Close(fd)
 		return nil, opError("timer", nil, err)
 	}
 	return &timer{os.NewFile(uintptr(fd), "timer"), fd, make(chan time.Time, 1)}, nil
@@ -30,7 +35,6 @@ func newTimerFD() (*timer, error) {
 // Set makes it ring once, d from now. A ring of an earlier setting may still come.
 func (a *timer) Set(d time.Duration) {
 	s := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(d), 1))} // 0 would unset it
-	// no error but for a bug
 	unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&s)), 0, 0, 0)
 	runtime.KeepAlive(a.file)
 }

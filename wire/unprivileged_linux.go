@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -90,8 +91,28 @@ func (c *Unprivileged) open(o Options) (err error) {
 	if c.route, err = newRouter(o); err != nil {
 		return err
 	}
+	if err := c.tryConnecting(); err != nil {
+		return opError("connections can't be made", nil, err)
+	}
 	if o.Port != 0 {
 		c.reserved, err = bindAny(o.Port, true)
+	}
+	return err
+}
+
+// tryConnecting makes all calls for the socket of a probe, in the family that there is, but for connect(2). What a
+// sandbox refuses is then known before anything is sent, and isn't shown as silence.
+func (c *Unprivileged) tryConnecting() (err error) {
+	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		fd, failed := c.socket(&packet.Probe{Src: netip.AddrPortFrom(any, 0), TTL: 1})
+		switch {
+		case failed == nil:
+			unix.Close(fd)
+			return nil
+		case errors.Is(failed, unix.EADDRINUSE): // of all ports
+			return nil
+		}
+		err = cmp.Or(err, failed)
 	}
 	return err
 }
@@ -219,15 +240,15 @@ func (c *Unprivileged) socket(p *packet.Probe) (fd int, err error) {
 	if len(c.prepared) > 0 {
 		fd, c.prepared = c.prepared[0], c.prepared[1:]
 	} else if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
-		return -1, err
+		return -1, opError("socket", nil, err)
 	}
 	set := func(level, name, value int) {
 		if err == nil {
-			err = unix.SetsockoptInt(fd, level, name, value)
+			err = opError("setsockopt", nil, unix.SetsockoptInt(fd, level, name, value))
 		}
 	}
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) // without it times are those of this program's calls
 	set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-	set(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	set(unix.SOL_TCP, unix.TCP_QUICKACK, 0)
 	set(unix.SOL_TCP, unix.TCP_SYNCNT, 1) // should we be stopped
 	if v4 {
@@ -271,8 +292,12 @@ func (c *Unprivileged) socket(p *packet.Probe) (fd int, err error) {
 		}
 		var sa unix.Sockaddr
 		if sa, err = sockaddr(from, p.Src.Port()); err == nil {
-			err = unix.Bind(fd, sa)
+			err = opError("bind", nil, unix.Bind(fd, sa))
 		}
+	}
+	if err == nil { // answer asks for it, and would take a refusal for silence
+		_, err = unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+		err = opError("getsockopt", nil, err)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -428,7 +453,7 @@ func (c *Unprivileged) Recv(ctx context.Context, buf []byte) (int, time.Time, er
 		c.mu.Unlock()
 
 		if _, err := unix.Ppoll(wait, nil, nil); err != nil && err != unix.EINTR {
-			return 0, time.Time{}, opError("receiving", nil, err)
+			return 0, time.Time{}, opError("ppoll", nil, err)
 		}
 		if wait[0].Revents != 0 {
 			var count [8]byte

@@ -53,8 +53,8 @@ func (p *program) diffFiles(files []string) error {
 	if err := cmp.Or(p.CheckDiff(files), p.CheckTogether()); err != nil {
 		return err
 	}
-	if _, err := p.drop(func() []string { return []string{p.Diff, files[0]} }); err != nil {
-		return fmt.Errorf("giving up privileges: %w", err)
+	if err := p.dropPrivileges(func() []string { return []string{p.Diff, files[0]} }); err != nil {
+		return err
 	}
 	var both [2]*record.Trace
 	for i, name := range []string{p.Diff, files[0]} {

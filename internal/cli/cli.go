@@ -33,7 +33,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func Main(args []string) int {
 	if err := measure.Limits(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return exitNotReached
+		return exitLocal
 	}
 	ctx, rescue := terminal.Process()
 	p := &program{stdout: os.Stdout, stderr: os.Stderr, drop: measure.Drop,
@@ -172,7 +172,7 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 	}
 	m, err := network.Prepare(ctx, p.request())
 	if err != nil {
-		return cmp.Or(p.explainRoute(err), p.worded(err))
+		return cmp.Or(p.explainRoute(err), words.Local(p.worded(err)))
 	}
 	defer m.Close()
 	p.sayReady(m)
@@ -186,10 +186,9 @@ func (p *program) dropPrivileges(readable ...func() []string) error {
 	if p.dropKeeping != nil && (p.Save != "" || p.Baseline != "") {
 		drop = func(readable ...func() []string) ([]error, error) { return p.dropKeeping(p.kept.Replaced, readable...) }
 	}
-	if _, err := drop(readable...); err != nil {
-		return fmt.Errorf("giving up privileges: %w", err)
-	}
-	return nil
+	missing, err := drop(readable...)
+	p.aside(words.NotDropped(missing))
+	return words.StillPrivileged(err)
 }
 
 // openFiles opens what the user wants written; packets only if there will be any.

@@ -64,7 +64,8 @@ func exitCode(err error) int {
 		return saved.ExitCode
 	case errors.As(err, &interrupted):
 		return interrupted.ExitCode()
-	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*words.LocalError)), err == measure.ErrNoneSent:
+	case errors.As(err, new(*trace.SendError)), errors.As(err, new(*words.LocalError)), err == measure.ErrNoneSent,
+		errors.Is(err, measure.ErrReceiving):
 		return exitLocal
 	}
 	return exitNotReached

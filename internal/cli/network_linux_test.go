@@ -306,7 +306,7 @@ func TestPrivilegesStay(t *testing.T) {
 		prog := &program{stdout: &stdout, stderr: &stderr, opener: measure.Open, drop: func(...func() []string) ([]error, error) { return nil, errors.New("no way") }}
 		code = prog.code(prog.run(t.Context(), []string{"-n", "no..host"}))
 	})
-	if stdout.Len() != 0 || stderr.String() != "giving up privileges: no way\n" || code != 1 {
+	if stdout.Len() != 0 || stderr.String() != "giving up privileges: no way\n" || code != 2 {
 		t.Errorf("stdout %q, stderr %q, exit code %d", &stdout, &stderr, code)
 	}
 }

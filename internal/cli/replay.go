@@ -15,8 +15,8 @@ import (
 
 // showSaved shows a saved trace as if it had just been made. It is read without privileges.
 func (p *program) showSaved() error {
-	if _, err := p.drop(func() []string { return []string{p.Replay} }); err != nil {
-		return fmt.Errorf("giving up privileges: %w", err)
+	if err := p.dropPrivileges(func() []string { return []string{p.Replay} }); err != nil {
+		return err
 	}
 	saved, err := measure.ReadSaved(p.Replay)
 	if err != nil {

@@ -65,6 +65,32 @@ func NoDevice(name string) error {
 	return fmt.Errorf("error opening device %s: %[1]s: No such device exists (No such device exists)%s", name, hint)
 }
 
+// Local is an error of this host's system, which lets it send nothing: that is not the command line's fault.
+func Local(err error) error {
+	if errors.As(err, new(syscall.Errno)) {
+		return &LocalError{err.Error()}
+	}
+	return err
+}
+
+// StillPrivileged is the error of privileges that the user lacks, and that can't be given up; nil: err is nil.
+func StillPrivileged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &LocalError{"giving up privileges: " + err.Error()}
+}
+
+// NotDropped says that privileges which the user has himself can't be given up; "": they were.
+func NotDropped(missing []error) string {
+	for _, err := range missing {
+		if errors.Is(err, measure.ErrNotDropped) {
+			return fmt.Sprintf("Warning: %v; going on with the user's own", err)
+		}
+	}
+	return ""
+}
+
 // Unopened is why the network can't be opened.
 func Unopened(c *options.Config, err error) error {
 	switch {
@@ -79,7 +105,7 @@ func Unopened(c *options.Config, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return ErrPortInUse
 	}
-	return err
+	return Local(err)
 }
 
 // Unmade is why there can be no measurement, or no more of it.

@@ -20,7 +20,7 @@ func Ready(c *options.Config, m *measure.Measurement, length int) (lines []strin
 	}
 	lines = append(lines, without(m)...)
 	if m.Header.Connections {
-		lines = append(lines, Connections(c, m.ByRule()))
+		lines = append(lines, Connections(c, m.ByRule(), m.NoRawSocket()))
 	}
 	if c.PortSet && !c.ServiceSet { // somebody may have meant the target's port
 		lines = append(lines, sourcePort(c))
@@ -50,16 +50,29 @@ func without(m *measure.Measurement) (lines []string) {
 			lines = append(lines, fmt.Sprintf(
 				"Tracing without netlink (%v): the source address is that of a connected socket, the device the one that has it",
 				options.Reason(err)))
+		case errors.Is(err, measure.ErrNoFilter):
+			lines = append(lines, fmt.Sprintf("Tracing without a filter in the kernel (%v): all packets of this host are read",
+				options.Reason(err)))
+		case errors.Is(err, measure.ErrNoStamps):
+			lines = append(lines, fmt.Sprintf("Tracing without the kernel's times (%v): round trips are those of this program",
+				options.Reason(err)))
+		case errors.Is(err, measure.ErrNotReserved):
+			lines = append(lines, fmt.Sprintf("Tracing without reserving the source port (%v): another program may take it",
+				options.Reason(err)))
 		}
 	}
 	return lines
 }
 
-// Connections says how a trace by connections goes, and why; rule: because a routing rule looks at ports.
-func Connections(c *options.Config, rule bool) string {
+// Connections says how a trace by connections goes, and why: rule, because a routing rule looks at ports; noRaw,
+// because of an error; or because there is no privilege.
+func Connections(c *options.Config, rule bool, noRaw error) string {
 	why, how := "", "one probe at a time"
-	if rule {
+	switch {
+	case rule:
 		why = ", for a routing rule looks at ports"
+	case noRaw != nil:
+		why = fmt.Sprintf(" (%v)", options.Reason(noRaw))
 	}
 	if c.TrackPort {
 		how = "each from a port of its own"

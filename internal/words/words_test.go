@@ -89,7 +89,7 @@ func TestConnections(t *testing.T) {
 	}{{0, "850 ms"}, {500 * time.Millisecond, "500 ms"}, {5 * time.Second, "850 ms"}} {
 		var p options.Config
 		p.Path.Wait = tt.wait
-		if got, want := Connections(&p, false), "Tracing without raw sockets: by connections, one probe at a time, waiting up to "+tt.want+" for each answer"; got != want {
+		if got, want := Connections(&p, false, nil), "Tracing without raw sockets: by connections, one probe at a time, waiting up to "+tt.want+" for each answer"; got != want {
 			t.Errorf("-w %v: %q, want %q", tt.wait, got, want)
 		}
 	}
