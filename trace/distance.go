@@ -246,9 +246,8 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	case p.hold(now):
 		return p.known, until
 	case i >= 0 && !p.target.answers && p.slow.knocks == 0:
-		sent := p.pending[i].sent
-		if until = sent.Add(slow); p.holds() || now.Before(until) {
-			return p.front(now, sent)
+		if until = p.pending[i].sent.Add(slow); p.holds() || now.Before(until) {
+			return p.front(now)
 		}
 	}
 	return p.known + lookAhead, time.Time{}
@@ -277,23 +276,15 @@ func (p *Path) estimated(now time.Time) (ttl int, until time.Time) {
 	return far, until
 }
 
-// front is the last TTL that may be asked while a distance probe that was sent then may still be answered, and when
-// that changes by itself: a few hops beyond the last one known, for all of them may get to the target. If routers go on
-// answering though the distance probe's answer is overdue by what theirs took, it won't come, and more hops are asked.
-func (p *Path) front(now, sent time.Time) (ttl int, until time.Time) {
+// front is the last TTL that may be asked while a distance probe may still be answered, and when that changes by
+// itself: a few hops beyond the last one known, for all of them may get to the target. If no answer to a distance
+// probe comes, that is all the more so: only the target's answer can tell where it is.
+func (p *Path) front(now time.Time) (ttl int, until time.Time) {
 	// On a long way the target's answer may come right after those of the routers.
 	if until = p.moved.Add(p.rest() - leastRest); now.Before(until) {
 		return max(p.asked, p.o.FirstTTL-1+firstAhead), until
 	}
-	overdue := sent.Add(distanceFactor*p.slowest + distanceSlack)
-	few := max(p.known+creepAhead, p.o.FirstTTL-1+firstAhead)
-	if now.Before(overdue) {
-		return few, overdue
-	}
-	if next := p.hop(min(p.known+1, p.o.MaxTTL)); next.asked > 0 && next.first.Before(overdue) {
-		return few, time.Time{} // it hasn't answered either
-	}
-	return p.known + lookAhead, time.Time{}
+	return max(p.known+creepAhead, p.o.FirstTTL-1+firstAhead), time.Time{}
 }
 
 // estimateFrom estimates from the distance probe's answer how far it got. How far an answer has come, its own TTL

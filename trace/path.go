@@ -160,8 +160,8 @@ const (
 	// hardly a path is longer, and who starts with an unusual TTL seems to be up to 127 hops away.
 	farAhead = 24
 
-	// distanceFactor times the slowest answer, and distanceSlack, is how long the distance probe's answer is waited for
-	// before hops beyond the first lookAhead are asked without it. Routers answer before the target does.
+	// distanceFactor times the slowest answer, and distanceSlack, is how long an answer is waited for before a probe
+	// counts as silent. Routers answer before the target does.
 	distanceFactor = 3
 	distanceSlack  = 50 * time.Millisecond
 
@@ -631,18 +631,15 @@ func (p *Path) exclusive(ttl int) bool {
 
 func (p *Path) echo() bool { return p.o.Protocol == packet.ProtoEcho }
 
-// rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. Of
-// probes to one hop before the estimate it doesn't matter which is answered: the target would be there. But where the
-// target's times are uneven, none of their answers would be told, and all would be sent anew.
+// rival finds a probe in flight that one of this TTL could not be told from, if the target answers; nil: none. One to
+// the same hop counts, too: if that is the target, the first answer says so, and the others are SYNs that nobody needs.
 func (p *Path) rival(ttl int) *ask {
-	exclusive := p.exclusive(ttl)
-	if !exclusive && !p.delicate(ttl) {
+	if !p.exclusive(ttl) && !p.delicate(ttl) {
 		return nil
 	}
-	alone := exclusive || p.confused || p.uneven()
 	for _, a := range p.pending {
 		passed := a.passed && !p.untagged // a router may answer it still, and nothing would tell
-		if !passed && !a.byProbePort && (alone || a.ttl != ttl) && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
+		if !passed && !a.byProbePort && (p.exclusive(a.ttl) || p.delicate(a.ttl)) {
 			return a
 		}
 	}
