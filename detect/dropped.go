@@ -919,10 +919,16 @@ func rivalText(code Code) string {
 	return "Other causes aren't excluded."
 }
 
+// whatDrops is what a filter may be. No question excludes the last two: more probes only make them last longer.
+const whatDrops = "a rule, a route to nowhere, a ban after earlier tries or a very slow limit. The last two end: " +
+	"wait some minutes, then ask once (-q 1)."
+
 // filterText says what is dropped.
 func (d *drop) filterText(x *Finding, code Code) {
 	port := d.target.Port()
-	place, whom := d.between(x.After, x.Before), d.owner(x.After, x.Before)
+	whom := d.owner(x.After, x.Before)
+	// Answers that are lost on the way back look like probes that are lost on the way there, whatever is asked.
+	place := d.between(x.After, x.Before) + ", on the way there or back"
 	x.Code = code
 	switch code {
 	case SizeFilter:
@@ -955,22 +961,22 @@ func (d *drop) filterText(x *Finding, code Code) {
 		x.Advice = "Trace without -A. A firewall that keeps track of connections is there; connections are not harmed."
 	case FilteredPort:
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall there drops port %d, or a rule routes that port to nowhere.", whom, port)
+		x.Advice = fmt.Sprintf("Ask %s what drops port %d there: %s", whom, port, whatDrops)
 		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.syn && !s.port && s.fate == passes }) {
-			x.Advice = fmt.Sprintf("Ask %s: a firewall there lets port %d pass and drops port %d, or a rule routes that port "+
-				"to nowhere.", whom, d.port.target.Port(), port)
+			x.Advice = fmt.Sprintf("Ask %s what drops port %d there and lets port %d pass: %s", whom, port,
+				d.port.target.Port(), whatDrops)
 		}
 		if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.port && !s.syn && !s.echo && s.fate == passes }) {
-			x.Advice = fmt.Sprintf("Ask %s: a packet filter there drops new connections to port %d.", whom, port)
+			x.Advice = fmt.Sprintf("Ask %s what drops new connections to port %d there: %s", whom, port, whatDrops)
 		}
 	case FilteredSYN:
 		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
-		x.Advice = fmt.Sprintf("Ask %s: a packet filter there lets packets of established connections pass, and drops "+
-			"what opens one.", whom)
+		x.Advice = fmt.Sprintf("Ask %s what drops new connections there, and lets packets of established ones pass: %s", whom,
+			whatDrops)
 	case FilteredTCP:
 		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
-		x.Advice = fmt.Sprintf("Ask %s: a firewall there drops TCP to this target, or all of it but some ports that "+
-			"were not tried.", whom)
+		x.Advice = fmt.Sprintf("Ask %s what drops TCP to this target there, or all of it but some ports that were not "+
+			"tried: %s", whom, whatDrops)
 		if !d.asks() && d.syn == nil {
 			x.Code, x.Title = Filtered, fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
 			x.Advice = "Trace without -A. A firewall that keeps track of connections drops ACKs without one, or one " +

@@ -27,5 +27,5 @@ func ExampleFindings() {
 	for _, f := range detect.Findings(detect.Evidence{View: detect.View{Trace: found, Options: o}}) {
 		fmt.Printf("%s [%s, %v]\n", f.Title, f.Code, f.Confidence)
 	}
-	// Output: Port 443 is open: the target accepts the connection [port-open, certain]
+	// Output: Port 443 is open: the target's address accepts the connection [port-open, certain]
 }

@@ -92,7 +92,7 @@ func refused(f *facts) []Finding {
 		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
 		x.Code, x.Confidence = RejectedByTarget, when(f.alive(ttl-1), Likely, Possible)
-		x.Title = fmt.Sprintf("The target itself rejects port %d by ICMP", port)
+		x.Title = fmt.Sprintf("The target, or a firewall right in front of it, rejects port %d by ICMP", port)
 		x.Advice = "Check the target's own firewall or security group first. Or a router in front of it says no in its name."
 		switch {
 		case f.ownHop() > 0:
@@ -101,7 +101,8 @@ func refused(f *facts) []Finding {
 				"in its name there, and a router or a machine beyond may have said no.")
 		case f.refusedFromTarget():
 			x.Confidence = Certain
-			x.Advice = "Check the target's own firewall: it says no."
+			x.Advice = "Check the target's own firewall first: it says no, or one right in front of it does (security group, " +
+				"hypervisor, bridge)."
 		}
 	case all == passes && kind == noHost && f.waited() >= neighbourWait:
 		x.Code, x.Confidence = UnreachableHost, Likely

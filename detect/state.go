@@ -38,9 +38,13 @@ func state(f *facts) []Finding {
 		x.Code, x.Confidence = PortOpen, two.confidence
 		x.Title = fmt.Sprintf("Port %d is open: the target accepts the connection, and something resets it", port)
 	case flags.Has(packet.RST):
-		x.Code, x.Title = PortClosed, fmt.Sprintf("Port %d is closed: the target itself refuses the connection", port)
+		x.Code = PortClosed
+		// What stands on the target's own link has no hop of its own.
+		x.Title = fmt.Sprintf("Port %d is closed: the target, or a firewall right in front of it, refuses the connection",
+			port)
 		x.Advice = fmt.Sprintf("Check on the target whether anything listens on port %d and on this address (ss "+
-			"-ltn). If it does, a firewall on the target, or right in front of it, resets in its name.", port)
+			"-ltn). If it does, a firewall resets in its name: its own, or one right in front of it (security group, "+
+			"hypervisor, bridge).", port)
 		if forwarded {
 			x.Title = fmt.Sprintf("Port %d is closed: the machine beyond the target, or a firewall there, refuses the "+
 				"connection", port)
@@ -65,7 +69,7 @@ func state(f *facts) []Finding {
 		x.Code = PortOpen
 		x.Title = fmt.Sprintf("Port %d is open: the target accepted the connection that the probes were sent in", port)
 	case flags.Has(packet.SYN | packet.ACK):
-		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target accepts the connection", port)
+		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target's address accepts the connection", port)
 		switch {
 		case forwarded:
 			x.Title = fmt.Sprintf("Port %d is open: the machine beyond the target accepts the connection", port)

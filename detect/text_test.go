@@ -38,6 +38,11 @@ func TestTexts(t *testing.T) {
 // unclear are words that a reader stops at.
 var unclear = regexp.MustCompile(`\bbehind (that|hop|it|this)\b|\btells?\b.*\btells?\b|  `)
 
+// dropping are the findings of filters. Answers that are dropped on the way back look the same as each of them.
+var dropping = []detect.Code{
+	detect.SizeFilter, detect.MarkDropped, detect.FilteredPort, detect.FilteredSYN, detect.FilteredACK, detect.FilteredTCP,
+}
+
 // badText says what is wrong with the texts of a finding.
 func badText(x detect.Finding) (wrong []string) {
 	verb, _, _ := strings.Cut(strings.TrimSuffix(x.Advice, "."), " ")
@@ -52,6 +57,15 @@ func badText(x detect.Finding) (wrong []string) {
 		if len(text) > most {
 			wrong = append(wrong, "too long: "+text)
 		}
+	}
+	if slices.Contains(dropping, x.Code) && !strings.Contains(x.Title, ", on the way there or back") {
+		wrong = append(wrong, "claims to know that it isn't the way back: "+x.Title)
+	}
+	if x.Code == detect.FilteredPort && !strings.Contains(x.Advice, "a ban") {
+		wrong = append(wrong, "claims to know that a rule drops: "+x.Advice)
+	}
+	if regexp.MustCompile(`target itself (refuses|accepts|rejects)`).MatchString(x.Title) {
+		wrong = append(wrong, "claims to know that nobody stands on the target's own link: "+x.Title)
 	}
 	if strings.HasSuffix(x.Title, ".") || x.Advice != "" && !strings.HasSuffix(x.Advice, ".") {
 		wrong = append(wrong, "how it ends: "+x.Title+" | "+x.Advice)

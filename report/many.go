@@ -240,7 +240,8 @@ func causeWords(c *detect.SharedCause) string {
 		detect.SizeFilter: "packets of this length are filtered", detect.MarkDropped: "packets with this mark are filtered",
 		detect.StuckService: "the service takes no connections", detect.ThisHost: "this host itself drops them",
 		detect.RateLimited: "SYNs are limited", detect.RoutingLoop: "packets go round in a loop",
-		detect.RejectedByRouter: "a rule of a router rejects them", detect.RejectedByTarget: "the target itself rejects them",
+		detect.RejectedByRouter:   "a rule of a router rejects them",
+		detect.RejectedByTarget:   "the target, or what stands right in front of it, rejects them",
 		detect.UnreachableNetwork: "there is no route to them", detect.UnreachableHost: "nobody answers on the last link",
 		detect.MTULimit: "the packets are too large",
 	}[c.Code]

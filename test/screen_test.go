@@ -201,7 +201,7 @@ func TestLive(t *testing.T) {
   4  www.example.com [open]      0% ...
 
 ────────────────────────────────────────────────────────────────────────────────
- certain  Port 80 is open: the target accepts the connection
+ certain  Port 80 is open: the target's address accepts the connection
      ~ only limits its answers  × lost   0.2  1  5  20  50  100  200  more  ms
  q quit  p pause  v whiskers  ? help  j/k choose  enter details  r reset
 `)
@@ -219,7 +219,7 @@ func TestLive(t *testing.T) {
   4  www.example.com (198.18.4.2) [open]     0% ...
 
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
- certain  Port 80 is open: the target accepts the connection
+ certain  Port 80 is open: the target's address accepts the connection
      ~ only limits its answers  × lost   0.2  1  5  20  50  100  200  more  ms
  q quit  p pause  v whiskers  ? help  j/k choose  enter details  r reset  n names  s silent  o order  [ ] back
 `)

@@ -104,7 +104,7 @@ func busy(o Options) *scene {
 	o.Findings = func(trace.PathOptions, *trace.Trace) []detect.Finding {
 		return []detect.Finding{
 			{Title: "Missing answers at hop 3 (198.51.100.17) are no loss", Confidence: detect.Likely},
-			{Title: "Port 443 is open: the target accepts the connection", Confidence: detect.Certain},
+			{Title: "Port 443 is open: the target's address accepts the connection", Confidence: detect.Certain},
 		}
 	}
 	s := newScene(o)

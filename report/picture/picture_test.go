@@ -229,7 +229,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"The path to www.example.com (203.0.113.9), TCP port 443\n", "7\nwww.example.com\n203.0.113.9\nAS64502 T\nopen\n3/5\n",
 		"3\n\n\n\nno answer\n5/5\n\n\n\n", "AS64501 Cloud <Inc> & Sons\n", "between hop 4 and hop 5: MSS 1460 -> 1380\n",
-		"port-open, certain\nPort 443 is open: the target accepts the connection. ", "MPLS 16001 17",
+		"port-open, certain\nPort 443 is open: the target's address accepts the connection. ", "MPLS 16001 17",
 	} {
 		if !strings.Contains(words.String(), want) {
 			t.Errorf("no %q in\n%s", want, &words)
@@ -351,8 +351,8 @@ func TestWall(t *testing.T) {
 // The languages without a foot have the findings too.
 func TestFindingsInGraphs(t *testing.T) {
 	for form, want := range map[string]string{
-		"dot": `\nPort 443 is open: the target accepts the connection (certain)"; labelloc=t`,
-		"mmd": `Port 443 is open: the target accepts the connection (certain)"]:::findings`,
+		"dot": `\nPort 443 is open: the target's address accepts the connection (certain)"; labelloc=t`,
+		"mmd": `Port 443 is open: the target#39;s address accepts the connection (certain)"]:::findings`,
 	} {
 		if out := string(play(t, short, forms[form])); !strings.Contains(out, want) {
 			t.Errorf("no %s in %s", want, out)
