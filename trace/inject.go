@@ -7,10 +7,11 @@ import (
 )
 
 // A device on the way may answer in the target's name, beside the target's own answer: it resets connections, or
-// accepts them. Its answers say nothing of where the target is. What tells: a router's time exceeded for the same probe
-// or for one that was sent further, and two answers of different kinds to one probe. Then the plan sweeps: it asks the
-// hops beyond the last router that is known, whatever is answered in the target's name, until no router answers any
-// more. The target is behind them. Rounds go on for ever, and so learn it from claims.
+// accepts them. Its answers say nothing of where the target is. What shows that there is one: a router's time exceeded
+// for the same probe or for one that was sent further, and answers of two kinds. Then the plan sweeps: it asks the hops
+// beyond the last router that is known, whatever is answered in the target's name, until no router answers any more.
+// The target is beyond them. If the device answers only some of the packets, a hop that was answered as the device
+// answers is asked more often. Rounds go on for ever, and so learn it from claims.
 type injection struct {
 	known     bool                       // there is such a device
 	farthest  int                        // the highest TTL at which a router answered
@@ -18,6 +19,8 @@ type injection struct {
 	first     map[packet.Key]fingerprint // the first answer in the target's name to a probe
 	stayUntil time.Time                  // the trace does not end before
 	answers   map[answer]bool            // in the target's name to the path's own flow
+	kinds     kinds                      // of all answers in the target's name
+	said      time.Time                  // when the last of them came
 }
 
 // answer is what tells one answer in the target's name from the next: of a SYN+ACK its sequence number, of a reset when
@@ -47,6 +50,7 @@ func (p *Path) reached(ttl int) {
 	if p.rounds.on() || len(p.o.Ports) > 0 || ttl > p.farthest && !p.sweeping() {
 		p.limit = min(p.limit, ttl)
 	}
+	p.tooMany()
 }
 
 // expired takes in that a router has let a probe expire: who answered in the target's name at this hop or before was
@@ -93,25 +97,31 @@ func (p *Path) sweep(now, when time.Time) Action {
 	var until time.Time
 	for ttl := p.o.FirstTTL; ttl <= min(p.sweepTo, p.o.MaxTTL); ttl++ {
 		h := p.hop(ttl)
-		if h.router || ttl < p.farthest && h.asked > 0 {
+		hidden := p.hidden(ttl)
+		if h.router || ttl < p.farthest && h.asked > 0 && !hidden {
 			continue
 		}
-		if !h.swept {
+		pause := p.sweepWait()
+		if hidden && h.sends > slowTries {
+			pause = max(pause, slowPause) // the device may answer what is over a limit
+		}
+		if !h.swept || hidden && !now.Before(h.last.Add(pause)) {
 			if now.Before(p.soon) {
 				return WaitUntil(sooner(when, p.soon))
+			}
+			if action, any := p.endSwept(h.swept); any {
+				return action
 			}
 			h.swept = true
 			return p.ask(ttl, now)
 		}
-		until = later(until, h.last.Add(p.sweepWait()))
+		until = later(until, h.last.Add(pause))
 	}
 	if now.Before(until) {
 		return WaitUntil(sooner(when, until))
 	}
-	for _, a := range p.pending {
-		if a.ttl > p.farthest && !a.byProbePort {
-			return Withdraw(a.key)
-		}
+	if action, any := p.endSwept(true); any {
+		return action
 	}
 	p.sweepTo, p.mixed, p.wary, p.purge = 0, false, true, false
 	p.lastRouter = p.farthest
@@ -120,6 +130,39 @@ func (p *Path) sweep(now, when time.Time) Action {
 		p.limit, p.estimate = p.farthest+1, p.farthest+1
 	}
 	return p.Next(now)
+}
+
+// endSwept ends the wait for a probe that may have got to the target, if that is wanted, so that what is answered then
+// is no answer to it.
+func (p *Path) endSwept(wanted bool) (Action, bool) {
+	for _, a := range p.pending {
+		if wanted && a.ttl > p.farthest && !a.byProbePort {
+			a.anew = true
+			return Withdraw(a.key), true
+		}
+	}
+	return Action{}, false
+}
+
+// hidden reports whether a device may have kept a hop from being seen, because it answers some of the packets in the
+// target's name and lets others pass: nothing was answered at the hop but of the kind that the device answers.
+func (p *Path) hidden(ttl int) bool {
+	h := p.hop(ttl)
+	var device kinds
+	for i := p.o.FirstTTL; i <= p.farthest; i++ {
+		if o := p.hop(i); o.router {
+			device |= o.kinds
+		}
+	}
+	switch {
+	case p.o.SilentSYNs > 0 || h.router || ttl > p.farthest+1:
+		return false
+	case h.kinds == resets|accepts || device != 0 && h.kinds&^device != 0:
+		return false // the target has answered, too
+	case h.kinds == 0 && !p.said.After(h.last):
+		return false // it is silent
+	}
+	return h.sends < p.o.Queries+refusedMore
 }
 
 // sweepWait is how long a router's answer is waited for.
@@ -191,8 +234,19 @@ func (p *Path) stay(now time.Time, r Result) {
 // count takes in an answer in the target's name to the path's own flow. A SYN+ACK that comes again is none, nor is one
 // that fitted several probes at first, and then turned out to be one's.
 func (p *Path) count(r Result) {
-	if r.Reply.Kind != packet.KindTCP || r.Role != RoleHop {
+	if r.Reply.Kind != packet.KindTCP {
 		return
+	}
+	p.said = r.Recv
+	if r.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 && p.o.Flags.Has(packet.SYN) { // else both kinds may be one host's
+		p.kinds |= kindOf(r)
+	}
+	if r.Role != RoleHop {
+		p.tooMany()
+		return
+	}
+	if r.Outcome == Answered || r.Outcome == Duplicate {
+		p.hop(int(r.Probe.TTL)).kinds |= kindOf(r)
 	}
 	known := answer{reset: true, at: r.Recv}
 	if tcp := &r.Reply.TCP; tcp.Flags.Has(packet.SYN) {
@@ -208,8 +262,14 @@ func (p *Path) count(r Result) {
 	p.tooMany()
 }
 
+// mayBeReset reports whether the path ends at a hop that has only been reset, though a SYN has been accepted: a device
+// may reset some of them. A search, which has a bound on its SYNs, asks the other flows itself.
+func (p *Path) mayBeReset() bool {
+	return p.o.SilentSYNs == 0 && p.kinds == resets|accepts && p.limit < p.o.MaxTTL && p.hop(p.limit).kinds&accepts == 0
+}
+
 // tooMany begins a sweep if more answers have come in the target's name than probes were sent that can have got beyond
-// the last router.
+// the last router, or the path may end at a device.
 func (p *Path) tooMany() {
 	if p.injection.known || p.rounds.on() || p.o.Session != nil || len(p.o.Ports) > 0 || p.farthest < p.o.FirstTTL ||
 		p.single {
@@ -219,7 +279,7 @@ func (p *Path) tooMany() {
 	for ttl := p.farthest + 1; ttl <= p.o.MaxTTL; ttl++ {
 		n += p.hop(ttl).sends
 	}
-	if len(p.answers) > n {
+	if len(p.answers) > n || p.mayBeReset() {
 		p.sweepOn()
 	}
 }

@@ -107,6 +107,7 @@ type hop struct {
 	router   bool          // a router answered
 	swept    bool          // it was asked in a sweep
 	reached  bool          // the target has answered, or somebody in its name
+	kinds    kinds         // of these answers
 	vain     int           // how often in vain, since it last answered
 	shown    bool          // it has an answer to show: in time, and by a probe of its own
 	byTarget bool          // that was the target's, or a refusal

@@ -192,3 +192,41 @@ func TestOwnFlowRefused(t *testing.T) {
 		}
 	})
 }
+
+// A device in line resets some of the SYNs, and lets the others pass. The list goes on to the target if it has answered
+// any probe: all that were sent may be reset by chance.
+func TestSomeReset(t *testing.T) {
+	t.Parallel()
+	for name, rule := range map[string]sim.Rule{
+		"every other, at random":  {Action: sim.Reset, Share: 1. / 2},
+		"one in three, at random": {Action: sim.Reset, Share: 1. / 3},
+		"every other":             {Action: sim.Reset, InTurn: 2},
+		"every third":             {Action: sim.Reset, InTurn: 3},
+		"over 5 a second":         {Action: sim.Reset, Over: sim.Rate{Every: 200 * time.Millisecond, Burst: 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const seeds = 400
+			wrong, reset := 0, 0
+			for seed := range uint64(seeds) {
+				s, n, what := somewhat(seed, rule)
+				o := s.trace(t)
+				if length, _ := o.wrongRows(t, what, n); length {
+					if _, accepts := o.kinds(); accepts == 0 {
+						reset++
+					} else {
+						wrong++
+					}
+				}
+				if len(o.sent) > 12*n+100 {
+					t.Errorf("%s: %d probes", what, len(o.sent))
+				}
+			}
+			what := fmt.Sprintf("of %d lists %d end at a wrong hop though the target has answered, and %d because all were reset", seeds, wrong, reset)
+			t.Log(what)
+			if wrong > seeds/40 || reset > seeds/8 {
+				t.Error(what)
+			}
+		})
+	}
+}
