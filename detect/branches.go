@@ -163,7 +163,7 @@ func lossyBranch(g *trace.Graph, s *trace.Suspect) Finding {
 	x.Title = fmt.Sprintf("%s %s: %.2g %% of the connections go that way", who, what, 100*s.Share)
 	x.Evidence = append(x.Evidence,
 		fmt.Sprintf("%s lost %v on the way to %s; flows by no bad branch lost %v.",
-			capital(plural(len(s.Ports), "flow")+" by it"), lost, beyond, tried{s.RestLost, s.RestSent}),
+			capital(times(len(s.Ports), "flow", "flows")+" by it"), lost, beyond, tried{s.RestLost, s.RestSent}),
 		fmt.Sprintf("That flows drawn at random differ so happens %s.", chanceText(s.Chance)))
 	if where != "" {
 		x.Evidence = append(x.Evidence, where)
@@ -265,7 +265,7 @@ func deadBranches(g *trace.Graph) (all []Finding) {
 		x.Title = fmt.Sprintf("%.2g %% of the connections die beyond %s, and others pass", share, nodeName(g, last))
 		x.Evidence = []string{
 			fmt.Sprintf("Beyond it none of %s was answered, however often; others got to %s.",
-				plural(len(dead), "flow"), beyond),
+				times(len(dead), "flow", "flows"), beyond),
 			"Source ports that die: " + ports(dead) + ".",
 		}
 		x.Advice = fmt.Sprintf("One member of a load-balanced group is broken, there or on the way back. Which one is not "+
@@ -452,8 +452,9 @@ func refusingBranch(g *trace.Graph, node int, by *split) Finding {
 		why = "a rule there looks at source ports, or at the rate of SYNs"
 	}
 	x.Evidence = []string{
-		fmt.Sprintf("%v answered %s: %s.", n.Addr, plural(len(by.refused), "flow"), refusalText(n.Refusal)),
-		fmt.Sprintf("Nobody refused %s, of which %d passed %s.", plural(len(by.others), "other flow"), by.passed, who),
+		fmt.Sprintf("%v answered %s: %s.", n.Addr, times(len(by.refused), "flow", "flows"), refusalText(n.Refusal)),
+		fmt.Sprintf("Nobody refused %s, of which %d passed %s.", times(len(by.others), "other flow", "other flows"),
+			by.passed, who),
 		"Source ports that are refused: " + ports(by.refused) + ".",
 	}
 	x.Title = fmt.Sprintf("%.2g %% of the connections are rejected by %s, and others pass: %s", 100*by.share, who,
@@ -466,7 +467,7 @@ func refusingBranch(g *trace.Graph, node int, by *split) Finding {
 	x.Title = fmt.Sprintf("%.2g %% of the connections are reset in the target's name beyond %s, and others pass",
 		100*by.share, who)
 	x.Evidence[0] = fmt.Sprintf("A reset in the target's name answered %s with TTL %d, of which all passed %s.",
-		plural(len(by.refused), "flow"), n.TTL, who)
+		times(len(by.refused), "flow", "flows"), n.TTL, who)
 	nearest := slices.IndexFunc(g.Nodes, func(o trace.Node) bool { return o.Target })
 	if nearest >= 0 && n.TTL >= g.Nodes[nearest].TTL {
 		x.Confidence = Possible
@@ -506,8 +507,8 @@ func loopingBranches(g *trace.Graph) (all []Finding) {
 		who := nodeNames(g, known(w.Nodes))
 		x.Title = fmt.Sprintf("%.2g %% of the connections go round in a loop: %s", 100*w.Share, who)
 		x.Evidence = []string{
-			fmt.Sprintf("%s came to the same routers again and again; %s did not.", capital(plural(len(w.Ports), "flow")),
-				plural(others, "other flow")),
+			fmt.Sprintf("%s came to the same routers again and again; %s did not.",
+				capital(times(len(w.Ports), "flow", "flows")), times(others, "other flow", "other flows")),
 			"Source ports that go that way: " + ports(w.Ports) + ".",
 		}
 		x.Advice = "Ask whoever runs these routers: they point at each other for this destination, so one of them has lost " +
@@ -729,11 +730,4 @@ func ports(all []uint16) string {
 		text = append(text, fmt.Sprint(p))
 	}
 	return strings.Join(text, ", ")
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
