@@ -309,12 +309,12 @@ func (d *drop) lossBefore() float64 {
 	return float64(t.lost) / float64(t.sent)
 }
 
-// orLimit weighs that a limit on packets dropped the probes, and no filter did.
+// orLimit weighs that a limit on packets dropped the probes, and no filter did. Firewalls that pass few SYNs are many,
+// and such a limit right beyond the last hop lets no SYN come farther, if what it passes gets no answer.
 func (d *drop) orLimit(x *Finding, lead cause) {
 	if x.Confidence > Possible && d.mayBeLimit(lead) {
-		before, _ := d.lostBefore()
-		lost := lead.code == FilteredSYN && before.lost > 0
-		x.Confidence = when(lost || d.onePassedAlone(), Possible, Likely)
+		syns := d.asks() && (lead.code == FilteredSYN || lead.code == FilteredPort)
+		x.Confidence = when(syns || d.onePassedAlone(), Possible, Likely)
 		x.Evidence = append(x.Evidence, "A limit on packets, which drops those that follow others too soon, isn't excluded.")
 	}
 }

@@ -17,7 +17,7 @@ func TestFirewalls(t *testing.T) {
 		sure detect.Confidence // where the target isn't next
 	}{
 		{"drop=443", detect.FilteredPort, detect.Certain},
-		{"drop=syn", detect.FilteredSYN, detect.Likely}, // a slow limit on SYNs isn't excluded
+		{"drop=syn", detect.FilteredSYN, detect.Possible}, // a slow limit on SYNs looks the same
 		{"drop", detect.FilteredTCP, detect.Likely},
 		{"drop=443:syn", detect.FilteredPort, detect.Certain},
 		{"drop=1-1023", detect.FilteredTCP, detect.Likely},
