@@ -167,7 +167,7 @@ func (p *paths) head() string {
 	case ended > 0:
 	case lost == len(g.Ways):
 		seen = " known as a whole,"
-	case !g.Complete:
+	case !g.Complete || p.unseen() > 0:
 		most = "At least "
 	}
 	return fmt.Sprintf("%s%s to %v%s by %s and %s", most, Plural(len(g.Ways)-lost, "path"), p.o.Target, seen,
@@ -447,6 +447,10 @@ func (p *paths) notes() {
 		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared
 	}
 	p.tested()
+	if rest := p.unseen(); rest > 0 {
+		p.note(fmt.Sprintf("Another %s of the flows take these links in other combinations, of which none was seen as a "+
+			"whole.", percent(rest)))
+	}
 	switch {
 	case g.Reached, p.declined():
 	case p.cut():
@@ -502,7 +506,7 @@ func (p *paths) tested() {
 	}
 	if g.Tested {
 		what := "No more paths"
-		if !g.Complete {
+		if !g.Complete || p.unseen() > 0 {
 			what = "Nothing else is missing"
 		}
 		if p.o.FirstTTL > 1 {
@@ -520,6 +524,22 @@ func (p *paths) tested() {
 		p.note(text)
 	}
 }
+
+// unseen is the share of the flows that take none of the paths, though all nodes and links are known: paths that differ
+// at several places are so many that no flow was seen to take some of them.
+func (p *paths) unseen() float64 {
+	rest := 1.0
+	for _, w := range p.g.Ways {
+		rest -= w.Share
+	}
+	if !p.g.Complete || len(p.g.Ways) == 0 || rest < leastUnseen {
+		return 0
+	}
+	return rest
+}
+
+// leastUnseen is more than the shares of all paths may differ from 1 by rounding.
+const leastUnseen = 0.001
 
 // unlinked says which links to the target are not known, and why.
 func (p *paths) unlinked() {

@@ -184,6 +184,8 @@ func TestPathsUnknown(t *testing.T) {
 		{Node: 2, Port: 40001, Sent: 44, Lost: 11}}}
 	faces := wideGraph(4)
 	faces.Nodes[1].MayBe, faces.Nodes[2].MayBe = []int{2}, []int{1}
+	combined := wideGraph(3) // of which the last one's share was not seen as a whole
+	combined.Ways = combined.Ways[:2]
 	disguised := wideGraph(2)
 	disguised.Nodes[1].Addr, disguised.Complete, disguised.Tested = netip.MustParseAddr("198.18.9.9"), false, false
 	for _, tt := range []struct {
@@ -197,6 +199,8 @@ func TestPathsUnknown(t *testing.T) {
 			[]string{"not seen", "2 refused"}},
 		{"refused", refused, []string{"2 paths to 198.18.9.9, and 1 refused on the way, by", "40001  2b (!A)\n", "2b  198.18.2.1 !A",
 			"beyond who refuses flows is not known"}, []string{"not seen"}},
+		{"in other combinations", combined, []string{"At least 2 paths", "Nothing else is missing",
+			"Another 33.3 % of the flows take these links in other combinations"}, []string{"No more paths"}},
 		{"in the target's name", disguised, []string{"At least 2 paths", "Routers answer in the target's name",
 			"so there may be more paths"}, []string{"No more paths", "Not all"}},
 		{"refused by the target", declined, []string{"0 paths to 198.18.9.9, and 2 refused by the target, by", " 4  198.18.9.9 !A"},
