@@ -16,6 +16,9 @@ func thisHost(f *facts) []Finding {
 	if own := ownDoing(f); len(own) > 0 {
 		return own
 	}
+	if x := f.refusesSome(); x != nil {
+		return []Finding{*x}
+	}
 	if f.host.Host == nil || f.host.Changed == "" {
 		return nil
 	}
@@ -28,6 +31,32 @@ func thisHost(f *facts) []Finding {
 	}
 	x.name(f.host.Rule, f.host.Outgoing)
 	return []Finding{x}
+}
+
+// refusesSome is that this host's own firewall lets only some of the probes out.
+func (f *facts) refusesSome() *Finding {
+	refused, sent := 0, 0
+	for _, h := range f.hops {
+		for _, r := range h.results {
+			refused += when(errors.Is(r.Err, syscall.EPERM), 1, 0)
+			sent++
+		}
+	}
+	if refused == 0 || !f.left() {
+		return nil
+	}
+	x := Finding{
+		Code: ThisHost, Confidence: Certain, Weight: weightHarm,
+		Title: fmt.Sprintf("This host's own firewall refuses to send some probes to port %d", f.target.Port()),
+		Evidence: []string{fmt.Sprintf("%d of %s did not leave this host: %v.", refused, times(sent, "probe", "probes"),
+			syscall.EPERM)},
+		Advice: whereToLook(syscall.EPERM) + " A limit on new connections there looks so, and connections that are opened " +
+			"too fast fail.",
+	}
+	if f.host.Host != nil {
+		x.name("", f.host.Outgoing)
+	}
+	return &x
 }
 
 // orThisHost lowers a finding that this host's own firewall explains as well, and names that firewall first.

@@ -141,6 +141,9 @@ func (f *facts) ttlFiltered() *Finding {
 	}
 	last := d - 1
 	for h := f.at(last); h != nil && !h.answered(); h = f.at(last) {
+		if h.failed() > 0 {
+			return nil // this host did not send to it: that is no silence
+		}
 		last--
 	}
 	e, known := f.excessBefore(d)

@@ -493,7 +493,7 @@ func (x *situation) report(why []string, doc *document, got outcome) string {
 func situations() []situation {
 	return slices.Concat(cleanSituations, filterSituations, refusalSituations, balancerSituations, natSituations,
 		limitSituations, backSituations, impostorSituations, targetSituations, changeSituations, doubleSituations,
-		optionSituations, cousinSituations, alikeSituations, ownSituations)
+		optionSituations, cousinSituations, alikeSituations, ownSituations, whileSituations)
 }
 
 // TestSituations runs the quick share of the situations once, and each must be right. With -situations N it runs all, N
