@@ -557,7 +557,7 @@ func (p *Path) placed(ttl int) bool { return ttl == p.estimate && p.named(ttl) }
 // answers.
 func (p *Path) named(ttl int) bool {
 	return ttl <= p.limit && ttl == p.back-p.skew && ttl > p.lastRouter && !p.hop(ttl).answered &&
-		(p.target.opens || p.target.resets) && !p.rounds.on()
+		(p.target.opens || p.target.resets)
 }
 
 // retry is how far a hop is that is asked once more.

@@ -41,14 +41,13 @@ type Rounds struct {
 
 // rounds is what a Path needs to know to go round by round; the zero value: it doesn't.
 type rounds struct {
-	every time.Duration // between two probes of a hop
-	fade  time.Time     // when what was learned fades again
-	end   time.Time     // when the probe was sent that told the limit; zero: the end is not known
-	lost  time.Time     // when it was known last, or the target was heard first
-	over  time.Time     // when nothing is sent any more; zero: never
-	held  time.Time     // since when the plan is held; zero: it isn't
-	aside bool          // the next probe is sent aside
-
+	every  time.Duration // between two probes of a hop
+	fade   time.Time     // when what was learned fades again
+	end    time.Time     // when the probe was sent that told the limit; zero: the end is not known
+	lost   time.Time     // when it was known last, or the target was heard first
+	over   time.Time     // when nothing is sent any more; zero: never
+	held   time.Time     // since when the plan is held; zero: it isn't
+	aside  bool          // the next probe is sent aside
 	claims claims
 }
 
@@ -183,6 +182,21 @@ func (r *Rounds) Learn(now time.Time, res Result) {
 	if p.rounds.claims.known {
 		p.lookBeyond(now)
 		p.awaitOthers(res)
+	} else if res.FromTarget() && res.Reply.IP.TTL > 0 {
+		p.lookAtNamed(res)
+	}
+}
+
+// lookAtNamed makes the rounds go to the hop that the TTL of the target's answer names, and no farther, if they follow
+// one another quickly. The target may send one answer a second, and it would else have answered only probes that went
+// farther. If that hop doesn't answer, it is a silent router, and the end is looked for beyond it (missed), if there
+// are rounds enough for that.
+func (p *Path) lookAtNamed(r Result) {
+	p.back = backwards(r.Reply.IP.TTL)
+	ttl, every := p.back-p.skew, p.rounds.every
+	if every < DefaultInterval && p.o.Queries > int(2*goneTime/every) && p.named(ttl) && p.hop(ttl).heard.IsZero() {
+		p.limit, p.rounds.end = ttl, later(p.rounds.end, r.Sent)
+		p.hop(ttl).heard = r.Sent // it has time until it is missed
 	}
 }
 
@@ -277,8 +291,8 @@ func (p *Path) round(now, when time.Time) Action {
 // resting reports whether a hop is not to be asked at all for now: it was asked often enough, or nothing is known of it
 // yet.
 func (p *Path) resting(ttl int) bool {
-	asked := p.hop(ttl).asked
-	return asked >= p.o.Queries || asked > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl)
+	h := p.hop(ttl)
+	return h.asked >= p.o.Queries || h.sends > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl)
 }
 
 // may is when a hop may be asked, and whether its probe is then sent aside.
