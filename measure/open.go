@@ -18,6 +18,7 @@ type Options struct {
 
 	Unprivileged bool // trace by connections, and try no raw sockets
 	RawOnly      bool // connections can't do what will be asked for: Open fails if raw sockets are refused
+	SessionOnly  bool // RawOnly is for a trace inside a connection, and connections could do the rest
 
 	// Lent says that the program has privileges which its user lacks. At most 200 packets a second leave then, from
 	// addresses that the user's own connections could have.

@@ -119,7 +119,8 @@ func (m *Measurement) wayOut() error {
 	if m.Paths != nil {
 		m.checkPorts()
 	}
-	if m.route.Elsewhere != "" && !m.t.o.RawOnly && m.t.o.Wire.Port == 0 {
+	rawOnly := m.t.o.RawOnly && !m.t.o.SessionOnly // a connection would go another way than the probes inside it
+	if m.route.Elsewhere != "" && !rawOnly && m.t.o.Wire.Port == 0 {
 		by, err := wire.OpenUnprivileged(m.t.o.Wire)
 		if err != nil {
 			return err

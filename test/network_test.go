@@ -479,6 +479,28 @@ func TestUplinks(t *testing.T) {
 	})
 }
 
+// Raw packets can't be made to go the way of a rule that looks at ports. Connections go it, and so does the trace, also if it should have
+// gone inside a connection: what is sent by another link is none of that connection.
+func TestUplinkByPort(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		f := newFork(t)
+		f.target.Listen(t, 80)
+		v.ip(t, f.source, "rule add ipproto tcp dport 80 lookup 7")
+		v.ip(t, f.source, fmt.Sprintf("route add default via %v dev eth1 table 7", v.at(f.source.Interfaces[1].Peer)))
+		byB := hop(1, v.of(f.b), 3, "") + hop(2, v.at(f.c.Interfaces[1]), 3, "") + hop(3, fmt.Sprintf("%v [open]", v.of(f.target)), 3, "")
+		for _, args := range []string{"", "--in-session"} {
+			got := launch(t, f.source, fmt.Sprintf("-n %s %v", args, v.of(f.target))).outcome()
+			if got.expect(t, byB, "", 0); !strings.Contains(got.stderr, "Tracing without raw sockets, for a routing rule looks at ports: ") {
+				t.Errorf("%q: %v", args, got)
+			}
+		}
+		const warning = "Warning: a routing rule that looks at ports sends such connections by eth1; the probes go by eth0\n"
+		if got := launch(t, f.source, fmt.Sprintf("-n --report -c 1 %v", v.of(f.target))).outcome(); !strings.Contains(got.stderr, warning) {
+			t.Error(got)
+		}
+	})
+}
+
 var forgedSeed = flag.Uint64("forged", 1, "the seed of TestForgedPackets")
 
 // TestForgedPackets puts 10,000 packets on the source's link while a trace runs: bytes at random, genuine answers cut short

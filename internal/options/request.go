@@ -7,9 +7,13 @@ import (
 	"go.example/tcptraceroute/record"
 )
 
+// inSession is the option that needs raw sockets for something that may fail anyway.
+const inSession = "--in-session"
+
 // Network says how the network is to be reached. raw: by raw sockets only, see [Config.NeedsRaw].
 func (c *Config) Network(raw bool) measure.Options {
-	o := measure.Options{Unprivileged: c.Unprivileged, RawOnly: raw, Lent: !c.Root}
+	o := measure.Options{Unprivileged: c.Unprivileged, RawOnly: raw, SessionOnly: c.NeedsRaw(inSession) == "",
+		Lent: !c.Root}
 	o.Wire.Interface, o.Wire.Mark, o.Wire.TOS = c.Interface, c.Mark, uint8(c.Path.TOS)
 	o.Wire.Sessions = c.InSession || c.MTU
 	o.Wire.Attempts, o.Wire.Chains = c.Explain || c.Connection.On(), c.Explain && c.Root

@@ -70,10 +70,10 @@ func (c *Config) CheckTogether() error {
 	return nil
 }
 
-// NeedsRaw is the first option that connections can't do; "": none.
-func (c *Config) NeedsRaw() string {
+// NeedsRaw is the first option, but for these, that connections can't do; "": none.
+func (c *Config) NeedsRaw(but ...string) string {
 	for o, f := range c.facts() {
-		if f.raw {
+		if f.raw && !slices.ContainsFunc(o.Names(), func(name string) bool { return slices.Contains(but, name) }) {
 			return f.name(o, c)
 		}
 	}
