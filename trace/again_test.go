@@ -88,31 +88,44 @@ func TestNoResets(t *testing.T) {
 	t.Parallel()
 	missed := 0
 	for seed := range uint64(400) {
-		rng := rand.New(rand.NewPCG(seed, 77))
-		n := 2 + rng.IntN(14)
-		p := chain(rng.IntN(2) == 0, n, 0)
-		for i := range p.Routers {
-			r := &p.Routers[i]
-			r.Delay = time.Duration(rng.Int64N(int64(5 * time.Millisecond)))
-			if rng.IntN(6) == 0 {
-				r.Silent = 1
-			}
-			r.Jitter = time.Duration(1 + rng.Int64N(int64(3*time.Millisecond)))
-		}
-		p.Target.Delay = time.Duration(1 + rng.Int64N(int64(5*time.Millisecond)))
-		s := withProbePorts(newSetup(p))
-		s.scenario.Seed, s.scenario.NoHostRST = seed, true
-		o := s.trace(t)
-		if o.trace.Unplaced() != nil {
+		if !placedWithoutResets(t, seed, 0) {
 			missed++
 			t.Logf("seed %d: how far the target is was not told", seed)
-		} else if o.trace.Last() != n {
-			t.Errorf("seed %d: the target is at hop %d, want %d", seed, o.trace.Last(), n)
 		}
 	}
 	if missed > 2 {
 		t.Errorf("how far %d targets are was not told", missed)
 	}
+	// A SYN comes after one that was sent later. The target answers it by an ACK with the timestamp of the other one.
+	placedWithoutResets(t, 8474, 0)
+	placedWithoutResets(t, 2254, 1)
+}
+
+// placedWithoutResets reports whether it was told how far a target is that no reset reaches, and that it was told rightly.
+func placedWithoutResets(t *testing.T, seed uint64, queries int) bool {
+	rng := rand.New(rand.NewPCG(seed, 77))
+	n := 2 + rng.IntN(14)
+	p := chain(rng.IntN(2) == 0, n, 0)
+	for i := range p.Routers {
+		r := &p.Routers[i]
+		r.Delay = time.Duration(rng.Int64N(int64(5 * time.Millisecond)))
+		if rng.IntN(6) == 0 {
+			r.Silent = 1
+		}
+		r.Jitter = time.Duration(1 + rng.Int64N(int64(3*time.Millisecond)))
+	}
+	p.Target.Delay = time.Duration(1 + rng.Int64N(int64(5*time.Millisecond)))
+	s := withProbePorts(newSetup(p))
+	s.path.Queries = queries
+	s.scenario.Seed, s.scenario.NoHostRST = seed, true
+	o := s.trace(t)
+	if o.trace.Unplaced() != nil {
+		return false
+	}
+	if o.trace.Last() != n {
+		t.Errorf("seed %d: the target is at hop %d, want %d", seed, o.trace.Last(), n)
+	}
+	return true
 }
 
 // TestLatenessIsNoLimit: that answers come late, or are read late by a busy host, doesn't make a silent hop be asked again.

@@ -38,6 +38,7 @@ type flow struct {
 	doubts  []doubt
 	senders []sender    // whose answers were believed though they named no probe
 	blurred []time.Time // when the last answers came that fitted several probes
+	fresh   []time.Time // when the last of them came that were SYN+ACKs, and no copies of others
 	older   older
 	place   int // see index.byLocal
 }
@@ -258,7 +259,11 @@ func (fl *flow) acknowledges(t *packet.TCP) bool {
 func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 	known := fl.opening(&r.TCP)
 	if _, ecr, ok := r.TCP.Options.Timestamps(); ok && ecr != 0 {
-		if f := fl.byTimestamp(ecr); f != nil && (f.outcome != Answered || known == nil) {
+		f := fl.byTimestamp(ecr)
+		if got := fl.overtaken(f, &r.TCP, at); got.flight != nil {
+			return got
+		}
+		if f != nil && (f.outcome != Answered || known == nil) {
 			return match{f.verdict(), f, ByTag}
 		}
 	}
@@ -286,6 +291,20 @@ func (m *matcher) whichTCP(fl *flow, r *packet.Reply, at time.Time) match {
 		return match{IsShared, only, ByFlow}
 	}
 	return fl.confirm(only, r.TCP.Flags.Has(packet.SYN), at)
+}
+
+// overtaken judges an ACK with the timestamp of a SYN that the target has answered before. To a copy of that SYN the
+// target would send its SYN+ACK again. An ACK is for a SYN with an older timestamp (RFC 7323 5.3): it was sent before,
+// and something made it come later.
+func (fl *flow) overtaken(by *flight, t *packet.TCP, at time.Time) match {
+	if by == nil || !by.byTarget || t.Flags.Has(packet.SYN) || t.Flags.Has(packet.RST) || !fl.first.Flags.Has(packet.SYN) {
+		return match{}
+	}
+	f, several := fl.candidates(at, func(f *flight) bool { return fl.beyond(f) && f.sent.Before(by.sent) })
+	if several {
+		return match{IsShared, f, ByFlow}
+	}
+	return match{Believed, f, ByFlow}
 }
 
 // unexpected judges an answer of the target that no probe in flight can have got: it is late for one that was given up,
@@ -471,11 +490,32 @@ func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	if fl.near > 0 {
 		soonest = min(soonest, fl.near)
 	}
+	came := fl.allCame()
 	g = fl.newest(at, func(g *flight) bool {
-		return (g.passed || g.outcome == Unknown) && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) &&
-			at.Sub(g.sent) <= settled(fl.best)
+		due := g.passed || g.outcome == Unknown && !(g.shared && came)
+		return due && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) && at.Sub(g.sent) <= settled(fl.best)
 	})
 	return g, g == nil || fl.tooFast(f, at) || soonest-age > max(rttNoise+fl.worst-fl.best, soonest/3)
+}
+
+// allCame reports whether as many answers came that fitted several probes as there are probes whose answer can't be
+// told: then none of these will be answered any more.
+func (fl *flow) allCame() bool {
+	var first time.Time
+	shared := 0
+	for _, f := range fl.flights {
+		if f.shared && f.outcome == Unknown && f.recv.IsZero() {
+			if shared++; first.IsZero() {
+				first = f.sent
+			}
+		}
+	}
+	for i := range fl.fresh {
+		if fl.fresh[i].After(first) {
+			shared--
+		}
+	}
+	return shared <= 0
 }
 
 // usualNoise is by how much faster than ever an answer may be for no reason, where the fastest took so long. The next
@@ -513,7 +553,8 @@ func (fl *flow) ambiguous(f *flight, at time.Time, wait time.Duration, again boo
 }
 
 // fitsOther reports whether an answer comes sooner or later than ever for the probe f, and in time for another one that
-// the plan no longer waits for, or that it has sent aside because it was not thought to get to the target.
+// the plan no longer waits for, or that it has sent aside because it was not thought to get to the target. The time
+// may be that of a SYN+ACK that the target sends again.
 func (fl *flow) fitsOther(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
 	if fl.best == 0 || age >= fl.best-repeatNoise && age <= fl.worst+repeatNoise {
@@ -526,10 +567,23 @@ func (fl *flow) fitsOther(f *flight, at time.Time) bool {
 			return false
 		case g.trust&TrustAside != 0 && other <= fl.worst+repeatNoise:
 			return true
+		case fl.beyond(g) && (age > fl.worst+rttNoise || age < fl.best-rttNoise) && fl.resent(other):
+			return true
 		default:
 			return age > fl.worst+rttNoise && other < age
 		}
 	}) != nil
+}
+
+// resent reports whether an answer of this age comes as late as the first SYN+ACK would, and one, three, seven or
+// fifteen seconds: when it is sent again for want of an ACK (RFC 6298 5.5).
+func (fl *flow) resent(age time.Duration) bool {
+	for after, next := retransmitTime, 2*retransmitTime; after <= 15*retransmitTime; after, next = after+next, 2*next {
+		if age >= fl.best+after-rttNoise && age <= fl.worst+after+rttNoise {
+			return true
+		}
+	}
+	return false
 }
 
 // sentAgain reports whether a SYN+ACK comes so late that the target has most likely sent it again, because its first
@@ -884,6 +938,14 @@ func (fl *flow) learnRouter(got match, r *packet.Reply, rtt time.Duration) {
 	}
 }
 
+// last adds a time to the last mostDoubts ones.
+func last(times []time.Time, at time.Time) []time.Time {
+	if len(times) == mostDoubts {
+		times = slices.Delete(times, 0, 1)
+	}
+	return append(times, at)
+}
+
 // doubt remembers an answer that fits several probes, unless the target sends its answer again.
 func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Duration) {
 	if got.verdict == IsShared {
@@ -897,10 +959,10 @@ func (fl *flow) doubt(got match, r *packet.Reply, at time.Time, wait time.Durati
 		if fl.bound == 0 || bound < fl.bound && fl.opening(&r.TCP) == nil { // one that is sent again comes at any time
 			fl.bound = bound
 		}
-		if len(fl.blurred) == mostDoubts {
-			fl.blurred = slices.Delete(fl.blurred, 0, 1)
+		if r.TCP.Flags.Has(packet.SYN) && fl.opening(&r.TCP) == nil {
+			fl.fresh = last(fl.fresh, at)
 		}
-		fl.blurred = append(fl.blurred, at)
+		fl.blurred = last(fl.blurred, at)
 	}
 	if got.verdict != IsShared || fl.opening(&r.TCP) != nil || len(fl.doubts) == mostDoubts || !fl.older.at.IsZero() {
 		return

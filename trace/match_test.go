@@ -532,6 +532,35 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
+// A SYN+ACK that comes later or sooner than ever for the probe in flight, and as late as one that is sent again for want of an ACK, is
+// nobody's.
+func TestSentAgain(t *testing.T) {
+	const ms = time.Millisecond
+	f := families[0]
+	answer := parsed(t, f.answer(t, func(*packet.Segment) {}))
+	for _, tt := range []struct {
+		lost time.Duration // when a probe to another hop was sent that nobody has answered, before the one in flight
+		at   time.Duration // after the one in flight
+		want Verdict
+	}{
+		{1000 * ms, 45 * ms, Believed},
+		{985 * ms, 60 * ms, IsShared},
+		{1015 * ms, 30 * ms, IsShared},
+		{2985 * ms, 60 * ms, IsShared}, // the second time
+		{3015 * ms, 30 * ms, IsShared},
+		{985 * ms, 75 * ms, Believed}, // another moment
+		{1985 * ms, 60 * ms, Believed},
+	} {
+		m, flights := newFlow(f, 0, 21)
+		flights[0].outcome = Lost
+		last := m.add(Send(f.probe(20, 7000)), 2, sentAt.Add(tt.lost))
+		last.flow.best, last.flow.worst = 45*ms, 45*ms
+		if got := m.judge(answer, sentAt.Add(tt.lost+tt.at)); got.verdict != tt.want {
+			t.Errorf("lost %v before, after %v: %v of probe %d, want %v", tt.lost, tt.at, got.verdict, got.flight.n, tt.want)
+		}
+	}
+}
+
 // Where the network rewrites the IP ID, an error names only the flow; it counts once the plan sends one probe at a time.
 func TestRewrittenTag(t *testing.T) {
 	for _, f := range families {
