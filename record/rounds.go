@@ -57,9 +57,9 @@ func RoundsOf(t *trace.Stats) *Rounds {
 				func(a, b trace.Responder) int { return cmp.Compare(b.Count, a.Count) }),
 		})
 		failed += h.Failed
-		if s := h.State; s != nil {
-			r.Outcome.answered(s, ttl)
-		}
+	}
+	if end, ttl := t.End(); end != nil {
+		r.Outcome.answered(end, ttl)
 	}
 	if !slices.ContainsFunc(r.Hops, func(h RoundsHop) bool { return h.Sent()+h.Unknown+h.Late > 0 }) && failed > 0 {
 		r.Outcome.State = Unsent

@@ -84,3 +84,41 @@ func TestRoundsJSON(t *testing.T) {
 		}
 	}
 }
+
+// Rounds whose target has answered, but by no hop that is known, have reached it, and say what it answered; who answers
+// in the name of a target that nothing reaches doesn't say how the path ends.
+func TestRoundsOutcome(t *testing.T) {
+	t.Parallel()
+	o := trace.PathOptions{Source: netip.MustParseAddrPort("192.0.2.1:40000"), MaxTTL: 5,
+		Target: netip.MustParseAddrPort("203.0.113.9:443")}.Effective()
+	result := func(n, ttl int, outcome trace.Outcome, kind packet.Kind, flags packet.Flags) trace.Result {
+		sent := time.Unix(int64(n), 0)
+		r := trace.Result{N: n, Probe: packet.Probe{Src: o.Source, Dst: o.Target, TTL: uint8(ttl)}, Outcome: outcome, Sent: sent,
+			Recv: sent.Add(time.Millisecond), Reply: &packet.Reply{Kind: kind}, Evidence: trace.ByTag}
+		r.Reply.IP.Src, r.Reply.TCP.Flags = o.Target.Addr(), flags
+		return r
+	}
+	const synAck = packet.SYN | packet.ACK
+	for what, x := range map[string]struct {
+		results []trace.Result
+		state   record.PathState
+		ttl     int
+	}{
+		"one of several probes": {[]trace.Result{result(1, 2, trace.Shared, packet.KindTCP, synAck)}, record.Open, 0},
+		"one, and one of several": {[]trace.Result{result(1, 2, trace.Answered, packet.KindTCP, synAck),
+			result(2, 3, trace.Shared, packet.KindTCP, synAck)}, record.Open, 2},
+		"a router afterwards": {[]trace.Result{result(1, 2, trace.Answered, packet.KindTCP, packet.RST),
+			result(2, 2, trace.Answered, packet.KindTimeExceeded, 0)}, record.Closed, 0},
+		"a device": {[]trace.Result{result(1, 2, trace.Answered, packet.KindTCP, packet.RST),
+			result(1, 2, trace.Duplicate, packet.KindTimeExceeded, 0)}, record.NoAnswer, 0},
+	} {
+		stats := trace.NewStats(o)
+		for _, r := range x.results {
+			stats.Add(r)
+		}
+		got := record.RoundsOf(stats).Outcome
+		if got.State != x.state || got.TTL != x.ttl || got.Reached != (x.state != record.NoAnswer) {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+}

@@ -203,5 +203,8 @@ func RoundsState(t *record.Trace) string {
 	case record.Unsent:
 		text = ": nothing could be sent"
 	}
+	if o.Reached && o.TTL == 0 {
+		text += ", but how far away it is could not be told"
+	}
 	return record.Printable(fmt.Sprintf("TCP port %d of %s%s", t.Path.Target.Port(), t.Target(), text))
 }

@@ -18,7 +18,7 @@ type Stats struct {
 	told     time.Time // when the probe was sent that told it
 	answered int       // the last TTL that answered
 	asked    int       // the highest TTL with an outcome
-	reached  bool
+	heard    *Result   // the last answer of the target, or the last refusal
 	refusals refusals
 	claims   claims
 	newest   time.Time // when the newest probe of all was sent
@@ -90,7 +90,7 @@ func NewStats(o PathOptions) *Stats {
 // Reset forgets all figures, but not where the path ends.
 func (t *Stats) Reset() {
 	for i := range t.hops {
-		t.hops[i] = HopStats{TTL: t.first + i}
+		t.hops[i] = HopStats{TTL: t.first + i, State: t.hops[i].State}
 	}
 }
 
@@ -113,7 +113,16 @@ func (t *Stats) Asked() int { return t.asked }
 func (t *Stats) Ended() bool { return t.end > 0 }
 
 // Reached reports whether the target ever answered, or refused: see [Trace.Reached].
-func (t *Stats) Reached() bool { return t.reached }
+func (t *Stats) Reached() bool { return t.heard != nil }
+
+// End is the answer that the path ends with, and its hop: the target's, or a refusal. ttl is 0 if no hop is known to be
+// the one that it came from. nil: there is none.
+func (t *Stats) End() (r *Result, ttl int) {
+	if t.end > 0 && t.Hop(t.end).State != nil {
+		return t.Hop(t.end).State, t.end
+	}
+	return t.heard, 0
+}
 
 // Hop is the hop at a TTL between First and Last.
 func (t *Stats) Hop(ttl int) *HopStats { return &t.hops[ttl-t.first] }
@@ -172,7 +181,7 @@ func (t *Stats) Add(r Result) {
 			t.expose(r)
 		}
 	case Shared:
-		t.reached = true
+		t.hear(r)
 	}
 	if t.claims.known && t.refusals.end() == 0 {
 		t.end, _ = t.claims.target()
@@ -187,16 +196,17 @@ func (t *Stats) place(r Result) {
 	refused := max(t.refusals.end(), t.first)
 	switch {
 	case r.FromTarget() || r.Refused():
-		t.reached = true
 		if r.Refused() {
 			ttl = refused
 		}
 		if r.Refused() && t.refusals.end() == 0 {
+			t.hear(r)
 			break // others get past it
 		}
 		if r.FromTarget() && t.claims.exposed(ttl) {
 			break
 		}
+		t.hear(r)
 		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
 			t.end = ttl
 		}
@@ -213,6 +223,9 @@ func (t *Stats) place(r Result) {
 	}
 }
 
+// hear keeps the last answer of the target, or the last refusal.
+func (t *Stats) hear(r Result) { t.heard = &r }
+
 // expose takes in that a router has answered a probe, too, that was answered in the target's name: a device on the way
 // did. Who stands at the hop is the router.
 func (t *Stats) expose(r Result) {
@@ -220,6 +233,9 @@ func (t *Stats) expose(r Result) {
 	impostor := h.State.Reply.From()
 	h.responders = slices.DeleteFunc(h.responders, func(p Responder) bool { return p.Addr == impostor })
 	h.respond(r.From(), r.Recv)
+	if t.heard != nil && t.heard.N == r.N {
+		t.heard = nil
+	}
 	h.State = nil
 }
 

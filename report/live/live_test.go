@@ -82,6 +82,8 @@ func (s *scene) roundOf(target int, hops ...string) {
 					r.Reply.Kind, r.Reply.TCP.Flags = packet.KindTCP, packet.SYN|packet.ACK
 				case "closed":
 					r.Reply.Kind, r.Reply.TCP.Flags = packet.KindTCP, packet.RST|packet.ACK
+				case "shared":
+					r.Reply.Kind, r.Reply.TCP.Flags, r.Outcome = packet.KindTCP, packet.SYN|packet.ACK, trace.Shared
 				case "prohibited":
 					r.Reply.Kind, r.Reply.Code = packet.KindUnreachable, 13
 				}
@@ -197,6 +199,8 @@ func TestScreens(t *testing.T) {
 		filtered.round("192.0.2.1 1ms", "192.0.2.2 2ms", "*", "*", "*")
 	}
 	golden(t, "filtered-80", filtered.shown(80, 10))
+	filtered.round("192.0.2.1 1ms", "192.0.2.2 2ms", "203.0.113.5 3ms shared")
+	golden(t, "shared-80", filtered.shown(80, 10))
 
 	moved := newScene(many)
 	for range 20 {

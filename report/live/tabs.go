@@ -99,7 +99,7 @@ func (t *tab) health() health {
 		return unanswered
 	}
 	h := s.Hop(s.Last())
-	switch _, style := stateOf(h); {
+	switch _, style := stateOf(h.State); {
 	case style == bad:
 		return unanswered
 	case h.Lost > 0:
@@ -267,7 +267,7 @@ func (t *tab) become() string {
 	case t.why != "":
 		return t.why
 	case h != nil:
-		text, _ := stateOf(h)
+		text, _ := stateOf(h.State)
 		return text
 	case s.Rounds() == 0:
 		return "waiting"
@@ -323,7 +323,7 @@ func (v *view) allTabs() (heading string, rows []row) {
 			rows = append(rows, row{n, l.String()})
 			continue
 		}
-		_, state := stateOf(h)
+		_, state := stateOf(h.State)
 		l.fit(state, t.become(), stateWidth, v.g).put(plain, fmt.Sprintf("%*d", hopsWidth, h.TTL))
 		l.put(plain, behind)
 		kind := t.stats.LossKind(h.TTL)

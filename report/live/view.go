@@ -199,7 +199,8 @@ func (v *view) status(t *trace.Stats) string {
 		part(dim, "waiting for the first answers")
 	case t.Ended():
 		h := t.Hop(last)
-		text, s := stateOf(h)
+		end, _ := t.End()
+		text, s := stateOf(end)
 		part(s, text)
 		part(plain, fmt.Sprintf("%d hops", last))
 		if h.Sent() > 0 {
@@ -212,6 +213,11 @@ func (v *view) status(t *trace.Stats) string {
 		if h.Received > 0 {
 			part(plain, ms(h.Last)+" ms")
 		}
+	case t.Reached():
+		end, _ := t.End()
+		text, s := stateOf(end)
+		part(s, text)
+		part(bad, "how far away could not be told")
 	default:
 		part(bad, "no answer from the target")
 		part(plain, fmt.Sprintf("last answer from hop %d", max(0, last-1)))
@@ -242,14 +248,14 @@ func failing(t *trace.Stats) error {
 }
 
 // stateOf is what the target, or who refuses, says.
-func stateOf(h *trace.HopStats) (string, style) {
-	if h.State == nil {
+func stateOf(end *trace.Result) (string, style) {
+	if end == nil {
 		return "", plain
 	}
-	if m := record.Mark(h.State.Reply); m != "" {
+	if m := record.Mark(end.Reply); m != "" {
 		return "refused " + m, bad
 	}
-	s := record.State(h.State.Reply.TCP.Flags)
+	s := record.State(end.Reply.TCP.Flags)
 	if s == "closed" {
 		return "[" + s + "]", odd
 	}
@@ -340,7 +346,7 @@ func (v *view) hostWidth(hops []*trace.HopStats, least, most int) int {
 }
 
 func stateText(h *trace.HopStats) string {
-	if text, _ := stateOf(h); text != "" {
+	if text, _ := stateOf(h.State); text != "" {
 		return " " + text
 	}
 	return ""
@@ -355,7 +361,7 @@ func (v *view) row(t *trace.Stats, h *trace.HopStats, f frame) string {
 	if h.Received == 0 {
 		s = dim
 	}
-	state, stateStyle := stateOf(h)
+	state, stateStyle := stateOf(h.State)
 	room := f.host - 1
 	if state != "" && room > len(state)+8 {
 		room -= len(state) + 1
