@@ -313,7 +313,8 @@ func (d *drop) fateOf(p *path) fate {
 }
 
 // wayAt reports whether another trace is known to have come to a hop by the same router or by another one, and by
-// which. If several routers answer there, it is only known if none of them has answered both.
+// which. If several routers answer there, it is only known if none of them has answered both. Where a NAT speaks in the
+// target's name for all beyond it, nothing says who stands there.
 func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
 	if ttl < 1 {
 		return sameWay, netip.Addr{} // nobody stands between this host and the place
@@ -323,6 +324,8 @@ func (f *facts) wayAt(p *path, ttl int) (way, netip.Addr) {
 	case its == nil || len(its.routers) == 0:
 		return unknownWay, netip.Addr{}
 	case own == nil || len(own.routers) == 0:
+		return unknownWay, its.routers[0]
+	case f.only(ttl) == f.target.Addr() != (p.only(ttl) == p.target.Addr()):
 		return unknownWay, its.routers[0]
 	case !slices.ContainsFunc(its.routers, func(a netip.Addr) bool { return slices.Contains(own.routers, a) }):
 		return otherWay, its.routers[0]

@@ -19,6 +19,7 @@ type Host struct {
 	Meant   Leaving  // how the probes of the trace should leave this host
 	Probes  *Leaving // how they did; nil: that isn't known
 	Changed string   // in which way they left otherwise than meant, in words; "": in none
+	SetsTTL bool     // it gives what it sends another TTL than meant: so the hops aren't those of the path
 	Rule    string   // by which they were routed then; "": not known, or by none that looks at them
 
 	// Incoming and Outgoing are the chains of this host's firewall that packets meet, in words, as far as the kernel
@@ -120,6 +121,8 @@ func milliseconds(d time.Duration) string {
 
 // expiredText is what a router says in whose hands the packets of a connection have expired.
 const expiredText = "time exceeded"
+
+func expired(c Control) bool { return c.expired() }
 
 // expired reports whether nobody refused the connection, but its packets passed too many routers: they go round.
 func (c *Control) expired() bool { return c.Outcome == Rejected && c.Said == expiredText }

@@ -23,6 +23,8 @@ func (r *run) askHost(e *detect.Evidence) {
 	case "nat":
 		probes.Src = netip.MustParseAddrPort("203.0.113.1:2000")
 		e.Host.Changed = "the probes left from 203.0.113.1:2000, not from 192.0.2.1:40000"
+	case "ttl":
+		e.Host.SetsTTL, e.Host.Changed = true, "the probes left with TTL 64, not with TTL 1"
 	case "deaf":
 		e.Host.Probes = nil
 	case "redirect":

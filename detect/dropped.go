@@ -840,7 +840,12 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, "Only one flow got farther: it may have gone another way.")
 	}
-	if !known {
+	switch {
+	case !known && d.only(d.last) == d.target.Addr():
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("A NAT on the way answers in the target's name at hop %d: the machine that "+
+			"it sends this port to may be down, or the way there broken.", d.last))
+	case !known:
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d "+
 			"did not answer them. They may have gone another way.", d.last))
@@ -850,7 +855,7 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by "+
 			"chance.")
 	}
-	if d.farthest() > 0 && (x.Before >= d.farthest() || d.next() == 0 && d.onlyTarget()) {
+	if d.farthest() > 0 && (x.Before >= d.farthest() || d.port != nil && d.port.ownHop() == x.Before || d.next() == 0 && d.onlyTarget()) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
 			"front of it, or the answers to them are lost on the way back"+

@@ -13,7 +13,7 @@ import (
 func forwarded(f *facts) []Finding {
 	h := f.handover
 	if h == nil {
-		return nil
+		return f.otherForwarded()
 	}
 	port := f.target.Port()
 	x := Finding{Code: Forwarded, Confidence: h.confidence, Weight: weightNotice, After: h.at, Before: h.at,
@@ -38,6 +38,25 @@ func forwarded(f *facts) []Finding {
 	return []Finding{x}
 }
 
+// otherForwarded finds that the target hands another port on, that was asked to tell causes apart, where it answers
+// this one itself.
+func (f *facts) otherForwarded() []Finding {
+	d := f.distance()
+	if f.port == nil || d == 0 || f.stranger != nil || f.port.ownHop() != d {
+		return nil
+	}
+	port := f.port.target.Port()
+	return []Finding{{
+		Code: Forwarded, Confidence: Likely, Weight: weightNotice, After: d, Before: d,
+		Title: fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine beyond it; port %d is not", port, d,
+			f.target.Port()),
+		Evidence: []string{fmt.Sprintf("For port %d the target's own address says at hop %d that the TTL is over, as a router "+
+			"does that sends packets on.", port, d)},
+		Advice: fmt.Sprintf("Check whether port %d is to be handed on too: the target translates the other one, as a router "+
+			"does with a port forward, and answers this one itself.", f.target.Port()),
+	}}
+}
+
 // handover is where the port is handed on to another machine.
 type handover struct {
 	at         int // the hop
@@ -60,11 +79,11 @@ func (f *facts) findHandover() *handover {
 
 // ownHop is the first hop at which the target's own address says that the TTL is over, though probes go on beyond it;
 // 0: none.
-func (f *facts) ownHop() int {
-	for i := range f.hops {
-		h := &f.hops[i]
-		beyond := f.distance() > h.ttl || f.refusal != nil || f.answer == nil
-		if f.only(h.ttl) == f.target.Addr() && beyond && len(h.sure) == 1 {
+func (p *path) ownHop() int {
+	for i := range p.hops {
+		h := &p.hops[i]
+		beyond := p.distance() > h.ttl || p.refusal != nil || p.answer == nil
+		if p.only(h.ttl) == p.target.Addr() && beyond && len(h.sure) == 1 {
 			return h.ttl
 		}
 	}

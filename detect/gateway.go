@@ -36,6 +36,8 @@ func gateway(f *facts) []Finding {
 				break
 			}
 		}
+	case f.host.Host != nil && f.host.SetsTTL:
+		return nil // this host itself does that
 	case back-(d-1) >= farBack:
 		x.Title = "A gateway near this host sends packets on with a TTL of its own"
 		x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer has passed %d routers, the probe %d: no "+

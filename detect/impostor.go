@@ -86,6 +86,9 @@ func (f *facts) nearer() *stranger {
 		if max(w.distance(), w.lastRouter()) < d || w.distance() == d || !w.at(d).tells() || f.shifted(w.path) {
 			continue
 		}
+		if w.ownHop() == d {
+			continue // it is the target that stands there, and hands these on to a machine beyond it
+		}
 		if who := f.nearerThan(w); who != nil {
 			return who
 		}
@@ -237,8 +240,8 @@ func (f *facts) lastRouterSpeaks() *stranger {
 		return nil // the way back varies, or it is the target's own
 	}
 	who := &stranger{after: f.standsAt(d), confidence: Likely}
-	who.instead = "Or the target has a firewall of its own that gives such answers another TTL, " +
-		"or they take another way back."
+	who.instead = "Or something sets their TTL, on the way back or at the target, or they take another way back."
+
 	e, known := f.excessBefore(d)
 	missing := d - 1 + e - back // by so many routers the answer has passed less than the target's would
 	switch short := missing > 0; {
@@ -248,8 +251,10 @@ func (f *facts) lastRouterSpeaks() *stranger {
 		who.evidence = append(who.evidence, fmt.Sprintf(
 			"By its TTL it has passed %d routers; by what routers say in their own names, the target's answers pass %d.",
 			back, d-1+e))
-		if missing > 1+f.silentBefore(d) && !f.answer.Reply.TCP.Flags.Has(packet.RST) {
-			who.confidence = Possible // what accepts so near lets no SYN pass, and routers beyond it have answered some
+		// What answers so near lets no SYN pass, and routers beyond it have answered some: a device on a tap does that, or
+		// the TTL was set on the way back. The latter is excluded by TCP to another port that comes back with its own.
+		if missing > 1+f.silentBefore(d) && (!f.answer.Reply.TCP.Flags.Has(packet.RST) || !fits(f.port)) {
+			who.confidence = Possible
 		}
 	case known && !short, !fits(f.echo), !fits(f.port), f.echo.back() != f.port.back():
 		return nil

@@ -32,16 +32,22 @@ func loop(f *facts) []Finding {
 		after--
 	}
 	evidence := []string{fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d, and the target "+
-		"never does.", n, start, last)}
+		"never does.", n, start, f.lastRouter())}
 	if after < start {
 		evidence = append(evidence, "The silent hops right before may belong to it.")
 	}
 	confidence := Certain
 	if passed := f.passedBy(); len(passed) > 0 {
 		confidence = Likely
-		evidence[0] = fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d.", n, start, last)
+		evidence[0] = fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d.", n, start, f.lastRouter())
 		evidence = append(evidence, passed...)
 		evidence = append(evidence, "So not all connections go round: one of several ways does, or the way has just changed.")
+	}
+	if silent := last - f.lastRouter(); silent >= n && !slices.ContainsFunc(f.controls(), expired) {
+		// An ordinary connection's SYNs, some seconds apart, would expire in the circle, and a router say so.
+		confidence = min(confidence, when(len(f.controls()) > 0, Possible, Likely))
+		evidence = append(evidence, fmt.Sprintf("Beyond hop %d, %s silent. Routers limit how often they answer; or the path "+
+			"ends there, and those on it share addresses.", f.lastRouter(), times(silent, "hop is", "hops are")))
 	}
 	return []Finding{{
 		Code: RoutingLoop, Confidence: confidence, Weight: weightFatal, After: after, Before: start + n - 1,
@@ -123,8 +129,8 @@ func (f *facts) again(known []int, n int) bool {
 }
 
 // only is the router at a hop, where it is always the same.
-func (f *facts) only(ttl int) netip.Addr {
-	if h := f.at(ttl); h != nil && len(h.routers) == 1 {
+func (p *path) only(ttl int) netip.Addr {
+	if h := p.at(ttl); h != nil && len(h.routers) == 1 {
 		return h.routers[0]
 	}
 	return netip.Addr{}

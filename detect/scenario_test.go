@@ -111,6 +111,7 @@ type run struct {
 //	connections (the probes are connections, as of a user without privileges)
 //	unsent=ERRNO (this host sends no probe) unsent=ERRNO/N (of every three one isn't sent, until N were not)
 //	bare-ack (SYN+ACKs come as ACKs)
+//	tcp-back-ttl=N all-back-ttl=N (a router sets the TTL of TCP, or of all, that comes back, so that N is left of it)
 //	losing (this host loses packets all the time, so that no silence says anything of the network)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
 //	own=WORD (what this host does itself: see run.ask for each)
@@ -126,12 +127,9 @@ func (r *run) option(word string) {
 	case "ack":
 		r.path.Flags, r.path.Options = packet.ACK, packet.Options{}
 	case "bare-ack":
-		if s, ok := r.conn.(*spoiler); ok {
-			first := s.spoil
-			s.spoil = func(b []byte) []byte { return bareACK(first(b)) }
-		} else {
-			r.conn = &spoiler{r.conn.(*sim.Conn), bareACK}
-		}
+		r.spoil(bareACK)
+	case "tcp-back-ttl", "all-back-ttl":
+		r.spoil(func(b []byte) []byte { return setTTL(b, uint8(n), name == "all-back-ttl") })
 	case "losing":
 		r.conn = &losing{Conn: r.conn}
 	case "df":

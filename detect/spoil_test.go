@@ -33,6 +33,39 @@ func bareACK(b []byte) []byte {
 	return b
 }
 
+// setTTL is what is left of a TTL that a router on the way back sets to 64, of all packets or of TCP alone. What comes
+// from nearer than that router keeps its own.
+func setTTL(b []byte, left uint8, all bool) []byte {
+	var r packet.Reply
+	if packet.Parse(b, &r) != nil || !all && r.Kind != packet.KindTCP {
+		return b
+	}
+	began := uint8(64)
+	if r.IP.TTL > began {
+		began = 255
+	}
+	if began-r.IP.TTL <= 64-left {
+		return b
+	}
+	if r.IP.Version == 6 {
+		b[7] = left
+		return b
+	}
+	b[8] = left
+	packet.CompleteIPChecksum(b)
+	return b
+}
+
+// spoil has packets changed before the host receives them, after what else changes them.
+func (r *run) spoil(by func([]byte) []byte) {
+	if s, ok := r.conn.(*spoiler); ok {
+		first := s.spoil
+		s.spoil = func(b []byte) []byte { return by(first(b)) }
+		return
+	}
+	r.conn = &spoiler{r.conn.(*sim.Conn), by}
+}
+
 // losing is a network for a host that has lost packets whenever it is asked.
 type losing struct {
 	trace.Conn

@@ -55,6 +55,9 @@ func state(f *facts) []Finding {
 		switch {
 		case x.Confidence == Certain:
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
+		case f.noFarther():
+			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: that "+
+				"router may reset in its name, or something on the way back sets the TTL.")
 		case f.near(f.echo):
 			x.Evidence = append(x.Evidence, "ICMP echo replies come from as far away, but begin with another TTL, or ways "+
 				"back differ: a firewall may reset in the target's name.")
@@ -81,7 +84,7 @@ func state(f *facts) []Finding {
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "ICMP echo replies have come another way back: something in front of the "+
 				"target may accept in its name.")
-		case f.lastSaysAsMuch(d):
+		case f.lastSaysAsMuch():
 			x.Confidence = Possible
 			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: "+
 				"that router may accept in its name.")
@@ -129,9 +132,8 @@ func (f *facts) byConnections(x *Finding) {
 
 // lastSaysAsMuch reports whether the answer has come as far as those of the router right before the target, and nothing
 // else says that it is the target's own.
-func (f *facts) lastSaysAsMuch(distance int) bool {
-	h := f.at(distance - 1)
-	return h != nil && f.back() >= 0 && !f.like(f.echo) && h.backs(f.back())
+func (f *facts) lastSaysAsMuch() bool {
+	return !f.like(f.echo) && f.noFarther()
 }
 
 // confirmed reports whether something else says that the target is as far away as it has answered from: ICMP echo, or
@@ -214,17 +216,27 @@ func (f *facts) answerText(p *path) string {
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered
 // came from as far away, by the same way back. Another flow to the same port is nothing else. Nor is a reset of another
 // port: what resets in the target's name may do so for all ports. That it accepts another port is. Where answers to
-// several flows come back by ways of different length, an equal length proves nothing. Where nothing else was answered,
+// several flows come back by ways of different length, an equal length proves nothing. Nor where the answers of the router
+// before have come as far. Where nothing else was answered,
 // likely is what the way back confirms, which grows by one with each hop.
 func (f *facts) refusedItself() Confidence {
 	accepts := f.like(f.port) && f.port.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK)
 	switch agree, _ := f.ownBacks(); {
+	case f.noFarther() && (f.near(f.echo) || accepts):
+		return Likely
 	case agree && (f.like(f.echo) || accepts && f.echo.distance() != f.distance()):
 		return Certain
 	case f.near(f.echo), (f.echo == nil || f.echo.answer == nil) && f.confirmed(f.distance()):
 		return Likely
 	}
 	return Possible
+}
+
+// noFarther reports whether the target's answer has come no farther than those of the router before: something on the
+// way back may set the TTL, of this router's answers in the target's name, too.
+func (f *facts) noFarther() bool {
+	last := f.at(f.distance() - 1)
+	return last != nil && f.back() >= 0 && last.backs(f.back())
 }
 
 // like reports whether a trace of another kind was answered from as far away as this one, with the same TTL: by the

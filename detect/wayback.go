@@ -74,8 +74,8 @@ func wayBack(f *facts) []Finding {
 		x.Confidence = Likely
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%d hops in a row agree.", agree))
 	} else {
-		x.Evidence = append(x.Evidence, "Few hops tell: they may give their answers an unusual TTL, or be inside a "+
-			"tunnel, from whose end answers turn back.")
+		x.Evidence = append(x.Evidence, "Few hops tell: they may give their answers an unusual TTL, or something "+
+			"sets it on the way back, or they are inside a tunnel, from whose end answers turn back.")
 	}
 	return []Finding{x}
 }

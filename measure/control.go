@@ -132,6 +132,10 @@ func (e *explainer) hostSeen() *detect.Host {
 	left := h.Meant
 	h.Probes = &left
 	for _, d := range raw.Departures() {
+		changed := "the probes" + strings.TrimPrefix(d.String(), "they")
+		if d.TTL != d.MeantTTL && !h.SetsTTL { // whichever flow it is of
+			h.SetsTTL, h.Changed = true, changed
+		}
 		if d.Meant.Src != e.m.Header.Path.Source {
 			continue
 		}
@@ -140,7 +144,7 @@ func (e *explainer) hostSeen() *detect.Host {
 		if d.Interface != "" {
 			left.Interfaces = []string{d.Interface}
 		}
-		h.Changed = "the probes" + strings.TrimPrefix(d.String(), "they")
+		h.Changed = changed
 		if d.Mark != d.MeantMark || d.Interface != d.MeantInterface {
 			h.Rule = ruleOf(e.m.t.conn, wire.Leaving{Ends: d.Left, Mark: d.Mark, TOS: d.TOS}, e.m.Header.Path.Source)
 		}
