@@ -49,6 +49,7 @@ type sighting struct {
 	at   int // the hop beyond the place that answered first; 0: none
 	way  way
 	via  netip.Addr // who answered at the hop before the place
+	ends bool       // the target has answered it
 	weak bool       // only one router has answered, which doesn't always
 
 	control bool // it is no probe, but an ordinary connection
@@ -161,11 +162,12 @@ func (d *drop) sightings() (all []sighting) {
 		s := sighting{class: d.classOf(w.path), what: w.what, fate: d.fateOf(w.path), at: d.reach(w.path)}
 		s.weak = s.fate == passes && !d.proves(w.path)
 		s.way, s.via = d.wayAt(w.path, d.last)
+		s.ends = w.answer != nil
 		all = append(all, s)
 	}
 	for _, r := range d.path.distanceProbes {
 		if r.Reply != nil && r.Reply.Kind != packet.KindTimeExceeded { // else its TTL was set, or it goes round
-			s := sighting{class: d.mine, what: "A distance probe from another source port", fate: passes}
+			s := sighting{class: d.mine, what: "A distance probe from another source port", fate: passes, ends: true}
 			s.flow = false
 			all = append(all, s)
 		}
@@ -208,7 +210,7 @@ func (d *drop) flowSightings() (all []sighting) {
 		case p.heard() && at == d.maxTTL() && p.answer == nil && p.refusal == nil:
 			vague[p.question.Flow] = true // its TTL was set, or it goes round
 		case p.heard() && at == d.maxTTL():
-			s.fate = passes
+			s.fate, s.ends = passes, true
 		case p.heard() && (p.answer != nil || slices.ContainsFunc(p.hops[0].routers, d.beyond)):
 			s.fate, s.at = passes, at
 		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, passed):

@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -159,26 +160,50 @@ func (f *facts) noSlowLimit() bool {
 	return false
 }
 
+// orFarther weighs that all flows vanish farther on, and routers have answered some of them by chance.
+func (x *Finding) orFarther(passing []sighting, byRouter bool) {
+	if !byRouter && !slices.ContainsFunc(passing, func(s sighting) bool { return s.ends || s.control }) {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "None of those that got farther was answered by the target: maybe routers answered "+
+			"some by chance, and all vanish farther on.")
+	}
+}
+
 // orSince weighs that some passed only because they were sent before something began to drop all, by whichever router.
 func (d *drop) orSince(x *Finding, byRouter bool) {
 	if x.Code != BrokenBranch || byRouter || d.passedSince() {
 		return
 	}
-	x.Confidence = Possible
+	// Answers from before then don't tell how far probes get since.
+	x.Confidence, x.After = Possible, d.first()-1
+	gone := d.gone()
+	since := func(r trace.Result) bool { return r.Outcome == trace.Answered && r.Sent.After(gone) }
+	for _, h := range d.hops {
+		if slices.ContainsFunc(h.results, since) {
+			x.After = h.ttl
+		}
+	}
+	x.Title = fmt.Sprintf("Connections to port %d passed at first, and vanish since, %s", d.target.Port(),
+		d.between(x.After, x.Before))
 	x.Evidence = append(x.Evidence, "All that got farther were sent before the first that vanished. So the path may have "+
 		"broken meanwhile, or something lets this host pass no longer after so many probes.")
 }
 
-// passedSince reports whether any TCP got farther that was sent after one of the trace's own probes had vanished.
-func (d *drop) passedSince() bool {
-	var gone time.Time // when the first was sent that vanished
+// gone is when the first of the trace's own probes was sent that vanished.
+func (d *drop) gone() (first time.Time) {
 	for _, h := range d.hops {
 		for _, r := range h.results {
-			if h.ttl > d.last && r.Outcome == trace.Lost && (gone.IsZero() || r.Sent.Before(gone)) {
-				gone = r.Sent
+			if h.ttl > d.last && r.Outcome == trace.Lost && (first.IsZero() || r.Sent.Before(first)) {
+				first = r.Sent
 			}
 		}
 	}
+	return first
+}
+
+// passedSince reports whether any TCP got farther that was sent after one of the trace's own probes had vanished.
+func (d *drop) passedSince() bool {
+	gone := d.gone()
 	passed := func(r trace.Result) bool {
 		return r.Outcome == trace.Answered && r.Sent.After(gone) && (r.FromTarget() || d.beyond(r.Reply.From()))
 	}
@@ -226,7 +251,7 @@ const (
 // mayBeLimit reports whether a limit on packets may have dropped the probes by which a cause is told: it drops none
 // that is sent alone. A router beyond the place must have answered others that came as far.
 func (d *drop) mayBeLimit(lead cause) bool {
-	if lead.code == SizeFilter || lead.code == MarkDropped {
+	if lead.code == SizeFilter {
 		if slices.ContainsFunc(d.seen, func(s sighting) bool { return !s.syn && s.fate == vanishes && s.way == sameWay }) {
 			return false // a limit on SYNs drops nothing else
 		}
@@ -262,7 +287,8 @@ func (d *drop) toLimit(lead cause) (all []limitable) {
 	for _, p := range append(slices.Clone(d.more), d.path) {
 		same := p.options.Protocol == d.options.Protocol
 		alike := same && p.target.Port() == port && p.asks() == d.asks()
-		limited := same && (p.asks() || !d.asks()) && d.cameBy(p, d.last, sameWay)
+		limited := same && (p.asks() || !d.asks()) && d.cameBy(p, d.last, sameWay) &&
+			(lead.code != MarkDropped || p.options.TOS != 0) // what polices a mark lets all others pass
 		for _, h := range append(slices.Clone(p.hops), hop{results: p.distanceProbes}) {
 			for _, r := range h.results {
 				x := limitable{Result: r}
@@ -498,6 +524,7 @@ func (d *drop) finding() Finding {
 		d.filter(&x, left)
 	}
 	d.orLimitBefore(&x)
+	d.orChance(&x)
 	if d.nowhere() && d.next() == 0 && x.Code == PathEnds {
 		x.Title = "Nobody answers at all, neither a router nor the target"
 		x.Advice = fmt.Sprintf("Check this host first: does anything else get out, does its own firewall drop the "+
@@ -702,6 +729,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	}
 	d.heldAgain(x)
 	byRouter := apart > 0 && beside == 0
+	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
 }
@@ -819,6 +847,13 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Evidence = append(x.Evidence,
 			"Something nearer answers other probes to this port in the target's name: it may take these too.")
 	}
+	d.orAnotherWay(x, lead)
+	d.orTarget(x, lead)
+	d.orLimit(x, lead)
+}
+
+// orAnotherWay weighs that those that got farther went another way.
+func (d *drop) orAnotherWay(x *Finding, lead cause) {
 	known, strong, got := false, false, 0 // got: flows that got farther
 	for _, s := range d.seen {
 		if s.fate == passes && s.way != otherWay {
@@ -843,8 +878,8 @@ func (d *drop) filter(x *Finding, left []cause) {
 	switch {
 	case !known && d.only(d.last) == d.target.Addr():
 		x.Confidence = Possible
-		x.Evidence = append(x.Evidence, fmt.Sprintf("A NAT on the way answers in the target's name at hop %d: the machine that "+
-			"it sends this port to may be down, or the way there broken.", d.last))
+		x.Evidence = append(x.Evidence, fmt.Sprintf("A NAT on the way answers in the target's name at hop %d: the machine "+
+			"that it sends this port to may be down, or the way there broken.", d.last))
 	case !known:
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, fmt.Sprintf("By which router those came that got farther isn't known: hop %d "+
@@ -855,7 +890,12 @@ func (d *drop) filter(x *Finding, left []cause) {
 		x.Evidence = append(x.Evidence, "That is one router only, which may have answered these and not the others by "+
 			"chance.")
 	}
-	if d.farthest() > 0 && (x.Before >= d.farthest() || d.port != nil && d.port.ownHop() == x.Before || d.next() == 0 && d.onlyTarget()) {
+}
+
+// orTarget weighs that it is the target itself, the next to answer, that drops.
+func (d *drop) orTarget(x *Finding, lead cause) {
+	own := d.port != nil && d.port.ownHop() == x.Before // it hands the other port on from there
+	if d.farthest() > 0 && (x.Before >= d.farthest() || own || d.next() == 0 && d.onlyTarget()) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
 			"front of it, or the answers to them are lost on the way back"+
@@ -864,7 +904,36 @@ func (d *drop) filter(x *Finding, left []cause) {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
 	}
-	d.orLimit(x, lead)
+}
+
+// silentByChance is how probable it is that no router beyond the place answers the trace's own probes though they get
+// there, by how seldom those routers answer others.
+func (d *drop) silentByChance() (chance float64, beyond tried) {
+	chance = 1
+	for _, h := range d.hops {
+		var others tried
+		for _, w := range d.witnesses() {
+			at := w.at(h.ttl)
+			there := max(w.lastRouter(), w.distance()-1) >= h.ttl && !d.cameBy(w.path, d.last, otherWay)
+			if h.ttl > d.last && at != nil && there {
+				others = others.add(tried{at.lost, len(at.results)})
+			}
+		}
+		if others.lost < others.sent && h.lost > 0 {
+			beyond = beyond.add(others)
+			chance *= math.Pow(float64(others.lost+1)/float64(others.sent+2), float64(h.lost)) // as Laplace has it
+		}
+	}
+	return when(beyond.lost > 0, chance, 0), beyond
+}
+
+// orChance weighs that these probes get as far as others, to routers that answer seldom.
+func (d *drop) orChance(x *Finding) {
+	if chance, beyond := d.silentByChance(); chance > unlikely && x.Confidence > Possible {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("But routers beyond left %v of other probes unanswered: these may come "+
+			"as far, and have no answer by chance.", beyond))
+	}
 }
 
 // excluded reports whether each other cause that is left out is contradicted by probes that are known to have come by

@@ -50,8 +50,8 @@ func (f *facts) otherForwarded() []Finding {
 		Code: Forwarded, Confidence: Likely, Weight: weightNotice, After: d, Before: d,
 		Title: fmt.Sprintf("Port %d is handed on by the target, hop %d, to a machine beyond it; port %d is not", port, d,
 			f.target.Port()),
-		Evidence: []string{fmt.Sprintf("For port %d the target's own address says at hop %d that the TTL is over, as a router "+
-			"does that sends packets on.", port, d)},
+		Evidence: []string{fmt.Sprintf("For port %d the target's own address says at hop %d that the TTL is over, as "+
+			"a router does that sends packets on.", port, d)},
 		Advice: fmt.Sprintf("Check whether port %d is to be handed on too: the target translates the other one, as a router "+
 			"does with a port forward, and answers this one itself.", f.target.Port()),
 	}}

@@ -56,8 +56,8 @@ func state(f *facts) []Finding {
 		case x.Confidence == Certain:
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
 		case f.noFarther():
-			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: that "+
-				"router may reset in its name, or something on the way back sets the TTL.")
+			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: "+
+				"that router may reset in its name, or something on the way back sets the TTL.")
 		case f.near(f.echo):
 			x.Evidence = append(x.Evidence, "ICMP echo replies come from as far away, but begin with another TTL, or ways "+
 				"back differ: a firewall may reset in the target's name.")
@@ -216,8 +216,8 @@ func (f *facts) answerText(p *path) string {
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered
 // came from as far away, by the same way back. Another flow to the same port is nothing else. Nor is a reset of another
 // port: what resets in the target's name may do so for all ports. That it accepts another port is. Where answers to
-// several flows come back by ways of different length, an equal length proves nothing. Nor where the answers of the router
-// before have come as far. Where nothing else was answered,
+// several flows come back by ways of different length, an equal length proves nothing. Nor does it where those of the
+// router before have come as far. Where nothing else was answered,
 // likely is what the way back confirms, which grows by one with each hop.
 func (f *facts) refusedItself() Confidence {
 	accepts := f.like(f.port) && f.port.answer.Reply.TCP.Flags.Has(packet.SYN|packet.ACK)

@@ -32,8 +32,8 @@ func thisHost(f *facts) []Finding {
 	if f.host.SetsTTL {
 		x.Weight = weightTrap
 		x.Title = "This host changes the TTL of what it sends: the list of hops isn't that of the path"
-		x.Advice = "Look at its own rules for what sets it (nft list ruleset, iptables -t mangle -S), and trace without them: " +
-			"connections are not harmed."
+		x.Advice = "Look at its own rules for what sets it (nft list ruleset, iptables -t mangle -S), and trace without " +
+			"them: connections are not harmed."
 	}
 	x.name(f.host.Rule, f.host.Outgoing)
 	return []Finding{x}
