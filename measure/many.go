@@ -19,6 +19,7 @@ import (
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/targets"
 	"go.example/tcptraceroute/trace"
+	"go.example/tcptraceroute/wire"
 )
 
 // Many is a request to trace many targets in one run, some of them at a time. Targets, LookUp, Done and Bad have to be
@@ -250,6 +251,9 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	})()
 	o := m.Request.Path.RunOptions(t.conn)
 	o.Zone, o.Pace, o.Observe, o.Wake = t.o.Wire.Interface, m.pace, m.Request.Observe, r.wake
+	if raw, ok := t.conn.(*wire.Conn); ok {
+		o.Napper = raw
+	}
 	o.Persist = true // a target whose probes can't be sent says nothing of the next
 	counts, err := trace.Run(running, t.guarded(), r, o, r.result)
 	for _, g := range r.gateways {

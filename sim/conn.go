@@ -152,6 +152,21 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (n int, received time.Time,
 	}
 }
 
+// Poll is Recv that doesn't wait: n is 0 where nothing has arrived, or Recv has
+// taken a packet and was not called again. It may be called beside Recv.
+func (c *Conn) Poll(buf []byte) (n int, received time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.taken {
+		return 0, time.Time{}
+	}
+	n, due, ok := c.model.Receive(time.Since(c.start), buf)
+	if !ok {
+		return 0, time.Time{}
+	}
+	return n, c.start.Add(due)
+}
+
 const never = time.Duration(math.MaxInt64)
 
 // errNothing says that nothing has arrived yet.

@@ -93,6 +93,17 @@ type LossCounter interface {
 	LostHere() int
 }
 
+// A Napper is a Conn that the engine reads itself where it waits for a moment only: what comes in meanwhile lies in the
+// socket, with the instant at which it came in, and neither a timer nor each packet wakes anybody.
+type Napper interface {
+	// Nap lets so much time pass, or less: a few milliseconds at the most.
+	Nap(d time.Duration)
+
+	// TryRecv is Recv that doesn't wait: n is 0 where nothing has come in that Recv hasn't taken. It may be called beside
+	// Recv.
+	TryRecv(buf []byte) (n int, received time.Time, err error)
+}
+
 // A Plan decides what is probed, and when. It is pure: no I/O, no clock but the time it is handed.
 type Plan interface {
 	// Next says what to do now. The engine asks again at once after every Action but a wait, and after a wait when its

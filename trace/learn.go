@@ -40,7 +40,7 @@ func (p *Path) settle(now time.Time, r Result) {
 		return
 	}
 	a := p.pending[i]
-	p.pending = slices.Delete(p.pending, i, i+1)
+	p.pending, p.learning = slices.Delete(p.pending, i, i+1), a
 	if p.ended(a, r) {
 		p.syns.add(ttl-p.o.FirstTTL, -1)
 	}
@@ -366,7 +366,8 @@ func (t *target) took(rtt time.Duration, syn bool) {
 
 // takenForResend reports whether a probe may have got no answer because it repeats the SYN that r answers: where r's
 // was not meant to be the first that got there, others that may have got there were sent beside it; and nearer hops may
-// be asked after it.
+// be asked after it. Both times are those at which the probes were decided on, for how long it takes until they leave
+// differs.
 func (p *Path) takenForResend(a *ask, r Result) bool {
 	if a.passed || a.key.Port != r.Probe.Src.Port() {
 		return false
@@ -374,7 +375,7 @@ func (p *Path) takenForResend(a *ask, r Result) bool {
 	ttl := int(r.Probe.TTL)
 	if p.lastRouter < a.ttl && a.ttl < ttl && a.sent.Before(r.Recv) && r.Outcome == Answered {
 		// else it would have been answered itself, and so would the control probe
-		return !a.sent.Before(r.Sent) || a.ttl > p.controlled
+		return !a.sent.Before(p.learning.sent) || a.ttl > p.controlled
 	}
 	early := ttl < p.estimate || ttl == p.o.MaxTTL && p.step == 0
 	return r.Evidence == ByTag && (a.ttl == ttl || a.ttl > p.lastRouter && early)

@@ -37,7 +37,7 @@ func TestMemory(t *testing.T) {
 				f.outcome = Lost
 				e.done[0].push(f)
 				if tt.ended {
-					e.carryOut(f.sent, EndFlow(f.key))
+					e.carryOut(EndFlow(f.key))
 				}
 			}
 			for at := sentAt; at.Before(sentAt.Add(tt.known)); at = at.Add(s) {

@@ -34,19 +34,24 @@ func (p *Pace) Set(perSecond float64, burst int) {
 const (
 	leastRate = 0.001 // packets per second
 
+	// together is for how long tokens are let come in once there is none: to wake up for each costs more than to send it.
+	together = 2 * time.Millisecond
+
 	// wholeToken allows for what rounding takes off a token.
 	wholeToken = 1 - 1e-6
 )
 
-// next returns when the next packet may leave: now, or later.
-func (p *Pace) next(now time.Time) time.Time {
+// next returns when one packet more may leave, behind so many that are about to leave: now, or later.
+func (p *Pace) next(now time.Time, before int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count(now)
-	if p.tokens >= wholeToken {
+	left := p.tokens - float64(before)
+	if left >= wholeToken {
 		return now
 	}
-	return now.Add(time.Duration((1-p.tokens)/p.rate*1e9) + 1)
+	some := max(min(p.rate*together.Seconds(), p.burst/2), 1) // not all: who is late would lose what comes in then
+	return now.Add(time.Duration((some-left)/p.rate*1e9) + 1)
 }
 
 // take spends a token for a packet that leaves now.

@@ -16,7 +16,7 @@ func TestPace(t *testing.T) {
 		now := sentAt
 		var left []time.Time
 		for len(left) < 2000 {
-			if at := p.next(now); now.Before(at) {
+			if at := p.next(now, 0); now.Before(at) {
 				now = at
 			}
 			p.take(now)
@@ -43,16 +43,37 @@ func TestPace(t *testing.T) {
 func TestPaceReachesItsRate(t *testing.T) {
 	p, now := NewPace(0.01, 1), sentAt
 	p.take(now)
-	if wait := p.next(now).Sub(now); wait < 99*time.Second || wait > 101*time.Second {
+	if wait := p.next(now, 0).Sub(now); wait < 99*time.Second || wait > 101*time.Second {
 		t.Errorf("%v until the next packet", wait)
 	}
 	p.Set(500, 4)
 	begin := now
 	for range 1000 {
-		now = p.next(now)
+		now = p.next(now, 0)
 		p.take(now)
 	}
 	if took := now.Sub(begin); took < 1990*time.Millisecond || took > 2010*time.Millisecond {
 		t.Errorf("1000 packets took %v, 500 a second are allowed", took)
+	}
+}
+
+// TestPaceTogether: who has to wait for a packet waits until some may leave.
+func TestPaceTogether(t *testing.T) {
+	for _, tt := range []struct {
+		rate        float64
+		burst, some int
+	}{{10_000, 16, 8}, {4000, 16, 8}, {1000, 16, 2}, {100, 16, 1}, {200, 1, 1}, {10_000, 4, 2}} {
+		p, now := NewPace(tt.rate, tt.burst), sentAt
+		for range tt.burst {
+			p.take(now)
+		}
+		now = p.next(now, 0)
+		some := 0
+		for !now.Before(p.next(now, some)) {
+			some++
+		}
+		if some != tt.some {
+			t.Errorf("%v a second, up to %d at once: %d after a wait, want %d", tt.rate, tt.burst, some, tt.some)
+		}
 	}
 }

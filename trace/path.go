@@ -35,6 +35,7 @@ type Path struct {
 
 	hops       []hop // of FirstTTL and up
 	pending    []*ask
+	learning   *ask      // whose outcome is being learned
 	limit      int       // the last TTL worth asking
 	asked      int       // the highest TTL asked
 	lastRouter int       // the highest TTL known to end at a router

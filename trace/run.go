@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,11 @@ type Options struct {
 	// NewTimer, where it is set, makes a timer that is better than Go's; nil where there is none.
 	NewTimer func() Timer
 
+	// Napper, where it is set, is the Conn itself: as long as Pace lets nothing leave it takes less time to look for
+	// answers now and then. With few packets, the runtime's monitoring thread, which a nap keeps awake, takes more than
+	// that spares.
+	Napper Napper
+
 	// Observe, where it is set, sees every packet sent and received.
 	Observe func(Event)
 }
@@ -51,6 +57,13 @@ const (
 	stallGap   = 500 * time.Millisecond
 	stallGrace = 100 * time.Millisecond
 
+	// A pause shorter than this is a nap, see Napper: it delays what is made of an answer, and the end of a context.
+	longestNap = 3 * time.Millisecond
+
+	// With a Pace so many probes are decided on before they are sent one after the other: to go to and fro between plan
+	// and network takes more time.
+	sentTogether = 16
+
 	// For a plan that asks to be woken in the past.
 	minPause = 100 * time.Microsecond
 
@@ -64,6 +77,9 @@ var ErrNextHop = errors.New("next hop unreachable")
 
 // ErrReceiving is in the chain of the error of a run that can't receive any more.
 var ErrReceiving = errors.New("receiving")
+
+// always is a channel that is ready at once.
+var always = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // A SendError ends a run after many probes in a row failed in the same way, or in which every probe failed.
 type SendError struct {
@@ -139,6 +155,7 @@ type engine struct {
 	synthetic   bool      // conn is Synthetic
 	reply       packet.Reply
 	dedup       dedup
+	out         []Action // probes that are about to be sent
 }
 
 // dedup remembers the last few packets, to know one that is seen twice, on a bridge and on its port: the same bytes at
@@ -223,9 +240,21 @@ func (e *engine) run(ctx context.Context, in *inbox, timer Timer) error {
 // wait waits until something happens, for as long as the pause at most. The error ends the run.
 func (e *engine) wait(ctx context.Context, in *inbox, timer Timer, now time.Time, pause time.Duration) error {
 	e.expected = now.Add(pause)
+	var napped <-chan struct{} // ready at once, or never
+	if e.o.Napper != nil && e.o.Pace != nil && pause < longestNap && now.Before(e.o.Pace.next(now, 0)) {
+		if e.readAll(in) {
+			return nil // which may be what is waited for
+		}
+		e.o.Napper.Nap(pause)
+		napped = always
+	}
 	for {
-		e.setTimer(timer, now)
+		if napped == nil {
+			e.setTimer(timer, now)
+		}
 		select {
+		case <-napped:
+			return nil
 		case d := <-in.full:
 			e.receive(d)
 			in.reuse(d)
@@ -289,17 +318,23 @@ func later(a, b time.Time) time.Time {
 // move does what the plan wants until it wants to wait, and says until when (zero: until something is learned).
 func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error) {
 	for ctx.Err() == nil {
-		e.readAll(in) // what has come in may change the plan's mind
+		if len(e.out) == 0 {
+			e.readAll(in) // what has come in may change the plan's mind
+		}
 		if e.failures >= sendErrorLimit && !e.o.Persist {
 			return time.Time{}, &SendError{e.failures, e.failed}
 		}
 		now := e.tick()
 		if until := e.notBefore(now, in); now.Before(until) {
+			e.sendAll()
 			return until, nil
 		}
 		act := e.held
 		if act.Do == DoWait {
 			act, e.decided = e.plan.Next(now), now
+		}
+		if act.Do != DoSend && e.sendAll() && act.Do == DoWait {
+			continue // one that could not be sent may change the plan's mind
 		}
 		if act.ends() && !e.readUpTo(e.decided, in) {
 			e.held = act
@@ -309,22 +344,47 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		if act.Do == DoWait {
 			return act.Until, nil
 		}
-		e.carryOut(now, act)
+		e.carryOut(act)
 	}
 	return time.Time{}, nil
 }
 
-// readAll takes in what waits to be read.
-func (e *engine) readAll(in *inbox) {
-	for {
+// readAll takes in what waits to be read, as far as it fits into the queue: a flood has no end. It reports whether
+// there was anything.
+func (e *engine) readAll(in *inbox) (any bool) {
+	for range receiveQueue {
+		d, ok := e.take(in)
+		for range len(in.full) { // which came in before
+			first := <-in.full
+			e.receive(first)
+			in.reuse(first)
+			any = true
+		}
+		if !ok {
+			break
+		}
+		e.receive(d)
+		any = true
+	}
+	return any
+}
+
+// take takes a packet out of the socket, if there is one that Recv hasn't taken.
+func (e *engine) take(in *inbox) (d delivery, ok bool) {
+	if e.o.Napper == nil {
+		return d, false
+	}
+	if in.own == nil {
+		in.own = make([]byte, packetSize)
+	}
+	n, at, err := e.o.Napper.TryRecv(in.own)
+	if err != nil {
 		select {
-		case d := <-in.full:
-			e.receive(d)
-			in.reuse(d)
-		default:
-			return
+		case in.failed <- err:
+		default: // it has failed before
 		}
 	}
+	return delivery{in.own, n, at}, err == nil && n > 0
 }
 
 // notBefore is when the plan may be asked: a plan that is asked takes it that the probe it wants to send leaves at
@@ -336,19 +396,18 @@ func (e *engine) notBefore(now time.Time, in *inbox) time.Time {
 	case e.catchingUp(now, in):
 		return now.Add(backlogPause)
 	case e.o.Pace != nil && e.held.Do == DoWait:
-		return e.o.Pace.next(now)
+		return e.o.Pace.next(now, len(e.out))
 	}
 	return now
 }
 
 // carryOut does what the plan wants, if it isn't to wait.
-func (e *engine) carryOut(now time.Time, act Action) {
+func (e *engine) carryOut(act Action) {
 	switch act.Do {
 	case DoSend:
-		if e.o.Pace != nil {
-			e.o.Pace.take(now)
+		if e.out = append(e.out, act); e.o.Pace == nil || len(e.out) == sentTogether {
+			e.sendAll()
 		}
-		e.send(act)
 	case DoGiveUp:
 		e.end(act.Key, Lost)
 	case DoWithdraw:
@@ -365,6 +424,25 @@ func (e *engine) carryOut(now time.Time, act Action) {
 	case DoEndFlow:
 		e.m.endFlow(act.Key)
 	}
+}
+
+// sendAll sends what is about to be sent, and reports whether there was anything. After one that can't be sent the
+// others wait.
+func (e *engine) sendAll() (any bool) {
+	for len(e.out) > 0 {
+		now := time.Now()
+		if now.Before(e.pause) {
+			break
+		}
+		if e.o.Pace != nil {
+			e.o.Pace.take(now)
+		}
+		a := e.out[0]
+		e.out = slices.Delete(e.out, 0, 1)
+		e.send(a)
+		any = true
+	}
+	return any
 }
 
 func (e *engine) send(a Action) {
@@ -612,6 +690,7 @@ type inbox struct {
 	full   chan delivery
 	empty  chan []byte
 	failed chan error
+	own    []byte // the engine's
 }
 
 type delivery struct {

@@ -531,25 +531,47 @@ func (c *Conn) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
 		case in.err != nil:
 			return 0, time.Time{}, opError("recvmsg", nil, in.err)
 		}
-		b := buf[:in.n]
-		if in.outgoing {
-			c.departed(b, in.heard)
-			continue
+		if at, ok := c.finish(buf[:in.n], in.heard); ok {
+			return in.n, at, nil
 		}
-		if in.unfinished {
-			packet.CompleteTCPChecksum(b)
-		}
-		if !in.behind {
-			c.flows.undo(b)
-		}
-		if in.loopback {
-			c.flows.own(b, in.index)
-		}
-		c.mu.Lock()
-		at := c.clock.received(c.clock.look(), in.stamp)
-		c.mu.Unlock()
-		return in.n, at, nil
 	}
+}
+
+// TryRecv is Recv that doesn't wait: n is 0 where nothing has come in, or Recv has taken something and not returned it
+// yet. It may be called beside Recv.
+func (c *Conn) TryRecv(buf []byte) (int, time.Time, error) {
+	for {
+		h, err := c.in.take(c.ears, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil: // if it is an error, Recv meets it too
+			return 0, time.Time{}, nil
+		default:
+			if at, ok := c.finish(buf[:h.n], h); ok {
+				return h.n, at, nil
+			}
+		}
+	}
+}
+
+// finish makes a packet what a trace expects. ok is false where it was only a copy of one that leaves.
+func (c *Conn) finish(b []byte, h heard) (at time.Time, ok bool) {
+	if h.outgoing {
+		c.departed(b, h)
+		return time.Time{}, false
+	}
+	if h.unfinished {
+		packet.CompleteTCPChecksum(b)
+	}
+	if !h.behind {
+		c.flows.undo(b)
+	}
+	if h.loopback {
+		c.flows.own(b, h.index)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock.received(c.clock.look(), h.stamp), true
 }
 
 // incoming is what Recv keeps from call to call, since it is called for each packet with the same context.
@@ -561,11 +583,33 @@ type incoming struct {
 	oob [256]byte
 	heard
 	err    error
-	taking atomic.Bool // a packet may be out of the socket, and not yet with him who called Recv
+	order  sync.Mutex  // so that packets are returned in the order in which they came in
+	taking atomic.Bool // Recv may have a packet that is out of the socket, and not yet with him who called it
 
 	watched bool
 	done    <-chan struct{} // of the context whose end wakes the reader
 	unwatch func() bool
+}
+
+// take takes one packet, if there is one, unless Recv has one that came in before.
+func (in *incoming) take(ears []*ear, buf []byte) (h heard, err error) {
+	in.order.Lock()
+	defer in.order.Unlock()
+	if in.taking.Load() {
+		return heard{}, unix.EAGAIN
+	}
+	var oob [256]byte
+	return takeFirst(ears, buf, oob[:])
+}
+
+// takeFirst takes a packet from the first socket that has one.
+func takeFirst(ears []*ear, buf, oob []byte) (h heard, err error) {
+	for _, e := range ears {
+		if h, err = e.read(buf, oob); err != unix.EAGAIN {
+			break
+		}
+	}
+	return h, err
 }
 
 // watch lets the end of ctx wake the reader of recv, by a deadline in the past.
@@ -575,13 +619,10 @@ func (in *incoming) watch(ctx context.Context, recv *os.File, ears []*ear) (err 
 			return err
 		}
 		in.read = func(uintptr) bool {
+			in.order.Lock()
+			defer in.order.Unlock()
 			in.taking.Store(true)
-			for _, e := range ears {
-				in.heard, in.err = e.read(in.buf, in.oob[:])
-				if in.err != unix.EAGAIN {
-					break
-				}
-			}
+			in.heard, in.err = takeFirst(ears, in.buf, in.oob[:])
 			if in.err == unix.EAGAIN || in.err == unix.EINTR {
 				in.taking.Store(false)
 				return false

@@ -622,6 +622,91 @@ func TestRecvEnds(t *testing.T) {
 	})
 }
 
+// TestTryRecv: what has come in is returned in its order, also beside a Recv that waits, and then nothing.
+func TestTryRecv(t *testing.T) {
+	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
+	open(t, p.Source, Options{}, func(c *Conn) {
+		if err := errors.Join(c.Use(41000), c.listen()); err != nil {
+			t.Error(err)
+		}
+		fd := rawSender(t, false)
+		defer unix.Close(fd)
+		to, _ := sockaddr(p.Source.V4(), 0)
+		const packets = 50
+		send := func() {
+			for seq := range uint32(packets) {
+				rst, _ := packet.AppendTCP(nil, &packet.Segment{Src: port(p.Source.V4(), 80), Dst: port(p.Source.V4(), 41000), TTL: 9,
+					Seq: seq, Flags: packet.RST})
+				if err := unix.Sendto(fd, rst, 0, to); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		seen := make(map[uint32]int)
+		take := func(b []byte) (seq uint32) {
+			var r packet.Reply
+			if err := packet.Parse(b, &r); err != nil {
+				t.Error(err)
+			}
+			seen[r.TCP.Seq]++
+			return r.TCP.Seq
+		}
+		buf := make([]byte, 2048)
+		n, _, err := c.TryRecv(buf)
+		if n != 0 || err != nil {
+			t.Errorf("%d bytes, %v, before anything was sent", n, err)
+		}
+		send()
+		for want := range uint32(packets) {
+			for n = 0; n == 0; {
+				if n, _, err = c.TryRecv(buf); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			if seq := take(buf[:n]); seq != want {
+				t.Errorf("number %d, want %d", seq, want)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan []byte, packets)
+		go func() {
+			defer close(got)
+			for {
+				b := make([]byte, 2048)
+				n, _, err := c.Recv(ctx, b)
+				if err != nil {
+					return
+				}
+				got <- b[:n]
+			}
+		}()
+		send()
+		for left := packets; left > 0; {
+			select {
+			case b := <-got:
+				take(b)
+				left--
+				continue
+			default:
+			}
+			if n, _, _ := c.TryRecv(buf); n > 0 {
+				take(buf[:n])
+				left--
+			}
+		}
+		cancel()
+		for range got {
+			t.Error("one more")
+		}
+		for seq, n := range seen {
+			if n != 2 {
+				t.Errorf("number %d came %d times", seq, n)
+			}
+		}
+	})
+}
+
 func TestOpenErrors(t *testing.T) {
 	p := lab.Chain(t, lab.ChainOptions{Hops: 1})
 	p.Source.Do(t, func() {

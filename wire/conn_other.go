@@ -76,3 +76,7 @@ func (*Unprivileged) SyntheticPackets() {}
 
 // Repeated is how many SYNs the kernel has sent again.
 func (*Unprivileged) Repeated() int { return 0 }
+
+func (*Conn) Nap(time.Duration) {}
+
+func (*Conn) TryRecv([]byte) (int, time.Time, error) { return 0, time.Time{}, ErrUnsupported }

@@ -66,3 +66,11 @@ func (a *timer) Run() {
 
 // Stop ends Run. It must not be set afterwards.
 func (a *timer) Stop() { a.file.SetReadDeadline(time.Unix(1, 0)) }
+
+// Nap lets so much time pass, a few milliseconds at the most, in which this program does nothing else. The runtime
+// isn't told: it would wake its monitoring thread.
+func (c *Conn) Nap(d time.Duration) {
+	runtime.Gosched() // who has something to do does it before
+	t := unix.NsecToTimespec(int64(d))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // a signal ends it early
+}
