@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -8,8 +9,9 @@ import (
 
 // claims knows, round by round, who answers in the target's name. A device on the way may do so, beside the target or
 // in place of some of its answers. It gives itself away: it answers a probe that a router answers too, or a probe that
-// the target answers otherwise, or at a hop where a router answers other probes. From then on the target stands beyond
-// all routers that answer, whatever is said in its name before.
+// the target answers otherwise, or at a hop where a router answers other probes, or between two probes of which a
+// router farther away has answered one. From then on the target stands beyond all routers that answer, whatever is said
+// in its name before.
 type claims struct {
 	known bool
 	first int // TTL
@@ -78,13 +80,14 @@ func (c *claims) add(r Result) {
 	switch {
 	case r.Outcome == Lost:
 		h.gone++
-	case r.Outcome == Answered && expired:
+	case expired && (r.Outcome == Answered || r.Outcome == Late && r.Evidence == ByTag && r.N > h.probe):
 		if h.probe > 0 && !h.router || h.shared == r.N && h.vain {
 			h.turns++
 		}
 		h.vain = h.vain || h.shared == r.N
 		h.probe, h.router, h.stood, h.gone = r.N, true, true, 0
 	case r.Outcome == Answered && r.FromTarget():
+		c.known = c.known || h.probe > 0 && !h.router && c.passed(i, h.probe)
 		h.probe, h.router = r.N, false
 		h.before, h.kinds = h.kinds, kindOf(r)
 		h.gone++
@@ -101,6 +104,14 @@ func (c *claims) add(r Result) {
 	}
 	c.known = c.known || h.turns >= claimTurns
 }
+
+// passed reports whether a router beyond a hop has answered a probe that was sent after this one.
+func (c *claims) passed(i, probe int) bool {
+	return slices.ContainsFunc(c.hops[i+1:], func(h claim) bool { return h.router && h.probe > probe })
+}
+
+// routed reports whether a router answered the last probe to a hop that was answered.
+func (c *claims) routed(ttl int) bool { return c.hops[ttl-c.first].router }
 
 // hear takes in what an answer in the target's name is, and reports whether it is a copy of the one before.
 func (c *claims) hear(r Result) (copied bool) {
@@ -136,7 +147,7 @@ func (c *claims) target() (ttl int, sure bool) {
 		switch {
 		case (device == resets || device == accepts) && (h.kinds|h.before)&^device != 0:
 			return c.first + beyond + i, true
-		case ttl == 0 && h.kinds != 0:
+		case ttl == 0 && (h.kinds != 0 || h.shared > 0):
 			ttl = c.first + beyond + i
 		}
 	}

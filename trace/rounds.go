@@ -45,6 +45,8 @@ type rounds struct {
 	fade   time.Time     // when what was learned fades again
 	end    time.Time     // when the probe was sent that told the limit; zero: the end is not known
 	lost   time.Time     // when it was known last, or the target was heard first
+	found  time.Time     // when the probe was sent that told that the target is nearer than the rounds went
+	others time.Time     // when both the target and a device on the way have answered the last probe
 	over   time.Time     // when nothing is sent any more; zero: never
 	held   time.Time     // since when the plan is held; zero: it isn't
 	aside  bool          // the next probe is sent aside
@@ -178,10 +180,13 @@ func (r *Rounds) Learn(now time.Time, res Result) {
 	p := r.path
 	p.rounds.claims.add(res)
 	p.unclaimed(res)
+	limit := p.limit
 	p.Learn(now, res)
+	if res.FromTarget() && p.limit < limit {
+		p.rounds.found = res.Sent
+	}
 	if p.rounds.claims.known {
 		p.lookBeyond(now)
-		p.awaitOthers(res)
 	} else if res.FromTarget() && res.Reply.IP.TTL > 0 {
 		p.lookAtNamed(res)
 	}
@@ -197,13 +202,6 @@ func (p *Path) lookAtNamed(r Result) {
 	if every < DefaultInterval && p.o.Queries > int(2*goneTime/every) && p.named(ttl) && p.hop(ttl).heard.IsZero() {
 		p.limit, p.rounds.end = ttl, later(p.rounds.end, r.Sent)
 		p.hop(ttl).heard = r.Sent // it has time until it is missed
-	}
-}
-
-// awaitOthers leaves the target alone until both it and the device that answers in its name have answered a probe.
-func (p *Path) awaitOthers(r Result) {
-	if r.FromTarget() && (r.Outcome == Answered || r.Outcome == Duplicate) {
-		p.target.ready = later(p.target.ready, r.Sent.Add(settled(p.slowest)))
 	}
 }
 
@@ -253,7 +251,7 @@ func (p *Path) round(now, when time.Time) Action {
 	window, more := p.window(now)
 	when = sooner(when, more)
 	best, aside := 0, false
-	for ttl := p.o.FirstTTL; ttl <= min(p.limit, p.known+lookAhead); ttl++ {
+	for ttl := p.o.FirstTTL; ttl <= min(p.o.MaxTTL, p.known+lookAhead); ttl++ {
 		if p.resting(ttl) {
 			continue
 		}
@@ -284,15 +282,32 @@ func (p *Path) round(now, when time.Time) Action {
 		p.hop(best).lone = now
 		p.target.vague = p.target.vague && best != p.limit // once is enough
 	}
-	p.rounds.aside = aside
-	return p.ask(best, now)
+	return p.askInTurn(best, aside, now)
 }
 
-// resting reports whether a hop is not to be asked at all for now: it was asked often enough, or nothing is known of it
-// yet.
+// askInTurn asks a hop. If that is beyond all routers, and a device answers in the target's name, both have time to
+// answer before the next one.
+func (p *Path) askInTurn(ttl int, aside bool, now time.Time) Action {
+	if c := &p.rounds.claims; c.known && ttl > c.farthest() {
+		p.rounds.others = now.Add(settled(p.slowest))
+	}
+	p.rounds.aside = aside
+	return p.ask(ttl, now)
+}
+
+// resting reports whether a hop is not to be asked at all for now: it was asked often enough, or is beyond the end, or
+// nothing is known of it yet.
 func (p *Path) resting(ttl int) bool {
 	h := p.hop(ttl)
-	return h.asked >= p.o.Queries || h.sends > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl)
+	return ttl > p.limit && !p.checks(ttl) || h.asked >= p.o.Queries ||
+		h.sends > 0 && ttl > p.known && !p.target.answers || p.abandoned(ttl)
+}
+
+// checks reports whether a hop beyond the end is to be asked once more, because a device on the way may have answered
+// in the target's name: the next hop, and those where a router was.
+func (p *Path) checks(ttl int) bool {
+	found := p.rounds.found
+	return !found.IsZero() && !p.hop(ttl).last.After(found) && (ttl == p.limit+1 || p.rounds.claims.routed(ttl))
 }
 
 // may is when a hop may be asked, and whether its probe is then sent aside.
@@ -352,7 +367,7 @@ func (p *Path) proven(ttl int) bool {
 // an interval, or than an answer takes that is no later than others. Else the hop would be wrong that the target stands
 // at.
 func (p *Path) clear(ttl int) time.Time {
-	at := p.target.ready
+	at := later(p.target.ready, p.rounds.others)
 	for _, a := range p.pending {
 		switch {
 		case a.aside || !p.exclusive(a.ttl):
