@@ -70,7 +70,7 @@ func NamePaths(g *trace.Graph, o PathsOptions) (names, graph []string) {
 		at := slices.IndexFunc(way.Nodes, func(n int) bool { return n >= 0 && p.labels[n] == first })
 		switch {
 		case name == "":
-			name = "the only way"
+			name = p.only()
 		case at >= 0:
 			name += " " + p.host(way.Nodes[at])
 		}
@@ -222,6 +222,14 @@ func (p *paths) by(way trace.Way) string {
 	return strings.Join(by, " ")
 }
 
+// only is what a path is called that differs from no other.
+func (p *paths) only() string {
+	if p.g.Complete {
+		return "the only way"
+	}
+	return "the way that is known"
+}
+
 // table is a table of the paths, with its heading. By is where a path differs from others.
 func (p *paths) table() (rows []string) {
 	if len(p.g.Ways) == 0 {
@@ -237,12 +245,8 @@ func (p *paths) table() (rows []string) {
 	rows = append(rows, "path  share   port  "+columns+"by")
 	for i, way := range p.g.Ways {
 		text := p.by(way)
-		switch {
-		case text != "":
-		case p.g.Complete:
-			text = "the only way"
-		default:
-			text = "the way that is known"
+		if text == "" {
+			text = p.only()
 		}
 		if by := p.g.Refuses(way); by != nil {
 			text += " (" + RefusalText(by) + ")"
@@ -442,10 +446,7 @@ func (p *paths) notes() {
 		}
 	}
 	p.faces()
-	perPacket, spared := false, false
-	for _, n := range g.Nodes {
-		perPacket, spared = perPacket || n.PerPacket, spared || n.Spared
-	}
+	perPacket := slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.PerPacket })
 	p.tested()
 	if rest := p.unseen(); rest > 0 {
 		p.note(fmt.Sprintf("Another %s of the flows take these links in other combinations, of which none was seen as a "+
@@ -476,9 +477,7 @@ func (p *paths) notes() {
 			"another way, or the next one answers from several of its addresses. Which of the nodes beyond are linked is " +
 			"not known.")
 	}
-	if spared {
-		p.note("The target is spared SYNs, so longer ways beyond the last routers are not ruled out.")
-	}
+	p.spared()
 	p.unlinked()
 	if p.o.Connections && p.o.Target.Is6() {
 		p.note("A balancer that looks at no port stays hidden: at addresses only, or at the flow label, which is 0 in all " +
@@ -508,6 +507,9 @@ func (p *paths) tested() {
 		what := "No more paths"
 		if !g.Complete || p.unseen() > 0 {
 			what = "Nothing else is missing"
+		}
+		if g.Reached && slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.Spared }) {
+			what += " before the last routers"
 		}
 		if p.o.FirstTTL > 1 {
 			what += fmt.Sprintf(" from hop %d on", p.o.FirstTTL)
@@ -541,6 +543,22 @@ func (p *paths) unseen() float64 {
 // leastUnseen is more than the shares of all paths may differ from 1 by rounding.
 const leastUnseen = 0.001
 
+// spared says beyond which routers there may be other ways, and why.
+func (p *paths) spared() {
+	var labels []string
+	for i, n := range p.g.Nodes {
+		if n.Spared {
+			labels = append(labels, p.labels[i])
+		}
+	}
+	if len(labels) == 0 || !p.g.Reached {
+		return
+	}
+	p.note(fmt.Sprintf("Other ways to the target beyond %s (%s) are not ruled out: it is sent only so many SYNs. To test "+
+		"all last routers, allow it more (--max-target-syns).", Plural(len(labels), "last router"),
+		strings.Join(labels, ", ")))
+}
+
 // unlinked says which links to the target are not known, and why.
 func (p *paths) unlinked() {
 	var labels []string
@@ -550,8 +568,7 @@ func (p *paths) unlinked() {
 	if len(labels) == 0 {
 		return
 	}
-	p.note(fmt.Sprintf("From %s (%s) no flow was seen to get to the target, which is sent only so many SYNs. To ask "+
-		"beyond all last routers, allow it more (--max-target-syns).", Plural(len(labels), "last router"),
+	p.note(fmt.Sprintf("From %s (%s) no flow was seen to get to the target.", Plural(len(labels), "last router"),
 		strings.Join(labels, ", ")))
 }
 

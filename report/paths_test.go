@@ -26,7 +26,7 @@ func wideGraph(width int) *trace.Graph {
 		g.Ways = append(g.Ways, trace.Way{Nodes: []int{0, i + 1, end, end + 1}, Ports: []uint16{uint16(40000 + i)},
 			Share: 1 / float64(width)})
 	}
-	g.Nodes = append(g.Nodes, trace.Node{TTL: 3, Addr: addr(3, 1), Flows: 1, Next: 1, Spared: true},
+	g.Nodes = append(g.Nodes, trace.Node{TTL: 3, Addr: addr(3, 1), Flows: 8, Next: 1, Sure: 0.99, Hidden: 0.44},
 		trace.Node{TTL: 4, Addr: addr(9, 9), Target: true})
 	g.Links = append(g.Links, trace.Link{From: end, To: end + 1, Flows: 1})
 	g.Ways[width-1].Nodes[1] = -1
@@ -61,8 +61,6 @@ share out the flows evenly. A branch may be missing if it has less than 44 % of
 the flows beyond hop 2a, or less than 17 % of the flows beyond hop 1.
 Routers that don't answer (*) can't be told apart: where one stands, there may
 be several.
-The target is spared SYNs, so longer ways beyond the last routers are not ruled
-out.
 A balancer that looks at addresses only stays hidden.
 `
 	if got := b.String(); got != want {
@@ -150,8 +148,10 @@ func TestPathsUnknown(t *testing.T) {
 	loop.Ways[1].Nodes[3] = 6
 	spared := wideGraph(3)
 	spared.Ways[1].Nodes = spared.Ways[1].Nodes[:3]
+	spared.Nodes[4].Spared, spared.Complete = true, false
 	unlinked := wideGraph(3)
 	unlinked.Links, unlinked.Complete = unlinked.Links[:len(unlinked.Links)-1], false
+	unlinked.Nodes[4].Spared = true
 	short := wideGraph(2)
 	short.Reached, short.Nodes[2].Addr, short.Ways[1].Nodes[1] = false, netip.MustParseAddr("198.18.2.2"), 2
 	limit := wideGraph(2)
@@ -218,7 +218,8 @@ func TestPathsUnknown(t *testing.T) {
 			[]string{"2a (not", "3 paths"}},
 		{"loop", loop, []string{"2 paths to 198.18.9.9, and 1 not seen to get there, by", "40001  2b 4b (not seen to get there)\n"},
 			[]string{"2a (not", "3 paths"}},
-		{"spared", spared, []string{"3 paths to 198.18.9.9, seen"}, []string{"get there", "no flow was seen"}},
+		{"spared", spared, []string{"At least 3 paths to 198.18.9.9, seen", "Nothing else is missing before the last routers",
+			"Other ways to the target beyond 1 last router (3) are not ruled"}, []string{"No more paths", "get there", "no flow was seen"}},
 		{"unlinked", unlinked, []string{"At least 3 paths to ", "From 1 last router (3) no flow was seen to get to the target",
 			"(--max-target-syns)"}, nil},
 		{"target", short, []string{"target didn't answer", "40001  2b\n"}, []string{stars}},

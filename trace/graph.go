@@ -20,7 +20,7 @@ type Graph struct {
 	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
-	// Complete: Tested, the target answered, no node is Unlinked, no router was silent, which may be several, and no flow
+	// Complete: Tested, the target answered, no node is Spared, no router was silent, which may be several, and no flow
 	// was refused on the way, for what is beyond is not known.
 	Complete bool
 	Reached  bool // the target answered
@@ -47,7 +47,7 @@ type Node struct {
 	// PerPacket: packets of one flow met several addresses beyond it. It sends each packet its own way, so no flow keeps
 	// to one, or the next router answers from several of its addresses.
 	PerPacket bool
-	Spared    bool // it was tested less than others: its successors are, or may be, the target
+	Spared    bool // it was tested less than asked for: its successors are, or may be, the target
 	// Unanswered is how many SYNs of flows that pass it were to get to the target, if the target answered none of them,
 	// not even one that was sent a few hops further than to where it answers others; else 0. If it answers nobody, any.
 	Unanswered int
@@ -165,7 +165,8 @@ func (p *Paths) draw() Graph {
 	hidden := slices.ContainsFunc(g.Nodes, func(n Node) bool {
 		return !n.Addr.IsValid() || n.Refusal != nil && (n.Refusal.Kind == packet.KindTCP || n.Addr != target)
 	}) || slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
-	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0
+	spared := slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.Spared })
+	g.Complete = g.Tested && g.Reached && !hidden && !spared
 	return d.g
 }
 

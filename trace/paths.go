@@ -496,6 +496,11 @@ func (p *Paths) value(r Result) int {
 // inName reports whether a value is an answer in the target's name.
 func inName(value int) bool { return value == targetValue || value == resetValue }
 
+// isTarget reports whether a value is an answer of the target itself, for all that is known.
+func (p *Paths) isTarget(value int) bool {
+	return value == targetValue || value == resetValue && !p.accepts
+}
+
 // final reports whether no flow goes on from what has this value.
 func (p *Paths) final(value int) bool {
 	return inName(value) || value >= firstAddr && p.met[value-firstAddr].refusal != 0
@@ -820,6 +825,10 @@ func (p *Paths) Learn(now time.Time, r Result) {
 			p.answer(now, a, r)
 		}
 	case Shared:
+		if p.sole(a, r) {
+			p.answer(now, a, r)
+			return
+		}
 		p.confuse(now, a)
 	case Duplicate:
 		if r.FromTarget() {
@@ -865,6 +874,19 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 		p.trust(a)
 	}
 	p.endTurn(a, true)
+}
+
+// sole reports whether all probes of a flow that an answer of the target may belong to had one TTL: then it doesn't
+// matter which of them it was. Those that were answered before don't count if it is a reset: that comes once.
+func (p *Paths) sole(a *pathAsk, r Result) bool {
+	f, reset := p.flows[a.flow], p.value(r) == resetValue
+	for ttl := f.router + 1; ttl <= p.last; ttl++ {
+		c := &f.cells[ttl]
+		if ttl != a.ttl && (c.flying > 0 || c.tries > 0 || len(c.seen) > 0 && !reset) {
+			return false
+		}
+	}
+	return f.router > 0 && a.ttl > f.router
 }
 
 // confuse takes in that the target has answered a flow, but not which of its probes. From now on none that may be
@@ -930,7 +952,12 @@ func (p *Paths) silence(a *pathAsk) {
 	}
 }
 
-// flows of a node that the target answers are enough when they are so many.
-func (p *Paths) spared(ttl int, s *spot) bool {
+// mayEnd reports whether the target is next to a spot, or may be for all that is known.
+func (p *Paths) mayEnd(ttl int, s *spot) bool {
 	return slices.ContainsFunc(s.next, inName) || len(s.next) == 0 && p.lastHop(ttl, s)
+}
+
+// spared reports whether a spot was tested less than others, as the target is spared SYNs.
+func (p *Paths) spared(ttl int, s *spot) bool {
+	return p.mayEnd(ttl, s) && s.n < p.rule.flows(max(1, len(s.next)))
 }

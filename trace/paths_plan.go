@@ -338,7 +338,8 @@ func (p *Paths) test(ttl int, seek *sought) {
 		lack := p.need(ttl, s) - s.n - s.due
 		lack = min(lack, p.targetShare(ttl, s))
 		lack -= p.forward(ttl, s, lack)
-		if lack <= 0 || p.spared(ttl, s) {
+		last := p.mayEnd(ttl, s) && (len(p.flying) > 0 || !p.testable(ttl, s)) // more flows are sought for it last of all
+		if lack <= 0 || last {
 			continue
 		}
 		if s.key == rootKey || p.hops[ttl].uniform != unknownValue {
@@ -366,6 +367,8 @@ func (p *Paths) need(ttl int, s *spot) int {
 func (p *Paths) targetShare(ttl int, s *spot) int {
 	left := p.planned() - p.syns - p.toTarget()
 	switch {
+	case p.testable(ttl, s):
+		return left
 	case slices.ContainsFunc(s.next, inName):
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
 	case ttl+1 < p.reach && s.n == 0 && p.end > 0 && p.far >= p.end:
@@ -376,6 +379,26 @@ func (p *Paths) targetShare(ttl int, s *spot) int {
 		return left
 	}
 	return min(1-s.due, left)
+}
+
+// testable reports whether the target may get as many SYNs as rule out other ways beyond all last hops. Those are known
+// when enough flows have been asked there, and all were answered on the way.
+func (p *Paths) testable(ttl int, s *spot) bool {
+	silent := func(c cell) bool { return len(c.seen) == 0 && (c.silent || c.tries > 0) }
+	unanswered := func(f *pathFlow) bool { return slices.ContainsFunc(f.cells[p.first:ttl+1], silent) }
+	if !slices.ContainsFunc(s.next, p.isTarget) || p.hops[ttl].met < p.rule.flows(1) ||
+		slices.ContainsFunc(p.flows, unanswered) {
+		return false
+	}
+	lack := 0
+	for before, at := range p.spots {
+		for i := range at {
+			if s := &at[i]; p.mayEnd(before, s) {
+				lack += max(0, p.rule.flows(max(1, len(s.next)))-s.n-s.due)
+			}
+		}
+	}
+	return lack <= p.planned()-p.syns
 }
 
 // toTarget is how many wanted probes may get to the target.
