@@ -30,6 +30,7 @@ type claim struct {
 	before kinds // of those to the one before
 	stood  bool  // a router has answered at all
 	gone   int   // how many probes were answered by others since, or lost
+	lost   int   // the last one that was lost
 	shared int   // the last one that an answer in the target's name fitted, maybe beside others
 	vain   bool  // a router answered such a probe before
 	turns  int
@@ -80,6 +81,7 @@ func (c *claims) add(r Result) {
 	switch {
 	case r.Outcome == Lost:
 		h.gone++
+		h.lost = max(h.lost, r.N)
 	case expired && (r.Outcome == Answered || r.Outcome == Late && r.Evidence == ByTag && r.N > h.probe):
 		if h.probe > 0 && !h.router || h.shared == r.N && h.vain {
 			h.turns++
@@ -112,6 +114,17 @@ func (c *claims) passed(i, probe int) bool {
 
 // routed reports whether a router answered the last probe to a hop that was answered.
 func (c *claims) routed(ttl int) bool { return c.hops[ttl-c.first].router }
+
+// doubtful reports whether a nearer hop than this one, beyond all routers, may be the target's: an answer in its name
+// fitted the last probe to that hop that anything is known of.
+func (c *claims) doubtful(ttl int) bool {
+	for i := c.farthest() + 1; i < ttl; i++ {
+		if h := &c.hops[i-c.first]; h.shared > 0 && h.shared >= max(h.probe, h.lost) {
+			return true
+		}
+	}
+	return false
+}
 
 // hear takes in what an answer in the target's name is, and reports whether it is a copy of the one before.
 func (c *claims) hear(r Result) (copied bool) {

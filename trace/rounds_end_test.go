@@ -78,3 +78,20 @@ func TestRoundsEndAtTheTarget(t *testing.T) {
 		})
 	}
 }
+
+// A target that answers later than the rounds last is shown at no hop that it isn't at.
+func TestRoundsLateTarget(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for seed := range uint64(20) {
+			p := chain(v6, 8, time.Millisecond)
+			p.Target.Delay = 750*time.Millisecond + time.Duration(seed)*time.Millisecond
+			p.Target.State = []sim.State{sim.Open, sim.Closed}[seed%2]
+			w := rounds(t, sim.Scenario{Seed: seed, Paths: []sim.Path{p}}, 300*time.Millisecond, 6, nil)
+			end, ttl := w.stats.End()
+			if end == nil || w.stats.Last() != 8 || ttl != 0 && ttl != 8 {
+				t.Errorf("seed %d: the list ends at %d, with an answer of hop %d", seed, w.stats.Last(), ttl)
+			}
+		}
+	})
+}

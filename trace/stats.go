@@ -207,6 +207,9 @@ func (t *Stats) place(r Result) {
 			break
 		}
 		t.hear(r)
+		if r.FromTarget() && t.end == 0 && t.claims.doubtful(ttl) {
+			return
+		}
 		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
 			t.end = ttl
 		}
