@@ -71,7 +71,7 @@ func (w *world) addr(hop, member int) netip.Addr {
 // spare is an address that nobody else has.
 func (w *world) spare() netip.Addr {
 	if w.v6 {
-		return netip.MustParseAddr(fmt.Sprintf("2001:db8:c::%x", 1+w.IntN(1<<16)))
+		return netip.MustParseAddr(fmt.Sprintf("2001:db8:c::1:%x", w.IntN(1<<16)))
 	}
 	return netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", 1+w.IntN(250)))
 }
