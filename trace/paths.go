@@ -316,7 +316,7 @@ func (p *Paths) count(known []Result) {
 			silent = most > 0
 			most--
 		}
-		if r.Outcome.Final() && (silent || r.FromTarget()) {
+		if r.Outcome.Final() && (silent || p.gotTo(r)) {
 			p.syns++
 		}
 		if r.Outcome.Final() && silent {
@@ -495,6 +495,11 @@ func (p *Paths) value(r Result) int {
 
 // inName reports whether a value is an answer in the target's name.
 func inName(value int) bool { return value == targetValue || value == resetValue }
+
+// gotTo reports whether an answer shows that its SYN got to the target: that may refuse by ICMP, too.
+func (p *Paths) gotTo(r Result) bool {
+	return r.FromTarget() || r.Refused() && r.From().WithZone("") == p.o.Path.Target.Addr().WithZone("")
+}
 
 // isTarget reports whether a value is an answer of the target itself, for all that is known.
 func (p *Paths) isTarget(value int) bool {
@@ -855,8 +860,8 @@ func (p *Paths) close(a *pathAsk) {
 func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 	f := p.flows[a.flow]
 	p.meet(a.flow, a.ttl, r)
-	at := r.FromTarget()
-	if at {
+	at := p.gotTo(r)
+	if r.FromTarget() {
 		f.ready = now.Add(resetTime + r.RTT()/resetShare)
 		if p.accepts && a.ttl < p.end && p.value(r) == resetValue {
 			at = false

@@ -119,3 +119,24 @@ func TestPathsLoop(t *testing.T) {
 		t.Errorf("%d searches found less", less)
 	}
 }
+
+// A target that refuses by ICMP gets no more SYNs than it may, and those that it gets are counted.
+func TestPathsRefusedByTarget(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{12, 16} {
+		for seed := range uint64(20) {
+			n := newTopology(seed%2 == 1).line(2).wide(3).line(2)
+			n.Target.Rules = []sim.Rule{{Action: sim.Reject, Code: 1}}
+			refused := 0
+			count := func(r trace.Result) {
+				if r.Outcome == trace.Answered && r.Refused() && r.From() == n.Target.Addr {
+					refused++
+				}
+			}
+			d := discover(t, search{seed: seed, path: delayed(n.target(), 3*time.Millisecond), most: most, emit: count})
+			if refused == 0 || refused > most || d.TargetSYNs < refused {
+				t.Errorf("seed %d: %d SYNs of %d counted, %d allowed", seed, d.TargetSYNs, refused, most)
+			}
+		}
+	}
+}
