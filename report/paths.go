@@ -224,7 +224,7 @@ func (p *paths) by(way trace.Way) string {
 
 // only is what a path is called that differs from no other.
 func (p *paths) only() string {
-	if p.g.Complete {
+	if p.g.Complete && !p.sparing() {
 		return "the only way"
 	}
 	return "the way that is known"
@@ -508,7 +508,7 @@ func (p *paths) tested() {
 		if !g.Complete || p.unseen() > 0 {
 			what = "Nothing else is missing"
 		}
-		if g.Reached && slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.Spared }) {
+		if g.Reached && p.sparing() {
 			what += " before the last routers"
 		}
 		if p.o.FirstTTL > 1 {
@@ -542,6 +542,11 @@ func (p *paths) unseen() float64 {
 
 // leastUnseen is more than the shares of all paths may differ from 1 by rounding.
 const leastUnseen = 0.001
+
+// sparing reports whether there are routers beyond which there may be other ways.
+func (p *paths) sparing() bool {
+	return slices.ContainsFunc(p.g.Nodes, func(n trace.Node) bool { return n.Spared })
+}
 
 // spared says beyond which routers there may be other ways, and why.
 func (p *paths) spared() {

@@ -20,8 +20,8 @@ type Graph struct {
 	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
-	// Complete: Tested, the target answered, no node is Spared, no router was silent, which may be several, and no flow
-	// was refused on the way, for what is beyond is not known.
+	// Complete: Tested, the target answered, no node is Unlinked, no router was silent, which may be several, and no flow
+	// was refused on the way, for what is beyond is not known. Beyond Node.Spared there may be other ways all the same.
 	Complete bool
 	Reached  bool // the target answered
 
@@ -165,8 +165,7 @@ func (p *Paths) draw() Graph {
 	hidden := slices.ContainsFunc(g.Nodes, func(n Node) bool {
 		return !n.Addr.IsValid() || n.Refusal != nil && (n.Refusal.Kind == packet.KindTCP || n.Addr != target)
 	}) || slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
-	spared := slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.Spared })
-	g.Complete = g.Tested && g.Reached && !hidden && !spared
+	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0
 	return d.g
 }
 
