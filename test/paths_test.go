@@ -234,6 +234,9 @@ func TestPathsTwoLinks(t *testing.T) {
 	p := lab.Chain(t, lab.ChainOptions{Hops: 3})
 	p.Target.Listen(t, 80)
 	second := p.Link(t, p.Source, p.Routers[0])
+	for i, h := range append(slices.Clone(p.Routers[1:]), p.Target) { // the kernel chooses which link the trace goes by
+		h.Route(t, second.Net4, p.Links[i+1].B)
+	}
 	p.Source.Sysctl(t, "net.ipv4.fib_multipath_hash_policy", "1")
 	for _, both := range []bool{false, true} {
 		if both {

@@ -119,7 +119,6 @@ func (c *Conn) open(o Options) (err error) {
 	if c.route, err = newRouter(o); err != nil {
 		return err
 	}
-	c.lack(c.route.without)
 	if o.Port != 0 {
 		return c.reserveAny(o.Port)
 	}
@@ -133,11 +132,20 @@ func (c *Conn) open(o Options) (err error) {
 //   - ErrNoFilter: all packets that come in are read, and most of them thrown away;
 //   - ErrNoStamps: times are those of this program's calls, so they include how long this host was busy;
 //   - ErrNotReserved: another program of this host may take the source port meanwhile.
-func (c *Conn) Without() []error { return c.without }
+func (c *Conn) Without() []error {
+	if c.route.online() {
+		return c.without
+	}
+	last := slices.IndexFunc(c.without, func(err error) bool { return errors.Is(err, ErrNotReserved) })
+	if last < 0 {
+		last = len(c.without)
+	}
+	return slices.Insert(slices.Clone(c.without), last, c.route.without) // in the order in which they are asked for
+}
 
 // lack remembers what this Conn does without, if that isn't known yet. The first error in a chain says what it is.
 func (c *Conn) lack(err error) {
-	for _, kind := range []error{ErrNoPacketSocket, ErrNoNetlink, ErrNoFilter, ErrNoStamps, ErrNotReserved} {
+	for _, kind := range []error{ErrNoPacketSocket, ErrNoFilter, ErrNoStamps, ErrNotReserved} {
 		known := slices.ContainsFunc(c.without, func(e error) bool { return errors.Is(e, kind) })
 		if errors.Is(err, kind) && !known {
 			c.without = append(c.without, err)

@@ -92,10 +92,11 @@ func conditionalCalls(pid int, dirs []int) []conditional {
 		{unix.SYS_OPENAT, [][]argument{{{2, unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC, []uint32{unix.O_RDONLY}}}}},
 		{unix.SYS_FCNTL, descriptorFlags},
 
-		// The terminal's size and mode, but not TIOCSTI, which types into the caller's shell. The index of an interface.
+		// The terminal's size and mode, but not TIOCSTI, which types into the caller's shell. The index of an interface,
+		// and where netlink is refused their addresses and MTUs.
 		{unix.SYS_IOCTL, [][]argument{{{1, all, []uint32{
 			unix.TIOCGWINSZ, unix.TCGETS, unix.TCSETS, unix.TCSETSW, unix.TCSETSF, unix.TIOCGPGRP,
-			unix.TIOCINQ, unix.TIOCOUTQ, unix.SIOCGIFINDEX}}}}},
+			unix.TIOCINQ, unix.TIOCOUTQ, unix.SIOCGIFINDEX, unix.SIOCGIFCONF, unix.SIOCGIFMTU}}}}},
 	})
 }
 

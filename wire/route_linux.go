@@ -19,6 +19,7 @@ import (
 // router asks the kernel what it would do with a flow (rtnetlink(7)).
 type router struct {
 	conn    *netlink.Conn // nil where netlink is refused: see sockets
+	tried   sync.Once     // whether it answers, see online
 	asking  sync.Mutex    // of conn, and of what askRoute keeps
 	request []byte
 	answer  []byte
@@ -38,14 +39,9 @@ const loopbackIndex = 1
 func newRouter(o Options) (*router, error) {
 	r := &router{mark: o.Mark, tos: o.TOS, iface: o.Interface, names: make(map[int]string)}
 	var err error
-	if r.conn, err = netlink.Dial(unix.NETLINK_ROUTE, nil); err == nil {
-		if _, _, err = r.link(loopbackIndex); err != nil { // it doesn't answer
-			r.Close()
-			r.conn = nil
-		}
-	}
-	if err != nil {
-		r.without, r.sockets = without(ErrNoNetlink, err), newSockets()
+	if r.conn, err = netlink.Dial(unix.NETLINK_ROUTE, nil); err != nil {
+		r.conn = nil
+		r.refuse(err)
 	}
 	if o.Interface != "" {
 		if r.bound, err = interfaceIndex(o.Interface); err != nil {
@@ -55,6 +51,25 @@ func newRouter(o Options) (*router, error) {
 	}
 	return r, nil
 }
+
+// online reports whether netlink answers. That is tried when somebody first asks, for by then privileges are given up.
+// If it doesn't, sockets have to do.
+func (r *router) online() bool {
+	r.tried.Do(func() {
+		if r.conn == nil {
+			return
+		}
+		if _, err := r.ask(unix.RTM_GETLINK, 0, linkRequest(loopbackIndex)); err != nil {
+			r.Close()
+			r.conn = nil
+			r.refuse(err)
+		}
+	})
+	return r.conn != nil
+}
+
+// refuse takes in why netlink isn't to be had.
+func (r *router) refuse(err error) { r.without, r.sockets = without(ErrNoNetlink, err), newSockets() }
 
 func (r *router) Close() error {
 	if r.conn == nil {
@@ -92,7 +107,7 @@ func (c *Conn) Route(dst, src netip.AddrPort) (Route, error) {
 
 // describe is Route for raw packets, or for connections.
 func (r *router) describe(dst, src netip.AddrPort, raw bool) (Route, error) {
-	if r.conn == nil {
+	if !r.online() {
 		route, err := r.sockets.route(r, dst, src)
 		if err != nil {
 			return Route{}, opError("route to", dst.Addr(), err)
@@ -138,7 +153,7 @@ func (r *router) lookup(f flow, ports bool) (hop, error) {
 
 // askBy asks for a flow by an interface; 0: by any.
 func (r *router) askBy(f flow, ports bool, oif int) (hop, error) {
-	if r.conn == nil {
+	if !r.online() {
 		return hop{}, r.without
 	}
 	dst, src := f.dst, f.src
@@ -245,14 +260,19 @@ func errno(err error) error {
 	return err
 }
 
-// link is the name and MTU of an interface.
-func (r *router) link(index int) (name string, mtu int, err error) {
-	if r.conn == nil {
-		return "", 0, r.without
-	}
+// linkRequest asks for an interface: a struct ifinfomsg (rtnetlink(7)).
+func linkRequest(index int) []byte {
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
-	answers, err := r.ask(unix.RTM_GETLINK, 0, body)
+	return body
+}
+
+// link is the name and MTU of an interface.
+func (r *router) link(index int) (name string, mtu int, err error) {
+	if !r.online() {
+		return "", 0, r.without
+	}
+	answers, err := r.ask(unix.RTM_GETLINK, 0, linkRequest(index))
 	if err != nil {
 		return "", 0, opError("interface number", index, errno(err))
 	}
@@ -299,7 +319,7 @@ func (c *Conn) Fault(p packet.Probe, unreachable bool) error {
 }
 
 func (r *router) fault(p packet.Probe, unreachable bool) error {
-	if r.conn == nil {
+	if !r.online() {
 		return nil
 	}
 	h, err := r.lookup(flow{dst: p.Dst, src: p.Src, tos: p.TOS, proto: p.IPProtocol()}, true)
@@ -351,7 +371,7 @@ func (r *router) unresolved(a netip.Addr, index int) bool {
 // under reports whether what leaves by the first interface goes through the second one in turn: a bond, a bridge, a
 // VLAN, and what it is made of; or the other way round, as with a VRF.
 func (r *router) under(over, below int) bool {
-	if r.conn == nil {
+	if !r.online() {
 		return false
 	}
 	answers, err := r.ask(unix.RTM_GETLINK, netlink.Dump, make([]byte, unix.SizeofIfInfomsg))

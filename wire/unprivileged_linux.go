@@ -119,7 +119,7 @@ func (c *Unprivileged) tryConnecting() (err error) {
 
 // Without is that of [Conn.Without].
 func (c *Unprivileged) Without() []error {
-	if c.route == nil || c.route.without == nil {
+	if c.route == nil || c.route.online() {
 		return nil
 	}
 	return []error{c.route.without}

@@ -77,11 +77,11 @@ func (c *Conn) newWay(p *packet.Probe) (w *way, keep bool, err error) {
 		if choice.sourced {
 			own = p.Src.Addr().WithZone("")
 		}
-	} else if c.route.conn == nil {
+	} else if !c.route.online() {
 		own = p.Src.Addr().WithZone("")
 	}
 	w.control = controlMessages(to.Is4(), own, forced, p.TOS, proto)
-	return w, rerr == nil || c.route.conn == nil, nil
+	return w, rerr == nil || !c.route.online(), nil
 }
 
 func pickPort(to netip.Addr, proto int) uint16 {
