@@ -197,12 +197,18 @@ func TestManyEnd(t *testing.T) {
 	}
 }
 
-// TestManyAgain: the same run twice writes the same bytes.
+// TestManyAgain: the same run twice writes the same bytes. No two of its targets are equally far away, for of what happens
+// at one instant either may come first.
 func TestManyAgain(t *testing.T) {
+	network, list := "", ""
+	for i, state := range []string{"open", "closed", "filtered", "open", "closed", "open"} {
+		network += fmt.Sprintf("router 10.0.0.1 delay=%dus\ntarget 198.18.%d.1 %s delay=%dus\n", 1000+137*i, i, state, 500+i*i*71)
+		list += fmt.Sprintf("198.18.%d.1\n", i)
+	}
 	var out [2]string
 	for i := range out {
 		m := &manySim{}
-		m.run(t, manyNetwork, "198.18.0.1\n198.18.0.2/31\n198.18.1.4\n198.18.0.5\n198.18.9.9\n", time.Hour, overSim)
+		m.run(t, network, list, time.Hour, overSim)
 		out[i] = m.json.String()
 	}
 	if out[0] != out[1] {
