@@ -232,15 +232,15 @@ func fartherText(p *path, ttl int) string {
 	return fmt.Sprintf("hop %d answered", ttl)
 }
 
-// refusedInFront is another kind of probe that the target answers from farther away than it seems to refuse from, by
-// the same way: then somebody else has refused in its name. nil: there is none.
+// refusedInFront is another kind of probe that the target answers from farther away than it seems to refuse from, and
+// isn't known to have gone another way: then somebody else has refused in its name. nil: there is none.
 func (f *facts) refusedInFront() *witness {
 	if f.refusal.Reply.From().WithZone("") != f.target.Addr() || f.refusedAt < 2 {
 		return nil
 	}
 	for _, w := range f.others() {
 		back := w.distance() > f.refusedAt && w.back() >= 0 && w.back() == backLength(f.refusal.Reply.IP.TTL)
-		if w.path != f.flow && w.distance() > f.refusedAt && !back && f.cameBy(w.path, f.refusedAt-1, sameWay) {
+		if w.path != f.flow && w.distance() > f.refusedAt && !back && !f.cameBy(w.path, f.refusedAt-1, otherWay) {
 			return &w
 		}
 	}
@@ -249,7 +249,7 @@ func (f *facts) refusedInFront() *witness {
 
 // rejectedInFront is the finding that something in front of the target rejects in its name.
 func (f *facts) rejectedInFront(x *Finding, w witness) {
-	x.Code, x.Confidence = RejectedByRouter, Likely
+	x.Code, x.Confidence = RejectedByRouter, when(f.cameBy(w.path, f.refusedAt-1, sameWay), Likely, Possible)
 	x.After, x.Before = f.refusedAt-1, f.refusedAt
 	x.Title = fmt.Sprintf("Port %d is rejected in the target's name by something in front of it, %s", f.target.Port(),
 		f.between(x.After, x.Before))
@@ -260,6 +260,10 @@ func (f *facts) rejectedInFront(x *Finding, w witness) {
 			x.Confidence = Certain // no way is so short from there, whatever way other probes take
 		}
 		x.Evidence = append(x.Evidence, fmt.Sprintf("For %s hop %d is the router %v.", w.what, h.ttl, h.routers[0]))
+	}
+	if x.Confidence == Possible {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Whether both went the same way isn't known by hop %d. By a "+
+			"shorter way it may have been the target itself.", x.After))
 	}
 	x.Advice = fmt.Sprintf("A firewall there answers as if it were the target. Ask %s.", f.owner(x.After, x.Before))
 }

@@ -136,11 +136,7 @@ func (c *Conn) Without() []error {
 	if c.route.online() {
 		return c.without
 	}
-	last := slices.IndexFunc(c.without, func(err error) bool { return errors.Is(err, ErrNotReserved) })
-	if last < 0 {
-		last = len(c.without)
-	}
-	return slices.Insert(slices.Clone(c.without), last, c.route.without) // in the order in which they are asked for
+	return append(slices.Clone(c.without), c.route.without)
 }
 
 // lack remembers what this Conn does without, if that isn't known yet. The first error in a chain says what it is.
