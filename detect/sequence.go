@@ -42,8 +42,8 @@ func sequence(f *facts) []Finding {
 			"of Cisco's ASA). Connections work."
 		return []Finding{x}
 	}
-	if f.answer != nil && f.ofOlder() || f.keepsSeq() {
-		return nil // they have the numbers of an older connection, or nothing rewrites any
+	if f.answer != nil && (f.ofOlder() || !f.answer.Proven()) || f.keepsSeq() {
+		return nil // they have the numbers of an older connection, or none, or nothing rewrites any
 	}
 	if f.counts.NearMisses < fewMisses || f.loose == nil && f.counts.NearMisses < trace.NearMissAlarm {
 		return nil

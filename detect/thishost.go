@@ -320,6 +320,9 @@ func (f *facts) withControl(all []Finding) []Finding {
 	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
 		return all
 	}
+	if f.host.differ.Outcome == Silent && f.answer != nil && !f.answer.Proven() {
+		return all // no connection heeds such an answer
+	}
 	if f.host.differ.Outcome == Silent && f.host.raw == rawClosed {
 		if answered, silent := f.sameFlow(); answered > 0 && silent > 0 {
 			if has(PacketLoss, RateLimited) {

@@ -351,7 +351,7 @@ func replyOf(r trace.Result) *reply {
 	j := &reply{
 		Address: a.From().String(), AddressNote: AddressNote(a.From(), r.Probe.Dst.Addr()), Received: instant(r.Recv),
 		RTTMS:    milliseconds(r.RTT()),
-		Evidence: r.Evidence.String(), Verified: r.Evidence != trace.Unverified, Kind: kinds[a.Kind],
+		Evidence: r.Evidence.String(), Verified: r.Proven(), Kind: kinds[a.Kind],
 	}
 	seen := r.Evidence != trace.ByKernel // the packet itself
 	if seen || a.Kind != packet.KindTCP {

@@ -31,6 +31,8 @@ type Target struct {
 	Older []uint16
 	// The address, or the port, or both, that its TCP answers come from instead of those that it was asked by.
 	AnswersAs netip.AddrPort
+	// What it answers each SYN with in place of what State says: a segment with these flags and no acknowledgement.
+	Bare packet.Flags
 	// The program takes a connection, and closes or resets it so long after. 0: never.
 	Closes, Resets time.Duration
 	Defence
@@ -138,6 +140,8 @@ func (m *Model) answerTCP(t *transit, g *target) {
 	switch {
 	case state == Filtered:
 	case !g.admit(m, t):
+	case g.Bare != 0:
+		m.answerBare(t, g)
 	case state == Closed:
 		m.refuseAt(t, g)
 	case c != nil:
@@ -203,6 +207,19 @@ func (m *Model) refuse(ttl uint8) bool {
 		}
 	}
 	return true
+}
+
+// answerBare answers a SYN by a segment that acknowledges nothing: a reset whose numbers are 0, or a SYN that begins
+// a connection itself.
+func (m *Model) answerBare(t *transit, g *target) {
+	if !opens(t.b) || !m.refuse(g.ttl) {
+		return
+	}
+	m.answer.Src, m.answer.Flags, m.answer.Ack = g.source(m.answer.Src), g.Bare, 0
+	if g.Bare.Has(packet.SYN) {
+		m.answer.Seq, m.answer.Window = uint32(t.chance.next()), 5840
+	}
+	m.sendAnswer(chance(t.chance.next()), t.route, t.hop)
 }
 
 func (m *Model) refuseAt(t *transit, g *target) {

@@ -64,7 +64,7 @@ import (
 // Of targets, the state of all ports and that of some:
 //
 //	open closed filtered challenge stuck open=N,... closed=N,... filtered=N,... challenge=N,... stuck=N,...
-//	older=SOURCE-PORT,... answers-as=ADDRPORT
+//	older=SOURCE-PORT,... answers-as=ADDRPORT bare=FLAGS
 //	real no-ecn no-options no-echo closes=D resets=D
 //
 // and what protects them ([Defence]):

@@ -27,7 +27,7 @@ change time=2s
 router 10.0.0.9
 change port=443
 change share=0.25
-target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 stuck=24 older=40000 answers-as=192.0.2.7:81 no-ecn no-options no-echo by-source drop-first pause=1.5s pause-always bad-ack cookies changing-cookies reject=3:1
+target 203.0.113.9 delay=5ms back-loss=0.5 ttl=128 open=80,443 closed filtered=25 challenge=22 stuck=24 older=40000 answers-as=192.0.2.7:81 bare=4 no-ecn no-options no-echo by-source drop-first pause=1.5s pause-always bad-ack cookies changing-cookies reject=3:1
 router 2001:db8::1 dnat=[2001:db8::2]:80
 home share=0.5
 router 2001:db8::3 drop
@@ -89,7 +89,7 @@ func TestParse(t *testing.T) {
 			NAT: NAT{Dst: netip.AddrPortFrom(a("10.1.1.1"), 0)}}},
 		{p.Changes, []Change{{Packet: 30, Routers: []Router{{}}}, {Time: 2 * time.Second, Routers: []Router{{Addrs: []netip.Addr{a("10.0.0.9")}}}}, {Port: 443}, {Share: 0.25}}},
 		{p.Target, Target{Addr: a("203.0.113.9"), Link: Link{Delay: ms(5)}, Back: Link{Loss: .5}, TTL: 128, State: Closed,
-			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge, 24: Stuck}, Older: []uint16{40000}, AnswersAs: netip.MustParseAddrPort("192.0.2.7:81"), NoECN: true, NoOptions: true, NoEcho: true, Defence: Defence{true, true, 1500 * time.Millisecond, true, true, true, true}, Rules: []Rule{{Action: Reject, Code: 3, Lo: 1, Hi: 1, Segments: AllSegments}}}},
+			Ports: map[uint16]State{80: Open, 443: Open, 25: Filtered, 22: Challenge, 24: Stuck}, Older: []uint16{40000}, AnswersAs: netip.MustParseAddrPort("192.0.2.7:81"), Bare: packet.RST, NoECN: true, NoOptions: true, NoEcho: true, Defence: Defence{true, true, 1500 * time.Millisecond, true, true, true, true}, Rules: []Rule{{Action: Reject, Code: 3, Lo: 1, Hi: 1, Segments: AllSegments}}}},
 		{s.Paths[1].Routers[0].NAT.Dst, netip.MustParseAddrPort("[2001:db8::2]:80")},
 		{s.Paths[1].Routers[0].Home, &Home{Share: .5, Routers: []Router{{Addrs: []netip.Addr{a("2001:db8::3")}, Rules: []Rule{{Action: Drop}}}}}},
 		{s.Paths[1].Routers[1].Fork, &Fork{By: ByPortsAndLabel, Seed: 7, Ways: []Way{

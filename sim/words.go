@@ -517,6 +517,7 @@ var targetWords = slices.Concat(
 			func(ports []uint16) string { return formatList(ports, formatNumber[uint16]) }),
 		value("answers-as", func(t *Target) *netip.AddrPort { return &t.AnswersAs }, parseAddrPort,
 			unlessZero(formatAddrPort)),
+		number("bare", 8, func(t *Target) *packet.Flags { return &t.Bare }),
 		flag("real", func(t *Target) *bool { return &t.Real }),
 		flag("no-ecn", func(t *Target) *bool { return &t.NoECN }),
 		flag("no-options", func(t *Target) *bool { return &t.NoOptions }),

@@ -12,6 +12,9 @@ import (
 // Learn implements Plan.
 func (p *Path) Learn(now time.Time, r Result) {
 	if r.FromTarget() {
+		if !p.target.answers && !r.Proven() {
+			p.answeredBefore()
+		}
 		p.count(r)
 		if r.Outcome != Answered && r.Role == RoleHop {
 			p.refuse(r)
@@ -29,6 +32,18 @@ func (p *Path) Learn(now time.Time, r Result) {
 		p.share(now, r)
 	case Rewritten:
 		p.mistrust(now, r)
+	}
+}
+
+// answeredBefore takes in that the first answer of the target is of a kind that isn't believed at once: all probes that
+// may have got to the target may have been answered before.
+func (p *Path) answeredBefore() {
+	for _, a := range p.pending {
+		a.doubted = a.doubted || !a.byProbePort && a.ttl > p.lastRouter
+	}
+	for ttl := p.lastRouter + 1; ttl <= p.o.MaxTTL; ttl++ {
+		h := p.hop(ttl)
+		h.asked, h.vain = h.asked-min(h.vain, h.asked), 0
 	}
 }
 

@@ -52,6 +52,7 @@ type distance struct {
 	lag     time.Duration
 	routers uint8 // the highest TTL that any flow to it was answered at by a router, and none by the target
 	flows   int
+	bare    bare
 }
 
 // doubt is an answer of the target that fits several probes. Where all but one of them turn out to have ended at
@@ -140,6 +141,7 @@ func (m *matcher) add(a Action, n int, sent time.Time) *flight {
 	fl.alone = fl.alone || a.Trust&TrustAlone != 0
 	m.loose = m.loose || a.Trust&TrustLoose != 0
 	fl.flights = append(fl.flights, f)
+	fl.bare.sent++
 	if old := m.flights[k]; old != nil {
 		m.forget(old) // the tag came round again; nothing that old is answered any more
 	}
@@ -216,8 +218,9 @@ func (m *matcher) judgeTCP(r *packet.Reply, at time.Time) match {
 	verdict := Unrelated
 	local, remote := netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort)
 	for _, fl := range m.between(packet.ProtoTCP, local, remote) {
-		older := !fl.acknowledges(&r.TCP)
-		if older && !fl.isOlder(r, at) {
+		proven := fl.acknowledges(&r.TCP)
+		older := !proven && fl.isOlder(r, at)
+		if !proven && !older && !fl.believesBare(r, at) {
 			verdict = NearMiss
 			continue
 		}
@@ -896,6 +899,8 @@ func (m *matcher) settle(got match, r *packet.Reply, at time.Time) {
 // learnTarget takes note of what an answer of the target tells of its distance and of its times.
 func (fl *flow) learnTarget(got match, r *packet.Reply, rtt time.Duration, at time.Time) {
 	fl.open(&r.TCP, at)
+	fl.bare.proven = fl.bare.proven || fl.acknowledges(&r.TCP)
+	fl.heardBare(r, at)
 	fl.older.proven = fl.older.proven || fl.mayBeOlder(r) && !fl.acknowledges(&r.TCP)
 	switch {
 	case got.verdict == IsShared && got.flight.probe.TTL <= fl.lastRouter:

@@ -7,9 +7,9 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// Two kinds of TCP segments come because of our probes and answer none of them as they should: an answer with our
-// number from another address than the probe went to, and an answer of the target for an older connection with the same
-// addresses and ports.
+// Three kinds of TCP segments come because of our probes and answer none of them as they should: an answer with our
+// number from another address than the probe went to, an answer of the target for an older connection with the same
+// addresses and ports, and one that acknowledges nothing.
 
 // elsewhere reports whether a segment answers a probe of the flow, by its number, from another address or port than the
 // probe was sent to: a server behind a broken NAT or load balancer answers by its own address. No connection comes of
@@ -93,6 +93,52 @@ func (fl *flow) olderFits(got match, at time.Time) match {
 	return got
 }
 
+// bare is what a target has sent that acknowledges nothing. Some answer a SYN by a reset without ACK, which no
+// connection heeds, others by a SYN of their own (RFC 9293 3.5: both open at once). Neither has a number of ours, so
+// it is not known to be an answer. It is believed when the target goes on for some time, says nothing else, and says
+// this no more often than it was asked: whoever can't see the probes would have to guess their ports, and their number.
+type bare struct {
+	flags  packet.Flags
+	ttl    uint8 // of the IP header
+	first  time.Time
+	n      int  // how many came
+	sent   int  // how many probes were sent to the target
+	proven bool // the target has acknowledged a probe
+}
+
+// bareTime is how long after the first such segment others are believed. The target's own answer, beside that of a
+// device on the way, would be here.
+const bareTime = 400 * time.Millisecond
+
+// acknowledgesNothing reports whether a segment without ACK came where a SYN asks for one: a reset, or another SYN.
+func acknowledgesNothing(sent, got packet.Flags) bool {
+	return opens(sent) && !got.Has(packet.ACK) && got&(packet.SYN|packet.RST) != 0
+}
+
+// believesBare reports whether a segment that acknowledges nothing is believed to be an answer to a probe of the flow.
+func (fl *flow) believesBare(r *packet.Reply, at time.Time) bool {
+	b := &fl.bare
+	return acknowledgesNothing(fl.first.Flags, r.TCP.Flags) && !b.proven && !b.first.IsZero() &&
+		r.TCP.Flags == b.flags && r.IP.TTL == b.ttl && at.Sub(b.first) >= bareTime && b.n <= b.sent
+}
+
+// heardBare counts a segment that acknowledges nothing.
+func (fl *flow) heardBare(r *packet.Reply, at time.Time) {
+	b := &fl.bare
+	if r.Kind != packet.KindTCP || !acknowledgesNothing(fl.first.Flags, r.TCP.Flags) {
+		return
+	}
+	if b.n++; b.first.IsZero() || r.TCP.Flags != b.flags || r.IP.TTL != b.ttl {
+		b.flags, b.ttl, b.first = r.TCP.Flags, r.IP.TTL, at
+	}
+}
+
+// Proven reports whether the answer shows that its sender has seen the probe, or another one of its flow.
+func (r Result) Proven() bool {
+	return r.Evidence != Unverified &&
+		!(r.FromTarget() && acknowledgesNothing(r.Probe.Flags, r.Reply.TCP.Flags))
+}
+
 // remember remembers a segment that has a flow's ports, but not its number.
 func (m *matcher) remember(r *packet.Reply, at time.Time) {
 	if r.Kind != packet.KindTCP || r.Checksum == packet.CheckBad || r.IP.Checksum == packet.CheckBad {
@@ -100,6 +146,7 @@ func (m *matcher) remember(r *packet.Reply, at time.Time) {
 	}
 	local, remote := netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort)
 	for _, fl := range m.between(packet.ProtoTCP, local, remote) {
+		fl.heardBare(r, at)
 		if o := &fl.older; fl.mayBeOlder(r) && (r.TCP.Seq != o.seq || r.TCP.Ack != o.ack || r.IP.TTL != o.ttl) {
 			*o = older{seq: r.TCP.Seq, ack: r.TCP.Ack, ttl: r.IP.TTL, at: at}
 		}
