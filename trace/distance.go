@@ -186,7 +186,7 @@ func (a *ask) role() Role {
 // out to be.
 func (p *Path) wanted(ttl int) int {
 	switch {
-	case p.retryDue(ttl):
+	case p.retryDue(ttl), p.neverLeft(ttl):
 		return p.hop(ttl).asked + 1
 	case p.oneTooMany(ttl), p.spent(ttl):
 		return p.hop(ttl).asked

@@ -244,7 +244,12 @@ func (t *Trace) Complete(ttl int) bool {
 		return true
 	}
 	probes := t.Hop(ttl).Probes
-	return len(probes) >= t.queries && !t.disputed(ttl) && !refusedOnly(probes)
+	return len(probes) >= t.queries && !t.disputed(ttl) && !refusedOnly(probes) && !failedOnly(probes)
+}
+
+// failedOnly reports whether none of the probes has left this host: then others may be tried.
+func failedOnly(probes []Result) bool {
+	return !slices.ContainsFunc(probes, func(r Result) bool { return r.Outcome != Failed })
 }
 
 // disputed reports whether a hop, whose own probes nobody answered, may turn out to be the one that refuses: distance
@@ -280,9 +285,17 @@ func (t *Trace) Hop(ttl int) Hop {
 	return h
 }
 
-// own are the outcomes of a hop's own probes: strays are left out.
+// own are the outcomes of a hop's own probes: strays are left out, and probes that never left this host, where others
+// were sent in their place.
 func (t *Trace) own(ttl int) []Result {
 	probes := t.hops[ttl-t.first].Probes
+	for len(probes) > t.queries {
+		i := slices.IndexFunc(probes, func(r Result) bool { return r.Outcome == Failed })
+		if i < 0 {
+			break
+		}
+		probes = slices.Concat(probes[:i], probes[i+1:])
+	}
 	if len(t.Strays(ttl)) == 0 {
 		return probes
 	}

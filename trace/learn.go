@@ -82,6 +82,7 @@ func (p *Path) settle(now time.Time, r Result) {
 	case Lost:
 		p.settleLost(now, a)
 	case Failed:
+		h.failed++
 		p.known = max(p.known, ttl) // nobody will answer, and it overshoots nothing
 	case Answered:
 		p.settleAnswered(now, a, r)

@@ -117,6 +117,7 @@ type hop struct {
 	retries  int           // how often it was asked once more, see retried
 	retry    retry         // the last time
 	unseen   int           // how often this host could not see whether it answered
+	failed   int           // probes that this host refused to send
 }
 
 type ask struct {
@@ -585,6 +586,17 @@ func (p *Path) retried(a *ask) bool {
 
 // retryDue reports whether such a hop is to be asked once more.
 func (p *Path) retryDue(ttl int) bool { return p.hop(ttl).retry == retryWanted && p.placed(ttl) }
+
+// neverLeft reports whether this host has refused to send all probes to a hop that may be the target's, and is to be
+// tried once more: it may refuse only some of them, and the target would stand one hop too far.
+func (p *Path) neverLeft(ttl int) bool {
+	h := p.hop(ttl)
+	return p.target.answers && ttl > p.lastRouter && h.failed > 0 && h.failed == h.sends && h.inFlight == 0 &&
+		h.failed < p.o.Queries+mostFailedMore
+}
+
+// mostFailedMore is how many probes more than are wanted are tried at such a hop.
+const mostFailedMore = 3
 
 // mostRetries is how often that is done.
 const mostRetries = 2

@@ -746,6 +746,35 @@ func TestSendErrors(t *testing.T) {
 	}
 }
 
+// This host refuses the only probes to some hops, the target's among them. It is asked again, and stands where it is.
+func TestSendErrorAtTheTarget(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, queries := range []int{1, 3} {
+			for n := 5; n <= 12; n++ {
+				s := withProbePorts(newSetup(chain(v6, n, time.Millisecond)))
+				s.path.Queries = queries
+				s.during = func(_ context.Context, _ context.CancelCauseFunc, c *sim.Conn) {
+					failed := make(map[uint8]int)
+					c.FailSend(func(_ int, p packet.Probe) error {
+						if int(p.TTL) >= n-1 && p.TTL < 30 && failed[p.TTL] < queries {
+							failed[p.TTL]++
+							return syscall.EPERM
+						}
+						return nil
+					})
+				}
+				o := s.trace(t)
+				if at := targetAt(o.trace); at != n || o.trace.Last() != n {
+					t.Errorf("%d probes per hop, target at %d: it is shown at %d: %v", queries, n, at, allHops(o))
+				}
+				if probes := len(o.trace.Hop(n).Probes); probes > queries {
+					t.Errorf("%d probes per hop, target at %d: it has %d", queries, n, probes)
+				}
+			}
+		}
+	})
+}
+
 func TestSendErrorsWithoutEnd(t *testing.T) {
 	s := newSetup(chain(false, 15, time.Millisecond))
 	s.during = func(_ context.Context, _ context.CancelCauseFunc, c *sim.Conn) {
