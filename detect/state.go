@@ -39,12 +39,12 @@ func state(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is open: the target accepts the connection, and something resets it", port)
 	case reply.Kind == packet.KindTCP && !f.answer.Proven():
 		x.Code, x.Confidence, x.Weight = PortUnclear, Possible, weightNotice
-		x.Title = fmt.Sprintf("Whether port %d is open isn't known: SYNs are answered by %v alone, which acknowledges nothing",
-			port, flags)
+		x.Title = fmt.Sprintf("Whether port %d is open isn't known: SYNs are answered by %v alone, which acknowledges "+
+			"nothing", port, flags)
 		x.Evidence = append(x.Evidence, "Nothing in these answers shows that their sender has seen a SYN: they came after "+
 			"SYNs, and no more often.")
-		x.Advice = "Look at the target, or at what stands in front of it: a connection doesn't heed a reset without ACK, and " +
-			"hangs; a SYN without ACK opens one only by chance."
+		x.Advice = "Look at the target, or at what stands in front of it: a connection doesn't heed a reset without ACK, " +
+			"and hangs; a SYN without ACK opens one only by chance."
 	case flags.Has(packet.RST):
 		x.Code = PortClosed
 		// What stands on the target's own link has no hop of its own.
