@@ -45,6 +45,8 @@ type Control struct {
 	ByPort   bool     // by its source port alone: this host routes those of the probes by another interface
 	Accepted int      // SYN+ACKs that came in for it, before this host's firewall
 	Reset    int      // resets that did
+	Flawed   int      // answers that came in with a flaw, not counted among these
+	Flaw     Flaw     // that of the first of them
 	Home     bool     // these came from this host itself
 }
 
@@ -289,7 +291,7 @@ func (f *facts) controlSightings() (all []sighting) {
 			continue
 		case c.passes():
 			s.fate = passes
-		case c.Outcome == Silent && c.SYNs > 1 && c.Left != nil && c.Accepted+c.Reset == 0 && len(f.more) > 0:
+		case c.Outcome == Silent && c.SYNs > 1 && c.Left != nil && c.Accepted+c.Reset+c.Flawed == 0 && len(f.more) > 0:
 			s.fate = vanishes
 		default:
 			continue

@@ -35,7 +35,8 @@ func (r *run) askHost(e *detect.Evidence) {
 
 // control is the n-th ordinary connection, as far as this host lets it be one:
 //
-//	drop-in (the answers) drop-in-once (only one was seen) drop-out deaf (the same, and copies of
+//	drop-in (the answers) drop-in-once (only one was seen) signed (answers come with what kernels refuse) odd (with what
+//	their firewalls may refuse) damaged (and those to probes are too: nobody hears them) drop-out deaf (the same, and copies of
 //	what leaves aren't heard) reset-out (SYNs) elsewhere (by another uplink, where all is well)
 //	elsewhere-dead (where nobody answers) shared (by one of several ways that this host shares its connections out over,
 //	masqueraded) shared-dead (the same, and nobody answers there) home (a program on this host answers) redirect (the same, probes too) nat
@@ -53,6 +54,13 @@ func (r *run) control(n int) detect.Control {
 		c.Accepted, c.Reset = 2*c.Accepted, 2*c.Reset
 	case "drop-in-once":
 		silent()
+	case "signed", "odd":
+		silent()
+		c.Flawed, c.Flaw = 2*(c.Accepted+c.Reset), detect.Flaw{What: "with an option", Refused: r.own == "signed"}
+		c.Accepted, c.Reset = 0, 0
+	case "damaged": // probes are answered so, too
+		silent()
+		c.Flawed, c.Flaw = 3, detect.Flaw{What: "with a wrong checksum", Refused: true}
 	case "drop-out", "deaf":
 		silent()
 		c.Left, c.Accepted, c.Reset = nil, 0, 0

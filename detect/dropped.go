@@ -22,7 +22,7 @@ func dropped(f *facts) []Finding {
 	if f.asks() && f.distance() > 0 && f.complete && f.limit == nil && f.otherFlowDies() && len(f.asked(AskFlow)) > 1 {
 		return []Finding{f.otherFlowVanishes()}
 	}
-	if !f.vanish() || !f.complete || f.cycle() > 0 {
+	if !f.vanish() || !f.complete || f.cycle() > 0 || f.answersUnfit() {
 		return nil
 	}
 	if from, _ := f.endsAlike(); from > 0 {

@@ -106,13 +106,13 @@ func (x *Finding) name(rule string, chains []string) {
 }
 
 // ownDoing is what the packets of an ordinary connection, and those of the probes, prove that this host does: nothing
-// that the network does looks like it.
+// that the network does looks like it. Where the answers themselves have a flaw, that is said instead.
 func ownDoing(f *facts) []Finding {
 	for i := range f.controls() {
 		c := &f.host.Controls[i]
 		x := Finding{Code: ThisHost, Confidence: Certain, Weight: weightFatal, Evidence: []string{c.String()}}
 		switch {
-		case f.unsent(c, &x), f.unheard(c, &x), f.atHome(c, &x), f.otherwise(c, &x):
+		case f.unsent(c, &x), f.unfit(c, &x), f.unheard(c, &x), f.atHome(c, &x), f.otherwise(c, &x):
 			return []Finding{x}
 		}
 	}
@@ -317,7 +317,7 @@ func (f *facts) withControl(all []Finding) []Finding {
 			ResetOnPath) {
 		return all
 	}
-	if has(ThisHost) && len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
+	if len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
 		return all
 	}
 	if f.host.differ.Outcome == Silent && f.answer != nil && !f.answer.Proven() {

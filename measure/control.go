@@ -216,10 +216,16 @@ func (e *explainer) controlOf(a *wire.Attempt) detect.Control {
 		c.Rule = ruleOf(e.m.t.conn, *l, a.Source)
 		c.ByPort = e.byPort(*l, a.Source)
 	}
-	for _, came := range a.Came {
-		if came.Flags.Has(packet.RST) {
+	for i := range a.Came {
+		came := &a.Came[i]
+		switch flaw := detect.FlawOf(&came.Reply, a.Left.Options, a.Stamps); {
+		case flaw != detect.Flaw{}:
+			if c.Flawed++; c.Flawed == 1 {
+				c.Flaw = flaw
+			}
+		case came.Reply.TCP.Flags.Has(packet.RST):
 			c.Reset++
-		} else {
+		default:
 			c.Accepted++
 		}
 		c.Home = c.Home || came.Loopback

@@ -247,6 +247,7 @@ func controlOf(c *detect.Control) control {
 		TookMS: milliseconds(c.Waited),
 		From:   address(c.From), Said: text(c.Said), Followed: c.Followed, Left: leavingOf(c.Left),
 		Accepted: only(c.Followed, c.Accepted), Reset: only(c.Followed, c.Reset),
+		Flawed: c.Flawed, Flaw: text(c.Flaw.What),
 	}
 }
 

@@ -213,6 +213,7 @@ func (r *values) explain(j *explain, o *trace.PathOptions) *detect.Diagnosis {
 			Outcome: named(r, c.Outcome, detect.Silent, detect.NotBegun), SYNs: c.SYNs, Waited: r.duration(c.TookMS),
 			Source: netip.AddrPortFrom(o.Source.Addr(), c.SourcePort), From: r.optional(c.From), Said: c.Said,
 			Followed: c.Followed, Left: r.leaving(c.Left), Accepted: value(c.Accepted), Reset: value(c.Reset),
+			Flawed: c.Flawed, Flaw: detect.Flaw{What: c.Flaw},
 		})
 	}
 	return d

@@ -282,6 +282,7 @@ func explained(r *report.Run) {
 			Probes: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"eth0"}},
 			Controls: []detect.Control{
 				{Outcome: detect.Silent, Source: o.Source, SYNs: 3, Waited: 2900 * time.Millisecond, Followed: true, Accepted: 2,
+					Flawed: 1, Flaw: detect.Flaw{What: "with a wrong checksum"},
 					Left: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"bond0", "eth1"}, Mark: 7, Loopback: true}},
 				{Outcome: detect.Rejected, Source: o.Source, SYNs: 1, Waited: time.Millisecond, From: o.Target.Addr(), Said: "port unreachable"},
 			},

@@ -336,6 +336,8 @@ type control struct {
 	Left       *leaving `json:"left,omitempty"`
 	Accepted   *int     `json:"accepted,omitempty"`
 	Reset      *int     `json:"reset,omitempty"`
+	Flawed     int      `json:"flawed,omitempty"`
+	Flaw       string   `json:"flaw,omitempty"`
 }
 
 // leaving is how packets left this host.

@@ -23,6 +23,7 @@ type Attempt struct {
 	// another source port.
 	Followed bool
 	Left     *Leaving      // how its first SYN left this host; nil, if Followed: it did not
+	Stamps   []uint32      // the timestamps that its SYNs left with; none: they had none
 	Came     []AttemptCame // the answers of TCP that came in, before this host's firewall, in order
 }
 
@@ -48,9 +49,10 @@ type Leaving struct {
 	Options    packet.Options // of TCP
 }
 
-// AttemptCame is an answer that came in for an Attempt. Those with a wrong checksum are left out.
+// AttemptCame is an answer that came in for an Attempt. The kernel may have refused it: its checksums may be wrong, and
+// its options other than the SYN allows.
 type AttemptCame struct {
-	Flags    packet.Flags
+	Reply    packet.Reply
 	Loopback bool // from this host itself
 }
 

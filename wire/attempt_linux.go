@@ -49,7 +49,7 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 	if !followed {
 		return a, nil
 	}
-	if all, whole := c.heardAside(make([]byte, 512)); whole {
+	if all, whole := c.heardAside(make([]byte, 2048)); whole {
 		a.took(all, c.flows.sent, c.route.named)
 	}
 	return a, nil
@@ -161,11 +161,7 @@ func (c *Conn) listenAside(code []bpf.RawInstruction) error {
 type aboutBeginning struct {
 	heard
 	from, to netip.AddrPort
-	tcp      packet.TCP
-	tos      uint8
-	ttl      uint8
-	label    uint32 // IPv6 flow label
-	checksum packet.Check
+	packet.Reply
 }
 
 // heardAside are the packets since listenAside. ok is false if some may be missing. Those that are longer than buf are.
@@ -189,8 +185,7 @@ func (c *Conn) heardAside(buf []byte) (all []aboutBeginning, ok bool) {
 		}
 		r = *r.Clone()
 		all = append(all, aboutBeginning{
-			h, netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), r.TCP, r.IP.TOS,
-			r.IP.TTL, r.IP.FlowLabel, r.Checksum,
+			h, netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort), r,
 		})
 	}
 	s, err := unix.GetsockoptTpacketStats(c.aside.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
@@ -204,18 +199,21 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 	others := map[uint32][]int64{} // when SYNs left that are somebody else's, or this one, translated to another port
 	for _, p := range all {
 		switch {
-		case !p.outgoing || p.from.Addr().Is4() != a.Source.Addr().Is4() || probe(p.tcp.Seq):
+		case !p.outgoing || p.from.Addr().Is4() != a.Source.Addr().Is4() || probe(p.TCP.Seq):
 			continue
 		case p.from.Port() != a.Source.Port():
-			if !slices.Contains(others[p.tcp.Seq], p.stamp) {
-				others[p.tcp.Seq] = append(others[p.tcp.Seq], p.stamp)
+			if !slices.Contains(others[p.TCP.Seq], p.stamp) {
+				others[p.TCP.Seq] = append(others[p.TCP.Seq], p.stamp)
 			}
 			continue
 		case a.Left == nil:
 			a.Left = &Leaving{
-				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.tos, Loopback: p.loopback, Options: p.tcp.Options,
+				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.IP.TOS, Loopback: p.loopback, Options: p.TCP.Options,
 			}
-			next = p.tcp.Seq + 1
+			next = p.TCP.Seq + 1
+		}
+		if val, _, ok := p.TCP.Options.Timestamps(); ok && !slices.Contains(a.Stamps, val) {
+			a.Stamps = append(a.Stamps, val)
 		}
 		if by := name(p.index); !slices.Contains(a.Left.Interfaces, by) {
 			a.Left.Interfaces = append(a.Left.Interfaces, by)
@@ -240,11 +238,11 @@ func (a *Attempt) cameFor(all []aboutBeginning, next uint32) {
 	for _, p := range all {
 		// Only what the kernel has to take for an answer: from elsewhere, or without ACK, it is none. On loopback its
 		// addresses have been translated back already.
-		answers := !p.outgoing && p.tcp.Flags.Has(packet.ACK) && p.tcp.Ack == next && p.checksum != packet.CheckBad &&
+		answers := !p.outgoing && p.TCP.Flags.Has(packet.ACK) && p.TCP.Ack == next &&
 			p.to == a.Left.Ends.Src && (p.from == a.Left.Ends.Dst || p.loopback && p.from == a.Target)
 		if answers && len(a.Came) < maxCame && !slices.Contains(stamps, p.stamp) {
 			stamps = append(stamps, p.stamp)
-			a.Came = append(a.Came, AttemptCame{p.tcp.Flags, p.loopback})
+			a.Came = append(a.Came, AttemptCame{p.Reply, p.loopback})
 		}
 	}
 }

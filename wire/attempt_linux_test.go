@@ -36,7 +36,11 @@ func (a *Attempt) summary() string {
 	}
 	last := ""
 	for _, c := range a.Came {
-		if flags := c.Flags.String(); flags != last {
+		flags := c.Reply.TCP.Flags.String()
+		if c.Reply.Checksum == packet.CheckBad {
+			flags = "damaged " + flags
+		}
+		if flags != last {
 			s, last = s+", "+flags, flags
 		}
 	}
@@ -133,19 +137,20 @@ func TestAttemptHeard(t *testing.T) {
 	other := netip.MustParseAddrPort("198.18.1.1:5000")
 	syn := func(from netip.AddrPort, seq uint32, index int) aboutBeginning {
 		return aboutBeginning{
-			heard: heard{outgoing: true, index: index}, from: from, to: dst, tcp: packet.TCP{Seq: seq, Flags: packet.SYN},
+			heard: heard{outgoing: true, index: index}, from: from, to: dst,
+			Reply: packet.Reply{TCP: packet.TCP{Seq: seq, Flags: packet.SYN}},
 		}
 	}
 	answer := func(ack uint32, stamp int64, check packet.Check) aboutBeginning {
 		return aboutBeginning{
 			heard: heard{stamp: stamp}, from: dst, to: src,
-			tcp: packet.TCP{Ack: ack, Flags: packet.SYN | packet.ACK}, checksum: check,
+			Reply: packet.Reply{TCP: packet.TCP{Ack: ack, Flags: packet.SYN | packet.ACK}, Checksum: check},
 		}
 	}
 	again := syn(other, 8, 2)
 	again.stamp = 1
 	elsewhere, bare := answer(10, 1, packet.CheckGood), answer(10, 1, packet.CheckGood)
-	elsewhere.from, bare.tcp.Flags = other, packet.RST
+	elsewhere.from, bare.TCP.Flags = other, packet.RST
 	type heardOf = []aboutBeginning
 	good := answer(10, 1, packet.CheckGood)
 	for _, tt := range []struct {
@@ -161,7 +166,7 @@ func TestAttemptHeard(t *testing.T) {
 		{"translated, and repeated", heardOf{syn(other, 8, 2), again}, "silent, not followed", 3},
 		{"stacked interfaces", heardOf{syn(src, 9, 2), syn(src, 9, 3), syn(src, 9, 2)}, "silent, by if2+if3", 1},
 		{"beside somebody else's", heardOf{syn(other, 8, 2), syn(src, 9, 2), good}, "silent, by if2, SYN|ACK", 1},
-		{"damaged", heardOf{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2", 1},
+		{"damaged", heardOf{syn(src, 9, 2), answer(10, 1, packet.CheckBad)}, "silent, by if2, damaged SYN|ACK", 1},
 		{"from elsewhere", heardOf{syn(src, 9, 2), elsewhere}, "silent, by if2", 1},
 		{"a reset without ACK", heardOf{syn(src, 9, 2), bare}, "silent, by if2", 1},
 		{"an answer to something else", heardOf{syn(src, 9, 2), answer(9, 1, packet.CheckGood)}, "silent, by if2", 1},

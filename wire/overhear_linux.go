@@ -44,11 +44,11 @@ func (c *Conn) Overhear(
 		for i := range all {
 			p := &all[i]
 			switch {
-			case p.tcp.Flags.Has(packet.RST), p.tcp.Flags.Has(packet.SYN), !p.tcp.Flags.Has(packet.ACK):
+			case p.TCP.Flags.Has(packet.RST), p.TCP.Flags.Has(packet.SYN), !p.TCP.Flags.Has(packet.ACK):
 			case p.outgoing && p.from == source && p.to == target:
 				left = true
 				o.take(p)
-			case !p.outgoing && p.from == target && p.to == source && p.checksum != packet.CheckBad:
+			case !p.outgoing && p.from == target && p.to == source && p.Checksum != packet.CheckBad:
 				came = true
 				o.take(p)
 			}
@@ -74,11 +74,11 @@ const longestSegment = 1 << 16
 // take takes in a packet of the connection.
 func (o *Overheard) take(p *aboutBeginning) {
 	if !p.outgoing {
-		o.Next, o.TTL = p.tcp.Ack, p.ttl
+		o.Next, o.TTL = p.TCP.Ack, p.IP.TTL
 		return
 	}
-	o.Ack, o.FlowLabel, o.TOS = p.tcp.Ack, p.label, p.tos
-	if val, ecr, ok := p.tcp.Options.Timestamps(); ok {
+	o.Ack, o.FlowLabel, o.TOS = p.TCP.Ack, p.IP.FlowLabel, p.IP.TOS
+	if val, ecr, ok := p.TCP.Options.Timestamps(); ok {
 		o.Timestamps, o.TSval, o.TSecr = true, val-older, ecr
 	}
 }
