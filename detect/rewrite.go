@@ -14,6 +14,7 @@ import (
 type rewrite struct {
 	packet.Change              // as it was first seen
 	after, before int          // the last hop that got it as it was sent, and the first that got it changed
+	last          int          // the farthest hop that got it changed
 	witnesses     []netip.Addr // who quote it changed
 	result        *trace.Result
 	doubt         string // why it may not be so; "": nothing speaks against it
@@ -64,6 +65,7 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 			if w == nil {
 				w = &rewrite{Change: c, before: h.ttl, result: r}
 			}
+			w.last = h.ttl
 			same := c.Seen == w.Seen || field == packet.FieldID || field == packet.FieldChecksum // these differ in each packet
 			if from := r.Reply.From(); same && !slices.Contains(w.witnesses, from) {
 				w.witnesses = append(w.witnesses, from)
@@ -137,15 +139,26 @@ func (w *rewrite) question(q *packet.Quote, p packet.Probe, field packet.Field) 
 	}
 }
 
-// confidence: one router may quote wrongly, two don't do so in the same way.
+// confidence: one router may quote wrongly, whatever addresses it has, two don't do so in the same way. What rewrites the
+// quotes that pass it on their way back gives itself away by a checksum, if one covers the field.
 func (w *rewrite) confidence() Confidence {
+	alone := len(w.witnesses) < 2 || w.last == w.before
 	switch {
-	case w.doubt != "" && len(w.witnesses) < 2:
+	case w.doubt != "" && alone:
 		return Possible
-	case w.doubt != "" || len(w.witnesses) < 2:
+	case w.doubt != "" || alone || w.unchecked():
 		return Likely
 	}
 	return Certain
+}
+
+// unchecked reports whether no checksum covers the field: the first word of an IPv6 header.
+func (w *rewrite) unchecked() bool {
+	switch w.Field {
+	case packet.FieldDSCP, packet.FieldECN, packet.FieldFlowLabel:
+		return w.result.Reply.Quote.IP.Version == 6
+	}
+	return false
 }
 
 // finding is what all findings of changes have in common.
@@ -159,13 +172,20 @@ func (f *facts) rewriteFinding(w *rewrite, code Code, weight int, title string) 
 		was = fmt.Sprintf("%s got the packet %s, as it was sent", capital(f.hopName(w.after)), w.fieldText(w.SentText()))
 	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%s; %s got it %s.", was, f.hopName(w.before), w.fieldText(w.SeenText())))
-	if n := len(w.witnesses); n > 1 {
+	switch n := len(w.witnesses); {
+	case n > 1 && w.last > w.before:
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%d routers from there on say the same.", n))
-	} else {
+	case n > 1:
+		x.Evidence = append(x.Evidence, "Only that hop tells: its addresses may be those of one router, which may quote wrongly.")
+	default:
 		x.Evidence = append(x.Evidence, "Only this one tells: it may quote wrongly.")
 	}
 	if w.doubt != "" {
 		x.Evidence = append(x.Evidence, w.doubt)
+	}
+	if w.unchecked() && len(w.witnesses) > 1 {
+		x.Evidence = append(x.Evidence, "No checksum covers this field: what changes the routers' answers on their way back "+
+			"looks the same.")
 	}
 	return x
 }

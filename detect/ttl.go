@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"go.example/tcptraceroute/packet"
 )
@@ -78,6 +79,7 @@ func (f *facts) ttlSet() *Finding {
 func (f *facts) ttlQuoted() *Finding {
 	after, count := f.first()-1, 0
 	var first *hop
+	var who []netip.Addr // quote so; the zero Addr: with an error that doesn't say that the TTL was used up
 	var sent, got uint8
 	for i := range f.hops {
 		h := &f.hops[i]
@@ -87,6 +89,8 @@ func (f *facts) ttlQuoted() *Finding {
 				if count++; first == nil {
 					first, sent, got = h, r.Probe.TTL, q.IP.TTL
 				}
+				from := r.Reply.From()
+				who = append(who, when(r.Reply.Kind == packet.KindTimeExceeded, from, netip.Addr{}))
 			case first == nil:
 				after = h.ttl
 			}
@@ -101,6 +105,11 @@ func (f *facts) ttlQuoted() *Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"A probe that was sent with TTL %d got there with TTL %d, and routers only lower it. %d quotes show such a TTL.",
 		sent, got, count))
+	if one := who[0]; one.IsValid() && !slices.ContainsFunc(who, func(a netip.Addr) bool { return a != one }) {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Only %v tells, and that a TTL was used up which it quotes as greater "+
+			"than that: it may quote wrongly.", one))
+	}
 	x.Advice = "Nothing to do: firewalls do that to hide what lies beyond them, and connections are not harmed. " +
 		"Or whoever quotes the probes gets their TTL wrong."
 	return &x

@@ -218,7 +218,7 @@ func (e *explainer) controlOf(a *wire.Attempt) detect.Control {
 	}
 	for i := range a.Came {
 		came := &a.Came[i]
-		switch flaw := detect.FlawOf(&came.Reply, a.Left.Options, a.Stamps); {
+		switch flaw := detect.FlawOf(&came.Reply, c.Left.Options, a.Stamps); {
 		case flaw != detect.Flaw{}:
 			if c.Flawed++; c.Flawed == 1 {
 				c.Flaw = flaw

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.example/tcptraceroute/measure"
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/wire"
 )
 
@@ -52,7 +53,13 @@ func TestControlTime(t *testing.T) {
 func TestControlAgain(t *testing.T) {
 	t.Parallel()
 	opened, silent := followed(wire.AttemptOpened, roundTrip, 1), followed(wire.AttemptSilent, measure.ControlWait, 3)
-	answered := followed(wire.AttemptSilent, measure.ControlWait, 3, wire.AttemptCame{Flags: 0x12}, wire.AttemptCame{Flags: 0x12})
+	came := wire.AttemptCame{Reply: packet.Reply{
+		Kind: packet.KindTCP, Checksum: packet.CheckGood, TCP: packet.TCP{Flags: packet.SYN | packet.ACK},
+	}}
+	signed := came
+	signed.Reply.TCP.Options, _ = signed.Reply.TCP.Options.With(19, make([]byte, 16)...)
+	answered := followed(wire.AttemptSilent, measure.ControlWait, 3, came, came)
+	refused := followed(wire.AttemptSilent, measure.ControlWait, 3, signed, signed)
 	for _, tt := range []struct {
 		name     string
 		attempts []wire.Attempt
@@ -63,6 +70,7 @@ func TestControlAgain(t *testing.T) {
 		{"lost, and opens", []wire.Attempt{silent, opened}, 2, "[broken-branch, possible]"},
 		{"silent, and silent", []wire.Attempt{silent, silent}, 2, "[broken-branch, possible]"},
 		{"answers are dropped here", []wire.Attempt{answered, opened}, 1, "[this-host, certain]"},
+		{"answers are signed", []wire.Attempt{refused, opened}, 1, "[header-rewritten, likely]"},
 		{"it can't be asked for", nil, 0, "[port-open, certain]"},
 	} {
 		v := runVirtualWith(t, cleanPath, tt.attempts, "--explain")

@@ -128,7 +128,7 @@ func (m *simMedium) answer(ctx context.Context, a *wire.Attempt) {
 			if r.TCP.Flags.Has(packet.RST) {
 				a.State = wire.AttemptRefused
 			}
-			a.Came = append(a.Came, wire.AttemptCame{Flags: r.TCP.Flags})
+			a.Came = append(a.Came, wire.AttemptCame{Reply: *r.Clone()})
 			return
 		case r.Kind == packet.KindUnreachable:
 			a.From, a.State, a.Type, a.Code = r.From(), wire.AttemptRejected, r.Type, r.Code
