@@ -176,7 +176,8 @@ func (f *facts) rewriteFinding(w *rewrite, code Code, weight int, title string) 
 	case n > 1 && w.last > w.before:
 		x.Evidence = append(x.Evidence, fmt.Sprintf("%d routers from there on say the same.", n))
 	case n > 1:
-		x.Evidence = append(x.Evidence, "Only that hop tells: its addresses may be those of one router, which may quote wrongly.")
+		x.Evidence = append(x.Evidence, "Only that hop tells: its addresses may be one router's, which may "+
+			"quote wrongly.")
 	default:
 		x.Evidence = append(x.Evidence, "Only this one tells: it may quote wrongly.")
 	}

@@ -208,7 +208,8 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 			continue
 		case a.Left == nil:
 			a.Left = &Leaving{
-				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.IP.TOS, Loopback: p.loopback, Options: p.TCP.Options,
+				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.IP.TOS, Loopback: p.loopback,
+				Options: p.TCP.Options,
 			}
 			next = p.TCP.Seq + 1
 		}
