@@ -7,9 +7,10 @@ import (
 	"go.example/tcptraceroute/packet"
 )
 
-// An answer to an ordinary connection that came in, and that the kernel did not take, speaks against this host's firewall
-// only if the kernel has nothing against the answer itself. Kernels drop what is damaged, what is signed though nobody
-// asked for it, and what brings back a timestamp that was not sent; their firewalls may drop what is unusual.
+// An answer to an ordinary connection that came in, and that the kernel did not take, speaks against this host's
+// firewall only if the kernel has nothing against the answer itself. Kernels drop what is damaged, what is signed
+// though nobody asked for it, and what brings back a timestamp that was not sent; their firewalls may drop what is
+// unusual.
 
 // Flaw is what speaks against an answer to a connection. The zero value is: nothing.
 type Flaw struct {
@@ -93,8 +94,8 @@ func (f *facts) unfit(c *Control, x *Finding) bool {
 		x.Evidence = append(x.Evidence, "Firewalls drop what is unusual: this host's own, too.")
 		x.name("", f.host.Incoming)
 	}
-	x.Advice = "Ask whoever runs the target, and the networks on the way: the target answers so, or something on the way " +
-		"changes the answers. If neither does, look at this host's own rules for what comes in: nft list ruleset, " +
+	x.Advice = "Ask whoever runs the target, and the networks on the way: the target answers so, or something on the " +
+		"way changes the answers. If neither does, look at this host's own rules for what comes in: nft list ruleset, " +
 		"iptables -S INPUT (ip6tables for IPv6)."
 	return true
 }

@@ -139,8 +139,8 @@ func (w *rewrite) question(q *packet.Quote, p packet.Probe, field packet.Field) 
 	}
 }
 
-// confidence: one router may quote wrongly, whatever addresses it has, two don't do so in the same way. What rewrites the
-// quotes that pass it on their way back gives itself away by a checksum, if one covers the field.
+// confidence: one router may quote wrongly, whatever addresses it has, two don't do so in the same way. What rewrites
+// the quotes that pass it on their way back gives itself away by a checksum, if one covers the field.
 func (w *rewrite) confidence() Confidence {
 	alone := len(w.witnesses) < 2 || w.last == w.before
 	switch {
