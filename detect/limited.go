@@ -53,7 +53,8 @@ func limited(f *facts) []Finding {
 			capital(times(missing, "probe", "probes")), answeredHops(beyond))},
 		Advice: limitAdvice,
 	}
-	if x.byChance(chance); x.Confidence == Possible {
+	// Each hop that was asked had its chance to look so.
+	if x.byChance(min(1, chance*float64(len(f.hops)))); x.Confidence == Possible {
 		x.Title = fmt.Sprintf("Missing answers at %s may be no loss", strings.Join(who, ", "))
 	}
 	if x.Confidence == Possible && last-from >= 2 && f.lossyUpTo(from, f.distance()-1) {
@@ -103,7 +104,7 @@ func (x *Finding) byChance(chance float64) {
 	if chance > unlikely {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, fmt.Sprintf(
-			"Loss, or a limit on new connections, that spares later hops by chance looks so %s: a longer run (-q 10) "+
+			"Loss, or a limit on new connections, that spares later hops by chance looks so %s at the most: a longer run (-q 10) "+
 				"tells.", chanceText(chance)))
 	}
 }

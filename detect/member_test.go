@@ -81,3 +81,35 @@ func TestDeadMachineBehind(t *testing.T) {
 		t.Errorf("found %s, want %s", got, want)
 	}
 }
+
+// A member of a load-balanced group that loses packets makes no router one that limits its ICMP errors: of those that
+// say so, hardly any is more than possible.
+func TestLossyMember(t *testing.T) {
+	t.Parallel()
+	for _, hop := range []int{2, 4} {
+		var net strings.Builder
+		for h := 1; h <= 6; h++ {
+			if h == hop {
+				fmt.Fprintf(&net, "fork\nway\nrouter 10.0.%d.1 delay=1ms loss=0.2\nway\nrouter 10.0.%d.2 delay=1ms\nend\n", h, h)
+				continue
+			}
+			fmt.Fprintf(&net, "router 10.0.%d.1 delay=1ms\n", h)
+		}
+		net.WriteString("target 198.51.100.9 delay=1ms\n")
+		s := scenario{name: "lossy member", network: net.String()}
+		said := 0
+		for seed := uint64(1); seed <= 200; seed++ {
+			for _, x := range detect.Findings(s.evidence(t, seed, nil)) {
+				if x.Code == detect.ICMPRateLimit && x.Confidence > detect.Possible {
+					t.Errorf("hop %d, seed %d: %s", hop, seed, details([]detect.Finding{x}))
+				}
+				if x.Code == detect.ICMPRateLimit {
+					said++
+				}
+			}
+		}
+		if said < 20 {
+			t.Errorf("hop %d: said %d times of 200: nothing shows that it may be", hop, said)
+		}
+	}
+}

@@ -60,7 +60,7 @@ func limitedInRounds(f *facts, t *trace.Stats) []Finding {
 			missing, times(sent, "probe", "probes"))},
 		Advice: limitAdvice,
 	}
-	x.byChance(chance)
+	x.byChance(min(1, chance*float64(t.Last()-t.First()+1))) // each hop had its chance to look so
 	return []Finding{x}
 }
 
