@@ -820,8 +820,10 @@ func (d *drop) filter(x *Finding, left []cause) {
 	lead := left[0]
 	d.filterText(x, lead.code)
 	x.Confidence = Certain
-	if lead.code == FilteredTCP {
-		x.Confidence = Likely // other ports may pass
+	if lead.code == FilteredTCP { // other ports may pass, and no answer to TCP shows that any comes back
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence, "Nobody beyond has answered TCP: if only routers' errors about it are lost on the "+
+			"way back, it is dropped farther on, by the target too.")
 	}
 	for _, c := range left[1:] {
 		n := d.coincidences(lead)

@@ -777,7 +777,7 @@ var doubleSituations = []situation{
 			at(2).rejects("forward", "tcp dport 443", "host-unreachable", "addr-unreachable"),
 		},
 		port: 9000, rows: till3, must: "filtered-port|filtered-tcp|path-ends",
-		may:   "filtered-port possible, filtered-tcp likely, filtered-syn possible, path-ends possible",
+		may:   "filtered-port possible, filtered-tcp possible, filtered-syn possible, path-ends possible",
 		where: [2]int{3, 4}},
 	{name: "closed, the MSS is lowered at hop 2 and echo dropped at hop 4",
 		do: []act{at(2).early("tcp flags syn tcp option maxseg size set 1200"), noEcho(4, "forward")}, port: 9,
