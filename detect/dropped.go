@@ -694,6 +694,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	place, whom := d.between(x.After, x.Before), d.owner(x.After, x.Before)
+	atTarget := d.farthest() > 0 && x.Before >= d.farthest()
 	if apart > 0 && beside == 0 {
 		x.Before = x.After + 1
 		place, whom = "beyond "+d.hopName(d.last), d.owner(d.last, d.last)
@@ -729,9 +730,28 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	}
 	d.heldAgain(x)
 	byRouter := apart > 0 && beside == 0
+	if atTarget {
+		d.orAtTarget(x, gone, apart, byRouter)
+	}
 	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
+}
+
+// orAtTarget weighs, where the target is next, that it drops some flows itself, by whichever router they come: one of
+// several programs that share its port is stuck, or one of several machines that share its address. That all of them
+// came by one router, and all others by others, is chance then.
+func (d *drop) orAtTarget(x *Finding, gone, apart int, byRouter bool) {
+	x.Evidence = append(x.Evidence, "One of several programs that share the target's port, or of machines that share its "+
+		"address, looks the same if it is stuck (on the target: ss -ltn, its queue is full if Recv-Q is above Send-Q).")
+	if !byRouter {
+		x.Confidence = Possible
+		return
+	}
+	chance := chanceOfMore(tried{0, apart}, tried{gone, gone})
+	x.Confidence = min(x.Confidence, when(chance > unlikely, Possible, Likely))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("That these flows part by router would be chance then, %s.",
+		chanceText(chance)))
 }
 
 // heldAgain weighs what became of the trace's own flow when it was asked again. If it passes then, neither a source

@@ -113,3 +113,30 @@ func TestLossyMember(t *testing.T) {
 		}
 	}
 }
+
+// Of the programs that share the target's port some are stuck, and two routers stand in front of it: whichever flows
+// vanish, hardly ever do they all go by one router, and then nothing is certain.
+func TestStuckPrograms(t *testing.T) {
+	t.Parallel()
+	s := scenario{name: "stuck programs", network: "router 10.0.1.1 delay=1ms\nrouter 10.0.2.1 delay=1ms\n" +
+		"fork\nway\nrouter 10.0.3.1 delay=1ms\nway\nrouter 10.0.3.2 delay=1ms\nend\n" +
+		"fork\nway\nrouter * delay=1ms hidden drop=443:syn\nway\nrouter * delay=1ms hidden\nend\n" +
+		"target 198.51.100.9 delay=1ms\n"}
+	died, named := 0, 0
+	for seed := uint64(1); seed <= 100; seed++ {
+		all := detect.Findings(s.evidence(t, seed, nil))
+		if all[0].Code == detect.PortOpen {
+			continue
+		}
+		died++
+		if all[0].Confidence > detect.Possible {
+			t.Errorf("seed %d: %s", seed, details(all))
+		}
+		if text := details(all); strings.Contains(text, "programs") || all[0].Code == detect.WayBack {
+			named++
+		}
+	}
+	if died < 30 || named < died*9/10 {
+		t.Errorf("%d of 100 died, and in %d of them a program that is stuck is named", died, named)
+	}
+}
