@@ -694,7 +694,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	place, whom := d.between(x.After, x.Before), d.owner(x.After, x.Before)
-	atTarget := d.farthest() > 0 && x.Before >= d.farthest()
+	atTarget := d.targetNext(x)
 	if apart > 0 && beside == 0 {
 		x.Before = x.After + 1
 		place, whom = "beyond "+d.hopName(d.last), d.owner(d.last, d.last)
@@ -730,18 +730,22 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	}
 	d.heldAgain(x)
 	byRouter := apart > 0 && beside == 0
-	if atTarget {
-		d.orAtTarget(x, gone, apart, byRouter)
-	}
+	d.orAtTarget(x, gone, apart, byRouter, atTarget)
 	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
 }
 
+// targetNext reports whether the target is the next to answer beyond the place.
+func (d *drop) targetNext(x *Finding) bool { return d.farthest() > 0 && x.Before >= d.farthest() }
+
 // orAtTarget weighs, where the target is next, that it drops some flows itself, by whichever router they come: one of
 // several programs that share its port is stuck, or one of several machines that share its address. That all of them
 // came by one router, and all others by others, is chance then.
-func (d *drop) orAtTarget(x *Finding, gone, apart int, byRouter bool) {
+func (d *drop) orAtTarget(x *Finding, gone, apart int, byRouter, isNext bool) {
+	if !isNext {
+		return
+	}
 	x.Evidence = append(x.Evidence, "One of several programs that share the target's port, or of machines that share its "+
 		"address, looks the same if it is stuck (on the target: ss -ltn, its queue is full if Recv-Q is above Send-Q).")
 	if !byRouter {

@@ -104,8 +104,8 @@ func (x *Finding) byChance(chance float64) {
 	if chance > unlikely {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, fmt.Sprintf(
-			"Loss, or a limit on new connections, that spares later hops by chance looks so %s at the most: a longer run (-q 10) "+
-				"tells.", chanceText(chance)))
+			"Loss, or a limit on new connections, that spares later hops by chance looks so %s at the most: a longer run "+
+				"(-q 10) tells.", chanceText(chance)))
 	}
 }
 
