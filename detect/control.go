@@ -75,6 +75,7 @@ type Leaving struct {
 	Src, Dst   netip.AddrPort
 	Interfaces []string // stacked ones each; none: not known
 	Mark       uint32
+	TTL        uint8          // 0: not known
 	Loopback   bool           // to this host itself
 	Options    packet.Options // of TCP
 }
@@ -123,8 +124,6 @@ func milliseconds(d time.Duration) string {
 
 // expiredText is what a router says in whose hands the packets of a connection have expired.
 const expiredText = "time exceeded"
-
-func expired(c Control) bool { return c.expired() }
 
 // expired reports whether nobody refused the connection, but its packets passed too many routers: they go round.
 func (c *Control) expired() bool { return c.Outcome == Rejected && c.Said == expiredText }

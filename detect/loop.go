@@ -43,7 +43,7 @@ func loop(f *facts) []Finding {
 		evidence = append(evidence, passed...)
 		evidence = append(evidence, "So not all connections go round: one of several ways does, or the way has just changed.")
 	}
-	if silent := last - f.lastRouter(); silent >= n && !slices.ContainsFunc(f.controls(), expired) {
+	if silent := last - f.lastRouter(); silent >= n && !slices.ContainsFunc(f.controls(), f.wentRound) {
 		// An ordinary connection's SYNs, some seconds apart, would expire in the circle, and a router say so.
 		confidence = min(confidence, when(len(f.controls()) > 0, Possible, Likely))
 		evidence = append(evidence, fmt.Sprintf("Beyond hop %d, %s silent. Routers limit how often they answer; or the path "+
@@ -57,6 +57,11 @@ func loop(f *facts) []Finding {
 		Advice: "Ask whoever runs these routers: they point at each other for this destination, so one of them has " +
 			"lost the real route.",
 	}}
+}
+
+// wentRound reports whether an ordinary connection has expired, and not because this host gives it a low TTL.
+func (f *facts) wentRound(c Control) bool {
+	return c.expired() && (c.Left == nil || int(c.Left.TTL) > f.lastRouter())
 }
 
 // cycle is the length of the circle that the end of the path goes round in; 0: there is none.

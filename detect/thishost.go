@@ -112,7 +112,7 @@ func ownDoing(f *facts) []Finding {
 		c := &f.host.Controls[i]
 		x := Finding{Code: ThisHost, Confidence: Certain, Weight: weightFatal, Evidence: []string{c.String()}}
 		switch {
-		case f.unsent(c, &x), f.unfit(c, &x), f.unheard(c, &x), f.atHome(c, &x), f.otherwise(c, &x):
+		case f.unsent(c, &x), f.unfit(c, &x), f.unheard(c, &x), f.atHome(c, &x), f.shortLived(c, &x), f.otherwise(c, &x):
 			return []Finding{x}
 		}
 	}
@@ -208,6 +208,26 @@ func (f *facts) atHome(c *Control, x *Finding) bool {
 	x.name("", f.host.Outgoing)
 	x.Advice = "Look at this host's rules that redirect, as for a transparent proxy: nft list ruleset, iptables -t " +
 		"nat -S OUTPUT. That the port is open there says nothing of the target."
+	return true
+}
+
+// shortLived is that this host sends its connections with a TTL that doesn't last to where probes got.
+func (f *facts) shortLived(c *Control, x *Finding) bool {
+	farthest := max(f.distance(), f.lastRouter())
+	if c.passes() || c.Left == nil || c.Left.TTL == 0 || int(c.Left.TTL) >= farthest || f.host.elsewhere(c) {
+		return false
+	}
+	x.Title = fmt.Sprintf("This host sends its own connections with a TTL of %d: they die on the way, at hop %d", c.Left.TTL,
+		c.Left.TTL)
+	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left with a TTL of %d, and hop %d answered probes.", c.Left.TTL,
+		farthest))
+	if !c.expired() {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "No router has said that the TTL was over.")
+	}
+	x.Advice = "Look at sysctl net.ipv4.ip_default_ttl (net.ipv6.conf.all.hop_limit, or what router advertisements " +
+		"bring), at the route's hoplimit (ip route get), and at this host's own rules that set the TTL."
+	x.name("", f.host.Outgoing)
 	return true
 }
 
@@ -428,13 +448,18 @@ func (f *facts) mixed() Finding {
 		x.Evidence = append(x.Evidence, who.evidence...)
 	case c.expired():
 		x.Title += fmt.Sprintf(": some never arrive, time exceeded at %v", c.From)
+		if c.Left == nil && f.before(c.From, f.maxTTL()) {
+			x.Advice = "Look at the TTL that this host sends with: sysctl net.ipv4.ip_default_ttl (net.ipv6.conf.all." +
+				"hop_limit), ip route get (hoplimit). Else some packets go round in a circle: trace again, with --track-port " +
+				"to see which source ports do."
+		}
 	case c.Outcome == Rejected && c.From.WithZone("") != f.target.Addr():
 		x.Title += fmt.Sprintf(": %v rejects some", c.From)
 	}
 	if second := f.controls()[len(f.controls())-1]; len(f.controls()) > 1 {
 		x.Evidence = append(x.Evidence, "A second one: "+second.String())
 	}
-	if c.Outcome != Opened && (!c.Followed || c.Left == nil) {
+	if c.Outcome != Opened && !c.expired() && (!c.Followed || c.Left == nil) {
 		x.Code = ThisHost
 		x.Title = fmt.Sprintf("Connections of this host to port %d may be stopped by this host itself", f.target.Port())
 		x.Advice = "Look at this host's own firewall first: nft list ruleset, iptables -S. If it lets them pass, trace " +

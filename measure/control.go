@@ -211,7 +211,8 @@ func (e *explainer) controlOf(a *wire.Attempt) detect.Control {
 	}
 	if l := a.Left; l != nil {
 		c.Left = &detect.Leaving{
-			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, Loopback: l.Loopback, Options: l.Options,
+			Src: l.Ends.Src, Dst: l.Ends.Dst, Interfaces: l.Interfaces, Mark: l.Mark, TTL: l.TTL, Loopback: l.Loopback,
+			Options: l.Options,
 		}
 		c.Rule = ruleOf(e.m.t.conn, *l, a.Source)
 		c.ByPort = e.byPort(*l, a.Source)

@@ -256,7 +256,7 @@ func leavingOf(l *detect.Leaving) *leaving {
 	if l == nil {
 		return nil
 	}
-	j := &leaving{Source: l.Src.String(), Destination: l.Dst.String(), Mark: l.Mark, Loopback: l.Loopback}
+	j := &leaving{Source: l.Src.String(), Destination: l.Dst.String(), Mark: l.Mark, TTL: l.TTL, Loopback: l.Loopback}
 	for _, name := range l.Interfaces {
 		j.Interfaces = append(j.Interfaces, text(name))
 	}

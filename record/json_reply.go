@@ -250,7 +250,7 @@ func (r *values) leaving(j *leaving) *detect.Leaving {
 		return nil
 	}
 	return &detect.Leaving{Src: r.ends(j.Source), Dst: r.ends(j.Destination), Interfaces: j.Interfaces, Mark: j.Mark,
-		Loopback: j.Loopback}
+		TTL: j.TTL, Loopback: j.Loopback}
 }
 
 // number reads a value as changeOf writes it.

@@ -283,7 +283,7 @@ func explained(r *report.Run) {
 			Controls: []detect.Control{
 				{Outcome: detect.Silent, Source: o.Source, SYNs: 3, Waited: 2900 * time.Millisecond, Followed: true, Accepted: 2,
 					Flawed: 1, Flaw: detect.Flaw{What: "with a wrong checksum"},
-					Left: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"bond0", "eth1"}, Mark: 7, Loopback: true}},
+					Left: &detect.Leaving{Src: o.Source, Dst: o.Target, Interfaces: []string{"bond0", "eth1"}, Mark: 7, TTL: 64, Loopback: true}},
 				{Outcome: detect.Rejected, Source: o.Source, SYNs: 1, Waited: time.Millisecond, From: o.Target.Addr(), Said: "port unreachable"},
 			},
 		},

@@ -346,6 +346,7 @@ type leaving struct {
 	Destination string   `json:"destination"`
 	Interfaces  []string `json:"interfaces,omitempty"`
 	Mark        uint32   `json:"mark,omitempty"`
+	TTL         uint8    `json:"ttl,omitempty"`
 	Loopback    bool     `json:"loopback,omitempty"`
 }
 

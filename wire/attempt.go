@@ -44,7 +44,7 @@ type Leaving struct {
 	// Interfaces are those that it left by: more than one where they are stacked, as a VLAN on a bond is.
 	Interfaces []string
 	Mark       uint32
-	TOS        uint8
+	TOS, TTL   uint8
 	Loopback   bool           // it left for this host itself
 	Options    packet.Options // of TCP
 }

@@ -14,9 +14,6 @@ import (
 // maxCame is how many answers to an attempt are told of.
 const maxCame = 8
 
-// defaultTTL is that of Linux's connections (ip_default_ttl).
-const defaultTTL = 64
-
 // Attempt asks the kernel for an ordinary connection, without letting the target's program know, as [Unprivileged]
 // does. The error says why it could not be asked. It may be called beside Send and Recv, and needs Options.Attempts
 // to follow the connection.
@@ -28,7 +25,7 @@ func (c *Conn) Attempt(ctx context.Context, o AttemptOptions) (Attempt, error) {
 		}
 	}
 	u := &Unprivileged{clock: newClock(), iface: o.Interface, zones: make(map[uint16]netip.Addr), wake: -1, wait: o.Wait,
-		prepared: prepared, kernelLabels: true}
+		prepared: prepared, ordinary: true}
 	defer u.Close()
 	var err error
 	if u.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -112,7 +109,7 @@ func (c *Conn) takeMarked(v4 bool) []int {
 func (a *Attempt) connect(ctx context.Context, u *Unprivileged, o AttemptOptions) {
 	ctx, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
-	p := packet.Probe{Src: a.Source, Dst: o.Target, TTL: defaultTTL, TOS: o.TOS, DontFragment: true, Flags: packet.SYN}
+	p := packet.Probe{Src: a.Source, Dst: o.Target, TOS: o.TOS, Flags: packet.SYN} // the rest is the kernel's
 	sent, err := u.Send(p)
 	if err != nil {
 		a.State, a.Err = AttemptFailed, bare(err)
@@ -208,7 +205,7 @@ func (a *Attempt) took(all []aboutBeginning, probe func(seq uint32) bool, name f
 			continue
 		case a.Left == nil:
 			a.Left = &Leaving{
-				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.IP.TOS, Loopback: p.loopback,
+				Ends: packet.Ends{Src: p.from, Dst: p.to}, Mark: p.mark, TOS: p.IP.TOS, TTL: p.IP.TTL, Loopback: p.loopback,
 				Options: p.TCP.Options,
 			}
 			next = p.TCP.Seq + 1

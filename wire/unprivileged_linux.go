@@ -50,7 +50,8 @@ type Unprivileged struct {
 	reserved []int
 	prepared []int // sockets for the next connections; none: they are opened when they are needed
 
-	kernelLabels bool // IPv6 flow labels are chosen by the kernel, one for each connection
+	// ordinary: TTL, path MTU discovery and IPv6 flow labels are the kernel's, as those of other programs' connections
+	ordinary bool
 	repeated     int
 	answers      uint32 // so that no SYN+ACK looks like the one before
 }
@@ -252,23 +253,25 @@ func (c *Unprivileged) socket(p *packet.Probe) (fd int, err error) {
 	set(unix.SOL_TCP, unix.TCP_QUICKACK, 0)
 	set(unix.SOL_TCP, unix.TCP_SYNCNT, 1) // should we be stopped
 	if v4 {
-		set(level, unix.IP_TTL, int(p.TTL))
-		set(level, unix.IP_TOS, int(p.TOS))
 		discover := unix.IP_PMTUDISC_DONT
 		if p.DontFragment {
 			discover = unix.IP_PMTUDISC_DO
 		}
-		set(level, unix.IP_MTU_DISCOVER, discover)
+		if !c.ordinary {
+			set(level, unix.IP_TTL, int(p.TTL))
+			set(level, unix.IP_MTU_DISCOVER, discover)
+		}
+		set(level, unix.IP_TOS, int(p.TOS))
 		set(level, unix.IP_RECVERR, 1)
 		set(level, unix.IP_RECVTTL, 1)
 		set(level, unix.IP_RECVTOS, 1)
 	} else {
 		set(level, unix.IPV6_V6ONLY, 1)
-		set(level, unix.IPV6_UNICAST_HOPS, int(p.TTL))
-		set(level, unix.IPV6_TCLASS, int(p.TOS))
-		if !c.kernelLabels {
+		if !c.ordinary {
+			set(level, unix.IPV6_UNICAST_HOPS, int(p.TTL))
 			set(level, unix.IPV6_AUTOFLOWLABEL, flowLabel)
 		}
+		set(level, unix.IPV6_TCLASS, int(p.TOS))
 		set(level, unix.IPV6_RECVERR, 1)
 		set(level, unix.IPV6_RECVHOPLIMIT, 1)
 		set(level, unix.IPV6_RECVTCLASS, 1)
