@@ -377,6 +377,57 @@ func (f *facts) contradict() *contradiction {
 	return two
 }
 
+// split is a SYN+ACK and a reset in the target's name that answer SYNs of different source ports, where no source port
+// has got both; nil: there is none.
+func (f *facts) split() (accept, reset *trace.Result) {
+	if f.answer == nil || !f.asks() {
+		return nil, nil
+	}
+	state := map[netip.AddrPort]*trace.Result{}
+	for _, h := range append(slices.Clone(f.hops), hop{results: f.distanceProbes}) {
+		for i := range h.results {
+			r := &h.results[i]
+			if r.Reply == nil || !r.FromTarget() || r.Reply.Kind != packet.KindTCP {
+				continue
+			}
+			before := state[r.Probe.Src]
+			if state[r.Probe.Src] = r; before != nil && before.Reply.TCP.Flags != r.Reply.TCP.Flags {
+				return nil, nil
+			}
+			if r.Reply.TCP.Flags.Has(packet.RST) {
+				reset = cmp.Or(reset, r)
+			} else if r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK) {
+				accept = cmp.Or(accept, r)
+			}
+		}
+	}
+	if accept == nil || reset == nil {
+		return nil, nil
+	}
+	return accept, reset
+}
+
+// withSplit says that the SYNs of some source ports are accepted and those of others reset, and lowers what is said of
+// the resets alone.
+func (f *facts) withSplit(all []Finding, accept, reset *trace.Result) []Finding {
+	x := Finding{
+		Code: BrokenBranch, Confidence: Possible, Weight: weightHarm,
+		Title: fmt.Sprintf("Connections to port %d fare differently: some are accepted, others reset", f.target.Port()),
+		Evidence: []string{fmt.Sprintf("A SYN from source port %d was accepted, and one from source port %d reset.",
+			accept.Probe.Src.Port(), reset.Probe.Src.Port())},
+		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group or of " +
+			"the target's programs is closed, a firewall resets by source port or what is over a limit, or the state has " +
+			"just changed.",
+	}
+	for i := range all {
+		if y := &all[i]; (y.Code == PortClosed || y.Code == ResetOnPath) && y.Confidence > Possible {
+			y.Confidence = Possible
+			y.Evidence = append(y.Evidence, "But a SYN from another source port was accepted.")
+		}
+	}
+	return append(all, x)
+}
+
 // both are a SYN+ACK and a reset that answer the trace's SYNs; nil: it didn't come.
 func (f *facts) both() (accept, reset *trace.Result) {
 	take := func(r *trace.Result) {

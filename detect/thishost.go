@@ -217,7 +217,7 @@ func (f *facts) shortLived(c *Control, x *Finding) bool {
 	if c.passes() || c.Left == nil || c.Left.TTL == 0 || int(c.Left.TTL) >= farthest || f.host.elsewhere(c) {
 		return false
 	}
-	x.Title = fmt.Sprintf("This host sends its own connections with a TTL of %d: they die on the way, at hop %d", c.Left.TTL,
+	x.Title = fmt.Sprintf("This host sends its own connections with a TTL of %d: they die on the way, at hop %[1]d",
 		c.Left.TTL)
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Its SYN left with a TTL of %d, and hop %d answered probes.", c.Left.TTL,
 		farthest))
@@ -332,6 +332,9 @@ func (f *facts) withControl(all []Finding) []Finding {
 		all = slices.DeleteFunc(all, func(x Finding) bool { return x.Code != ThisHost })
 	}
 	f.doubt(all)
+	if accept, reset := f.split(); accept != nil && f.host.differ == nil && !has(ThisHost) {
+		return f.withSplit(all, accept, reset)
+	}
 	if f.host.differ == nil ||
 		has(BrokenBranch, WayBack, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, HopLimit,
 			ResetOnPath) {

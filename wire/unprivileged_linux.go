@@ -52,8 +52,8 @@ type Unprivileged struct {
 
 	// ordinary: TTL, path MTU discovery and IPv6 flow labels are the kernel's, as those of other programs' connections
 	ordinary bool
-	repeated     int
-	answers      uint32 // so that no SYN+ACK looks like the one before
+	repeated int
+	answers  uint32 // so that no SYN+ACK looks like the one before
 }
 
 // try is a probe on its way.
