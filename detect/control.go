@@ -290,6 +290,8 @@ func (f *facts) controlSightings() (all []sighting) {
 			continue
 		case c.passes():
 			s.fate = passes
+		case !f.asks() && c.Outcome == Silent: // its SYNs may have vanished anywhere: they aren't what the trace sends
+			continue
 		case c.Outcome == Silent && c.SYNs > 1 && c.Left != nil && c.Accepted+c.Reset+c.Flawed == 0 && len(f.more) > 0:
 			s.fate = vanishes
 		default:
