@@ -27,7 +27,8 @@ type claim struct {
 	probe  int   // the last one that was answered
 	router bool  // a router has answered it
 	kinds  kinds // of the answers to it in the target's name
-	before kinds // of those to the one before
+	resets int   // for how many probes that are answered it counts that one was reset
+	opens  int   // or accepted
 	stood  bool  // a router has answered at all
 	gone   int   // how many probes were answered by others since, or lost
 	lost   int   // the last one that was lost
@@ -87,11 +88,11 @@ func (c *claims) add(r Result) {
 			h.turns++
 		}
 		h.vain = h.vain || h.shared == r.N
-		h.probe, h.router, h.stood, h.gone = r.N, true, true, 0
+		h.answered(r.N, true, 0)
+		h.stood, h.gone = true, 0
 	case r.Outcome == Answered && r.FromTarget():
 		c.known = c.known || h.probe > 0 && !h.router && c.passed(i, h.probe)
-		h.probe, h.router = r.N, false
-		h.before, h.kinds = h.kinds, kindOf(r)
+		h.answered(r.N, false, kindOf(r))
 		h.gone++
 	case r.Outcome == Shared:
 		h.shared = r.N
@@ -100,11 +101,40 @@ func (c *claims) add(r Result) {
 		c.known, h.stood, h.gone = true, true, 0
 	case r.FromTarget() && (h.router || h.kinds != kindOf(r)):
 		c.known = true
-		h.kinds |= kindOf(r)
+		h.said(kindOf(r))
 	case r.FromTarget() && r.Outcome == Duplicate && !copied:
 		h.turns++ // it is the answer to a probe that a router has answered
 	}
 	c.known = c.known || h.turns >= claimTurns
+}
+
+// answered takes in who has answered a probe, and how.
+func (h *claim) answered(n int, router bool, k kinds) {
+	h.probe, h.router, h.kinds = n, router, 0
+	h.resets, h.opens = max(h.resets-1, 0), max(h.opens-1, 0)
+	h.said(k)
+}
+
+// said takes in an answer in the target's name to the last probe.
+func (h *claim) said(k kinds) {
+	h.kinds |= k
+	if k&resets != 0 {
+		h.resets = claimGone
+	}
+	if k&accepts != 0 {
+		h.opens = claimGone
+	}
+}
+
+// lately are the kinds of answers in the target's name to the last probes that were answered.
+func (h *claim) lately() (k kinds) {
+	if h.resets > 0 {
+		k |= resets
+	}
+	if h.opens > 0 {
+		k |= accepts
+	}
+	return k
 }
 
 // passed reports whether a router beyond a hop has answered a probe that was sent after this one.
@@ -154,13 +184,13 @@ func (c *claims) target() (ttl int, sure bool) {
 	beyond := c.farthest() + 1 - c.first
 	var device kinds
 	for _, h := range c.hops[:beyond] {
-		device |= h.kinds | h.before
+		device |= h.lately()
 	}
 	for i, h := range c.hops[beyond:] {
 		switch {
-		case (device == resets || device == accepts) && (h.kinds|h.before)&^device != 0:
+		case (device == resets || device == accepts) && h.lately()&^device != 0:
 			return c.first + beyond + i, true
-		case ttl == 0 && (h.kinds != 0 || h.shared > 0):
+		case ttl == 0 && (h.lately() != 0 || h.shared > 0):
 			ttl = c.first + beyond + i
 		}
 	}

@@ -138,7 +138,7 @@ const (
 // refusing reports whether the path is held to end where it is refused. It is to be seen whether all packets are.
 func (p *Path) refusing() bool {
 	end := p.refusals.end()
-	return end > 0 && p.limit == max(end, p.o.FirstTTL) && !p.rounds.on() && p.o.Parallel > 1
+	return end > 0 && p.limit == max(end, p.o.FirstTTL) && p.o.Parallel > 1
 }
 
 // end is the last hop that is asked.

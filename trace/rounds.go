@@ -182,12 +182,13 @@ func (r *Rounds) Learn(now time.Time, res Result) {
 	p.unclaimed(res)
 	limit := p.limit
 	p.Learn(now, res)
+	if p.rounds.claims.known {
+		p.lookBeyond(now)
+	}
 	if res.FromTarget() && p.limit < limit {
 		p.rounds.found = res.Sent
 	}
-	if p.rounds.claims.known {
-		p.lookBeyond(now)
-	} else if res.FromTarget() && res.Reply.IP.TTL > 0 {
+	if !p.rounds.claims.known && res.FromTarget() && res.Reply.IP.TTL > 0 {
 		p.lookAtNamed(res)
 	}
 }
@@ -307,7 +308,30 @@ func (p *Path) resting(ttl int) bool {
 // in the target's name: the next hop, and those where a router was.
 func (p *Path) checks(ttl int) bool {
 	found := p.rounds.found
+	if ttl == p.limit+1 && p.outOfStep() && !p.hop(ttl).last.After(p.hop(p.limit).last) {
+		return true
+	}
 	return !found.IsZero() && !p.hop(ttl).last.After(found) && (ttl == p.limit+1 || p.rounds.claims.routed(ttl))
+}
+
+// outOfStep reports whether a round asks a hop beyond the end, too. What refuses or answers every so manieth packet may
+// keep step with the rounds, and the same hop has each time what is no answer of its own. One packet more changes that.
+// Rounds 2, 4, 8, 16 and so on do so, every other one where it isn't known yet where the target stands beside a device
+// that answers in its name, and where the end is a refusal all, until it is sure that nothing gets through.
+func (p *Path) outOfStep() bool {
+	n := p.hop(p.limit).asked
+	if n >= p.o.Queries || p.echo() {
+		return false
+	}
+	if p.refusals.end() == p.limit {
+		return !p.refusals.all()
+	}
+	if c := &p.rounds.claims; c.known {
+		if _, sure := c.target(); !sure {
+			return n%2 == 0
+		}
+	}
+	return n > 1 && n&(n-1) == 0
 }
 
 // may is when a hop may be asked, and whether its probe is then sent aside.
