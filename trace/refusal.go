@@ -30,6 +30,7 @@ func (r Result) quotedHop() int {
 type refusals struct {
 	nearest int        // the lowest TTL that was refused; 0: none was
 	from    netip.Addr // by whom
+	stands  int        // the hop that it has answered at as a router; 0: none
 	quoted  int        // the hop that its quotes tell; 0: none, or not always the same
 	router  int        // the highest TTL that a router answered at
 	last    netip.Addr // of that router
@@ -55,6 +56,9 @@ func (f *refusals) add(r Result) {
 		if ttl >= f.router {
 			f.router, f.last = ttl, r.From()
 		}
+		if f.nearest > 0 && r.From() == f.from {
+			f.stands = ttl
+		}
 		f.passed(ttl)
 	case r.FromTarget():
 		f.target = max(f.target, ttl)
@@ -62,6 +66,9 @@ func (f *refusals) add(r Result) {
 	case !r.Refused():
 		return
 	case f.nearest == 0 || r.From() != f.from && ttl < f.nearest:
+		if r.From() != f.from {
+			f.stands = 0
+		}
 		f.nearest, f.from, f.quoted = ttl, r.From(), f.hop(r)
 	case r.From() == f.from:
 		f.nearest = min(f.nearest, ttl)
@@ -100,7 +107,7 @@ func (f *refusals) forget() {
 
 // passed takes in that a probe got past whoever refuses, if it was refused at all.
 func (f *refusals) passed(ttl int) {
-	if f.nearest > 0 && ttl >= f.nearest {
+	if f.nearest > 0 && (ttl >= f.nearest || f.stands > 0 && ttl > f.stands) {
 		f.inRow = 0
 	}
 }

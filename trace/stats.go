@@ -46,6 +46,8 @@ type HopStats struct {
 	Err     error   // of the last probe that failed
 	Changes int     // how often the responder was another than before
 
+	refused int // of Received: those that say that probes go no further
+
 	responders []Responder // by first appearance
 	others     int         // answers of responders that have no place
 	changes    ring[Change]
@@ -207,7 +209,7 @@ func (t *Stats) place(r Result) {
 			break
 		}
 		t.hear(r)
-		if r.FromTarget() && t.end == 0 && t.claims.doubtful(ttl) {
+		if r.FromTarget() && t.end == 0 && (t.claims.doubtful(ttl) || t.untested(ttl)) {
 			return
 		}
 		if t.end == 0 || ttl <= t.end || t.Hop(t.end).gone(r.Sent) {
@@ -224,6 +226,17 @@ func (t *Stats) place(r Result) {
 	if t.end == 0 || ttl <= t.end {
 		t.answered = max(t.answered, ttl)
 	}
+}
+
+// untested reports whether a nearer hop than this one, beyond all routers, may be the target's, because all answers to
+// its probes are those of somebody on the way who refuses some of the packets.
+func (t *Stats) untested(ttl int) bool {
+	for i := max(t.claims.farthest()+1, t.first); i < ttl; i++ {
+		if h := t.Hop(i); h.refused > 0 && h.refused == h.Received {
+			return true
+		}
+	}
+	return false
 }
 
 // hear keeps the last answer of the target, or the last refusal.
@@ -273,6 +286,9 @@ func (h *HopStats) answer(r Result) {
 		h.Best, h.Worst = rtt, rtt
 	}
 	h.Received++
+	if r.Refused() {
+		h.refused++
+	}
 	h.Last, h.Best, h.Worst = rtt, min(h.Best, rtt), max(h.Worst, rtt)
 	n, before := float64(h.Received), h.mean
 	h.mean += (float64(rtt) - before) / n
