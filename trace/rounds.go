@@ -319,8 +319,9 @@ func (p *Path) checks(ttl int) bool {
 // Rounds 2, 4, 8, 16 and so on do so, every other one where it isn't known yet where the target stands beside a device
 // that answers in its name, and where the end is a refusal all, until it is sure that nothing gets through.
 func (p *Path) outOfStep() bool {
-	n := p.hop(p.limit).asked
-	if n >= p.o.Queries || p.echo() {
+	h := p.hop(p.limit)
+	n := h.asked
+	if n >= p.o.Queries || p.echo() || h.heard.Before(h.last) { // it may answer only so many
 		return false
 	}
 	if p.refusals.end() == p.limit {

@@ -72,7 +72,7 @@ func TestRoundsEndAtTheTarget(t *testing.T) {
 					beyond += n
 				}
 			}
-			if beyond+ends[target] < seeds || beyond > seeds/10 {
+			if beyond+ends[target] < seeds || beyond > seeds/8 {
 				t.Errorf("%s: the lists end at %v", what, ends)
 			}
 		})
