@@ -289,7 +289,9 @@ func (p *Path) front(now time.Time) (ttl int, until time.Time) {
 
 // estimateFrom estimates from the distance probe's answer how far it got. How far an answer has come, its own TTL
 // tells, as hosts and routers start with 64, 128 or 255; a refusal tells it by its quote; the way back is as much
-// longer than the way out as it is for the routers before.
+// longer than the way out as it is for the routers before. A router whose way back is shorter says little of the
+// target's: if the estimate were too high for that, each hop from the target on to it would be a SYN at the target,
+// side by side. If it is too low, a router says so (raise).
 func (p *Path) estimateFrom(r Result) {
 	if p.step > 0 || r.Reply.Kind == packet.KindTimeExceeded {
 		return // one of them is enough
@@ -301,7 +303,7 @@ func (p *Path) estimateFrom(r Result) {
 	if quoted := r.quotedHop(); r.Refused() && quoted > p.lastRouter {
 		p.back = quoted + p.skew
 	}
-	p.estimate, p.step = max(p.back-p.skew, p.lastRouter+1), 1
+	p.estimate, p.step = max(p.back-max(p.skew, 0), p.lastRouter+1), 1
 }
 
 // backwards is how many hops an answer has come, by what is left of its TTL.
