@@ -373,7 +373,10 @@ func (p *Path) slowTries(ttl int) int {
 	if p.refuses(ttl) && p.hop(ttl).retries > 0 {
 		return 1
 	}
-	if _, unplaced := p.lastAnswered(); unplaced || ttl == p.limit-1 && (!p.slow.check || p.slow.limit) {
+	switch _, unplaced := p.lastAnswered(); {
+	case unplaced && p.slow.pause == knockPause && p.named(ttl):
+		return slowTries + 2 // each SYN before may have made the target wait for a longer pause
+	case unplaced, ttl == p.limit-1 && (!p.slow.check || p.slow.limit):
 		return slowTries + 1
 	}
 	return slowTries

@@ -114,7 +114,7 @@ var defences = []struct {
 func TestDefendedTargets(t *testing.T) {
 	t.Parallel()
 	for _, d := range defences {
-		for _, distance := range []int{2, 4, 7, 14, 24} {
+		for _, distance := range []int{2, 4, 5, 6, 7, 14, 24} {
 			for _, delay := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {
 				for _, v6 := range []bool{false, true} {
 					for _, state := range []sim.State{sim.Open, sim.Closed} {
