@@ -37,6 +37,13 @@ const MostAddresses = 1 << 16
 // mostLine is how long a line may be, in bytes.
 const mostLine = 1024
 
+// mostRest is how much more of a line that is too long is passed over: what has no end of a line for so long is no
+// list.
+const mostRest = 1 << 20
+
+// errEndless ends a list.
+var errEndless = fmt.Errorf("no list of targets: a line has more than %d bytes", mostRest)
+
 // mostBadAtFirst is how many lines of a list may be unreadable before the first that can be read: it is another kind of
 // file then.
 const mostBadAtFirst = 10
@@ -199,8 +206,11 @@ func entries(r io.Reader, file string, readPort func(string) (uint16, error)) it
 func nextLine(r *bufio.Reader) (text string, last bool, err error) {
 	b, err := r.ReadSlice('\n')
 	text = string(b)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		_, err = r.ReadSlice('\n')
+	for rest := 0; errors.Is(err, bufio.ErrBufferFull); rest += len(b) {
+		if rest > mostRest {
+			return "", false, errEndless
+		}
+		b, err = r.ReadSlice('\n')
 	}
 	if errors.Is(err, io.EOF) {
 		return text, true, nil
