@@ -24,12 +24,14 @@ type CSV struct {
 	told map[int]int // notices written of a TTL
 	head bool
 
+	table  []column
 	before []string // what each row begins with
 }
 
 // NewCSV writes the run's trace t, which it folds the results into, to w.
 func NewCSV(w io.Writer, run *report.Run, t *trace.Trace) *CSV {
-	return &CSV{w: csv.NewWriter(w), run: run, rec: record.NewFold(t), next: t.First(), told: make(map[int]int)}
+	return &CSV{w: csv.NewWriter(w), run: run, rec: record.NewFold(t), next: t.First(), told: make(map[int]int),
+		table: columns()}
 }
 
 // column is one column of the table: what it is called, and what stands in it, "" where there is nothing.
@@ -124,9 +126,13 @@ func columns() []column {
 		ofReply("node", icmpOnly(nodes)),
 		{"target", func(_ *CSV, r *trace.Result) string { return r.Probe.Dst.Addr().String() }},
 		{"target_port", func(_ *CSV, r *trace.Result) string { return decimal(r.Probe.Dst.Port()) }},
-		{"host", func(c *CSV, _ *trace.Result) string { return Cell(c.run.Host) }},
+		{hostColumn, func(c *CSV, _ *trace.Result) string { return Cell(c.run.Host) }},
+		{"role", func(_ *CSV, r *trace.Result) string { return r.Role.String() }},
 	}
 }
+
+// hostColumn is what the user called the target.
+const hostColumn = "host"
 
 func decimal[T ~uint8 | ~uint16 | ~uint32 | ~int](n T) string { return fmt.Sprint(n) }
 
@@ -242,7 +248,7 @@ func (c *CSV) flush() error {
 	if !c.head {
 		c.head = true
 		var names []string
-		for _, col := range columns() {
+		for _, col := range c.table {
 			names = append(names, col.name)
 		}
 		c.w.Write(names)
@@ -263,11 +269,10 @@ func (c *CSV) notices(e record.Entry) {
 }
 
 func (c *CSV) rows(ttl int, results []trace.Result) {
-	table := columns()
 	for r := range slices.Values(results) {
 		r.Probe.TTL = uint8(ttl) // of the hop where it is shown: a distance probe's is higher
 		row := slices.Clone(c.before)
-		for _, col := range table {
+		for _, col := range c.table {
 			row = append(row, col.value(c, &r))
 		}
 		c.w.Write(row) // its error is kept, and told by Error

@@ -99,6 +99,31 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// TestCSVRole: a row of a probe that asks how far the target is says so, behind the target's too.
+func TestCSVRole(t *testing.T) {
+	s := scene.Scene{Network: "router 198.51.100.1 delay=1ms\ntarget 203.0.113.9 open",
+		Path: trace.PathOptions{Queries: 1, ProbePorts: []uint16{41235, 41236, 41237}}}
+	rows := table(t, play(t, s, export.NewCSV))
+	beyond := 0
+	for _, row := range rows {
+		ttl, err := strconv.Atoi(row["ttl"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case ttl > 2 && row["fate"] == "answered":
+			if beyond++; row["role"] != "distance" {
+				t.Errorf("a row of the path behind its end: %v", row)
+			}
+		case ttl == 1 && row["role"] != "hop":
+			t.Errorf("the role at hop 1 is %q", row["role"])
+		}
+	}
+	if beyond == 0 {
+		t.Errorf("no row behind the target's: %v", rows)
+	}
+}
+
 // A hop is written when it is complete, not when the trace is.
 func TestCSVStreams(t *testing.T) {
 	var out bytes.Buffer
