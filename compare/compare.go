@@ -190,10 +190,10 @@ const otherKind = "the probes are of another kind (protocol or TCP flags)"
 func (s *side) stateText() string {
 	switch s.out.State {
 	case record.NoAnswer:
-		if last := s.lastAnswer(); last > 0 {
-			return fmt.Sprintf("no answer, silent after hop %d (%s)", last, s.names(s.at(last)))
+		if s.lastAnswer() == 0 {
+			return "no answer from any hop"
 		}
-		return "no answer from any hop"
+		return "no answer, " + s.silentText()
 	case record.Refused:
 		return fmt.Sprintf("refused by %v (%s)", s.out.Addr, s.out.Mark)
 	}
@@ -201,7 +201,7 @@ func (s *side) stateText() string {
 }
 
 // fell is the probability that nobody answers the probes of the silent trace that got as far as the one who answered
-// the other, or farther.
+// the other, or farther. Where routers answer up to the last hop, what they answered came to nobody else either.
 func fell(answering, silent *side) float64 {
 	var a, b outcomes
 	for ttl := answering.out.TTL; ttl > 0 && ttl <= len(answering.hops); ttl++ { // if the distance is known
@@ -210,6 +210,9 @@ func fell(answering, silent *side) float64 {
 	}
 	for ttl := max(1, answering.out.TTL); ttl <= len(silent.hops); ttl++ {
 		b.not += silent.at(ttl).lost
+		if silent.goesOn() {
+			b.not += silent.at(ttl).answered()
+		}
 	}
 	if a.seen == 0 {
 		a.seen = 1 // a notice, which fits several probes
@@ -235,8 +238,7 @@ func (c *comparison) end() {
 	}
 	d := Difference{Kind: End, Old: c.old.addresses(c.old.at(old)), New: c.new.addresses(c.new.at(new)),
 		First: min(old, new) + 1, Last: max(old, new), Chance: chance,
-		Text: fmt.Sprintf("silent after hop %d (%s), and was silent after hop %d (%s)", new, c.new.names(c.new.at(new)), old,
-			c.old.names(c.old.at(old)))}
+		Text: fmt.Sprintf("%s, and was %s", c.new.silentText(), c.old.silentText())}
 	switch {
 	case c.otherProbes():
 		d.Doubt = otherKind

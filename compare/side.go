@@ -116,6 +116,25 @@ func (s *side) lastAnswer() int {
 	return 0
 }
 
+// goesOn reports whether routers answer up to the last hop that may be asked: the path goes on, in a loop, or to a
+// target farther away.
+func (s *side) goesOn() bool {
+	last := s.lastAnswer()
+	return last > 0 && last == int(s.Path.Effective().MaxTTL)
+}
+
+// silentText is where a path without an answer of the target ends, in words.
+func (s *side) silentText() string {
+	switch last := s.lastAnswer(); {
+	case last == 0:
+		return "silent from the first hop on"
+	case s.goesOn():
+		return fmt.Sprintf("not reached in %d hops (the last is %s)", last, s.names(s.at(last)))
+	default:
+		return fmt.Sprintf("silent after hop %d (%s)", last, s.names(s.at(last)))
+	}
+}
+
 // complete reports whether the trace came to its end.
 func (s *side) complete() bool { return s.Ending.Reason == record.Complete }
 
