@@ -282,6 +282,7 @@ func totalsOf(rec *Fold, c *trace.Counts) totals {
 		Sent: c.Sent, Late: c.Late, Duplicates: c.Duplicates, Repeats: c.Repeats, NearMisses: c.NearMisses,
 		BadChecksums: c.BadChecksum,
 		Unrelated:    c.Unrelated, Malformed: c.Malformed, LostHere: c.LostHere, OwnAddress: c.OwnAddress,
+		ShortQuotes: c.ShortQuotes,
 	}
 	for e := range rec.Entries() {
 		for _, r := range e.Probes {

@@ -335,7 +335,8 @@ func (x *reader) end(ended string, e *found) error {
 	t.Ending = Ending{
 		Time: r.time(ended), Reason: r.reason(o.Reason), Signal: o.Signal, ExitCode: r.within(o.ExitCode, 0, 255),
 		Counts: trace.Counts{Sent: n.Sent, Late: n.Late, Duplicates: n.Duplicates, Repeats: n.Repeats,
-			NearMisses: n.NearMisses, BadChecksum: n.BadChecksums, OwnAddress: n.OwnAddress, Unrelated: n.Unrelated,
+			NearMisses: n.NearMisses, BadChecksum: n.BadChecksums, OwnAddress: n.OwnAddress,
+			ShortQuotes: n.ShortQuotes, Unrelated: n.Unrelated,
 			Malformed: n.Malformed, LostHere: n.LostHere},
 	}
 	for i := range t.Results {

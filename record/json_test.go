@@ -259,6 +259,7 @@ func measured(r *report.Run) {
 	r.MTU = &record.MTU{InSession: true, MTU: trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 2, BlackHole: true,
 		From: netip.MustParseAddr("198.51.100.2")}}
 	r.Graph, r.Ending.Counts.OwnAddress = &someGraph, 3
+	r.Ending.Counts.ShortQuotes = 4
 }
 
 // explained adds a diagnosis with all that one can hold.

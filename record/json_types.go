@@ -400,6 +400,7 @@ type totals struct {
 	Malformed    int `json:"malformed"`
 	LostHere     int `json:"lost_here"`
 	OwnAddress   int `json:"own_address,omitempty"`
+	ShortQuotes  int `json:"short_quotes,omitempty"`
 }
 
 // pathMTU is what a search for the path's MTU has found.

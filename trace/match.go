@@ -195,7 +195,7 @@ func (m *matcher) judge(r *packet.Reply, at time.Time) match {
 		return match{verdict: Unrelated}
 	}
 	if got.flight == nil {
-		if got.verdict != NearMiss && got.verdict != OwnAddress {
+		if got.verdict != NearMiss && got.verdict != OwnAddress && got.verdict != ShortQuote {
 			got.verdict = Unrelated // an answer can't come before its question
 		}
 		return got
@@ -688,8 +688,11 @@ func byTarget(f *flight) bool { return f.byTarget }
 // whoever has guessed the sequence number would need the tag too, which has more bits.
 func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 	q := &r.Quote
-	if q.IP.Protocol != protocolTCP || !q.TCP.HasSeq() {
+	switch {
+	case q.IP.Protocol != protocolTCP:
 		return match{verdict: Unrelated}
+	case !q.TCP.HasSeq():
+		return m.judgeShortQuote(r)
 	}
 	fl := m.bySeq[flowID{q.TCP.SrcPort, q.TCP.Seq}]
 	if fl == nil || !fl.quotes(r) {
@@ -710,6 +713,18 @@ func (m *matcher) judgeICMP(r *packet.Reply, at time.Time) match {
 		return match{TagRewritten, only, ByFlow}
 	}
 	return fl.bySender(only, r, at)
+}
+
+// judgeShortQuote decides on an ICMP error that quotes less of a segment than its first 8 bytes (RFC 792), so that
+// nothing proves that its sender has seen a probe. If the ports are those of a flow, it is said why a hop is silent.
+func (m *matcher) judgeShortQuote(r *packet.Reply) match {
+	q := &r.Quote
+	local, remote := netip.AddrPortFrom(r.IP.Dst, q.TCP.SrcPort), netip.AddrPortFrom(q.IP.Dst, q.TCP.DstPort)
+	ours := func(fl *flow) bool { return fl.quotes(r) && !fl.ourselves(r) }
+	if r.Checksum == packet.CheckBad || !slices.ContainsFunc(m.between(packet.ProtoTCP, local, remote), ours) {
+		return match{verdict: Unrelated}
+	}
+	return match{verdict: ShortQuote}
 }
 
 // bySender judges an ICMP error that names no probe, where one is in flight. It may be the late answer to one that was

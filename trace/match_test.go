@@ -43,6 +43,14 @@ func (f family) probe(ttl uint8, tag uint32) packet.Probe {
 	return p
 }
 
+// header is how long the IP header of a probe is.
+func (f family) header() int {
+	if f.src.Addr().Is4() {
+		return 20
+	}
+	return 40
+}
+
 // error is an ICMP error from a hop about a packet.
 func (f family) icmp(t testing.TB, from netip.Addr, typ, code uint8, quote []byte) []byte {
 	t.Helper()
@@ -275,6 +283,10 @@ func TestNotAnAnswer(t *testing.T) {
 			{"to another address", f.answer(t, func(s *packet.Segment) { s.Dst = netip.AddrPortFrom(f.hop, f.src.Port()) }), Unrelated},
 			{"time exceeded from our own address", f.icmp(t, f.src.Addr(), f.teType, 0, binary(t, f.probe(9, 100))), OwnAddress},
 			{"quote with another sequence number", f.timeExceeded(t, binary(t, func() packet.Probe { p := f.probe(9, 100); p.Seq++; return p }())), NearMiss},
+			{"quote of ports alone", f.timeExceeded(t, binary(t, f.probe(9, 100))[:f.header()+4]), ShortQuote},
+			{"quote of another flow's ports alone", f.timeExceeded(t, binary(t, func() packet.Probe { p := f.probe(9, 100); p.Src = withPort(p.Src, 40001); return p }())[:f.header()+4]), Unrelated},
+			{"quote of an IP header alone", f.timeExceeded(t, binary(t, f.probe(9, 100))[:f.header()]), Unrelated},
+			{"quote of ports alone from our own address", f.icmp(t, f.src.Addr(), f.teType, 0, binary(t, f.probe(9, 100))[:f.header()+4]), Unrelated},
 			{"quote of another flow", f.timeExceeded(t, binary(t, func() packet.Probe { p := f.probe(9, 100); p.Src = withPort(p.Src, 40001); return p }())), Unrelated},
 			{"reassembly time exceeded", f.icmp(t, f.hop, f.teType, 1, binary(t, f.probe(9, 100))), Unrelated},
 			{"bad checksum", func() []byte {

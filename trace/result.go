@@ -103,6 +103,7 @@ type Counts struct {
 	NearMisses  int // right addresses and ports, wrong sequence or acknowledgement number: forged, or rewritten on the way
 	BadChecksum int // fitting answers whose checksum was wrong
 	OwnAddress  int // ICMP errors about our probes from our own address, which is no hop; among the unrelated ones too
+	ShortQuotes int // ICMP errors that quote our ports, and too little to prove more; among the unrelated ones too
 	Unrelated   int // everything else that was no answer of ours
 	Malformed   int // packets that could not be read
 	LostHere    int // packets that this host lost because they were not read in time, see LossCounter
@@ -131,6 +132,7 @@ const (
 	NearMiss
 	BadChecksum
 	OwnAddress
+	ShortQuote
 	Unrelated
 	Malformed
 )
@@ -139,7 +141,8 @@ func (v Verdict) String() string {
 	return [...]string{
 		"believed", "late", "duplicate", "fits several probes", "names no probe of its flow",
 		"answers a probe to another address",
-		"wrong sequence or acknowledgement number", "bad checksum", "comes from our own address", "not an answer to us",
+		"wrong sequence or acknowledgement number", "bad checksum", "comes from our own address",
+		"quotes too little of a probe", "not an answer to us",
 		"malformed",
 	}[v]
 }

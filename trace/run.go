@@ -674,6 +674,9 @@ func (e *engine) count(v Verdict) {
 	case OwnAddress:
 		e.counts.OwnAddress++
 		e.counts.Unrelated++
+	case ShortQuote:
+		e.counts.ShortQuotes++
+		e.counts.Unrelated++
 	case Unrelated, FromElsewhere:
 		e.counts.Unrelated++
 	}

@@ -155,7 +155,7 @@ func (p *program) answers4() {
 	p.when(protoICMP, "quoted echo")
 	p.unless(protoTCP, drop)
 	p.inQuote()
-	p.keepIndirect(8+4, slotNumber)
+	p.keepIfThere(8 + 4)
 	p.add(bpf.LoadIndirect{Off: 8, Size: 2})
 	p.jump("quoted")
 	p.label("quoted echo")
@@ -189,7 +189,7 @@ func (p *program) answers6(header uint32) {
 	p.extension()
 	p.when(protoICMPv6, "quoted echo6")
 	p.unless(protoTCP, drop)
-	p.keepAbsolute(header+8+header6Length+4, slotNumber)
+	p.keepIfThere(8 + header6Length + 4)
 	p.add(bpf.LoadAbsolute{Off: header + 8 + header6Length, Size: 2})
 	p.jump("quoted")
 	p.label("quoted echo6")
@@ -209,17 +209,22 @@ func (p *program) keepAbsolute(off uint32, slot int) {
 	p.add(bpf.LoadAbsolute{Off: off, Size: 4}, bpf.StoreScratch{Src: bpf.RegA, N: slot})
 }
 
-// echo picks what is compared out of an echo message that begins at X+off. A quoted one may end before its data, and
-// to read beyond the end of a packet would end the filter.
-func (p *program) echo(off uint32) {
+// keepIfThere keeps the number at X+off for later, or 0 if the packet ends before: a quote may be short, and to read
+// beyond the end of a packet would end the filter.
+func (p *program) keepIfThere(off uint32) {
 	p.add(
 		bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
 		bpf.StoreScratch{Src: bpf.RegA, N: slotNumber},
 		bpf.LoadExtension{Num: bpf.ExtLen},
 		bpf.ALUOpX{Op: bpf.ALUOpSub},
-		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: off + 12, SkipTrue: 2},
+		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: off + 4, SkipTrue: 2},
 	)
-	p.keepIndirect(off+8, slotNumber)
+	p.keepIndirect(off, slotNumber)
+}
+
+// echo picks what is compared out of an echo message that begins at X+off. A quoted one may end before its data.
+func (p *program) echo(off uint32) {
+	p.keepIfThere(off + 8)
 	p.add(bpf.LoadIndirect{Off: off + 4, Size: 2})
 	p.jump("echo")
 }

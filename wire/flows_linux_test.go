@@ -106,10 +106,58 @@ func TestFilterLeaving(t *testing.T) {
 	}
 }
 
+// Of what comes the filter keeps an ICMP error that quotes one of our ports, however little follows.
+func TestFilterShortQuotes(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		f, probes := followedBy(v6, packet.ProtoTCP, 1)
+		code, err := filter(f.wanted())
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, timeExceeded := 20, uint8(packet.ICMPv4TimeExceeded)
+		if v6 {
+			header, timeExceeded = 40, packet.ICMPv6TimeExceeded
+		}
+		p := probes[0]
+		other := p
+		other.Src, other.Seq = port(p.Src.Addr(), 9), 9
+		for _, tt := range []struct {
+			name  string
+			probe packet.Probe
+			bytes int
+			keeps bool
+		}{
+			{"8 bytes", p, 8, true}, {"7 bytes", p, 7, true}, {"the ports", p, 4, true}, {"our port", p, 2, true},
+			{"no port", p, 1, false}, {"the IP header", p, 0, false},
+			{"8 bytes of another port", other, 8, false}, {"another port", other, 4, false},
+		} {
+			quote, err := tt.probe.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := packet.AppendICMP(nil, &packet.ICMPError{Src: p.Dst.Addr(), Dst: p.Src.Addr(), TTL: 9, Type: timeExceeded,
+				Quote: quote[:header+tt.bytes]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := passes(t, code, b, packetHost, v6, 0, 0); got != tt.keeps {
+				t.Errorf("IPv6 %v, %s: kept is %v", v6, tt.name, got)
+			}
+		}
+	}
+}
+
 // kept runs a filter on a packet that leaves.
 func kept(t *testing.T, code []bpf.RawInstruction, b []byte, v6 bool, mark, index uint32) bool {
+	t.Helper()
+	return passes(t, code, b, packetOutgoing, v6, mark, index)
+}
+
+// passes runs a filter on a packet of a type that packet(7) lists.
+func passes(t *testing.T, code []bpf.RawInstruction, b []byte, packetType uint32, v6 bool, mark, index uint32) bool {
+	t.Helper()
 	values := map[bpf.Extension]uint32{
-		bpf.ExtType: packetOutgoing, bpf.ExtProto: etherIPv4, extMark: mark, bpf.ExtInterfaceIndex: index,
+		bpf.ExtType: packetType, bpf.ExtProto: etherIPv4, extMark: mark, bpf.ExtInterfaceIndex: index,
 	}
 	if v6 {
 		values[bpf.ExtProto] = etherIPv6

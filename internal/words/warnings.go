@@ -26,6 +26,10 @@ func Warnings(unsent *report.Unsent, counts trace.Counts) []string {
 		warn("ICMP errors about the probes came from this host's own address, which is no hop: %d (-d shows them)",
 			counts.OwnAddress)
 	}
+	if counts.ShortQuotes > 0 {
+		warn("%d ICMP errors quote too little of a probe to be believed (the addresses and ports, without the sequence "+
+			"number): hops that send such errors are shown as silent", counts.ShortQuotes)
+	}
 	if counts.NearMisses >= trace.NearMissAlarm {
 		warn("%d answers do not match our probes: they are forged, or a device rewrites sequence numbers (--loose "+
 			"believes them)", counts.NearMisses)

@@ -59,6 +59,15 @@ func TestWarningsLostHere(t *testing.T) {
 	}
 }
 
+// Who sends errors that can't be believed makes silent hops, and that is said.
+func TestWarningsShortQuotes(t *testing.T) {
+	const want = "Warning: 2 ICMP errors quote too little of a probe to be believed (the addresses and ports, without the " +
+		"sequence number): hops that send such errors are shown as silent"
+	if got := Warnings(new(report.Unsent), trace.Counts{ShortQuotes: 2}); !slices.Equal(got, []string{want}) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // Of a name with many addresses the one that is traced is named, and some of the others.
 func TestOthers(t *testing.T) {
 	for _, tt := range []struct {
