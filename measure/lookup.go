@@ -14,6 +14,10 @@ import (
 var (
 	ErrBroadcast = errors.New("nobody's address: the limited broadcast")
 	ErrZone      = errors.New("a link-local address needs its interface")
+
+	// ErrUnspecified is about 0.0.0.0 and ::. The kernel takes a connection to them for one to this host; a packet that
+	// has one as its destination comes to nobody.
+	ErrUnspecified = errors.New("nobody's address: connections to it go to this host itself, which is 127.0.0.1 or ::1")
 )
 
 // limitedBroadcast is nobody's address (RFC 919).
@@ -50,15 +54,17 @@ func LookUpTarget(ctx context.Context, by *names.Resolver, host string, family n
 	if err != nil {
 		return nil, err
 	}
-	if addrs[0], err = zoned(addrs[0], iface); err != nil {
+	if addrs[0], err = asTarget(addrs[0], iface); err != nil {
 		return nil, err
 	}
 	return addrs, nil
 }
 
-// zoned returns a target's address with the zone that it needs, see LookUpTarget.
-func zoned(a netip.Addr, iface string) (netip.Addr, error) {
+// asTarget returns a target's address with the zone that it needs, see LookUpTarget.
+func asTarget(a netip.Addr, iface string) (netip.Addr, error) {
 	switch {
+	case a == limitedBroadcast:
+		return a, ErrBroadcast
 	case !a.Is6() || !a.IsLinkLocalUnicast() || a.Zone() != "":
 		return a, nil
 	case iface == "":
@@ -86,8 +92,12 @@ func LookUpListed(ctx context.Context, by *names.Resolver, host string, family n
 
 // LookUpBoth returns the addresses of a host in both families, as far as it has any.
 func LookUpBoth(ctx context.Context, by *names.Resolver, host string) (all []netip.Addr, err error) {
+	ascii, err := names.ASCII(host)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range []names.Family{names.IPv4, names.IPv6} {
-		addrs, err := by.Host(ctx, host, f)
+		addrs, err := by.Host(ctx, ascii, f)
 		if err != nil && !errors.Is(err, names.ErrNoAddress) && !errors.Is(err, names.ErrFamily) {
 			return nil, err
 		}

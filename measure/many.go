@@ -489,7 +489,10 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 	if !r.Request.Family.Has(target.Addr()) {
 		return nil, names.ErrFamily
 	}
-	addr, err := zoned(target.Addr(), r.t.o.Wire.Interface)
+	if target.Addr().IsUnspecified() {
+		return nil, ErrUnspecified
+	}
+	addr, err := asTarget(target.Addr(), r.t.o.Wire.Interface)
 	if err != nil {
 		return nil, err
 	}

@@ -159,10 +159,10 @@ no/thing
 		t.Errorf("bad lines: %q", m.bad)
 	}
 	s := m.Status()
-	if s.Read != 13 || s.Done() != 9 || s.Excluded != 2 || s.Repeated != 1 || s.Resumed != 1 || s.BadLines != 1 || s.Open != 0 || !s.All {
+	if s.Read != 13 || s.Done() != 7 || s.Excluded != 3 || s.Repeated != 2 || s.Resumed != 1 || s.BadLines != 1 || s.Open != 0 || !s.All {
 		t.Errorf("%+v", s)
 	}
-	if e := m.end; e.Reached != 4 || e.Refused != 1 || e.NotReached != 1 || e.NotTraced != 3 || e.Unsent != 0 || e.ExitCode != 1 ||
+	if e := m.end; e.Reached != 4 || e.Refused != 1 || e.NotReached != 1 || e.NotTraced != 1 || e.Unsent != 0 || e.ExitCode != 1 ||
 		e.Reason != record.Complete || e.Read != s.Read {
 		t.Errorf("%+v", e)
 	}
@@ -185,11 +185,19 @@ func TestManyEnd(t *testing.T) {
 		{"all reached", "198.18.0.1\n", names.Any, 0, record.Complete, nil},
 		{"refused by a router", "198.18.1.4\n", names.Any, 0, record.Complete, nil},
 		{"a line that can't be read", "198.18.0.1\nno/thing\n", names.Any, 1, record.Complete, nil},
+		{"named twice, or excluded, by an address or a name",
+			"198.18.0.1\n198.18.0.1\nsame.example\n198.18.9.9\nbad.example\n", names.Any, 0, record.Complete, nil},
+		{"all are excluded", "198.18.9.9\nbad.example\n", names.Any, 0, record.Complete, nil},
+		{"an address that is nobody's", "198.18.0.1\n0.0.0.0\n", names.Any, 1, record.Complete, nil},
+		{"addresses that are nobody's", "0.0.0.0\n::\n255.255.255.255\n", names.Any, 2, record.NotSent, ErrNoneSent},
 		{"no way to one", "198.18.0.1\n2001:db8::1\n", names.IPv4, 1, record.Complete, nil},
 		{"no way to any", "2001:db8::1\n", names.IPv4, 2, record.NotSent, ErrNoneSent},
 	} {
 		m := &manySim{}
-		m.Request.Family = tt.family
+		m.Request.Family, m.Exclude = tt.family, new(targets.Set)
+		if err := m.Exclude.Exclude(strings.NewReader("198.18.9.0/24"), "never", targets.Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
 		m.run(t, manyNetwork, tt.list, time.Hour, overSim)
 		if m.err != tt.err || m.end.Err != tt.err || m.end.ExitCode != tt.code || m.end.Reason != tt.reason {
 			t.Errorf("%s: %v, %+v", tt.name, m.err, m.end)

@@ -301,6 +301,8 @@ func (m *Measurement) answerable(out wire.Route) bool {
 // doubt returns why what leaves this way may not be answered.
 func (m *Measurement) doubt(out wire.Route) Doubt {
 	switch own, err := net.InterfaceAddrs(); {
+	case m.Header.Path.Target.Addr().IsUnspecified():
+		return NobodysTarget
 	case m.t.o.Wire.Interface == "lo" && !out.Local:
 		return LoopbackDevice
 	case !m.Request.Path.Source.Addr().IsValid() || err != nil || m.answerable(out):

@@ -187,6 +187,7 @@ const (
 	LoopbackSource        // no other host can answer a loopback address
 	ForeignSource         // no interface of this host has the source address
 	ElsewhereSource       // an interface has it, and not the one that was chosen
+	NobodysTarget         // the target is 0.0.0.0 or ::, see ErrUnspecified
 )
 
 // ConnectWait is how long a probe that is a connection waits for its answer.

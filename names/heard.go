@@ -54,6 +54,9 @@ func (h *heard) message(b []byte) {
 
 // explain adds to the error of a look-up what the replies said.
 func (h *heard) explain(err error) error {
+	if errors.As(err, new(*net.AddrError)) { // what the name has is of the other family, or an IPv4-mapped IPv6 address
+		return fmt.Errorf("%w: %w", ErrNoAddress, err)
+	}
 	dns, ok := errors.AsType[*net.DNSError](err)
 	if !ok {
 		return err

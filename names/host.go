@@ -97,10 +97,10 @@ func (r *Resolver) lookupFamily(ctx context.Context, h *heard, name string, fami
 	return addrs, err
 }
 
-// notFound reports whether a look-up ended with the answer that there is nothing.
+// notFound reports whether a look-up ended with the answer that there is nothing, or nothing of the family.
 func notFound(err error) bool {
 	dns, ok := errors.AsType[*net.DNSError](err)
-	return ok && dns.IsNotFound
+	return ok && dns.IsNotFound || errors.As(err, new(*net.AddrError))
 }
 
 // unanswered reports whether a look-up ended in silence, so that the next would.

@@ -283,6 +283,10 @@ func TestHostReasons(t *testing.T) {
 			if name == "half.test." && q.Type == dnsmessage.TypeAAAA {
 				h.RCode = dnsmessage.RCodeSuccess
 			}
+		case "mapped.test.":
+			if q.Type == dnsmessage.TypeAAAA {
+				return reply(id, q, h, netip.MustParseAddr("::ffff:192.0.2.9").AsSlice())
+			}
 		case "four.test.":
 			if q.Type == dnsmessage.TypeA {
 				return reply(id, q, h, rr{198, 18, 0, 4})
@@ -311,6 +315,8 @@ func TestHostReasons(t *testing.T) {
 		{"empty.test.", IPv4, s.dial, []error{ErrNoAddress}},
 		{"tcp-empty.test.", Any, s.dial, []error{ErrNoAddress}},
 		{"four.test.", IPv6, s.dial, []error{ErrNoAddress}},
+		{"mapped.test.", Any, s.dial, []error{ErrNoAddress}},
+		{"mapped.test.", IPv6, s.dial, []error{ErrNoAddress}},
 		{"broken.test.", Any, s.dial, nil},
 		{"half.test.", Any, s.dial, nil}, // that there is an IPv4 address can't be ruled out
 		{"not a name", Any, s.dial, nil},

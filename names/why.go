@@ -12,9 +12,14 @@ import (
 func Why(host string, family Family, err error) string {
 	dns, _ := errors.AsType[*net.DNSError](err)
 	errno, _ := errors.AsType[syscall.Errno](err)
+	unsuitable := errors.As(err, new(*net.AddrError)) // the name has addresses, perhaps not in the DNS but in /etc/hosts
 	switch {
 	case errors.Is(err, ErrNoName):
 		return "the DNS has no such name: NXDOMAIN"
+	case unsuitable && family == Any:
+		return "the name has only IPv4-mapped IPv6 addresses (::ffff:...), which no packet is sent to"
+	case unsuitable:
+		return fmt.Sprintf("the name has no IPv%d address", family)
 	case errors.Is(err, ErrNoAddress) && family == Any:
 		return "the name is in the DNS, but has no address: neither A nor AAAA"
 	case errors.Is(err, ErrNoAddress):

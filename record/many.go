@@ -78,6 +78,10 @@ type ManyCounts struct {
 func (c *ManyCounts) Add(t *Listed) {
 	_, unreached := t.End()
 	switch {
+	case t.Trace == nil && t.Why == Same: // as an address that is named twice
+		c.Repeated++
+	case t.Trace == nil && t.Why == Excluded: // as an address that is excluded
+		c.Excluded++
 	case t.Trace == nil && t.Why != NoWay:
 		c.NotTraced++
 	case t.Trace == nil:

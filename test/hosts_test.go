@@ -189,3 +189,35 @@ func TestPointToExplain(t *testing.T) {
 		})
 	}
 }
+
+// TestHostsFile: a name that has addresses of one family, in the file of hosts, is a target of that family, has none of the
+// other, and may be excluded.
+func TestHostsFile(t *testing.T) {
+	t.Parallel()
+	p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+	p.Target.Listen(t, 80)
+	onlyFiles(t, p.Source, fmt.Sprintf("%v four.test\n%v six.test\n", p.Target.V4(), p.Target.V6()))
+	ours, list := program(t), listFile(t, fmt.Sprintf("%v\n%v\nfour.test\nsix.test\n", p.Target.V4(), p.Target.V6()))
+	for _, tt := range []struct {
+		args        []string
+		has, stderr string
+		code        int
+	}{
+		{[]string{"four.test"}, p.Target.V4().String() + " [open]", "", 0},
+		{[]string{"six.test"}, p.Target.V6().String() + " [open]", "", 0},
+		{[]string{"-6", "four.test"}, "", "Bad destination address: four.test (the name has no IPv6 address)\n", 1},
+		{[]string{"-4", "six.test"}, "", "Bad destination address: six.test (the name has no IPv4 address)\n", 1},
+		{[]string{"--targets", list}, "six.test 80 not traced: another name leads to the same address and port\n",
+			": 2 reached, 2 named twice\n", 0},
+		{[]string{"-6", "--targets", list}, "four.test 80 not found: the name has no IPv6 address\n", "", 1},
+		{[]string{"--targets", list, "--exclude", listFile(t, "four.test\n")}, p.Target.V6().String() + " 80 open",
+			": 1 reached, 1 named twice, 2 excluded\n", 0},
+		{[]string{"--targets", list, "--exclude", listFile(t, "six.test\nfour.test\n")}, "",
+			"Nothing to trace: all targets are excluded\n", 0},
+	} {
+		got := run(t, p.Source, ours, append([]string{"-n"}, tt.args...)...)
+		if !strings.Contains(got.stdout, tt.has) || !strings.HasSuffix(got.stderr, tt.stderr) || got.code != tt.code {
+			t.Errorf("%q: %v", tt.args, got)
+		}
+	}
+}

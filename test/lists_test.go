@@ -73,7 +73,7 @@ func TestTargetLists(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 	for _, bad := range []string{":12: not a network (as 10.0.0.0/28 is): no/net\n", ":13: not an IPv4 address: 1.2.3\n",
-		":14: after host and port nothing may follow: c\n", "7 reached, 3 not reached, 1 not traced, 1 named twice, 256 excluded, 3 unreadable\n"} {
+		":14: after host and port nothing may follow: c\n", "7 reached, 3 not reached, 1 named twice, 257 excluded, 3 unreadable\n"} {
 		if !strings.Contains(got.stderr, bad) {
 			t.Errorf("standard error lacks %q:\n%s", bad, got.stderr)
 		}

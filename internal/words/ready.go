@@ -98,6 +98,8 @@ func sourcePort(c *options.Config) string {
 // doubt says why no answer may come; "": it may.
 func doubt(c *options.Config, why measure.Doubt) string {
 	switch why {
+	case measure.NobodysTarget:
+		return fmt.Sprintf("Warning: %v is %v", c.Path.Target.Addr(), measure.ErrUnspecified)
 	case measure.LoopbackDevice:
 		return fmt.Sprintf("Warning: -i lo leads to this host only, and %v is not one of its addresses: no answer will come",
 			c.Path.Target.Addr())
