@@ -148,7 +148,7 @@ func (p *Paths) draw() Graph {
 	})
 	d.share(p)
 	d.faces(p)
-	g.Probes, g.TargetSYNs, g.Reached = p.sent, p.syns+p.resets, p.end > 0
+	g.Probes, g.TargetSYNs, g.Reached = p.sent, p.syns, p.end > 0
 	for _, f := range p.flows {
 		if f.used() {
 			g.Flows++

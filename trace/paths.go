@@ -203,13 +203,15 @@ const (
 type pathFlow struct {
 	port   uint16
 	label  uint32
-	cells  []cell // by TTL
-	pos    []int  // index in spots, by TTL; -1: not known
-	blur   []bool // by TTL: another packet of the flow may be elsewhere
-	flying int    // probes in flight
-	loops  int    // the TTL at which it has come to a router for the third time; 0: it hasn't
-	ends   int    // the lowest TTL at which the target answered, or somebody refused it; 0: none
-	router int    // the highest TTL at which a router answered
+	cells  []cell     // by TTL
+	pos    []int      // index in spots, by TTL; -1: not known
+	blur   []bool     // by TTL: another packet of the flow may be elsewhere
+	flying int        // probes in flight
+	loops  int        // the TTL at which it has come to a router for the third time; 0: it hasn't
+	ends   int        // the lowest TTL at which the target answered, or somebody refused it; 0: none
+	router int        // the highest TTL at which a router answered
+	resets int        // from this TTL on something nearer than the target may reset it; 0: that is not known
+	reset  []*pathAsk // the probes that were reset
 	ready  time.Time
 }
 
@@ -221,6 +223,7 @@ type cell struct {
 	clean   int   // see cleanRounds
 	flying  int
 	planned bool // it is among Paths.opening
+	unclear bool // an answer came that may be another hop's
 	doubt   bool // it is one of the doubts of its hop
 }
 
@@ -309,6 +312,7 @@ func (p *Paths) count(known []Result) {
 	if p.end == 0 && slices.ContainsFunc(known, Result.FromTarget) {
 		most = SearchSYNs / unheardShare
 	}
+	own := p.flows[0]
 	farthest := func(a, b Result) int { return int(b.Probe.TTL) - int(a.Probe.TTL) }
 	for _, r := range slices.SortedStableFunc(slices.Values(known), farthest) {
 		silent := r.Reply == nil && r.Outcome != Failed && (r.Role == RoleDistance || int(r.Probe.TTL) >= p.reach)
@@ -322,7 +326,12 @@ func (p *Paths) count(known []Result) {
 		if r.Outcome.Final() && silent {
 			p.unheard = append(p.unheard, &pathAsk{ttl: int(r.Probe.TTL), counts: true})
 		}
+		if r.Outcome.Final() && r.Role == RoleHop && r.Probe.Src.Port() == own.port && r.FromTarget() &&
+			p.value(r) == resetValue {
+			own.reset = append(own.reset, &pathAsk{ttl: int(r.Probe.TTL), counts: true})
+		}
 	}
+	p.recount()
 }
 
 func (p *Paths) newFlow(port uint16) int {
@@ -434,7 +443,6 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 	case !reset && !p.accepts:
 		p.accepts, p.end, p.reach = true, ttl, max(p.reach, ttl)
 		p.excuse(p.end)
-		p.recount()
 	case reset && p.accepts:
 	case p.end == 0 || ttl < p.end:
 		p.end = ttl
@@ -446,6 +454,7 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 	if f.ends == 0 || ttl < f.ends {
 		f.ends = ttl
 	}
+	p.recount()
 }
 
 // excuse takes back that the target may have got what nobody answered and was sent to lower TTLs than this one: the
@@ -460,15 +469,19 @@ func (p *Paths) excuse(ttl int) {
 	})
 }
 
-// recount finds out which answers in the target's name were resets of something nearer.
+// recount finds out which of the probes that were reset have got to the target. If that answers other flows otherwise,
+// it is not what resets flows that are reset nearer than it is.
 func (p *Paths) recount() {
 	for _, f := range p.flows {
-		for _, c := range f.cells[:p.end] {
-			for _, v := range c.seen {
-				if v == resetValue {
-					p.syns, p.resets = max(0, p.syns-1), p.resets+1
-				}
+		for _, a := range f.reset {
+			nearer := p.accepts && (a.ttl < p.end || f.ends > 0 && f.ends < p.end)
+			switch {
+			case nearer && a.counts:
+				p.syns, p.resets = p.syns-1, p.resets+1
+			case !nearer && !a.counts:
+				p.syns, p.resets = p.syns+1, p.resets-1
 			}
+			a.counts = !nearer
 		}
 	}
 }
@@ -707,7 +720,9 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 // near reports whether a flow's probe to this TTL may get to the target: that may be nearer to some flows than to the
 // ordinary trace's. Once it is known to be, it may be so by any number of hops.
 func (p *Paths) near(f *pathFlow, ttl int) bool {
-	return p.alone || ttl > f.router && (ttl >= p.reach-nearer || p.blind(ttl) || p.uneven() || p.gets(f, ttl))
+	reset := f.resets > 0 && ttl >= f.resets
+	return p.alone || ttl > f.router &&
+		(ttl >= p.reach-nearer || reset || p.blind(ttl) || p.uneven() || p.gets(f, ttl))
 }
 
 // gets reports whether the target is taken to get a flow's probe to this TTL. A target that has answered nobody may be
@@ -785,7 +800,7 @@ func (p *Paths) send(now time.Time, w want, round bool) Action {
 	p.hops[w.ttl].last = now
 	p.flying = append(p.flying, a)
 	c := &f.cells[w.ttl]
-	c.flying, c.planned = c.flying+1, false
+	c.flying, c.planned, c.unclear = c.flying+1, false, false
 	f.flying++
 	p.sent++
 	if p.soon = now.Add(p.maker.o.Spacing); a.counts {
@@ -812,6 +827,12 @@ func (p *Paths) Learn(now time.Time, r Result) {
 	switch r.Outcome {
 	case Answered:
 		p.close(a)
+		if p.doubtful(a, r) {
+			p.flows[a.flow].cells[a.ttl].unclear = true
+			p.confuse(now, a, r)
+			p.endTurn(a, false)
+			return
+		}
 		p.answer(now, a, r)
 	case Lost:
 		p.close(a)
@@ -822,7 +843,7 @@ func (p *Paths) Learn(now time.Time, r Result) {
 		p.endTurn(a, false)
 	case Late:
 		if r.FromTarget() && r.Evidence != ByTag && !p.connects() { // a connection is its probe's own
-			p.confuse(now, a)
+			p.confuse(now, a, r)
 			return
 		}
 		if c := &p.flows[a.flow].cells[a.ttl]; len(c.seen) == 0 {
@@ -834,10 +855,13 @@ func (p *Paths) Learn(now time.Time, r Result) {
 			p.answer(now, a, r)
 			return
 		}
-		p.confuse(now, a)
+		p.confuse(now, a, r)
 	case Duplicate:
-		if r.FromTarget() {
+		switch {
+		case r.FromTarget():
 			p.repeated(a.flow)
+		case r.Evidence == ByTag && !r.Refused():
+			p.disproves(a, r)
 		}
 	case Rewritten:
 		if p.scraps++; p.scraps >= rewriteProof {
@@ -863,10 +887,6 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 	at := p.gotTo(r)
 	if r.FromTarget() {
 		f.ready = now.Add(resetTime + r.RTT()/resetShare)
-		if p.accepts && a.ttl < p.end && p.value(r) == resetValue {
-			at = false
-			p.resets++
-		}
 	}
 	switch {
 	case at && !a.counts:
@@ -875,6 +895,10 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 		p.syns--
 	}
 	a.counts = at
+	if r.FromTarget() && p.value(r) == resetValue {
+		f.reset = append(f.reset, a)
+		p.recount()
+	}
 	if c := &f.cells[a.ttl]; c.doubt {
 		p.trust(a)
 	}
@@ -891,27 +915,34 @@ func (p *Paths) sole(a *pathAsk, r Result) bool {
 			return false
 		}
 	}
-	return f.router > 0 && a.ttl > f.router
+	return (f.router > 0 || reset && p.accepts) && a.ttl > f.router
 }
 
 // confuse takes in that the target has answered a flow, but not which of its probes. From now on none that may be
 // answered by it is in flight with another of its flow, and those that were are sent anew. If only older ones are
 // meant, which were given up before, it is enough to ask once more.
-func (p *Paths) confuse(now time.Time, a *pathAsk) {
+func (p *Paths) confuse(now time.Time, a *pathAsk, r Result) {
 	f, low := p.flows[a.flow], p.first
-	if !a.counts {
+	for ttl := p.first; ttl <= p.last; ttl++ {
+		if s := f.cells[ttl].seen; len(s) > 0 && !p.final(s[0]) {
+			low = ttl + 1
+		}
+	}
+	f.ready = now.Add(p.timeout())
+	reset := p.accepts && p.value(r) == resetValue
+	switch {
+	case reset: // not the target's, which may be as far as ever
+		f.resets = low
+	case !a.counts:
 		a.counts = true
 		p.syns++
 	}
 	if !slices.ContainsFunc(p.flying, func(b *pathAsk) bool { return b.flow == a.flow && b != a }) {
 		a.unclear = true
-		f.ready = now.Add(p.timeout())
 		return
 	}
-	for ttl := p.first; ttl <= p.last; ttl++ {
-		if s := f.cells[ttl].seen; len(s) > 0 && !p.final(s[0]) {
-			low = ttl + 1
-		}
+	if reset {
+		return
 	}
 	p.reach = min(p.reach, low)
 	for _, b := range append(p.flying, a) {
@@ -920,7 +951,32 @@ func (p *Paths) confuse(now time.Time, a *pathAsk) {
 			p.syns++
 		}
 	}
-	f.ready = now.Add(p.timeout())
+}
+
+// doubtful reports whether a reset that the target hasn't sent may be the answer to another probe of its flow. What
+// resets flows may be at any hop, so probes to hops that were not thought to be the target's count, too.
+func (p *Paths) doubtful(a *pathAsk, r Result) bool {
+	if !r.FromTarget() || r.Evidence == ByTag || p.connects() || !p.accepts || p.value(r) != resetValue {
+		return false
+	}
+	router := p.flows[a.flow].router
+	return slices.ContainsFunc(p.flying, func(b *pathAsk) bool {
+		return b.flow == a.flow && b.ttl > router && b.ttl != a.ttl
+	})
+}
+
+// disproves takes in that a router has answered a probe, though an answer in the target's name was taken for the
+// probe's: it was another one's.
+func (p *Paths) disproves(a *pathAsk, r Result) {
+	f := p.flows[a.flow]
+	c := &f.cells[a.ttl]
+	if len(c.seen) != 1 || !inName(c.seen[0]) {
+		return
+	}
+	c.seen = nil
+	ended := func(c cell) bool { return len(c.seen) > 0 && p.final(c.seen[0]) }
+	f.ends = max(0, slices.IndexFunc(f.cells, ended))
+	p.meet(a.flow, a.ttl, r)
 }
 
 // repeated takes in that the target has answered a flow once more, after one of its probes was answered: others of its

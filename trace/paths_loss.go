@@ -511,7 +511,7 @@ func (l *PathsLoss) check(s *sectionLoss) {
 func (l *PathsLoss) Graph() Graph {
 	g := l.graph
 	g.Probes += l.sent
-	g.TargetSYNs = l.paths.syns + l.paths.resets
+	g.TargetSYNs = l.paths.syns
 	g.Loss = &Loss{Probes: l.o.Probes}
 	for _, r := range l.routers {
 		if r.level > 0 && !r.honest { // one that loses as much however slowly it is asked limits nothing

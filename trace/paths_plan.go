@@ -41,7 +41,8 @@ func (p *Paths) plan() {
 func (p *Paths) again() {
 	for i, f := range p.flows {
 		for ttl := p.first; ttl <= p.top && !f.over(ttl); ttl++ {
-			if c := &f.cells[ttl]; c.tries > 0 && c.tries < 2*fastTries && c.open() && p.afford(f, ttl) {
+			c := &f.cells[ttl]
+			if (c.tries > 0 && c.tries < 2*fastTries || c.unclear) && c.open() && p.afford(f, ttl) {
 				p.want(i, ttl)
 			}
 		}
@@ -292,7 +293,7 @@ func (p *Paths) look(ttl int, s *spot) {
 			if s.n++; !slices.Contains(s.next, silentValue) {
 				s.next = append(s.next, silentValue)
 			}
-		case c.flying > 0 || c.doubt || c.planned || c.tries > 0 && c.tries < 2*fastTries:
+		case c.flying > 0 || c.doubt || c.planned || c.unclear || c.tries > 0 && c.tries < 2*fastTries:
 			s.due++
 		}
 	}
@@ -369,6 +370,8 @@ func (p *Paths) targetShare(ttl int, s *spot) int {
 	switch {
 	case p.testable(ttl, s):
 		return left
+	case p.accepts && slices.Contains(s.next, resetValue): // by something nearer than the target, as a rule
+		return min(left, p.o.TargetSYNs-p.resets)
 	case slices.ContainsFunc(s.next, inName):
 		return min(left, spareSYNs+p.lastHops()-p.syns-p.toTarget())
 	case ttl+1 < p.reach && s.n == 0 && p.end > 0 && p.far >= p.end:

@@ -459,7 +459,7 @@ func (r *PathsRounds) Of(res Result) (ways []int) {
 func (r *PathsRounds) Graph() Graph {
 	g := r.graph
 	g.Probes += r.sent
-	g.TargetSYNs = r.paths.syns + r.paths.resets
+	g.TargetSYNs = r.paths.syns
 	g.Loss = &Loss{Probes: min(r.round, r.kept()), Complete: true, Target: len(g.Targets()) > 0}
 	if g.Loss.Looks = roundsLooks; r.o.Once {
 		g.Loss.Looks = 1
