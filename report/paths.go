@@ -279,6 +279,21 @@ func (p *paths) flow() {
 		label = ", with the flow label that these probes had"
 	}
 	p.note(fmt.Sprintf("Source port %d takes path %d%s.", p.o.Port, i+1, label))
+	if note := PortsMayNotCount(p.g); note != "" {
+		p.note(note + ".")
+	}
+}
+
+// PortsMayNotCount says that a source port may choose no path for ordinary connections, though it does for probes:
+// where the first router shares out the flows. The packets of a connection bring along a hash that the kernel has
+// drawn for it, and a router in another network namespace of the same kernel goes by that, and not by the ports. "":
+// no reason for that is known.
+func PortsMayNotCount(g *trace.Graph) string {
+	if !slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.TTL == 1 && n.Next > 1 }) {
+		return ""
+	}
+	return "Hop 1 shares out the flows. If it runs on this machine, as for a container, it sends each ordinary " +
+		"connection a way drawn at random, whatever its ports"
 }
 
 // measuredHead is the heading of the columns about loss and time; "": nothing was measured.

@@ -217,6 +217,20 @@ func TestPathsOfPort(t *testing.T) {
 	}
 }
 
+// Where the first router shares out the flows, it may be one of this machine's own, which sends connections their ways
+// by a hash of the kernel's, and not by their ports. That is said, and nothing of the kind where it is farther away.
+func TestPortsMayNotCount(t *testing.T) {
+	for network, said := range map[string]bool{twoWays: true, "router 10.0.0.9\n" + twoWays: false} {
+		for _, args := range [][]string{{"--port-for", "1"}, {"--paths", "-p", "33333"}} {
+			v := runVirtual(t, network, 1, append(args, "-n")...)
+			text := strings.Join(strings.Fields(v.stdout+v.stderr), " ")
+			if v.code != 0 || strings.Contains(text, "whatever its ports") != said {
+				t.Errorf("%v, %q: code %d\n%s%s", args, network, v.code, v.stdout, v.stderr)
+			}
+		}
+	}
+}
+
 // As scamper's JSON all paths are links from one router that all packets pass to the next; if there is no next one, a link
 // to each successor.
 func TestPathsScamper(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"go.example/tcptraceroute/internal/words"
+	"go.example/tcptraceroute/report"
 )
 
 // printPort prints a source port that takes the path which the user wants one for.
@@ -21,6 +22,9 @@ func (s *showing) printPort() error {
 	}
 	if _, err := fmt.Fprintln(s.AllPaths.Port, port); err != nil {
 		return fmt.Errorf("writing: %w", err)
+	}
+	if note := report.PortsMayNotCount(s.made.Graph); note != "" {
+		fmt.Fprintln(s.stderr, "Warning: "+note)
 	}
 	return nil
 }
