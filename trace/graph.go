@@ -165,8 +165,26 @@ func (p *Paths) draw() Graph {
 	hidden := slices.ContainsFunc(g.Nodes, func(n Node) bool {
 		return !n.Addr.IsValid() || n.Refusal != nil && (n.Refusal.Kind == packet.KindTCP || n.Addr != target)
 	}) || slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
-	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0
+	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0 && !d.untested()
 	return d.g
+}
+
+// untested reports whether a router was tested less than asked for though that isn't because there are several last
+// ones, each of which gets its part of the target's SYNs: the only one is to be tested, and so is one that is known to
+// lead elsewhere, too.
+func (d *drawing) untested() bool {
+	lasts := map[int]bool{}
+	for i, n := range d.g.Nodes {
+		if n.Spared {
+			lasts[i] = true
+		}
+	}
+	for _, l := range d.g.Links {
+		if d.g.Nodes[l.To].Target {
+			lasts[l.From] = true
+		}
+	}
+	return slices.ContainsFunc(d.g.Nodes, func(n Node) bool { return n.Spared && (n.Next > 1 || len(lasts) == 1) })
 }
 
 // node finds a node, or adds it.
