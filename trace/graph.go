@@ -21,7 +21,8 @@ type Graph struct {
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
 	// Complete: Tested, the target answered, no node is Unlinked, no router was silent, which may be several, and no flow
-	// was refused on the way, for what is beyond is not known. Beyond Node.Spared there may be other ways all the same.
+	// was refused on the way, for what is beyond is not known. Beyond Node.Spared there may be other ways all the same, if
+	// there are several last nodes, each of which got a part of the target's SYNs.
 	Complete bool
 	Reached  bool // the target answered
 
@@ -40,7 +41,7 @@ type Node struct {
 
 	Flows int     // how many flows passed it, and showed where they went next
 	Next  int     // how many different successors they showed
-	Sure  float64 // the probability that it has no other, if it distributes the flows evenly
+	Sure  float64 // the probability that it has no other, if it distributes flows evenly; 0: one could not be placed
 	// Hidden is the share of the flows below which a successor may be missing, with the confidence asked for: not all
 	// routers distribute the flows evenly.
 	Hidden float64
@@ -307,10 +308,13 @@ func (d *drawing) judge(p *Paths) {
 			if !p.explores(ttl, s) {
 				continue
 			}
-			sure := 1 - missed(len(s.next)+1, s.n)
+			sure, vague := 1-missed(len(s.next)+1, s.n), p.vague(ttl, s) > 0
+			if vague {
+				sure = 0
+			}
 			if !p.spared(ttl, s) || s.key == rootKey { // no node stands for the root, to say that it was spared
 				g.Confidence *= sure
-				g.Tested = g.Tested && s.n >= p.rule.flows(max(1, len(s.next)))
+				g.Tested = g.Tested && s.n >= p.rule.flows(max(1, len(s.next))) && !vague
 			}
 			if k, ok := d.nodes[nodeName{ttl: ttl, value: s.key}]; ok && s.key >= targetValue {
 				n := &g.Nodes[k]

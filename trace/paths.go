@@ -207,6 +207,7 @@ type pathFlow struct {
 	pos    []int      // index in spots, by TTL; -1: not known
 	blur   []bool     // by TTL: another packet of the flow may be elsewhere
 	flying int        // probes in flight
+	told   bool       // the target has answered it, but nothing tells at which TTL
 	loops  int        // the TTL at which it has come to a router for the third time; 0: it hasn't
 	ends   int        // the lowest TTL at which the target answered, or somebody refused it; 0: none
 	router int        // the highest TTL at which a router answered
@@ -451,7 +452,7 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 	if p.reach > 0 && p.end > 0 {
 		p.reach = min(p.reach, p.end)
 	}
-	if f.ends == 0 || ttl < f.ends {
+	if f.told = false; f.ends == 0 || ttl < f.ends {
 		f.ends = ttl
 	}
 	p.recount()
@@ -911,11 +912,11 @@ func (p *Paths) sole(a *pathAsk, r Result) bool {
 	f, reset := p.flows[a.flow], p.value(r) == resetValue
 	for ttl := f.router + 1; ttl <= p.last; ttl++ {
 		c := &f.cells[ttl]
-		if ttl != a.ttl && (c.flying > 0 || c.tries > 0 || len(c.seen) > 0 && !reset) {
+		if ttl != a.ttl && (c.flying > 0 || c.tries > 0 || c.unclear || len(c.seen) > 0 && !reset) {
 			return false
 		}
 	}
-	return (f.router > 0 || reset && p.accepts) && a.ttl > f.router
+	return a.ttl > f.router
 }
 
 // confuse takes in that the target has answered a flow, but not which of its probes. From now on none that may be
@@ -937,6 +938,7 @@ func (p *Paths) confuse(now time.Time, a *pathAsk, r Result) {
 		a.counts = true
 		p.syns++
 	}
+	f.told = !reset && f.ends == 0
 	if !slices.ContainsFunc(p.flying, func(b *pathAsk) bool { return b.flow == a.flow && b != a }) {
 		a.unclear = true
 		return

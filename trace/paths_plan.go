@@ -299,6 +299,19 @@ func (p *Paths) look(ttl int, s *spot) {
 	}
 }
 
+// vague is how many flows of a spot were asked where they go from there, or were answered by the target, and it could
+// not be found out: they may have met anything.
+func (p *Paths) vague(ttl int, s *spot) (n int) {
+	for _, i := range s.flows {
+		f := p.flows[i]
+		c := &f.cells[ttl+1]
+		if len(c.seen) == 0 && !c.silent && (c.unclear || c.tries > 0 || f.told) {
+			n++
+		}
+	}
+	return n
+}
+
 // spraysBy is what the answers to one flow say of the node before.
 func (p *Paths) spraysBy(c *cell) sprayed {
 	for _, v := range c.seen {
