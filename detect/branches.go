@@ -67,7 +67,28 @@ func WithPaths(all []Finding, g *trace.Graph) []Finding {
 			return knowsMore(&y, &x) || noLimit(&y, &x)
 		})
 	})
+	for i := range all {
+		all[i].sprayed(g)
+	}
 	return Sorted(append(all, inPaths...))
+}
+
+// sprayed names the cause of a path that changes, or differs by flow, where all paths show it: a router that sends each
+// packet of a flow its own way.
+func (x *Finding) sprayed(g *trace.Graph) {
+	by := slices.IndexFunc(g.Nodes, func(n trace.Node) bool {
+		return n.Alternates && n.TTL >= x.After && n.TTL < x.Before
+	})
+	if by < 0 || x.Code != LoadBalancer || x.Weight >= weightHarm {
+		return
+	}
+	who := nodeName(g, by)
+	x.Title = "A load balancer spreads the packets of one connection beyond " + who
+	x.Advice = "Ask whoever runs " + who + " to balance by flow: packets of one connection may arrive out of order, " +
+		"which slows it down."
+	x.Evidence = append(x.Evidence, "When all paths were searched, several routers answered one flow in turn, which a "+
+		"change of route doesn't explain.")
+	x.Confidence, x.Weight = Likely, weightHarm
 }
 
 // knowsMore reports whether a finding about paths says the same as one of the trace, at the same place. It knows more:

@@ -179,6 +179,31 @@ func TestWithPaths(t *testing.T) {
 	}
 }
 
+// That the path changes is explained by a router that sends each packet its own way, if one flow was answered in turn
+// beyond it. If it was answered otherwise once, the route may have changed.
+func TestWithPathsSprayed(t *testing.T) {
+	p := fourWide()
+	for i := range p.Nodes {
+		if len(p.Nodes[i].Next) > 1 {
+			p.Nodes[i].By = sim.ByPacket
+		}
+	}
+	g := measuredGraph(t, 7, p)
+	at := slices.IndexFunc(g.Nodes, func(n trace.Node) bool { return n.Alternates })
+	if at < 0 {
+		t.Fatalf("no router is known to alternate: %+v", g.Nodes)
+	}
+	x := detect.Finding{Code: detect.LoadBalancer, Confidence: detect.Possible, After: g.Nodes[at].TTL,
+		Before: g.Nodes[at].TTL + 1, Title: "The path changes"}
+	for _, alternates := range []bool{true, false} {
+		g.Nodes[at].Alternates = alternates
+		all := detect.WithPaths([]detect.Finding{x}, &g)
+		if explained := all[0].Confidence == detect.Likely && all[0].Title != x.Title; explained != alternates {
+			t.Errorf("alternates %v:\n%s", alternates, details(all))
+		}
+	}
+}
+
 // Where one branch loses packets and others don't, answers that are missing beyond it show no limit. Before it, and where
 // nothing is lost at all hops beyond, they do.
 func TestWithPathsLossIsNoLimit(t *testing.T) {

@@ -55,17 +55,18 @@ type crossing struct {
 }
 
 type node struct {
-	TTL       int     `json:"ttl"`
-	Address   string  `json:"address,omitempty"` // left out: it doesn't answer
-	Name      string  `json:"name,omitempty"`
-	Target    bool    `json:"target,omitempty"`
-	Flows     int     `json:"flows"`
-	Next      int     `json:"next"`
-	Sure      float64 `json:"confidence"`
-	Hidden    float64 `json:"hidden_share"`
-	PerPacket bool    `json:"per_packet,omitempty"`
-	Spared    bool    `json:"spared,omitempty"`
-	SharesBy  string  `json:"shares_by,omitempty"`
+	TTL        int     `json:"ttl"`
+	Address    string  `json:"address,omitempty"` // left out: it doesn't answer
+	Name       string  `json:"name,omitempty"`
+	Target     bool    `json:"target,omitempty"`
+	Flows      int     `json:"flows"`
+	Next       int     `json:"next"`
+	Sure       float64 `json:"confidence"`
+	Hidden     float64 `json:"hidden_share"`
+	PerPacket  bool    `json:"per_packet,omitempty"`
+	Spared     bool    `json:"spared,omitempty"`
+	Alternates bool    `json:"alternates,omitempty"`
+	SharesBy   string  `json:"shares_by,omitempty"`
 
 	Unanswered int `json:"unanswered,omitempty"`
 
@@ -152,8 +153,8 @@ func graphOf(t *Trace) *graph {
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
-			PerPacket: n.PerPacket, Spared: n.Spared, Unanswered: n.Unanswered, SharesBy: n.SharesBy.String(), MayBe: n.MayBe,
-			Refusal: refusalOf(n.Refusal)})
+			PerPacket: n.PerPacket, Alternates: n.Alternates, Spared: n.Spared, Unanswered: n.Unanswered,
+			SharesBy: n.SharesBy.String(), MayBe: n.MayBe, Refusal: refusalOf(n.Refusal)})
 	}
 	for _, l := range g.Links {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
@@ -226,8 +227,8 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		from := r.optional(n.Address)
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: from, Target: n.Target,
 			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
-			Unanswered: n.Unanswered,
-			SharesBy:   named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
+			Unanswered: n.Unanswered, Alternates: n.Alternates,
+			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
 			Refusal: r.refusal(n.Refusal, from)})
 		for _, other := range n.MayBe {
 			r.within(other, 0, len(j.Nodes)-1)

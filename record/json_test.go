@@ -200,7 +200,7 @@ func unusual(r trace.Result) trace.Result {
 var someGraph = trace.Graph{
 	Nodes: []trace.Node{
 		{TTL: 1, Addr: netip.MustParseAddr("198.51.100.1"), Flows: 15, Next: 2, Sure: 0.993, Hidden: 0.264},
-		{TTL: 2, Addr: netip.MustParseAddr("198.51.100.2"), Flows: 8, Next: 1, Sure: 0.992, Hidden: 0.438, PerPacket: true,
+		{TTL: 2, Addr: netip.MustParseAddr("198.51.100.2"), Flows: 8, Next: 1, Sure: 0.992, Hidden: 0.438, PerPacket: true, Alternates: true,
 			SharesBy: trace.FieldPort | trace.FieldLabel},
 		{TTL: 2, MayBe: []int{1}},
 		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.3"), Flows: 1, Next: 1, Hidden: 0.99, Spared: true, Unanswered: 4},

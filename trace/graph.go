@@ -48,7 +48,10 @@ type Node struct {
 	// PerPacket: packets of one flow met several addresses beyond it. It sends each packet its own way, so no flow keeps
 	// to one, or the next router answers from several of its addresses.
 	PerPacket bool
-	Spared    bool // it was tested less than asked for: its successors are, or may be, the target
+	// Alternates: PerPacket, and one of those addresses answered the flow again after another one had. A change of route
+	// doesn't look so.
+	Alternates bool
+	Spared     bool // it was tested less than asked for: its successors are, or may be, the target
 	// Unanswered is how many SYNs of flows that pass it were to get to the target, if the target answered none of them,
 	// not even one that was sent a few hops further than to where it answers others; else 0. If it answers nobody, any.
 	Unanswered int
@@ -320,6 +323,9 @@ func (d *drawing) judge(p *Paths) {
 				n := &g.Nodes[k]
 				n.Flows, n.Next, n.Sure, n.Hidden = s.n, len(s.next), sure, p.rule.hidden(s.n)
 				n.Spared, n.PerPacket = p.spared(ttl, s), p.sprays[spotName{ttl, s.key}] == spraying
+				n.Alternates = n.PerPacket && slices.ContainsFunc(s.flows, func(i int) bool {
+					return alternate(p.flows[i].cells[ttl+1].seen)
+				})
 				n.SharesBy, n.Unanswered = p.sharesBy(ttl, s), p.dies(ttl, s.key)
 			}
 		}

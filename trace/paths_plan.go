@@ -601,14 +601,15 @@ func (p *Paths) stretches(f *pathFlow) iter.Seq[stretch] {
 	}
 }
 
-// repeat sends one flow of each branch as often as shows whether it keeps to its way.
+// repeat sends one flow of each branch as often as shows whether it keeps to its way, or changes it to and fro: if it
+// has changed only once, the route may have changed.
 func (p *Paths) repeat(ttl int) {
 	if ttl < p.first {
 		return
 	}
 	for i := range p.spots[ttl] {
 		s := &p.spots[ttl][i]
-		if len(s.next) < 2 || s.key == mergedKey || p.sprays[spotName{ttl, s.key}] != spraysUnknown {
+		if len(s.next) < 2 || s.key == mergedKey || p.sprays[spotName{ttl, s.key}] == steady {
 			continue
 		}
 		best := -1 // the flow with the most answers
@@ -622,8 +623,22 @@ func (p *Paths) repeat(ttl int) {
 			continue
 		}
 		c := &p.flows[best].cells[ttl+1]
+		if alternate(c.seen) {
+			continue
+		}
 		for range p.rule.alike() - len(c.seen) - c.flying {
 			p.want(best, ttl+1)
 		}
 	}
+}
+
+// alternate reports whether one value comes again after another one: A, B, A. A route that has changed once doesn't
+// look so.
+func alternate(seen []int) bool {
+	for i := range seen {
+		if i > 0 && seen[i] != seen[i-1] && slices.Contains(seen[:i-1], seen[i]) {
+			return true
+		}
+	}
+	return false
 }
