@@ -110,14 +110,14 @@ type Progress struct {
 	Unknown   []string          // Lacking: a sentence each
 	Interface string            // Routed: that the probes leave by
 	Elsewhere string            // Routed: that connections leave by, if a routing rule sends them another way; else ""
-	// OtherSource is where this host's connections from other source ports leave from (Routed, if all paths are asked
-	// for); invalid: from nowhere else.
-	OtherSource netip.Addr
-	ForMTU      bool               // NoSession, SessionLost: it was for the search for the MTU
-	Err         error              // Failed, NoSession, SessionLost
-	Watched     *trace.PathsRounds // WatchingPaths: for the goroutine that calls Progress and Round
-	Moved       time.Time          // WatchingPaths: when a flow was elsewhere, so that all were searched again; or zero
-	Trace       *record.Trace      // Traced and later: what is known by now
+	// OtherSources are where this host's connections from other source ports leave from (Routed, if all paths are asked
+	// for); nil: from nowhere else.
+	OtherSources []netip.Addr
+	ForMTU       bool               // NoSession, SessionLost: it was for the search for the MTU
+	Err          error              // Failed, NoSession, SessionLost
+	Watched      *trace.PathsRounds // WatchingPaths: for the goroutine that calls Progress and Round
+	Moved        time.Time          // WatchingPaths: when a flow was elsewhere, so that all were searched again; or zero
+	Trace        *record.Trace      // Traced and later: what is known by now
 }
 
 // Stage is a part of the work.

@@ -96,7 +96,9 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 		}
 	}
 	if err == nil && m.Paths != nil {
-		made.Graph, err = m.searchPaths(ctx, made.Results)
+		if made.Graph, err = m.searchPaths(ctx, made.Results); made.Graph != nil {
+			made.Graph.LeaveOut(m.others)
+		}
 		m.progress(Progress{Stage: FoundPaths, Trace: made})
 		if err = cmp.Or(err, context.Cause(ctx)); m.Rounds != nil && errors.Is(err, ErrEnough) {
 			err = nil

@@ -37,7 +37,8 @@ func targetOf(h *Header) target {
 
 func sourceOf(h *Header) source {
 	s := h.Path.Source
-	return source{Address: s.Addr().String(), Port: s.Port(), Interface: text(h.Interface), Hostname: text(h.Hostname)}
+	return source{Address: s.Addr().String(), Port: s.Port(), Interface: text(h.Interface), Kind: text(h.Kind),
+		Hostname: text(h.Hostname)}
 }
 
 func optionsOf(h *Header) options {

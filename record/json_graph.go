@@ -11,18 +11,19 @@ import (
 
 // graph is all that is known of the ways to the target.
 type graph struct {
-	Complete   bool    `json:"complete"`
-	Tested     bool    `json:"tested,omitempty"`
-	Confidence float64 `json:"confidence"`
-	Asked      float64 `json:"confidence_asked,omitempty"`
-	Reached    bool    `json:"reached,omitempty"`
-	Flows      int     `json:"flows"`
-	Probes     int     `json:"probes"`
-	TargetSYNs int     `json:"target_syns"`
-	Nodes      []node  `json:"nodes"`
-	Links      []link  `json:"links"`
-	Unlinked   []int   `json:"unlinked,omitempty"`
-	Loss       *loss   `json:"loss,omitempty"`
+	Complete   bool     `json:"complete"`
+	Tested     bool     `json:"tested,omitempty"`
+	Confidence float64  `json:"confidence"`
+	Asked      float64  `json:"confidence_asked,omitempty"`
+	Reached    bool     `json:"reached,omitempty"`
+	Flows      int      `json:"flows"`
+	Probes     int      `json:"probes"`
+	TargetSYNs int      `json:"target_syns"`
+	Nodes      []node   `json:"nodes"`
+	Links      []link   `json:"links"`
+	Unlinked   []int    `json:"unlinked,omitempty"`
+	Others     []string `json:"other_sources,omitempty"`
+	Loss       *loss    `json:"loss,omitempty"`
 }
 
 // loss is what was measured of the paths.
@@ -160,6 +161,9 @@ func graphOf(t *Trace) *graph {
 		j.Links = append(j.Links, link{FromTTL: g.Nodes[l.From].TTL, From: l.From, ToTTL: g.Nodes[l.To].TTL, To: l.To,
 			Flows: l.Flows, Share: rounded(l.Share), crossing: crossingOf(g.OnLink(l))})
 	}
+	for _, a := range g.OtherSources {
+		j.Others = append(j.Others, address(a))
+	}
 	if g.Loss != nil {
 		j.Loss = lossOf(g.Loss)
 	}
@@ -233,6 +237,9 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		for _, other := range n.MayBe {
 			r.within(other, 0, len(j.Nodes)-1)
 		}
+	}
+	for _, a := range j.Others {
+		g.OtherSources = append(g.OtherSources, r.address(a))
 	}
 	last := len(g.Nodes) - 1
 	for _, l := range j.Links {

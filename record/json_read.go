@@ -198,7 +198,8 @@ func (x *reader) header(s *startLine) (err error) {
 	var r values
 	h := Header{
 		Version: s.Program.Version, Started: r.time(s.Started), Host: s.Target.Host, Service: s.Target.Service,
-		Hostname: s.Source.Hostname, Interface: s.Source.Interface, Length: r.within(s.Options.Length, 0, 65535),
+		Hostname: s.Source.Hostname, Interface: s.Source.Interface, Kind: s.Source.Kind,
+		Length:      r.within(s.Options.Length, 0, 65535),
 		Connections: s.Options.Mode == "connect", Mark: s.Options.Mark,
 		Numeric: !s.Options.Names, OwnersAsked: s.Options.Owners,
 	}

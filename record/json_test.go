@@ -220,7 +220,8 @@ var someGraph = trace.Graph{
 			From: netip.MustParseAddr("198.51.100.1")}, MSS: &trace.MSS{Sent: 1460, Arrived: 1360, After: 1, Before: 3}},
 		{Nodes: []int{0, 1, 4}, Ports: []uint16{41003}}, {Nodes: []int{0, 1, 5}, Ports: []uint16{41004}},
 	},
-	Flows: 16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,
+	OtherSources: []netip.Addr{netip.MustParseAddr("192.0.2.9")},
+	Flows:        16, Probes: 70, TargetSYNs: 4, Asked: 0.95, Confidence: 0.985, Tested: true, Reached: true,
 	Loss: &trace.Loss{Probes: 44, Complete: true, Looks: 1000, Pace: 1050 * time.Millisecond, Flows: []trace.FlowLoss{
 		{Node: 3, Port: 40000, Sent: 3, Lost: 1, Moved: 1, RTTs: []time.Duration{1500 * time.Microsecond}},
 		{Node: 3, Port: 41001, Sent: 2, RTTs: []time.Duration{time.Millisecond, 2 * time.Millisecond}},
@@ -255,7 +256,7 @@ func TestGraph(t *testing.T) {
 
 // measured adds a path MTU, all paths, and counts.
 func measured(r *report.Run) {
-	r.OwnersAsked = true
+	r.OwnersAsked, r.Kind = true, "veth"
 	r.MTU = &record.MTU{InSession: true, MTU: trace.MTU{Size: 1400, First: 1500, Narrow: true, TTL: 2, BlackHole: true,
 		From: netip.MustParseAddr("198.51.100.2")}}
 	r.Graph, r.Ending.Counts.OwnAddress = &someGraph, 3

@@ -68,6 +68,7 @@ type source struct {
 	Address   string `json:"address"`
 	Port      uint16 `json:"port"`
 	Interface string `json:"interface,omitempty"`
+	Kind      string `json:"interface_kind,omitempty"`
 	Hostname  string `json:"hostname,omitempty"`
 }
 

@@ -16,6 +16,8 @@ type Header struct {
 	Service   string // the name of its port; "": none
 	Hostname  string // of this machine; "": not known
 	Interface string // that the probes leave by
+	// Kind is that of the interface, as ip-link(8) has it: veth, bridge, ...; "": a device, or not known.
+	Kind string
 
 	Path   trace.PathOptions // with target and source
 	Length int               // of a probe in bytes; 0: not known
@@ -26,6 +28,11 @@ type Header struct {
 	Numeric     bool   // no names are looked up
 	OwnersAsked bool   // the owners of addresses are looked up
 }
+
+// SameKernel reports whether the probes leave by an interface that hands packets to another network namespace of this
+// kernel, as a container's does. With them goes the hash that the kernel draws for each connection, and routers there
+// may go by that, and not by the ports; the probes have none.
+func (h *Header) SameKernel() bool { return h.Kind == "veth" || h.Kind == "netkit" }
 
 // Target is the host as typed, and its address if that is another.
 func (h *Header) Target() string {

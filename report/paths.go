@@ -23,6 +23,8 @@ type PathsOptions struct {
 	Name     func(netip.Addr) string // "" if an address has none; nil: none has. It may block
 	Port     uint16                  // the source port whose path is to be named; 0: none
 
+	SameKernel bool // see record.Header.SameKernel
+
 	Connections bool // the probes were connections, of which in IPv6 all have the flow label 0
 }
 
@@ -264,6 +266,15 @@ func (p *paths) table() (rows []string) {
 	return rows
 }
 
+// Addresses are addresses in a row.
+func Addresses(all []netip.Addr) string {
+	var texts []string
+	for _, a := range all {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, ", ")
+}
+
 // flow says which path the flow takes that is asked for.
 func (p *paths) flow() {
 	if p.o.Port == 0 {
@@ -279,17 +290,22 @@ func (p *paths) flow() {
 		label = ", with the flow label that these probes had"
 	}
 	p.note(fmt.Sprintf("Source port %d takes path %d%s.", p.o.Port, i+1, label))
-	if note := PortsMayNotCount(p.g); note != "" {
+	if note := PortsMayNotCount(p.g, p.o.SameKernel); note != "" {
 		p.note(note + ".")
 	}
 }
 
 // PortsMayNotCount says that a source port may choose no path for ordinary connections, though it does for probes:
-// where the first router shares out the flows. The packets of a connection bring along a hash that the kernel has
-// drawn for it, and a router in another network namespace of the same kernel goes by that, and not by the ports. "":
-// no reason for that is known.
-func PortsMayNotCount(g *trace.Graph) string {
-	if !slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.TTL == 1 && n.Next > 1 }) {
+// where the first router shares out the flows, or any does and packets leave for another network namespace of the same
+// kernel. The packets of a connection bring along a hash that the kernel has drawn for it, and a router there goes by
+// that, and not by the ports. "": no reason for that is known.
+func PortsMayNotCount(g *trace.Graph, sameKernel bool) string {
+	shares := func(n trace.Node) bool { return n.Next > 1 }
+	if sameKernel && slices.ContainsFunc(g.Nodes, shares) {
+		return "A router on this machine, as for a container, sends each ordinary connection a way drawn at random, " +
+			"whatever its ports, and packets leave by an interface that leads to others on this machine"
+	}
+	if !slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.TTL == 1 && shares(n) }) {
 		return ""
 	}
 	return "Hop 1 shares out the flows. If it runs on this machine, as for a container, it sends each ordinary " +
@@ -463,6 +479,10 @@ func (p *paths) notes() {
 	p.faces()
 	perPacket := slices.ContainsFunc(g.Nodes, func(n trace.Node) bool { return n.PerPacket })
 	p.tested()
+	if len(g.OtherSources) > 0 {
+		p.note("This host shares its connections out over several links by their source ports: these are the paths from " +
+			"one address only. Others leave from " + Addresses(g.OtherSources) + ": their paths are found by -s ADDRESS.")
+	}
 	if rest := p.unseen(); rest > 0 {
 		p.note(fmt.Sprintf("Another %s of the flows take these links in other combinations, of which none was seen as a "+
 			"whole.", percent(rest)))

@@ -131,6 +131,37 @@ func TestPathsFirst(t *testing.T) {
 	}
 }
 
+// If this host shares its connections out over links with addresses of their own, the paths from one aren't all.
+func TestPathsOtherSources(t *testing.T) {
+	for _, others := range [][]netip.Addr{nil, {netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.5")}} {
+		g := trace.Graph{Nodes: []trace.Node{{TTL: 1, Addr: netip.MustParseAddr("198.18.9.9"), Target: true}},
+			Ways: []trace.Way{{Nodes: []int{0}, Ports: []uint16{40000}, Share: 1}}, Tested: true, Reached: true, Complete: true}
+		g.LeaveOut(others)
+		var b strings.Builder
+		if err := WritePaths(&b, &g, PathsOptions{Target: netip.MustParseAddr("198.18.9.9"), FirstTTL: 1}); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.Fields(b.String()), " ")
+		for _, said := range []string{"At least 1 path", "the way that is known", "Others leave from 192.0.2.1, 192.0.2.5: "} {
+			if strings.Contains(text, said) != (others != nil) {
+				t.Errorf("other sources %v, %q:\n%s", others, said, &b)
+			}
+		}
+		if claimed := strings.Contains(text, "the only way") || strings.Contains(text, "No more paths"); claimed != (others == nil) {
+			t.Errorf("other sources %v:\n%s", others, &b)
+		}
+	}
+}
+
+// Where packets get to other network namespaces of the same kernel, any router that shares out flows may look at no port.
+func TestPortsMayNotCount(t *testing.T) {
+	g := &trace.Graph{Nodes: []trace.Node{{TTL: 1, Next: 1}, {TTL: 2, Next: 2}}}
+	line := &trace.Graph{Nodes: g.Nodes[:1]}
+	if PortsMayNotCount(g, true) == "" || PortsMayNotCount(g, false) != "" || PortsMayNotCount(line, true) != "" {
+		t.Error("said where it isn't so, or the other way round")
+	}
+}
+
 // Where routers are silent, and where the target is, no more is claimed than is known.
 func TestPathsUnknown(t *testing.T) {
 	const stars = "Routers that don't answer (*)"

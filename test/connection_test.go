@@ -104,6 +104,10 @@ func TestConnection(t *testing.T) {
 			if want := addressOf(takes(t, m, v4, port).Interfaces[0], v4); way[1] != want {
 				t.Errorf("the trace goes by %s, the connection by %s\n%v", way[1], want, out)
 			}
+			// The kernel is asked about ports alone; over a veth the connection's packets bring a hash along.
+			if !strings.Contains(out.stderr, "packets leave by eth0, a veth.") {
+				t.Errorf("that the connection may go elsewhere isn't said\n%v", out)
+			}
 			if strings.Contains(out.stdout, "["+addressOf(m.Target.Interfaces[0], v4)) {
 				t.Errorf("the target was taken for a hop\n%v", out)
 			}

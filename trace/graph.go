@@ -21,12 +21,20 @@ type Graph struct {
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
 	// Complete: Tested, the target answered, no node is Unlinked, no router was silent, which may be several, and no flow
-	// was refused on the way, for what is beyond is not known. Beyond Node.Spared there may be other ways all the same, if
-	// there are several last nodes, each of which got a part of the target's SYNs.
+	// was refused on the way, for what is beyond is not known; and there are no OtherSources. Beyond Node.Spared there may
+	// be other ways all the same, if there are several last nodes, each of which got a part of the target's SYNs.
 	Complete bool
 	Reached  bool // the target answered
+	// OtherSources are where this host's connections from other source ports leave from: it shares them out over several
+	// links. Their ways are not among these. It is for who knows this host's routes to set: see LeaveOut.
+	OtherSources []netip.Addr
 
 	Loss *Loss // what was measured of the ways; nil: nobody asked
+}
+
+// LeaveOut says that connections from other source ports leave from these addresses, if there are any.
+func (g *Graph) LeaveOut(sources []netip.Addr) {
+	g.OtherSources, g.Complete = sources, g.Complete && len(sources) == 0
 }
 
 // Node is a router at one TTL. A router that ways of different length lead to has a node for each of its TTLs.

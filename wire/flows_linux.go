@@ -304,11 +304,11 @@ func (c *Conn) departed(b []byte, h heard) {
 
 // named is the name of an interface that a packet has left by.
 func (r *router) named(index int) string {
-	name, _, err := r.link(index)
+	l, err := r.link(index)
 	if err != nil {
 		return "another interface"
 	}
-	return name
+	return l.name
 }
 
 // listen lets the ears hear answers to the flows as they are now. To make a filter takes a tenth of a millisecond.

@@ -22,6 +22,7 @@ type Options struct {
 type Route struct {
 	Source    netip.Addr // the source address, without a zone
 	Interface string     // "": not known, where netlink is refused
+	Kind      string     // of the interface, as ip-link(8) has it (veth, bridge); "": a device, or not known
 	Gateway   netip.Addr // the next hop where it is not the target itself
 	MTU       int        // of the interface; 0: not known
 	MSS       int        // what a connection of the kernel's would tell the other side

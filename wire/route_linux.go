@@ -127,15 +127,19 @@ func (r *router) describe(dst, src netip.AddrPort, raw bool) (Route, error) {
 	if src.Addr().IsValid() && !src.Addr().IsUnspecified() {
 		out.Source = src.Addr().WithZone("")
 	}
-	if out.Interface, out.MTU, err = r.link(h.index); err != nil {
+	l, err := r.link(h.index)
+	if err != nil {
 		return Route{}, err
 	}
+	out.Interface, out.MTU, out.Kind = l.name, l.mtu, l.kind
 	r.names[h.index] = out.Interface
 	out.MSS = h.mss(out.MTU, dst.Addr().Is6())
 	if elsewhere {
-		if out.Elsewhere, _, err = r.link(choice.connection.index); err != nil {
+		other, err := r.link(choice.connection.index)
+		if err != nil {
 			return Route{}, err
 		}
+		out.Elsewhere = other.name
 	}
 	return out, nil
 }
@@ -267,31 +271,46 @@ func linkRequest(index int) []byte {
 	return body
 }
 
-// link is the name and MTU of an interface.
-func (r *router) link(index int) (name string, mtu int, err error) {
+// link is what the kernel says of an interface.
+type link struct {
+	name string
+	mtu  int
+	kind string // see Route.Kind
+}
+
+func (r *router) link(index int) (l link, err error) {
 	if !r.online() {
-		return "", 0, r.without
+		return link{}, r.without
 	}
 	answers, err := r.ask(unix.RTM_GETLINK, 0, linkRequest(index))
 	if err != nil {
-		return "", 0, opError("interface number", index, errno(err))
+		return link{}, opError("interface number", index, errno(err))
 	}
 	if len(answers) != 1 || len(answers[0].Data) < unix.SizeofIfInfomsg {
-		return "", 0, fmt.Errorf("interface number %d: the kernel's answer can't be read", index)
+		return link{}, fmt.Errorf("interface number %d: the kernel's answer can't be read", index)
 	}
 	ad, err := netlink.NewAttributeDecoder(answers[0].Data[unix.SizeofIfInfomsg:])
 	if err != nil {
-		return "", 0, opError("interface number", index, err)
+		return link{}, opError("interface number", index, err)
 	}
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.IFLA_IFNAME:
-			name = ad.String()
+			l.name = ad.String()
 		case unix.IFLA_MTU:
-			mtu = int(ad.Uint32())
+			l.mtu = int(ad.Uint32())
+		case unix.IFLA_LINKINFO:
+			ad.Nested(func(info *netlink.AttributeDecoder) error {
+				for info.Next() {
+					if info.Type() == unix.IFLA_INFO_KIND {
+						l.kind = info.String()
+					}
+				}
+				return nil
+			})
 		}
 	}
-	return name, mtu, opError("interface number", index, ad.Err())
+	return l, opError("interface number", index, ad.Err())
 }
 
 // NextHopError is what Fault answers with: the link's neighbour, the first router or the target itself, does not
@@ -338,11 +357,11 @@ func (r *router) fault(p packet.Probe, unreachable bool) error {
 	if h.local || !unreachable && !r.unresolved(next, h.index) {
 		return nil
 	}
-	name, _, err := r.link(h.index)
+	l, err := r.link(h.index)
 	if err != nil {
 		return err
 	}
-	return &NextHopError{next, name}
+	return &NextHopError{next, l.name}
 }
 
 // unresolved reports whether the kernel is looking for this neighbour in vain.

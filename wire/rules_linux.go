@@ -48,11 +48,11 @@ func (c *Conn) RoutedBy(l *Leaving) string {
 	if err != nil {
 		return ""
 	}
-	name, _, err := c.route.link(h.index)
+	via, err := c.route.link(h.index)
 	if err != nil {
 		return ""
 	}
-	return name
+	return via.name
 }
 
 // From linux/fib_rules.h.

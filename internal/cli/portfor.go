@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"go.example/tcptraceroute/internal/words"
-	"go.example/tcptraceroute/report"
 )
 
 // printPort prints a source port that takes the path which the user wants one for.
@@ -23,8 +22,6 @@ func (s *showing) printPort() error {
 	if _, err := fmt.Fprintln(s.AllPaths.Port, port); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
-	if note := report.PortsMayNotCount(s.made.Graph); note != "" {
-		fmt.Fprintln(s.stderr, "Warning: "+note)
-	}
+	s.aside(words.PortsMayNotCount(s.made))
 	return nil
 }

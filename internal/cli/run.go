@@ -168,8 +168,7 @@ func (s *showing) end() error {
 	if s.Explain && !s.HoldsFindings() { // stderr that is gone is no reason to fail
 		report.Explanation(s.stderr, s.made.Explanation.Host, s.made.Findings)
 	}
-	s.aside(words.Warnings(&s.unsent, s.made.Ending.Counts)...)
-	s.aside(words.Departure(s.m), words.Hidden(s.m, s.folded))
+	s.aside(words.AtEnd(&s.unsent, s.made.Ending.Counts, s.m, s.folded)...)
 	s.sayECN(s.folded)
 	return err
 }

@@ -27,7 +27,7 @@ type pathsConfig struct {
 func (c *Config) PathsOptions(t *record.Trace, name func(netip.Addr) string) report.PathsOptions {
 	path := c.Path.Effective()
 	o := report.PathsOptions{Target: c.Path.Target.Addr(), FirstTTL: path.FirstTTL, MaxTTL: path.MaxTTL,
-		Connections: t.Connections}
+		SameKernel: t.SameKernel(), Connections: t.Connections}
 	if c.PortSet {
 		o.Port = uint16(c.Port)
 	}

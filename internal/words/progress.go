@@ -16,9 +16,9 @@ func Preparing(x measure.Progress) string {
 	case x.Stage == measure.Routed && x.Elsewhere != "":
 		return fmt.Sprintf("Warning: a routing rule that looks at ports sends such connections by %s; the probes go by %s",
 			record.Printable(x.Elsewhere), record.Printable(x.Interface))
-	case x.Stage == measure.Routed && x.OtherSource.IsValid():
-		return fmt.Sprintf("This host has several ways out: connections from other source ports leave from %v. Their paths "+
-			"are those of -s %v", x.OtherSource, x.OtherSource)
+	case x.Stage == measure.Routed && len(x.OtherSources) > 0:
+		return "This host has several ways out: connections from other source ports leave from " +
+			report.Addresses(x.OtherSources) + ". Their paths are found by -s ADDRESS"
 	case x.Stage == measure.Overhearing:
 		return "Waiting for a packet of the connection in each direction, 10 s at the most"
 	case x.Stage == measure.NoSession:

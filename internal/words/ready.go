@@ -25,6 +25,12 @@ func Ready(c *options.Config, m *measure.Measurement, length int) (lines []strin
 	if c.PortSet && !c.ServiceSet { // somebody may have meant the target's port
 		lines = append(lines, sourcePort(c))
 	}
+	if c.Connection.On() && m.Header.SameKernel() {
+		lines = append(lines, fmt.Sprintf("Warning: packets leave by %s, a %s. A router on this machine, as for a "+
+			"container, may send the connection another way than the probes: it goes by a hash that this kernel has drawn "+
+			"for the connection",
+			record.Printable(m.Header.Interface), m.Header.Kind))
+	}
 	if text := doubt(c, m.Doubt); text != "" {
 		lines = append(lines, text)
 	}

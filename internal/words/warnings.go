@@ -37,6 +37,11 @@ func Warnings(unsent *report.Unsent, counts trace.Counts) []string {
 	return lines
 }
 
+// AtEnd says of a trace that is over what was not as it should be. Lines may be "".
+func AtEnd(unsent *report.Unsent, counts trace.Counts, m *measure.Measurement, known *trace.Trace) []string {
+	return append(Warnings(unsent, counts), Departure(m), Hidden(m, known))
+}
+
 // Departure says that this host changes probes on their way out; "": it doesn't.
 func Departure(m *measure.Measurement) string {
 	if how := m.Departure(); how != "" {
@@ -71,6 +76,14 @@ func Unplaced(t *trace.Trace) string {
 		return ""
 	}
 	return fmt.Sprintf("%s answered [%s], but how far away it is could not be told", u.Reply.From(), record.StateOf(*u))
+}
+
+// PortsMayNotCount warns where a source port may choose no path for ordinary connections; "": no reason is known.
+func PortsMayNotCount(t *record.Trace) string {
+	if note := report.PortsMayNotCount(t.Graph, t.SameKernel()); note != "" {
+		return "Warning: " + note
+	}
+	return ""
 }
 
 // ConnectionEnd says where the trace of another program's connection ends.
