@@ -332,7 +332,7 @@ func (p *Path) outOfStep() bool {
 			return n%2 == 0
 		}
 	}
-	return n > 1 && n&(n-1) == 0
+	return n > 1 && n&(n-1) == 0 && p.target.least < p.rounds.every // else the end would lose a turn of its own
 }
 
 // may is when a hop may be asked, and whether its probe is then sent aside.
