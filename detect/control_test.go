@@ -40,10 +40,12 @@ func (r *run) askHost(e *detect.Evidence) {
 //	what leaves aren't heard) reset-out (SYNs) elsewhere (by another uplink, where all is well)
 //	elsewhere-dead (where nobody answers) shared (by one of several ways that this host shares its connections out over,
 //	masqueraded) shared-dead (the same, and nobody answers there) home (a program on this host answers) redirect (the same, probes too) nat
-//	first-lost (nothing comes of the first) unfollowed (nothing is known of its packets, and it gets no answer)
+//	short-lived (its TTL is 2) first-lost (nothing comes of the first) unfollowed (nothing is known of its packets, and it gets no answer)
 func (r *run) control(n int) detect.Control {
 	c := r.connect(n)
-	left := detect.Leaving{Src: c.Source, Dst: r.path.Target, Interfaces: []string{"eth0"}, Options: linuxSYN(r.tb)}
+	left := detect.Leaving{
+		Src: c.Source, Dst: r.path.Target, Interfaces: []string{"eth0"}, TTL: r.ttl(), Options: linuxSYN(r.tb),
+	}
 	c.Followed, c.Left = true, &left
 	silent := func() {
 		c.Outcome, c.SYNs, c.Waited = detect.Silent, 3, 2900*time.Millisecond
@@ -91,11 +93,19 @@ func (r *run) control(n int) detect.Control {
 	return c
 }
 
+// ttl is that of this host's ordinary connections.
+func (r *run) ttl() uint8 {
+	if r.own == "short-lived" {
+		return 2
+	}
+	return 64
+}
+
 // connect sends a SYN as kernels do, and twice more, a second apart, and says what came of it.
 func (r *run) connect(n int) detect.Control {
 	port := r.path.Source.Port() + 3000 + uint16(n)
 	p := packet.Probe{
-		Src: netip.AddrPortFrom(r.path.Source.Addr(), port), Dst: r.path.Target, TTL: 64, TOS: uint8(r.path.TOS &^ 3),
+		Src: netip.AddrPortFrom(r.path.Source.Addr(), port), Dst: r.path.Target, TTL: r.ttl(), TOS: uint8(r.path.TOS &^ 3),
 		DontFragment: true, Flags: packet.SYN, Seq: 77, Options: linuxSYN(r.tb),
 	}
 	c := detect.Control{Source: p.Src}

@@ -110,7 +110,8 @@ type run struct {
 //	bare ecn ack df loose alone (no further traces)
 //	connections (the probes are connections, as of a user without privileges)
 //	unsent=ERRNO (this host sends no probe) unsent=ERRNO/N (of every three one isn't sent, until N were not)
-//	bare-ack (SYN+ACKs come as ACKs)
+//	bare-ack (SYN+ACKs come as ACKs) closed-to=odd|even (a machine with the same address resets the
+//	SYNs from these ports)
 //	tcp-back-ttl=N all-back-ttl=N (a router sets the TTL of TCP, or of all, that comes back, so that N is left of it)
 //	losing (this host loses packets all the time, so that no silence says anything of the network)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
@@ -128,6 +129,8 @@ func (r *run) option(word string) {
 		r.path.Flags, r.path.Options = packet.ACK, packet.Options{}
 	case "bare-ack":
 		r.spoil(bareACK)
+	case "closed-to":
+		r.spoil(func(b []byte) []byte { return closedTo(b, map[string]uint16{"even": 0, "odd": 1}[value]) })
 	case "tcp-back-ttl", "all-back-ttl":
 		r.spoil(func(b []byte) []byte { return setTTL(b, uint8(n), name == "all-back-ttl") })
 	case "losing":

@@ -33,6 +33,18 @@ func bareACK(b []byte) []byte {
 	return b
 }
 
+// closedTo makes a reset of a SYN+ACK for an odd port (odd: 1) or an even one (0), as where one of two machines with the
+// same address is closed.
+func closedTo(b []byte, odd uint16) []byte {
+	var r packet.Reply
+	if packet.Parse(b, &r) == nil && r.Kind == packet.KindTCP && r.TCP.DstPort%2 == odd &&
+		r.TCP.Flags.Has(packet.SYN|packet.ACK) {
+		b[r.IP.HeaderLength+13] = byte(packet.RST | packet.ACK)
+		packet.CompleteTCPChecksum(b)
+	}
+	return b
+}
+
 // setTTL is what is left of a TTL that a router on the way back sets to 64, of all packets or of TCP alone. What comes
 // from nearer than that router keeps its own.
 func setTTL(b []byte, left uint8, all bool) []byte {
