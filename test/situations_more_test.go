@@ -280,7 +280,8 @@ var cousinSituations = []situation{
 		truth: "load.balanc|branch|member|broken"},
 	{name: "a balancer's address with two servers, one is closed", to: "{3}", port: 9207, rows: "1 2 T T T T",
 		do: []act{goal.listens(8080), pool(3, 9207, 8080, 8081)}, must: "forwarded-port|dnat",
-		may: "forwarded-port certain, dnat certain, port-open certain, port-closed likely, reset-on-path possible"},
+		may: "forwarded-port certain, dnat certain, port-open certain, port-closed likely, reset-on-path possible, " +
+			"broken-branch possible"},
 	{name: "a balancer's address with two servers, one is dead", to: "{3}", port: 9207, rows: "1 2 T T T T|-",
 		do:   []act{goal.listens(8080), pool(3, 9207, 8080, 8081), goal.rules("input", "tcp dport 8081 drop")},
 		must: "forwarded-port|dnat",
