@@ -79,9 +79,14 @@ func optionText(kind uint8) string {
 	return fmt.Sprintf("TCP option %d", kind)
 }
 
-// unfit is that answers to a connection come in, each with a flaw, and that the connection gets none of them.
+// unfit reports whether answers to a connection come in, each with a flaw, and the connection gets none of them.
+func (c *Control) unfit() bool {
+	return c.Outcome == Silent && c.Followed && c.Flawed > 0 && c.Accepted+c.Reset == 0
+}
+
+// unfit is that answers to a connection come in that nobody takes.
 func (f *facts) unfit(c *Control, x *Finding) bool {
-	if c.Outcome != Silent || !c.Followed || c.Flawed == 0 || c.Accepted+c.Reset > 0 {
+	if !c.unfit() {
 		return false
 	}
 	x.Code, x.Confidence = HeaderRewritten, when(c.Flaw.Refused, Likely, Possible)
@@ -103,5 +108,5 @@ func (f *facts) unfit(c *Control, x *Finding) bool {
 // answersUnfit reports whether answers of the target come in, and are such that nobody takes them: then nothing on the
 // way there drops the probes.
 func (f *facts) answersUnfit() bool {
-	return slices.ContainsFunc(f.controls(), func(c Control) bool { return f.unfit(&c, &Finding{}) })
+	return slices.ContainsFunc(f.controls(), func(c Control) bool { return c.unfit() })
 }

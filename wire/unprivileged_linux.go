@@ -253,11 +253,11 @@ func (c *Unprivileged) socket(p *packet.Probe) (fd int, err error) {
 	set(unix.SOL_TCP, unix.TCP_QUICKACK, 0)
 	set(unix.SOL_TCP, unix.TCP_SYNCNT, 1) // should we be stopped
 	if v4 {
-		discover := unix.IP_PMTUDISC_DONT
-		if p.DontFragment {
-			discover = unix.IP_PMTUDISC_DO
-		}
 		if !c.ordinary {
+			discover := unix.IP_PMTUDISC_DONT
+			if p.DontFragment {
+				discover = unix.IP_PMTUDISC_DO
+			}
 			set(level, unix.IP_TTL, int(p.TTL))
 			set(level, unix.IP_MTU_DISCOVER, discover)
 		}
