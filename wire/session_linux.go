@@ -69,6 +69,9 @@ func (c *Conn) OpenSession(ctx context.Context, o SessionOptions) (*Session, err
 	err = s.connect(ctx, o)
 	if err != nil {
 		unix.Close(fd)
+		if lerr := s.setOpening(false); lerr != nil { // or what comes in from now on would be heard twice
+			return nil, lerr
+		}
 		if ctx.Err() != nil && !errors.As(err, new(*SessionError)) {
 			return nil, &SessionError{Why: "no answer"}
 		}
@@ -227,5 +230,6 @@ func (s *Session) Close() error {
 		}
 		break
 	}
-	return opError("closing", nil, unix.Close(s.fd))
+	err := opError("closing", nil, unix.Close(s.fd))
+	return errors.Join(err, s.setOpening(false)) // or answers to probes of other flows would be heard twice
 }
