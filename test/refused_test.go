@@ -430,12 +430,12 @@ func TestSmallLimits(t *testing.T) {
 			t.Errorf("60 descriptors, %s: %v", args, got)
 		}
 	}
-	// With 850,000 kB of address space there is room for everything. With less the runtime itself may lack some, before
+	// With 1,000,000 kB of address space there is room for everything, however many threads a busy machine makes the runtime begin. With less the runtime itself may lack some, before
 	// anything else runs: it says so in its own words, and the exit code is the same.
-	for _, room := range []int{760_000, 790_000, 810_000, 830_000, 850_000} {
+	for _, room := range []int{760_000, 790_000, 810_000, 830_000, 1_000_000} {
 		for _, args := range []string{"-n", "-n --paths", "-n --report -c 1"} {
 			got := limited(fmt.Sprintf("--as=%d", room<<10), 0, fmt.Sprintf("%s %v", args, p.Target.V4()))
-			if got.code == 0 || room < 850_000 && got.code == 2 && got.stdout == "" {
+			if got.code == 0 || room < 1_000_000 && got.code == 2 && got.stdout == "" {
 				continue
 			}
 			t.Errorf("%d kB, %s: %v", room, args, got)
