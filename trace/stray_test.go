@@ -56,28 +56,32 @@ func targetAt(tr *trace.Trace) int {
 // Where the target answers by its own number too, ACKs of another connection are nobody's answer.
 func TestOlderConnectionDoubted(t *testing.T) {
 	p := chain(false, 9, 10*time.Millisecond)
-	s := newSetup(p)
-	want := s.trace(t)
-	s = newSetup(p)
-	forged := packet.Segment{
+	sameBesides(t, p, 10*time.Millisecond, packet.Segment{
 		Src: netip.AddrPortFrom(p.Target.Addr, 443), Dst: source4, TTL: 60, Seq: 1, Ack: 2, Flags: packet.ACK, Window: 500,
-	}
+	})
+}
+
+// sameBesides checks that a trace shows the same hops while a forged segment comes again and again.
+func sameBesides(t *testing.T, p sim.Path, every time.Duration, forged packet.Segment) {
+	t.Helper()
+	want := newSetup(p).trace(t)
 	b, err := packet.AppendTCP(nil, &forged)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := newSetup(p)
 	s.during = func(ctx context.Context, _ context.CancelCauseFunc, c *sim.Conn) {
 		for ctx.Err() == nil {
 			c.Forge(time.Now(), b)
 			select {
 			case <-ctx.Done():
-			case <-time.After(10 * time.Millisecond):
+			case <-time.After(every):
 			}
 		}
 	}
 	o := s.trace(t)
 	if got, want := fmt.Sprint(allHops(o)), fmt.Sprint(allHops(want)); got != want {
-		t.Errorf("with forged ACKs:\n%s\nwithout:\n%s", got, want)
+		t.Errorf("target %v, with forged %v:\n%s\nwithout:\n%s", p.Target.State, forged.Flags, got, want)
 	}
 	if o.counts.NearMisses < 10 {
 		t.Errorf("%d near misses", o.counts.NearMisses)
