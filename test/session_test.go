@@ -83,7 +83,7 @@ func TestMTU(t *testing.T) {
 		target := v.of(p.Target)
 		says := func(args, want string) {
 			t.Helper()
-			got := launch(t, p.Source, fmt.Sprintf("-n -q 1 %s %v", args, target)).outcome()
+			got := inConnection(t, p.Source, fmt.Sprintf("-n -q 1 %s %v", args, target))
 			if _, line, _ := strings.Cut(got.stdout, fmt.Sprintf(" 5  %v", target)); !strings.HasSuffix(line, " ms\n"+want+"\n") || got.code != 0 {
 				t.Errorf("%s: %v\nwant %q", args, got, want)
 			}
@@ -95,7 +95,7 @@ func TestMTU(t *testing.T) {
 		says("--mtu", told)
 		says("--mtu --in-session", told)
 		for _, format := range []string{"--json", "--jsonl"} { // and a saved result is shown as the live one was
-			saved := launch(t, p.Source, fmt.Sprintf("-n -q 1 --mtu --in-session %s %v", format, target)).outcome()
+			saved := inConnection(t, p.Source, fmt.Sprintf("-n -q 1 --mtu --in-session %s %v", format, target))
 			file := filepath.Join(t.TempDir(), "saved")
 			if err := os.WriteFile(file, []byte(saved.stdout), 0o600); err != nil {
 				t.Fatal(err)
@@ -107,7 +107,7 @@ func TestMTU(t *testing.T) {
 		}
 		explains := func(line, want, place string) {
 			t.Helper()
-			got := launch(t, p.Source, fmt.Sprintf("-n -w 1 -q 2 --explain --mtu %v", target)).outcome()
+			got := inConnection(t, p.Source, fmt.Sprintf("-n -w 1 -q 2 --explain --mtu %v", target))
 			words := strings.Join(strings.Fields(got.stdout), " ")
 			if s := strings.Join(found(t, got), ", "); s != want || !strings.Contains(got.stdout, "\n"+line+"\n\n") || !strings.Contains(words, place) || got.code != 0 {
 				t.Errorf("%v\nfound %s\nwant %s, %q after the hops, %q", got, s, want, line, place)
@@ -128,6 +128,17 @@ func TestMTU(t *testing.T) {
 			}
 		})
 	})
+}
+
+// inConnection runs the program until its probes in a connection were answered: on a busy machine answers may be too late,
+// and it goes on by SYNs then, which it says.
+func inConnection(t *testing.T, h *lab.Host, args string) (got outcome) {
+	t.Helper()
+	eventually(t, "probes in a connection: "+args, func() bool {
+		got = launch(t, h, args).outcome()
+		return !strings.Contains(got.stderr, "the target does not answer in it")
+	})
+	return got
 }
 
 // TestSessionRefusals are options that don't go together.
