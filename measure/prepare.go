@@ -162,7 +162,7 @@ func (m *Measurement) findRoute() (err error) {
 	case err != nil:
 		return &RouteError{Err: err}
 	case !m.route.Source.IsValid() || m.route.Source.IsUnspecified():
-		return &RouteError{Err: fmt.Errorf("%s has no address to send from", m.route.Interface)}
+		return &RouteError{Err: fmt.Errorf("no address on %s to send from", m.route.Interface)}
 	}
 	return nil
 }
