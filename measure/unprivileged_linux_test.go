@@ -236,41 +236,48 @@ func TestUnprivilegedEqualsRaw(t *testing.T) {
 	s := simulate(t, host, scenario)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for _, p := range scenario.Paths {
-		target, last := p.Target.Addr, len(p.Routers)+1
-		wg.Go(func() {
-			host.Do(t, func() {
-				raw, told, err := both(t.Context(), s, target, last)
-				for range 4 { // the network is this process: on a busy machine its answers may be too late to be waited for
-					if err == nil && (lacks(raw, told) || lacks(told, raw)) {
-						raw, told, err = both(t.Context(), s, target, last)
+	compare := func(p sim.Path, finally bool) (done bool) {
+		target := p.Target.Addr
+		host.Do(t, func() {
+			raw, told, err := both(t.Context(), s, target, len(p.Routers)+1)
+			mu.Lock()
+			defer mu.Unlock()
+			if done = finally || err != nil || !lacks(raw, told) && !lacks(told, raw); !done {
+				return
+			}
+			switch {
+			case err != nil:
+				t.Errorf("%v: %v", target, err)
+				return
+			case !slices.EqualFunc(raw, told, slices.Equal):
+				t.Errorf("%v: connections tell\n\t%s\nraw sockets\n\t%s", target, told, raw)
+			}
+			for _, answers := range told {
+				text := strings.Join(answers, " ")
+				for what, n := range map[string]*int{"time exceeded": &seen.exceeded, " 1/1 ": &seen.labelled,
+					"unreachable": &seen.refused, "SYN": &seen.open, "RST": &seen.closed} {
+					if strings.Contains(text, what) {
+						*n++
 					}
 				}
-				if err != nil {
-					t.Errorf("%v: %v", target, err)
-					return
+				if len(answers) == 0 {
+					seen.silent++
 				}
-				if !slices.EqualFunc(raw, told, slices.Equal) {
-					t.Errorf("%v: connections tell\n\t%s\nraw sockets\n\t%s", target, told, raw)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for _, answers := range told {
-					text := strings.Join(answers, " ")
-					for what, n := range map[string]*int{"time exceeded": &seen.exceeded, " 1/1 ": &seen.labelled,
-						"unreachable": &seen.refused, "SYN": &seen.open, "RST": &seen.closed} {
-						if strings.Contains(text, what) {
-							*n++
-						}
-					}
-					if len(answers) == 0 {
-						seen.silent++
-					}
-				}
-			})
+			}
 		})
+		return done
+	}
+	late := make([]bool, len(scenario.Paths))
+	for i, p := range scenario.Paths {
+		wg.Go(func() { late[i] = !compare(p, false) })
 	}
 	wg.Wait()
+	// The network is this process: on a busy machine its answers may be too late to be waited for. Alone they are sooner.
+	for i, p := range scenario.Paths {
+		for tries := 0; late[i]; tries++ {
+			late[i] = !compare(p, tries == 10)
+		}
+	}
 	t.Logf("%d paths: %+v; %d SYNs were sent again", len(scenario.Paths), seen, s.again)
 	if s.again > s.late {
 		t.Errorf("%d SYNs were sent again, and %d were noticed", s.again, s.late)
