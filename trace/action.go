@@ -38,7 +38,7 @@ type Role uint8
 const (
 	RoleHop      Role = iota // asks the hop at its TTL
 	RoleDistance             // has the highest TTL and a flow of its own: the target's answer says how far the target is
-	RoleControl              // checks by a flow of its own that the hop before the target is not the target
+	RoleControl              // asks by a flow of its own whether the target is at a hop, or before it
 )
 
 func (r Role) String() string { return [...]string{"hop", "distance", "control"}[r] }

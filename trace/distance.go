@@ -32,10 +32,13 @@ type distanceState struct {
 	own           ownDistance
 	aim           int       // how many answers to others are of use
 	ports         []uint16  // of those that may still be sent
+	spare         []uint16  // ports for placing alone
 	tried         int       // how many were sent
 	credit        int       // answers of the target to any
 	estimate      int       // the TTL that gets to the target, and none below it does; 0: no estimate
 	step          int       // how much the estimate goes up when it turns out too low; 0: there was none yet
+	leastTTL      uint8     // the least TTL that was left of the target's answers to them; 0: there was none
+	mostTTL       uint8     // the most
 	back          int       // how many hops the answer that it is from has come
 	skew          int       // how much longer the way back is than the way out, by the furthest router that answered
 	firstDistance time.Time // when the first was sent by a port of its own
@@ -44,10 +47,12 @@ type distanceState struct {
 
 // distance probes is how many distance probes are sent at once, where a hop is asked that often or more: the second is
 // there for the first to be lost. MostDistanceProbes is how many are sent when more are lost, the control probe counted
-// in: no more of ProbePorts are used.
+// in. MostProbePorts is how many of ProbePorts are used at the most: the rest is for probes that tell where the target
+// is, where nothing else does (placing).
 const (
 	distanceProbes     = 2
 	MostDistanceProbes = 4
+	MostProbePorts     = 6
 )
 
 func newDistanceState(o PathOptions) distanceState {
@@ -55,7 +60,10 @@ func newDistanceState(o PathOptions) distanceState {
 	if n == 0 {
 		return distanceState{own: ownWanted}
 	}
-	return distanceState{aim: min(distanceProbes, max(o.Queries-1, 1)), ports: o.ProbePorts[:min(n, MostDistanceProbes)]}
+	all := min(n, MostProbePorts)
+	n = min(n, MostDistanceProbes)
+	aim := min(distanceProbes, max(o.Queries-1, 1))
+	return distanceState{aim: aim, ports: o.ProbePorts[:n], spare: o.ProbePorts[n:all]}
 }
 
 // distanceDue reports whether a distance probe is to be sent now: the first ones, and others in the place of those that
@@ -63,6 +71,8 @@ func newDistanceState(o PathOptions) distanceState {
 func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	switch {
 	case len(p.ports) == 0 || p.slow.knocks > 0: // new ports would be new to a target that knows its clients
+		return false, again
+	case p.places(): // which counts as one
 		return false, again
 	case p.tried < p.aim:
 		return true, again
@@ -140,16 +150,22 @@ func (p *Path) apart() time.Duration {
 
 // learnDistance notes what became of a distance probe by a port of its own, or of the control probe.
 func (p *Path) learnDistance(now time.Time, r Result) {
+	if p.learning.control() {
+		defer p.learnPlace(p.learning, r)
+	}
 	if r.Outcome != Answered {
 		return
 	}
 	if r.FromTarget() {
 		p.credit++
 		p.passBy()
+		if int(r.Probe.TTL) == p.o.MaxTTL {
+			p.hearDistance(r)
+		}
 	}
 	p.hear(now, r)
 	if ttl := int(r.Probe.TTL); ttl < p.o.MaxTTL {
-		if r.FromTarget() {
+		if r.FromTarget() && p.placement.guess == 0 {
 			p.contradict(ttl)
 		}
 		return
@@ -206,6 +222,9 @@ func (p *Path) wanted(ttl int) int {
 		return p.o.Queries
 	}
 	n := p.o.Queries - p.credit
+	if p.placedByPort() && ttl == p.placement.at && p.hop(ttl).byTarget {
+		return max(n, 0)
+	}
 	if h := p.hop(ttl); !h.reached && h.refused > 0 {
 		n += h.vain + h.refused
 	} else if !h.answered {
@@ -281,10 +300,35 @@ func (p *Path) estimated(now time.Time) (ttl int, until time.Time) {
 // probe comes, that is all the more so: only the target's answer can tell where it is.
 func (p *Path) front(now time.Time) (ttl int, until time.Time) {
 	// On a long way the target's answer may come right after those of the routers.
-	if until = p.moved.Add(p.rest() - leastRest); now.Before(until) {
-		return max(p.asked, p.o.FirstTTL-1+firstAhead), until
+	first := p.o.FirstTTL - 1 + firstAhead
+	if until = p.alone(); now.Before(until) {
+		return max(p.known+1, p.asked), until
 	}
-	return max(p.known+creepAhead, p.o.FirstTTL-1+firstAhead), time.Time{}
+	if until = p.moved.Add(p.rest() - leastRest); now.Before(until) {
+		return max(p.asked, first), until
+	}
+	return max(p.known+creepAhead, first), time.Time{}
+}
+
+// nearTime is how long the answer to the distance probe takes at the most from a target nearby, and nextDoor how long
+// the first router's takes.
+const (
+	nearTime = 60 * time.Millisecond
+	nextDoor = 20 * time.Millisecond
+)
+
+// alone is until when no hop is asked beyond the one after the last one known, next door and where each is asked once:
+// then nothing is faster for being asked earlier, for the answer to the distance probe is waited for in any case, and
+// what is asked too far are SYNs at a target nearby.
+func (p *Path) alone() time.Time {
+	first := p.hop(p.o.FirstTTL).first
+	if p.o.Queries > 1 || p.tried == 0 || first.IsZero() || p.known >= p.o.FirstTTL-1+firstAhead {
+		return time.Time{}
+	}
+	if p.known < p.o.FirstTTL {
+		return first.Add(nextDoor)
+	}
+	return earlier(p.moved.Add(distanceFactor*p.slowest+distanceSlack), first.Add(nearTime))
 }
 
 // estimateFrom estimates from the distance probe's answer how far it got. How far an answer has come, its own TTL

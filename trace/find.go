@@ -41,7 +41,7 @@ func (o PathOptions) SourcePorts() int {
 	if o.Session != nil || len(o.Ports) > 0 || o.Parallel == 1 {
 		return 1
 	}
-	return 1 + MostDistanceProbes
+	return 1 + MostProbePorts
 }
 
 // Prepare returns the options with the ProbePorts that they lack, if conn is a [Reserver]. It takes as many as there

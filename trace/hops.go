@@ -110,6 +110,9 @@ func (t *Trace) addDistance(r Result) (amended *Result) {
 	if r.Outcome == Answered {
 		t.elsewhere.add(r)
 	}
+	if r.Role == RoleControl {
+		t.endRow()
+	}
 	if r.FromTarget() && !t.refusals.beside {
 		t.refusals.beside = true
 		t.endRow()
@@ -187,13 +190,43 @@ func (t *Trace) endRow() {
 	if t.target = min(max(t.first, t.farthest+1), top); len(t.options.Ports) > 0 {
 		t.target = t.first // one flow may go farther than another
 	}
-	for t.target < top && !t.hops[t.target-t.first].reached() {
+	at := t.byControl()
+	unseen := func(ttl int) bool { return ttl == at && len(t.hops[ttl-t.first].Probes) == 0 }
+	for t.target < top && !t.hops[t.target-t.first].reached() && !unseen(t.target) {
 		t.target++
+	}
+	if t.target == top && at > 0 {
+		t.target = at
 	}
 	t.last = t.target
 	if end := t.refusals.end(); end > 0 {
 		t.last = max(min(t.last, end), t.first)
 	}
+}
+
+// byControl is the hop where the target is by the probes to hops that had ports of their own: the lowest TTL at which
+// it has answered one of them, if it has not answered one to the hop before, or a router did; else 0. They count only
+// where the target has answered the path's own flow, too, and as far away.
+func (t *Trace) byControl() (at int) {
+	if t.shared == nil {
+		return 0
+	}
+	for _, r := range t.distanceProbes {
+		switch ttl := int(r.Probe.TTL); {
+		case !r.FromTarget():
+		case r.Reply.IP.TTL != t.shared.Reply.IP.TTL:
+			return 0 // other ports go another way, or two boxes answer
+		case r.Role == RoleControl && (at == 0 || ttl < at):
+			at = ttl
+		}
+	}
+	before := func(r Result) bool {
+		return r.Role == RoleControl && int(r.Probe.TTL) == at-1 && (r.Outcome == Lost || r.Outcome == Answered)
+	}
+	if at <= t.farthest || at > max(t.first, t.farthest+1) && !slices.ContainsFunc(t.distanceProbes, before) {
+		return 0
+	}
+	return at
 }
 
 // reached reports whether the target is known to have answered a probe to the hop. That the answer came after the wait
@@ -231,7 +264,7 @@ func (t *Trace) Last() int {
 		last-- // only a distance probe has got there
 	}
 	for ttl := last; ttl >= t.first; ttl-- {
-		if len(t.own(ttl)) > 0 {
+		if len(t.own(ttl)) > 0 || ttl == t.last && ttl == t.byControl() {
 			return ttl
 		}
 	}
@@ -270,10 +303,11 @@ func (t *Trace) Hop(ttl int) Hop {
 	if ttl == t.last && ttl == t.refusals.end() && !slices.ContainsFunc(h.Probes, Result.FromTarget) {
 		return t.refusal(h)
 	}
-	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) {
+	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) && ttl != t.byControl() {
 		return h
 	}
-	distant := t.distanceProbes
+	here := func(r Result) bool { return int(r.Probe.TTL) == ttl } // it says more of the hop than those with other TTLs
+	distant := slices.Concat(those(t.distanceProbes, here, true), those(t.distanceProbes, here, false))
 	if top := t.hops[len(t.hops)-1]; ttl < top.TTL {
 		distant = slices.Concat(top.Probes, distant)
 	}
@@ -283,6 +317,11 @@ func (t *Trace) Hop(ttl int) Hop {
 		}
 	}
 	return h
+}
+
+// those are the results that are so, or those that are not.
+func those(all []Result, so func(Result) bool, are bool) []Result {
+	return slices.DeleteFunc(slices.Clone(all), func(r Result) bool { return so(r) != are })
 }
 
 // own are the outcomes of a hop's own probes: strays are left out, and probes that never left this host, where others
@@ -382,7 +421,7 @@ func (t *Trace) TargetAnswered() bool {
 
 // Unplaced is the target's answer that no hop shows, because how far it is could not be told; nil where there is none.
 func (t *Trace) Unplaced() *Result {
-	if t.answered(packet.KindTCP) || t.answered(packet.KindEcho) {
+	if t.answered(packet.KindTCP) || t.answered(packet.KindEcho) || t.last == t.byControl() {
 		return nil
 	}
 	far := slices.Concat(t.Strays(t.hops[len(t.hops)-1].TTL), t.distanceProbes)

@@ -20,6 +20,7 @@ var (
 	internetPaths   = flag.Int("paths", 200, "how many paths of the simulated Internet to trace")
 	internetSeed    = flag.Uint64("internet", 1, "the seed of the simulated Internet")
 	internetWait    = flag.Duration("wait", 0, "how long a probe may be answered; 0: the default")
+	internetQueries = flag.Int("queries", 0, "how often a hop is asked; 0: the default")
 	internetPatient = flag.Bool("patient", false, "every probe waits its whole time")
 )
 
@@ -41,7 +42,9 @@ type verdict struct {
 
 // traceInternet traces one path in virtual time. over, where it is set, is what the connection goes through.
 func traceInternet(t *testing.T, seed uint64, p sim.Path, over func(*sim.Conn) trace.Conn) (v verdict) {
-	return traceInternetBy(t, seed, p, over, trace.PathOptions{Wait: *internetWait, Patient: *internetPatient})
+	return traceInternetBy(t, seed, p, over, trace.PathOptions{
+		Queries: *internetQueries, Wait: *internetWait, Patient: *internetPatient,
+	})
 }
 
 // traceInternetBy does the same with other options.
@@ -57,7 +60,7 @@ func traceInternetBy(
 		defer c.Close()
 		o.Target = netip.AddrPortFrom(p.Target.Addr, sim.InternetPort)
 		o.Source = netip.AddrPortFrom(sim.InternetHosts4.Addr().Next(), 40000)
-		o.ProbePorts, o.Rand = []uint16{40001, 40002, 40003, 40004}, rand.New(rand.NewPCG(seed, 9))
+		o.ProbePorts, o.Rand = []uint16{40001, 40002, 40003, 40004, 40005, 40006}, rand.New(rand.NewPCG(seed, 9))
 		if p.Target.Addr.Is6() {
 			o.Source = netip.AddrPortFrom(sim.InternetHosts6.Addr().Next(), 40000)
 		}

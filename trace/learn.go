@@ -463,6 +463,9 @@ func (p *Path) share(now time.Time, r Result) {
 		}
 	}
 	if r.Role == RoleHop {
+		if !p.mixed {
+			p.placement.since, p.placement.came = now, r.Reply.IP.TTL
+		}
 		p.mixed, p.wary = true, true
 	}
 	p.within(r)

@@ -43,8 +43,8 @@ type PathOptions struct {
 	Window       uint16 // of TCP; IPv6 packets that have no room for timestamps have their tag there
 	// TCP options. IPv6 adds timestamps where they are not there: its packets have no other tag. TSval is the plan's
 	Options packet.Options
-	// source ports for distance probes and the control probe (see Path), of which MostDistanceProbes are used at the most.
-	// None: one distance probe, by the Source's
+	// source ports for distance probes and control probes (see Path), of which MostProbePorts are used at the most. None:
+	// one distance probe, by the Source's
 	ProbePorts []uint16
 	// source ports to take in turn, one a probe, in place of the Source's: every probe is then a flow of its own
 	Ports []uint16

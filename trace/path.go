@@ -49,7 +49,8 @@ type Path struct {
 	firstBeyond firstBeyond // see beyond
 
 	distanceState
-	mixed bool // the target has answered one of several probes, and none that was told since
+	placement placement
+	mixed     bool // the target has answered one of several probes, and none that was told since
 	// that has happened, so those that may get to the target and those before it are not in flight together
 	wary bool
 	// two probes to one hop were confused, so each has its whole time before the next (see resendSafety)
@@ -322,6 +323,14 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	if distance || p.controlDue() {
 		return p.sendOwnFlow(now, when, distance)
 	}
+	place, at := p.placingDue(now)
+	switch {
+	case place > 0 && now.Before(p.soon):
+		return WaitUntil(sooner(when, p.soon))
+	case place > 0:
+		return p.sendPlacing(place, now)
+	}
+	when = sooner(when, at)
 	if action, any := p.passBeside(); any {
 		return action
 	}
@@ -355,7 +364,9 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 		}
 		settled = later(settled, blocker.sent.Add(p.resendSafety(blocker)))
 	}
-	if now.Before(settled) {
+	if p.places() && (p.exclusive(any) || p.delicate(any)) {
+		ttl = free
+	} else if now.Before(settled) {
 		ttl, when = free, sooner(when, settled)
 	} else if blocker != nil {
 		return p.passBlocker(blocker)

@@ -60,6 +60,8 @@ func (p *Path) deadline(a *ask) due {
 		return due{at: a.sent.Add(min(2*p.hop(p.limit).best+refusedSlack, p.o.Wait-doubtMargin)), do: DoWithdraw}
 	case a.ttl > p.limit && !p.mayConfuse(a):
 		return due{at: a.sent, do: DoWithdraw} // nothing depends on it any more
+	case p.settledByPort(a):
+		return due{at: a.sent, do: DoWithdraw}
 	case a.shadowed:
 		// A router would have answered by then. Next door answers may be late by more than they take.
 		return due{at: a.sent.Add(max(p.target.least+p.slack(), leastEarlyTimeout)), do: DoWithdraw}
@@ -244,7 +246,11 @@ func (p *Path) earlyTimeout(a *ask) time.Duration {
 	if (p.exclusive(a.ttl) || p.delicate(a.ttl)) && !a.byProbePort && !a.sent.Before(p.target.heard) {
 		t = max(t, p.settling(a.ttl))
 	}
-	return min(max(t, leastEarlyTimeout), p.o.Wait)
+	least := leastEarlyTimeout
+	if p.o.Queries == 1 {
+		least *= 2 // no other probe tells who is there
+	}
+	return min(max(t, least), p.o.Wait)
 }
 
 // uneven reports whether some of the target's answers take much longer than others.

@@ -60,7 +60,7 @@ func findBySource(t *testing.T, p *lab.Path, c sourcer) {
 			continue
 		}
 		o := trace.PathOptions{Source: source, Target: port(tt.target, 443)}
-		if _, connects := c.(trace.Connector); !connects && len(o.Prepare(c).ProbePorts) != trace.MostDistanceProbes {
+		if _, connects := c.(trace.Connector); !connects && len(o.Prepare(c).ProbePorts) != trace.MostProbePorts {
 			t.Errorf("%v: ports for distance probes: %v", tt.target, o.Prepare(c).ProbePorts)
 		}
 		if run := o.RunOptions(c); run.NewTimer() == nil || run.Fault == nil || run.Zone == "" {
