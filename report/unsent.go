@@ -1,7 +1,9 @@
 package report
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
@@ -34,8 +36,11 @@ func (t *Unsent) Lines() (lines []string) {
 		if n == 1 {
 			s = ""
 		}
-		lines = append(lines, fmt.Sprintf("%s: %d probe%s not sent: %s", record.LocalMark(err), n, s,
-			record.Printable(err.Error())))
+		why := record.Printable(err.Error())
+		if errors.Is(err, syscall.EMSGSIZE) {
+			why += " (longer than the MTU of the first link, or of the route)"
+		}
+		lines = append(lines, fmt.Sprintf("%s: %d probe%s not sent: %s", record.LocalMark(err), n, s, why))
 	}
 	return lines
 }

@@ -73,7 +73,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "too long", args: "-l 1400", mark: "<EMSGSIZE>", text: "message too long",
+		name: "too long", args: "-l 1400", mark: "<EMSGSIZE>", text: "message too long (longer than the MTU of the first link, or of the route)",
 		make: func(t *testing.T, p *lab.Path, v family) func() {
 			p.Source.IP(t, "link set eth0 mtu 1300")
 			return func() { p.Source.IP(t, "link set eth0 mtu 1500") }
