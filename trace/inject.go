@@ -193,7 +193,8 @@ func (p *Path) second(now time.Time, r Result) {
 		return
 	}
 	if first.other(fingerprintOf(r), r.Role != RoleHop) {
-		if !p.injection.known && !p.rounds.on() && len(p.o.Ports) == 0 && p.farthest >= p.o.FirstTTL {
+		if !p.injection.known && !p.rounds.on() && len(p.o.Ports) == 0 &&
+			(p.farthest >= p.o.FirstTTL || r.Role == RoleDistance) {
 			p.sweepOn()
 		}
 	}
@@ -201,9 +202,9 @@ func (p *Path) second(now time.Time, r Result) {
 
 // other reports whether another answer to the same probe is that of another box. Resets have no numbers of their own,
 // but who resets a distance probe a second time, whose port no other probe has, does so by the same way as the first
-// time.
+// time, and who accepts it a second time does so by the same number.
 func (f fingerprint) other(g fingerprint, distance bool) bool {
-	return f.reset != g.reset || f.ttl != g.ttl && (f.seq != g.seq || g.reset && distance)
+	return f.reset != g.reset || f.ttl != g.ttl && g.reset && distance || f.seq != g.seq && (f.ttl != g.ttl || distance)
 }
 
 func fingerprintOf(r Result) fingerprint {
@@ -226,7 +227,8 @@ func (p *Path) seen(r Result) {
 // may be slower than a device before it. With more probes per hop, the others give it the time. A trace without
 // distance probes is a question about a path that is known already.
 func (p *Path) stay(now time.Time, r Result) {
-	if p.o.Queries == 1 && p.tried > 0 && p.o.Session == nil && r.Role == RoleHop && !p.echo() {
+	alone := p.o.Queries == 1 || p.farthest < p.o.FirstTTL
+	if alone && p.tried > 0 && p.o.Session == nil && r.Role == RoleHop && !p.echo() {
 		p.stayUntil = later(p.stayUntil, now.Add(leastEarlyTimeout))
 	}
 }
