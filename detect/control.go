@@ -271,9 +271,10 @@ func share(a, b []string) bool {
 }
 
 // ControlAgain reports whether one more ordinary connection would tell more: one has ended otherwise than the trace,
-// and what it left behind doesn't prove that this host did it. A SYN that is lost must not look like a firewall.
+// and what it left behind doesn't prove that this host did it. A SYN that is lost must not look like a firewall. It is
+// one SYN more at the target, if that gets it.
 func ControlAgain(e Evidence) bool {
-	if e.Trace == nil || e.Host == nil || len(e.Host.Controls) != 1 {
+	if e.Trace == nil || e.Host == nil || len(e.Host.Controls) != 1 || e.spentSYNs() >= mostSYNs {
 		return false
 	}
 	f := read(&e)

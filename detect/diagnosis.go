@@ -218,6 +218,10 @@ func (a Ask) String() string {
 // mostSYNs is how many SYNs the target is meant to get in all.
 const mostSYNs = 8
 
+// TraceSYNs is how many of them the trace itself may take to get a target's hop right. What is left is for ordinary
+// connections.
+const TraceSYNs = mostSYNs - 2
+
 // spentSYNs is how many SYNs the target has got so far, as far as its answers tell: those whose TTLs were as high as
 // the lowest that it has answered.
 func (e *Evidence) spentSYNs() int {

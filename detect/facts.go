@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -92,6 +93,7 @@ type path struct {
 	answer         *trace.Result  // the target's first; nil: it never answered
 	refusal        *trace.Result  // the first ICMP error that ended the path; nil: none
 	distanceProbes []trace.Result // what came of distance probes that belong to no hop
+	second         []trace.Result // second answers to these
 
 	vague     []int          // TTLs that were asked, and of no probe it is known whether it was answered
 	elsewhere []trace.Result // answers from another address or port than the probes were sent to
@@ -129,6 +131,7 @@ func newPath(v *View) *path {
 		}
 	}
 	p.distanceProbes, p.elsewhere = v.Trace.DistanceProbes(), v.Trace.FromElsewhere()
+	p.second = v.Trace.SecondAnswers()
 	if u := v.Trace.Unplaced(); u != nil && p.answer == nil && u.Role == trace.RoleHop {
 		p.answer = u
 	}
@@ -180,6 +183,30 @@ func (h *hop) replies() func(yield func(*trace.Result) bool) {
 		for i := range h.extra {
 			if h.extra[i].Outcome == trace.Late && names(&h.extra[i]) && h.extra[i].Reply != nil && !yield(&h.extra[i]) {
 				return
+			}
+		}
+	}
+}
+
+// claims yields the TCP answers in the target's name to the probes of a trace, distance probes and second answers among
+// them.
+func (p *path) claims() iter.Seq[*trace.Result] {
+	var all [][]trace.Result
+	for i := range p.hops {
+		all = append(all, p.hops[i].results)
+	}
+	all = append(all, p.distanceProbes)
+	for i := range p.hops {
+		all = append(all, p.hops[i].extra)
+	}
+	all = append(all, p.second)
+	return func(yield func(*trace.Result) bool) {
+		for _, results := range all {
+			for i := range results {
+				r := &results[i]
+				if r.Reply != nil && r.FromTarget() && r.Reply.Kind == packet.KindTCP && !yield(r) {
+					return
+				}
 			}
 		}
 	}

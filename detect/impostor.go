@@ -300,13 +300,10 @@ func (f *facts) ownBacks() (agree bool, flows int) {
 			ports = append(ports, port)
 		}
 	}
-	if h := f.at(f.distance()); h != nil {
-		for i := range h.results {
-			take(&h.results[i])
+	for r := range f.claims() {
+		if r.Outcome == trace.Answered && int(r.Probe.TTL) >= f.distance() {
+			take(r)
 		}
-	}
-	for i := range f.path.distanceProbes {
-		take(&f.path.distanceProbes[i])
 	}
 	if f.flow != nil && f.flow.answer != nil {
 		take(f.flow.answer)
@@ -366,7 +363,10 @@ func (f *facts) contradict() *contradiction {
 		two.own = f.port.back()
 	}
 	accept, reset := backLength(two.accept.Reply.IP.TTL), backLength(two.reset.Reply.IP.TTL)
+	apart, _ := f.split()
 	switch {
+	case accept == reset && apart != nil:
+		return nil // two machines that are equally far away, see withSplit
 	case accept == reset && f.answer.Reply.TCP.Flags.Has(packet.SYN):
 		return nil // the target itself gives up what it has accepted
 	case accept == reset:
@@ -384,21 +384,15 @@ func (f *facts) split() (accept, reset *trace.Result) {
 		return nil, nil
 	}
 	state := map[netip.AddrPort]*trace.Result{}
-	for _, h := range append(slices.Clone(f.hops), hop{results: f.distanceProbes}) {
-		for i := range h.results {
-			r := &h.results[i]
-			if r.Reply == nil || !r.FromTarget() || r.Reply.Kind != packet.KindTCP {
-				continue
-			}
-			before := state[r.Probe.Src]
-			if state[r.Probe.Src] = r; before != nil && before.Reply.TCP.Flags != r.Reply.TCP.Flags {
-				return nil, nil
-			}
-			if r.Reply.TCP.Flags.Has(packet.RST) {
-				reset = cmp.Or(reset, r)
-			} else if r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK) {
-				accept = cmp.Or(accept, r)
-			}
+	for r := range f.claims() {
+		before := state[r.Probe.Src]
+		if state[r.Probe.Src] = r; before != nil && before.Reply.TCP.Flags != r.Reply.TCP.Flags {
+			return nil, nil
+		}
+		if r.Reply.TCP.Flags.Has(packet.RST) {
+			reset = cmp.Or(reset, r)
+		} else if r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK) {
+			accept = cmp.Or(accept, r)
 		}
 	}
 	if accept == nil || reset == nil {
@@ -430,25 +424,16 @@ func (f *facts) withSplit(all []Finding, accept, reset *trace.Result) []Finding 
 
 // both are a SYN+ACK and a reset that answer the trace's SYNs; nil: it didn't come.
 func (f *facts) both() (accept, reset *trace.Result) {
-	take := func(r *trace.Result) {
+	if f.answer == nil || !f.asks() {
+		return nil, nil
+	}
+	for r := range f.claims() {
 		switch {
-		case r.Reply == nil || !r.FromTarget() || r.Reply.Kind != packet.KindTCP || r.Reply.IP.TTL == 0:
+		case r.Reply.IP.TTL == 0:
 		case r.Reply.TCP.Flags.Has(packet.RST):
 			reset = cmp.Or(reset, r)
 		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK):
 			accept = cmp.Or(accept, r)
-		}
-	}
-	if f.answer == nil || !f.asks() {
-		return nil, nil
-	}
-	take(f.answer)
-	for i := range f.hops {
-		for j := range f.hops[i].results {
-			take(&f.hops[i].results[j])
-		}
-		for j := range f.hops[i].extra {
-			take(&f.hops[i].extra[j])
 		}
 	}
 	return accept, reset

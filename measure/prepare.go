@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/record"
 	"go.example/tcptraceroute/trace"
@@ -250,6 +251,9 @@ func (m *Measurement) ordinary() trace.PathOptions {
 	if m.Paths != nil {
 		most := cmp.Or(m.Paths.TargetSYNs, trace.DefaultTargetSYNs)
 		o.SilentSYNs = max(most-trace.SearchSYNs, trace.SearchSYNs)
+	}
+	if m.Explain && m.Rounds == nil {
+		o.TargetSYNs = max(detect.TraceSYNs, 2*o.Queries)
 	}
 	return o
 }

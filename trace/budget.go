@@ -18,6 +18,7 @@ const unheardShare = 2
 // targetSYNs counts the SYNs that may have got to the target.
 type targetSYNs struct {
 	sent []int // to each hop, without those that did not get to the target
+	lost []int // to each hop, left out of these because the target would have answered them, if it answers all
 	from int   // the first hop that n counts
 	n    int   // how many were sent to this hop and those beyond it
 }
@@ -40,6 +41,25 @@ func (s *targetSYNs) since(hop int) int {
 		}
 	}
 	return s.n
+}
+
+// most is how many SYNs can have got to a target at this hop or beyond it, those included that it may have dropped.
+func (s *targetSYNs) most(hop int) (n int) {
+	for i := max(hop, 0); i < len(s.sent); i++ {
+		n += s.sent[i] + s.lost[i]
+	}
+	return n
+}
+
+// tookAll reports whether a target whose hop seems to be known has got all the SYNs that it may get, see
+// PathOptions.TargetSYNs, and would get one that is sent to this hop. Where a device may answer in its name, what is
+// answered hasn't got to the target, and only more probes tell where that is.
+func (p *Path) tookAll(ttl int) bool {
+	most, first := p.o.TargetSYNs, max(p.lastRouter, p.farthest+1, p.limit)
+	if most == 0 || ttl < first || !p.hop(p.limit).reached || p.injection.known || p.unequal() {
+		return false
+	}
+	return p.syns.most(first-p.o.FirstTTL) >= most
 }
 
 // ended reports whether a probe did not get to the target, by its outcome.
@@ -70,10 +90,12 @@ func (p *Path) oneTooMany(ttl int) bool {
 	return left <= end-p.lastRouter
 }
 
-// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs.
+// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs and TargetSYNs.
 func (p *Path) spent(ttl int) bool {
 	most, first := p.o.SilentSYNs, p.lastRouter+1
 	switch {
+	case p.tookAll(ttl):
+		return true
 	case most == 0 || ttl < first || p.refusals.end() > 0 || !p.target.heard.IsZero():
 		return false
 	case !p.target.answers:

@@ -70,6 +70,8 @@ func newDistanceState(o PathOptions) distanceState {
 // have gone missing when another is answered. again is when that may change by itself.
 func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	switch {
+	case p.tookAll(p.o.MaxTTL):
+		return false, again
 	case len(p.ports) == 0 || p.slow.knocks > 0: // new ports would be new to a target that knows its clients
 		return false, again
 	case p.places(): // which counts as one
@@ -124,7 +126,7 @@ func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
 // its ICMP.
 func (p *Path) controlDue() bool {
 	ttl := p.estimate - 1
-	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && p.controlled < ttl && p.nextToTarget(ttl) &&
+	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && !p.tookAll(ttl) && p.controlled < ttl && p.nextToTarget(ttl) &&
 		p.hop(ttl).asked >= p.wanted(ttl)
 }
 
@@ -202,6 +204,8 @@ func (a *ask) role() Role {
 // out to be.
 func (p *Path) wanted(ttl int) int {
 	switch {
+	case p.tookAll(ttl):
+		return p.hop(ttl).asked
 	case p.retryDue(ttl), p.neverLeft(ttl):
 		return p.hop(ttl).asked + 1
 	case p.oneTooMany(ttl), p.spent(ttl):

@@ -14,6 +14,7 @@ type Trace struct {
 	hops           []Hop
 	options        PathOptions
 	distanceProbes []Result // the outcomes of probes that were not sent for a hop
+	secondDistance []Result // second answers to these
 	target         int      // the lowest TTL that the target answered at; else the highest that may be probed
 	beforeTop      int      // the number of the first probe to the hop before the highest TTL; 0: none
 	refusals       refusals
@@ -107,8 +108,11 @@ func (t *Trace) addDistance(r Result) (amended *Result) {
 	if amended != nil {
 		r = *amended
 	}
-	if r.Outcome == Answered {
+	switch r.Outcome {
+	case Answered:
 		t.elsewhere.add(r)
+	case Duplicate:
+		t.secondDistance = append(t.secondDistance, r)
 	}
 	if r.Role == RoleControl {
 		t.endRow()
@@ -238,6 +242,9 @@ func (h *Hop) reached() bool {
 
 // Distance probes are the outcomes of the probes that were not sent for a hop (see [Role]), in order of sending.
 func (t *Trace) DistanceProbes() []Result { return slices.Clip(t.distanceProbes) }
+
+// SecondAnswers are the second answers to those.
+func (t *Trace) SecondAnswers() []Result { return slices.Clip(t.secondDistance) }
 
 // FromElsewhere are the answers to probes that came from another address or port than the probes were sent to.
 func (t *Trace) FromElsewhere() []Result { return slices.Clip(t.foreign) }

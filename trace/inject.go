@@ -20,6 +20,8 @@ type injection struct {
 	stayUntil time.Time                  // the trace does not end before
 	answers   map[answer]bool            // in the target's name to the path's own flow
 	kinds     kinds                      // of all answers in the target's name
+	resetBack int                        // how many hops the nearest of the resets has come; 0: not known
+	openBack  int                        // and the farthest of what accepts
 	said      time.Time                  // when the last of them came
 }
 
@@ -242,6 +244,7 @@ func (p *Path) count(r Result) {
 	p.said = r.Recv
 	if r.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 && p.o.Flags.Has(packet.SYN) { // else both kinds may be one host's
 		p.kinds |= kindOf(r)
+		p.measure(r)
 	}
 	if r.Role != RoleHop {
 		p.tooMany()
@@ -267,7 +270,29 @@ func (p *Path) count(r Result) {
 // mayBeReset reports whether the path ends at a hop that has only been reset, though a SYN has been accepted: a device
 // may reset some of them. A search, which has a bound on its SYNs, asks the other flows itself.
 func (p *Path) mayBeReset() bool {
-	return p.o.SilentSYNs == 0 && p.kinds == resets|accepts && p.limit < p.o.MaxTTL && p.hop(p.limit).kinds&accepts == 0
+	return p.o.SilentSYNs == 0 && p.unequal() && p.limit < p.o.MaxTTL && p.hop(p.limit).kinds&accepts == 0
+}
+
+// measure notes how far an answer in the target's name has come.
+func (p *Path) measure(r Result) {
+	if r.Reply.IP.TTL == 0 {
+		return
+	}
+	back := backwards(r.Reply.IP.TTL)
+	switch {
+	case kindOf(r) == accepts:
+		p.openBack = max(p.openBack, back)
+	case p.resetBack == 0:
+		p.resetBack = back
+	default:
+		p.resetBack = min(p.resetBack, back)
+	}
+}
+
+// unequal reports whether SYNs were accepted and reset, and not by two that are equally far away: then these are
+// machines that share the target's address, or its own programs, and no device in front of it.
+func (p *Path) unequal() bool {
+	return p.kinds == resets|accepts && (p.resetBack == 0 || p.resetBack != p.openBack)
 }
 
 // tooMany begins a sweep if more answers have come in the target's name than probes were sent that can have got beyond

@@ -58,6 +58,9 @@ func (p *Path) settle(now time.Time, r Result) {
 	p.pending, p.learning = slices.Delete(p.pending, i, i+1), a
 	if p.ended(a, r) {
 		p.syns.add(ttl-p.o.FirstTTL, -1)
+		if r.Outcome == Lost {
+			p.syns.lost[ttl-p.o.FirstTTL]++
+		}
 	}
 	if a.byProbePort {
 		if r.Outcome == Unknown && p.slowest == 0 { // else it is known that its answer would be here

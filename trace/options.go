@@ -32,6 +32,10 @@ type PathOptions struct {
 	// is no bound.
 	SilentSYNs int
 
+	// TargetSYNs is after how many SYNs a target is asked no more whose hop seems to be known. What makes that doubtful
+	// stays open then. 0: there is no bound.
+	TargetSYNs int
+
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the
 	// target's port mean nothing.
 	Protocol packet.Protocol

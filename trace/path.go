@@ -214,7 +214,7 @@ func NewPath(o PathOptions) (*Path, error) {
 	p.known, p.answeredTo = p.lastRouter, p.lastRouter
 	p.o.Wait = o.ProbeWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
-	p.syns.sent = make([]int, len(p.hops))
+	p.syns.sent, p.syns.lost = make([]int, len(p.hops)), make([]int, len(p.hops))
 	if o.sendsDistanceProbes() {
 		p.distanceState = newDistanceState(o)
 	}
