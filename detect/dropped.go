@@ -730,10 +730,24 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	}
 	d.heldAgain(x)
 	byRouter := apart > 0 && beside == 0
+	d.orLongerWay(x, passing, byRouter)
 	d.orAtTarget(x, gone, apart, byRouter, atTarget)
 	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
+}
+
+// orLongerWay weighs that all flows come to the same end, and those by other routers have come there a longer way. They
+// have not if the target has answered one of them, or it got by more hops farther than ways differ.
+func (d *drop) orLongerWay(x *Finding, passing []sighting, byRouter bool) {
+	if !byRouter || x.Confidence < Certain || slices.ContainsFunc(passing, func(s sighting) bool {
+		return s.ends || s.control || s.at > d.last+oddBack
+	}) {
+		return
+	}
+	x.Confidence = Likely
+	x.Evidence = append(x.Evidence, "None of those that got farther was answered by the target: they may have come to "+
+		"the same end a longer way.")
 }
 
 // targetNext reports whether the target is the next to answer beyond the place.

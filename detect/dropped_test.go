@@ -57,3 +57,31 @@ func TestPlacesByChance(t *testing.T) {
 		}
 	}
 }
+
+// Where all connections come to the same end, some of them a hop later because one of the ways is longer, no flow is
+// known to pass: the service is stuck.
+func TestLongerWayIsNoBrokenBranch(t *testing.T) {
+	s := scenario{name: "longer way", network: `
+router 10.0.1.1 delay=232us
+router 10.0.2.1 delay=193us snat=203.0.113.94
+router * delay=637us lowest-ttl=6
+router * delay=840us linux
+router 10.0.5.1 delay=686us
+router * delay=2.218ms
+router 10.0.7.1 delay=3.432ms
+fork
+way share=0.25
+way
+router 10.0.8.20 delay=1.638ms
+end
+router 10.0.8.1 delay=1.638ms linux
+router 10.0.9.1,10.0.9.2 delay=819us syn-limit=2.597s/2
+target 198.51.100.9 delay=1ms stuck=443
+`}
+	for _, x := range detect.Findings(s.evidence(t, 9809336, nil)) {
+		if x.Code == detect.BrokenBranch && x.Confidence == detect.Likely {
+			return
+		}
+		t.Errorf("%v", text([]detect.Finding{x}))
+	}
+}
