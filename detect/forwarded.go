@@ -23,11 +23,15 @@ func forwarded(f *facts) []Finding {
 		"port, a port forward or a load balancer's address."
 	switch {
 	case h.before:
-		x.Code, x.After = DNAT, max(h.at-1, f.first()-1)
-		x.Title = fmt.Sprintf("Port %d is translated in front of the target, %s", port, f.between(x.After, h.at))
+		at := h.at
+		for some := f.at(at - 1); some != nil && slices.Contains(some.routers, f.target.Addr()); some = f.at(at - 1) {
+			at-- // of several machines that take the port in turn, not all are translated to
+		}
+		x.Code, x.After, x.Before = DNAT, max(at-1, f.first()-1), at
+		x.Title = fmt.Sprintf("Port %d is translated in front of the target, %s", port, f.between(x.After, at))
 		x.Advice = "Nothing to do if that is wanted: a router there changes the address or the port, and speaks in " +
 			"the target's name. Else ask " +
-			f.owner(x.After, h.at) + "."
+			f.owner(x.After, at) + "."
 	case h.confidence == Possible:
 		x.Advice += " Or the router at that hop only gives its ICMP errors the target's address, and translates nothing."
 	}

@@ -110,6 +110,8 @@ func refused(f *facts) []Finding {
 		x.Evidence = append(x.Evidence, f.waitText())
 		x.Advice = fmt.Sprintf("Other probes get farther: this port goes another way, or is translated to another "+
 			"machine, which is down, or a router in front of it is. Ask whoever runs %v.", from)
+	case (kind == noHost || kind == noRoute) && f.handedOn():
+		f.handedOnRefused(&x, kind, fmt.Sprintf("%v, hop %s", from, at))
 	case all == passes:
 		x.Code = RejectedByRouter
 		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
@@ -155,6 +157,31 @@ func refused(f *facts) []Finding {
 	f.doubtRefusal(&x, all, flows)
 	f.orOwnNAT(&x)
 	return []Finding{x}
+}
+
+// handedOn reports whether the port is translated before the hop that refuses it: then it isn't the target that can't
+// be reached.
+func (f *facts) handedOn() bool {
+	return f.handover != nil && f.handover.confidence >= Likely && f.handover.at < f.refusedAt
+}
+
+// handedOnRefused is that a router says it can't reach what the port is translated to.
+func (f *facts) handedOnRefused(x *Finding, kind refusal, router string) {
+	x.Code, x.Confidence = when(kind == noHost, UnreachableHost, UnreachableNetwork), Likely
+	x.Title = fmt.Sprintf("What port %d is translated to can't be reached from %s", f.target.Port(), router)
+	x.Evidence = append(x.Evidence, fmt.Sprintf("The port is translated at hop %d: the machine that is meant isn't %v.",
+		f.handover.at, f.target.Addr()))
+	x.Advice = fmt.Sprintf("Check that the machine is running to which port %d is translated, and that the translation "+
+		"names the right one. Ask %s.", f.target.Port(), f.owner(max(f.handover.at-1, f.first()-1), f.handover.at))
+	if kind == noHost && f.waited() < neighbourWait {
+		x.Confidence = Possible
+		x.Evidence = append(x.Evidence,
+			"It said so at once: it had asked before, or it has a route that rejects the address.")
+		return
+	}
+	if kind == noHost {
+		x.Evidence = append(x.Evidence, f.waitText())
+	}
 }
 
 // doubtRefusal lowers the confidence where too few others were asked, or which probe was refused isn't sure.
