@@ -281,6 +281,16 @@ func ControlAgain(e Evidence) bool {
 	return f.host.differ != nil && len(ownDoing(f)) == 0
 }
 
+// controlTTL is the TTL with which the first control that passes has left this host; 0: none does, or it isn't known.
+func (f *facts) controlTTL() int {
+	for i := range f.controls() {
+		if c := &f.host.Controls[i]; c.passes() && c.Left != nil {
+			return int(c.Left.TTL)
+		}
+	}
+	return 0
+}
+
 // controlSightings are what the controls say of flows to this port, where this host did nothing of its own with them.
 func (f *facts) controlSightings() (all []sighting) {
 	for i := range f.controls() {

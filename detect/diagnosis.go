@@ -208,6 +208,7 @@ func (p *path) sends() string {
 func (a Ask) String() string {
 	names := [...]string{
 		"flow", "port", "ack", "syn", "echo", "loose", "short", "unmarked", "options", "reach", "way", "alive",
+		"ttl",
 	}
 	if int(a) < len(names) {
 		return names[a]

@@ -507,6 +507,7 @@ func (d *drop) finding() Finding {
 	switch passing := d.passing(); {
 	case len(passing) > 0 && d.maxTTL() < trace.DefaultMaxTTL && !slices.ContainsFunc(passing, sighting.isProbe):
 		return d.limit(d.silentHops()) // the kernel's connections go farther than any probe that was sent
+	case d.byTTL(&x):
 	case len(passing) > 0:
 		d.brokenBranch(&x, passing)
 	case d.otherWay(&x):
@@ -735,6 +736,24 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
+}
+
+// byTTL reports whether it is the TTL by which the probes that vanish differ from a connection that passes: the trace's
+// own flow was answered when it was sent with the connection's. It says so then.
+func (d *drop) byTTL(x *Finding) bool {
+	all := d.asked(AskTTL)
+	if len(all) == 0 || all[0].answer == nil {
+		return false
+	}
+	x.Code, x.Confidence, x.Weight = TTLFiltered, when(d.ownAgain() == vanishes, Likely, Possible), weightNotice
+	x.Title = fmt.Sprintf("Probes to port %d are dropped for their low TTL, %s: connections pass", d.target.Port(),
+		d.between(x.After, x.Before))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("A %s of the trace's own flow with a TTL of %d, as ordinary connections "+
+		"have it, was answered by %v; those with up to %d vanish.", strings.TrimSuffix(d.kind(), "s"),
+		all[0].question.Options.FirstTTL, all[0].answer.Reply.TCP.Flags, d.maxTTL()))
+	x.Advice = "Nothing to do: connections are not harmed. A device there drops packets with a low TTL, so that no " +
+		"trace to this port sees what lies beyond. Or it lets only so many connections pass, and this one came in time."
+	return true
 }
 
 // orLongerWay weighs that all flows come to the same end, and those by other routers have come there a longer way. They

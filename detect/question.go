@@ -25,6 +25,7 @@ const (
 	AskReach               // one probe that gets past the place where probes vanish, if its flow does
 	AskWay                 // one probe to the hop before that place, whose answer names the router that its flow takes
 	AskAlive               // ICMP echo requests with the highest TTL, to see whether the target answers any
+	AskTTL                 // one probe with the TTL of this host's ordinary connections
 )
 
 // Question is a further trace that would tell causes apart. Its options lack a source port: the trace's own where
@@ -423,6 +424,7 @@ func (q *questioner) flows() {
 		return
 	}
 	q.ownAgain(d)
+	q.ordinaryTTL(d)
 	own, others := 0, 0 // the last flows that were asked
 	for _, p := range q.asked(AskReach) {
 		if n := p.question.Flow - firstFlow; n <= ownFlows {
@@ -484,6 +486,21 @@ func (q *questioner) ownAgain(d *drop) {
 			q.all = append(q.all, Question{AskReach, p.question.Flow, o})
 			return
 		}
+	}
+}
+
+// ordinaryTTL asks the trace's own flow with the TTL of ordinary connections, where these pass and no probe does: a
+// device may drop packets with a low TTL.
+func (q *questioner) ordinaryTTL(d *drop) {
+	passing := d.passing()
+	if len(q.all) > 0 || len(passing) == 0 || slices.ContainsFunc(passing, sighting.isProbe) || !q.mayAskAgain() ||
+		q.left() == 0 || len(q.asked(AskTTL)) > 0 {
+		return
+	}
+	if ttl := q.controlTTL(); ttl > q.maxTTL() {
+		o := q.with(AskTTL, ttl)
+		o.MaxTTL, o.Queries = ttl, 1
+		q.all = append(q.all, Question{AskTTL, 0, o})
 	}
 }
 

@@ -337,7 +337,7 @@ func (f *facts) withControl(all []Finding) []Finding {
 	}
 	if f.host.differ == nil ||
 		has(BrokenBranch, WayBack, OtherWay, SizeFilter, MarkDropped, FilteredSYN, RoutingLoop, MTULimit, HopLimit,
-			ResetOnPath) {
+			ResetOnPath) || f.answer == nil && has(TTLFiltered) {
 		return all
 	}
 	if len(ownDoing(f)) > 0 || f.contradict() != nil && has(TCPProxy, PortOpen, PortClosed) {
