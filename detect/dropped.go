@@ -25,7 +25,7 @@ func dropped(f *facts) []Finding {
 	if !f.vanish() || !f.complete || f.cycle() > 0 || f.answersUnfit() {
 		return nil
 	}
-	if from, _ := f.endsAlike(); from > 0 {
+	if f.endsAlike().from > 0 {
 		return nil // they come no farther because their TTL is set
 	}
 	if d := newDrop(f); d != nil {

@@ -17,6 +17,9 @@ const (
 	// set before it.
 	leastSame = 4
 
+	// leastNamed is at how many hops it must do so where those beyond are silent.
+	leastNamed = 3
+
 	// leastFiltered is by how many hops the way back must be shorter than silent hops before the target make the way
 	// out.
 	leastFiltered = 2
@@ -32,44 +35,63 @@ func timeToLive(f *facts) []Finding {
 	return nil
 }
 
-// endsAlike finds the router at which all probes from a hop on end, whatever their TTL, each of them with its TTL used
-// up; 0: there is none.
-func (f *facts) endsAlike() (from int, who netip.Addr) {
-	if !f.vanish() || len(f.hops) == 0 || f.hops[len(f.hops)-1].ttl < f.maxTTL() {
-		return 0, who
+// alike is the router at which all probes from a hop on end, whatever their TTL, each of them with its TTL used up.
+type alike struct {
+	from, to int // the hops at which it has answered, first and last; 0: there is no such router
+	who      netip.Addr
+}
+
+// endsAlike finds it. Beyond the last hop that it answered at all must be silent: routers limit their ICMP errors.
+func (f *facts) endsAlike() (x alike) {
+	last := f.lastRouter()
+	if !f.vanish() || len(f.hops) == 0 || f.hops[len(f.hops)-1].ttl < f.maxTTL() || last < f.first() {
+		return x
 	}
-	who = f.only(f.hops[len(f.hops)-1].ttl)
-	for i := len(f.hops) - 1; i >= 0 && who.IsValid(); i-- {
+	named := 0
+	x.who = f.only(last)
+	for i := len(f.hops) - 1; i >= 0 && x.who.IsValid(); i-- {
 		h := &f.hops[i]
-		if h.answered() && f.only(h.ttl) != who {
+		if h.answered() && f.only(h.ttl) != x.who {
 			break
 		}
 		for _, q := range h.quoted {
 			if q.IP.TTL > 1 {
-				return 0, who // it answers what it would send on
+				return alike{} // it answers what it would send on
 			}
 		}
 		if h.answered() {
-			from = h.ttl
+			x.from = h.ttl
+			named++
 		}
 	}
-	if f.maxTTL()-from+1 < leastSame || from <= f.first() {
-		return 0, who
+	x.to = last
+	silent := last < f.maxTTL()
+	if f.maxTTL()-x.from+1 < leastSame || x.from <= f.first() ||
+		silent && (named < leastNamed || x.who == f.target.Addr()) {
+		return alike{}
 	}
-	return from, who
+	return x
 }
 
 // ttlSet is a TTL that is set so low that no probe gets far beyond.
 func (f *facts) ttlSet() *Finding {
-	from, who := f.endsAlike()
+	end := f.endsAlike()
+	from, who := end.from, end.who
 	if from == 0 {
 		return nil
 	}
 	x := Finding{Code: TTLChanged, Confidence: Likely, Weight: weightFatal, After: from - 1, Before: from}
 	x.Title = fmt.Sprintf("The TTL is set too low %s: nothing gets farther than %v", f.between(from-1, from), who)
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
-		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, f.maxTTL(),
+		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, end.to,
 		who))
+	if end.to < f.maxTTL() {
+		x.Confidence = Possible
+		x.Title = fmt.Sprintf("The TTL may be set too low %s: nothing gets farther than %v", f.between(from-1, from), who)
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Beyond hop %d nobody answered: routers limit how often they do. Or %v "+
+			"speaks for others beyond it too, and the path ends there: a firewall drops everything, the target or a router "+
+			"is down, or the answers are lost on the way back.", end.to, who))
+	}
 	x.Advice = fmt.Sprintf("Ask %s: a device there gives packets a TTL that is too low for the rest of the way, so "+
 		"connections die at %v too. Or packets go round at that router alone.", f.owner(from-1, from), who)
 	return &x
