@@ -367,11 +367,16 @@ func (f *facts) witnesses() []witness {
 	for _, w := range []witness{
 		{f.short, f.kind() + " of the usual length"},
 		{f.plain, f.kind() + " without the mark (TOS)"},
-		{f.bare, f.kind() + " " + when(f.odd() == "", "without TCP options", "with the usual TCP options")},
+		{f.bare, f.kind() + " " + when(f.odd() == "", f.withoutOptions(), "with the usual TCP options")},
 	} {
 		if w.path != nil {
 			all = append(all, w)
 		}
 	}
 	return all
+}
+
+// withoutOptions is what a SYN has that no TCP options were asked for: in IPv6 its tag is in the timestamps.
+func (f *facts) withoutOptions() string {
+	return when(f.target.Addr().Is6(), "without TCP options but timestamps", "without TCP options")
 }

@@ -281,19 +281,36 @@ func (f *facts) onlyProbes() []Finding {
 	return []Finding{x}
 }
 
-// undelivered is that the kernel says of each connection, at once and by itself, that the target can't be reached.
+// undelivered is that the kernel says of each connection, at once and by itself, that the target can't be reached, or
+// of each probe that nobody answers on this host's own link.
 func (f *facts) undelivered() []Finding {
+	err := f.failure()
+	if !f.told() && (errors.Is(err, trace.ErrNextHop) || errors.Is(err, syscall.EHOSTUNREACH)) {
+		return []Finding{f.noNextHop(err)}
+	}
 	if !f.told() {
 		return nil
 	}
 	x := Finding{
 		Code: ThisHost, Confidence: Likely, Weight: weightFatal,
 		Title:    fmt.Sprintf("This host itself rejects connections to port %d: none leaves it", f.target.Port()),
-		Evidence: []string{fmt.Sprintf("No probe left: %v.", f.failure())},
+		Evidence: []string{fmt.Sprintf("No probe left: %v.", err)},
 		Advice: fmt.Sprintf("Look at this host's own rules for what it sends: nft list ruleset, iptables -S OUTPUT "+
 			"(ip6tables for IPv6). Or the next hop on its own link doesn't answer: ip route get %v, ip neigh.", f.target.Addr()),
 	}
 	return []Finding{x}
+}
+
+// noNextHop is that nobody answers on this host's own link where its route sends the probes.
+func (f *facts) noNextHop(err error) Finding {
+	return Finding{
+		Code: UnreachableHost, Confidence: Likely, Weight: weightFatal, After: 0, Before: f.first(),
+		Title:    fmt.Sprintf("No packet to %v leaves this host: the next hop of its route gives no answer", f.target.Addr()),
+		Evidence: []string{fmt.Sprintf("Its kernel says: %v.", err)},
+		Advice: fmt.Sprintf("Look at the route: ip route get %v, ip neigh. If the next hop is right, it is down, or the "+
+			"link is; if it is the target itself, and that isn't on this link, the route or this host's netmask is wrong.",
+			f.target.Addr()),
+	}
 }
 
 // NoWay is the finding if a rule or a route of this host lets nothing out to the target: the kernel gives err in place
