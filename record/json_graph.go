@@ -66,6 +66,7 @@ type node struct {
 	Hidden     float64 `json:"hidden_share"`
 	PerPacket  bool    `json:"per_packet,omitempty"`
 	Spared     bool    `json:"spared,omitempty"`
+	Untried    bool    `json:"untried,omitempty"`
 	Alternates bool    `json:"alternates,omitempty"`
 	SharesBy   string  `json:"shares_by,omitempty"`
 
@@ -154,7 +155,7 @@ func graphOf(t *Trace) *graph {
 	for _, n := range g.Nodes {
 		j.Nodes = append(j.Nodes, node{TTL: n.TTL, Address: address(n.Addr), Name: text(t.NameOf(n.Addr)),
 			Target: n.Target, Flows: n.Flows, Next: n.Next, Sure: rounded(n.Sure), Hidden: rounded(n.Hidden),
-			PerPacket: n.PerPacket, Alternates: n.Alternates, Spared: n.Spared, Unanswered: n.Unanswered,
+			PerPacket: n.PerPacket, Alternates: n.Alternates, Spared: n.Spared, Untried: n.Untried, Unanswered: n.Unanswered,
 			SharesBy: n.SharesBy.String(), MayBe: n.MayBe, Refusal: refusalOf(n.Refusal)})
 	}
 	for _, l := range g.Links {
@@ -231,7 +232,7 @@ func (r *values) graph(j *graph, paths []path) *trace.Graph {
 		from := r.optional(n.Address)
 		g.Nodes = append(g.Nodes, trace.Node{TTL: r.within(n.TTL, 1, 255), Addr: from, Target: n.Target,
 			Flows: n.Flows, Next: n.Next, Sure: n.Sure, Hidden: n.Hidden, PerPacket: n.PerPacket, Spared: n.Spared,
-			Unanswered: n.Unanswered, Alternates: n.Alternates,
+			Untried: n.Untried, Unanswered: n.Unanswered, Alternates: n.Alternates,
 			SharesBy: named(r, n.SharesBy, 0, trace.FieldPort|trace.FieldLabel), MayBe: n.MayBe,
 			Refusal: r.refusal(n.Refusal, from)})
 		for _, other := range n.MayBe {

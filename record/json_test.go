@@ -203,7 +203,7 @@ var someGraph = trace.Graph{
 		{TTL: 2, Addr: netip.MustParseAddr("198.51.100.2"), Flows: 8, Next: 1, Sure: 0.992, Hidden: 0.438, PerPacket: true, Alternates: true,
 			SharesBy: trace.FieldPort | trace.FieldLabel},
 		{TTL: 2, MayBe: []int{1}},
-		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.3"), Flows: 1, Next: 1, Hidden: 0.99, Spared: true, Unanswered: 4},
+		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.3"), Untried: true, Flows: 1, Next: 1, Hidden: 0.99, Spared: true, Unanswered: 4},
 		{TTL: 3, Addr: netip.MustParseAddr("198.51.100.4"), Refusal: &packet.Reply{Kind: packet.KindUnreachable, Type: 3,
 			Code: 13, IP: packet.IP{Version: 4, Src: netip.MustParseAddr("198.51.100.4")}}},
 		{TTL: 3, Addr: netip.MustParseAddr("203.0.113.9"), Refusal: &packet.Reply{Kind: packet.KindTCP,

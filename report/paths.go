@@ -514,6 +514,7 @@ func (p *paths) notes() {
 	}
 	p.spared()
 	p.unlinked()
+	p.untried()
 	if p.o.Connections && p.o.Target.Is6() {
 		p.note("A balancer that looks at no port stays hidden: at addresses only, or at the flow label, which is 0 in all " +
 			"of these connections.")
@@ -610,6 +611,22 @@ func (p *paths) unlinked() {
 	}
 	p.note(fmt.Sprintf("From %s (%s) no flow was seen to get to the target.", Plural(len(labels), "last router"),
 		strings.Join(labels, ", ")))
+}
+
+// untried says by which routers nobody was seen to get to the target, and why.
+func (p *paths) untried() {
+	var labels []string
+	for i, n := range p.g.Nodes {
+		if n.Untried {
+			labels = append(labels, p.labels[i])
+		}
+	}
+	if len(labels) == 0 {
+		return
+	}
+	p.note(fmt.Sprintf("By %s before the last one (%s) no flow was seen to get to the target: it is sent only so many "+
+		"SYNs, and others get there by the same last router. To test all, allow it more (--max-target-syns).",
+		Plural(len(labels), "router"), strings.Join(labels, ", ")))
 }
 
 // faces says which nodes may be one router.

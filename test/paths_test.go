@@ -155,6 +155,9 @@ func addressOf(i *lab.Interface, v4 bool) string {
 // unlinked finds how many last routers are said to have no known link to the target.
 var unlinked = regexp.MustCompile(`(?m)^From (\d+) last routers? \(`)
 
+// untried finds that there are routers before the last one by which no flow was seen to get to the target.
+var untried = regexp.MustCompile(`(?m)^By \d+ routers? before\s+the\s+last\s+one\s+\(`)
+
 // sharesBy finds what is said of a balancer: its hop, and what it goes by.
 var sharesBy = regexp.MustCompile(`(?m)^Hop (\S+) shares out by (.*)\.$`)
 
@@ -197,6 +200,9 @@ func findPaths(t *testing.T, source *lab.Host, target *lab.Interface, v4 bool, w
 			if m[1] != strconv.Itoa(n-len(missing)) {
 				t.Errorf("%d links to the target are missing\n%v", n-len(missing), out)
 			}
+		}
+		if untried.MatchString(out.stdout) { // nor for one by each router before the last one
+			head = fmt.Sprintf("\nAt least %d path", paths)
 		}
 		whole := len(missing) == 0 && strings.Contains(out.stdout, head)
 		switch {

@@ -20,9 +20,10 @@ type Graph struct {
 	Asked      float64 // the confidence that was asked for, of each node
 	Confidence float64 // that nothing is missing, beyond what Node.Spared and Node.Hidden say
 	Tested     bool    // the search came to its end: each node that was to be tested has the confidence asked for
-	// Complete: Tested, the target answered, no node is Unlinked, no router was silent, which may be several, and no flow
-	// was refused on the way, for what is beyond is not known; and there are no OtherSources. Beyond Node.Spared there may
-	// be other ways all the same, if there are several last nodes, each of which got a part of the target's SYNs.
+	// Complete: Tested, the target answered, all ways were seen to get there, no node is Unlinked or Untried, no router
+	// was silent, which may be several, and no flow was refused on the way, for what is beyond is not known; and there are
+	// no OtherSources. Beyond Node.Spared there may be other ways all the same, if there are several last nodes, each of
+	// which got a part of the target's SYNs.
 	Complete bool
 	Reached  bool // the target answered
 	// OtherSources are where this host's connections from other source ports leave from: it shares them out over several
@@ -60,6 +61,9 @@ type Node struct {
 	// doesn't look so.
 	Alternates bool
 	Spared     bool // it was tested less than asked for: its successors are, or may be, the target
+	// Untried: the last router beyond it leads to the target, but no SYN was left for a flow that shows it of those that
+	// pass this node. It may give packets a TTL of its own, and then they might end at the last router each time.
+	Untried bool
 	// Unanswered is how many SYNs of flows that pass it were to get to the target, if the target answered none of them,
 	// not even one that was sent a few hops further than to where it answers others; else 0. If it answers nobody, any.
 	Unanswered int
@@ -177,7 +181,7 @@ func (p *Paths) draw() Graph {
 	hidden := slices.ContainsFunc(g.Nodes, func(n Node) bool {
 		return !n.Addr.IsValid() || n.Refusal != nil && (n.Refusal.Kind == packet.KindTCP || n.Addr != target)
 	}) || slices.ContainsFunc(g.Ways, func(w Way) bool { return slices.Contains(w.Nodes, -1) })
-	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0 && !d.untested()
+	g.Complete = g.Tested && g.Reached && !hidden && len(g.Unlinked()) == 0 && !d.untested() && !d.endless(p)
 	return d.g
 }
 
@@ -197,6 +201,18 @@ func (d *drawing) untested() bool {
 		}
 	}
 	return slices.ContainsFunc(d.g.Nodes, func(n Node) bool { return n.Spared && (n.Next > 1 || len(lasts) == 1) })
+}
+
+// endless reports whether some flows were not seen to get to the target though routers answer them. So it is where one
+// router answers at two hops in a row, as long as no flow shows where it goes from there.
+func (d *drawing) endless(p *Paths) bool {
+	for range p.standing() {
+		return true
+	}
+	if slices.ContainsFunc(d.g.Nodes, func(n Node) bool { return n.Untried }) {
+		return true
+	}
+	return slices.ContainsFunc(d.g.Ways, func(w Way) bool { return !d.g.arrives(w) })
 }
 
 // node finds a node, or adds it.
@@ -336,6 +352,17 @@ func (d *drawing) judge(p *Paths) {
 				})
 				n.SharesBy, n.Unanswered = p.sharesBy(ttl, s), p.dies(ttl, s.key)
 			}
+			d.try(p, ttl, s)
+		}
+	}
+}
+
+// try marks the nodes right before the only last one by which no flow was seen to get to the target.
+func (d *drawing) try(p *Paths, ttl int, s *spot) {
+	for _, before := range p.untried(ttl, s, true) {
+		k, ok := d.nodes[nodeName{ttl: ttl - 1, value: p.spots[ttl-1][before].key}]
+		if ok && p.lastHops() == 1 {
+			d.g.Nodes[k].Untried = true
 		}
 	}
 }

@@ -26,6 +26,8 @@ func (p *Paths) plan() {
 	p.again()
 	p.beyond()
 	p.confirm()
+	p.onwards()
+	p.lastOfEach()
 	sought := make([]sought, last+1)
 	for ttl := p.first - 1; ttl <= last; ttl++ {
 		p.test(ttl, &sought[ttl])
@@ -374,7 +376,35 @@ func (p *Paths) need(ttl int, s *spot) int {
 	if len(s.next) > 1 && !p.slow(ttl+1) && ttl+1 < p.reach {
 		n = max(n, p.o.BranchFlows)
 	}
+	if len(s.next) == 1 {
+		n = max(n, s.n+s.due+len(p.untried(ttl, s, false)))
+	}
 	return n
+}
+
+// untried are the nodes right before a last one, by their place in spots, by which no flow was seen to get from there
+// to the target; those by which one is being sent count only if seen is true. That flows get there by others doesn't
+// show it: each may give packets another TTL.
+func (p *Paths) untried(ttl int, s *spot, seen bool) (all []int) {
+	if ttl <= p.first || !slices.ContainsFunc(s.next, p.isTarget) {
+		return nil
+	}
+	for i := range p.spots[ttl-1] {
+		passes, tried := false, false
+		for _, k := range s.flows {
+			f := p.flows[k]
+			if f.pos[ttl-1] != i {
+				continue
+			}
+			c := &f.cells[ttl+1]
+			passes = true
+			tried = tried || f.ends == ttl+1 || !seen && (!c.open() || c.tries > 0)
+		}
+		if passes && !tried {
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 // targetShare is how many probes may be sent on from a node, as some may get to the target.
@@ -441,7 +471,7 @@ func (p *Paths) lastHops() (n int) {
 
 // forward asks for flows that pass a node to be sent on, up to a number, and returns how many there were.
 func (p *Paths) forward(ttl int, s *spot, most int) (n int) {
-	for _, i := range s.flows {
+	for _, i := range p.spread(ttl, s) {
 		if n >= most {
 			break
 		}
@@ -452,6 +482,28 @@ func (p *Paths) forward(ttl int, s *spot, most int) (n int) {
 		}
 	}
 	return n
+}
+
+// spread are the flows of a spot. If those that are sent on get to the target, they come in such an order that its few
+// SYNs come by as many of the nodes before as may be.
+func (p *Paths) spread(ttl int, s *spot) []int {
+	if ttl <= p.first || !p.lastHop(ttl, s) {
+		return s.flows
+	}
+	by := map[int]int{} // how many flows are or will be sent on, by the node before
+	for _, i := range s.flows {
+		if c := &p.flows[i].cells[ttl+1]; !c.open() || c.tries > 0 {
+			by[p.flows[i].pos[ttl-1]]++
+		}
+	}
+	turn := make(map[int]int, len(s.flows))
+	for _, i := range s.flows {
+		turn[i] = by[p.flows[i].pos[ttl-1]]
+		if c := &p.flows[i].cells[ttl+1]; c.open() && c.tries == 0 {
+			by[p.flows[i].pos[ttl-1]]++
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(s.flows), func(a, b int) int { return turn[a] - turn[b] })
 }
 
 // seek asks for so many flows at a hop that about as many as are lacking pass the spot with the index i.
@@ -563,6 +615,72 @@ func (p *Paths) confirm() {
 		for ttl := s.fromTTL; ttl <= s.toTTL; ttl++ {
 			if cells[ttl].open() && ttl < p.reach {
 				p.want(s.flow, ttl)
+			}
+		}
+	}
+}
+
+// onwards asks a flow one hop further that meets one and the same router at two hops in a row. The flow may never get
+// any further, as where a router gives packets another TTL, though others that meet this router at the second of the
+// hops do.
+func (p *Paths) onwards() {
+	for ttl, flows := range p.standing() {
+		asked := func(i int) bool { c := &p.flows[i].cells[ttl+1]; return !c.open() || c.tries > 0 }
+		if !slices.ContainsFunc(flows, asked) && p.afford(p.flows[flows[0]], ttl+1) {
+			p.want(flows[0], ttl+1)
+		}
+	}
+}
+
+// standing are the flows that meet one and the same router at a TTL and at the one before, by TTL and router, if none
+// of them shows where they go from there.
+func (p *Paths) standing() iter.Seq2[int, []int] {
+	return func(yield func(int, []int) bool) {
+		for ttl := p.first + 1; ttl < p.top; ttl++ {
+			for i := range p.spots[ttl] {
+				flows := slices.Clone(p.spots[ttl][i].flows)
+				flows = slices.DeleteFunc(flows, func(i int) bool { return !p.twice(p.flows[i], ttl) })
+				shows := func(i int) bool {
+					c := &p.flows[i].cells[ttl+1]
+					return len(c.seen) > 0 || c.silent || p.flows[i].over(ttl+1)
+				}
+				if len(flows) > 0 && !slices.ContainsFunc(flows, shows) && !yield(ttl, flows) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// twice reports whether a flow meets one and the same router at a TTL and at the one before.
+func (p *Paths) twice(f *pathFlow, ttl int) bool {
+	value, known := p.valueAt(f, ttl)
+	if !known || value < firstAddr || p.final(value) || f.blur[ttl] {
+		return false
+	}
+	before, known := p.valueAt(f, ttl-1)
+	return known && before == value
+}
+
+// lastOfEach asks one flow of each node right before the target, unless all flows pass the node: that others get there
+// by the same routers doesn't show it, for this node may give packets another TTL.
+func (p *Paths) lastOfEach() {
+	last := p.end - 1
+	if p.end == 0 || p.hops[last].uniform == silentValue {
+		return
+	}
+	asked := func(i int) bool {
+		c := &p.flows[i].cells[last]
+		return !c.open() || c.tries > 0 || p.flows[i].over(last)
+	}
+	chosen := map[int]bool{}
+	for ttl := p.first; ttl < last; ttl++ {
+		for i := range p.spots[ttl] {
+			s := &p.spots[ttl][i]
+			through := func(i int) bool { return asked(i) || chosen[i] }
+			if p.hops[ttl].uniform == unknownValue && s.key >= firstAddr && !slices.ContainsFunc(s.flows, through) {
+				chosen[s.flows[0]] = true
+				p.want(s.flows[0], last)
 			}
 		}
 	}
