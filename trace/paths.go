@@ -213,6 +213,7 @@ type pathFlow struct {
 	router int        // the highest TTL at which a router answered
 	resets int        // from this TTL on something nearer than the target may reset it; 0: that is not known
 	reset  []*pathAsk // the probes that were reset
+	asks   []*pathAsk // all of its probes
 	ready  time.Time
 }
 
@@ -253,6 +254,7 @@ type pathAsk struct {
 	sent      time.Time
 	over      bool
 	counts    bool // among syns
+	arrived   bool // the target has answered it, or another one of its flow for which it stands
 	blind     bool // see blind
 	near      bool // see near
 	round     bool // of a slow hop
@@ -351,13 +353,21 @@ func (p *Paths) moreFlow() (int, bool) {
 	return p.newFlow(p.o.Ports[n]), true
 }
 
-// cutLoop takes back how far routers have answered if the trace went round in a loop: the target may be nearer to flows
-// that don't.
+// cutLoop takes back how far routers have answered if the trace went round in a loop, or one router answered at all
+// hops from some on: the target may be nearer to flows that don't.
 func (p *Paths) cutLoop() {
 	var round circle
 	first := map[int]int{} // TTLs by value
+	row, before := 0, unknownValue
 	for ttl := p.first; ttl <= p.far; ttl++ {
 		v, _ := p.valueAt(p.flows[0], ttl)
+		if row++; v != before {
+			row = 0
+		}
+		if before = v; v >= firstAddr && row > turnsToLoop {
+			p.far = ttl - row
+			return
+		}
 		if round.closes(v) {
 			p.far = first[v] + (ttl-first[v])/turnsToLoop - 1
 			return
@@ -462,7 +472,7 @@ func (p *Paths) arrive(f *pathFlow, ttl int, reset bool) {
 // target is no nearer, or answers others there. These probes were lost, most likely on a way that is broken.
 func (p *Paths) excuse(ttl int) {
 	p.unheard = slices.DeleteFunc(p.unheard, func(a *pathAsk) bool {
-		if a.ttl < ttl && a.counts {
+		if a.ttl < ttl && a.counts && !a.arrived {
 			a.counts = false
 			p.syns--
 		}
@@ -747,7 +757,7 @@ func (p *Paths) recharge() {
 		case gets && !a.counts:
 			p.syns++
 			a.counts = true
-		case !gets && a.counts:
+		case !gets && a.counts && !a.arrived:
 			p.syns--
 			a.counts = false
 		}
@@ -799,7 +809,7 @@ func (p *Paths) send(now time.Time, w want, round bool) Action {
 		counts: p.gets(f, w.ttl) && !p.alone, blind: p.blind(w.ttl) && w.ttl > f.router,
 		near: p.near(f, w.ttl)}
 	p.hops[w.ttl].last = now
-	p.flying = append(p.flying, a)
+	p.flying, f.asks = append(p.flying, a), append(f.asks, a)
 	c := &f.cells[w.ttl]
 	c.flying, c.planned, c.unclear = c.flying+1, false, false
 	f.flying++
@@ -890,12 +900,12 @@ func (p *Paths) answer(now time.Time, a *pathAsk, r Result) {
 		f.ready = now.Add(resetTime + r.RTT()/resetShare)
 	}
 	switch {
-	case at && !a.counts:
-		p.syns++
-	case !at && a.counts:
+	case at:
+		p.arrived(f, a)
+	case a.counts:
 		p.syns--
+		a.counts = false
 	}
-	a.counts = at
 	if r.FromTarget() && p.value(r) == resetValue {
 		f.reset = append(f.reset, a)
 		p.recount()
@@ -934,9 +944,8 @@ func (p *Paths) confuse(now time.Time, a *pathAsk, r Result) {
 	switch {
 	case reset: // not the target's, which may be as far as ever
 		f.resets = low
-	case !a.counts:
-		a.counts = true
-		p.syns++
+	default:
+		p.arrived(f, a)
 	}
 	f.told = !reset && f.ends == 0
 	if !slices.ContainsFunc(p.flying, func(b *pathAsk) bool { return b.flow == a.flow && b != a }) {
@@ -952,6 +961,21 @@ func (p *Paths) confuse(now time.Time, a *pathAsk, r Result) {
 			b.counts = true
 			p.syns++
 		}
+	}
+}
+
+// arrived counts a SYN that has got to the target. If the one that was answered, as far as is known, was answered
+// before, it was another one of its flow.
+func (p *Paths) arrived(f *pathFlow, a *pathAsk) {
+	for _, b := range slices.Concat([]*pathAsk{a}, f.asks) {
+		if seen := f.cells[b.ttl].seen; b.arrived || len(seen) > 0 && !p.final(seen[0]) {
+			continue // or a router has answered it
+		}
+		if b.arrived = true; !b.counts {
+			b.counts = true
+			p.syns++
+		}
+		return
 	}
 }
 
