@@ -234,6 +234,7 @@ type pathHop struct {
 	mute    bool // nobody has answered
 	uniform int  // what all flows met, and as many as rule out another one; unknownValue: there is no such
 	met     int  // how many flows have met something
+	past    int  // how many flows a router has answered here or farther
 
 	doubts  []int // flows that were not answered though others were
 	limited bool  // one of those was answered later
@@ -717,6 +718,8 @@ func (p *Paths) free(now time.Time, w want) (ready time.Time, ok bool) {
 	switch {
 	case p.connects() && f.flying > 0:
 		return ready, false
+	case p.head > 0 && w.ttl > f.router && !p.near(f, w.ttl):
+		return ready, float64(p.syns)+p.risked(w.ttl) < float64(p.o.TargetSYNs+1)
 	case !p.near(f, w.ttl):
 		return ready, true
 	case now.Before(f.ready):
@@ -785,6 +788,18 @@ func (p *Paths) arrivals(ttl int) int {
 		}
 	}
 	return min(n, 1+int(math.Ceil(expected)))
+}
+
+// risked is how many SYNs get to the target of those that are in flight to hops at which it isn't taken to be, and of
+// one more to this TTL, if it is nearer to as many flows as may be.
+func (p *Paths) risked(ttl int) float64 {
+	expected := p.rule.hidden(p.hops[ttl].past)
+	for _, a := range p.flying {
+		if !a.counts && a.ttl > p.flows[a.flow].router {
+			expected += p.rule.hidden(p.hops[a.ttl].past)
+		}
+	}
+	return expected + math.Sqrt(expected)/2
 }
 
 // mayArrive is the share of the flows that may meet the target at a TTL, or before. That it is nearer by more than one

@@ -165,7 +165,7 @@ func (p *Paths) survey() {
 // compare finds out whether all flows meet one and the same at a hop.
 func (p *Paths) compare(ttl int) {
 	h := &p.hops[ttl]
-	h.uniform, h.met = unknownValue, 0
+	h.uniform, h.met, h.past = unknownValue, 0, 0
 	same := true
 	for _, f := range p.flows {
 		c := &f.cells[ttl]
@@ -180,7 +180,9 @@ func (p *Paths) compare(ttl int) {
 			same = same && (h.uniform == unknownValue || h.uniform == v) && !p.final(v)
 			h.uniform = v
 		}
-		h.met += min(len(seen), 1)
+		if h.met += min(len(seen), 1); f.router >= ttl {
+			h.past++
+		}
 	}
 	if !same || h.met < p.rule.flows(1) {
 		h.uniform = unknownValue

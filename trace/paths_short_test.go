@@ -54,8 +54,8 @@ func TestPathsShortBranch(t *testing.T) {
 						t.Logf("seed %d: complete with %.3f, and lacks %v", seed, d.Confidence, d.missing)
 						wrong++
 					}
-					// What several flows send at once, before one of them shows that the target is near, nothing bounds.
-					if most = max(most, d.total); d.total > trace.DefaultTargetSYNs+9 {
+					// More of the flows that are sent at once may find the target near than was to be expected.
+					if most = max(most, d.total); d.total > trace.DefaultTargetSYNs+3 {
 						t.Errorf("seed %d: %d SYNs at the target, %d told", seed, d.total, d.TargetSYNs)
 					}
 				}
