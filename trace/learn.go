@@ -11,6 +11,7 @@ import (
 
 // Learn implements Plan.
 func (p *Path) Learn(now time.Time, r Result) {
+	p.idleUntil = time.Time{}
 	if r.FromTarget() {
 		if !p.target.answers && !r.Proven() {
 			p.answeredBefore()

@@ -43,6 +43,7 @@ type Path struct {
 	answeredTo int       // no hop beyond this TTL has ever answered
 	moved      time.Time // when known grew by an answer
 	soon       time.Time
+	idleUntil  time.Time // nothing is to be done before, unless something is learned, see pauseAfter
 
 	injection
 	lingering   time.Time   // when the wait for a probe was extended last
@@ -231,6 +232,9 @@ func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
 
 // Next implements Plan.
 func (p *Path) Next(now time.Time) Action {
+	if now.Before(p.idleUntil) {
+		return WaitUntil(p.idleUntil)
+	}
 	when, action := p.overdue(now)
 	if action.Do != DoWait {
 		return action
@@ -243,7 +247,9 @@ func (p *Path) Next(now time.Time) Action {
 	case p.slow.active:
 		action = p.slowly(now, when)
 	default:
-		action = p.sideBySide(now, when)
+		if action = p.sideBySide(now, when); action.Do == DoSend {
+			p.pauseAfter(now, when)
+		}
 	}
 	if action.Do != DoWait || !action.Until.IsZero() || len(p.pending) > 0 {
 		return action
@@ -256,6 +262,14 @@ func (p *Path) Next(now time.Time) Action {
 		return WaitUntil(p.stayUntil)
 	}
 	return action
+}
+
+// pauseAfter notes that nothing is to be done right after a probe was sent, until the next one may be sent, when comes,
+// or something is learned. A plan is asked right after each probe, and would look at all that is in flight.
+func (p *Path) pauseAfter(now, when time.Time) {
+	if !p.rounds.on() {
+		p.idleUntil = sooner(sooner(p.soon, now.Add(DefaultSpacing)), when)
+	}
 }
 
 // overdue is what has to be done about a probe in flight; where that is nothing now, when it will be something.
@@ -272,7 +286,7 @@ func (p *Path) overdue(now time.Time) (when time.Time, action Action) {
 		when = time.Time{}
 	}
 	for _, a := range p.pending {
-		next := p.deadline(a)
+		next := p.deadline(a, now)
 		if !next.at.IsZero() && !now.Before(next.at) {
 			if next.do == DoExtend {
 				p.linger(now, a)
@@ -591,7 +605,7 @@ func (p *Path) retries(ttl int) bool {
 // retried reports whether a probe is taken back for that: the last one to such a hop, where there is to be another one.
 func (p *Path) retried(a *ask) bool {
 	h := p.hop(a.ttl)
-	return !a.byProbePort && !p.slow.active && a.sent.Equal(h.last) && p.retries(a.ttl) &&
+	return !a.byProbePort && !p.slow.active && p.retries(a.ttl) && a.sent.Equal(h.last) &&
 		h.asked >= max(p.wanted(a.ttl), min(p.o.Queries, 2))
 }
 

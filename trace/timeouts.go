@@ -36,6 +36,10 @@ const (
 	// leastTimeout is the least time that a probe waits where it does not wait its whole time, see timeout.
 	leastTimeout = time.Second
 
+	// How long a probe waits is worked out from lookAgain before it may be over on: so a look at one of them serves those
+	// that were sent soon after it.
+	lookAgain = 100 * time.Millisecond
+
 	// timeoutFactor times the slowest answer from here on is what a probe waits, see timeout.
 	timeoutFactor = 3
 )
@@ -48,8 +52,10 @@ type due struct {
 	until time.Time // of DoExtend
 }
 
-// deadline is what has to be done about a probe next.
-func (p *Path) deadline(a *ask) due {
+// deadline is what has to be done about a probe next. Nothing to be done at a time means to look again then: most
+// probes are answered long before their wait can be over, and to work its end out for each of them at each step takes
+// longer than all else that a plan does.
+func (p *Path) deadline(a *ask, now time.Time) due {
 	switch {
 	case a.byProbePort && a.ttl > p.limit && p.slow.knocks == 0 && p.credit+p.hop(p.limit).asked < p.o.Queries:
 		return due{} // it counts where the target turned out to be
@@ -88,7 +94,11 @@ func (p *Path) deadline(a *ask) due {
 	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.shown(a.ttl) && p.slow.anew < mostAnew:
 		a.anew = true
 		return due{at: a.sent.Add(p.o.Wait - doubtMargin), do: DoWithdraw} // it was perhaps dropped by a limit
-	case !a.lingers && p.kept(a):
+	}
+	if soonest := a.sent.Add(min(silentTimeout, p.whole) - lingerMargin); now.Before(soonest.Add(-lookAgain)) {
+		return due{at: soonest}
+	}
+	if !a.lingers && p.kept(a) {
 		return due{}
 	}
 	return p.ending(a)

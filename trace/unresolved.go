@@ -112,9 +112,9 @@ func (p *Path) idle() bool {
 	return !p.rounds.on() && !p.unasked()
 }
 
-// unasked reports whether a hop is still to be asked.
+// unasked reports whether a hop is still to be asked. The farthest are mostly done last.
 func (p *Path) unasked() bool {
-	for ttl := p.o.FirstTTL; ttl <= p.end(); ttl++ {
+	for ttl := p.end(); ttl >= p.o.FirstTTL; ttl-- {
 		if p.hop(ttl).asked < p.wanted(ttl) {
 			return true
 		}
