@@ -44,7 +44,7 @@ type alike struct {
 // endsAlike finds it. Beyond the last hop that it answered at all must be silent: routers limit their ICMP errors.
 func (f *facts) endsAlike() (x alike) {
 	last := f.lastRouter()
-	if !f.vanish() || len(f.hops) == 0 || f.hops[len(f.hops)-1].ttl < f.maxTTL() || last < f.first() {
+	if !f.vanish() || len(f.hops) == 0 || f.hops[len(f.hops)-1].ttl < f.maxTTL() || last < f.first() || f.cycle() > 0 {
 		return x
 	}
 	named := 0

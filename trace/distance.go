@@ -48,7 +48,7 @@ type distanceState struct {
 // distance probes is how many distance probes are sent at once, where a hop is asked that often or more: the second is
 // there for the first to be lost. MostDistanceProbes is how many are sent when more are lost, the control probe counted
 // in. MostProbePorts is how many of ProbePorts are used at the most: the rest is for probes that tell where the target
-// is, where nothing else does (placing).
+// is, where nothing else does.
 const (
 	distanceProbes     = 2
 	MostDistanceProbes = 4
