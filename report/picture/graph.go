@@ -431,6 +431,15 @@ func (l *link) width() float64 { return 1.5 + 6.5*l.share }
 // badInk is the colour of what loses packets.
 const badInk = "#dc2626"
 
+// howSure are the notes as lines of a box.
+func (n *network) howSure() []string {
+	all := []string{"How sure this is"}
+	for _, text := range n.notes {
+		all = append(all, wrapText(text, 60)...)
+	}
+	return all
+}
+
 func networkDOT(n *network) string {
 	var b strings.Builder
 	b.WriteString("digraph paths {\n  rankdir=LR; ranksep=0.9;\n")
@@ -439,6 +448,9 @@ func networkDOT(n *network) string {
 	b.WriteString("  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\", fontsize=11];\n")
 	b.WriteString("  edge [color=\"#475569\", fontname=\"Helvetica\", fontsize=10];\n")
 	fmt.Fprintf(&b, "  source [label=%s, shape=ellipse, fillcolor=\"#dbeafe\", color=\"#1d4ed8\"];\n", dotText(n.from))
+	if len(n.notes) > 0 {
+		fmt.Fprintf(&b, "  notes [label=%s, shape=note, style=\"\", color=\"#94a3b8\"];\n", dotText(n.howSure()...))
+	}
 	for _, layer := range n.layers {
 		b.WriteString("  { rank=same;\n")
 		for _, i := range layer {
@@ -483,6 +495,9 @@ func networkMermaid(n *network) string {
 		}
 	}
 	mermaidFindings(&b, n.findings)
+	if len(n.notes) > 0 {
+		fmt.Fprintf(&b, "    notes[%s]:::findings\n", mermaidText(n.howSure()...))
+	}
 	for i := range n.links {
 		l := &n.links[i]
 		arrow := "-->"

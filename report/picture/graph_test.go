@@ -277,11 +277,11 @@ func TestGraphs(t *testing.T) {
 	}
 }
 
-// A picture has a box for each node and a link for each link, and the widths are the shares.
+// A picture has a box for each node and one that says how sure it is, a link for each link, and the widths are the shares.
 func TestGraphLinks(t *testing.T) {
 	g := graphOf(graphs["members"])
 	nodes, edges := classes(graphviz(t, ofGraph(t, g, forms["dot"])))
-	if nodes != 1+len(g.Nodes) || edges != 1+len(g.Links) {
+	if nodes != 2+len(g.Nodes) || edges != 1+len(g.Links) {
 		t.Errorf("%d nodes, %d edges", nodes, edges)
 	}
 	text := string(ofGraph(t, g, forms["dot"]))
@@ -331,7 +331,7 @@ func TestGraphHostile(t *testing.T) {
 			case "svg":
 				checkSVG(t, out.Bytes())
 			case "dot":
-				if n := strings.Count(out.String(), "label="); n != nodes+1 {
+				if n := strings.Count(out.String(), "label="); n != nodes+2 { // the title and the notes too
 					t.Errorf("%q: %d labels", text, n)
 				}
 			case "mmd":

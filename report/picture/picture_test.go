@@ -250,7 +250,7 @@ func keepPicture(t *testing.T, name string, out []byte) {
 // mermaidLines are all forms of lines that a picture may have. What stands in quotes can't end them, and can't be a
 // directive.
 var mermaidLines = regexp.MustCompile(`^(---|title: "[^"]*"|flowchart LR|` +
-	` +source\(\["Q"\]\)|        h\d+(_\d+)?| +([hn]\d+(_\d+)?|wall|target|findings)\["Q"\]:::[a-z]+|` +
+	` +source\(\["Q"\]\)|        h\d+(_\d+)?| +([hn]\d+(_\d+)?|wall|target|findings|notes)\["Q"\]:::[a-z]+|` +
 	` +subgraph as\d+\["Q"\]| +end| +(source|wall|[hn]\d+(_\d+)?) (-->|-\.->)(\|"Q"\|)? ([hn]\d+(_\d+)?|wall|target)|` +
 	` +linkStyle \d+ [a-z0-9#:,. -]+|` +
 	` +classDef [a-z]+ [a-z0-9#:, -]+)$`)
