@@ -277,7 +277,8 @@ func everythingWrong(t *testing.T, late string, args ...string) {
 			t.Errorf("run %d: %v", i, got)
 		}
 	}
-	if t.Logf("right in %d of %d runs, and with all hops in %d", right, runs, complete); complete < runs-1 {
+	// What a busy machine's answers are too late for isn't wanted above; that must not be most.
+	if t.Logf("right in %d of %d runs, and with all hops in %d", right, runs, complete); complete < runs/2 {
 		t.Error("too few with all hops")
 	}
 }
