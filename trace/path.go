@@ -212,7 +212,7 @@ func NewPath(o PathOptions) (*Path, error) {
 	}
 	o = o.withDefaults()
 	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, lastRouter: o.FirstTTL - 1}
-	p.known, p.answeredTo = p.lastRouter, p.lastRouter
+	p.known, p.answeredTo, p.farthest = p.lastRouter, p.lastRouter, p.lastRouter
 	p.o.Wait = o.ProbeWait()
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.syns.sent, p.syns.lost = make([]int, len(p.hops)), make([]int, len(p.hops))
