@@ -339,7 +339,7 @@ func (d *drop) lossBefore() float64 {
 // and such a limit right beyond the last hop lets no SYN come farther, if what it passes gets no answer.
 func (d *drop) orLimit(x *Finding, lead cause) {
 	if x.Confidence > Possible && d.mayBeLimit(lead) {
-		syns := d.asks() && (lead.code == FilteredSYN || lead.code == FilteredPort)
+		syns := d.asks() && slices.Contains([]Code{FilteredSYN, filteredOptions, FilteredPort}, lead.code)
 		x.Confidence = when(syns || d.onePassedAlone(), Possible, Likely)
 		x.Evidence = append(x.Evidence, "A limit on packets, which drops those that follow others too soon, isn't excluded.")
 	}

@@ -81,6 +81,10 @@ func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	case !p.target.answers:
 		return false, again
 	}
+	aim := p.aim
+	if p.o.TargetSYNs > 0 && p.tried > p.aim {
+		aim = 1 // the first ones may well have got there, and only their answers were lost
+	}
 	n, took := p.credit, p.target.least+max(earlySlack, p.target.least/restShare)
 	if !p.target.told {
 		took = settled(p.target.rtt)
@@ -96,7 +100,7 @@ func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 			a.missing = true
 		}
 	}
-	return n < p.aim, again
+	return n < aim, again
 }
 
 // sendDistance sends one by a port of its own.

@@ -17,8 +17,8 @@ var (
 	explainSeed  = flag.Uint64("internet", 1, "the seed of these paths")
 )
 
-// A target that answers gets at most 8 SYNs of a trace with --explain, but for one in 1,500: those of the trace, of the
-// ordinary connection and of the questions. Paths on which somebody drops SYNs don't count.
+// A target that answers gets at most 8 SYNs of a trace with --explain: those of the trace, of the ordinary connection and
+// of the questions. Paths on which somebody drops SYNs don't count.
 func TestExplainSYNs(t *testing.T) {
 	t.Parallel()
 	const most = 8
@@ -35,13 +35,13 @@ func TestExplainSYNs(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d targets get more than %d SYNs", many, explained, most)
-	if 1500*many > explained {
+	if many > 0 {
 		t.Errorf("%d of %d targets get more than %d SYNs", many, explained, most)
 	}
 }
 
 // Targets that got more of them: by questions that were asked again, because a reset may be another's or because nobody
-// has answered them; by a trace whose first two distance probes got no answer, so that it asked too far; and by three
+// has answered them; by a trace whose first two distance probes got no answer, so that it asked too far or sent two more; and by three
 // probes at once to a hop that was the target.
 func TestExplainSYNsAskedAgain(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ func TestExplainSYNsAskedAgain(t *testing.T) {
 	}{
 		{11, 290}, {11, 1216}, {11, 1385}, {23, 683}, {77, 226},
 		{5, 1971}, {11, 824}, {11, 1468}, {23, 1662}, {102, 271},
-		{11, 138}, {103, 301}, {103, 647},
+		{11, 138}, {103, 301}, {103, 647}, {11, 1951},
 	} {
 		p := sim.Internet(x.seed, x.path+1, sim.InternetOptions{}).Paths[x.path]
 		if n := explainSYNs(t, x.seed, x.path, p); n > 8 {
