@@ -83,11 +83,7 @@ func refused(f *facts) []Finding {
 		x.Advice = "Nothing to do as long as this ICMP message gets to both ends. Where a firewall drops it, big " +
 			"packets vanish: clamp the MSS there, or let ICMP through."
 	case from.WithZone("") == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
-		x.Code = UnreachableHost
-		x.Title = fmt.Sprintf("The target hands port %d on to a machine behind it, which it can't reach", port)
-		x.Evidence = append(x.Evidence, f.waitText())
-		x.Advice = "Check that the machine beyond the target is running: the target is up, and translates this port " +
-			"to a container, or to a server of a balancer."
+		f.behindCantBeReached(&x, after)
 	case front != nil:
 		f.rejectedInFront(&x, *front)
 	case from.WithZone("") == f.target.Addr():
@@ -157,6 +153,25 @@ func refused(f *facts) []Finding {
 	f.doubtRefusal(&x, all, flows)
 	f.orOwnNAT(&x)
 	return []Finding{x}
+}
+
+// behindCantBeReached is that somebody says in the target's name that nobody answers on his link: the target, of a
+// machine that it hands the port on to, or a NAT in front of it. If nothing shows that the target is up, it may be the
+// target that the NAT can't reach.
+func (f *facts) behindCantBeReached(x *Finding, after int) {
+	port := f.target.Port()
+	x.Code = UnreachableHost
+	x.Title = fmt.Sprintf("The target, or a NAT in front of it, hands port %d on to a machine that it can't reach", port)
+	x.Evidence = append(x.Evidence, f.waitText())
+	x.Advice = "Check that the machine is running that this port is handed on to: a container, or a server of a " +
+		"balancer. The target's address itself has answered other probes."
+	if !f.alive(after) {
+		x.Confidence = Likely
+		x.Title = fmt.Sprintf("The machine that port %d leads to can't be reached, says somebody in the target's name", port)
+		x.Evidence = append(x.Evidence, "Nothing else was answered in the target's name from there or beyond.")
+		x.Advice = "Check that the target is running. Or it is up, and the machine is down that it, or a NAT in front of " +
+			"it, hands this port on to."
+	}
 }
 
 // handedOn reports whether the port is translated before the hop that refuses it: then it isn't the target that can't

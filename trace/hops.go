@@ -284,7 +284,18 @@ func (t *Trace) Complete(ttl int) bool {
 		return true
 	}
 	probes := t.Hop(ttl).Probes
-	return len(probes) >= t.queries && !t.disputed(ttl) && !refusedOnly(probes) && !failedOnly(probes)
+	return len(probes) >= t.queries && !t.disputed(ttl) && !t.soughtAt(ttl) && !refusedOnly(probes) && !failedOnly(probes)
+}
+
+// soughtAt reports whether a hop, whose own probes nobody answered, may be asked once more because the target has
+// answered: the hop beyond all routers may turn out to be the target's, and where each hop is asked once, a limit on
+// SYNs is found by asking again.
+func (t *Trace) soughtAt(ttl int) bool {
+	if ttl <= t.farthest && t.queries > 1 || slices.ContainsFunc(t.hops[ttl-t.first].Probes, answered) {
+		return false
+	}
+	heard := t.shared != nil || t.hops[t.target-t.first].reached()
+	return heard || slices.ContainsFunc(t.distanceProbes, Result.FromTarget)
 }
 
 // failedOnly reports whether none of the probes has left this host: then others may be tried.

@@ -230,3 +230,27 @@ func TestSomeReset(t *testing.T) {
 		})
 	}
 }
+
+// A row that a report has written, because its hop was complete, doesn't change any more: where a limit on SYNs dropped
+// the only probe to a hop, it is asked again, and the target may turn out to be there: 24 of these rows did.
+func TestWrittenRowsStay(t *testing.T) {
+	t.Parallel()
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, n := range []int{3, 5, 6, 8} {
+			for _, every := range []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond} {
+				for _, queries := range []int{1, 2, 3} {
+					p := chain(v6, n, 10*time.Microsecond)
+					p.Routers[0].SYNs = sim.Rate{Every: every, Burst: 5}
+					s := withProbePorts(newSetup(p))
+					s.path.Queries = queries
+					o := s.trace(t)
+					for i, had := range o.written(s.path) {
+						if now := len(o.trace.Hop(i + 1).Probes); now != had {
+							t.Errorf("target at %d, a SYN in %v, -q %d: row %d was written with %d probes of %d", n, every, queries, i+1, had, now)
+						}
+					}
+				}
+			}
+		}
+	})
+}
