@@ -155,9 +155,9 @@ func refused(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// behindCantBeReached is that somebody says in the target's name that nobody answers on his link: the target, of a
-// machine that it hands the port on to, or a NAT in front of it. If nothing shows that the target is up, it may be the
-// target that the NAT can't reach.
+// behindCantBeReached is that it is said in the target's name that a machine doesn't answer on its link: by the target,
+// of a machine that it hands the port on to, or by a NAT in front of it. If nothing shows that the target is up, it may
+// be the target that the NAT can't reach.
 func (f *facts) behindCantBeReached(x *Finding, after int) {
 	port := f.target.Port()
 	x.Code = UnreachableHost
@@ -188,13 +188,13 @@ func (f *facts) handedOnRefused(x *Finding, kind refusal, router string) {
 		f.handover.at, f.target.Addr()))
 	x.Advice = fmt.Sprintf("Check that the machine is running to which port %d is translated, and that the translation "+
 		"names the right one. Ask %s.", f.target.Port(), f.owner(max(f.handover.at-1, f.first()-1), f.handover.at))
-	if kind == noHost && f.waited() < neighbourWait {
+	switch {
+	case kind != noHost:
+	case f.waited() < neighbourWait:
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence,
 			"It said so at once: it had asked before, or it has a route that rejects the address.")
-		return
-	}
-	if kind == noHost {
+	default:
 		x.Evidence = append(x.Evidence, f.waitText())
 	}
 }

@@ -304,7 +304,7 @@ func (f *facts) undelivered() []Finding {
 // noNextHop is that nobody answers on this host's own link where its route sends the probes.
 func (f *facts) noNextHop(err error) Finding {
 	return Finding{
-		Code: UnreachableHost, Confidence: Likely, Weight: weightFatal, After: 0, Before: f.first(),
+		Code: UnreachableHost, Confidence: Likely, Weight: weightFatal, Before: f.first(),
 		Title:    fmt.Sprintf("No packet to %v leaves this host: the next hop of its route gives no answer", f.target.Addr()),
 		Evidence: []string{fmt.Sprintf("Its kernel says: %v.", err)},
 		Advice: fmt.Sprintf("Look at the route: ip route get %v, ip neigh. If the next hop is right, it is down, or the "+

@@ -584,14 +584,19 @@ func (p *paths) sparing() bool {
 	return slices.ContainsFunc(p.g.Nodes, func(n trace.Node) bool { return n.Spared })
 }
 
-// spared says beyond which routers there may be other ways, and why.
-func (p *paths) spared() {
-	var labels []string
+// labelled are the labels of the nodes that are so.
+func (p *paths) labelled(so func(trace.Node) bool) (labels []string) {
 	for i, n := range p.g.Nodes {
-		if n.Spared {
+		if so(n) {
 			labels = append(labels, p.labels[i])
 		}
 	}
+	return labels
+}
+
+// spared says beyond which routers there may be other ways, and why.
+func (p *paths) spared() {
+	labels := p.labelled(func(n trace.Node) bool { return n.Spared })
 	if len(labels) == 0 || !p.g.Reached {
 		return
 	}
@@ -615,12 +620,7 @@ func (p *paths) unlinked() {
 
 // untried says by which routers nobody was seen to get to the target, and why.
 func (p *paths) untried() {
-	var labels []string
-	for i, n := range p.g.Nodes {
-		if n.Untried {
-			labels = append(labels, p.labels[i])
-		}
-	}
+	labels := p.labelled(func(n trace.Node) bool { return n.Untried })
 	if len(labels) == 0 {
 		return
 	}

@@ -324,8 +324,17 @@ func (t *Trace) Hop(ttl int) Hop {
 	if ttl != t.last || !slices.ContainsFunc(h.Probes, Result.FromTarget) && ttl != t.byControl() {
 		return h
 	}
-	here := func(r Result) bool { return int(r.Probe.TTL) == ttl } // it says more of the hop than those with other TTLs
-	distant := slices.Concat(those(t.distanceProbes, here, true), those(t.distanceProbes, here, false))
+	distant := slices.Clone(t.distanceProbes)
+	slices.SortStableFunc(distant, func(a, b Result) int { // those with this TTL say more of the hop than others
+		here, there := int(a.Probe.TTL) == ttl, int(b.Probe.TTL) == ttl
+		switch {
+		case here == there:
+			return 0
+		case here:
+			return -1
+		}
+		return 1
+	})
 	if top := t.hops[len(t.hops)-1]; ttl < top.TTL {
 		distant = slices.Concat(top.Probes, distant)
 	}
@@ -335,11 +344,6 @@ func (t *Trace) Hop(ttl int) Hop {
 		}
 	}
 	return h
-}
-
-// those are the results that are so, or those that are not.
-func those(all []Result, so func(Result) bool, are bool) []Result {
-	return slices.DeleteFunc(slices.Clone(all), func(r Result) bool { return so(r) != are })
 }
 
 // own are the outcomes of a hop's own probes: strays are left out, and probes that never left this host, where others

@@ -124,6 +124,9 @@ func (c *cell) open() bool {
 	return len(c.seen) == 0 && !c.silent && !c.doubt && !c.planned && c.flying == 0
 }
 
+// asked reports whether a flow was, is or will be asked at a hop, or needn't be.
+func (c *cell) asked() bool { return !c.open() || c.tries > 0 }
+
 // valueAt is what a flow meets at a hop, as far as is known or can be told from other flows.
 func (p *Paths) valueAt(f *pathFlow, ttl int) (value int, known bool) {
 	switch c := &f.cells[ttl]; {
@@ -400,7 +403,7 @@ func (p *Paths) untried(ttl int, s *spot, seen bool) (all []int) {
 			}
 			c := &f.cells[ttl+1]
 			passes = true
-			tried = tried || f.ends == ttl+1 || !seen && (!c.open() || c.tries > 0)
+			tried = tried || f.ends == ttl+1 || !seen && c.asked()
 		}
 		if passes && !tried {
 			all = append(all, i)
@@ -494,14 +497,14 @@ func (p *Paths) spread(ttl int, s *spot) []int {
 	}
 	by := map[int]int{} // how many flows are or will be sent on, by the node before
 	for _, i := range s.flows {
-		if c := &p.flows[i].cells[ttl+1]; !c.open() || c.tries > 0 {
+		if p.flows[i].cells[ttl+1].asked() {
 			by[p.flows[i].pos[ttl-1]]++
 		}
 	}
 	turn := make(map[int]int, len(s.flows))
 	for _, i := range s.flows {
 		turn[i] = by[p.flows[i].pos[ttl-1]]
-		if c := &p.flows[i].cells[ttl+1]; c.open() && c.tries == 0 {
+		if !p.flows[i].cells[ttl+1].asked() {
 			by[p.flows[i].pos[ttl-1]]++
 		}
 	}
@@ -547,7 +550,7 @@ func (p *Paths) search(ttl int, s sought, before *sought) {
 		c := &f.cells[ttl]
 		switch {
 		case f.over(ttl) || f.pos[ttl] >= 0 || len(c.seen) > 0 || c.silent:
-		case !c.open() || c.tries > 0:
+		case c.asked():
 			s.n-- // is being asked
 		case f.pos[ttl-1] < 0:
 			any = append(any, i)
@@ -627,7 +630,7 @@ func (p *Paths) confirm() {
 // hops do.
 func (p *Paths) onwards() {
 	for ttl, flows := range p.standing() {
-		asked := func(i int) bool { c := &p.flows[i].cells[ttl+1]; return !c.open() || c.tries > 0 }
+		asked := func(i int) bool { return p.flows[i].cells[ttl+1].asked() }
 		if !slices.ContainsFunc(flows, asked) && p.afford(p.flows[flows[0]], ttl+1) {
 			p.want(flows[0], ttl+1)
 		}
@@ -672,8 +675,7 @@ func (p *Paths) lastOfEach() {
 		return
 	}
 	asked := func(i int) bool {
-		c := &p.flows[i].cells[last]
-		return !c.open() || c.tries > 0 || p.flows[i].over(last)
+		return p.flows[i].cells[last].asked() || p.flows[i].over(last)
 	}
 	chosen := map[int]bool{}
 	for ttl := p.first; ttl < last; ttl++ {

@@ -431,9 +431,11 @@ func (l *link) width() float64 { return 1.5 + 6.5*l.share }
 // badInk is the colour of what loses packets.
 const badInk = "#dc2626"
 
-// howSure are the notes as lines of a box.
-func (n *network) howSure() []string {
-	all := []string{"How sure this is"}
+// howSure is the heading of the notes.
+const howSure = "How sure this is"
+
+// noteLines are the notes as lines of a box.
+func (n *network) noteLines() (all []string) {
 	for _, text := range n.notes {
 		all = append(all, wrapText(text, 60)...)
 	}
@@ -449,7 +451,8 @@ func networkDOT(n *network) string {
 	b.WriteString("  edge [color=\"#475569\", fontname=\"Helvetica\", fontsize=10];\n")
 	fmt.Fprintf(&b, "  source [label=%s, shape=ellipse, fillcolor=\"#dbeafe\", color=\"#1d4ed8\"];\n", dotText(n.from))
 	if len(n.notes) > 0 {
-		fmt.Fprintf(&b, "  notes [label=%s, shape=note, style=\"\", color=\"#94a3b8\"];\n", dotText(n.howSure()...))
+		fmt.Fprintf(&b, "  notes [label=%s, shape=note, style=\"\", color=\"#94a3b8\"];\n",
+			dotText(append([]string{howSure}, n.noteLines()...)...))
 	}
 	for _, layer := range n.layers {
 		b.WriteString("  { rank=same;\n")
@@ -494,10 +497,8 @@ func networkMermaid(n *network) string {
 			fmt.Fprintf(&b, "    %s[%s]:::%s\n", n.id(i), mermaidText(n.boxes[i].lines...), class)
 		}
 	}
-	mermaidFindings(&b, n.findings)
-	if len(n.notes) > 0 {
-		fmt.Fprintf(&b, "    notes[%s]:::findings\n", mermaidText(n.howSure()...))
-	}
+	mermaidBox(&b, "findings", "Findings", n.findings)
+	mermaidBox(&b, "notes", howSure, n.noteLines())
 	for i := range n.links {
 		l := &n.links[i]
 		arrow := "-->"

@@ -283,7 +283,7 @@ func (n *network) footLines(p *networkPlot) (all []footLine) {
 		}
 	}
 	add("Findings", n.findings)
-	add("How sure this is", append(n.legend(), n.notes...))
+	add(howSure, append(n.legend(), n.notes...))
 	return all
 }
 

@@ -214,10 +214,10 @@ func mermaidText(lines ...string) string {
 var mermaidClasses = map[kind]string{router: "router", silent: "silent", open: "open", closed: "closed",
 	refused: "refused", other: "other", unreached: "unreached"}
 
-// mermaidFindings adds a box with the findings, which nothing leads to.
-func mermaidFindings(b *strings.Builder, all []string) {
+// mermaidBox adds a box with such texts below a heading, which nothing leads to, if there are any.
+func mermaidBox(b *strings.Builder, id, heading string, all []string) {
 	if len(all) > 0 {
-		fmt.Fprintf(b, "    findings[%s]:::findings\n", mermaidText(append([]string{"Findings"}, all...)...))
+		fmt.Fprintf(b, "    %s[%s]:::findings\n", id, mermaidText(append([]string{heading}, all...)...))
 	}
 }
 
@@ -234,7 +234,7 @@ func mermaid(d *drawing) string {
 	if d.wall != nil {
 		fmt.Fprintf(&b, "    wall[%s]:::wall\n", mermaidText(d.wall.text))
 	}
-	mermaidFindings(&b, d.findings)
+	mermaidBox(&b, "findings", "Findings", d.findings)
 	for i, n := range d.bands {
 		fmt.Fprintf(&b, "    subgraph as%d[%s]\n", i, mermaidText(n.label))
 		for k := n.first; k <= n.last; k++ {
