@@ -212,6 +212,8 @@ func (p *Path) wanted(ttl int) int {
 		return p.hop(ttl).asked
 	case p.retryDue(ttl), p.neverLeft(ttl):
 		return p.hop(ttl).asked + 1
+	case p.tooSoonToPlace(ttl):
+		return p.o.Queries + 1
 	case p.oneTooMany(ttl), p.spent(ttl):
 		return p.hop(ttl).asked
 	case p.refusing() && ttl > p.limit:
@@ -247,6 +249,14 @@ func (p *Path) wanted(ttl int) int {
 		}
 	}
 	return min(max(n, 1), p.o.Queries)
+}
+
+// tooSoonToPlace reports whether the hop at the highest TTL has been answered only to the distance probe, which was
+// sent before anything was known of the hops in front of it, and no router stands right in front: then it says nothing
+// of where the target is (Trace.Strays), and a probe that is sent after the hop before was asked does.
+func (p *Path) tooSoonToPlace(ttl int) bool {
+	return ttl == p.o.MaxTTL && p.own == ownOver && p.hop(ttl).sends == 1 && ttl > p.o.FirstTTL &&
+		!p.rounds.on() && p.target.answers && p.limit == ttl && p.hop(ttl-1).vain > 0 && !p.hop(ttl-1).router
 }
 
 // nearest is the estimate when the target has answered a probe with a TTL that was not the estimate: this one, where

@@ -352,6 +352,9 @@ func (t *Trace) own(ttl int) []Result {
 	probes := t.hops[ttl-t.first].Probes
 	for len(probes) > t.queries {
 		i := slices.IndexFunc(probes, func(r Result) bool { return r.Outcome == Failed })
+		if i < 0 && ttl == t.Top() && probes[0].N < t.beforeTop && probes[1].FromTarget() {
+			i = 0 // the distance probe, in the place of which another was sent, see Strays
+		}
 		if i < 0 {
 			break
 		}

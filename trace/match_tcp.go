@@ -100,8 +100,12 @@ func (fl *flow) overtaken(by *flight, t *packet.TCP, at time.Time) match {
 	if by == nil || !by.byTarget || t.Flags.Has(packet.SYN) || t.Flags.Has(packet.RST) || !fl.first.Flags.Has(packet.SYN) {
 		return match{}
 	}
-	f, several := fl.candidates(at, func(f *flight) bool { return fl.beyond(f) && f.sent.Before(by.sent) })
-	if several {
+	may := func(f *flight) bool { return fl.beyond(f) && f.sent.Before(by.sent) }
+	f, several := fl.candidates(at, may)
+	withdrawn := fl.newest(at, func(g *flight) bool {
+		return g.outcome == Unknown && g.recv.IsZero() && may(g) && at.Sub(g.sent) <= settled(fl.worst)
+	})
+	if several || f != nil && withdrawn != nil {
 		return match{IsShared, f, ByFlow}
 	}
 	return match{Believed, f, ByFlow}

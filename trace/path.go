@@ -265,9 +265,10 @@ func (p *Path) Next(now time.Time) Action {
 }
 
 // pauseAfter notes that nothing is to be done right after a probe was sent, until the next one may be sent, when comes,
-// or something is learned. A plan is asked right after each probe, and would look at all that is in flight.
+// or something is learned. A plan is asked right after each probe, and would look at all that is in flight. Where only
+// one probe of the flow may be in flight, that is little, and then nothing is due so soon.
 func (p *Path) pauseAfter(now, when time.Time) {
-	if !p.rounds.on() {
+	if !p.rounds.on() && !p.single {
 		p.idleUntil = sooner(sooner(p.soon, now.Add(DefaultSpacing)), when)
 	}
 }
@@ -354,9 +355,6 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	if any == 0 || window <= 0 {
 		return WaitUntil(when)
 	}
-	if now.Before(p.soon) {
-		return WaitUntil(sooner(when, p.soon))
-	}
 	ttl, settled := any, p.notBefore(any)
 	blocker := p.rival(any)
 	if blocker != nil {
@@ -372,8 +370,11 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	} else if blocker != nil {
 		return p.passBlocker(blocker)
 	}
-	if ttl == 0 {
+	switch {
+	case ttl == 0:
 		return WaitUntil(when)
+	case now.Before(p.soon):
+		return WaitUntil(sooner(when, p.soon))
 	}
 	return p.ask(ttl, now)
 }
