@@ -255,8 +255,11 @@ func (p *Path) wanted(ttl int) int {
 // sent before anything was known of the hops in front of it, and no router stands right in front: then it says nothing
 // of where the target is (Trace.Strays), and a probe that is sent after the hop before was asked does.
 func (p *Path) tooSoonToPlace(ttl int) bool {
-	return ttl == p.o.MaxTTL && p.own == ownOver && p.hop(ttl).sends == 1 && ttl > p.o.FirstTTL &&
-		!p.rounds.on() && p.target.answers && p.limit == ttl && p.hop(ttl-1).vain > 0 && !p.hop(ttl-1).router
+	if ttl != p.o.MaxTTL || ttl == p.o.FirstTTL || p.own != ownOver || p.rounds.on() {
+		return false
+	}
+	h, before := p.hop(ttl), p.hop(ttl-1)
+	return h.asked == 1 && h.sends < mostAgain && p.target.answers && p.limit == ttl && before.vain > 0 && !before.router
 }
 
 // nearest is the estimate when the target has answered a probe with a TTL that was not the estimate: this one, where

@@ -290,14 +290,17 @@ func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	if fl.best == 0 || usual && f.probe.TTL > fl.routers {
 		return nil, true
 	}
-	soonest := fl.best
+	soonest, horizon := fl.best, settled(fl.best)
 	if fl.near > 0 {
 		soonest = min(soonest, fl.near)
+	}
+	if !usual {
+		horizon = max(horizon, settled(fl.slowest)) // what held up others may have held up the older one's
 	}
 	came := fl.allCame()
 	g = fl.newest(at, func(g *flight) bool {
 		due := g.passed || g.outcome == Unknown && !(g.shared && came)
-		return due && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) && at.Sub(g.sent) <= settled(fl.best)
+		return due && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) && at.Sub(g.sent) <= horizon
 	})
 	return g, g == nil || fl.tooFast(f, at) || soonest-age > max(rttNoise+fl.worst-fl.best, soonest/3)
 }

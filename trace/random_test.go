@@ -798,6 +798,8 @@ var failed = []uint64{
 	540008344,            // a router that refuses, and has given its answer of this second as a hop
 	730031597,            // an ACK for a SYN that was overtaken, of which some had been withdrawn
 	730052157,            // a target at the highest TTL, behind a router whose answer isn't believed
+	770093999,            // the same, where answers name no probe
+	770009267,            // an answer that was held up for far longer than the target takes, when others were too
 	750013154, 750081817, // a silent path that rewrites what names a probe, where the plan was asked in vain
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
 }
