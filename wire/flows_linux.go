@@ -45,7 +45,8 @@ type flows struct {
 
 	translations []translated // newest last
 	departures   []Departure
-	copied       bool // a copy of a probe was heard
+	copied       bool     // a copy of a probe was heard
+	whole        []uint32 // sequence numbers of flows of which a probe has left with the TTL that it was made with
 }
 
 // translated is a translation, and whether it leads to this host itself.
@@ -202,6 +203,9 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 		return
 	}
 	f.copied = true
+	if f.comesRound(p, &c) {
+		return
+	}
 	through := slices.Contains(f.below, index) || p.index == 0 || index == p.index
 	if !through && under(p.index, index) {
 		f.below, through, f.changed = append(f.below, index), true, true
@@ -223,6 +227,22 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 		d.Interface = name(index)
 	}
 	f.departures = append(f.departures, d)
+}
+
+// comesRound reports whether a copy is of a probe that had left before, and leaves this host a second time: a gateway
+// that is a machine on this host has sent it on, or a loop or a translated address has brought it back. Who forwards
+// a packet takes one off its TTL, and NAT of this host doesn't. What has changed it since is none of this host's doing.
+func (f *flows) comesRound(p *remembered, c *copied) bool {
+	switch known := slices.Contains(f.whole, p.seq); {
+	case c.ttl < p.ttl:
+		return known
+	case c.ttl == p.ttl && !known:
+		if len(f.whole) == maxFollowed {
+			f.whole = slices.Delete(f.whole, 0, 1)
+		}
+		f.whole = append(f.whole, p.seq)
+	}
+	return false
 }
 
 // translate remembers a translation.

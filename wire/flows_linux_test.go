@@ -248,6 +248,48 @@ func TestDepartures(t *testing.T) {
 	}
 }
 
+// A probe that comes back to this host and leaves again, forwarded, says nothing of how it left at first. A host that
+// lowers the TTL of all that it sends is found all the same.
+func TestComesRound(t *testing.T) {
+	src, dst := netip.MustParseAddrPort("198.18.1.1:40000"), netip.MustParseAddrPort("198.18.5.2:80")
+	first := packet.Probe{Src: src, Dst: dst, TTL: 30, ID: 77, Seq: 0x01020304, Flags: packet.SYN}
+	next := first
+	next.TTL, next.ID = 5, 78
+	forwarded := next
+	forwarded.TTL--
+	masqueraded := forwarded
+	masqueraded.Src = netip.MustParseAddrPort("198.18.101.2:20123")
+	for _, tt := range []struct {
+		name   string
+		copies []packet.Probe
+		index  int
+		want   int
+	}{
+		{"forwarded", []packet.Probe{first, forwarded}, 2, 0},
+		{"forwarded by another interface", []packet.Probe{first, forwarded}, 4, 0},
+		{"masqueraded by the machine that sends it on", []packet.Probe{first, masqueraded}, 4, 0},
+		{"lowered from the first on", []packet.Probe{forwarded}, 2, 1},
+	} {
+		var c Conn
+		c.flows.follow(&first, 2, "eth0")
+		c.flows.follow(&next, 2, "eth0")
+		for i, p := range tt.copies {
+			b, err := p.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			index := 2
+			if i > 0 {
+				index = tt.index
+			}
+			c.flows.left(b, heard{index: index}, func(int) string { return "eth1" }, func(int, int) bool { return false })
+		}
+		if d := c.Departures(); len(d) != tt.want || tt.want == 0 && len(c.flows.translations) > 0 {
+			t.Errorf("%s: %v, %v", tt.name, d, c.flows.translations)
+		}
+	}
+}
+
 // Loops end, and only what is really stacked counts.
 func TestReaches(t *testing.T) {
 	beneath := map[int][]int{1: {2}, 2: {3, 4}, 4: {1}}
