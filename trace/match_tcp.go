@@ -290,15 +290,16 @@ func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	if fl.best == 0 || usual && f.probe.TTL > fl.routers {
 		return nil, true
 	}
-	soonest, horizon := fl.best, settled(fl.best)
+	soonest := fl.best
 	if fl.near > 0 {
 		soonest = min(soonest, fl.near)
 	}
-	if !usual {
-		horizon = max(horizon, settled(fl.slowest)) // what held up others may have held up the older one's
-	}
 	came := fl.allCame()
 	g = fl.newest(at, func(g *flight) bool {
+		horizon := settled(fl.best)
+		if !usual && g.shared && !fl.tooFast(f, at) { // else the route has become shorter
+			horizon = max(horizon, settled(fl.slowest)) // what held up others may have held up this one's
+		}
 		due := g.passed || g.outcome == Unknown && !(g.shared && came)
 		return due && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) && at.Sub(g.sent) <= horizon
 	})
