@@ -45,7 +45,7 @@ func (a *Awaited) Say(time.Duration) string {
 	var open []string
 	top := min(a.last, a.seen.Last())
 	for ttl := a.seen.First(); ttl <= top; ttl++ {
-		if a.seen.Complete(ttl) {
+		if probes := a.seen.Hop(ttl).Probes; a.seen.Complete(ttl) || ttl == a.seen.Last() && len(probes) >= a.queries {
 			continue
 		}
 		hop := fmt.Sprint(ttl)

@@ -105,3 +105,39 @@ func TestSomeRefused(t *testing.T) {
 		})
 	}
 }
+
+// A device stands at the first router, or before the first one that is asked, so no router was heard when it answers: it
+// resets every other SYN, or answers all of them beside the target while that router is silent. The list ends at the target.
+func TestDeviceAtTheFirstRouter(t *testing.T) {
+	families(t, func(t *testing.T, v family) {
+		row := regexp.MustCompile(`(?m)^ ?\d+ `)
+		wantEnd := func(t *testing.T, p *lab.Path, args string, end int) {
+			t.Helper()
+			got := launch(t, p.Source, fmt.Sprintf("-n %s %v 8080", args, v.of(p.Target))).outcome()
+			rows := row.FindAllStringIndex(got.stdout, -1)
+			if len(rows) == 0 || !strings.HasPrefix(strings.TrimSpace(got.stdout[rows[len(rows)-1][0]:]), fmt.Sprintf("%d  %v ", end, v.of(p.Target))) {
+				t.Errorf("%s: %v\nwant %d hops", args, got, end)
+			}
+		}
+		t.Run("every other SYN is reset", func(t *testing.T) {
+			t.Parallel()
+			const hops = 4
+			p := lab.Chain(t, lab.ChainOptions{Hops: hops})
+			p.Target.Listen(t, 8080)
+			p.Hop(1).Filter(t, "forward", "tcp dport 8080 tcp flags & (syn | ack) == syn numgen inc mod 2 == 0 reject with tcp reset")
+			for range 4 {
+				wantEnd(t, p, "-f 2", hops)
+				wantEnd(t, p, "-f 3 -q 5", hops)
+			}
+		})
+		t.Run("all are answered beside the target", func(t *testing.T) {
+			t.Parallel()
+			p := lab.Chain(t, lab.ChainOptions{Hops: 2})
+			besides(t, p, v, 1, "tcp dport 8080 tcp flags & (syn | ack) == syn", true)
+			p.Hop(1).Filter(t, "output", pick(v, "icmp type time-exceeded drop", "icmpv6 type time-exceeded drop"))
+			for _, args := range []string{"", "-q 1", "-q 5"} {
+				wantEnd(t, p, args, 2)
+			}
+		})
+	})
+}

@@ -19,6 +19,7 @@ type Trace struct {
 	beforeTop      int      // the number of the first probe to the hop before the highest TTL; 0: none
 	refusals       refusals
 	elsewhere      refusals // of distance probes
+	voices         voices
 	shared         *Result
 	foreign        []Result
 	over           bool
@@ -62,6 +63,7 @@ func (t *Trace) Take(r Result) (amended *Result) {
 		return nil
 	}
 	h := &t.hops[ttl-t.first]
+	t.voices.add(r)
 	if r.Outcome == Elsewhere {
 		t.foreign = append(t.foreign, r)
 		return nil
@@ -199,6 +201,7 @@ func (t *Trace) endRow() {
 	for t.target < top && !t.hops[t.target-t.first].reached() && !unseen(t.target) {
 		t.target++
 	}
+	t.target = t.beyondDevice(t.target, at)
 	if t.target == top && at > 0 {
 		t.target = at
 	}
@@ -208,24 +211,36 @@ func (t *Trace) endRow() {
 	}
 }
 
+// beyondDevice is the target's hop where it seems to be this one, the first beyond all routers that was reached: if a
+// device has answered there alone, a silent router stands there. byControl is as the method says.
+func (t *Trace) beyondDevice(seems, byControl int) int {
+	for ttl := seems; ttl <= min(t.farthest+sweepAhead, t.Top()) && len(t.options.Ports) == 0; ttl++ {
+		if ttl == byControl || t.hops[ttl-t.first].reached() && !t.voices.lacks(ttl, t.farthest) {
+			return ttl
+		}
+	}
+	return seems
+}
+
 // byControl is the hop where the target is by the probes to hops that had ports of their own: the lowest TTL at which
 // it has answered one of them, if it has not answered one to the hop before, or a router did; else 0. They count only
 // where the target has answered the path's own flow, too, and as far away.
 func (t *Trace) byControl() (at int) {
-	if t.shared == nil {
+	if t.shared == nil && !t.voices.two {
 		return 0
 	}
 	for _, r := range t.distanceProbes {
 		switch ttl := int(r.Probe.TTL); {
 		case !r.FromTarget():
-		case r.Reply.IP.TTL != t.shared.Reply.IP.TTL:
+		case !t.voices.two && r.Reply.IP.TTL != t.shared.Reply.IP.TTL:
 			return 0 // other ports go another way, or two boxes answer
-		case r.Role == RoleControl && (at == 0 || ttl < at):
+		case r.Role == RoleControl && !t.voices.lacks(ttl, t.farthest) && (at == 0 || ttl < at):
 			at = ttl
 		}
 	}
 	before := func(r Result) bool {
-		return r.Role == RoleControl && int(r.Probe.TTL) == at-1 && (r.Outcome == Lost || r.Outcome == Answered)
+		waited := r.Outcome == Lost || r.Outcome == Answered || t.voices.two && r.Outcome == Unknown // in a sweep
+		return r.Role == RoleControl && int(r.Probe.TTL) == at-1 && waited
 	}
 	if at <= t.farthest || at > max(t.first, t.farthest+1) && !slices.ContainsFunc(t.distanceProbes, before) {
 		return 0
@@ -284,7 +299,19 @@ func (t *Trace) Complete(ttl int) bool {
 		return true
 	}
 	probes := t.Hop(ttl).Probes
-	return len(probes) >= t.queries && !t.disputed(ttl) && !t.soughtAt(ttl) && !refusedOnly(probes) && !failedOnly(probes)
+	return len(probes) >= t.queries && !t.disputed(ttl) && !t.soughtAt(ttl) && !refusedOnly(probes) &&
+		!failedOnly(probes) && !t.contested(probes)
+}
+
+// contested reports whether a router may turn out to stand where these answers in the target's name are from: a device
+// answers in its name, or may do so, for nothing was heard but resets, and of no router.
+func (t *Trace) contested(probes []Result) bool {
+	v := &t.voices
+	device := v.two || v.kinds == resets|accepts || v.kinds == resets && t.farthest < t.first ||
+		slices.ContainsFunc(v.hops, func(h hopVoice) bool { return h.ttl <= t.farthest })
+	router := func(r Result) bool { return r.Outcome == Answered && !r.FromTarget() }
+	return device && len(t.options.Ports) == 0 && slices.ContainsFunc(probes, Result.FromTarget) &&
+		!slices.ContainsFunc(probes, router)
 }
 
 // soughtAt reports whether a hop, whose own probes nobody answered, may be asked once more because the target has

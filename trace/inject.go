@@ -23,6 +23,7 @@ type injection struct {
 	resetBack int                        // how many hops the nearest of the resets has come; 0: not known
 	openBack  int                        // and the farthest of what accepts
 	said      time.Time                  // when the last of them came
+	voices    voices
 }
 
 // answer is what tells one answer in the target's name from the next: of a SYN+ACK its sequence number, of a reset when
@@ -40,16 +41,13 @@ type fingerprint struct {
 	seq   uint32 // of a SYN+ACK
 }
 
-// sweepAhead is how many hops beyond the last router a sweep goes: it may overshoot the target by so many.
-const sweepAhead = 4
-
 // reached takes in that the target has answered at a hop, or somebody in its name.
 func (p *Path) reached(ttl int) {
 	p.hop(ttl).reached = true
 	if p.rounds.claims.exposed(ttl) {
 		return
 	}
-	if p.rounds.on() || len(p.o.Ports) > 0 || ttl > p.farthest && !p.sweeping() {
+	if p.rounds.on() || len(p.o.Ports) > 0 || p.mayReach(ttl) && !p.sweeping() {
 		p.limit = min(p.limit, ttl)
 	}
 	p.tooMany()
@@ -73,6 +71,9 @@ func (p *Path) expired(ttl int) {
 	}
 }
 
+// mayReach reports whether an answer in the target's name at a hop may be the target's.
+func (p *Path) mayReach(ttl int) bool { return ttl > p.farthest && !p.voices.lacks(ttl, p.farthest) }
+
 // bound is the last TTL worth asking, by where the target is.
 func (p *Path) bound() int {
 	first := p.farthest + 1
@@ -80,102 +81,11 @@ func (p *Path) bound() int {
 		first = p.o.FirstTTL
 	}
 	for ttl := max(first, p.o.FirstTTL); ttl < p.o.MaxTTL; ttl++ {
-		if p.hop(ttl).reached {
+		if p.hop(ttl).reached && !p.voices.lacks(ttl, p.farthest) {
 			return ttl
 		}
 	}
 	return p.o.MaxTTL
-}
-
-func (p *Path) sweeping() bool { return p.sweepTo > 0 }
-
-// sweepOn begins a sweep.
-func (p *Path) sweepOn() {
-	p.injection.known, p.limit, p.sweepTo = true, p.o.MaxTTL, p.farthest+sweepAhead
-}
-
-// sweep asks each hop once that is not known to be a router's, and then waits for the routers' answers.
-func (p *Path) sweep(now, when time.Time) Action {
-	var until time.Time
-	for ttl := p.o.FirstTTL; ttl <= min(p.sweepTo, p.o.MaxTTL); ttl++ {
-		h := p.hop(ttl)
-		hidden := p.hidden(ttl)
-		if h.router || ttl < p.farthest && h.asked > 0 && !hidden {
-			continue
-		}
-		pause := p.sweepWait()
-		if hidden && h.sends > slowTries {
-			pause = max(pause, slowPause) // the device may answer what is over a limit
-		}
-		if !h.swept || hidden && !now.Before(h.last.Add(pause)) {
-			if now.Before(p.soon) {
-				return WaitUntil(sooner(when, p.soon))
-			}
-			if action, any := p.endSwept(h.swept); any {
-				return action
-			}
-			h.swept = true
-			return p.ask(ttl, now)
-		}
-		until = later(until, h.last.Add(pause))
-	}
-	if now.Before(until) {
-		return WaitUntil(sooner(when, until))
-	}
-	if action, any := p.endSwept(true); any {
-		return action
-	}
-	p.sweepTo, p.mixed, p.wary, p.purge = 0, false, true, false
-	p.lastRouter = p.farthest
-	p.limit, p.estimate = p.o.MaxTTL, 0
-	if p.target.answers && p.farthest < p.o.MaxTTL {
-		p.limit, p.estimate = p.farthest+1, p.farthest+1
-	}
-	return p.Next(now)
-}
-
-// endSwept ends the wait for a probe that may have got to the target, if that is wanted, so that what is answered then
-// is no answer to it.
-func (p *Path) endSwept(wanted bool) (Action, bool) {
-	for _, a := range p.pending {
-		if wanted && a.ttl > p.farthest && !a.byProbePort {
-			a.anew = true
-			return Withdraw(a.key), true
-		}
-	}
-	return Action{}, false
-}
-
-// hidden reports whether a device may have kept a hop from being seen, because it answers some of the packets in the
-// target's name and lets others pass: nothing was answered at the hop but of the kind that the device answers.
-func (p *Path) hidden(ttl int) bool {
-	h := p.hop(ttl)
-	var device kinds
-	for i := p.o.FirstTTL; i <= p.farthest; i++ {
-		if o := p.hop(i); o.router {
-			device |= o.kinds
-		}
-	}
-	switch {
-	case p.o.SilentSYNs > 0 || h.router || ttl > p.farthest+1:
-		return false
-	case h.kinds == resets|accepts || device != 0 && h.kinds&^device != 0:
-		return false // the target has answered, too
-	case h.kinds == 0 && !p.said.After(h.last):
-		return false // it is silent
-	}
-	return h.sends < p.o.Queries+refusedMore
-}
-
-// sweepWait is how long a router's answer is waited for.
-func (p *Path) sweepWait() time.Duration {
-	var t time.Duration
-	for ttl := p.o.FirstTTL; ttl <= p.farthest; ttl++ {
-		if h := p.hop(ttl); h.router {
-			t = max(t, h.best)
-		}
-	}
-	return 2*t + earlyUnknown*p.jitter() + leastEarlyTimeout
 }
 
 // second takes in a second answer to a probe. A time exceeded proves that the first was not the target's; two answers
@@ -195,6 +105,7 @@ func (p *Path) second(now time.Time, r Result) {
 		return
 	}
 	if first.other(fingerprintOf(r), r.Role != RoleHop) {
+		p.voices.took = max(p.voices.took, r.RTT())
 		if !p.injection.known && !p.rounds.on() && len(p.o.Ports) == 0 &&
 			(p.farthest >= p.o.FirstTTL || r.Role == RoleDistance) {
 			p.sweepOn()
@@ -242,6 +153,9 @@ func (p *Path) count(r Result) {
 		return
 	}
 	p.said = r.Recv
+	if !p.rounds.on() {
+		p.voices.add(r)
+	}
 	if r.Reply.TCP.Flags&(packet.SYN|packet.RST) != 0 && p.o.Flags.Has(packet.SYN) { // else both kinds may be one host's
 		p.kinds |= kindOf(r)
 		p.measure(r)
@@ -267,10 +181,18 @@ func (p *Path) count(r Result) {
 	p.tooMany()
 }
 
-// mayBeReset reports whether the path ends at a hop that has only been reset, though a SYN has been accepted: a device
-// may reset some of them. A search, which has a bound on its SYNs, asks the other flows itself.
-func (p *Path) mayBeReset() bool {
-	return p.o.SilentSYNs == 0 && p.unequal() && p.limit < p.o.MaxTTL && p.hop(p.limit).kinds&accepts == 0
+// mayBeDevice reports whether the path ends at a hop where only a device may have answered, which answers some of the
+// SYNs itself: those of the other kind came from farther away. A search, which has a bound on its SYNs, asks the other
+// flows itself.
+func (p *Path) mayBeDevice() bool {
+	if p.o.SilentSYNs > 0 || p.limit == p.o.MaxTTL || !p.unequal() {
+		return false
+	}
+	target := accepts
+	if p.openBack > 0 && p.openBack < p.resetBack {
+		target = resets
+	}
+	return p.hop(p.limit).kinds&target == 0
 }
 
 // measure notes how far an answer in the target's name has come.
@@ -298,15 +220,21 @@ func (p *Path) unequal() bool {
 // tooMany begins a sweep if more answers have come in the target's name than probes were sent that can have got beyond
 // the last router, or the path may end at a device.
 func (p *Path) tooMany() {
-	if p.injection.known || p.rounds.on() || p.o.Session != nil || len(p.o.Ports) > 0 || p.farthest < p.o.FirstTTL ||
-		p.single {
+	if p.injection.known || p.rounds.on() || p.o.Session != nil || len(p.o.Ports) > 0 || p.single {
+		return
+	}
+	if p.mayBeDevice() {
+		p.sweepOn()
+		return
+	}
+	if p.farthest < p.o.FirstTTL {
 		return
 	}
 	n := 0
 	for ttl := p.farthest + 1; ttl <= p.o.MaxTTL; ttl++ {
 		n += p.hop(ttl).sends
 	}
-	if len(p.answers) > n || p.mayBeReset() {
+	if len(p.answers) > n {
 		p.sweepOn()
 	}
 }

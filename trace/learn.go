@@ -175,7 +175,7 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	}
 	if r.FromTarget() {
 		p.mixed, p.target.heard = false, now
-		if ttl != p.estimate && !a.distance {
+		if ttl != p.estimate && !a.distance && (ttl <= p.farthest || p.mayReach(ttl)) {
 			p.estimate = p.nearest(ttl)
 		}
 	}
@@ -280,7 +280,7 @@ func (p *Path) hear(now time.Time, r Result) {
 			a.doubted = a.doubted && (a.ttl > p.lastRouter || p.rewritten > 0) // it did not get to the target
 			a.shadowed = a.shadowed && a.doubted
 		}
-	case r.FromTarget() && (p.rounds.on() && !p.rounds.claims.exposed(ttl) || ttl > p.farthest):
+	case r.FromTarget() && (p.rounds.on() && !p.rounds.claims.exposed(ttl) || p.mayReach(ttl)):
 		p.lastRouter = min(p.lastRouter, ttl-1) // where the route has become shorter
 	case r.Outcome == Late && ttl > p.lastRouter && !p.target.answers: // a refusal
 		p.refuse(r)
@@ -439,7 +439,7 @@ func (p *Path) repeat(now time.Time, r Result) {
 // share takes in that the target has answered one of several probes.
 func (p *Path) share(now time.Time, r Result) {
 	// else it is another flow that ends there
-	if ttl := int(r.Probe.TTL); ttl <= p.lastRouter && len(p.o.Ports) == 0 && (p.rounds.on() || ttl > p.farthest) {
+	if ttl := int(r.Probe.TTL); ttl <= p.lastRouter && len(p.o.Ports) == 0 && (p.rounds.on() || p.mayReach(ttl)) {
 		p.lastRouter = p.o.FirstTTL - 1 // the route has become shorter, by how much will be seen
 	}
 	var oldest time.Duration

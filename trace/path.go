@@ -93,33 +93,38 @@ type target struct {
 }
 
 type hop struct {
-	open     bool // its last probe was taken back, though the target may have answered it
-	asked    int  // probes sent, but for those to be sent anew
-	answered bool
-	silent   bool // one probe waited its whole time in vain
-	rtt      time.Duration
-	first    time.Time     // when it was asked first
-	last     time.Time     // when it was asked last
-	heard    time.Time     // in rounds: when the newest probe was sent that it answered
-	gone     int           // in rounds: how many probes sent since were lost
-	lone     time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
-	best     time.Duration // the shortest
-	sends    int           // probes sent
-	refused  int           // of them
-	inFlight int           // probes in flight, those by ProbePorts not counted
-	router   bool          // a router answered
-	swept    bool          // it was asked in a sweep
-	reached  bool          // the target has answered, or somebody in its name
-	kinds    kinds         // of these answers
-	vain     int           // how often in vain, since it last answered
-	shown    bool          // it has an answer to show: in time, and by a probe of its own
-	byTarget bool          // that was the target's, or a refusal
-	suspect  bool          // see suspicious
-	slowly   int           // how often it was asked slowly
-	retries  int           // how often it was asked once more, see retried
-	retry    retry         // the last time
-	unseen   int           // how often this host could not see whether it answered
-	failed   int           // probes that this host refused to send
+	open      bool // its last probe was taken back, though the target may have answered it
+	asked     int  // probes sent, but for those to be sent anew
+	answered  bool
+	silent    bool // one probe waited its whole time in vain
+	rtt       time.Duration
+	first     time.Time     // when it was asked first
+	last      time.Time     // when it was asked last
+	heard     time.Time     // in rounds: when the newest probe was sent that it answered
+	gone      int           // in rounds: how many probes sent since were lost
+	lone      time.Time     // in rounds: when it was asked last with nothing beside it that the target may answer
+	best      time.Duration // the shortest
+	sends     int           // probes sent
+	refused   int           // of them
+	inFlight  int           // probes in flight, those by ProbePorts not counted
+	router    bool          // a router answered
+	swept     bool          // it was asked in a sweep
+	byPort    int           // how often by ports of their own, in a sweep
+	told      time.Time     // when the last of these is answered, if it is
+	vainPorts int           // how many of them were answered by one box only, or by none
+	judged    int           // how many probes were sent to it when quiet was counted
+	quiet     int           // how many in a row were not followed by an answer in the target's name, in a sweep
+	reached   bool          // the target has answered, or somebody in its name
+	kinds     kinds         // of these answers
+	vain      int           // how often in vain, since it last answered
+	shown     bool          // it has an answer to show: in time, and by a probe of its own
+	byTarget  bool          // that was the target's, or a refusal
+	suspect   bool          // see suspicious
+	slowly    int           // how often it was asked slowly
+	retries   int           // how often it was asked once more, see retried
+	retry     retry         // the last time
+	unseen    int           // how often this host could not see whether it answered
+	failed    int           // probes that this host refused to send
 }
 
 type ask struct {

@@ -204,7 +204,12 @@ func (p *Path) endPlacing() {
 	if !p.mixed || !p.placedByPort() || p.injection.known {
 		return
 	}
-	at := p.placement.at
+	p.placeAt(p.placement.at)
+}
+
+// placeAt takes in that a hop is the target's.
+func (p *Path) placeAt(at int) {
+	p.placement.at, p.placement.over = at, false
 	h := p.hop(at)
 	h.shown, h.byTarget, h.answered = true, true, true
 	h.best, h.rtt = p.target.least, max(h.rtt, p.target.rtt)
