@@ -43,6 +43,9 @@ type distanceState struct {
 	skew          int       // how much longer the way back is than the way out, by the furthest router that answered
 	firstDistance time.Time // when the first was sent by a port of its own
 	controlled    int       // up to this TTL a probe by another port did not get to the target; see controlDue
+	byPorts       int       // how many probes went by ports of their own
+	lastByPort    time.Time // when the last of them was sent
+	portsHeard    bool      // one was answered, by whomever
 }
 
 // distance probes is how many distance probes are sent at once, where a hop is asked that often or more: the second is
@@ -78,17 +81,14 @@ func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 		return false, again
 	case p.tried < p.aim:
 		return true, again
-	case !p.target.answers:
+	case !p.target.answers, p.portsVain(now):
 		return false, again
 	}
 	aim := p.aim
 	if p.o.TargetSYNs > 0 && p.tried > p.aim {
 		aim = 1 // the first ones may well have got there, and only their answers were lost
 	}
-	n, took := p.credit, p.target.least+max(earlySlack, p.target.least/restShare)
-	if !p.target.told {
-		took = settled(p.target.rtt)
-	}
+	n, took := p.credit, p.distanceTime()
 	for _, a := range p.pending {
 		if !a.byProbePort || a.control() || a.missing {
 			continue
@@ -102,6 +102,23 @@ func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	}
 	return n < aim, again
 }
+
+// portsVain reports whether nobody answers probes by ports of their own, though the target answers the path's own flow:
+// a target may drop the first SYN of each flow. Then others would be in vain, too.
+func (p *Path) portsVain(now time.Time) bool {
+	return !p.portsHeard && p.byPorts >= vainPorts && p.target.answers && !now.Before(p.lastByPort.Add(p.distanceTime()))
+}
+
+// distanceTime is when the target would have answered a distance probe.
+func (p *Path) distanceTime() time.Duration {
+	if !p.target.told {
+		return min(settled(p.target.rtt), p.o.Wait)
+	}
+	return p.target.least + max(earlySlack, p.target.least/restShare)
+}
+
+// vainPorts is how many such probes must be silent: two may be lost.
+const vainPorts = 3
 
 // sendDistance sends one by a port of its own.
 func (p *Path) sendDistance(now time.Time) Action {
@@ -118,6 +135,8 @@ func (p *Path) sendByProbePort(ttl int, now time.Time) Action {
 // sendBy sends a distance probe, or the control probe, by a port.
 func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
 	probe := p.flow.ProbeBy(port, ttl)
+	p.byPorts++
+	p.lastByPort = now
 	p.soon = now.Add(p.o.Spacing)
 	if p.firstDistance.IsZero() {
 		p.firstDistance = now
@@ -162,6 +181,7 @@ func (p *Path) learnDistance(now time.Time, r Result) {
 	if r.Outcome != Answered {
 		return
 	}
+	p.portsHeard = true
 	if r.FromTarget() {
 		p.credit++
 		p.passBy()

@@ -181,6 +181,7 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 	}
 	if r.FromTarget() {
 		p.reached(ttl)
+		p.apartFrom(r)
 	}
 	if r.FromTarget() && !p.rounds.claims.exposed(ttl) || r.Refused() {
 		p.rounds.end = later(p.rounds.end, r.Sent)

@@ -101,7 +101,8 @@ func otherWay(p *sim.Path, seed uint64) {
 }
 
 // Where other ports take a way of another length, their answers say nothing of the path's own flow: without a look at
-// the TTL of the answers 16 of 500 traces with one probe a hop were wrong, and 20 with three.
+// the TTL of the answers 16 of 500 traces with one probe a hop were wrong, and 20 with three. Nor do they say anything of the
+// hop before the target, or of how long its answers take: with that 55 of 4000 with one probe a hop were wrong, 6 are now.
 func TestNearOtherWay(t *testing.T) {
 	t.Parallel()
 	for _, k := range nearTargets[:2] {
@@ -132,7 +133,7 @@ func TestNearOtherWay(t *testing.T) {
 				}
 			}
 			t.Logf("%s, -q %d: %d of %d wrong, %d without the target", k.name, queries, wrong, 10**nearRuns, missing)
-			if most := 10 * *nearRuns / 50; wrong > most || queries > 1 && wrong > most/10 || missing > most {
+			if most := 10 * *nearRuns / 100; wrong > most || missing > most {
 				t.Errorf("%s, -q %d: %d of %d wrong, %d without the target", k.name, queries, wrong, 10**nearRuns, missing)
 			}
 		}
@@ -176,5 +177,26 @@ func TestPlacedByOtherPorts(t *testing.T) {
 	control := func(r trace.Result) bool { return r.Role == trace.RoleControl && r.FromTarget() }
 	if !slices.ContainsFunc(o.trace.Hop(2).Probes, control) {
 		t.Errorf("hop 2: %v", o.hop(2))
+	}
+}
+
+// A target that drops the first SYN of each flow answers no distance probe, nor any other by a port of its own. After three of
+// them no more are sent: with one probe a hop it got up to 10 SYNs, with two 11 and with three 13.
+func TestFirstSYNDropped(t *testing.T) {
+	t.Parallel()
+	for _, state := range []sim.State{sim.Open, sim.Closed} {
+		for queries, most := range map[int]int{1: 8, 2: 9, 3: 11} {
+			for seed := range uint64(2 * *nearRuns) {
+				k := nearTarget{target: sim.Target{State: state, Defence: sim.Defence{DropFirst: true}}}
+				n := 2 + int(seed%4)
+				o := k.near(seed, n, queries).trace(t)
+				if last := o.trace.Last(); last != n || o.trace.Unplaced() != nil {
+					t.Errorf("%v, -q %d, seed %d: %d hops, want %d", state, queries, seed, last, n)
+				}
+				if syns := o.truth.Target.SYN; syns > most {
+					t.Errorf("%v, -q %d, seed %d: %d SYNs at the target", state, queries, seed, syns)
+				}
+			}
+		}
 	}
 }

@@ -3,6 +3,8 @@ package trace
 import (
 	"slices"
 	"time"
+
+	"go.example/tcptraceroute/packet"
 )
 
 // When an answer of the target fits several probes of the path's own flow, another answer to that flow often tells no
@@ -124,7 +126,8 @@ func (p *Path) placingDue(now time.Time) (ttl int, at time.Time) {
 		ttl = max(p.guess(), l.vain+1)
 	}
 	syns := p.syns.since(p.lastRouter + 1 - p.o.FirstTTL)
-	if ttl > p.limit || p.placingPorts() == 0 || l.guess > 0 && syns > max(2*p.o.Queries, leastTargetSYNs) {
+	tooMany := l.guess > 0 && syns > max(2*p.o.Queries, leastTargetSYNs)
+	if ttl > p.limit || p.placingPorts() == 0 || p.portsVain(now) || tooMany {
 		l.over = true
 		return 0, time.Time{}
 	}
@@ -176,6 +179,12 @@ func (p *Path) learnPlace(a *ask, r Result) {
 	p.endPlacing()
 }
 
+// othersApart reports whether distance probes were answered from other distances than an answer to the path's own flow,
+// of which this TTL is left; 0: there was none.
+func (p *Path) othersApart(came uint8) bool {
+	return came != 0 && p.leastTTL != 0 && (came < p.leastTTL || came > p.mostTTL)
+}
+
 // cameOtherwise reports whether the target has answered other ports from another distance than the path's own flow.
 func (p *Path) cameOtherwise(r Result) bool {
 	came := p.placement.came
@@ -222,4 +231,19 @@ func (p *Path) placeAt(at int) {
 // target's hop was found by others.
 func (p *Path) settledByPort(a *ask) bool {
 	return !a.byProbePort && a.doubted && a.ttl >= p.placement.at && p.placement.at == p.limit && p.placedByPort()
+}
+
+// apartFrom takes in that the target has answered the path's own flow from another distance than distance probes: these
+// go another way, and what was learned by their ports of the hop before says nothing. A probe to that hop may have been
+// answered just as well.
+func (p *Path) apartFrom(r Result) {
+	if r.Reply.Kind != packet.KindTCP || !p.othersApart(r.Reply.IP.TTL) || p.rounds.on() || p.target.tags ||
+		p.injection.known {
+		return
+	}
+	for _, a := range p.pending {
+		if !a.byProbePort && a.ttl > p.lastRouter && a.ttl < int(r.Probe.TTL) {
+			p.shadow(a)
+		}
+	}
 }

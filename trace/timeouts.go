@@ -120,10 +120,11 @@ func (p *Path) settling(ttl int) time.Duration {
 }
 
 // resendSafety is how long a probe keeps another from being sent that could not be told from it: where it is known how
-// long the target's answers take at least, the other one's comes no sooner.
+// long the target's answers take at least, the other one's comes no sooner. Those to ports that go another way say
+// nothing of that.
 func (p *Path) resendSafety(a *ask) time.Duration {
 	t := p.settling(a.ttl)
-	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() {
+	if !p.target.told || p.untagged || p.single || p.confused || p.rounds.on() || p.othersApart(p.placement.came) {
 		return t
 	}
 	soonest := p.target.least - usualNoise(p.target.least)
