@@ -29,8 +29,10 @@ func impostor(f *facts) []Finding {
 		x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, %s", port, place)
 		x.Advice = fmt.Sprintf("Ask %s: a firewall answers in the target's name. The target has probably not seen the "+
 			"SYN.", f.owner(x.After, d))
-		x.Evidence = append(x.Evidence, "A limit on the connections that this host may have open, or open in some time, "+
-			"resets what is over it too: then others pass later.")
+		if f.asks() {
+			x.Confidence = min(x.Confidence, Likely) // it may let others pass
+			x.Evidence = append(x.Evidence, overLimit)
+		}
 	} else {
 		x.Code, x.Weight = TCPProxy, weightTrap
 		x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)

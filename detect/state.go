@@ -59,9 +59,10 @@ func state(f *facts) []Finding {
 			x.Confidence = Likely
 			break
 		}
-		x.Confidence = f.refusedItself()
+		whose := f.refusedItself()
+		x.Confidence = min(whose, Likely) // what resets these may let others pass
 		switch {
-		case x.Confidence == Certain:
+		case whose == Certain:
 			x.Evidence = append(x.Evidence, "Answers to other probes come from as far away, and with the same TTL.")
 		case f.noFarther():
 			x.Evidence = append(x.Evidence, "By its TTL it has come no farther than what the router before the target says: "+
@@ -76,6 +77,7 @@ func state(f *facts) []Finding {
 			x.Evidence = append(x.Evidence, "No answer of another kind came from as far away by the same way: a firewall "+
 				"may reset in the target's name.")
 		}
+		x.Evidence = append(x.Evidence, overLimit)
 	case f.answer.Connected():
 		x.Code = PortOpen
 		x.Title = fmt.Sprintf("Port %d is open: the target accepted the connection that the probes were sent in", port)
@@ -220,6 +222,10 @@ func (f *facts) answerText(p *path) string {
 	}
 	return fmt.Sprintf("%v answered %s by %s, with a TTL of %d.", r.Reply.From(), probes, what, r.Reply.IP.TTL)
 }
+
+// overLimit is what a reset never excludes: all SYNs are over a limit that other connections have used up.
+const overLimit = "A limit on the connections that this host may have open, or open in some time, resets what is " +
+	"over it too: then others pass later."
 
 // refusedItself says how sure it is that a reset is the target's own: certain where something else that it answered
 // came from as far away, by the same way back. Another flow to the same port is nothing else. Nor is a reset of another

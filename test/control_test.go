@@ -32,7 +32,7 @@ const opens = `An ordinary connection from this host opens in \S+ ms\.`
 // Ports from 9500 on are closed at the target.
 var ownDoings = []ownDoing{
 	{port: 9000, name: "nothing", want: "port-open certain", says: opens},
-	{port: 9500, name: "nothing, closed", want: "port-closed certain", says: `from this host is refused by a reset after`},
+	{port: 9500, name: "nothing, closed", want: "port-closed likely", says: `from this host is refused by a reset after`},
 	{
 		port: 9001, name: "a stateful firewall that lets connections be", want: "port-open certain", says: opens,
 		rules: `chain input { type filter hook input priority filter; tcp sport P ct state invalid drop

@@ -55,11 +55,11 @@ func TestExplain(t *testing.T) {
 			code  int
 		}{
 			{port: 80, want: "port-open certain"},
-			{port: 9000, want: "port-closed certain"},
+			{port: 9000, want: "port-closed likely"},
 			{port: 80, args: "-E", want: "filtered-syn certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9001, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9002, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
-			{port: 9003, want: "reset-on-path certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3", a)},
+			{port: 9003, want: "reset-on-path likely", place: fmt.Sprintf("between hop 2 (%v) and hop 3", a)},
 			{port: 9005, want: "rejected-by-router certain", place: fmt.Sprintf("%v, hop 2", a)},
 			{port: 9006, want: "filtered-port possible", place: "between hop 5", code: 1},
 			{port: 9008, want: "mss-clamped certain, port-open certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b)},
@@ -169,7 +169,7 @@ func TestExplainOdd(t *testing.T) {
 			{args: fmt.Sprintf("%v 9011", target), want: "tcp-proxy likely", place: place(2, 3)},
 			{args: lost, want: "routing-loop certain", place: "Routing loop from hop ", code: 1},
 			{args: gone, want: pick(v, "unreachable-host possible", "unreachable-network likely"), place: fmt.Sprintf("%v, hop 3", v.of(r3))},
-			{args: fmt.Sprintf("-t 184 %v 9013", target), want: pick(v, "dscp-changed certain", "dscp-changed likely") + ", port-closed certain", place: place(2, 3)},
+			{args: fmt.Sprintf("-t 184 %v 9013", target), want: pick(v, "dscp-changed certain", "dscp-changed likely") + ", port-closed likely", place: place(2, 3)},
 			{args: fmt.Sprintf("-F -l 1500 %v 80", target), want: "mtu-limit certain", place: fmt.Sprintf("beyond %v, hop 4: the limit is 1400 bytes", v.of(r4))},
 		} {
 			t.Run(strings.ReplaceAll(tt.args, "/", "-"), func(t *testing.T) {

@@ -4,7 +4,7 @@ package test
 
 const (
 	openOnly   = "port-open certain"
-	closedOnly = "port-closed certain"
+	closedOnly = "port-closed likely"
 	all6       = "1 2 3 4 5 T"
 	till3      = "1 2 3"
 

@@ -1,6 +1,9 @@
 package test
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // Situations: what is let pass for a while, or of which only some is.
 
@@ -10,6 +13,17 @@ func ban(a at, hook, what string) act {
 		a.host(s).NFT(t, s.expand(`
 		set banned { type `+pick(s.v, "ipv4_addr", "ipv6_addr")+`; flags dynamic; timeout 60s; }
 		chain ban { type filter hook `+hook+` priority 0; {ip} saddr @banned drop; {ip} saddr {self} `+what+`; }`))
+	}
+}
+
+// fewOpen resets SYNs of a host that has so many connections open.
+func fewOpen(a at, most int) act {
+	return func(t *testing.T, s *stage) {
+		a.host(s).NFT(t, s.expand(fmt.Sprintf(`
+		set open { type %s; flags dynamic; size 100; }
+		chain open { type filter hook forward priority 0;
+			%s add @open { {ip} saddr ct count over %d } reject with tcp reset; }`,
+			pick(s.v, "ipv4_addr", "ipv6_addr"), syn, most)))
 	}
 }
 
@@ -50,7 +64,7 @@ var whileSituations = []situation{
 		may:   openOnly + ", this-host certain"},
 	{name: "this host drops time exceeded", rows: all6, must: "port-open", may: openOnly,
 		do: []act{self.rules("input", "icmp type time-exceeded drop", "icmpv6 type time-exceeded drop")}},
-	{name: "hops 2 and 4 reset a port", port: 9000, rows: "1 2 T", must: "reset-on-path", may: "reset-on-path certain",
+	{name: "hops 2 and 4 reset a port", port: 9000, rows: "1 2 T", must: "reset-on-path", may: "reset-on-path likely",
 		do: []act{
 			at(4).rules("forward", "tcp dport 9000 reject with tcp reset"),
 			at(2).rules("forward", "tcp dport 9000 reject with tcp reset"),
@@ -61,6 +75,16 @@ var whileSituations = []situation{
 			at(3).rules("forward", "tcp flags & (syn|ack) == (syn|ack) numgen inc mod 3 != 0 drop"),
 		},
 		may: openOnly + ", packet-loss likely, rate-limited possible, broken-branch possible, way-back likely"},
+	{name: "the target resets SYNs above one per second", free: true, rows: all6, must: "port-closed|broken-branch|port-open",
+		do: []act{
+			goal.rules("input", syn+" limit rate over 1/second burst 1 packets reject with tcp reset"), tracedBefore,
+		},
+		may:   "port-closed likely, broken-branch possible, port-open certain, packet-loss possible",
+		names: "over (it|a limit)|is open"},
+	{name: "hop 3 resets what is over three connections of a host", rows: "",
+		must: "reset-on-path|broken-branch|port-open", do: []act{fewOpen(3, 3), tracedBefore},
+		may:   "reset-on-path likely, broken-branch possible, port-open certain, icmp-rate-limit possible",
+		names: "over it|over a limit|resets connections|is open|fare differently"},
 	{name: "hop 3 forgets a SYN after a second", rows: all6, must: "port-open", may: openOnly,
 		do: []act{
 			at(3).sysctl("net.netfilter.nf_conntrack_tcp_timeout_syn_sent", "1"),
