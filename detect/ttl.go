@@ -35,10 +35,12 @@ func timeToLive(f *facts) []Finding {
 	return nil
 }
 
-// alike is the router at which all probes from a hop on end, whatever their TTL, each of them with its TTL used up.
+// alike is the address that says of all probes from a hop on, whatever their TTL, that it is used up.
 type alike struct {
-	from, to int // the hops at which it has answered, first and last; 0: there is no such router
+	from, to int // the hops at which it has answered, first and last; 0: there is no such address
 	who      netip.Addr
+	turn     int  // its answers come from as far as those this many hops before: machines in a circle; 0: they don't
+	one      bool // all its answers have come equally far: one machine has it
 }
 
 // endsAlike finds it. Beyond the last hop that it answered at all must be silent: routers limit their ICMP errors.
@@ -70,30 +72,97 @@ func (f *facts) endsAlike() (x alike) {
 		silent && (named < leastNamed || x.who == f.target.Addr()) {
 		return alike{}
 	}
+	x.one, x.turn = f.sameBacks(x.from, x.to, 1), f.turnOfBacks(x.from, x.to)
 	return x
 }
 
-// ttlSet is a TTL that is set so low that no probe gets far beyond.
+// sameBacks reports whether answers from a stretch of hops have come from as far as those so many hops before. What
+// isn't known counts as equal, but something must be known at three turns.
+func (f *facts) sameBacks(from, to, turn int) bool {
+	seen := map[int]int{} // the way back, by place in the turn
+	known := 0
+	for ttl := from; ttl <= to; ttl++ {
+		h := f.at(ttl)
+		if h == nil {
+			continue
+		}
+		for r := range h.replies() {
+			if r.Reply.IP.TTL == 0 {
+				return false
+			}
+			back := backLength(r.Reply.IP.TTL)
+			if before, ok := seen[ttl%turn]; ok && before != back {
+				return false
+			}
+			seen[ttl%turn] = back
+			known++
+		}
+	}
+	return len(seen) == turn && known >= (leastTurns+1)*turn && to-from+1 >= (leastTurns+1)*turn
+}
+
+// turnOfBacks is after how many hops the length of the way back repeats, in the second half of a stretch of hops; 0: it
+// doesn't, or never changes there. In the first half packets may come to where they go round.
+func (f *facts) turnOfBacks(from, to int) int {
+	for turn := 1; turn <= longestCycle; turn++ {
+		if f.sameBacks((from+to)/2, to, turn) {
+			return when(turn > 1, turn, 0)
+		}
+	}
+	return 0
+}
+
+// ttlSet is a TTL that is set so low that no probe gets far beyond, at any hop up to where they end: it may lower only
+// TTLs above some value.
 func (f *facts) ttlSet() *Finding {
 	end := f.endsAlike()
 	from, who := end.from, end.who
 	if from == 0 {
 		return nil
 	}
-	x := Finding{Code: TTLChanged, Confidence: Likely, Weight: weightFatal, After: from - 1, Before: from}
-	x.Title = fmt.Sprintf("The TTL is set too low %s: nothing gets farther than %v", f.between(from-1, from), who)
+	if !end.one && !f.told() || who == f.target.Addr() {
+		return f.ttlSpent(&end)
+	}
+	x := Finding{Code: TTLChanged, Confidence: Likely, Weight: weightFatal, After: f.first() - 1, Before: from}
+	x.Title = fmt.Sprintf("The TTL is set too low %s: nothing gets farther than %v", f.between(x.After, from), who)
+	if f.told() { // without raw sockets nothing shows whether it is one machine
+		x.Confidence = Possible
+	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, end.to,
 		who))
 	if end.to < f.maxTTL() {
 		x.Confidence = Possible
-		x.Title = fmt.Sprintf("The TTL may be set too low %s: nothing gets farther than %v", f.between(from-1, from), who)
+		x.Title = fmt.Sprintf("The TTL may be set too low %s: nothing gets farther than %v", f.between(x.After, from), who)
 		x.Evidence = append(x.Evidence, fmt.Sprintf("Beyond hop %d nobody answered: routers limit how often they do. Or %v "+
 			"speaks for others beyond it too, and the path ends there: a firewall drops everything, the target or a router "+
 			"is down, or the answers are lost on the way back.", end.to, who))
 	}
-	x.Advice = fmt.Sprintf("Ask %s: a device there gives packets a TTL that is too low for the rest of the way, so "+
-		"connections die at %v too. Or packets go round at that router alone.", f.owner(from-1, from), who)
+	x.Advice = fmt.Sprintf("Ask whoever runs the routers up to %v: a device at one of them, or before, gives packets a "+
+		"TTL that is too low for the rest of the way, so connections die at %[1]v too. Or packets go round at that router "+
+		"alone.", who)
+	return &x
+}
+
+// ttlSpent is that several machines say by one address that the TTL is used up, or the target's own does: a NAT speaks
+// for those behind it. So packets go round there, or the way is longer than the probes go, or their TTL is set.
+func (f *facts) ttlSpent(end *alike) *Finding {
+	x := Finding{Code: RoutingLoop, Confidence: Possible, Weight: weightFatal, After: end.from, Before: end.to}
+	behind := fmt.Sprintf("behind hop %d, where %v speaks for all that is beyond", end.from, end.who)
+	x.Title = fmt.Sprintf("Probes to port %d may go round %s", f.target.Port(), behind)
+	x.Evidence = append(x.Evidence, fmt.Sprintf("Of probes with every TTL from %d to %d that address says that the "+
+		"TTL is used up.", end.from, end.to))
+	whom := f.owner(end.from, end.from)
+	x.Advice = fmt.Sprintf("Ask %s. A NAT there answers for the routers beyond it, of which two point at each other. Or "+
+		"the way is longer than %d hops (try -m %d), or a device sets the TTL too low.", whom, f.maxTTL(),
+		min(2*f.maxTTL(), 255))
+	if end.turn > 0 && end.to == f.maxTTL() {
+		x.Confidence = Likely
+		x.Title = fmt.Sprintf("Routing loop: probes to port %d go round %s", f.target.Port(), behind)
+		x.Evidence = append(x.Evidence, fmt.Sprintf("By their TTLs these answers come from %d machines in turn.", end.turn))
+		x.Advice = fmt.Sprintf("Ask %s. A NAT there answers for the routers beyond it, of which some point at each other "+
+			"for where these probes are to go.", whom)
+	}
 	return &x
 }
 
