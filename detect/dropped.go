@@ -759,14 +759,14 @@ func (d *drop) byTTL(x *Finding) bool {
 // orLongerWay weighs that all flows come to the same end, and those by other routers have come there a longer way. They
 // have not if the target has answered one of them, or it got by more hops farther than ways differ.
 func (d *drop) orLongerWay(x *Finding, passing []sighting, byRouter bool) {
-	if !byRouter || x.Confidence < Certain || slices.ContainsFunc(passing, func(s sighting) bool {
+	if !byRouter || slices.ContainsFunc(passing, func(s sighting) bool {
 		return s.ends || s.control || s.at > d.last+oddBack
 	}) {
 		return
 	}
-	x.Confidence = Likely
+	x.Confidence = Possible
 	x.Evidence = append(x.Evidence, "None of those that got farther was answered by the target: they may have come to "+
-		"the same end a longer way.")
+		"the same end a longer way, and all vanish there.")
 }
 
 // targetNext reports whether the target is the next to answer beyond the place.
