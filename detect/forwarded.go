@@ -32,6 +32,10 @@ func forwarded(f *facts) []Finding {
 		x.Advice = "Nothing to do if that is wanted: a router there changes the address or the port, and speaks in " +
 			"the target's name. Else ask " +
 			f.owner(x.After, at) + "."
+	case h.whole:
+		x.Title = fmt.Sprintf("The target's address is translated at hop %d, to a machine beyond it", h.at)
+		x.Advice = "Check the machine beyond it too: a router translates the target's address, as for a 1:1 NAT or a " +
+			"load balancer's address. Or that router only gives its ICMP errors the target's address, and translates nothing."
 	case h.confidence == Possible:
 		x.Advice += " Or the router at that hop only gives its ICMP errors the target's address, and translates nothing."
 	}
@@ -67,6 +71,7 @@ type handover struct {
 	confidence Confidence
 	evidence   []string
 	before     bool // a router in front of the target does it, in the target's name
+	whole      bool // all probes go on from there, not only those to this port
 }
 
 // findHandover finds the hop at which the target stands that hands the port on to a machine beyond it; nil: none does,
@@ -103,6 +108,10 @@ func (f *facts) speaksAsRouter(at int) *handover {
 		"router does that sends packets on.", at)}
 	switch d, own := f.echo.distance(), f.echoesFrom(at); {
 	case own == sameWay:
+	case own == unknownWay && f.othersBetween(at):
+		h.confidence = Possible
+		h.evidence = append(h.evidence, "Routers beyond it speak in their own names, and nothing else was answered in "+
+			"the target's name from there.")
 	case own == unknownWay:
 		h.confidence = Likely
 	case f.echoPasses():
@@ -114,9 +123,14 @@ func (f *facts) speaksAsRouter(at int) *handover {
 		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests are answered from hop %d, and the routers "+
 			"before it speak in their own names.", d))
 	default:
-		h.confidence = Likely
-		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests go on to hop %d as well: the address is "+
-			"translated as a whole.", d))
+		h.confidence, h.whole = Likely, d > f.echo.first()
+		h.evidence = append(h.evidence, fmt.Sprintf("ICMP echo requests go on to hop %d as well: if the address is "+
+			"translated, then as a whole.", d))
+		if !h.whole { // by their TTL alone
+			h.confidence = Possible
+			h.evidence[len(h.evidence)-1] = fmt.Sprintf("By their TTL, answers to ICMP echo requests come from beyond hop "+
+				"%d: a router there may translate this port alone, or the address as a whole.", at)
+		}
 	}
 	return h
 }
