@@ -146,7 +146,8 @@ func (r *run) option(word string) {
 	case "unsent":
 		name, some, _ := strings.Cut(value, "/")
 		most, _ := strconv.Atoi(some)
-		err := map[string]error{"EPERM": syscall.EPERM, "ENOBUFS": syscall.ENOBUFS, "EHOSTUNREACH": trace.ErrNextHop}[name]
+		err := map[string]error{"EPERM": syscall.EPERM, "ENOBUFS": syscall.ENOBUFS, "EHOSTUNREACH": trace.ErrNextHop,
+			"at-once": trace.ErrUnreachable}[name]
 		r.conn.(interface {
 			FailSend(func(int, packet.Probe) error)
 		}).FailSend(func(n int, _ packet.Probe) error {

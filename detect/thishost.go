@@ -136,6 +136,12 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 	}
 	x.name("", f.host.Outgoing)
 	x.Advice = whereToLook(refused)
+	if refused == nil && c.Outcome == Silent && c.SYNs == 1 { // kernels send none again that still waits for its next hop
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "It may have waited for a next hop that gives no answer, where this host has "+
+			"several routes: it was not sent again.")
+		x.Advice += fmt.Sprintf(" Else look for such a next hop: ip route get %v, ip rule, ip neigh.", f.target.Addr())
+	}
 	return true
 }
 
@@ -285,10 +291,12 @@ func (f *facts) onlyProbes() []Finding {
 // of each probe that nobody answers on this host's own link.
 func (f *facts) undelivered() []Finding {
 	err := f.failure()
-	if !f.told() && (errors.Is(err, trace.ErrNextHop) || errors.Is(err, syscall.EHOSTUNREACH)) {
+	var unresolved trace.UnresolvedError
+	switch {
+	case errors.Is(err, trace.ErrNextHop), errors.As(err, &unresolved),
+		!f.told() && (errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, trace.ErrUnreachable)):
 		return []Finding{f.noNextHop(err)}
-	}
-	if !f.told() {
+	case !f.told():
 		return nil
 	}
 	x := Finding{
@@ -305,11 +313,12 @@ func (f *facts) undelivered() []Finding {
 func (f *facts) noNextHop(err error) Finding {
 	return Finding{
 		Code: UnreachableHost, Confidence: Likely, Weight: weightFatal, Before: f.first(),
-		Title:    fmt.Sprintf("No packet to %v leaves this host: the next hop of its route gives no answer", f.target.Addr()),
+		Title: fmt.Sprintf("No probe to port %d of %v leaves this host: the next hop of its route gives no answer",
+			f.target.Port(), f.target.Addr()),
 		Evidence: []string{fmt.Sprintf("Its kernel says: %v.", err)},
-		Advice: fmt.Sprintf("Look at the route: ip route get %v, ip neigh. If the next hop is right, it is down, or the "+
-			"link is; if it is the target itself, and that isn't on this link, the route or this host's netmask is wrong.",
-			f.target.Addr()),
+		Advice: fmt.Sprintf("Look at the route: ip route get %v, ip rule, ip neigh. If the next hop is right, it is down, "+
+			"or the link is; if it is the target itself, and that isn't on this link, the route or this host's netmask is "+
+			"wrong.", f.target.Addr()),
 	}
 }
 

@@ -78,7 +78,7 @@ var marks6 = map[uint8]string{0: "!N", 1: "!A", 3: "!H", 4: "!p", 5: "!A", 6: "!
 
 // LocalMark is the mark of a probe that never left this host: the system's name of the error in angle brackets.
 func LocalMark(err error) string {
-	if errors.Is(err, trace.ErrNextHop) {
+	if errors.Is(err, trace.ErrNextHop) || errors.Is(err, trace.ErrUnreachable) {
 		err = syscall.EHOSTUNREACH
 	}
 	for _, e := range localErrors {

@@ -54,6 +54,12 @@ type Faulter interface {
 	Fault(p packet.Probe, unreachable bool) error
 }
 
+// An UnresolvedError is what a Faulter says where a next hop does not resolve.
+type UnresolvedError interface {
+	error
+	Unresolved() netip.Addr
+}
+
 // A Reserver is a Conn that reserves source ports: no other program gets the port, and what comes in for it is
 // received. For port 0 it chooses one. A link-local address has its zone.
 type Reserver interface {

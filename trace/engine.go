@@ -33,13 +33,16 @@ type engine struct {
 	expected    time.Time // by when the clock should have been read again
 	stalled     time.Time // when a stall was noticed
 	graceOver   time.Time
-	reading     reading
-	held        Action    // what is put off until everything was read that came in before it was decided
-	decided     time.Time // when that was
-	synthetic   bool      // conn is Synthetic
-	reply       packet.Reply
-	dedup       dedup
-	out         []Action // probes that are about to be sent
+
+	nextHopSought bool // our own kernel has looked for a next hop in vain
+
+	reading   reading
+	held      Action    // what is put off until everything was read that came in before it was decided
+	decided   time.Time // when that was
+	synthetic bool      // conn is Synthetic
+	reply     packet.Reply
+	dedup     dedup
+	out       []Action // probes that are about to be sent
 }
 
 // queue is a FIFO of probes.
@@ -406,12 +409,17 @@ func (e *engine) abandon(now time.Time) {
 	}
 }
 
-// undelivered is the outcome of a probe that our own kernel could not hand to the first router.
-func (e *engine) undelivered(f *flight, answer *packet.Reply) Result {
+// undelivered is the outcome of a probe that our own kernel could not hand to the first router, as it says then. The
+// probes that wait for the same next hop fail together, the oldest first.
+func (e *engine) undelivered(f *flight, answer *packet.Reply, at time.Time) Result {
 	r := f.result(Failed)
+	e.nextHopSought = e.nextHopSought || at.Sub(f.sent) >= neighbourWait
 	r.Err = ErrNextHop
+	if !e.nextHopSought {
+		r.Err = ErrUnreachable
+	}
 	if e.o.Fault != nil {
-		if err := e.o.Fault(f.probe, answer.HostUnreachable()); err != nil {
+		if err := e.o.Fault(f.probe, answer.HostUnreachable() && e.nextHopSought); err != nil {
 			r.Err = err // which says who it is
 		}
 	}

@@ -46,7 +46,7 @@ func (e *engine) receive(d delivery) {
 	if r.IP.Src == f.probe.Src.Addr() && r.IP.Src != f.probe.Dst.Addr().WithZone("") {
 		// Our own kernel speaks: the neighbour didn't resolve. A local matter, not a hop.
 		if fate == Answered {
-			e.close(now, f, e.undelivered(f, r))
+			e.close(now, f, e.undelivered(f, r, d.at))
 		}
 		return
 	}

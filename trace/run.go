@@ -72,6 +72,14 @@ const (
 // unreachable in its own name.
 var ErrNextHop = errors.New("next hop unreachable")
 
+// ErrUnreachable is why a probe failed that our own kernel answered with a host unreachable at once: it has not looked
+// for a next hop in vain, so a rule of its own may say so.
+var ErrUnreachable = errors.New("this host itself says host unreachable")
+
+// neighbourWait is more than our own kernel takes to say host unreachable, unless it has looked for a next hop: Linux
+// takes 3 s for that.
+const neighbourWait = 500 * time.Millisecond
+
 // ErrReceiving is in the chain of the error of a run that can't receive any more.
 var ErrReceiving = errors.New("receiving")
 

@@ -883,6 +883,44 @@ func TestNextHopUnreachable(t *testing.T) {
 	})
 }
 
+// What our own kernel says at once comes of a rule: no next hop is to blame, which takes seconds to be looked for.
+func TestRejectedAtOnce(t *testing.T) {
+	p := chain(false, 4, time.Millisecond)
+	p.Routers[0].Rules = []sim.Rule{{Action: sim.Drop}}
+	p.Routers[0].Silent = 1
+	s := newSetup(p)
+	s.path.MaxTTL = 3
+	s.run.Fault = func(_ packet.Probe, unreachable bool) error {
+		if unreachable {
+			return trace.ErrNextHop
+		}
+		return nil
+	}
+	s.during = func(_ context.Context, _ context.CancelCauseFunc, c *sim.Conn) {
+		time.Sleep(5 * time.Millisecond)
+		for _, sent := range c.Sent() {
+			quote, _ := sent.Probe.AppendBinary(nil)
+			own := sent.Probe.Src.Addr()
+			b, _ := packet.AppendICMP(nil, &packet.ICMPError{Src: own, Dst: own, TTL: 64, Type: packet.ICMPv4Unreachable,
+				Code: 1, Quote: quote})
+			c.Forge(time.Now(), b)
+		}
+	}
+	failed := 0
+	for _, r := range s.trace(t).results {
+		switch {
+		case r.Outcome != trace.Failed:
+		case !errors.Is(r.Err, trace.ErrUnreachable), errors.Is(r.Err, trace.ErrNextHop):
+			t.Error(r.Err)
+		default:
+			failed++
+		}
+	}
+	if failed == 0 {
+		t.Error("nothing was rejected")
+	}
+}
+
 // Where nothing at all was heard, our own host is asked what it knows.
 func TestFault(t *testing.T) {
 	p := chain(false, 4, time.Millisecond)

@@ -521,6 +521,10 @@ func TestFault(t *testing.T) {
 			if err := c.Fault(probe, false); err != nil {
 				t.Errorf("a neighbour that resolves: %v", err)
 			}
+			p.Source.IP(t, fmt.Sprintf("neigh replace %v lladdr 02:00:00:00:00:01 dev eth0 nud permanent", probe.Dst.Addr()))
+			if err := c.Fault(probe, true); err != nil {
+				t.Errorf("a neighbour that has resolved, and isn't meant: %v", err)
+			}
 		})
 	}
 }

@@ -327,6 +327,9 @@ func (e *NextHopError) Error() string {
 // Unwrap makes it the error that the kernel gives for it.
 func (e *NextHopError) Unwrap() error { return unix.EHOSTUNREACH }
 
+// Unresolved is the next hop.
+func (e *NextHopError) Unresolved() netip.Addr { return e.NextHop }
+
 // Fault tells what our own host knows of why a probe got no answer: the route is gone, or the next hop does not
 // resolve; nil where it knows of nothing. Unreachable says that the kernel has answered the probe with host
 // unreachable.
@@ -354,8 +357,12 @@ func (r *router) fault(p packet.Probe, unreachable bool) error {
 	}
 	// A neighbour that didn't resolve is soon forgotten, over IPv6 within a second: the kernel's own answer is proof
 	// enough.
-	if h.local || !unreachable && !r.unresolved(next, h.index) {
+	const vain = unix.NUD_INCOMPLETE | unix.NUD_FAILED
+	switch state := r.neighbour(next, h.index); {
+	case h.local, state&vain == 0 && !unreachable:
 		return nil
+	case state&^vain != 0:
+		return nil // it answers: the kernel speaks of another one, of a route that this look-up doesn't find
 	}
 	l, err := r.link(h.index)
 	if err != nil {
@@ -364,8 +371,8 @@ func (r *router) fault(p packet.Probe, unreachable bool) error {
 	return &NextHopError{next, l.name}
 }
 
-// unresolved reports whether the kernel is looking for this neighbour in vain.
-func (r *router) unresolved(a netip.Addr, index int) bool {
+// neighbour is the state in which the kernel knows a neighbour; 0: it doesn't know it, or doesn't tell.
+func (r *router) neighbour(a netip.Addr, index int) (state uint16) {
 	family := byte(unix.AF_INET)
 	if a.Is6() {
 		family = unix.AF_INET6
@@ -374,17 +381,16 @@ func (r *router) unresolved(a netip.Addr, index int) bool {
 	ae.Bytes(unix.NDA_DST, a.AsSlice())
 	attrs, err := ae.Encode()
 	if err != nil {
-		return false
+		return 0
 	}
 	body := make([]byte, unix.SizeofNdMsg)
 	body[0] = family
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
 	answers, err := r.ask(unix.RTM_GETNEIGH, 0, append(body, attrs...))
 	if err != nil || len(answers) != 1 || len(answers[0].Data) < unix.SizeofNdMsg {
-		return false // kernels before 5.0 tell nothing
+		return 0 // kernels before 5.0 tell nothing
 	}
-	state := binary.NativeEndian.Uint16(answers[0].Data[8:])
-	return state&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0
+	return binary.NativeEndian.Uint16(answers[0].Data[8:])
 }
 
 // under reports whether what leaves by the first interface goes through the second one in turn: a bond, a bridge, a
