@@ -134,10 +134,40 @@ var alikeSituations = []situation{
 		rows: "", port: 9000, must: "unreachable-host|rejected-by-target",
 		may:   "unreachable-host possible, rejected-by-target possible, forwarded-port possible",
 		names: "this host"},
+	{name: "hop 2 translates a port, and two routers behind it point at each other", port: 9000, rows: "",
+		free: true,
+		do:   []act{at(2).translates("prerouting", "dstnat", "{ip} daddr {target} tcp dport 9000 dnat {ip} to {lost}"), at(5).ip("route replace {lost} via {4way}")},
+		must: "routing-loop", may: "routing-loop likely, forwarded-port possible, dnat likely", never: "TTL is set too low b"},
+	{name: "hop 2 lowers TTLs above 4", free: true, rows: "1 2 3 4 5 5 5 5 5 5 5 5", args: "-m 12", where: [2]int{1, 2},
+		do:   []act{at(2).early("iifname eth0 meta l4proto tcp {ip} {ttl} > 4 {ip} {ttl} set 4")},
+		must: "ttl-changed", may: "ttl-changed likely"},
+	{name: "hop 3 gives its errors the target's address, the target is down", to: "{nobody}", rows: "1 2 T 4 5 5",
+		do:   []act{at(3).rules("output", "{icmp} type time-exceeded {ip} saddr set {nobody}")},
+		must: "unreachable-host", may: "unreachable-host certain, forwarded-port possible", where: [2]int{5, 5},
+		never: "is translated to can't"},
+	{name: "all flows die where ways of one and of four routers join", build: ways(1, 4), rows: "", port: 9000,
+		do: []act{goal.listens(9000), named("join").rules("prerouting", "tcp dport 9000 drop")}, must: "",
+		may: "broken-branch possible, filtered-port certain, filtered-tcp possible, path-ends possible, load-balancer likely"},
+	{name: "by connections: this host rejects a port in the words of a dead next hop", args: "--unprivileged", rows: "-",
+		do:   []act{self.rejects("output", "tcp dport 9000", "host-unreachable", "addr-unreachable")},
+		port: 9000, must: "this-host", may: "this-host likely", never: "does not answer", names: "nft list ruleset"},
+	{name: "by connections: this host routes a port to a dead next hop", args: "--unprivileged", rows: "-", port: 9000,
+		do: []act{deadGateway(9000)}, must: "unreachable-host", may: "unreachable-host likely", names: "ip rule",
+		never: "itself rejects"},
+	{name: "this host routes a port to a dead next hop", rows: "-", port: 9000, do: []act{deadGateway(9000)},
+		must: "unreachable-host", may: "unreachable-host likely", names: "ip rule", never: "itself rejects"},
 	{name: "this host routes a port into a dead tunnel", port: 9000,
 		do:   []act{deadTunnel(9000)},
 		rows: "", must: "this-host|other-way|filtered-port|path-ends", names: "ip rule|this host itself",
 		may: "this-host certain, other-way likely, filtered-port likely, path-ends possible"},
+}
+
+// deadGateway routes a port of this host to a next hop that nobody has.
+func deadGateway(port int) act {
+	return func(t *testing.T, s *stage) {
+		s.v.ip(t, s.source, "route add default via "+pick(s.v, "198.18.1.77", "2001:db8:1::77")+" table 9")
+		s.v.ip(t, s.source, fmt.Sprintf("rule add ipproto tcp dport %d lookup 9", port))
+	}
 }
 
 // deadTunnel routes a port of this host into an interface at whose other end nobody is.
