@@ -387,23 +387,36 @@ func (f *facts) split() (accept, reset *trace.Result) {
 	if f.answer == nil || !f.asks() {
 		return nil, nil
 	}
-	state := map[netip.AddrPort]*trace.Result{}
-	for r := range f.claims() {
-		before := state[r.Probe.Src]
-		if state[r.Probe.Src] = r; before != nil && before.Reply.TCP.Flags != r.Reply.TCP.Flags {
-			return nil, nil
-		}
-		if r.Reply.TCP.Flags.Has(packet.RST) {
-			reset = cmp.Or(reset, r)
-		} else if r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK) {
-			accept = cmp.Or(accept, r)
-		}
-	}
-	if accept == nil || reset == nil {
+	state, mixed := map[netip.AddrPort]packet.Flags{}, false
+	accept, reset = f.firstClaims(func(r *trace.Result) bool {
+		flags := r.Reply.TCP.Flags
+		before, known := state[r.Probe.Src]
+		state[r.Probe.Src], mixed = flags, mixed || known && before != flags
+		return true
+	})
+	if mixed || accept == nil || reset == nil {
 		return nil, nil
 	}
 	return accept, reset
 }
+
+// firstClaims are the first SYN+ACK and the first reset in the target's name of those that count; nil: it didn't come.
+func (f *facts) firstClaims(counts func(*trace.Result) bool) (accept, reset *trace.Result) {
+	for r := range f.claims() {
+		switch {
+		case !counts(r):
+		case r.Reply.TCP.Flags.Has(packet.RST):
+			reset = cmp.Or(reset, r)
+		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK):
+			accept = cmp.Or(accept, r)
+		}
+	}
+	return accept, reset
+}
+
+// whichPorts is what to do where connections fare differently, and begins to say why.
+const whichPorts = "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced " +
+	"group or of the target's programs is "
 
 // withSplit says that the SYNs of some source ports are accepted and those of others reset, and lowers what is said of
 // the resets alone.
@@ -413,9 +426,8 @@ func (f *facts) withSplit(all []Finding, accept, reset *trace.Result) []Finding 
 		Title: fmt.Sprintf("Connections to port %d fare differently: some are accepted, others reset", f.target.Port()),
 		Evidence: []string{fmt.Sprintf("A SYN from source port %d was accepted, and one from source port %d reset.",
 			accept.Probe.Src.Port(), reset.Probe.Src.Port())},
-		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group or of " +
-			"the target's programs is closed, a firewall resets by source port or what is over a limit, or the state has " +
-			"just changed.",
+		Advice: whichPorts + "closed, a firewall resets by source port or what is over a limit, or the state has just " +
+			"changed.",
 	}
 	for i := range all {
 		if y := &all[i]; (y.Code == PortClosed || y.Code == ResetOnPath) && y.Confidence > Possible {
@@ -431,14 +443,5 @@ func (f *facts) both() (accept, reset *trace.Result) {
 	if f.answer == nil || !f.asks() {
 		return nil, nil
 	}
-	for r := range f.claims() {
-		switch {
-		case r.Reply.IP.TTL == 0:
-		case r.Reply.TCP.Flags.Has(packet.RST):
-			reset = cmp.Or(reset, r)
-		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK):
-			accept = cmp.Or(accept, r)
-		}
-	}
-	return accept, reset
+	return f.firstClaims(func(r *trace.Result) bool { return r.Reply.IP.TTL != 0 })
 }

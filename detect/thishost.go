@@ -463,8 +463,7 @@ func (f *facts) mixed() Finding {
 		Code: BrokenBranch, Confidence: Possible, Weight: weightHarm,
 		Title:    fmt.Sprintf("Connections to port %d fare differently", f.target.Port()),
 		Evidence: []string{c.String(), fmt.Sprintf("The probes' SYNs to the same port were %s.", probes)},
-		Advice: "Trace again, with --track-port to see which source ports are hit. A member of a load-balanced group or of " +
-			"the target's programs is broken, a firewall looks at source ports, at what sets probes apart" +
+		Advice: whichPorts + "broken, a firewall looks at source ports, at what sets probes apart" +
 			when(f.long(), " (their length is one such thing)", "") + " or at the rate of SYNs, packets were lost, one of " +
 			"several ways back loses the answers, or the state has just changed.",
 	}

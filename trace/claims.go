@@ -27,14 +27,14 @@ type claim struct {
 	probe  int   // the last one that was answered
 	router bool  // a router has answered it
 	kinds  kinds // of the answers to it in the target's name
-	resets int   // for how many probes that are answered it counts that one was reset
-	opens  int   // or accepted
 	stood  bool  // a router has answered at all
 	gone   int   // how many probes were answered by others since, or lost
 	lost   int   // the last one that was lost
 	shared int   // the last one that an answer in the target's name fitted, maybe beside others
 	vain   bool  // a router answered such a probe before
 	turns  int
+
+	counts [2]int // for how many probes that are answered each kind of answer in the target's name still counts
 }
 
 // kinds are kinds of answers in the target's name.
@@ -111,28 +111,28 @@ func (c *claims) add(r Result) {
 // answered takes in who has answered a probe, and how.
 func (h *claim) answered(n int, router bool, k kinds) {
 	h.probe, h.router, h.kinds = n, router, 0
-	h.resets, h.opens = max(h.resets-1, 0), max(h.opens-1, 0)
+	for i := range h.counts {
+		h.counts[i] = max(h.counts[i]-1, 0)
+	}
 	h.said(k)
 }
 
 // said takes in an answer in the target's name to the last probe.
 func (h *claim) said(k kinds) {
 	h.kinds |= k
-	if k&resets != 0 {
-		h.resets = claimGone
-	}
-	if k&accepts != 0 {
-		h.opens = claimGone
+	for i := range h.counts {
+		if k&(1<<i) != 0 {
+			h.counts[i] = claimGone
+		}
 	}
 }
 
 // lately are the kinds of answers in the target's name to the last probes that were answered.
 func (h *claim) lately() (k kinds) {
-	if h.resets > 0 {
-		k |= resets
-	}
-	if h.opens > 0 {
-		k |= accepts
+	for i, n := range h.counts {
+		if n > 0 {
+			k |= 1 << i
+		}
 	}
 	return k
 }
