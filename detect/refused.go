@@ -165,7 +165,7 @@ func (f *facts) behindCantBeReached(x *Finding, after int) {
 	x.Evidence = append(x.Evidence, f.waitText())
 	x.Advice = "Check that the machine is running that this port is handed on to: a container, or a server of a " +
 		"balancer. The target's address itself has answered other probes."
-	if !f.alive(after) {
+	if own := f.handover != nil && f.handover.confidence == Certain; !own && !f.alive(after) {
 		x.Confidence = Likely
 		x.Title = fmt.Sprintf("The machine that port %d leads to can't be reached, says somebody in the target's name", port)
 		x.Evidence = append(x.Evidence, "Nothing else was answered in the target's name from there or beyond.")
