@@ -36,7 +36,7 @@ func (r *run) askHost(e *detect.Evidence) {
 // control is the n-th ordinary connection, as far as this host lets it be one:
 //
 //	drop-in (the answers) drop-in-once (only one was seen) signed (answers come with what kernels refuse) odd (with what
-//	their firewalls may refuse) damaged (and those to probes are too: nobody hears them) drop-out deaf (the same, and copies of
+//	their firewalls may refuse) damaged (and those to probes are too: nobody hears them) drop-out no-neighbour (a SYN waits for a next hop that doesn't answer) deaf (as drop-out, and copies of
 //	what leaves aren't heard) reset-out (SYNs) elsewhere (by another uplink, where all is well)
 //	elsewhere-dead (where nobody answers) shared (by one of several ways that this host shares its connections out over,
 //	masqueraded) shared-dead (the same, and nobody answers there) home (a program on this host answers) redirect (the same, probes too) nat
@@ -63,9 +63,12 @@ func (r *run) control(n int) detect.Control {
 	case "damaged": // probes are answered so, too
 		silent()
 		c.Flawed, c.Flaw = 3, detect.Flaw{What: "with a wrong checksum", Refused: true}
-	case "drop-out", "deaf":
+	case "drop-out", "deaf", "no-neighbour":
 		silent()
 		c.Left, c.Accepted, c.Reset = nil, 0, 0
+		if r.own == "no-neighbour" {
+			c.SYNs = 1
+		}
 	case "reset-out":
 		c.Outcome, c.Left, c.Accepted, c.Reset = detect.Refused, nil, 0, 0
 	case "elsewhere":
