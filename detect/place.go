@@ -17,7 +17,7 @@ func (f *facts) hopName(ttl int) string {
 	if a := f.router(ttl); a.IsValid() {
 		return fmt.Sprintf("hop %d (%v)", ttl, a)
 	}
-	if d := f.farthest(); d > 0 && ttl == d {
+	if d := f.farthest(); d > 0 && ttl == d && (f.flow == nil || f.flow.lastRouter() < ttl) { // else ways differ
 		return fmt.Sprintf("hop %d (the target)", ttl)
 	}
 	return fmt.Sprintf("hop %d", ttl)

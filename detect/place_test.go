@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // A place of loss takes enough losses to bear it.
@@ -72,5 +75,16 @@ func TestNameOfSilentHop(t *testing.T) {
 		if got := f.hopName(len(tt.own.hops)); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+	// The target is that far by one of the ways, and another flow has met a router there.
+	echo := way("10.0.1.1", "")
+	echo.answer = &trace.Result{Probe: packet.Probe{TTL: 2}, Reply: &packet.Reply{}}
+	f := &facts{path: way("10.0.1.1", ""), flow: way("10.0.1.2", "10.0.2.2"), echo: echo}
+	if got := f.hopName(2); got != "hop 2" {
+		t.Errorf("where ways differ: %q", got)
+	}
+	f.flow = way("10.0.1.2", "")
+	if got := f.hopName(2); got != "hop 2 (the target)" {
+		t.Errorf("the target's: %q", got)
 	}
 }
