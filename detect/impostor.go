@@ -30,7 +30,9 @@ func impostor(f *facts) []Finding {
 		x.Advice = fmt.Sprintf("Ask %s: a firewall answers in the target's name. The target has probably not seen the "+
 			"SYN.", f.owner(x.After, d))
 		if f.asks() {
-			x.Confidence = min(x.Confidence, Likely) // it may let others pass
+			if !f.refusesConnections() {
+				x.Confidence = min(x.Confidence, Likely) // it may let others pass
+			}
 			x.Evidence = append(x.Evidence, overLimit)
 		}
 	} else {
@@ -49,6 +51,13 @@ func impostor(f *facts) []Finding {
 		x.Advice += " " + who.instead
 	}
 	return []Finding{x}
+}
+
+// refusesConnections reports whether this host's ordinary connections are reset as the probes are, as far as any were
+// asked for: so whoever does it does it to more than probes.
+func (f *facts) refusesConnections() bool {
+	return len(f.controls()) > 0 &&
+		!slices.ContainsFunc(f.controls(), func(c Control) bool { return c.Outcome != Refused })
 }
 
 // stranger is somebody in front of the target who answers in its name.

@@ -206,7 +206,7 @@ var natSituations = []situation{
 		rows: "T", must: "tcp-proxy", may: "tcp-proxy certain, local-gateway possible", where: [2]int{0, 1}},
 	{name: "hop 3 sends a port to its own, closed",
 		do: []act{at(3).translates("prerouting", "dstnat", "tcp dport 9000 redirect to :9999")}, port: 9000,
-		rows: "1 2 T", must: "reset-on-path", may: "reset-on-path likely", where: [2]int{2, 3}},
+		rows: "1 2 T", must: "reset-on-path", may: "reset-on-path certain", where: [2]int{2, 3}},
 	{name: "the last router sends a port to its own service",
 		do:   []act{at(5).listens(9999), at(5).translates("prerouting", "dstnat", "tcp dport 9000 redirect to :9999")},
 		port: 9000, rows: "1 2 3 4 T", must: "tcp-proxy", may: "tcp-proxy certain", where: [2]int{4, 5}},
@@ -529,7 +529,7 @@ var backSituations = []situation{
 // impostorSituations have somebody answer in the target's name.
 var impostorSituations = []situation{
 	{name: "a reset beside the target's answer", do: []act{tap(3, 8080, false), goal.listens(8080)}, port: 8080,
-		rows: "1 2 3 4|T 5|T T", must: "reset-on-path", may: "reset-on-path likely, port-open certain"},
+		rows: "1 2 3 4|T 5|T T", must: "reset-on-path", may: "reset-on-path certain, port-open certain"},
 	{name: "a SYN+ACK beside the target's reset", do: []act{tap(3, 8080, true)}, port: 8080,
 		rows: "1 2 3 4|T 5|T T", must: "tcp-proxy", may: "tcp-proxy certain, port-closed likely"},
 	{name: "a reset with the TTL of the target's answers",
@@ -538,13 +538,13 @@ var impostorSituations = []situation{
 			at(3).rules("output", "tcp flags & rst == rst {ip} {ttl} set 62"),
 		},
 		port: 9502, rows: "1 2 3 T", must: "reset-on-path|port-closed",
-		may: "reset-on-path likely, port-closed possible"},
+		may: "reset-on-path certain, port-closed possible"},
 	{name: "hop 3 resets whatever TTL the probe has", ci: true,
 		do: []act{at(3).rules("prerouting", "tcp dport 9502 reject with tcp reset")}, port: 9502, rows: "1 2 T",
-		must: "reset-on-path", may: "reset-on-path likely", where: [2]int{2, 3}},
+		must: "reset-on-path", may: "reset-on-path certain", where: [2]int{2, 3}},
 	{name: "hop 1 resets whatever TTL the probe has",
 		do: []act{at(1).rules("prerouting", "tcp dport 9502 reject with tcp reset")}, port: 9502, rows: "T",
-		must: "reset-on-path", may: "reset-on-path likely, local-gateway possible", where: [2]int{0, 1}},
+		must: "reset-on-path", may: "reset-on-path certain, local-gateway possible", where: [2]int{0, 1}},
 	{name: "a SYN proxy at hop 3, open behind", only: ip4, do: []act{synProxy(3, 9202), goal.listens(9202)},
 		port: 9202, rows: "1 2 3 T", must: "tcp-proxy", may: "tcp-proxy certain, port-open possible",
 		where: [2]int{3, 4}},
@@ -565,7 +565,7 @@ var impostorSituations = []situation{
 		rows: "1 2 T", must: "tcp-proxy", may: "tcp-proxy certain, local-gateway possible", where: [2]int{2, 3}},
 	{name: "hop 3 resets a port, the target is down",
 		do: []act{at(3).rules("forward", "tcp dport 9000 reject with tcp reset")}, to: "{nobody}", port: 9000,
-		rows: "1 2 3 T", must: "reset-on-path", may: "reset-on-path likely, unreachable-host certain"},
+		rows: "1 2 3 T", must: "reset-on-path", may: "reset-on-path certain, unreachable-host certain"},
 }
 
 // tap is a device beside a router that gets a copy of what goes to a port of the target, and answers in its name.
@@ -763,7 +763,7 @@ var doubleSituations = []situation{
 			at(2).rules("forward", "tcp dport 9000 reject with tcp reset"),
 			at(4).rules("forward", "tcp dport 9000 drop"),
 		},
-		port: 9000, rows: "1 2 T", must: "reset-on-path", may: "reset-on-path likely", where: [2]int{2, 3}},
+		port: 9000, rows: "1 2 T", must: "reset-on-path", may: "reset-on-path certain", where: [2]int{2, 3}},
 	{name: "hop 2 rejects a port, hop 4 rejects all else",
 		do: []act{
 			at(2).rejects("forward", "tcp dport 9000", "host-unreachable", "addr-unreachable"),

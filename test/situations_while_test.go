@@ -64,7 +64,7 @@ var whileSituations = []situation{
 		may:   openOnly + ", this-host certain"},
 	{name: "this host drops time exceeded", rows: all6, must: "port-open", may: openOnly,
 		do: []act{self.rules("input", "icmp type time-exceeded drop", "icmpv6 type time-exceeded drop")}},
-	{name: "hops 2 and 4 reset a port", port: 9000, rows: "1 2 T", must: "reset-on-path", may: "reset-on-path likely",
+	{name: "hops 2 and 4 reset a port", port: 9000, rows: "1 2 T", must: "reset-on-path", may: "reset-on-path certain",
 		do: []act{
 			at(4).rules("forward", "tcp dport 9000 reject with tcp reset"),
 			at(2).rules("forward", "tcp dport 9000 reject with tcp reset"),
@@ -83,7 +83,7 @@ var whileSituations = []situation{
 		names: "over (it|a limit)|is open"},
 	{name: "hop 3 resets what is over three connections of a host", rows: "",
 		must: "reset-on-path|broken-branch|port-open", do: []act{fewOpen(3, 3), tracedBefore},
-		may:   "reset-on-path likely, broken-branch possible, port-open certain, icmp-rate-limit possible",
+		may:   "reset-on-path certain, broken-branch possible, port-open certain, icmp-rate-limit possible",
 		names: "over it|over a limit|resets connections|is open|fare differently"},
 	{name: "hop 3 forgets a SYN after a second", rows: all6, must: "port-open", may: openOnly,
 		do: []act{
