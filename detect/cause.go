@@ -100,6 +100,7 @@ func (d *drop) causes() []cause {
 		{PathEnds, func(class) fate { return vanishes }},
 		{BrokenBranch, func(c class) fate { return when(c.flow, vanishes, either) }},
 	}
+	all = d.untestedLast(all)
 	return slices.DeleteFunc(all, func(c cause) bool {
 		switch c.code {
 		case SizeFilter:
@@ -113,6 +114,32 @@ func (d *drop) causes() []cause {
 		}
 		return false
 	})
+}
+
+// untestedLast has the most special causes behind the others that filter, if no probe without what they look for was
+// sent, to spare the target: there is nothing to say for them. So has it a filter of the port where another one, which
+// too few SYNs have gone to, isn't known to pass.
+func (d *drop) untestedLast(all []cause) []cause {
+	if d.silentFrom() == 0 || len(d.more) == 0 {
+		return all
+	}
+	var later []cause
+	all = slices.DeleteFunc(all, func(c cause) bool {
+		untested := c.code == FilteredPort && d.port != nil && d.port.answer == nil && d.port.lostBeyond(d.last) ||
+			c.code == SizeFilter && d.short == nil || c.code == MarkDropped && d.plain == nil ||
+			c.code == filteredOptions && d.bare == nil
+		if untested {
+			later = append(later, c)
+		}
+		return untested
+	})
+	end := slices.IndexFunc(all, func(c cause) bool { return c.code == PathEnds })
+	return slices.Insert(all, end, later...)
+}
+
+// lostBeyond reports whether a probe was lost to a hop beyond one.
+func (p *path) lostBeyond(ttl int) bool {
+	return slices.ContainsFunc(p.hops, func(h hop) bool { return h.ttl > ttl && h.lost > 0 })
 }
 
 // filteredOptions is FilteredSYN by a filter that looks at the SYN's options.

@@ -197,7 +197,7 @@ func (f *facts) rawOutcome() rawOutcome {
 	case !f.left():
 		return when(f.failed() > 0, rawUnsent, rawUnclear)
 	}
-	if _, silent, _ := dropOf(f); f.complete && silent >= enoughSilence {
+	if _, silent, _ := dropOf(f); f.complete && f.enough(silent) {
 		return rawDead
 	}
 	return rawUnclear
@@ -251,9 +251,9 @@ func (f *facts) differs(c *Control) bool {
 func (c *Control) passes() bool { return c.Outcome == Opened || c.Outcome == Refused }
 
 // tooShort reports whether a control was not waited for as long as the target may take: its answers to probes came
-// late, too.
+// late, too, or no earlier than when the control was given up.
 func (f *facts) tooShort(c *Control) bool {
-	return c.Outcome == Silent && f.answer.RTT() > c.Waited/2
+	return c.Outcome == Silent && (c.cut() || f.answer.RTT() > c.Waited/2)
 }
 
 // elsewhere reports whether a connection left otherwise than the probes did.
@@ -278,8 +278,12 @@ func ControlAgain(e Evidence) bool {
 		return false
 	}
 	f := read(&e)
-	return f.host.differ != nil && len(ownDoing(f)) == 0
+	cut := f.host.Controls[0].cut() && f.answer != nil && f.asks()
+	return (cut || f.host.differ != nil) && len(ownDoing(f)) == 0
 }
+
+// cut reports whether a control was given up before the kernel could repeat its SYN.
+func (c *Control) cut() bool { return c.Outcome == Silent && c.SYNs == 1 }
 
 // controlTTL is the TTL with which the first control that passes has left this host; 0: none does, or it isn't known.
 func (f *facts) controlTTL() int {
@@ -303,7 +307,7 @@ func (f *facts) controlSightings() (all []sighting) {
 			s.fate = passes
 		case !f.asks() && c.Outcome == Silent: // its SYNs may have vanished anywhere: they aren't what the trace sends
 			continue
-		case c.Outcome == Silent && c.SYNs > 1 && c.Left != nil && c.Accepted+c.Reset+c.Flawed == 0 && len(f.more) > 0:
+		case c.Outcome == Silent && c.SYNs > 0 && c.Left != nil && c.Accepted+c.Reset+c.Flawed == 0 && len(f.more) > 0:
 			s.fate = vanishes
 		default:
 			continue

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"go.example/tcptraceroute/packet"
-	"go.example/tcptraceroute/trace"
 )
 
 // Diagnosis is how the findings came about: which causes were considered, what excluded them, and what was asked for
@@ -91,6 +90,11 @@ func (d *drop) considered() (all []Considered) {
 			}
 		}
 		all = append(all, x)
+	}
+	// That nothing gets through is said as long as nothing excludes it.
+	if i := slices.IndexFunc(all, func(x Considered) bool { return x.Code == PathEnds }); len(all[i].Excluded) == 0 {
+		ends := all[i]
+		all = slices.Insert(slices.Delete(all, i, i+1), 0, ends)
 	}
 	return all
 }
@@ -214,67 +218,4 @@ func (a Ask) String() string {
 		return names[a]
 	}
 	return "other"
-}
-
-// mostSYNs is how many SYNs the target is meant to get in all.
-const mostSYNs = 8
-
-// TraceSYNs is how many of them the trace itself may take to get a target's hop right. What is left is for ordinary
-// connections.
-const TraceSYNs = mostSYNs - 2
-
-// spentSYNs is how many SYNs the target has got so far, as far as its answers tell: those whose TTLs were as high as
-// the lowest that it has answered.
-func (e *Evidence) spentSYNs() int {
-	n := e.View.syns()
-	for i := range e.Further {
-		n += e.Further[i].View.syns()
-	}
-	if e.Host != nil {
-		for _, c := range e.Host.Controls {
-			n += when(c.Outcome == Opened || c.Outcome == Refused, c.SYNs, 0)
-		}
-	}
-	return n
-}
-
-// syns is how many SYNs of a trace the target has got.
-func (v *View) syns() (n int) {
-	p := newPath(v)
-	if p == nil || !p.asks() || p.options.Protocol != packet.ProtoTCP {
-		return 0
-	}
-	from := p.distance()
-	switch {
-	case p.answer != nil:
-	case len(p.elsewhere) > 0: // as far away as that is not known
-		from = p.lastRouter() + 1
-	default: // but by other ways it may be reached
-		for _, r := range v.Trace.DistanceProbes() {
-			n += when(r.FromTarget(), 1, 0)
-		}
-		return n
-	}
-	for ttl := max(from, 1); ttl < len(v.sent); ttl++ {
-		n += v.sent[ttl]
-	}
-	if v.sent != nil {
-		return n
-	}
-	seen := map[int]bool{} // the hop of the target shows answers to probes with other TTLs
-	count := func(r trace.Result) {
-		if r.Outcome != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= from {
-			seen[r.N] = true
-			n++
-		}
-	}
-	for ttl := v.Trace.First(); ttl <= v.Trace.Top(); ttl++ {
-		for _, r := range v.Trace.Hop(ttl).Probes {
-			count(r)
-		}
-	}
-	for _, r := range v.Trace.DistanceProbes() {
-		count(r)
-	}
-	return n
 }

@@ -16,6 +16,10 @@ import (
 // enoughSilence is how many hops in a row must say nothing before silence is more than a few silent routers.
 const enoughSilence = 3
 
+// enough reports whether so many silent hops are more than a few silent routers: fewer are if the trace has asked no
+// more to spare the target, for then as many SYNs that went farther were not answered either.
+func (f *facts) enough(silent int) bool { return silent >= enoughSilence || f.spared && silent > 0 }
+
 // dropped finds where probes end without a word: firewalls that drop, and paths that are dead. What kind of probes gets
 // farther than that tells what is dropped, and the first hop that such probes are answered from tells where.
 func dropped(f *facts) []Finding {
@@ -35,7 +39,7 @@ func dropped(f *facts) []Finding {
 	switch passed, vague := f.passedBy(), d.vagueBeyond(); {
 	case unsent > 0:
 		return nil // this host could not send, which is no finding about the path
-	case vague > 0 && silent+vague >= enoughSilence:
+	case vague > 0 && f.enough(silent+vague):
 		return []Finding{d.unknownEnd(vague)}
 	case len(f.hops) == 0:
 		return nil
@@ -58,7 +62,7 @@ func (d *drop) vagueBeyond() (n int) {
 		n += when(ttl > d.last, 1, 0)
 		asked = max(asked, ttl)
 	}
-	return when(asked >= d.maxTTL()-1, n, 0) // the last hop may have been asked by distance probes alone
+	return when(d.spared || asked >= d.maxTTL()-1, n, 0) // the last hop may have been asked by distance probes alone
 }
 
 // unknownEnd is that nothing was heard from beyond a hop, and this host may have missed the answers.
@@ -398,7 +402,7 @@ type drop struct {
 // newDrop is the place where the trace's probes vanish; nil: they don't.
 func newDrop(f *facts) *drop {
 	d, silent, _ := dropOf(f)
-	if silent < enoughSilence || !f.vanish() {
+	if !f.enough(silent) || !f.vanish() {
 		return nil
 	}
 	d.mine = d.classOf(f.path)
@@ -497,6 +501,9 @@ func (f *facts) before(a netip.Addr, ttl int) bool {
 func (d *drop) finding() Finding {
 	x := Finding{Weight: weightFatal, After: d.last, Before: d.last + 1}
 	x.Evidence = append(x.Evidence, d.silenceText())
+	if not := d.notAsked(); not != "" {
+		x.Evidence = append(x.Evidence, not)
+	}
 	x.Evidence = append(x.Evidence, d.seenTexts()...)
 	if before := d.next(); before > 0 {
 		x.Before = before
@@ -827,7 +834,7 @@ func (d *drop) otherWay(x *Finding) bool {
 	if theirs == 0 || mine < 2 {
 		return false
 	}
-	x.Code, x.Confidence, x.Before = OtherWay, Likely, x.After+1
+	x.Code, x.Confidence, x.Before = OtherWay, when(mine+theirs < fewFlows, Possible, Likely), x.After+1
 	x.Title = fmt.Sprintf("Port %d takes another way than port %d, and vanishes beyond %s", d.target.Port(),
 		d.port.target.Port(), d.hopName(d.last))
 	x.Evidence = append(x.Evidence, fmt.Sprintf("All of %s to port %d came by %v, and all of %s to port %d by %v.",
@@ -837,6 +844,9 @@ func (d *drop) otherWay(x *Finding) bool {
 		"one member of a load-balanced group is, and all of these went by it by chance.", d.owner(d.last, d.last))
 	return true
 }
+
+// fewFlows are so few that they may have gone so by chance.
+const fewFlows = 4
 
 // deadEnd is that nothing gets farther, as far as is known.
 func (d *drop) deadEnd(x *Finding) {

@@ -22,6 +22,7 @@ type facts struct {
 	graph       *trace.Graph
 	host        host
 	connections bool // the probes were connections
+	spared      bool // not all hops were asked, to spare the target
 	complete    bool // the trace came to its end: silence means something
 
 	// What several families ask for, found once.
@@ -32,7 +33,7 @@ type facts struct {
 
 func read(e *Evidence) *facts {
 	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, graph: e.Graph, connections: e.Connections,
-		complete: true}
+		spared: e.Spared, complete: true}
 	for i := range e.Further {
 		if p := newPath(&e.Further[i].View); p != nil {
 			p.question = &e.Further[i].Question

@@ -88,6 +88,7 @@ type View struct {
 	Trace   *trace.Trace
 	Options trace.PathOptions // it was made with
 	Counts  trace.Counts
+	Spared  bool // hops were not asked because a silent target may get each SYN, see trace.Path.Spared
 
 	sent []int // probes with each TTL; nil: what the trace holds
 }

@@ -38,6 +38,7 @@ type Question struct {
 
 const (
 	questionQueries = 2               // probes per hop
+	questionSYNs    = 4               // at a target whose answers tell no probe, which would be asked more often
 	questionWait    = time.Second     // what is there has answered by then, mostly; where answers are slow, ...
 	answeredWait    = trace.LeastWait // where the target has answered, that is long for whatever else answers
 	usualWait       = 3 * time.Second
@@ -80,6 +81,7 @@ func Questions(e Evidence) []Question {
 	if f.vanish() && len(e.Further) > 0 {
 		q.flows()
 	}
+	q.spare()
 	return q.all
 }
 
@@ -133,6 +135,7 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	o := q.base
 	o.Ports, o.ProbePorts, o.Queries, o.Wait, o.Patient = nil, nil, questionQueries, q.questionWait(), false
 	o.FirstTTL = max(q.facts.first(), from)
+	o.TargetSYNs = questionSYNs
 	switch a {
 	case AskFlow:
 		switch d := q.distance(); {
@@ -335,18 +338,18 @@ func (q *questioner) vanished() {
 		q.add(AskEcho, 0, last+lookAhead, 0, questionQueries)
 	}
 	top, queries := q.within(last)
+	if q.long() {
+		q.add(AskShort, 0, last, top, queries)
+	}
+	if q.options.TOS != 0 {
+		q.add(AskUnmarked, 0, last, top, queries)
+	}
 	q.add(AskPort, 0, last, top, queries)
 	q.add(AskFlow, 1, first, top, 1)
 	if q.asks() {
 		q.add(AskOptions, 0, last, top, queries)
 	} else {
 		q.add(AskSYN, 0, last, top, queries)
-	}
-	if q.long() {
-		q.add(AskShort, 0, last, top, queries)
-	}
-	if q.options.TOS != 0 {
-		q.add(AskUnmarked, 0, last, top, queries)
 	}
 }
 
@@ -526,7 +529,7 @@ func (q *questioner) left() int {
 	target := q.target()
 	for _, x := range q.all {
 		o := x.Options.Effective()
-		if target > 0 && x.Ask != AskOptions && o.Protocol == packet.ProtoTCP && o.Flags&packet.ACK == 0 {
+		if target > 0 && x.Ask != AskOptions && asksSYNs(o) {
 			n -= o.Queries * max(o.MaxTTL-max(target, o.FirstTTL)+1, 0)
 		}
 	}

@@ -95,6 +95,7 @@ func loop(members []string) string {
 
 // run is a trace of a scenario, and what was asked besides.
 type run struct {
+	heard   bool // the trace came to its end, by an answer of the target or a refusal
 	tb      testing.TB
 	conn    trace.Conn
 	path    trace.PathOptions
@@ -205,7 +206,11 @@ func linuxSYN(tb testing.TB) packet.Options {
 
 // view makes one trace.
 func (r *run) view(o trace.PathOptions) detect.View {
-	plan, err := trace.NewPath(o)
+	spared := o
+	if r.explain && !r.connections {
+		spared.TargetSYNs = max(detect.TraceSYNs, 2*max(o.Queries, trace.DefaultQueries))
+	}
+	plan, err := trace.NewPath(spared)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
@@ -215,6 +220,7 @@ func (r *run) view(o trace.PathOptions) detect.View {
 		r.tb.Fatal(err)
 	}
 	v.Trace.Finish()
+	v.Spared = plan.Spared()
 	return v
 }
 
@@ -233,6 +239,7 @@ func (r *run) evidence() detect.Evidence {
 	if !r.explain {
 		return e
 	}
+	r.heard = e.Trace.Reached()
 	r.askHost(&e)
 	for questions := detect.Questions(e); len(questions) > 0; questions = detect.Questions(e) {
 		for i, q := range questions {

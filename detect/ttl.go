@@ -46,7 +46,11 @@ type alike struct {
 // endsAlike finds it. Beyond the last hop that it answered at all must be silent: routers limit their ICMP errors.
 func (f *facts) endsAlike() (x alike) {
 	last := f.lastRouter()
-	if !f.vanish() || len(f.hops) == 0 || f.hops[len(f.hops)-1].ttl < f.maxTTL() || last < f.first() || f.cycle() > 0 {
+	if !f.vanish() || len(f.hops) == 0 || last < f.first() || f.cycle() > 0 {
+		return x
+	}
+	end := f.hops[len(f.hops)-1].ttl
+	if end < f.maxTTL() && !f.spared {
 		return x
 	}
 	named := 0
@@ -68,7 +72,7 @@ func (f *facts) endsAlike() (x alike) {
 	}
 	x.to = last
 	silent := last < f.maxTTL()
-	if f.maxTTL()-x.from+1 < leastSame || x.from <= f.first() ||
+	if end-x.from+1 < leastSame || x.from <= f.first() ||
 		silent && (named < leastNamed || x.who == f.target.Addr()) {
 		return alike{}
 	}

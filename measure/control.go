@@ -9,6 +9,7 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 	"go.example/tcptraceroute/wire"
 )
 
@@ -17,6 +18,10 @@ const (
 	// fourth it sends no sooner than this.
 	ControlWait = 2900 * time.Millisecond
 	controlSYNs = 3
+
+	// oneSYN is how long it is waited for if nothing at all has come from the target by then, or says that it can't be
+	// reached: the kernel hasn't repeated its SYN yet, and the target may well get each.
+	oneSYN = 800 * time.Millisecond
 )
 
 // ordinary is a network that can be asked for ordinary connections.
@@ -27,6 +32,7 @@ type ordinary interface {
 // control is an ordinary connection that was asked for.
 type control struct {
 	stop    context.CancelFunc
+	enough  chan struct{} // closed when it is waited for no longer
 	done    chan struct{} // closed when all that follows is known
 	attempt wire.Attempt
 	err     error // why it could not be asked for
@@ -40,19 +46,36 @@ func (e *explainer) begin(ctx context.Context) {
 	}
 	e.m.progress(Progress{Stage: Connecting, Most: controlSYNs})
 	e.control = e.connect(ctx, by)
+	e.soon = time.AfterFunc(oneSYN, func() {
+		if !e.heard.Load() {
+			close(e.control.enough)
+		}
+	})
+}
+
+// hear takes in a result of the trace, while the ordinary connection is waited for.
+func (e *explainer) hear(r trace.Result) {
+	if r.FromTarget() || r.Refused() {
+		e.heard.Store(true)
+	}
 }
 
 // end ends the ordinary connection that begin asked for, whatever has come of it.
-func (e *explainer) end() { e.control.end() }
+func (e *explainer) end() {
+	if e.soon != nil {
+		e.soon.Stop()
+	}
+	e.control.end()
+}
 
 func (e *explainer) connect(ctx context.Context, by ordinary) *control {
 	ctx, stop := context.WithCancel(ctx)
-	c := &control{stop: stop, done: make(chan struct{})}
+	c := &control{stop: stop, enough: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		c.attempt, c.err = by.Attempt(ctx, wire.AttemptOptions{
 			Source: e.m.own, Target: e.m.Header.Path.Target, Interface: e.m.t.o.Wire.Interface,
-			TOS: uint8(e.m.Header.Path.TOS), Wait: ControlWait,
+			TOS: uint8(e.m.Header.Path.TOS), Wait: ControlWait, Enough: c.enough,
 		})
 	}()
 	return c

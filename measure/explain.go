@@ -22,6 +22,8 @@ type explainer struct {
 	host     *detect.Host // this host's own part; nil: not known, or not yet
 	control  *control     // nil: none was asked for
 	asked    atomic.Int32
+	soon     *time.Timer // when an ordinary connection is given up if nothing was heard; nil: there is none
+	heard    atomic.Bool // something has come from the target, or says that it can't be reached
 
 	unplaced []*packet.Reply // segments that came while the trace ran and fit several of its probes
 }

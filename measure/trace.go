@@ -57,11 +57,15 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 			o.Observe = e.keeping(o.Observe)
 		}
 		known.Counts, err = trace.Run(ctx, m.conn(), m.plan, o, func(r trace.Result) {
+			e.hear(r)
 			m.heard(r)
 			seen(r)
 		})
 	}
 	known.Trace.Finish()
+	if p, ok := m.plan.(interface{ Spared() bool }); ok && err == nil {
+		known.Spared = p.Spared()
+	}
 	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))

@@ -94,7 +94,7 @@ func (p *Path) oneTooMany(ttl int) bool {
 func (p *Path) spent(ttl int) bool {
 	most, first := p.o.SilentSYNs, p.lastRouter+1
 	switch {
-	case p.tookAll(ttl):
+	case p.tookAll(ttl), p.spared(ttl):
 		return true
 	case most == 0 || ttl < first || p.refusals.end() > 0 || !p.target.heard.IsZero():
 		return false
@@ -106,6 +106,36 @@ func (p *Path) spent(ttl int) bool {
 		sent += p.hop(t).asked
 	}
 	return sent >= most/unheardShare
+}
+
+// sparing reports whether the target is to be spared though nothing has come from it: for all that is known, each SYN
+// beyond the last router gets there, see PathOptions.TargetSYNs.
+func (p *Path) sparing() bool {
+	return p.o.TargetSYNs > 0 && p.tried > 0 && p.sendsSYNs() &&
+		!p.target.answers && !p.refusals.some() && p.rewritten == 0
+}
+
+// spared reports whether a target that nothing has come from has got all SYNs that it may get, and would get one that
+// is sent to this hop. If a router farther on answers, those up to there did not get to the target, and others may.
+func (p *Path) spared(ttl int) bool {
+	beyond := p.lastRouter + 1
+	return ttl >= beyond && p.sparing() && p.syns.since(beyond-p.o.FirstTTL) >= min(p.o.TargetSYNs, leastTargetSYNs)
+}
+
+// Spared reports whether hops were not asked because the target, which nothing has come from, may have got as many SYNs
+// as it may get, see PathOptions.TargetSYNs and SilentSYNs.
+func (p *Path) Spared() bool {
+	for ttl := p.lastRouter + 1; ttl <= p.limit; ttl++ {
+		if p.hop(ttl).sends == 0 && p.spent(ttl) {
+			return !p.target.answers
+		}
+	}
+	return false
+}
+
+// sendsSYNs reports whether probes may open connections.
+func (p *Path) sendsSYNs() bool {
+	return p.o.Protocol == packet.ProtoTCP && p.o.Flags.Has(packet.SYN) && p.o.Session == nil
 }
 
 // targetLost reports whether the target answers SYNs, and not from where it was thought to be. A target that answered

@@ -32,8 +32,9 @@ type PathOptions struct {
 	// is no bound.
 	SilentSYNs int
 
-	// TargetSYNs is after how many SYNs a target is asked no more whose hop seems to be known. What makes that doubtful
-	// stays open then. 0: there is no bound.
+	// TargetSYNs is after how many SYNs a target is asked no more whose hop seems to be known, and after how many, 6 at
+	// the most, one that nothing has come from. What makes the hop doubtful stays open then, and hops far beyond the last
+	// router that answers are not asked. 0: there is no bound.
 	TargetSYNs int
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the

@@ -63,5 +63,6 @@ type AttemptOptions struct {
 	Interface string // connect by it only; "": where the route says
 	TOS       uint8
 	// for the answer. The kernel repeats its SYN after a second, and mostly again after another one
-	Wait time.Duration
+	Wait   time.Duration
+	Enough <-chan struct{} // when it is closed, the answer isn't waited for any longer; nil: it never is
 }

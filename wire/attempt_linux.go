@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -109,7 +110,15 @@ func (c *Conn) takeMarked(v4 bool) []int {
 func (a *Attempt) connect(ctx context.Context, u *Unprivileged, o AttemptOptions) {
 	ctx, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
+	go func() {
+		select {
+		case <-o.Enough:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	p := packet.Probe{Src: a.Source, Dst: o.Target, TOS: o.TOS, Flags: packet.SYN} // the rest is the kernel's
+	begun := time.Now()
 	sent, err := u.Send(p)
 	if err != nil {
 		a.State, a.Err = AttemptFailed, bare(err)
@@ -119,7 +128,9 @@ func (a *Attempt) connect(ctx context.Context, u *Unprivileged, o AttemptOptions
 	var r packet.Reply
 	n, at, err := u.Recv(ctx, buf[:])
 	if err != nil || packet.Parse(buf[:n], &r) != nil {
-		a.Waited = o.Wait
+		if a.Waited = o.Wait; ctx.Err() != context.DeadlineExceeded {
+			a.Waited = min(o.Wait, time.Since(begun))
+		}
 		return
 	}
 	a.Waited, a.From = max(0, at.Sub(sent)), r.From()

@@ -96,3 +96,34 @@ func explainSYNs(t *testing.T, seed uint64, i int, p sim.Path) int {
 	network := sim.Scenario{Paths: []sim.Path{p}}.String()
 	return runVirtualOn(t, network, seed+uint64(i), m, func(*program) {}, "--explain").syns
 }
+
+// A target that answers no SYN, or says by ICMP that it takes none, gets no more of them: each that goes farther than the
+// last router may get there.
+func TestExplainSYNsUnanswered(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{
+		"filtered", "filtered=443 closed", "filtered=443 open", "filtered no-echo", "reject=13", "reject=3:443", "stuck",
+	} {
+		for _, routers := range []int{0, 1, 2, 9} {
+			network := ""
+			for i := range routers {
+				network += fmt.Sprintf("router 10.0.%d.1 delay=%dms\n", i, 1+i)
+			}
+			network += "target 198.51.100.9 delay=1ms " + target
+			for _, args := range []string{"--explain", "--explain -q 1", "--explain -q 5", "--explain -l 200", "--explain -t 184"} {
+				v, syns := runVirtual(t, network, uint64(routers), strings.Fields(args)...), 0
+				for _, s := range v.sent {
+					if s.Probe.Protocol == packet.ProtoTCP && s.Probe.Flags == packet.SYN && int(s.Probe.TTL) > routers {
+						syns++
+					}
+				}
+				if syns > 8 {
+					t.Errorf("%s: %d SYNs\n%s\n%s%s", args, syns, network, v.stdout, v.stderr)
+				}
+				if said := strings.Contains(v.stdout, "To spare the target"); said == strings.HasPrefix(target, "reject") {
+					t.Errorf("%s: that hops were not asked is said: %v\n%s\n%s", args, said, network, v.stdout)
+				}
+			}
+		}
+	}
+}

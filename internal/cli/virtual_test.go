@@ -101,9 +101,17 @@ func (m *simMedium) connect(ctx context.Context, o wire.AttemptOptions) (a wire.
 			until = end
 		}
 		waiting, cancel := context.WithDeadline(ctx, until)
+		go func() {
+			select {
+			case <-o.Enough:
+				cancel()
+			case <-waiting.Done():
+			}
+		}()
 		m.answer(waiting, &a)
+		enough := waiting.Err() == context.Canceled
 		cancel()
-		if a.State != wire.AttemptSilent {
+		if enough || a.State != wire.AttemptSilent {
 			break
 		}
 	}

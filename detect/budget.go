@@ -1,0 +1,186 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+
+	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
+)
+
+// Each SYN that gets to the target may open a half-open connection there, so they are counted: those of the trace, of
+// ordinary connections and of the questions together. What would be more isn't asked.
+
+// mostSYNs is how many SYNs the target is meant to get in all.
+const mostSYNs = 8
+
+// TraceSYNs is how many of them the trace itself may take to get a target's hop right. What is left is for ordinary
+// connections, and for questions.
+const TraceSYNs = mostSYNs - 2
+
+// spentSYNs is how many SYNs the target may have got so far: those whose TTLs were as high as the lowest that it has
+// answered. If nothing has come from it, see silentFrom.
+func (e *Evidence) spentSYNs() int {
+	f := read(e)
+	near := f.silentFrom() // or it says by ICMP that it takes none
+	n := e.View.syns(near)
+	for i := range e.Further {
+		n += e.Further[i].View.syns(near)
+	}
+	if e.Host != nil {
+		for _, c := range e.Host.Controls {
+			got := c.passes() || c.Outcome == Rejected && c.From == f.target.Addr() || c.Outcome == Silent && near > 0
+			n += when(got, c.SYNs, 0)
+		}
+	}
+	return n
+}
+
+// silentFrom is the lowest TTL that may get to a target that answers no SYN to the port by TCP, where nothing tells
+// that they are dropped before: no router beyond the last one that has answered SYNs answers anything else. 0:
+// something does, or the target answers.
+func (f *facts) silentFrom() int {
+	switch {
+	case !f.asks() || f.told() || f.options.Protocol != packet.ProtoTCP:
+		return 0
+	case f.refusedByTarget() && f.answer == nil:
+		return f.refusedAt
+	case !f.vanish() || slices.ContainsFunc(f.path.distanceProbes, trace.Result.FromTarget):
+		return 0
+	}
+	d := &drop{facts: f, last: f.lastRouter()}
+	if d.routerBeyond() > 0 {
+		return 0
+	}
+	near := 0
+	for _, w := range f.witnesses() {
+		if n := w.distance(); n > d.last && (near == 0 || n < near) {
+			near = n
+		}
+	}
+	return when(near > 0, near, d.last+1)
+}
+
+// refusedByTarget reports whether the target itself refuses by ICMP, or who has its address.
+func (p *path) refusedByTarget() bool {
+	return p.refusal != nil && p.refusal.Reply.From() == p.target.Addr()
+}
+
+// notAsked says which hops were not asked, and why; "": all were.
+func (d *drop) notAsked() string {
+	last := d.last
+	for _, h := range d.hops {
+		last = max(last, h.ttl)
+	}
+	for _, ttl := range d.vague {
+		last = max(last, ttl)
+	}
+	if !d.spared || last >= d.maxTTL() {
+		return ""
+	}
+	return fmt.Sprintf("To spare the target, which may get each SYN%s, %s not asked%s.",
+		when(d.nowhere(), "", fmt.Sprintf(" beyond hop %d", d.last)),
+		when(last+1 == d.maxTTL(), fmt.Sprintf("hop %d was", last+1), fmt.Sprintf("hops %d to %d were", last+1, d.maxTTL())),
+		when(len(d.more) > 0 && d.silentFrom() > 0, ", and no more than a few other SYNs were sent", ""))
+}
+
+// asksSYNs reports whether a trace with these options sends SYNs.
+func asksSYNs(o trace.PathOptions) bool {
+	o = o.Effective()
+	return o.Protocol == packet.ProtoTCP && o.Flags&packet.ACK == 0
+}
+
+// spare leaves out of the questions what would be too many SYNs at a target that answers none. The first ones come
+// first, and the nearest hops: a router that answers there shows that they don't get to the target, and more may be
+// asked.
+func (q *questioner) spare() {
+	near := q.silentFrom()
+	if near == 0 {
+		return
+	}
+	left := max(mostSYNs-q.spent, 0)
+	dropped := map[int]bool{} // flows
+	kept := q.all[:0]
+	for _, x := range q.all {
+		if x.Ask == AskWay && dropped[x.Flow] {
+			continue
+		}
+		if asksSYNs(x.Options) {
+			n := x.shorten(near, left)
+			if n < 0 {
+				dropped[x.Flow] = true
+				continue
+			}
+			left -= n
+		}
+		kept = append(kept, x)
+	}
+	q.all = kept
+}
+
+// shorten makes a question send no more than so many SYNs with a TTL of near or more, and returns how many it sends;
+// -1: then nothing is left of it.
+func (x *Question) shorten(near, most int) int {
+	o := &x.Options
+	last := o.MaxTTL
+	if last == 0 {
+		last = trace.DefaultMaxTTL
+	}
+	from := max(near, o.FirstTTL)
+	hops := max(last-from+1, 0)
+	if hops*o.Queries > most && hops > 0 {
+		o.Queries = 1
+		hops = min(hops, most)
+		if o.MaxTTL = from + hops - 1; o.MaxTTL < o.FirstTTL {
+			return -1
+		}
+		o.Parallel = fewParallel
+	}
+	return hops * o.Queries
+}
+
+// syns is how many SYNs of a trace the target has got. near is the lowest TTL that may get there, if nothing has come
+// from it; 0: the trace tells.
+func (v *View) syns(near int) (n int) {
+	p := newPath(v)
+	if p == nil || !p.asks() || p.options.Protocol != packet.ProtoTCP {
+		return 0
+	}
+	from := p.distance()
+	switch {
+	case near > 0:
+		from = near
+	case p.answer != nil:
+	case p.refusedByTarget():
+		from = p.refusedAt
+	case len(p.elsewhere) > 0: // as far away as that is not known
+		from = p.lastRouter() + 1
+	default: // but by other ways it may be reached
+		for _, r := range v.Trace.DistanceProbes() {
+			n += when(r.FromTarget(), 1, 0)
+		}
+		return n
+	}
+	for ttl := max(from, 1); ttl < len(v.sent); ttl++ {
+		n += v.sent[ttl]
+	}
+	if v.sent != nil {
+		return n
+	}
+	seen := map[int]bool{} // the hop of the target shows answers to probes with other TTLs
+	count := func(r trace.Result) {
+		if r.Outcome != trace.Failed && !seen[r.N] && int(r.Probe.TTL) >= from {
+			seen[r.N] = true
+			n++
+		}
+	}
+	for ttl := v.Trace.First(); ttl <= v.Trace.Top(); ttl++ {
+		for _, r := range v.Trace.Hop(ttl).Probes {
+			count(r)
+		}
+	}
+	for _, r := range v.Trace.DistanceProbes() {
+		count(r)
+	}
+	return n
+}
