@@ -190,7 +190,7 @@ func (f *facts) rawOutcome() rawOutcome {
 		return rawOpen
 	case f.answer != nil:
 		return rawUnclear
-	case f.refusal != nil && meaning(f.refusal.Reply) == tooBig:
+	case f.refusal != nil && f.whyRefused() == tooBig:
 		return rawUnclear // an ordinary SYN is short
 	case f.refusal != nil:
 		return rawRejected

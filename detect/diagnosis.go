@@ -62,7 +62,7 @@ func Diagnose(e Evidence) Diagnosis {
 	case d != nil && f.complete && f.cycle() == 0:
 		x.Causes = d.considered()
 	case f.refusal != nil && f.answer == nil:
-		x.Causes = f.whyRefused()
+		x.Causes = f.causesOfRefusal()
 	case f.answer != nil && f.answer.Reply.Kind == packet.KindTCP:
 		x.Causes = f.whoAnswers()
 	}
@@ -123,9 +123,9 @@ func (f *facts) whoAnswers() []Considered {
 	return []Considered{own, other}
 }
 
-// whyRefused are the reasons that a router may have to say no. What was seen of other probes excludes all but one, if
-// that one is certain.
-func (f *facts) whyRefused() (all []Considered) {
+// causesOfRefusal are the reasons that a router may have to say no. What was seen of other probes excludes all but one,
+// if that one is certain.
+func (f *facts) causesOfRefusal() (all []Considered) {
 	found := refused(f)
 	if len(found) == 0 {
 		return nil

@@ -22,7 +22,7 @@ func narrowed(f *facts) []Finding {
 	if m == nil || !m.Narrow || m.Size == 0 {
 		return nil
 	}
-	if !m.BlackHole && f.refusal != nil && meaning(f.refusal.Reply) == tooBig {
+	if !m.BlackHole && f.refusal != nil && f.whyRefused() == tooBig {
 		return nil // the trace itself was told
 	}
 	where, who := "somewhere on the path", "a router"

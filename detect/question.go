@@ -300,7 +300,7 @@ func (q *questioner) refused() {
 // refusedFlows asks whether the trace's own flow is refused again, and whether flows from other source ports are: one
 // member of a load-balanced group may refuse, and another one pass.
 func (q *questioner) refusedFlows() {
-	if meaning(q.refusal.Reply) == tooBig || !q.asks() {
+	if q.whyRefused() == tooBig || !q.asks() {
 		return
 	}
 	flows := min(ownFlows+1, q.left())

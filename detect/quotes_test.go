@@ -189,8 +189,9 @@ func checkSpoiled(t *testing.T, s *scenario, truth []detect.Finding, how spoilin
 			if f.Code == detect.RoutingLoop {
 				there = x.After <= f.Before // packets go round from there on, wherever it begins
 			}
-			// Who rejects a port in words that nobody can read drops it.
-			unread := f.Code == detect.FilteredPort && x.Code == detect.RejectedByRouter
+			// Who rejects a port, or a length, in words that nobody can read drops it.
+			unread := f.Code == detect.FilteredPort && (x.Code == detect.RejectedByRouter || x.Code == detect.MTULimit) ||
+				f.Code == detect.SizeFilter && x.Code == detect.MTULimit
 			return (x.Code == f.Code || unread) && x.Confidence >= detect.Likely && there
 		})
 		if f.Confidence == detect.Certain && !right {

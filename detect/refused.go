@@ -47,6 +47,22 @@ func meaning(r *packet.Reply) refusal {
 	return prohibited
 }
 
+// The least length that each link carries (RFC 791 3.2, RFC 8200 5).
+const (
+	leastMTU4 = 68
+	leastMTU6 = 1280
+)
+
+// whyRefused is what the refusal means, as far as it can be: that a packet is too big can't be true of one that each
+// link carries. It is a word for no, like others, then.
+func (p *path) whyRefused() refusal {
+	why := meaning(p.refusal.Reply)
+	if why == tooBig && p.length() <= when(p.target.Addr().Is4(), leastMTU4, leastMTU6) {
+		return prohibited
+	}
+	return why
+}
+
 // refused finds who says no by ICMP.
 func refused(f *facts) []Finding {
 	if f.refusal == nil {
@@ -70,16 +86,19 @@ func refused(f *facts) []Finding {
 		all = f.compareRefusals(&x, ttl)
 	}
 	flows := f.portFlows(after)
-	switch kind := meaning(r); {
+	kind := f.whyRefused()
+	if kind != meaning(r) {
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Each link has to carry packets of %d bytes: length is not why.",
+			f.length()))
+	}
+	switch {
 	case kind != tooBig && front == nil && len(flows.passed) > 0:
 		f.refusedPartly(&x, from, at, flows)
 		return []Finding{x}
 	case kind == tooBig:
 		x.Code, x.Weight = MTULimit, weightTrap
 		x.Title = fmt.Sprintf("Packets of %d bytes don't fit beyond %v, hop %s", f.length(), from, at)
-		if r.MTU > 0 {
-			x.Title += fmt.Sprintf(": the limit is %d bytes", r.MTU)
-		}
+		f.doubtLimit(&x, front != nil)
 		x.Advice = "Nothing to do as long as this ICMP message gets to both ends. Where a firewall drops it, big " +
 			"packets vanish: clamp the MSS there, or let ICMP through."
 	case from.WithZone("") == f.target.Addr() && kind == noHost && f.waited() >= neighbourWait:
@@ -155,6 +174,27 @@ func refused(f *facts) []Finding {
 	return []Finding{x}
 }
 
+// doubtLimit names the limit of a link that says a packet is too big, and lowers the confidence where a filter may say
+// so.
+func (f *facts) doubtLimit(x *Finding, front bool) {
+	limit, length := int(f.refusal.Reply.MTU), f.length()
+	switch {
+	case limit > 0 && limit < length:
+		x.Title += fmt.Sprintf(": the limit is %d bytes", limit)
+	default:
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "No limit is named that is less than that: a filter may reject in these words.")
+	}
+	if f.target.Addr().Is4() && !f.refusal.Probe.DontFragment {
+		x.Confidence = Likely
+		x.Evidence = append(x.Evidence, "The probes may be fragmented: a router has no need to say so.")
+	}
+	if f.refusal.Reply.From().WithZone("") == f.target.Addr() {
+		x.Confidence = when(front, Possible, Likely)
+		x.Evidence = append(x.Evidence, "It is said in the target's name, and beyond the target there is no link.")
+	}
+}
+
 // behindCantBeReached is that it is said in the target's name that a machine doesn't answer on its link: by the target,
 // of a machine that it hands the port on to, or by a NAT in front of it. If nothing shows that the target is up, it may
 // be the target that the NAT can't reach.
@@ -203,7 +243,7 @@ func (f *facts) handedOnRefused(x *Finding, kind refusal, router string) {
 func (f *facts) doubtRefusal(x *Finding, all fate, flows portFlows) {
 	r := f.refusal.Reply
 	from := r.From()
-	kind := meaning(r)
+	kind := f.whyRefused()
 	noWay := kind == noRoute || kind == noHost && f.waited() < neighbourWait
 	if all == either && noWay && x.Code != RejectedByTarget {
 		x.Confidence = Possible
@@ -377,9 +417,9 @@ func (f *facts) location(ttl int) (after, before int) {
 }
 
 // length is that of the refused probe.
-func (f *facts) length() int {
-	p := &f.refusal.Probe
-	return p.HeaderLength() + p.PayloadLength()
+func (p *path) length() int {
+	probe := &p.refusal.Probe
+	return probe.HeaderLength() + probe.PayloadLength()
 }
 
 // refusalText is an ICMP error in the words of its specification.
