@@ -74,6 +74,10 @@ type handover struct {
 	whole      bool // all probes go on from there, not only those to this port
 }
 
+// byTarget reports whether it is the target that hands the port on. It isn't where a hop may only have borrowed its
+// address.
+func (h *handover) byTarget() bool { return h != nil && !h.before && h.confidence >= Likely }
+
 // findHandover finds the hop at which the target stands that hands the port on to a machine beyond it; nil: none does,
 // as far as can be seen.
 func (f *facts) findHandover() *handover {

@@ -59,3 +59,34 @@ func TestTranslatesSome(t *testing.T) {
 	}
 	t.Errorf("%v\n%s", text(all), details(all))
 }
+
+// That the machine beyond the target accepts a connection is as sure as that the port is handed on.
+func TestBeyondIsAsSureAsForwarded(t *testing.T) {
+	sure, words := 0, 0
+	for _, s := range scenarios(t) {
+		if s.file != "forwarded.txt" {
+			continue
+		}
+		handed := detect.Possible
+		all := detect.Findings(s.evidence(t, 1, nil))
+		for _, x := range all {
+			if x.Code == detect.Forwarded {
+				handed = x.Confidence
+			}
+		}
+		for _, x := range all {
+			if x.Code != detect.PortOpen && x.Code != detect.PortClosed {
+				continue
+			}
+			sure++
+			if strings.Contains(x.Title, "machine beyond") {
+				if words++; x.Confidence > handed {
+					t.Errorf("%s: %v, and forwarded-port is %v", s.name, x.Title, handed)
+				}
+			}
+		}
+	}
+	if words == 0 || sure == words {
+		t.Errorf("%d of %d say so", words, sure)
+	}
+}

@@ -15,7 +15,7 @@ func state(f *facts) []Finding {
 	x := Finding{After: d, Before: d, Confidence: Certain, Weight: weightState, Evidence: []string{f.answerText(f.path)}}
 	reply, sent := f.answer.Reply, f.answer.Probe
 	flags := reply.TCP.Flags
-	forwarded := f.handover != nil && !f.handover.before
+	forwarded := f.handover.byTarget()
 	two := f.contradict()
 	// unsure is for an answer that may be a proxy's: where no router has answered, one may stand anywhere.
 	unsure := when(d > f.first() && f.lastRouter() < f.first(), Possible, Likely)
@@ -84,6 +84,7 @@ func state(f *facts) []Finding {
 	case flags.Has(packet.SYN | packet.ACK):
 		x.Code, x.Title = PortOpen, fmt.Sprintf("Port %d is open: the target's address accepts the connection", port)
 		switch {
+		case forwarded && f.handover.confidence < Certain: // whose machine it is that accepts isn't said then
 		case forwarded:
 			x.Title = fmt.Sprintf("Port %d is open: the machine beyond the target accepts the connection", port)
 		case d == 0:
