@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -279,6 +280,12 @@ func (f *facts) lastRouterSpeaks() *stranger {
 	}
 	if len(who.evidence) > 1 || !known {
 		who.evidence = append(who.evidence, "These have come another way.")
+	}
+	// The target may begin with a TTL of its own, which only another of its answers would show.
+	if initial := int(f.answer.Reply.IP.TTL) + d - 1 + e; !fits(f.echo) && !fits(f.port) && initial <= math.MaxUint8 {
+		who.confidence = Possible
+		who.evidence = append(who.evidence, fmt.Sprintf("Nothing else was answered in the target's name: if it sends with "+
+			"a TTL of %d, the answer is its own.", initial))
 	}
 	return who
 }
