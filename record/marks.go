@@ -20,6 +20,11 @@ func State(f packet.Flags) string {
 	case f.Has(packet.SYN | packet.ACK):
 		return "open"
 	}
+	return unknown(f)
+}
+
+// unknown is an answer that doesn't say whether the port is open.
+func unknown(f packet.Flags) string {
 	var names []string
 	for _, x := range []struct {
 		flag packet.Flags
@@ -39,10 +44,13 @@ func State(f packet.Flags) string {
 }
 
 // StateOf is what a target's answer says of the port. Inside a session the bare ACK of a repeated segment says that the
-// connection is open.
+// connection is open. A reset without ACK says nothing to who sent a SYN.
 func StateOf(r trace.Result) string {
-	if r.Connected() {
+	switch {
+	case r.Connected():
 		return "open"
+	case r.Bare():
+		return unknown(r.Reply.TCP.Flags)
 	}
 	return State(r.Reply.TCP.Flags)
 }

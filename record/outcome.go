@@ -57,6 +57,8 @@ func (r *Fold) Outcome() Outcome {
 func PortStateOf(r trace.Result) PathState {
 	f := r.Reply.TCP.Flags
 	switch {
+	case r.Bare():
+		return OtherTCP
 	case f.Has(packet.RST):
 		return Closed
 	case f.Has(packet.SYN | packet.ACK), r.Connected():

@@ -135,8 +135,13 @@ func (fl *flow) heardBare(r *packet.Reply, at time.Time) {
 
 // Proven reports whether the answer shows that its sender has seen the probe, or another one of its flow.
 func (r Result) Proven() bool {
-	return r.Evidence != Unverified &&
-		!(r.FromTarget() && acknowledgesNothing(r.Probe.Flags, r.Reply.TCP.Flags))
+	return r.Evidence != Unverified && !r.Bare()
+}
+
+// Bare reports whether the target's answer to a SYN acknowledges nothing: no connection heeds it, so that it says
+// nothing of the port.
+func (r Result) Bare() bool {
+	return r.FromTarget() && r.Reply.Kind == packet.KindTCP && acknowledgesNothing(r.Probe.Flags, r.Reply.TCP.Flags)
 }
 
 // remember remembers a segment that has a flow's ports, but not its number.

@@ -255,7 +255,7 @@ func stateOf(end *trace.Result) (string, style) {
 	if m := record.Mark(end.Reply); m != "" {
 		return "refused " + m, bad
 	}
-	s := record.State(end.Reply.TCP.Flags)
+	s := record.StateOf(*end)
 	if s == "closed" {
 		return "[" + s + "]", odd
 	}

@@ -218,6 +218,8 @@ func nodeOf(r *trace.Result, run *report.Run) node {
 	case r.Reply.Kind == packet.KindTCP:
 		n.state = record.StateOf(*r)
 		switch {
+		case r.Bare():
+			n.kind = other
 		case r.Reply.TCP.Flags.Has(packet.RST):
 			n.kind = closed
 		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK), r.Connected():
