@@ -3,8 +3,10 @@ package trace
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -184,7 +186,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		if len(e.out) == 0 {
 			e.readAll(in) // what has come in may change the plan's mind
 		}
-		if e.failures >= sendErrorLimit && !e.o.Persist {
+		if e.failures >= sendErrorLimit && !e.o.Persist && !e.refusesSome() {
 			return time.Time{}, &SendError{e.failures, e.failed}
 		}
 		now := e.tick()
@@ -210,6 +212,12 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 		e.carryOut(act)
 	}
 	return time.Time{}, nil
+}
+
+// refusesSome reports whether this host refuses single packets, by a rule about their TTL for example, and has let
+// others out: what is still to be sent may pass.
+func (e *engine) refusesSome() bool {
+	return e.counts.left > 0 && (errors.Is(e.failed, syscall.EPERM) || errors.Is(e.failed, syscall.ENOBUFS))
 }
 
 // readAll takes in what waits to be read, as far as it fits into the queue: a flood has no end. It reports whether

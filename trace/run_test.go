@@ -780,19 +780,56 @@ func TestSendErrorsWithoutEnd(t *testing.T) {
 	s.during = func(_ context.Context, _ context.CancelCauseFunc, c *sim.Conn) {
 		c.FailSend(func(n int, p packet.Probe) error {
 			if n >= 7 {
-				return syscall.EPERM
+				return syscall.ENETDOWN
 			}
 			return nil
 		})
 	}
 	o := s.trace(t)
 	var send *trace.SendError
-	if !errors.As(o.err, &send) || send.Probes != 20 || !errors.Is(o.err, syscall.EPERM) {
+	if !errors.As(o.err, &send) || send.Probes != 20 || !errors.Is(o.err, syscall.ENETDOWN) {
 		t.Errorf("error: %v", o.err)
 	}
 	if len(o.sent) != 27 {
 		t.Errorf("%d probes", len(o.sent))
 	}
+}
+
+// This host refuses all probes with a low TTL, more than would end a trace of which none leaves: those that leave are
+// answered, and the others are said to have failed.
+func TestLowTTLsRefused(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, v6 bool) {
+		for _, c := range []struct {
+			below int
+			err   error
+		}{{10, syscall.EPERM}, {10, syscall.ENOBUFS}, {15, syscall.EPERM}} {
+			s := withProbePorts(newSetup(chain(v6, 12, time.Millisecond)))
+			s.during = func(_ context.Context, _ context.CancelCauseFunc, conn *sim.Conn) {
+				conn.FailSend(func(_ int, p packet.Probe) error {
+					if int(p.TTL) < c.below {
+						return c.err
+					}
+					return nil
+				})
+			}
+			o := s.trace(t)
+			if o.err != nil || !o.trace.Reached() {
+				t.Errorf("below %d: %v, reached: %v", c.below, o.err, o.trace.Reached())
+			}
+			if at := targetAt(o.trace); c.below < 12 && at != 12 {
+				t.Errorf("below %d: the target is shown at %d: %v", c.below, at, allHops(o))
+			}
+			refused := 0
+			for _, r := range o.results {
+				if r.Outcome == trace.Failed && errors.Is(r.Err, c.err) {
+					refused++
+				}
+			}
+			if refused <= 20 || refused > c.below*6 {
+				t.Errorf("below %d: %d probes were refused", c.below, refused)
+			}
+		}
+	})
 }
 
 // Where nothing can be sent from the start, that is found out, and not taken for a path without hops.
