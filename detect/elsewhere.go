@@ -45,6 +45,11 @@ func elsewhere(f *facts) []Finding {
 	x.Advice = fmt.Sprintf("Check the server that has %v: with direct server return it has to answer from %v; if a NAT "+
 		"or a load balancer translates for it, its way back has to lead through that.",
 		from.Addr(), f.target.Addr())
+	if from.Addr() == f.target.Addr() {
+		x.Advice = fmt.Sprintf("Look at the rules of the NAT, port forward or load balancer that translates port %d to "+
+			"%d, on %v or in front of it, and whether the way back leads through it. The address is right, the port is not.",
+			port, from.Port(), from.Addr())
+	}
 	return []Finding{x}
 }
 
