@@ -303,7 +303,9 @@ func (f *facts) others() []witness {
 
 // left reports whether any probe left this host.
 func (p *path) left() bool {
-	return slices.ContainsFunc(p.hops, func(h hop) bool { return h.lost > 0 || h.answered() })
+	out := func(r trace.Result) bool { return r.Reply != nil || r.Outcome == trace.Lost }
+	return p.answer != nil || slices.ContainsFunc(p.distanceProbes, out) ||
+		slices.ContainsFunc(p.hops, func(h hop) bool { return h.lost > 0 || h.answered() })
 }
 
 // kind is what the trace sends.

@@ -111,6 +111,7 @@ type run struct {
 //	bare ecn ack df loose alone (no further traces)
 //	connections (the probes are connections, as of a user without privileges)
 //	unsent=ERRNO (this host sends no probe) unsent=ERRNO/N (of every three one isn't sent, until N were not)
+//	unsent-below=ERRNO/TTL (it sends none with a lower TTL)
 //	bare-ack (SYN+ACKs come as ACKs) closed-to=odd|even (a machine with the same address resets the
 //	SYNs from these ports)
 //	tcp-back-ttl=N all-back-ttl=N (a router sets the TTL of TCP, or of all, that comes back, so that N is left of it)
@@ -144,15 +145,19 @@ func (r *run) option(word string) {
 		r.explain = false
 	case "connections":
 		r.connections = true
-	case "unsent":
+	case "unsent", "unsent-below":
+		below := name == "unsent-below"
 		name, some, _ := strings.Cut(value, "/")
 		most, _ := strconv.Atoi(some)
 		err := map[string]error{"EPERM": syscall.EPERM, "ENOBUFS": syscall.ENOBUFS, "EHOSTUNREACH": trace.ErrNextHop,
 			"at-once": trace.ErrUnreachable}[name]
 		r.conn.(interface {
 			FailSend(func(int, packet.Probe) error)
-		}).FailSend(func(n int, _ packet.Probe) error {
-			if some == "" || n%3 == 0 && n < 3*most {
+		}).FailSend(func(n int, p packet.Probe) error {
+			if below && int(p.TTL) >= most {
+				return nil
+			}
+			if below || some == "" || n%3 == 0 && n < 3*most {
 				return err
 			}
 			return nil

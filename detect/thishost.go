@@ -39,25 +39,45 @@ func thisHost(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// refusesSome is that this host's own firewall lets only some of the probes out.
+// refusesSome is that this host lets only some of the probes out. That a neighbour doesn't answer is no doing of its
+// own.
 func (f *facts) refusesSome() *Finding {
-	refused, sent := 0, 0
+	var err error
+	refused, sent, highest := 0, 0, 0
+	passed := []int{f.maxTTL() + 1} // with these TTLs
 	for _, h := range f.hops {
 		for _, r := range h.results {
-			refused += when(errors.Is(r.Err, syscall.EPERM), 1, 0)
 			sent++
+			switch {
+			case r.Outcome != trace.Failed:
+				passed = append(passed, h.ttl)
+			case !errors.Is(r.Err, trace.ErrNextHop):
+				err, highest = r.Err, h.ttl
+				refused++
+			}
 		}
 	}
 	if refused == 0 || !f.left() {
 		return nil
 	}
 	x := Finding{
-		Code: ThisHost, Confidence: Certain, Weight: weightHarm,
-		Title: fmt.Sprintf("This host's own firewall refuses to send some probes to port %d", f.target.Port()),
+		Code: ThisHost, Confidence: Certain, Weight: weightNotice, // a queue may have been full
+		Title: fmt.Sprintf("This host doesn't send some probes to port %d", f.target.Port()),
 		Evidence: []string{fmt.Sprintf("%d of %s did not leave this host: %v.", refused, times(sent, "probe", "probes"),
-			syscall.EPERM)},
-		Advice: whereToLook(syscall.EPERM) + " A limit on new connections there looks so, and connections that are opened " +
-			"too fast fail.",
+			err)},
+		Advice: whereToLook(err),
+	}
+	switch {
+	case slices.Min(passed) > highest:
+		x.Weight = weightHarm
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Of those with a TTL of up to %d none left, and others did: a rule may "+
+			"look at the TTL. It hides these hops; connections have a higher TTL.", highest))
+	case errors.Is(err, syscall.EPERM):
+		x.Advice += " A limit on new connections there looks so, and connections that are opened too fast fail."
+	}
+	if errors.Is(err, syscall.EPERM) {
+		x.Weight = weightHarm
+		x.Title = fmt.Sprintf("This host's own firewall refuses to send some probes to port %d", f.target.Port())
 	}
 	if f.host.Host != nil {
 		x.name("", f.host.Outgoing)
