@@ -29,11 +29,25 @@ func dropped(f *facts) []Finding {
 	if !f.vanish() || !f.complete || f.cycle() > 0 || f.answersUnfit() {
 		return nil
 	}
-	if f.endsAlike().from > 0 {
+	end := f.endsAlike()
+	if end.from > 0 && end.to == f.maxTTL() {
 		return nil // they come no farther because their TTL is set
 	}
 	if d := newDrop(f); d != nil {
-		return []Finding{d.finding()}
+		x := d.finding()
+		switch {
+		case end.from == 0:
+		case x.Code == PathEnds, x.Code == Filtered:
+			return nil // nothing else got farther, and that their TTL is set says as much
+		default:
+			x.Confidence = Possible
+			x.Evidence = append(x.Evidence, fmt.Sprintf("Or they come no farther because their TTL is set: %v answered them "+
+				"at hops %d to %d.", end.who, end.from, end.to))
+		}
+		return []Finding{x}
+	}
+	if end.from > 0 {
+		return nil
 	}
 	d, silent, unsent := dropOf(f)
 	switch passed, vague := f.passedBy(), d.vagueBeyond(); {
