@@ -28,6 +28,10 @@ func impostor(f *facts) []Finding {
 	if f.answer.Reply.TCP.Flags.Has(packet.RST) {
 		x.Code = ResetOnPath
 		x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, %s", port, place)
+		if who.second {
+			x.Title = fmt.Sprintf("Port %d is reset by something in front of the target, or a second server with its "+
+				"address, %s", port, place)
+		}
 		x.Advice = fmt.Sprintf("Ask %s: a firewall answers in the target's name. The target has probably not seen the "+
 			"SYN.", f.owner(x.After, d))
 		if f.asks() {
@@ -39,6 +43,10 @@ func impostor(f *facts) []Finding {
 	} else {
 		x.Code, x.Weight = TCPProxy, weightTrap
 		x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy in front of the target, %s", port, place)
+		if who.second {
+			x.Title = fmt.Sprintf("Port %d is answered by a TCP proxy, or a second server with the target's address, %s", port,
+				place)
+		}
 		x.Advice = "Check the service itself: a SYN proxy, a load balancer or a transparent proxy accepts in the " +
 			"target's name, which doesn't mean that the target is up, or that the port is open there."
 		if d <= gatewayDistance {
@@ -67,6 +75,7 @@ type stranger struct {
 	confidence Confidence
 	evidence   []string
 	instead    string // what else it may be
+	second     bool   // a machine at the hop that has the target's address would answer in the same way
 }
 
 // findStranger looks for one; nil: there is none, as far as can be seen.
@@ -195,10 +204,14 @@ func (f *facts) fromNearer(d int) bool {
 // answers, from as far as its answer has come. TCP to another port that ends there too speaks for that.
 func (f *facts) orTwoWays(who *stranger, w witness, by way) {
 	d := f.distance()
-	who.instead = fmt.Sprintf("Or %s take a longer way beyond %s than %s to port %d, and the target itself answers.",
-		w.what, f.hopName(d-1), f.kind(), f.target.Port())
-	if by == unknownWay && !f.fromNearer(d) {
+	who.second = !f.fromNearer(d)
+	who.instead = fmt.Sprintf("Or %s take a longer way beyond %s, and the target itself answers", w.what, f.hopName(d-1))
+	if who.second {
 		who.confidence = Possible
+		who.instead += ", or a second server with its address (anycast)"
+	}
+	who.instead += "."
+	if by == unknownWay && !f.fromNearer(d) {
 		who.evidence = append(who.evidence, fmt.Sprintf("Nothing shows that %s came to hop %d by the same way.", w.what, d-1))
 	}
 	if w.path != f.port && f.port.distance() == d {
