@@ -535,7 +535,7 @@ func (d *drop) finding() Finding {
 	case len(d.seen) == 0:
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
-		x.Advice = "Run the same with --explain: it asks whether a firewall drops them, the path is broken, or the " +
+		x.Advice = "Trace again with --explain: it asks whether a firewall drops them, the path is broken, or the " +
 			"answers are lost on the way back."
 	case len(left) == 0 || slices.ContainsFunc(left, func(c cause) bool {
 		return c.code == PathEnds ||

@@ -350,7 +350,7 @@ func NoWay(target netip.AddrPort, err error) Finding {
 		Title:    fmt.Sprintf("This host's own routing lets nothing out to port %d of %v", target.Port(), target.Addr()),
 		Evidence: []string{fmt.Sprintf("In place of a route its kernel says: %v.", err)},
 		Advice: fmt.Sprintf("Look at this host's rules and routes: ip route get %v ipproto tcp dport %d, ip rule, "+
-			"ip route show table all (ip -6 for IPv6). One of them prohibits this, or discards it.",
+			"ip route show table all (ip -6 for IPv6). One of them prohibits this, rejects or discards it.",
 			target.Addr(), target.Port()),
 	}
 }

@@ -1,6 +1,8 @@
 package measure
 
 import (
+	"net/netip"
+	"syscall"
 	"testing"
 
 	"go.example/tcptraceroute/names"
@@ -34,6 +36,18 @@ func TestLookUpListed(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s by %q: %s, want %s", tt.host, tt.iface, got, tt.want)
+		}
+	}
+}
+
+// A route that prohibits, rejects or discards is a rule of this host; that there is none isn't.
+func TestRuledByRoute(t *testing.T) {
+	for err, want := range map[syscall.Errno]bool{
+		syscall.EACCES: true, syscall.EHOSTUNREACH: true, syscall.EINVAL: true, syscall.ENETUNREACH: false,
+	} {
+		e := &RouteError{Err: err}
+		if got := e.Ruled(netip.MustParseAddr("192.0.2.1")); got != want {
+			t.Errorf("%v: %t", err, got)
 		}
 	}
 }

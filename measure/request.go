@@ -158,10 +158,11 @@ func (e *RouteError) Error() string { return "no way to the target: " + e.Err.Er
 
 func (e *RouteError) Unwrap() error { return e.Err }
 
-// Ruled reports whether a rule or a route of this host prohibits the target, or discards what is sent to it. A
-// link-local target without a zone gets the error of the latter, too.
+// Ruled reports whether a rule or a route of this host prohibits the target, or rejects or discards what is sent to it.
+// A link-local target without a zone gets the error of the latter, too.
 func (e *RouteError) Ruled(target netip.Addr) bool {
-	return errors.Is(e.Err, syscall.EACCES) || errors.Is(e.Err, syscall.EINVAL) && !target.IsLinkLocalUnicast()
+	return errors.Is(e.Err, syscall.EACCES) || errors.Is(e.Err, syscall.EHOSTUNREACH) ||
+		errors.Is(e.Err, syscall.EINVAL) && !target.IsLinkLocalUnicast()
 }
 
 // A SourceError says that packets can't be sent from an address.
