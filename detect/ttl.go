@@ -152,7 +152,7 @@ func (f *facts) ttlSet() *Finding {
 // for those behind it. So packets go round there, or the way is longer than the probes go, or their TTL is set.
 func (f *facts) ttlSpent(end *alike) *Finding {
 	x := Finding{Code: RoutingLoop, Confidence: Possible, Weight: weightFatal, After: end.from, Before: end.to}
-	behind := fmt.Sprintf("behind hop %d, where %v speaks for all that is beyond", end.from, end.who)
+	behind := fmt.Sprintf("beyond hop %d, where %v speaks for all the others", end.from, end.who)
 	x.Title = fmt.Sprintf("Probes to port %d may go round %s", f.target.Port(), behind)
 	x.Evidence = append(x.Evidence, fmt.Sprintf("Of probes with every TTL from %d to %d that address says that the "+
 		"TTL is used up.", end.from, end.to))

@@ -174,7 +174,7 @@ func (p *Path) settleAnswered(now time.Time, a *ask, r Result) {
 		h.refused++
 	}
 	if r.FromTarget() {
-		p.mixed, p.target.heard = false, now
+		p.mixed, p.unclear, p.target.heard = false, 0, now
 		if ttl != p.estimate && !a.distance && (ttl <= p.farthest || p.mayReach(ttl)) {
 			p.estimate = p.nearest(ttl)
 		}
@@ -483,6 +483,15 @@ func (p *Path) share(now time.Time, r Result) {
 	p.restTarget(now)
 	if one > 0 && !other {
 		p.sharedAt(one, oldest, youngest < oldest || alone, delicate, again)
+		p.stillUnclear(one)
+	}
+}
+
+// stillUnclear takes in that an answer fitted the probe to one hop alone, and wasn't told to be its. After many of them
+// in a row the path ends there: no port is left by which to tell, and each hop beyond is one more SYN at the target.
+func (p *Path) stillUnclear(ttl int) {
+	if p.unclear++; p.unclear > mostAgain && len(p.o.ProbePorts) == 0 && !p.rounds.on() {
+		p.limit = min(p.limit, ttl)
 	}
 }
 

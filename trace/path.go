@@ -66,6 +66,7 @@ type Path struct {
 	single    bool     // so only one probe of the flow may be in flight
 	untagged  bool     // and nothing else tells whose an answer is
 	again     int      // see mostAgain
+	unclear   int      // answers of the target in a row that fitted one hop's probe alone, and weren't told to be its
 	slowest   time.Duration
 	unsteady  time.Duration // by how much answers took longer than the quickest of their hop: the sum
 	repeated  int           // of how many, each hop's first not counted

@@ -808,6 +808,7 @@ var failed = []uint64{
 	730031597,            // an ACK for a SYN that was overtaken, of which some had been withdrawn
 	730052157,            // a target at the highest TTL, behind a router whose answer isn't believed
 	780007952, 780021608, // answers that come twice, or again, and make others doubtful: more is asked anew
+	763001102,            // a target whose answers never name a hop: each up to the last one was asked
 	770093999,            // the same, where answers name no probe
 	770009267,            // an answer that was held up for far longer than the target takes, when others were too
 	750013154, 750081817, // a silent path that rewrites what names a probe, where the plan was asked in vain
