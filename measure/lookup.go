@@ -13,7 +13,6 @@ import (
 // Why a host can't be traced, although it has an address.
 var (
 	ErrBroadcast = errors.New("nobody's address: the limited broadcast")
-	ErrMulticast = errors.New("no single host's address: multicast")
 	ErrZone      = errors.New("a link-local address needs its interface")
 
 	// ErrUnspecified is about 0.0.0.0 and ::. The kernel takes a connection to them for one to this host; a packet that
@@ -24,30 +23,19 @@ var (
 // limitedBroadcast is nobody's address (RFC 919).
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// nobodys is why an address is no single host's; nil: it may be one's.
-func nobodys(a netip.Addr) error {
-	switch {
-	case a == limitedBroadcast:
-		return ErrBroadcast
-	case a.IsMulticast():
-		return ErrMulticast
-	}
-	return nil
-}
-
-// LookUp returns the addresses of a host, a name or an address, each once. The errors are those of package names,
-// ErrBroadcast and ErrMulticast.
+// LookUp returns the addresses of a host, a name or an address, each once. The errors are those of package names, and
+// ErrBroadcast.
 func LookUp(ctx context.Context, by *names.Resolver, host string, family names.Family) ([]netip.Addr, error) {
 	ascii, err := names.ASCII(host)
 	if err != nil {
 		return nil, err
 	}
 	addrs, err := by.Host(ctx, ascii, family)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if err := nobodys(addrs[0]); err != nil {
-		return nil, err
+	case addrs[0] == limitedBroadcast:
+		return nil, ErrBroadcast
 	}
 	var distinct []netip.Addr
 	for _, a := range addrs {
@@ -74,9 +62,9 @@ func LookUpTarget(ctx context.Context, by *names.Resolver, host string, family n
 
 // asTarget returns a target's address with the zone that it needs, see LookUpTarget.
 func asTarget(a netip.Addr, iface string) (netip.Addr, error) {
-	switch err := nobodys(a); {
-	case err != nil:
-		return a, err
+	switch {
+	case a == limitedBroadcast:
+		return a, ErrBroadcast
 	case !a.Is6() || !a.IsLinkLocalUnicast() || a.Zone() != "":
 		return a, nil
 	case iface == "":

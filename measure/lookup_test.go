@@ -23,9 +23,6 @@ func TestLookUpListed(t *testing.T) {
 		{"fe80::1", "eth0", "fe80::1%eth0"},
 		{"fe80::1%eth1", "eth0", "fe80::1%eth1"},
 		{"255.255.255.255", "", ErrBroadcast.Error()},
-		{"224.0.0.1", "", ErrMulticast.Error()},
-		{"ff02::1", "", ErrMulticast.Error()},
-		{"ff02::1%eth0", "eth1", ErrMulticast.Error()},
 	} {
 		addrs, err := LookUpListed(t.Context(), by, tt.host, names.Any, tt.iface)
 		got := ""

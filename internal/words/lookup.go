@@ -24,8 +24,6 @@ func NoAddress(what, host string, family names.Family, err error) error {
 		why = fmt.Sprintf("it is not IPv%d", family)
 	case errors.Is(err, measure.ErrZone):
 		why = fmt.Sprintf("a link-local address needs its interface: %s%%eth0", host)
-	case errors.Is(err, measure.ErrMulticast):
-		why = "it is multicast, and no single host's"
 	case errors.Is(err, measure.ErrBroadcast):
 		why = ""
 	}

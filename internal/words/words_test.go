@@ -127,14 +127,6 @@ func TestNoTarget(t *testing.T) {
 	}
 }
 
-// A multicast address is no single host's, and it is said that this is why it is bad.
-func TestMulticast(t *testing.T) {
-	const want = "Bad destination address: ff02::1 (it is multicast, and no single host's)"
-	if got := NoTarget(&options.Config{Host: "ff02::1"}, false, measure.ErrMulticast); got.Error() != want {
-		t.Errorf("%q", got)
-	}
-}
-
 // A run over lists of targets begins with what it is about to do.
 func TestMany(t *testing.T) {
 	for _, tt := range []struct {
