@@ -166,7 +166,7 @@ func TestExplainOdd(t *testing.T) {
 			code  int
 		}{
 			{args: fmt.Sprintf("%v 9010", target), want: "dnat certain, port-open certain", place: place(1, 2)},
-			{args: fmt.Sprintf("%v 9011", target), want: "tcp-proxy likely", place: place(2, 3)},
+			{args: fmt.Sprintf("%v 9011", target), want: "tcp-proxy possible", place: place(2, 3)},
 			{args: lost, want: "routing-loop certain", place: "Routing loop from hop ", code: 1},
 			{args: gone, want: pick(v, "unreachable-host possible", "unreachable-network likely"), place: fmt.Sprintf("%v, hop 3", v.of(r3))},
 			{args: fmt.Sprintf("-t 184 %v 9013", target), want: pick(v, "dscp-changed certain", "dscp-changed likely") + ", port-closed likely", place: place(2, 3)},

@@ -32,7 +32,7 @@ type trouble struct {
 	mark     string // of the probes that could not be sent
 	text     string // what the system says of it
 	noRoute  bool   // it shows before the first probe
-	ruled    bool   // this host's own routing prohibits the target, or discards what is sent to it
+	ruled    bool   // this host's own routing rejects what is sent to the target, or discards it
 	inFlight int    // probes on their way that it may swallow: they are lost
 	only     family
 	make     func(t *testing.T, p *lab.Path, v family) (mend func())
@@ -62,7 +62,7 @@ var troubles = []trouble{
 			}
 		},
 	},
-	{name: "route unreachable", mark: "<EHOSTUNREACH>", text: "no route to host", noRoute: true, make: route("unreachable")},
+	{name: "route unreachable", mark: "<EHOSTUNREACH>", text: "no route to host", noRoute: true, ruled: true, make: route("unreachable")},
 	{name: "route prohibited", mark: "<EACCES>", text: "permission denied", noRoute: true, ruled: true, make: route("prohibit")},
 	{name: "black hole", mark: "<EINVAL>", text: "invalid argument", noRoute: true, ruled: true, make: route("blackhole")},
 	{

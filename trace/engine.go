@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
-	"syscall"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -217,7 +217,7 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 // refusesSome reports whether this host refuses single packets, by a rule about their TTL for example, and has let
 // others out: what is still to be sent may pass.
 func (e *engine) refusesSome() bool {
-	return e.counts.left > 0 && (errors.Is(e.failed, syscall.EPERM) || errors.Is(e.failed, syscall.ENOBUFS))
+	return e.counts.left > 0 && errors.Is(e.failed, fs.ErrPermission)
 }
 
 // readAll takes in what waits to be read, as far as it fits into the queue: a flood has no end. It reports whether

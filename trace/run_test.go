@@ -802,7 +802,7 @@ func TestLowTTLsRefused(t *testing.T) {
 		for _, c := range []struct {
 			below int
 			err   error
-		}{{10, syscall.EPERM}, {10, syscall.ENOBUFS}, {15, syscall.EPERM}} {
+		}{{10, syscall.EPERM}, {10, syscall.EACCES}, {15, syscall.EPERM}} {
 			s := withProbePorts(newSetup(chain(v6, 12, time.Millisecond)))
 			s.during = func(_ context.Context, _ context.CancelCauseFunc, conn *sim.Conn) {
 				conn.FailSend(func(_ int, p packet.Probe) error {
