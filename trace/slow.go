@@ -233,7 +233,8 @@ func (p *Path) slowly(now, when time.Time) Action {
 		if now.Before(end) {
 			return WaitUntil(sooner(when, end))
 		}
-		if h := p.hop(a.ttl); a.ttl <= p.limit && (h.slowly < p.slowTries(a.ttl) || h.asked > p.o.Queries) {
+		h, again := p.hop(a.ttl), a.ttl <= p.limit && !p.spared(a.ttl)
+		if again && (h.slowly < p.slowTries(a.ttl) || h.asked > p.o.Queries) {
 			a.anew = true // it is to be asked again, or has its outcomes
 			return Withdraw(a.key)
 		}

@@ -91,7 +91,8 @@ func (p *Path) deadline(a *ask, now time.Time) due {
 		}
 		// It waits until a hop that is asked slowly has answered, and is sent anew only then.
 		return due{a.sent.Add(p.o.Wait - lingerMargin), DoExtend, p.slow.began.Add(slowTime + p.o.Wait)}
-	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.shown(a.ttl) && p.slow.anew < mostAnew:
+	case (p.slow.active || p.slow.done && a.lingers) && p.slow.proven && !p.shown(a.ttl) && p.slow.anew < mostAnew &&
+		!p.spared(a.ttl):
 		a.anew = true
 		return due{at: a.sent.Add(p.o.Wait - doubtMargin), do: DoWithdraw} // it was perhaps dropped by a limit
 	}
