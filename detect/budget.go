@@ -118,6 +118,12 @@ func (q *questioner) spare() {
 	q.all = kept
 }
 
+// ackVanishes reports whether ACKs of the trace's own flow got no farther than its SYNs. Then ACKs of other flows tell
+// as well whether it is the flow that matters.
+func (q *questioner) ackVanishes() bool {
+	return q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil && q.ack.lastRouter() <= q.lastRouter()
+}
+
 // shorten makes a question send no more than so many SYNs with a TTL of near or more, and returns how many it sends;
 // -1: then nothing is left of it.
 func (x *Question) shorten(near, most int) int {

@@ -228,7 +228,7 @@ func (d *drop) flowSightings() (all []sighting) {
 			i = len(all)
 			index[p.question.Flow] = i
 			all = append(all, sighting{class: d.classOf(p),
-				what: fmt.Sprintf("A %s to port %d from another source port", strings.TrimSuffix(d.kind(), "s"), p.target.Port())})
+				what: fmt.Sprintf("%s to port %d from another source port", oneOf(p.kind()), p.target.Port())})
 		}
 		s, at := &all[i], p.question.Options.FirstTTL
 		switch {
@@ -259,6 +259,12 @@ func (d *drop) flowSightings() (all []sighting) {
 		}
 	}
 	return all
+}
+
+// oneOf is one of several probes in words.
+func oneOf(kind string) string {
+	return when(strings.HasPrefix(kind, "SYN") || strings.HasPrefix(kind, "segment"), "A ", "An ") +
+		strings.Replace(strings.TrimSuffix(kind, "s"), "segments", "segment", 1)
 }
 
 // ownAgain is what became of the trace's own flow when it was asked again, after others had passed.

@@ -615,31 +615,42 @@ func (d *drop) seenTexts() (all []string) {
 		text := strings.Join(gone[:n-1], ", ") + when(n > 1, " and ", "") + gone[n-1]
 		all = append(all, text+" got no farther either.")
 	}
-	for _, own := range []bool{true, false} {
-		got, lost := 0, 0
-		for _, s := range d.seen[len(witnesses):] {
-			if s.port == own && !s.control {
-				got += when(s.fate == passes, 1, 0)
-				lost += when(s.fate == vanishes, 1, 0)
-			}
-		}
-		port := d.target.Port()
-		if !own && d.port != nil {
-			port = d.port.target.Port()
-		}
-		if got+lost > 0 {
-			how := fmt.Sprintf("%d got farther, %d did not", got, lost)
-			switch {
-			case got == 0:
-				how = "none got farther"
-			case lost == 0:
-				how = "all got farther"
-			}
-			all = append(all, fmt.Sprintf("%s to port %d from %s: %s.", d.kind(), port,
-				times(got+lost, "more source port", "more source ports"), how))
+	for _, c := range []class{{port: true, syn: d.asks()}, {port: true, syn: !d.asks()}, {syn: d.asks()}} {
+		if text := d.flowsText(c, d.seen[len(witnesses):]); text != "" {
+			all = append(all, text)
 		}
 	}
 	return all
+}
+
+// flowsText is what became of other source ports, of SYNs or of ACKs, to the same port or to another one, in words; "":
+// none were asked.
+func (d *drop) flowsText(c class, flows []sighting) string {
+	got, lost := 0, 0
+	for _, s := range flows {
+		if s.port == c.port && s.syn == c.syn && !s.control {
+			got += when(s.fate == passes, 1, 0)
+			lost += when(s.fate == vanishes, 1, 0)
+		}
+	}
+	port, kind := d.target.Port(), d.kind()
+	if !c.port && d.port != nil {
+		port = d.port.target.Port()
+	}
+	if c.syn != d.asks() {
+		kind = when(c.syn, "SYNs", "ACKs")
+	}
+	how := fmt.Sprintf("%d got farther, %d did not", got, lost)
+	switch {
+	case got+lost == 0:
+		return ""
+	case got == 0:
+		how = "none got farther"
+	case lost == 0:
+		how = "all got farther"
+	}
+	return fmt.Sprintf("%s to port %d from %s: %s.", kind, port,
+		times(got+lost, "more source port", "more source ports"), how)
 }
 
 // next is the first hop beyond the place that anything was answered from; 0: nothing was. Where TCP gets by, it tells
@@ -677,16 +688,25 @@ func (d *drop) endOfPassing() (hops int) {
 	return hops
 }
 
-// passing are the flows of the very same kind that get farther.
+// passing are the flows of the very same kind that get farther, or of another kind of which the trace's own flow
+// vanishes too: ACKs, where a silent target has got all SYNs that it may get.
 func (d *drop) passing() (all []sighting) {
-	same := d.mine
-	same.flow = false
 	for _, s := range d.seen {
-		if s.class == same && s.fate == passes {
+		if d.alikeButFlow(s) && s.fate == passes {
 			all = append(all, s)
 		}
 	}
 	return all
+}
+
+// alikeButFlow reports whether it is by the flow alone that a sighting differs from one of the trace's own flow that
+// vanishes.
+func (d *drop) alikeButFlow(s sighting) bool {
+	own := s.class
+	own.flow = true
+	return !s.flow && (own == d.mine || !s.echo && slices.ContainsFunc(d.seen, func(x sighting) bool {
+		return x.class == own && x.fate == vanishes
+	}))
 }
 
 func (s sighting) isProbe() bool { return !s.control }
@@ -703,7 +723,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	for _, s := range d.seen {
 		gone += when(s.way == sameWay && s.fate == vanishes && !s.flow, 1, 0)
 		mixed = mixed || s.way == otherWay && (s.class == same && s.fate == vanishes || d.before(s.via, d.last))
-		filtered = filtered || s.way == sameWay && s.fate == passes && !s.echo && s.class != same
+		filtered = filtered || s.way == sameWay && s.fate == passes && !s.echo && s.class != same && !d.alikeButFlow(s)
 	}
 	var others []string
 	probes := 0

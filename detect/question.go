@@ -459,7 +459,15 @@ func (q *questioner) flows() {
 		}
 		other.MaxTTL = other.FirstTTL
 	}
-	q.reach(d, own, min(ownFlows-own, left), q.with(AskReach, q.maxTTL()))
+	byACK := 0 // where no SYN is left for a silent target, and ACKs of the own flow vanish too: they open no connection
+	if q.silentFrom() > 0 && q.ackVanishes() {
+		byACK = max(ownFlows-own-left, 0)
+	}
+	syn := q.with(AskReach, q.maxTTL())
+	ack := syn
+	ack.Flags, ack.Options = packet.ACK, packet.Options{}
+	q.reach(d, own, min(ownFlows-own, left), syn)
+	q.reach(d, ownFlows-byACK, byACK, ack)
 	q.reach(d, ownFlows, flows, other)
 }
 
@@ -477,7 +485,10 @@ func (q *questioner) ownAgain(d *drop) {
 		}
 	}
 	target := q.target()
-	if (target == 0 || o.FirstTTL >= target) && q.left() == 0 {
+	switch gets := target == 0 || o.FirstTTL >= target; {
+	case gets && q.left() < questionQueries && q.silentFrom() > 0 && q.ackVanishes():
+		o.Flags, o.Options = packet.ACK, packet.Options{} // see flows
+	case gets && q.left() == 0:
 		return
 	}
 	o.MaxTTL, o.Queries = o.FirstTTL, 1
