@@ -29,6 +29,8 @@ type engine struct {
 	failures    int
 	firstFailed int       // its ordinal number
 	unsent      bool      // the last of them never left; else it did, and got no further than the link
+	leastLeft   uint8     // the lowest TTL of those that have left
+	mostRefused uint8     // the highest of those that this host has refused
 	pause       time.Time // no sending before
 	wake        <-chan struct{}
 	rings       time.Time // when the timer rings; zero: it is not set
@@ -214,10 +216,11 @@ func (e *engine) move(ctx context.Context, in *inbox) (wake time.Time, err error
 	return time.Time{}, nil
 }
 
-// refusesSome reports whether this host refuses single packets, by a rule about their TTL for example, and has let
-// others out: what is still to be sent may pass.
+// refusesSome reports whether it looks as if this host refused packets by a rule about their TTL: all that have left
+// had a higher one than all that it refused. Then what is still to be sent may pass. A firewall that begins to refuse
+// all in mid-trace has let lower ones out before.
 func (e *engine) refusesSome() bool {
-	return e.counts.left > 0 && errors.Is(e.failed, fs.ErrPermission)
+	return e.leastLeft > e.mostRefused && errors.Is(e.failed, fs.ErrPermission)
 }
 
 // readAll takes in what waits to be read, as far as it fits into the queue: a flood has no end. It reports whether
@@ -327,11 +330,15 @@ func (e *engine) send(a Action) {
 	}
 	e.observe(Event{Time: left, Probe: &p, N: e.sentN, Sent: sent, Err: err})
 	if err != nil {
+		e.mostRefused = max(e.mostRefused, p.TTL)
 		e.pause = now.Add(sendErrorPause)
 		e.finish(now, Result{Probe: p, Role: a.Role, Note: a.Note, N: e.sentN, Outcome: Failed, Tried: now, Err: err})
 		return
 	}
 	e.counts.Sent++
+	if e.leastLeft == 0 || p.TTL < e.leastLeft {
+		e.leastLeft = p.TTL
+	}
 	if e.unsent {
 		e.failures = 0
 	}
