@@ -529,6 +529,8 @@ func (d *drop) finding() Finding {
 	case len(passing) > 0 && d.maxTTL() < trace.DefaultMaxTTL && !slices.ContainsFunc(passing, sighting.isProbe):
 		return d.limit(d.silentHops()) // the kernel's connections go farther than any probe that was sent
 	case d.byTTL(&x):
+	case len(passing) > 0 && d.tooFewAsked():
+		d.unknownPlace(&x)
 	case len(passing) > 0:
 		d.brokenBranch(&x, passing)
 	case d.otherWay(&x):
@@ -777,6 +779,32 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
+}
+
+// tooFewAsked reports whether others get farther than the trace has asked, to spare the target, and nobody was seen to
+// vanish where they pass.
+func (d *drop) tooFewAsked() bool {
+	asked := 0
+	for _, h := range d.hops {
+		asked = max(asked, h.ttl)
+	}
+	flows := d.seen[len(d.witnesses()):] // those before were asked no farther than the trace
+	return d.spared && d.ownAgain() != vanishes && !slices.ContainsFunc(flows, func(s sighting) bool {
+		return !s.control && d.alikeButFlow(s) && s.fate == vanishes
+	}) && !slices.ContainsFunc(d.passing(), func(s sighting) bool { return s.at > 0 && s.at <= asked })
+}
+
+// unknownPlace says that it isn't known how far the trace's own flow gets.
+func (d *drop) unknownPlace(x *Finding) {
+	x.Code, x.Confidence = Filtered, Possible
+	x.Title = fmt.Sprintf("How far SYNs to port %d get beyond %s isn't known", d.target.Port(), d.hopName(d.last))
+	x.Evidence = append(x.Evidence, "Others have got farther, and nothing shows that the trace's own flow doesn't: the "+
+		"routers in between may be silent.")
+	if d.ownAgain() == passes {
+		x.Evidence = append(x.Evidence, "The trace's own flow was asked again, and got farther.")
+	}
+	x.Advice = "Trace again without --explain: it asks all hops, and shows where they end. Then check what is beyond " +
+		"the last hop that answers."
 }
 
 // byTTL reports whether it is the TTL by which the probes that vanish differ from a connection that passes: the trace's

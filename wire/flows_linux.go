@@ -45,8 +45,9 @@ type flows struct {
 
 	translations []translated // newest last
 	departures   []Departure
-	copied       bool     // a copy of a probe was heard
-	whole        []uint32 // sequence numbers of flows of which a probe has left with the TTL that it was made with
+	copied       bool         // a copy of a probe was heard
+	whole        []uint32     // sequence numbers of flows of which a probe has left with the TTL that it was made with
+	round        []netip.Addr // where probes were sent to that have left twice, see comesRound
 }
 
 // translated is a translation, and whether it leads to this host itself.
@@ -71,6 +72,7 @@ type remembered struct {
 	tag      uint32
 	ttl, tos uint8
 	iface    string
+	left     uint8 // the TTL with which it has left by this interface; 0: it was not seen to
 }
 
 // follow remembers a probe that is about to be sent.
@@ -83,7 +85,7 @@ func (f *flows) follow(p *packet.Probe, index int, iface string) {
 	flow := followed{p.Protocol, src, dst, index, p.Seq, p.Ack, p.NextSeq(), p.Flags}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := remembered{flow, p.Key().Tag, p.TTL, p.TOS, iface}
+	r := remembered{flow, p.Key().Tag, p.TTL, p.TOS, iface, 0}
 	if len(f.remembered) < maxRemembered {
 		f.remembered = append(f.remembered, r)
 	} else {
@@ -203,12 +205,12 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 		return
 	}
 	f.copied = true
-	if f.comesRound(p, &c) {
-		return
-	}
 	through := slices.Contains(f.below, index) || p.index == 0 || index == p.index
 	if !through && under(p.index, index) {
 		f.below, through, f.changed = append(f.below, index), true, true
+	}
+	if f.comesRound(p, &c, through) {
+		return
 	}
 	meant, left := packet.Ends{Src: p.src, Dst: p.dst}, packet.Ends{Src: c.src, Dst: c.dst}
 	if meant != left {
@@ -230,19 +232,39 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 }
 
 // comesRound reports whether a copy is of a probe that had left before, and leaves this host a second time: a gateway
-// that is a machine on this host has sent it on, or a loop or a translated address has brought it back. Who forwards
-// a packet takes one off its TTL, and NAT of this host doesn't. What has changed it since is none of this host's doing.
-func (f *flows) comesRound(p *remembered, c *copied) bool {
-	switch known := slices.Contains(f.whole, p.seq); {
-	case c.ttl < p.ttl:
-		return known
-	case c.ttl == p.ttl && !known:
-		if len(f.whole) == maxFollowed {
-			f.whole = slices.Delete(f.whole, 0, 1)
-		}
-		f.whole = append(f.whole, p.seq)
+// or a bridge that is a machine on this host has sent it on, or a loop or a translated address has brought it back.
+// What has changed it since is none of this host's doing. The first copy of the probe shows how that has left; of
+// others to its target, whose first copies the filter keeps back if they are as they were meant, it shows that they
+// come round, too. Who forwards a packet takes one off its TTL, and NAT of this host doesn't. through reports whether
+// it has left by the interface that was meant.
+func (f *flows) comesRound(p *remembered, c *copied, through bool) bool {
+	same := p.tag == c.tag
+	switch {
+	case same && p.left > 0 && (!through || c.ttl < p.left):
+		f.round = remember(f.round, p.dst.Addr())
+		return true
+	case slices.Contains(f.round, p.dst.Addr()) && p.left == 0 && (!through || c.ttl < p.ttl),
+		slices.Contains(f.whole, p.seq) && c.ttl < p.ttl:
+		return true
+	}
+	if same && through {
+		p.left = c.ttl
+	}
+	if c.ttl == p.ttl {
+		f.whole = remember(f.whole, p.seq)
 	}
 	return false
+}
+
+// remember adds something known of a flow to what is known of the last ones.
+func remember[T comparable](all []T, x T) []T {
+	if slices.Contains(all, x) {
+		return all
+	}
+	if len(all) == maxFollowed {
+		all = slices.Delete(all, 0, 1)
+	}
+	return append(all, x)
 }
 
 // translate remembers a translation.

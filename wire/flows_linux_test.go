@@ -259,6 +259,8 @@ func TestComesRound(t *testing.T) {
 	forwarded.TTL--
 	masqueraded := forwarded
 	masqueraded.Src = netip.MustParseAddrPort("198.18.101.2:20123")
+	set := first
+	set.TTL, set.Src = 64, netip.MustParseAddrPort("198.18.101.2:20123")
 	for _, tt := range []struct {
 		name   string
 		copies []packet.Probe
@@ -269,6 +271,9 @@ func TestComesRound(t *testing.T) {
 		{"forwarded by another interface", []packet.Probe{first, forwarded}, 4, 0},
 		{"masqueraded by the machine that sends it on", []packet.Probe{first, masqueraded}, 4, 0},
 		{"lowered from the first on", []packet.Probe{forwarded}, 2, 1},
+		{"sent on by a bridge", []packet.Probe{first, first, next}, 4, 0},
+		{"sent on with a TTL that is set", []packet.Probe{first, set, set}, 4, 0},
+		{"another port by another interface", []packet.Probe{first, next}, 4, 1},
 	} {
 		var c Conn
 		c.flows.follow(&first, 2, "eth0")
