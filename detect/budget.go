@@ -14,9 +14,9 @@ import (
 // mostSYNs is how many SYNs the target is meant to get in all.
 const mostSYNs = 8
 
-// TraceSYNs is how many of them the trace itself may take to get a target's hop right. What is left is for ordinary
-// connections, and for questions.
-const TraceSYNs = mostSYNs - 2
+// TraceSYNs is how many of them a trace that asks each hop so often may take itself to get the target's hop right
+// ([trace.PathOptions.TargetSYNs]). What is left is for ordinary connections, and for questions.
+func TraceSYNs(queries int) int { return max(mostSYNs-2, 2*queries) }
 
 // spentSYNs is how many SYNs the target may have got so far: those whose TTLs were as high as the lowest that it has
 // answered. If nothing has come from it, see silentFrom.
@@ -68,13 +68,7 @@ func (p *path) refusedByTarget() bool {
 
 // notAsked says which hops were not asked, and why; "": all were.
 func (d *drop) notAsked() string {
-	last := d.last
-	for _, h := range d.hops {
-		last = max(last, h.ttl)
-	}
-	for _, ttl := range d.vague {
-		last = max(last, ttl)
-	}
+	last := max(d.last, d.askedTo())
 	if !d.spared || last >= d.maxTTL() {
 		return ""
 	}
@@ -118,10 +112,11 @@ func (q *questioner) spare() {
 	q.all = kept
 }
 
-// ackVanishes reports whether ACKs of the trace's own flow got no farther than its SYNs. Then ACKs of other flows tell
-// as well whether it is the flow that matters.
-func (q *questioner) ackVanishes() bool {
-	return q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil && q.ack.lastRouter() <= q.lastRouter()
+// acksTell reports whether ACKs tell as well as SYNs whether it is the flow that matters, where hardly a SYN is left
+// for a silent target: those of the trace's own flow got no farther than its SYNs.
+func (q *questioner) acksTell() bool {
+	return q.silentFrom() > 0 && q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil &&
+		q.ack.lastRouter() <= q.lastRouter()
 }
 
 // shorten makes a question send no more than so many SYNs with a TTL of near or more, and returns how many it sends;

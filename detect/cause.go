@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"go.example/tcptraceroute/packet"
 )
@@ -228,7 +227,7 @@ func (d *drop) flowSightings() (all []sighting) {
 			i = len(all)
 			index[p.question.Flow] = i
 			all = append(all, sighting{class: d.classOf(p),
-				what: fmt.Sprintf("%s to port %d from another source port", oneOf(p.kind()), p.target.Port())})
+				what: fmt.Sprintf("%s to port %d from another source port", oneOf[p.kind()], p.target.Port())})
 		}
 		s, at := &all[i], p.question.Options.FirstTTL
 		switch {
@@ -261,11 +260,9 @@ func (d *drop) flowSightings() (all []sighting) {
 	return all
 }
 
-// oneOf is one of several probes in words.
-func oneOf(kind string) string {
-	return when(strings.HasPrefix(kind, "SYN") || strings.HasPrefix(kind, "segment"), "A ", "An ") +
-		strings.Replace(strings.TrimSuffix(kind, "s"), "segments", "segment", 1)
-}
+// oneOf is one of several probes of a kind.
+var oneOf = map[string]string{"SYNs": "A SYN", "ACKs": "An ACK", "ICMP echo requests": "An ICMP echo request",
+	"segments of a connection": "A segment of a connection"}
 
 // ownAgain is what became of the trace's own flow when it was asked again, after others had passed.
 func (d *drop) ownAgain() fate {

@@ -68,15 +68,21 @@ func dropped(f *facts) []Finding {
 // vagueBeyond is at how many hops beyond the place it isn't known of any probe whether it was lost, of a trace that has
 // asked all hops.
 func (d *drop) vagueBeyond() (n int) {
-	asked := 0
-	for _, h := range d.hops {
-		asked = max(asked, h.ttl)
-	}
 	for _, ttl := range d.vague {
 		n += when(ttl > d.last, 1, 0)
-		asked = max(asked, ttl)
 	}
-	return when(d.spared || asked >= d.maxTTL()-1, n, 0) // the last hop may have been asked by distance probes alone
+	return when(d.spared || d.askedTo() >= d.maxTTL()-1, n, 0) // the last hop may have been asked by distance probes alone
+}
+
+// askedTo is the last hop that was asked.
+func (p *path) askedTo() (last int) {
+	for _, h := range p.hops {
+		last = max(last, h.ttl)
+	}
+	for _, ttl := range p.vague {
+		last = max(last, ttl)
+	}
+	return last
 }
 
 // unknownEnd is that nothing was heard from beyond a hop, and this host may have missed the answers.
@@ -784,10 +790,7 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 // tooFewAsked reports whether others get farther than the trace has asked, to spare the target, and nobody was seen to
 // vanish where they pass.
 func (d *drop) tooFewAsked() bool {
-	asked := 0
-	for _, h := range d.hops {
-		asked = max(asked, h.ttl)
-	}
+	asked := d.hops[len(d.hops)-1].ttl
 	flows := d.seen[len(d.witnesses()):] // those before were asked no farther than the trace
 	return d.spared && d.ownAgain() != vanishes && !slices.ContainsFunc(flows, func(s sighting) bool {
 		return !s.control && d.alikeButFlow(s) && s.fate == vanishes
@@ -817,8 +820,8 @@ func (d *drop) byTTL(x *Finding) bool {
 	x.Code, x.Confidence, x.Weight = TTLFiltered, when(d.ownAgain() == vanishes, Likely, Possible), weightNotice
 	x.Title = fmt.Sprintf("Probes to port %d are dropped for their low TTL, %s: connections pass", d.target.Port(),
 		d.between(x.After, x.Before))
-	x.Evidence = append(x.Evidence, fmt.Sprintf("A %s of the trace's own flow with a TTL of %d, as ordinary connections "+
-		"have it, was answered by %v; those with up to %d vanish.", strings.TrimSuffix(d.kind(), "s"),
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%s of the trace's own flow with a TTL of %d, as ordinary connections "+
+		"have it, was answered by %v; those with up to %d vanish.", oneOf[d.kind()],
 		all[0].question.Options.FirstTTL, all[0].answer.Reply.TCP.Flags, d.maxTTL()))
 	x.Advice = "Nothing to do: connections are not harmed. A device there drops packets with a low TTL, so that no " +
 		"trace to this port sees what lies beyond. Or it lets only so many connections pass, and this one came in time."

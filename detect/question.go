@@ -150,7 +150,7 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 	case AskLoose:
 		o.Loose = true
 	case AskACK:
-		o.Flags, o.Options = packet.ACK, packet.Options{} // a segment of a connection has none of a SYN's options
+		o = withACKs(o)
 	case AskSYN:
 		o.Flags = packet.SYN
 	case AskEcho, AskAlive:
@@ -165,6 +165,13 @@ func (q *questioner) with(a Ask, from int) trace.PathOptions {
 			o.Options = packet.Options{}
 		}
 	}
+	return o
+}
+
+// withACKs are options with ACKs in place of SYNs: they open no connection, and a segment of one has none of a SYN's
+// options.
+func withACKs(o trace.PathOptions) trace.PathOptions {
+	o.Flags, o.Options = packet.ACK, packet.Options{}
 	return o
 }
 
@@ -459,15 +466,10 @@ func (q *questioner) flows() {
 		}
 		other.MaxTTL = other.FirstTTL
 	}
-	byACK := 0 // where no SYN is left for a silent target, and ACKs of the own flow vanish too: they open no connection
-	if q.silentFrom() > 0 && q.ackVanishes() {
-		byACK = max(ownFlows-own-left, 0)
-	}
-	syn := q.with(AskReach, q.maxTTL())
-	ack := syn
-	ack.Flags, ack.Options = packet.ACK, packet.Options{}
-	q.reach(d, own, min(ownFlows-own, left), syn)
-	q.reach(d, ownFlows-byACK, byACK, ack)
+	byACK := when(q.acksTell(), max(ownFlows-own-left, 0), 0)
+	one := q.with(AskReach, q.maxTTL())
+	q.reach(d, own, min(ownFlows-own, left), one)
+	q.reach(d, ownFlows-byACK, byACK, withACKs(one))
 	q.reach(d, ownFlows, flows, other)
 }
 
@@ -486,8 +488,8 @@ func (q *questioner) ownAgain(d *drop) {
 	}
 	target := q.target()
 	switch gets := target == 0 || o.FirstTTL >= target; {
-	case gets && q.left() < questionQueries && q.silentFrom() > 0 && q.ackVanishes():
-		o.Flags, o.Options = packet.ACK, packet.Options{} // see flows
+	case gets && q.left() < questionQueries && q.acksTell():
+		o = withACKs(o)
 	case gets && q.left() == 0:
 		return
 	}

@@ -213,7 +213,7 @@ func linuxSYN(tb testing.TB) packet.Options {
 func (r *run) view(o trace.PathOptions) detect.View {
 	spared := o
 	if r.explain && !r.connections {
-		spared.TargetSYNs = max(detect.TraceSYNs, 2*max(o.Queries, trace.DefaultQueries))
+		spared.TargetSYNs = detect.TraceSYNs(o.Queries)
 	}
 	plan, err := trace.NewPath(spared)
 	if err != nil {

@@ -253,7 +253,7 @@ func (m *Measurement) ordinary() trace.PathOptions {
 		o.SilentSYNs = max(most-trace.SearchSYNs, trace.SearchSYNs)
 	}
 	if m.Explain && m.Rounds == nil {
-		o.TargetSYNs = max(detect.TraceSYNs, 2*o.Queries)
+		o.TargetSYNs = detect.TraceSYNs(o.Queries)
 	}
 	return o
 }

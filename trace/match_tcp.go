@@ -294,14 +294,16 @@ func (fl *flow) olderCandidate(f *flight, at time.Time) (g *flight, told bool) {
 	if fl.near > 0 {
 		soonest = min(soonest, fl.near)
 	}
-	came := fl.allCame()
+	came, horizon := fl.allCame(), settled(fl.best)
+	held := horizon                   // of those that shared an answer
+	if !usual && !fl.tooFast(f, at) { // else the route has become shorter
+		held = max(held, settled(fl.slowest)) // what held up others may have held up theirs
+	}
 	g = fl.newest(at, func(g *flight) bool {
-		horizon := settled(fl.best)
-		if !usual && g.shared && !fl.tooFast(f, at) { // else the route has become shorter
-			horizon = max(horizon, settled(fl.slowest)) // what held up others may have held up this one's
-		}
+		age := at.Sub(g.sent)
 		due := g.passed || g.outcome == Unknown && !(g.shared && came)
-		return due && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) && at.Sub(g.sent) <= horizon
+		return due && g.recv.IsZero() && fl.beyond(g) && g.sent.Before(f.sent) &&
+			(age <= horizon || g.shared && age <= held)
 	})
 	return g, g == nil || fl.tooFast(f, at) || soonest-age > max(rttNoise+fl.worst-fl.best, soonest/3)
 }

@@ -3,8 +3,6 @@ package trace
 import (
 	"slices"
 	"time"
-
-	"go.example/tcptraceroute/packet"
 )
 
 // Some routers forward only so many SYNs a second, and drop the rest or refuse it. To probes that are sent side by side
@@ -470,7 +468,7 @@ func (p *Path) silence(a *ask) {
 // holds reports whether probes may be held back: where distance probes would have told that the target answers.
 func (p *Path) holds() bool {
 	return (p.tried > 0 || p.own != ownNone) && !p.slow.over && !p.target.answers && p.mayBeLimited() &&
-		p.o.Flags.Has(packet.SYN) && p.o.Session == nil
+		p.sendsSYNs()
 }
 
 // knock asks a path that is silent beyond some hop twice more, before the rest of the probes is sent into the silence:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -109,14 +110,16 @@ func (c *Conn) takeMarked(v4 bool) []int {
 // connect waits for what comes of a connection.
 func (a *Attempt) connect(ctx context.Context, u *Unprivileged, o AttemptOptions) {
 	ctx, cancel := context.WithTimeout(ctx, o.Wait)
-	defer cancel()
-	go func() {
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		select {
 		case <-o.Enough:
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+	})
+	defer watch.Wait()
+	defer cancel()
 	p := packet.Probe{Src: a.Source, Dst: o.Target, TOS: o.TOS, Flags: packet.SYN} // the rest is the kernel's
 	begun := time.Now()
 	sent, err := u.Send(p)

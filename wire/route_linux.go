@@ -355,11 +355,14 @@ func (r *router) fault(p packet.Probe, unreachable bool) error {
 	if h.gateway.IsValid() {
 		next = h.gateway
 	}
+	if h.local {
+		return nil
+	}
 	// A neighbour that didn't resolve is soon forgotten, over IPv6 within a second: the kernel's own answer is proof
 	// enough.
 	const vain = unix.NUD_INCOMPLETE | unix.NUD_FAILED
 	switch state := r.neighbour(next, h.index); {
-	case h.local, state&vain == 0 && !unreachable:
+	case state&vain == 0 && !unreachable:
 		return nil
 	case state&^vain != 0:
 		return nil // it answers: the kernel speaks of another one, of a route that this look-up doesn't find

@@ -217,12 +217,10 @@ func nodeOf(r *trace.Result, run *report.Run) node {
 	switch {
 	case r.Reply.Kind == packet.KindTCP:
 		n.state = record.StateOf(*r)
-		switch {
-		case r.Bare():
-			n.kind = other
-		case r.Reply.TCP.Flags.Has(packet.RST):
+		switch record.PortStateOf(*r) {
+		case record.Closed:
 			n.kind = closed
-		case r.Reply.TCP.Flags.Has(packet.SYN | packet.ACK), r.Connected():
+		case record.Open:
 			n.kind = open
 		default:
 			n.kind = other
