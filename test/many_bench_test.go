@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -36,10 +37,51 @@ type crowd struct {
 	front   *tun.Front
 }
 
+// programCPU is the processor that the program has for itself, where there is another one for the network.
+const programCPU = 1
+
+// slack is how late the network of many targets is. Round trips take 50 ms.
+const slack = 200 * time.Microsecond
+
+// keepOff keeps this process, with its network, off the processor of the program that is measured: there it would take
+// turns with it, packet by packet. A machine with one processor has nowhere else.
+func keepOff(b *testing.B) {
+	b.Helper()
+	all := new(unix.CPUSet)
+	if err := unix.SchedGetaffinity(0, all); err != nil {
+		b.Fatal(err)
+	}
+	others := *all
+	if others.Clear(programCPU); others.Count() == 0 {
+		return
+	}
+	b.Cleanup(func() { setAffinity(b, all) })
+	setAffinity(b, &others)
+}
+
+// setAffinity lets all threads of this process run on these processors, and so those that they start.
+func setAffinity(b *testing.B, set *unix.CPUSet) {
+	b.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err == nil {
+			err = unix.SchedSetaffinity(id, set)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
+			b.Fatal(err)
+		}
+	}
+}
+
 // newCrowd makes a network of so many targets, from least to most hops away, 25 ms each way. Targets that follow one
 // another are in different networks.
 func newCrowd(b *testing.B, targets, least, most int, change func(i int, p *sim.Path)) *crowd {
 	b.Helper()
+	keepOff(b)
 	c := &crowd{Host: lab.New(b).Host(b, "source")}
 	c.device = c.TUN(b, "tun0")
 	c.IP(b, "link set down dev tun0")
@@ -76,7 +118,7 @@ func newCrowd(b *testing.B, targets, least, most int, change func(i int, p *sim.
 	if err != nil {
 		b.Fatal(err)
 	}
-	if c.front, err = tun.Start(c.device, m, tun.Options{Forgetful: targets > 10_000}); err != nil {
+	if c.front, err = tun.Start(c.device, m, tun.Options{Forgetful: targets > 10_000, Slack: slack}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { c.front.Stop() })
@@ -131,7 +173,7 @@ func (c *crowd) measured(b *testing.B, input string, command ...string) taken {
 		c.front.Do(func(m *sim.Model) { n = m.Injected() })
 		return n
 	}
-	cmd := c.Command(b.Context(), "taskset", append([]string{"-c", "1"}, command...)...)
+	cmd := c.Command(b.Context(), "taskset", append([]string{"-c", strconv.Itoa(programCPU)}, command...)...)
 	var out, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &stderr
 	before, begin := packets(), time.Now()
