@@ -44,8 +44,8 @@ type distance struct {
 	best, worst time.Duration // the shortest and the longest that an answer took
 	// the longest that any answer took to a probe to it, the target's or a router's; 0: there was none
 	slowest time.Duration
-	// how long after the youngest probe the last answer came that fitted several; 0: there was none
-	lag     time.Duration
+	// how long after each of the probes that it may be for the last answer came that fitted several, the youngest first
+	ages    []time.Duration
 	routers uint8 // the highest TTL that any flow to it was answered at by a router, and none by the target
 	flows   int
 	bare    bare

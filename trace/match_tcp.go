@@ -380,19 +380,34 @@ func (fl *flow) sentAgain(f *flight, at time.Time) bool {
 }
 
 // lags reports whether an answer that may be that of an older probe, for all that is known of the times, came as long
-// after the youngest one as the answer before. Answers to older probes would keep the distances of those.
+// after the youngest one as the answer before. Answers to older probes would keep the distances of those: if an older
+// one was so old at the answer before, too, and more exactly so, it isn't told.
 func (fl *flow) lags(f *flight, at time.Time) bool {
 	age := at.Sub(f.sent)
 	if fl.best > 0 {
 		return f.trust&TrustSlow != 0 && age >= fl.best-repeatNoise && age <= fl.worst+max(repeatNoise, fl.best/8)
 	}
-	return fl.best == 0 && fl.lag > 0 && max(age, fl.lag)-min(age, fl.lag) <= max(repeatNoise, fl.lag/8)
+	if len(fl.ages) == 0 {
+		return false
+	}
+	off := (age - fl.ages[0]).Abs()
+	return off <= max(repeatNoise, fl.ages[0]/8) && fl.newest(at, func(g *flight) bool {
+		return g.sent.Before(f.sent) && g.recv.IsZero() && fl.beyond(g) &&
+			slices.ContainsFunc(fl.ages, func(a time.Duration) bool { return (at.Sub(g.sent)-a).Abs()+repeatNoise < off })
+	}) == nil
 }
 
 // lagged takes in that an answer fits several probes.
 func (fl *flow) lagged(at time.Time) {
-	if f := fl.newest(at, func(f *flight) bool { return f.candidate(at) && fl.beyond(f) }); f != nil {
-		fl.lag = at.Sub(f.sent)
+	youngest := fl.newest(at, func(f *flight) bool { return f.candidate(at) && fl.beyond(f) })
+	if youngest == nil {
+		return
+	}
+	fl.ages = fl.ages[:0]
+	for _, f := range slices.Backward(fl.flights) {
+		if !f.sent.After(youngest.sent) && f.recv.IsZero() && fl.beyond(f) {
+			fl.ages = append(fl.ages, at.Sub(f.sent))
+		}
 	}
 }
 

@@ -44,9 +44,12 @@ func (p *Path) window(now time.Time) (left int, more time.Time) {
 		enough = max(enough, p.target.least+p.slack()) // the target may be nearer than its TTL says
 	}
 	enough = min(enough, p.inFlightTime())
+	elsewhere := p.target.answers && !p.hop(p.limit).byTarget // other flows: answers to this one may be later than theirs
 	for _, a := range p.pending {
 		wait := enough
-		if t := p.earlyTimeout(a); t > 0 && p.known >= p.o.FirstTTL { // else how late answers are isn't known yet
+		switch t := p.earlyTimeout(a); {
+		case elsewhere && a.ttl > p.lastRouter:
+		case t > 0 && p.known >= p.o.FirstTTL: // else how late answers are isn't known yet
 			wait = min(t, wait)
 		}
 		if p.uneven() && a.ttl > p.lastRouter {

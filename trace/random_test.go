@@ -812,6 +812,8 @@ var failed = []uint64{
 	770093999,            // the same, where answers name no probe
 	770009267,            // an answer that was held up for far longer than the target takes, when others were too
 	750013154, 750081817, // a silent path that rewrites what names a probe, where the plan was asked in vain
+	820003813,            // two answers that fit several probes, the younger of which is as old by chance as it was at the first
+	820057210,            // a target that answers its distance probe at once, and the path's own flow late
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
 }
 
