@@ -79,7 +79,13 @@ func (p *Path) ended(a *ask, r Result) bool {
 // the target is. What is left is kept for one SYN to each hop that may be the target.
 func (p *Path) oneTooMany(ttl int) bool {
 	h := p.hop(ttl)
-	if h.asked == 0 || h.open || ttl <= p.lastRouter || !p.targetLost() {
+	if h.asked == 0 || h.open || ttl <= p.lastRouter {
+		return false
+	}
+	if nearer := p.nearerByTTL(); nearer > 0 && nearer < ttl && ttl < p.limit && p.sendsSYNs() && p.mayBeLimited() {
+		return true // they are asked slowly
+	}
+	if !p.targetLost() {
 		return false
 	}
 	end := p.limit

@@ -49,3 +49,41 @@ func TestSYNLimitsBothWays(t *testing.T) {
 		t.Errorf("of %d targets %d are at a wrong hop, %d get more than 8 SYNs", *bothLimits, wrong, many)
 	}
 }
+
+// TestSYNLimitAtTarget: a target, or a firewall right in front of it, that takes one or two SYNs a second drops nearly
+// all that are sent to the hops that may be its own. It is shown at its hop all the same, by the TTL of its answers.
+func TestSYNLimitAtTarget(t *testing.T) {
+	t.Parallel()
+	wrong, sent := 0, []int{}
+	for seed := range uint64(*bothLimits) {
+		rng := rand.New(rand.NewPCG(seed, 58))
+		n := 2 + rng.IntN(11)
+		p := chain(rng.IntN(2) == 0, n, 0)
+		scale := []time.Duration{50 * time.Microsecond, time.Millisecond, 5 * time.Millisecond}[rng.IntN(3)]
+		for i := range p.Routers {
+			p.Routers[i].Delay = time.Duration(1 + rng.Int64N(int64(scale)))
+		}
+		rate, burst := 1+rng.IntN(2), 1+rng.IntN(2)
+		p.Routers[n-2].Limits = sim.Limits{SYNs: sim.Rate{Every: time.Second / time.Duration(rate), Burst: burst}}
+		s := withProbePorts(newSetup(p))
+		s.scenario.Seed = seed
+		o := s.trace(t)
+		beyond := 0
+		for _, sent := range o.sent {
+			if int(sent.Probe.TTL) >= n {
+				beyond++
+			}
+		}
+		sent = append(sent, beyond)
+		if o.trace.Last() != n || !slices.Contains(o.shown(n), p.Target.Addr.String()) {
+			wrong++
+			t.Logf("seed %d: %d hops, %d a second and %d at once, links of %v: the last hop is %d, %v", seed, n, rate, burst,
+				scale, o.trace.Last(), o.shown(o.trace.Last()))
+		}
+	}
+	slices.Sort(sent)
+	t.Logf("%d wrong; SYNs: median %d, most %d", wrong, sent[len(sent)/2], sent[len(sent)-1])
+	if wrong > *bothLimits/100 {
+		t.Errorf("%d of %d targets are at a wrong hop", wrong, *bothLimits)
+	}
+}

@@ -327,6 +327,9 @@ func (p *Path) inDoubt() (next int) {
 	case s.check:
 		most = slowChecks
 	}
+	if nearer := p.nearerByTTL(); nearer > 0 && p.asksSlowly(nearer) {
+		return nearer
+	}
 	if !unplaced && s.vain >= most {
 		return 0
 	}
@@ -373,12 +376,29 @@ func (p *Path) slowTries(ttl int) int {
 		return 1
 	}
 	switch _, unplaced := p.lastAnswered(); {
+	case ttl == p.nearerByTTL():
+		return slowTries + 2
 	case unplaced && p.slow.pause == knockPause && p.named(ttl):
 		return slowTries + 2 // each SYN before may have made the target wait for a longer pause
 	case unplaced, ttl == p.limit-1 && (!p.slow.check || p.slow.limit):
 		return slowTries + 1
 	}
 	return slowTries
+}
+
+// nearerByTTL is the hop where the target is by the TTL of its answers, if that is before the one that it has answered
+// at, and all from there on are silent: a limit may have dropped what was sent to them. 0: there is none.
+func (p *Path) nearerByTTL() int {
+	ttl := p.back - p.skew
+	if p.back == 0 || ttl <= p.lastRouter || ttl >= p.limit || !p.hop(p.limit).byTarget {
+		return 0
+	}
+	for i := ttl; i < p.limit; i++ {
+		if p.shown(i) {
+			return 0
+		}
+	}
+	return ttl
 }
 
 // asksSlowly reports whether a hop is to be asked slowly.
