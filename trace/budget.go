@@ -82,8 +82,8 @@ func (p *Path) oneTooMany(ttl int) bool {
 	if h.asked == 0 || h.open || ttl <= p.lastRouter {
 		return false
 	}
-	if nearer := p.nearerByTTL(); nearer > 0 && nearer < ttl && ttl < p.limit && p.sendsSYNs() && p.mayBeLimited() {
-		return true // they are asked slowly
+	if nearer := p.nearerByTTL(); nearer > 0 && nearer < ttl && ttl < p.limit && p.sendsSYNs() && p.mayBeLimited() && !p.o.Patient {
+		return true // they are asked slowly, before the trace ends
 	}
 	if !p.targetLost() {
 		return false
@@ -147,6 +147,7 @@ func (p *Path) sendsSYNs() bool {
 // targetLost reports whether the target answers SYNs, and not from where it was thought to be. A target that answered
 // only after a pause does not count: it defends itself, and gets as many SYNs as it takes to find it.
 func (p *Path) targetLost() bool {
-	return p.target.answers && (p.step > 1 || p.mixed || p.wary) && !p.hop(p.limit).byTarget &&
+	nextDoor := p.step == 1 && p.estimate == 0 && p.back-p.skew == p.lastRouter+1 && !p.single // it didn't answer there
+	return p.target.answers && (p.step > 1 || nextDoor || p.mixed || p.wary) && !p.hop(p.limit).byTarget &&
 		p.tried > 0 && p.slow.knocks == 0 && p.o.Protocol == packet.ProtoTCP && p.o.Flags.Has(packet.SYN)
 }
