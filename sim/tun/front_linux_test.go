@@ -3,6 +3,7 @@ package tun
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -110,12 +111,18 @@ func probe(s *sim.Scenario, path int, srcPort uint16, ttl uint8, seq uint32) []b
 var packets = flag.Int("packets", 100000, "how many packets TestSameAnswersAsInMemory sends")
 
 // What a program receives from behind the device is what the model in memory answers to the same packets at the same
-// instants, byte for byte and in the same order.
+// instants, byte for byte and in the same order; with a slack too.
 func TestSameAnswersAsInMemory(t *testing.T) {
+	for _, slack := range []time.Duration{0, 200 * time.Microsecond} {
+		t.Run(fmt.Sprint("slack=", slack), func(t *testing.T) { sameAnswersAsInMemory(t, slack) })
+	}
+}
+
+func sameAnswersAsInMemory(t *testing.T, slack time.Duration) {
 	h := newHost(t, lab.New(t), "h", host4, host6)
 	s := sim.Internet(1, 200, sim.InternetOptions{})
 	capture := h.dev.Capture(t)
-	f := start(t, h, s, Options{})
+	f := start(t, h, s, Options{Slack: slack})
 	send := h.sender(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range *packets {
