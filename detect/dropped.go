@@ -982,8 +982,47 @@ func (d *drop) filter(x *Finding, left []cause) {
 			"Something nearer answers other probes to this port in the target's name: it may take these too.")
 	}
 	d.orAnotherWay(x, lead)
+	d.orUnseenWay(x, lead.code)
 	d.orTarget(x, lead)
 	d.orLimit(x, lead)
+}
+
+// seenAtEnd reports whether the place ends where packets that are routed like the trace's own were seen: what is sent
+// another way for its port, or for its mark, comes by the same routers only up to the last hop that has answered it. It
+// may vanish anywhere on a way whose routers are silent. All ways end at the target.
+func (d *drop) seenAtEnd(x *Finding, code Code) bool {
+	if code != FilteredPort && code != MarkDropped || d.endsAtTarget(x) {
+		return true
+	}
+	return slices.ContainsFunc(d.seen, func(s sighting) bool {
+		alike := s.port && !s.echo
+		if code == MarkDropped {
+			alike = s.marked
+		}
+		return alike && s.fate == passes && s.way != otherWay && s.at > 0 && s.at <= x.Before
+	})
+}
+
+// orUnseenWay weighs that these probes go another way from the last hop on that has answered them.
+func (d *drop) orUnseenWay(x *Finding, code Code) {
+	if d.nowhere() || d.seenAtEnd(x, code) {
+		return // where not even the first hop has answered, this host's own routes are named
+	}
+	what := fmt.Sprintf("Port %d", d.target.Port())
+	if code == MarkDropped {
+		what = "This mark"
+	}
+	x.Confidence = min(x.Confidence, Likely)
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%s was not seen beyond hop %d. If it goes on as others do, it is dropped "+
+		"before %s; if it is sent another way, whose routers are silent, then anywhere there, by the target's own "+
+		"firewall too.", what, d.last, d.hopName(x.Before)))
+	x.Advice += " Or it is sent another way there."
+}
+
+// endsAtTarget reports whether the target is the next to answer.
+func (d *drop) endsAtTarget(x *Finding) bool {
+	own := d.port != nil && d.port.ownHop() == x.Before // it hands the other port on from there
+	return d.farthest() > 0 && (x.Before >= d.farthest() || own || d.next() == 0 && d.onlyTarget())
 }
 
 // orAnotherWay weighs that those that got farther went another way.
@@ -1028,8 +1067,7 @@ func (d *drop) orAnotherWay(x *Finding, lead cause) {
 
 // orTarget weighs that it is the target itself, the next to answer, that drops.
 func (d *drop) orTarget(x *Finding, lead cause) {
-	own := d.port != nil && d.port.ownHop() == x.Before // it hands the other port on from there
-	if d.farthest() > 0 && (x.Before >= d.farthest() || own || d.next() == 0 && d.onlyTarget()) {
+	if d.endsAtTarget(x) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
 			"front of it, or the answers to them are lost on the way back"+
@@ -1136,7 +1174,11 @@ func (d *drop) filterText(x *Finding, code Code) {
 	port := d.target.Port()
 	whom := d.owner(x.After, x.Before)
 	// Answers that are lost on the way back look like probes that are lost on the way there, whatever is asked.
-	place := d.between(x.After, x.Before) + ", on the way there or back"
+	place := d.between(x.After, x.Before)
+	if !d.seenAtEnd(x, code) && !d.hostMayDoIt() {
+		place = "beyond " + d.hopName(x.After)
+	}
+	place += ", on the way there or back"
 	x.Code = code
 	switch code {
 	case SizeFilter:

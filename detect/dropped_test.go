@@ -22,7 +22,7 @@ func TestSomeUnsent(t *testing.T) {
 		t.Run(fmt.Sprint(unsent), func(t *testing.T) {
 			s := scenario{network: network, with: []string{"max=10", fmt.Sprintf("unsent=ENOBUFS/%d", unsent)}}
 			got := text(detect.Findings(s.evidence(t, 1, nil)))
-			want := []string{"filtered-port certain 3-4"}
+			want := []string{"filtered-port likely 3-4"}
 			if unsent > 1 { // the first is never one
 				want = append(want, "this-host certain 0-0")
 			}

@@ -101,7 +101,7 @@ var ownDoings = []ownDoing{
 	},
 	{
 		port: 9011, name: "the port is dropped on the way, with ports at random",
-		want: "filtered-port certain, this-host certain",
+		want: "filtered-port likely, this-host certain",
 		says: "gets no answer", code: 1,
 		rules: `chain post { type nat hook postrouting priority srcnat
 			tcp dport P masquerade to :20000-29999 fully-random; }`,

@@ -57,7 +57,7 @@ func TestExplain(t *testing.T) {
 			{port: 80, want: "port-open certain"},
 			{port: 9000, want: "port-closed likely"},
 			{port: 80, args: "-E", want: "filtered-syn certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
-			{port: 9001, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
+			{port: 9001, want: "filtered-port likely", place: fmt.Sprintf("beyond hop 2 (%v)", a), code: 1},
 			{port: 9002, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9003, want: "reset-on-path certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3", a)},
 			{port: 9005, want: "rejected-by-router certain", place: fmt.Sprintf("%v, hop 2", a)},
@@ -93,7 +93,7 @@ func TestExplainForPrograms(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
 		t.Fatalf("%v: %v", err, got)
 	}
-	if s := fmt.Sprint(doc.Findings); s != "[{filtered-port certain 1 2}]" || got.code != 1 {
+	if s := fmt.Sprint(doc.Findings); s != "[{filtered-port likely 1 2}]" || got.code != 1 {
 		t.Errorf("%+v\n%v", doc.Findings, got)
 	}
 	if !strings.Contains(got.stderr, "more probes to tell what happened") {
@@ -229,7 +229,7 @@ func TestExplainUnprivileged(t *testing.T) {
 	}{
 		{80, "port-open likely", 0},
 		{9000, "port-closed possible", 0},
-		{9001, "filtered-port certain", 1},
+		{9001, "filtered-port likely", 1},
 		{9003, "reset-on-path likely", 0}, // nothing shows how far a reset has come
 		{9005, "rejected-by-router certain", 0},
 	} {

@@ -104,8 +104,8 @@ func TestTargetListsExplained(t *testing.T) {
 	got := run(t, p.Source, bin, "-n", "-w", "1", "-m", "12", "--explain", "--targets",
 		listFile(t, "198.19.1.1 443\n198.19.9.1\n198.19.9.2\n"))
 	const verdict = "2 of 2 unreachable targets are silent after 198.18.1.2: " +
-		"their port is filtered beyond it, certain (all explained)\n"
-	const finding = "\n  Port 80 is silently dropped between hop 1 (198.18.1.2) and hop 2 (198.18.2.2), on the way there or back. [filtered-port, certain]\n"
+		"their port is filtered beyond it, likely (all explained)\n"
+	const finding = "\n  Port 80 is silently dropped beyond hop 1 (198.18.1.2), on the way there or back. [filtered-port, likely]\n"
 	if !strings.HasSuffix(got.stdout, verdict) || strings.Count(got.stdout, finding) != 2 || got.code != 1 ||
 		strings.Count(got.stdout, " 80 no answer, silent after hop 1 (198.18.1.2)\n") != 2 {
 		t.Errorf("%s", got)

@@ -160,7 +160,7 @@ func TestExplainAside(t *testing.T) {
 	t.Parallel()
 	for _, format := range options.FormatNames {
 		text := runVirtual(t, networks["filtered"], 1, "--explain", "--format", format)
-		const found = "[filtered-port, certain]"
+		const found = "[filtered-port, likely]"
 		where := text.stderr
 		switch format {
 		case "text":
@@ -168,7 +168,7 @@ func TestExplainAside(t *testing.T) {
 		case "json", "jsonl":
 			where = strings.ReplaceAll(text.stdout, "\"filtered-port\"", found)
 		case "html":
-			where = strings.ReplaceAll(text.stdout, "filtered-port, certain", found)
+			where = strings.ReplaceAll(text.stdout, "filtered-port, likely", found)
 		case "csv":
 			if strings.Contains(text.stdout, "dropped") {
 				t.Errorf("%s: %s", format, text.stdout)
