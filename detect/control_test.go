@@ -25,6 +25,9 @@ func (r *run) askHost(e *detect.Evidence) {
 	case "nat":
 		probes.Src = netip.MustParseAddrPort("203.0.113.1:2000")
 		e.Host.Changed = "the probes left from 203.0.113.1:2000, not from 192.0.2.1:40000"
+	case "clamp":
+		e.Host.Changed = "the probes left with MSS 1200, not with MSS 1460"
+		e.Host.Rewrites = []packet.Change{{Field: packet.FieldMSS, Option: packet.OptionMSS, Sent: 1460, Seen: 1200}}
 	case "ttl":
 		e.Host.SetsTTL, e.Host.Changed = true, "the probes left with TTL 64, not with TTL 1"
 	case "deaf":

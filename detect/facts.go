@@ -40,6 +40,11 @@ func read(e *Evidence) *facts {
 			f.more = append(f.more, p)
 		}
 	}
+	if e.Host != nil {
+		for _, p := range append(slices.Clone(f.more), f.path) {
+			p.departed = e.Host.Rewrites
+		}
+	}
 	f.flow, f.port, f.ack, f.syn = f.ask(AskFlow), f.ask(AskPort), f.ask(AskACK), f.ask(AskSYN)
 	f.echo, f.loose = f.ask(AskEcho), f.ask(AskLoose)
 	f.short, f.plain, f.bare = f.ask(AskShort), f.ask(AskUnmarked), f.ask(AskOptions)
@@ -96,8 +101,9 @@ type path struct {
 	distanceProbes []trace.Result // what came of distance probes that belong to no hop
 	second         []trace.Result // second answers to these
 
-	vague     []int          // TTLs that were asked, and of no probe it is known whether it was answered
-	elsewhere []trace.Result // answers from another address or port than the probes were sent to
+	vague     []int           // TTLs that were asked, and of no probe it is known whether it was answered
+	departed  []packet.Change // what this host itself changes in the headers of probes
+	elsewhere []trace.Result  // answers from another address or port than the probes were sent to
 
 	refusedAt int // the hop that shows the refusal
 	sent      int // probes; 0: not known

@@ -64,7 +64,7 @@ func (f *facts) lowestMSS(first *rewrite) uint64 {
 	lowest := first.Seen
 	for i := range f.hops {
 		for r, q := range f.hops[i].quoted {
-			c, changed := changeIn(q, r.Probe, func(c packet.Change) bool {
+			c, changed := f.changeIn(q, r.Probe, func(c packet.Change) bool {
 				return c.Field == packet.FieldMSS && c.Alteration == packet.Altered
 			})
 			if changed && f.hops[i].ttl >= first.before {
@@ -93,7 +93,7 @@ func (f *facts) stripped() *Finding {
 		return nil
 	}
 	var names []string
-	for c := range w.result.Reply.Quote.Changes(w.result.Probe) {
+	for c := range f.changes(&w.result.Reply.Quote, w.result.Probe) {
 		if gone(c) {
 			name := c.Field.String()
 			if c.Field == packet.FieldOption {
@@ -199,8 +199,8 @@ func (f *facts) relabelled() *Finding {
 // hidden is a checksum that fits neither what was sent nor what was quoted.
 func (f *facts) hidden() *Finding {
 	w := f.rewritten(packet.FieldChecksum, func(c packet.Change) bool { return c.Field == packet.FieldChecksum })
-	if w == nil {
-		return nil
+	if w == nil || slices.ContainsFunc(f.departed, func(c packet.Change) bool { return !inIP(c.Field) }) {
+		return nil // this host's own changes don't leave the checksum as it was either
 	}
 	x := f.rewriteFinding(w, HiddenRewrite, weightNotice, "Something is changed that the quotes don't show, likely "+
 		"addresses or ports by a NAT,")
@@ -226,7 +226,7 @@ func (f *facts) otherChanges() *Finding {
 		return nil
 	}
 	var what []string
-	for c := range first.result.Reply.Quote.Changes(first.result.Probe) {
+	for c := range f.changes(&first.result.Reply.Quote, first.result.Probe) {
 		if other(c, c.Field) {
 			what = append(what, c.String())
 		}

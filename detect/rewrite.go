@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -54,7 +55,7 @@ func (p *path) rewritten(field packet.Field, is func(packet.Change) bool) *rewri
 			if !covers(q, field) {
 				continue
 			}
-			c, changed := changeIn(q, r.Probe, is)
+			c, changed := p.changeIn(q, r.Probe, is)
 			if !changed && field == packet.FieldChecksum && !asSent(q, r.Probe) {
 				continue // it fits a change that is quoted: what is hidden may have happened before
 			}
@@ -95,13 +96,38 @@ func asSent(q *packet.Quote, p packet.Probe) bool {
 	return sum == packet.SumBoth || sum == packet.SumSent
 }
 
-func changeIn(q *packet.Quote, p packet.Probe, is func(packet.Change) bool) (packet.Change, bool) {
-	for c := range q.Changes(p) {
+// changeIn is the first change that a quote shows of a kind.
+func (p *path) changeIn(q *packet.Quote, probe packet.Probe, is func(packet.Change) bool) (packet.Change, bool) {
+	for c := range p.changes(q, probe) {
 		if is(c) {
 			return c, true
 		}
 	}
 	return packet.Change{}, false
+}
+
+// changes yields in what the quoted packet differs from the probe as it left this host: what this host itself changes
+// was changed nowhere on the way.
+func (p *path) changes(q *packet.Quote, probe packet.Probe) iter.Seq[packet.Change] {
+	return func(yield func(packet.Change) bool) {
+		for c := range q.Changes(probe) {
+			i := slices.IndexFunc(p.departed, func(own packet.Change) bool {
+				return own.Field == c.Field && own.Option == c.Option && own.Sent == c.Sent
+			})
+			if i >= 0 {
+				own := p.departed[i]
+				if own.Alteration == c.Alteration && own.Seen == c.Seen {
+					continue
+				}
+				if own.Alteration == packet.Altered {
+					c.Sent = own.Seen
+				}
+			}
+			if !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 // covers reports whether enough was quoted to tell whether a field was changed.
@@ -129,14 +155,23 @@ func covers(q *packet.Quote, field packet.Field) bool {
 // packet or its quote leaves it as it was.
 func (w *rewrite) question(q *packet.Quote, p packet.Probe, field packet.Field) {
 	_, _, sum := q.Checksum(p)
-	inTCP := field != packet.FieldID && field != packet.FieldDSCP && field != packet.FieldECN &&
-		field != packet.FieldDontFragment && field != packet.FieldFlowLabel && field != packet.FieldTotalLength
+	inTCP := !inIP(field)
 	switch {
 	case inTCP && (sum == packet.SumSent || sum == packet.SumNeither) && field != packet.FieldChecksum:
 		w.doubt = "The TCP checksum doesn't fit the change: it may have been made in the quotes only."
 	case !inTCP && q.IP.Checksum == packet.CheckBad:
 		w.doubt = "The checksum of the quoted IP header is wrong, as where a quote is damaged."
 	}
+}
+
+// inIP reports whether a field stands in the IP header, which the TCP checksum doesn't cover, addresses aside.
+func inIP(field packet.Field) bool {
+	switch field {
+	case packet.FieldID, packet.FieldDSCP, packet.FieldECN, packet.FieldDontFragment, packet.FieldFlowLabel,
+		packet.FieldTotalLength:
+		return true
+	}
+	return false
 }
 
 // confidence: one router may quote wrongly, whatever addresses it has, two don't do so in the same way. What rewrites

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -158,6 +159,11 @@ func (e *explainer) hostSeen() *detect.Host {
 		changed := "the probes" + strings.TrimPrefix(d.String(), "they")
 		if d.TTL != d.MeantTTL && !h.SetsTTL { // whichever flow it is of
 			h.SetsTTL, h.Changed = true, changed
+		}
+		for _, c := range d.Changes { // the filter shows one probe of all flows alone
+			if h.Changed = cmp.Or(h.Changed, changed); !slices.Contains(h.Rewrites, c) {
+				h.Rewrites = append(h.Rewrites, c)
+			}
 		}
 		if d.Meant.Src != e.m.Header.Path.Source {
 			continue

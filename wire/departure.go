@@ -17,7 +17,8 @@ type Departure struct {
 	MeantMark, Mark           uint32
 	MeantTTL, TTL             uint8
 	MeantTOS, TOS             uint8
-	Loopback                  bool // they left for this host itself
+	Changes                   []packet.Change // of other headers, and those of the TOS once more
+	Loopback                  bool            // they left for this host itself
 }
 
 // String says in a sentence what differs.
@@ -49,6 +50,21 @@ func (d Departure) String() string {
 	}
 	if d.TOS != d.MeantTOS {
 		differs("with TOS %#x", d.TOS, d.MeantTOS)
+	}
+	value := func(c packet.Change, text string) string {
+		name := c.Field.String()
+		if c.Field == packet.FieldOption {
+			name = fmt.Sprintf("TCP option %d", c.Option)
+		}
+		if text == "" {
+			return "without " + name
+		}
+		return "with " + name + " " + text
+	}
+	for _, c := range d.Changes {
+		if c.Field != packet.FieldDSCP && c.Field != packet.FieldECN { // they are the TOS
+			differs("%s", value(c, c.SeenText()), value(c, c.SentText()))
+		}
 	}
 	return fmt.Sprintf("they left %s, not %s", strings.Join(left, " "), strings.Join(meant, " "))
 }

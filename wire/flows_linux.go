@@ -72,7 +72,8 @@ type remembered struct {
 	tag      uint32
 	ttl, tos uint8
 	iface    string
-	left     uint8 // the TTL with which it has left by this interface; 0: it was not seen to
+	left     uint8        // the TTL with which it has left by this interface; 0: it was not seen to
+	made     packet.Probe // as it was sent
 }
 
 // follow remembers a probe that is about to be sent.
@@ -85,7 +86,7 @@ func (f *flows) follow(p *packet.Probe, index int, iface string) {
 	flow := followed{p.Protocol, src, dst, index, p.Seq, p.Ack, p.NextSeq(), p.Flags}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := remembered{flow, p.Key().Tag, p.TTL, p.TOS, iface, 0}
+	r := remembered{flow, p.Key().Tag, p.TTL, p.TOS, iface, 0, *p}
 	if len(f.remembered) < maxRemembered {
 		f.remembered = append(f.remembered, r)
 	} else {
@@ -134,6 +135,7 @@ type copied struct {
 	ttl, tos uint8
 	mark     uint32
 	index    int
+	packet   packet.Quote // the copy, in the form that it would be quoted in
 }
 
 // read reads a copy. ok is false where it is none of a probe.
@@ -143,6 +145,7 @@ func (c *copied) read(b []byte) (ok bool) {
 		return false
 	}
 	c.ttl, c.tos = r.IP.TTL, r.IP.TOS
+	c.packet = packet.Quote{IP: r.IP, TCP: r.TCP, Bytes: len(b)}
 	if r.Kind == packet.KindTCP {
 		c.protocol, c.seq, c.flags = packet.ProtoTCP, r.TCP.Seq, r.TCP.Flags
 		c.src, c.dst = netip.AddrPortFrom(r.IP.Src, r.TCP.SrcPort), netip.AddrPortFrom(r.IP.Dst, r.TCP.DstPort)
@@ -216,7 +219,8 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 	if meant != left {
 		f.translate(translated{packet.Translation{Protocol: c.protocol, Made: meant, Left: left}, h.loopback})
 	}
-	same := meant == left && through && mark == f.mark && c.ttl == p.ttl && c.tos == p.tos
+	changes := p.changes(&c)
+	same := meant == left && through && mark == f.mark && c.ttl == p.ttl && c.tos == p.tos && len(changes) == 0
 	if same || len(f.departures) == maxDepartures {
 		return
 	}
@@ -224,11 +228,28 @@ func (f *flows) left(b []byte, h heard, name func(int) string, under func(over, 
 		return
 	}
 	d := Departure{Meant: meant, Left: left, MeantInterface: p.iface, Interface: p.iface, MeantMark: f.mark, Mark: mark,
-		MeantTTL: p.ttl, TTL: c.ttl, MeantTOS: p.tos, TOS: c.tos, Loopback: h.loopback}
+		MeantTTL: p.ttl, TTL: c.ttl, MeantTOS: p.tos, TOS: c.tos, Changes: changes, Loopback: h.loopback}
 	if !through {
 		d.Interface = name(index)
 	}
 	f.departures = append(f.departures, d)
+}
+
+// changes are those that this host has made to the headers of a probe, of which this is the copy. Its addresses and
+// ports are told apart, and its checksum, length and number follow from the rest.
+func (p *remembered) changes(c *copied) (all []packet.Change) {
+	if p.tag != c.tag {
+		return nil // it is a copy of another one
+	}
+	for x := range c.packet.Changes(p.made) {
+		switch x.Field {
+		case packet.FieldSource, packet.FieldDestination, packet.FieldSourcePort, packet.FieldDestinationPort,
+			packet.FieldChecksum, packet.FieldTotalLength, packet.FieldID:
+		default:
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // comesRound reports whether a copy is of a probe that had left before, and leaves this host a second time: a gateway

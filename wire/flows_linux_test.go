@@ -199,6 +199,7 @@ func TestFilterGrowth(t *testing.T) {
 func TestDepartures(t *testing.T) {
 	src, dst := netip.MustParseAddrPort("198.18.1.1:40000"), netip.MustParseAddrPort("198.18.5.2:80")
 	probe := packet.Probe{Src: src, Dst: dst, TTL: 3, ID: 77, Seq: 0x01020304, Flags: packet.SYN}
+	probe.Options, _ = packet.Options{}.WithMSS(1460)
 	change := func(f func(p *packet.Probe)) packet.Probe {
 		p := probe
 		f(&p)
@@ -219,6 +220,10 @@ func TestDepartures(t *testing.T) {
 		{"another port", change(func(p *packet.Probe) { p.Src = netip.AddrPortFrom(src.Addr(), 9) }), heard{index: 2}, "they left from port 9, not from port 40000"},
 		{"another destination", change(func(p *packet.Probe) { p.Dst = other }), heard{index: 2}, "they left to 198.18.2.1:20123, not to 198.18.5.2:80"},
 		{"another TTL", change(func(p *packet.Probe) { p.TTL = 64 }), heard{index: 2}, "they left with TTL 64, not with TTL 3"},
+		{"another MSS", change(func(p *packet.Probe) { p.Options, _ = packet.Options{}.WithMSS(1200) }), heard{index: 2},
+			"they left with MSS 1200, not with MSS 1460"},
+		{"no MSS", change(func(p *packet.Probe) { p.Options = packet.Options{} }), heard{index: 2},
+			"they left without MSS, not with MSS 1460"},
 		{"all", change(func(p *packet.Probe) { p.Src, p.Dst, p.TOS = other, src, 0xb8 }), heard{index: 4, mark: 7},
 			"they left from 198.18.2.1:20123 to 198.18.1.1:40000 by if4 with mark 0x7 with TOS 0xb8, not from 198.18.1.1:40000 to 198.18.5.2:80 by eth0 with mark 0x0 with TOS 0x0"},
 		{"another flow", change(func(p *packet.Probe) { p.Src, p.Seq = other, 9 }), heard{index: 4}, ""},
