@@ -129,7 +129,7 @@ func refused(f *facts) []Finding {
 		f.handedOnRefused(&x, kind, fmt.Sprintf("%v, hop %s", from, at))
 	case all == passes:
 		x.Code = RejectedByRouter
-		x.Title = fmt.Sprintf("Port %d is rejected by a rule of %s", port, strings.TrimSuffix(router, ","))
+		x.Title = fmt.Sprintf("Port %d is rejected by %s, and others pass", port, strings.TrimSuffix(router, ","))
 		x.Advice = fmt.Sprintf("Ask whoever runs %v: a firewall rule there says no (in the words %q), and lets others "+
 			"pass.", from, refusalText(r))
 		if kind == noHost {
@@ -255,6 +255,9 @@ func (f *facts) doubtRefusal(x *Finding, all fate, flows portFlows) {
 		x.Evidence = append(x.Evidence, fmt.Sprintf("Only %s to this port were refused: one of several ways may be "+
 			"dead, and others pass.", times(flows.refused, "source port", "source ports")))
 	}
+	if x.Code == RejectedByTarget || x.Code == RejectedByRouter && all != vanishes {
+		f.orRefusedAbove(x)
+	}
 	own, seen := f.options.Source.Port(), f.before(from, f.maxTTL())
 	if own != 0 && f.refusal.Probe.Src.Port() != own && !f.told() && !seen {
 		x.Confidence = min(x.Confidence, Likely)
@@ -264,6 +267,18 @@ func (f *facts) doubtRefusal(x *Finding, all fate, flows portFlows) {
 		x.Confidence = min(x.Confidence, Likely)
 		x.Evidence = append(x.Evidence, "Which probe was refused isn't known for sure: its number was changed on the way.")
 	}
+}
+
+// orRefusedAbove weighs that only SYNs above a limit are refused. Others may have used it up before the first probe, and
+// no trace lasts as long as such a limit may take to let the next one pass: nothing that is asked excludes it.
+func (f *facts) orRefusedAbove(x *Finding) {
+	if f.options.Protocol != packet.ProtoTCP || !f.asks() {
+		return
+	}
+	x.Confidence = min(x.Confidence, Likely)
+	x.Evidence = append(x.Evidence, "A limit on connections, which earlier ones have used up, refuses what is over it in the "+
+		"same way: then others pass later.")
+	x.Advice += " To exclude a limit, wait some minutes, then ask once (-q 1)."
 }
 
 // compareRefusals says what became of other probes at the router that refuses: whether they pass it, or all are refused
