@@ -348,6 +348,10 @@ func (f *facts) farthest() int {
 	return d
 }
 
+// longestWay is more routers than any way has: a TTL that tells of more begins with an unusual value, or was set on the
+// way back.
+const longestWay = 48
+
 // backLength is how many routers an answer with this TTL has passed, where its sender gave it one of the usual ones.
 func backLength(ttl uint8) int {
 	for _, initial := range []int{32, 64, 128} {

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.example/tcptraceroute/packet"
@@ -40,8 +41,13 @@ func gateway(f *facts) []Finding {
 		return nil // this host itself does that
 	case back-(d-1) >= farBack:
 		x.Title = "A gateway near this host sends packets on with a TTL of its own"
-		x.Evidence = append(x.Evidence, fmt.Sprintf("By its TTL the answer has passed %d routers, the probe %d: no "+
-			"way back is that much longer than a way of %s.", back, d-1, times(d, "hop", "hops")))
+		x.Evidence = append(x.Evidence, f.longBack(back, d-1))
+		if product == "" && !f.agreeOnBack() {
+			x.Title = "A gateway near this host may send packets on with a TTL of its own"
+			x.Confidence, x.Weight = Possible, weightNotice
+			x.Evidence = append(x.Evidence, "Or the target is that near, and its answers begin with an unusual TTL: all that "+
+				"tell come with the same.")
+		}
 		if rtt := f.answer.RTT(); rtt > 0 {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("It took %v.", rtt.Round(10*time.Microsecond)))
 		}
@@ -60,6 +66,24 @@ func gateway(f *facts) []Finding {
 	x.Advice = "Run it on the machine itself: in a container or a virtual machine with user-mode networking no " +
 		"traceroute sees the path."
 	return []Finding{x}
+}
+
+// longBack says what it means that an answer seems to have passed so many routers, where the probe passed few.
+func (f *facts) longBack(back, there int) string {
+	if back > longestWay {
+		return fmt.Sprintf("By the usual initial TTLs the answer has passed more routers than any way has, the probe %d.", there)
+	}
+	return fmt.Sprintf("By the usual initial TTLs the answer has passed %d routers, the probe %d: no way back is that much "+
+		"longer.", back, there)
+}
+
+// agreeOnBack reports whether answers that begin with different TTLs have come equally far: then none of them begins
+// with an unusual one.
+func (f *facts) agreeOnBack() bool {
+	return slices.ContainsFunc(f.others(), func(w witness) bool {
+		return w.answer != nil && w.back() >= 0 && w.back() == f.back() &&
+			w.answer.Reply.IP.TTL != f.answer.Reply.IP.TTL
+	})
 }
 
 // gatewayEnds reports whether something as near as a local gateway answers in the target's name.

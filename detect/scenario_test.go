@@ -115,6 +115,7 @@ type run struct {
 //	bare-ack (SYN+ACKs come as ACKs) closed-to=odd|even (a machine with the same address resets the
 //	SYNs from these ports)
 //	tcp-back-ttl=N all-back-ttl=N (a router sets the TTL of TCP, or of all, that comes back, so that N is left of it)
+//	begins-ttl=N (the target's own answers begin with that TTL)
 //	losing (this host loses packets all the time, so that no silence says anything of the network)
 //	mtu=SIZE/FIRST/TTL/hole|told (what a search for it finds)
 //	own=WORD (what this host does itself: see run.ask for each)
@@ -135,6 +136,8 @@ func (r *run) option(word string) {
 		r.spoil(func(b []byte) []byte { return closedTo(b, map[string]uint16{"even": 0, "odd": 1}[value]) })
 	case "tcp-back-ttl", "all-back-ttl":
 		r.spoil(func(b []byte) []byte { return setTTL(b, uint8(n), name == "all-back-ttl") })
+	case "begins-ttl":
+		r.spoil(func(b []byte) []byte { return beginTTL(b, uint8(n)) })
 	case "losing":
 		r.conn = &losing{Conn: r.conn}
 	case "df":

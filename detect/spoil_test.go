@@ -68,6 +68,26 @@ func setTTL(b []byte, left uint8, all bool) []byte {
 	return b
 }
 
+// beginTTL is what is left of a TTL if the target begins with this one: only the target sends TCP and echo replies.
+func beginTTL(b []byte, began uint8) []byte {
+	var r packet.Reply
+	if packet.Parse(b, &r) != nil || r.Kind != packet.KindTCP && r.Kind != packet.KindEcho {
+		return b
+	}
+	usual := uint8(64)
+	if r.IP.TTL > usual {
+		usual = 255
+	}
+	left := began - (usual - r.IP.TTL)
+	if r.IP.Version == 6 {
+		b[7] = left
+		return b
+	}
+	b[8] = left
+	packet.CompleteIPChecksum(b)
+	return b
+}
+
 // spoil has packets changed before the host receives them, after what else changes them.
 func (r *run) spoil(by func([]byte) []byte) {
 	if s, ok := r.conn.(*spoiler); ok {

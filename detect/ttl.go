@@ -231,6 +231,11 @@ func (f *facts) ttlRaised() *Finding {
 	x.Evidence = append(x.Evidence, f.answerText(f.path), fmt.Sprintf(
 		"By that TTL it has passed %d routers, and the probe passed %d. For %s there is no such difference.",
 		f.back(), d-1, f.hopName(d-1)))
+	if f.back() > longestWay {
+		x.Title = "Hops may be missing " + f.between(d-1, d)
+		x.Evidence[1] = fmt.Sprintf("By that TTL it has passed more routers than any way has, and the probe passed %d. For "+
+			"%s there is no such difference.", d-1, f.hopName(d-1))
+	}
 	x.Advice = "Nothing to do: none of this harms connections. A device there may set or raise the TTL, or a tunnel " +
 		"may hide its hops. Or only the target's answers take a longer way back, or begin with an unusual TTL."
 	return &x

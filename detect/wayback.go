@@ -56,8 +56,8 @@ func wayBack(f *facts) []Finding {
 		}
 		last, offset = h, n
 	}
-	if start == 0 || last == nil {
-		return nil
+	if start == 0 || last == nil || last.ttl-1+offset > longestWay {
+		return nil // no way is that long: these answers begin with an unusual TTL, or it is set on the way back
 	}
 	x := Finding{Code: AsymmetricReturn, Confidence: Possible, Weight: weightNotice, After: max(f.first()-1, start-1),
 		Before: start}
