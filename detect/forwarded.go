@@ -36,6 +36,10 @@ func forwarded(f *facts) []Finding {
 		x.Title = fmt.Sprintf("The target's address is translated at hop %d, to a machine beyond it", h.at)
 		x.Advice = "Check the machine beyond it too: a router translates the target's address, as for a 1:1 NAT or a " +
 			"load balancer's address. Or that router only gives its ICMP errors the target's address, and translates nothing."
+	case h.parts:
+		x.Title = fmt.Sprintf("Port %d may be handed on by the target, hop %d, to a machine beyond it", port, h.at)
+		x.Advice = "Check whether the target translates this port, as for a container's published port or a port forward. " +
+			"Or whether its address is that of several machines."
 	case h.confidence == Possible:
 		x.Advice += " Or the router at that hop only gives its ICMP errors the target's address, and translates nothing."
 	}
@@ -72,6 +76,7 @@ type handover struct {
 	evidence   []string
 	before     bool // a router in front of the target does it, in the target's name
 	whole      bool // all probes go on from there, not only those to this port
+	parts      bool // that other probes are answered from nearer is all that tells
 }
 
 // byTarget reports whether it is the target that hands the port on. It isn't where a hop may only have borrowed its
@@ -194,11 +199,12 @@ func (f *facts) goesOn() *handover {
 			!f.cameBy(w.path, d-1, sameWay) || !f.backFits(w.path) {
 			continue
 		}
-		return &handover{at: d, confidence: Likely, evidence: []string{
+		return &handover{at: d, confidence: Possible, parts: true, evidence: []string{
 			fmt.Sprintf("%s were answered by the target from hop %d, while %s to port %d go on from there: hop %d is %v "+
 				"for them.",
 				w.what, d, f.kind(), f.target.Port(), d, h.routers[0]),
-			"Or their way parts from the others' there and is shorter, or a device in front of the target answers them.",
+			"Nothing says in the target's name that it sends packets on. So two machines may have the address, one of them " +
+				"nearer (anycast), or the ways part there, or a device in front of the target answers the others.",
 		}}
 	}
 	return nil
