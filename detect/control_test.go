@@ -32,6 +32,9 @@ func (r *run) askHost(e *detect.Evidence) {
 		e.Host.SetsTTL, e.Host.Changed = true, "the probes left with TTL 64, not with TTL 1"
 	case "deaf":
 		e.Host.Probes = nil
+	case "service":
+		probes.Dst = netip.MustParseAddrPort("10.9.9.9:8443")
+		e.Host.Changed = "the probes left to 10.9.9.9:8443, not to the target"
 	case "redirect":
 		probes.Dst, probes.Loopback, probes.Interfaces = netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
 	}
@@ -45,6 +48,7 @@ func (r *run) askHost(e *detect.Evidence) {
 //	what leaves aren't heard) reset-out (SYNs) elsewhere (by another uplink, where all is well)
 //	elsewhere-dead (where nobody answers) shared (by one of several ways that this host shares its connections out over,
 //	masqueraded) shared-dead (the same, and nobody answers there) home (a program on this host answers) redirect (the same, probes too) nat
+//	service (this host itself translates the target's address, and has not translated some answers back)
 //	short-lived (its TTL is 2) first-lost (nothing comes of the first) unfollowed (nothing is known of its packets, and it gets no answer)
 func (r *run) control(n int) detect.Control {
 	c := r.connect(n)
@@ -87,6 +91,8 @@ func (r *run) control(n int) detect.Control {
 	case "home", "redirect":
 		c.Outcome, c.Home = detect.Opened, true
 		left.Dst, left.Loopback, left.Interfaces = netip.MustParseAddrPort("127.0.0.1:3128"), true, []string{"lo"}
+	case "service":
+		c.Outcome, left.Dst = detect.Opened, netip.MustParseAddrPort("10.9.9.9:8443")
 	case "nat":
 		left.Src = netip.MustParseAddrPort("203.0.113.1:2001")
 	case "first-lost":

@@ -53,15 +53,28 @@ func elsewhere(f *facts) []Finding {
 	return []Finding{x}
 }
 
-// answerElsewhere is the first answer from elsewhere to a SYN to the port in question; nil: there is none.
+// answerElsewhere is the first answer from elsewhere to a SYN to the port in question; nil: there is none. Who answers
+// from where this host's own NAT sends the SYNs has been asked: that NAT takes its translation back.
 func (f *facts) answerElsewhere() *trace.Result {
 	for _, p := range append([]*path{f.path}, f.more...) {
 		if p.target.Port() != f.target.Port() || p.options.Protocol != packet.ProtoTCP || !p.asks() {
 			continue
 		}
-		if i := slices.IndexFunc(p.elsewhere, func(r trace.Result) bool { return r.Reply.IP.TTL != 0 }); i >= 0 {
+		if i := slices.IndexFunc(p.elsewhere, func(r trace.Result) bool {
+			return r.Reply.IP.TTL != 0 && !f.sentTo(netip.AddrPortFrom(r.Reply.IP.Src, r.Reply.TCP.SrcPort))
+		}); i >= 0 {
 			return &p.elsewhere[i]
 		}
 	}
 	return nil
+}
+
+// sentTo reports whether this host itself has sent probes or connections to an address and port in the target's place.
+func (f *facts) sentTo(to netip.AddrPort) bool {
+	if f.host.Host == nil {
+		return false
+	}
+	return f.host.Probes != nil && f.host.Probes.Dst == to || slices.ContainsFunc(f.host.Controls, func(c Control) bool {
+		return c.Left != nil && c.Left.Dst == to
+	})
 }

@@ -445,9 +445,17 @@ func (f *facts) seldomRefused(answered, silent int) Finding {
 }
 
 // doubt lowers the confidence of findings that say that nothing to this port passes, if an ordinary connection was
-// answered.
+// answered. Whatever the probes met: if one opened, no such finding is certain.
 func (f *facts) doubt(all []Finding) {
 	c := f.host.differ
+	if open := f.host.opened; open != nil && !f.host.elsewhere(open) && !open.Home && f.contradict() == nil {
+		for i := range all {
+			if x := &all[i]; slices.Contains(contradicted, x.Code) && x.Confidence > Likely {
+				x.Confidence = Likely
+				x.Evidence = append(x.Evidence, "But: "+open.String())
+			}
+		}
+	}
 	if c == nil || !c.passes() || f.host.raw != rawRejected && f.host.raw != rawDead || f.host.elsewhere(c) || c.Home {
 		return
 	}

@@ -40,6 +40,19 @@ func (t *Translation) Undo(b []byte) bool {
 	return ip.Dst == t.Left.Src.Addr() && t.undoError(&e, &ip)
 }
 
+// UndoRest is Undo for an answer whose receiver the host's own NAT has already
+// put back, and whose sender it hasn't. Linux puts them back at two hooks, and
+// where bridges pass packets to its firewall, a bridge's packet socket hears what
+// comes between. UndoRest reports false where only one end was translated: there
+// is no half of that.
+func (t *Translation) UndoRest(b []byte) bool {
+	if t.Made.Src == t.Left.Src || t.Made.Dst == t.Left.Dst {
+		return false
+	}
+	rest := Translation{t.Protocol, t.Made, Ends{t.Made.Src, t.Left.Dst}}
+	return rest.Undo(b)
+}
+
 // FromReceiver gives an ICMP error its receiver as its sender: the host has sent
 // it to itself, and its NAT has put somebody else there. It reports whether b is
 // an ICMP error.
@@ -140,7 +153,7 @@ func (t *Translation) undoError(e *editor, ip *IP) bool {
 		e.setAddress(sender, t.Made.Dst.Addr(), sum...)
 	}
 	e.setAddress(receiver, t.Made.Src.Addr(), sum...)
-	return true
+	return e.changed // else the quote has other ends
 }
 
 // editor changes 16-bit words of a packet, and with each the checksums that
@@ -150,6 +163,8 @@ type editor struct {
 	v4    bool
 	body  int // where the IP header ends
 	whole int // the checksum that covers all that is changed now, other checksums included; 0: none
+
+	changed bool // anything was
 }
 
 // side is an address of the IP header.
@@ -173,6 +188,7 @@ func (e *editor) set(at int, with []byte, sums ...int) {
 		if was == is {
 			continue
 		}
+		e.changed = true
 		binary.BigEndian.PutUint16(e.b[at+i:], is)
 		e.cover(e.whole, was, is)
 		for _, sum := range sums {

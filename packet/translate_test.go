@@ -105,6 +105,54 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// On a bridge the receiver of an answer has been put back already, and the sender hasn't.
+func TestUndoRest(t *testing.T) {
+	for _, tr := range translations {
+		made, _ := probeBetween(t, &tr)
+		half := Ends{tr.Made.Src, tr.Left.Dst}
+		_, left := probeBetween(t, &Translation{tr.Protocol, tr.Made, half})
+		came, want := answers(t, tr.Protocol, half, left), answers(t, tr.Protocol, tr.Made, made)
+		for i := range came {
+			if got := bytes.Clone(came[i]); tr.Undo(got) || !tr.UndoRest(got) || !bytes.Equal(got, want[i]) {
+				t.Errorf("%v, half translated as %v:\n% x\nwant\n% x", tr.Protocol, half, got, want[i])
+			}
+		}
+		_, left = probeBetween(t, &tr)
+		for _, came := range [][][]byte{answers(t, tr.Protocol, tr.Left, left), answers(t, tr.Protocol, tr.Made, made)} {
+			for i := range came {
+				if got := bytes.Clone(came[i]); tr.UndoRest(got) || !bytes.Equal(got, came[i]) {
+					t.Errorf("%v: changed a packet that isn't half translated: % x", tr.Protocol, got)
+				}
+			}
+		}
+		one := Translation{tr.Protocol, tr.Made, Ends{tr.Left.Src, tr.Made.Dst}}
+		if _, left := probeBetween(t, &one); one.UndoRest(answers(t, tr.Protocol, one.Left, left)[0]) {
+			t.Errorf("%v: half of one end", tr.Protocol)
+		}
+	}
+}
+
+// answers are a router's error about a probe that left with these ends, and the target's answer to it.
+func answers(t *testing.T, protocol Protocol, left Ends, probe []byte) [][]byte {
+	router, kind := netip.MustParseAddr("198.18.5.5"), uint8(ICMPv4TimeExceeded)
+	if left.Src.Addr().Is6() {
+		router, kind = netip.MustParseAddr("2001:db8:5::5"), ICMPv6TimeExceeded
+	}
+	all := [][]byte{must(AppendICMP(nil, &ICMPError{
+		Src: router, Dst: left.Src.Addr(), TTL: 60, Type: kind, Quote: probe, QuoteLength: len(probe),
+	}))}
+	if protocol == ProtoTCP {
+		return append(all, must(AppendTCP(nil, &Segment{
+			Src: left.Dst, Dst: left.Src, Flags: SYN | ACK, Seq: 7, Ack: 0x12345679,
+		})))
+	}
+	back, ok := AppendEchoReply(nil, probe, 60, 1)
+	if !ok {
+		t.Fatal("no echo reply")
+	}
+	return append(all, back)
+}
+
 // A NAT that is farther away has changed the quote too: only what the host did is taken back.
 func TestUndoQuoteOfAnotherNAT(t *testing.T) {
 	tr := translations[0]

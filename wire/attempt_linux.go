@@ -249,9 +249,10 @@ func (a *Attempt) cameFor(all []aboutBeginning, next uint32) {
 	var stamps []int64 // of those told of: on a bond and on its member the same packet is heard twice
 	for _, p := range all {
 		// Only what the kernel has to take for an answer: from elsewhere, or without ACK, it is none. On loopback its
-		// addresses have been translated back already.
+		// addresses have been translated back already, and on a bridge that of its receiver may have been.
 		answers := !p.outgoing && p.TCP.Flags.Has(packet.ACK) && p.TCP.Ack == next &&
-			p.to == a.Left.Ends.Src && (p.from == a.Left.Ends.Dst || p.loopback && p.from == a.Target)
+			(p.to == a.Left.Ends.Src || p.to == a.Source) &&
+			(p.from == a.Left.Ends.Dst || p.loopback && p.from == a.Target)
 		if answers && len(a.Came) < maxCame && !slices.Contains(stamps, p.stamp) {
 			stamps = append(stamps, p.stamp)
 			a.Came = append(a.Came, AttemptCame{p.Reply, p.loopback})

@@ -299,13 +299,18 @@ func (f *flows) translate(t translated) {
 	f.translations = append(f.translations, t)
 }
 
-// undo takes back what this host's NAT did to the flow that a packet answers.
+// undo takes back what this host's NAT did to the flow that a packet answers, or what is left of that. A packet that is
+// wholly as the NAT has sent it is looked for first: of the ends of one that is half translated fewer are known.
 func (f *flows) undo(b []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, t := range slices.Backward(f.translations) {
-		if (!f.opening || t.Protocol != packet.ProtoTCP || !isTCP(b)) && t.Undo(b) {
-			break
+	for _, how := range []func(*packet.Translation, []byte) bool{
+		(*packet.Translation).Undo, (*packet.Translation).UndoRest,
+	} {
+		for _, t := range slices.Backward(f.translations) {
+			if (!f.opening || t.Protocol != packet.ProtoTCP || !isTCP(b)) && how(&t.Translation, b) {
+				return
+			}
 		}
 	}
 }
