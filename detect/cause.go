@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -19,6 +20,7 @@ const (
 	either fate = iota // that isn't known, or nothing can be said
 	passes
 	vanishes
+	nearer // they vanish before the place, and say nothing of it
 )
 
 // way is whether probes came to the place by the router that the trace's own came by.
@@ -153,7 +155,7 @@ func when[T any](so bool, then, otherwise T) T {
 
 // contradicts reports whether what was seen can't be if this is the cause.
 func (s *sighting) contradicts(c cause) bool {
-	if s.fate == either || s.way == otherWay {
+	if s.fate == either || s.fate == nearer || s.way == otherWay {
 		return false
 	}
 	p := c.predict(s.class)
@@ -332,6 +334,8 @@ func (d *drop) fateOf(p *path) fate {
 		return either // it took a shorter way, or somebody nearer has answered in its stead: it did not come here
 	case p.refusal != nil:
 		return either
+	case d.diedNearer(p):
+		return nearer
 	}
 	silent, lost := 0, 0 // hops, and probes to them
 	for _, h := range p.hops {
@@ -342,6 +346,21 @@ func (d *drop) fateOf(p *path) fate {
 	target := d.farthest() // which answers others
 	toTarget := target > d.last && p.at(target) != nil && p.at(target).lost > 0 && lost >= enoughSilence
 	return when(silent >= enoughSilence || toTarget, vanishes, either)
+}
+
+// diedNearer reports whether a further trace did not come to the place: hops up to there answered none of its probes,
+// and answered so many of the trace's own that this is hardly by chance.
+func (d *drop) diedNearer(p *path) bool {
+	end, chance := p.at(d.last), 1.0
+	if end == nil || p.lastRouter() >= d.last {
+		return false
+	}
+	for _, h := range p.hops {
+		if own := d.at(h.ttl); own != nil && h.ttl > p.lastRouter() && h.ttl <= d.last {
+			chance *= math.Pow(float64(own.lost+1)/float64(len(own.results)+2), float64(h.lost)) // as Laplace has it
+		}
+	}
+	return chance <= unlikely
 }
 
 // wayAt reports whether another trace is known to have come to a hop by the same router or by another one, and by

@@ -611,6 +611,8 @@ func (d *drop) seenTexts() (all []string) {
 		switch {
 		case s.fate == passes:
 			all = append(all, fmt.Sprintf("%s got farther: %s answered.%s", s.what, d.who(witnesses[i].path, s.at), other))
+		case s.fate == nearer:
+			all = append(all, d.nearerText(s.what, witnesses[i].path))
 		case s.fate == vanishes && other == "":
 			gone = append(gone, s.what)
 		case s.fate == vanishes:
@@ -629,6 +631,18 @@ func (d *drop) seenTexts() (all []string) {
 		}
 	}
 	return all
+}
+
+// nearerText is that other probes vanish before the place.
+func (d *drop) nearerText(what string, p *path) string {
+	ttl := d.last
+	for _, h := range slices.Backward(p.hops) {
+		if h.ttl > p.lastRouter() && h.ttl <= d.last {
+			ttl = h.ttl
+		}
+	}
+	return fmt.Sprintf("%s died nearer: not even %s answered them, so they don't show what passes beyond %s.", what,
+		d.hopName(ttl), when(ttl == d.last, "it", d.hopName(d.last)))
 }
 
 // flowsText is what became of other source ports, of SYNs or of ACKs, to the same port or to another one, in words; "":
@@ -917,11 +931,15 @@ const fewFlows = 4
 func (d *drop) deadEnd(x *Finding) {
 	x.Code, x.Confidence = PathEnds, Possible
 	x.Title = fmt.Sprintf("Nothing gets farther than %s", d.hopName(d.last))
-	if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == passes }) {
+	if !slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == vanishes && (s.echo || !s.port) }) ||
+		slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == passes }) {
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
 	}
-	same := "a firewall that drops everything to this target, a broken path, a target that is down, and answers " +
-		"that are lost on the way back"
+	firewall := "a firewall that drops everything to this target"
+	if slices.ContainsFunc(d.left(), func(c cause) bool { return c.code == FilteredPort }) {
+		firewall = fmt.Sprintf("a firewall that drops port %d or everything to this target", d.target.Port())
+	}
+	same := firewall + ", a broken path, a target that is down, and answers that are lost on the way back"
 	x.Advice = fmt.Sprintf("Check that the target is up and has this address. Then ask %s.", d.owner(d.last, d.last))
 	if d.alive(d.last) {
 		same = "a firewall that drops these probes, a broken path, and answers that are lost on the way back"

@@ -88,3 +88,19 @@ target 198.51.100.9 delay=1ms stuck=443
 		t.Errorf("%v", text(all))
 	}
 }
+
+// Probes that die nearer say nothing of the place: that they got no farther isn't said, and a filter of the port is named.
+func TestWitnessesDieNearer(t *testing.T) {
+	s := scenario{network: `router 10.0.1.1 delay=1ms
+router 10.0.2.1 delay=1ms drop=not-tcp drop=443 drop=80
+router 10.0.3.1 delay=1ms
+router 10.0.4.1 delay=1ms drop=9000
+router 10.0.5.1 delay=1ms
+target 198.51.100.9 delay=1ms`, with: []string{"port=9000"}}
+	all := detect.Findings(s.evidence(t, 1, nil))
+	said := details(all)
+	if len(all) != 1 || all[0].Code != detect.PathEnds || !strings.Contains(said, "ICMP echo requests died nearer") ||
+		strings.Contains(said, "ICMP echo requests and ACKs got no farther") || !strings.Contains(said, "drops port 9000") {
+		t.Errorf("%v\n%s", text(all), said)
+	}
+}
