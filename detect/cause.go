@@ -117,18 +117,15 @@ func (d *drop) causes() []cause {
 	})
 }
 
-// untestedLast has the most special causes behind the others that filter, if no probe without what they look for was
-// sent, to spare the target: there is nothing to say for them. So has it a filter of the port where another one, which
-// too few SYNs have gone to, isn't known to pass.
+// untestedLast has the most special causes behind the others that filter, if no probe without what they look for is
+// known to pass: there is nothing to say for them, to spare the target or because too few were answered.
 func (d *drop) untestedLast(all []cause) []cause {
-	if d.silentFrom() == 0 || len(d.more) == 0 {
+	if len(d.more) == 0 {
 		return all
 	}
 	var later []cause
 	all = slices.DeleteFunc(all, func(c cause) bool {
-		untested := c.code == FilteredPort && d.port != nil && d.port.answer == nil && d.port.lostBeyond(d.last) ||
-			c.code == SizeFilter && d.short == nil || c.code == MarkDropped && d.plain == nil ||
-			c.code == filteredOptions && d.bare == nil
+		untested := !d.shows(c.code)
 		if untested {
 			later = append(later, c)
 		}
@@ -138,9 +135,32 @@ func (d *drop) untestedLast(all []cause) []cause {
 	return slices.Insert(all, end, later...)
 }
 
-// lostBeyond reports whether a probe was lost to a hop beyond one.
-func (p *path) lostBeyond(ttl int) bool {
-	return slices.ContainsFunc(p.hops, func(h hop) bool { return h.ttl > ttl && h.lost > 0 })
+// shows reports whether probes are known to pass that lack what a cause looks for. Of other causes it reports true.
+func (d *drop) shows(code Code) bool {
+	pass := func(what func(class) bool) bool {
+		return slices.ContainsFunc(d.seen, func(s sighting) bool {
+			return s.fate == passes && s.way != otherWay && what(s.class)
+		})
+	}
+	lacks := func(what func(class) bool) bool {
+		return pass(func(c class) bool { return !c.echo && c.syn == d.asks() && what(c) })
+	}
+	switch code {
+	case FilteredSYN, FilteredACK:
+		return pass(func(c class) bool { return !c.echo && c.syn != d.asks() })
+	case FilteredTCP:
+		return pass(func(c class) bool { return c.echo })
+	case SizeFilter:
+		return lacks(func(c class) bool { return !c.long })
+	case MarkDropped:
+		return lacks(func(c class) bool { return !c.marked })
+	case filteredOptions:
+		return lacks(func(c class) bool { return !c.options })
+	case FilteredPort:
+		// Or what stands there answers another port itself.
+		return lacks(func(c class) bool { return !c.port }) || d.port != nil && d.port.answer != nil
+	}
+	return true
 }
 
 // filteredOptions is FilteredSYN by a filter that looks at the SYN's options.

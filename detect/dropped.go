@@ -939,15 +939,19 @@ func (d *drop) deadEnd(x *Finding) {
 	if slices.ContainsFunc(d.left(), func(c cause) bool { return c.code == FilteredPort }) {
 		firewall = fmt.Sprintf("a firewall that drops port %d or everything to this target", d.target.Port())
 	}
-	same := firewall + ", a broken path, a target that is down, and answers that are lost on the way back"
+	const lost = ", a broken path, %sand answers that are lost on the way back or come later than %s"
+	same := firewall + fmt.Sprintf(lost, "a target that is down, ", d.waited())
 	x.Advice = fmt.Sprintf("Check that the target is up and has this address. Then ask %s.", d.owner(d.last, d.last))
 	if d.alive(d.last) {
-		same = "a firewall that drops these probes, a broken path, and answers that are lost on the way back"
+		same = "a firewall that drops these probes" + fmt.Sprintf(lost, "", d.waited())
 		x.Evidence = append(x.Evidence, "The target is alive: it has answered other probes.")
 		x.Advice = fmt.Sprintf("Ask %s.", d.owner(d.last, d.last))
 	}
 	x.Evidence = append(x.Evidence, "From here these look the same: "+same+".")
 }
+
+// waited is how long the trace has waited for answers, in words.
+func (d *drop) waited() string { return fmt.Sprintf("%.3g s", d.options.Effective().Wait.Seconds()) }
 
 // alive reports whether anything was answered in the target's name from beyond a hop. What stands nearer isn't the
 // target: that is known by the distance, or, where no nearer hop was asked, by the way back.
@@ -1089,7 +1093,8 @@ func (d *drop) orTarget(x *Finding, lead cause) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
 			"front of it, or the answers to them are lost on the way back"+
-			when(d.told(), ", or dropped by this host's own firewall", "")+". Nothing from outside tells these apart.")
+			when(d.told(), ", or dropped by this host's own firewall", "")+", or come later than "+d.waited()+
+			". Nothing from outside tells these apart.")
 		if lead.code != StuckService {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")
 		}
@@ -1168,7 +1173,9 @@ func rivalText(code Code) string {
 	switch code {
 	case FilteredPort:
 		return "That it is this port alone isn't excluded: no other was seen to come this way."
-	case FilteredSYN, filteredOptions:
+	case filteredOptions:
+		return "That it is their TCP options isn't excluded: SYNs with others were not seen to come this way."
+	case FilteredSYN:
 		return "That new connections to all ports are dropped there isn't excluded: SYNs to another port were not " +
 			"seen to come this way."
 	case FilteredACK:
@@ -1200,12 +1207,13 @@ func (d *drop) filterText(x *Finding, code Code) {
 	x.Code = code
 	switch code {
 	case SizeFilter:
-		x.Title = fmt.Sprintf("Packets of %d bytes vanish %s, and shorter ones pass", d.options.Length, place)
+		x.Title = fmt.Sprintf("Packets of %d bytes vanish %s%s", d.options.Length, place,
+			when(d.shows(code), ", and shorter ones pass", ""))
 		x.Advice = fmt.Sprintf("Ask %s: a filter drops SYNs with a payload, which ordinary connections don't send. Or "+
 			"a link takes only smaller packets, and nobody says so: run it with --mtu to see.", whom)
 	case MarkDropped:
-		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s, and unmarked ones pass",
-			d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place)
+		x.Title = fmt.Sprintf("Packets with the mark %#02x (DSCP %d, ECN %d) are dropped %s%s",
+			d.options.TOS, d.options.TOS>>2, d.options.TOS&3, place, when(d.shows(code), ", and unmarked ones pass", ""))
 		x.Advice = fmt.Sprintf("Ask %s: a firewall or a policy drops by the TOS byte (traffic class). To see the way "+
 			"of ordinary packets, trace without -t.", whom)
 	case filteredOptions:
@@ -1214,7 +1222,8 @@ func (d *drop) filterText(x *Finding, code Code) {
 		if odd := d.odd(); odd != "" {
 			with = odd
 		}
-		x.Title = fmt.Sprintf("SYNs with %s are silently dropped %s, and other SYNs pass", with, place)
+		x.Title = fmt.Sprintf("SYNs with %s are silently dropped %s%s", with, place,
+			when(d.shows(code), ", and other SYNs pass", ""))
 		x.Advice = fmt.Sprintf("Ask %s: a packet filter there looks at the options of SYNs.", whom)
 		if d.odd() != "" {
 			x.Advice = fmt.Sprintf("Ask %s: a packet filter drops what is unusual. Most connections don't begin so, and "+
@@ -1225,7 +1234,7 @@ func (d *drop) filterText(x *Finding, code Code) {
 		d.stuckText(x)
 	case FilteredACK:
 		x.Weight = weightNotice
-		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s, where SYNs pass", place)
+		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s%s", place, when(d.shows(code), ", where SYNs pass", ""))
 		x.Advice = "Trace without -A. A firewall that keeps track of connections is there; connections are not harmed."
 	case FilteredPort:
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)
@@ -1238,15 +1247,17 @@ func (d *drop) filterText(x *Finding, code Code) {
 			x.Advice = fmt.Sprintf("Ask %s what drops new connections to port %d there: %s", whom, port, whatDrops)
 		}
 	case FilteredSYN:
-		x.Title = fmt.Sprintf("New connections are silently dropped %s: SYNs vanish where ACKs pass", place)
+		x.Title = fmt.Sprintf("New connections are silently dropped %s%s", place,
+			when(d.shows(code), ": SYNs vanish where ACKs pass", ""))
 		x.Advice = fmt.Sprintf("Ask %s what drops new connections there, and lets packets of established ones pass: %s", whom,
 			whatDrops)
 	case FilteredTCP:
-		x.Title = fmt.Sprintf("TCP is silently dropped %s, where ICMP passes", place)
+		where := when(d.shows(code), ", where ICMP passes", "")
+		x.Title = fmt.Sprintf("TCP is silently dropped %s%s", place, where)
 		x.Advice = fmt.Sprintf("Ask %s what drops TCP to this target there, or all of it but some ports that were not "+
 			"tried: %s", whom, whatDrops)
 		if !d.asks() && d.syn == nil {
-			x.Code, x.Title = Filtered, fmt.Sprintf("ACKs vanish %s, where ICMP passes", place)
+			x.Code, x.Title = Filtered, fmt.Sprintf("ACKs vanish %s%s", place, where)
 			x.Advice = "Trace without -A. A firewall that keeps track of connections drops ACKs without one, or one " +
 				"drops all TCP."
 		}

@@ -104,3 +104,15 @@ target 198.51.100.9 delay=1ms`, with: []string{"port=9000"}}
 		t.Errorf("%v\n%s", text(all), said)
 	}
 }
+
+// No title claims that others pass where none was seen to, and a target that answers later than was waited is named.
+func TestLateTarget(t *testing.T) {
+	s := scenario{network: `router 10.0.1.1 delay=1ms
+router 10.0.2.1 delay=1ms
+target 198.51.100.9 delay=1ms drop=syn`}
+	all := detect.Findings(s.evidence(t, 1, nil))
+	said := details(all)
+	if len(all) != 1 || strings.Contains(said, "other SYNs pass") || !strings.Contains(said, "come later than 3 s") {
+		t.Errorf("%v\n%s", text(all), said)
+	}
+}
