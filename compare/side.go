@@ -136,7 +136,7 @@ func (s *side) silentText() string {
 }
 
 // complete reports whether the trace came to its end.
-func (s *side) complete() bool { return s.Ending.Reason == record.Complete }
+func (s *side) complete() bool { return s.Ending.Reason.Whole() }
 
 // flow identifies what routers that share out flows look at.
 type flow struct {

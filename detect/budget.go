@@ -11,16 +11,19 @@ import (
 // Each SYN that gets to the target may open a half-open connection there, so they are counted: those of the trace, of
 // ordinary connections and of the questions together. What would be more isn't asked.
 
-// mostSYNs is how many SYNs the target is meant to get in all.
-const mostSYNs = 8
+// MostSYNs is how many SYNs the target gets in all, at the most.
+const MostSYNs = 8
 
-// TraceSYNs is how many of them a trace that asks each hop so often may take itself to get the target's hop right
-// ([trace.PathOptions.TargetSYNs]). What is left is for ordinary connections, and for questions.
-func TraceSYNs(queries int) int { return max(mostSYNs-2, 2*queries) }
+// TraceSYNs is how many of them a trace may take itself to get the target's hop right ([trace.PathOptions.TargetSYNs],
+// UnheardSYNs). What is left is for ordinary connections, and for questions.
+const TraceSYNs = MostSYNs - 2
 
 // spentSYNs is how many SYNs the target may have got so far: those whose TTLs were as high as the lowest that it has
 // answered. If nothing has come from it, see silentFrom.
 func (e *Evidence) spentSYNs() int {
+	if e.SYNs != nil {
+		return e.SYNs.Spent()
+	}
 	f := read(e)
 	near := f.silentFrom() // or it says by ICMP that it takes none
 	n := e.View.syns(near)
@@ -78,6 +81,28 @@ func (d *drop) notAsked() string {
 		when(len(d.more) > 0 && d.silentFrom() > 0, ", and no more than a few other SYNs were sent", ""))
 }
 
+// askedLess says that hops before the one that answers as the target were asked less than was wanted, and are silent: it
+// may be nearer. "": there are none.
+func (f *facts) askedLess() string {
+	if !f.askedFewer || f.answer == nil {
+		return ""
+	}
+	n, from := 0, f.options.Effective().FirstTTL
+	if last := f.lastRouter(); last >= f.first() {
+		from = last + 1
+	}
+	for ttl := from; ttl < f.distance(); ttl++ {
+		h := f.at(ttl)
+		n += when(h == nil || !h.answered() && h.lost < f.options.Effective().Queries, 1, 0)
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("To spare the target, %s before hop %d, which %s silent: it may be nearer.",
+		when(n == 1, "no more was asked of a hop", fmt.Sprintf("no more was asked of %d hops", n)), f.distance(),
+		when(n == 1, "is", "are"))
+}
+
 // asksSYNs reports whether a trace with these options sends SYNs.
 func asksSYNs(o trace.PathOptions) bool {
 	o = o.Effective()
@@ -89,10 +114,13 @@ func asksSYNs(o trace.PathOptions) bool {
 // asked.
 func (q *questioner) spare() {
 	near := q.silentFrom()
+	if q.counted != nil {
+		near = q.counted.Before() + 1
+	}
 	if near == 0 {
 		return
 	}
-	left := max(mostSYNs-q.spent, 0)
+	left := max(MostSYNs-q.spent, 0)
 	dropped := map[int]bool{} // flows
 	kept := q.all[:0]
 	for _, x := range q.all {
@@ -101,7 +129,7 @@ func (q *questioner) spare() {
 		}
 		if asksSYNs(x.Options) {
 			n := x.shorten(near, left)
-			if n < 0 {
+			if n < 0 || q.vanish() && x.Ask != AskWay && x.Options.Effective().MaxTTL <= q.lastRouter() { // it tells nothing
 				dropped[x.Flow] = true
 				continue
 			}
@@ -113,9 +141,9 @@ func (q *questioner) spare() {
 }
 
 // acksTell reports whether ACKs tell as well as SYNs whether it is the flow that matters, where hardly a SYN is left
-// for a silent target: those of the trace's own flow got no farther than its SYNs.
+// for the target: those of the trace's own flow got no farther than its SYNs.
 func (q *questioner) acksTell() bool {
-	return q.silentFrom() > 0 && q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil &&
+	return (q.silentFrom() > 0 || q.counted != nil) && q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil &&
 		q.ack.lastRouter() <= q.lastRouter()
 }
 

@@ -238,7 +238,7 @@ func (d *drop) allSYNs() bool {
 
 // flowSightings are those of AskReach and AskWay, which belong together by their flow.
 func (d *drop) flowSightings() (all []sighting) {
-	index, tries, vague := map[int]int{}, map[int]int{}, map[int]bool{}
+	index, tries, vague := map[int]int{}, map[[2]int]int{}, map[int]bool{}
 	passed := func(a netip.Addr) bool { return d.before(a, d.last) }
 	for _, p := range d.asked(AskReach) {
 		if p.question.Flow == 0 {
@@ -263,8 +263,9 @@ func (d *drop) flowSightings() (all []sighting) {
 			s.fate, s.at = passes, at
 		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, passed):
 			vague[p.question.Flow] = true // it is somewhere on another way
-		case at == d.maxTTL():
-			if tries[p.question.Flow]++; tries[p.question.Flow] == 2 && s.fate == either { // twice in vain
+		case at == d.maxTTL(), d.othersAt(at):
+			probe := [2]int{p.question.Flow, at}
+			if tries[probe]++; tries[probe] == 2 && s.fate == either { // twice in vain
 				s.fate = vanishes
 			}
 		}
@@ -312,6 +313,14 @@ func (d *drop) routerBeyond() (ttl int) {
 		}
 	}
 	return ttl
+}
+
+// othersAt reports whether a router beyond the place has answered other probes with this TTL.
+func (d *drop) othersAt(ttl int) bool {
+	return ttl > d.last && slices.ContainsFunc(d.witnesses(), func(w witness) bool {
+		h := w.at(ttl)
+		return h != nil && len(h.routers) > 0
+	})
 }
 
 // beyond reports whether a router has answered other probes beyond the place.

@@ -275,7 +275,7 @@ func share(a, b []string) bool {
 // and what it left behind doesn't prove that this host did it. A SYN that is lost must not look like a firewall. It is
 // one SYN more at the target, if that gets it.
 func ControlAgain(e Evidence) bool {
-	if e.Trace == nil || e.Host == nil || len(e.Host.Controls) != 1 || e.spentSYNs() >= mostSYNs {
+	if e.Trace == nil || e.Host == nil || len(e.Host.Controls) != 1 || e.spentSYNs() >= MostSYNs {
 		return false
 	}
 	f := read(&e)

@@ -70,7 +70,7 @@ func Diagnose(e Evidence) Diagnosis {
 		x.Questions = append(x.Questions, p.outcome())
 		x.Budget.Sent += x.Questions[len(x.Questions)-1].Sent
 	}
-	x.Budget.Probes, x.Budget.Most, x.Budget.SYNs = e.Budget, mostSYNs, e.spentSYNs()
+	x.Budget.Probes, x.Budget.Most, x.Budget.SYNs = e.Budget, MostSYNs, e.spentSYNs()
 	return x
 }
 

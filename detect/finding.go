@@ -60,6 +60,9 @@ type Evidence struct {
 	// Host is what is known of this host's own part; nil: nobody asked.
 	Host *Host
 
+	// SYNs counts the SYNs that the target may have got, and bounds them; nil: the traces tell how many these were.
+	SYNs *trace.TargetBudget
+
 	// MTU is what a search for it has found; nil: there was none.
 	MTU *PathMTU
 
@@ -89,6 +92,7 @@ type View struct {
 	Options trace.PathOptions // it was made with
 	Counts  trace.Counts
 	Spared  bool // hops were not asked because a silent target may get each SYN, see trace.Path.Spared
+	Short   bool // hops were asked less often than was wanted, or not at all, to spare the target, see trace.Path.Short
 
 	sent []int // probes with each TTL; nil: what the trace holds
 }

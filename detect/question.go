@@ -76,13 +76,26 @@ func Questions(e Evidence) []Question {
 	if !f.complete || !f.left() || f.cycle() > 0 || f.options.Protocol != packet.ProtoTCP {
 		return nil
 	}
-	q := &questioner{facts: f, base: e.Options, spent: e.spentSYNs() + when(ControlAgain(e), 1, 0)}
+	q := &questioner{facts: f, base: e.Options, counted: e.SYNs, spent: e.spentSYNs() + when(ControlAgain(e), 1, 0)}
 	q.kinds()
 	if f.vanish() && len(e.Further) > 0 {
 		q.flows()
 	}
 	q.spare()
+	q.all = slices.DeleteFunc(q.all, q.askedTwice)
 	return q.all
+}
+
+// askedTwice reports whether a question was asked so often before that it tells nothing more: those that the target is
+// spared may leave others as the only ones, again and again.
+func (q *questioner) askedTwice(x Question) bool {
+	n := 0
+	for _, p := range q.more {
+		o := &p.question.Options
+		same := p.question.Ask == x.Ask && p.target == netip.AddrPortFrom(x.Options.Target.Addr().WithZone(""), x.Options.Target.Port())
+		n += when(same && p.question.Flow == x.Flow && o.FirstTTL == x.Options.FirstTTL && o.Flags == x.Options.Flags, 1, 0)
+	}
+	return n >= 2
 }
 
 // MostProbes is how many probes the questions take at the most, and where probes vanish all those besides that the
@@ -111,6 +124,8 @@ type questioner struct {
 	base  trace.PathOptions
 	all   []Question
 	spent int // SYNs that the target has got
+
+	counted *trace.TargetBudget // see Evidence.SYNs
 }
 
 // vanish reports whether probes vanish, so that it has to be found out which of them do.
@@ -296,11 +311,11 @@ func (q *questioner) refused() {
 		if q.counts.NearMisses >= fewMisses {
 			q.add(AskLoose, looseFlow, first, 0, questionQueries)
 		}
-	case q.port == nil:
+	case q.port == nil && len(q.asked(AskFlow)) == 0:
 		top, queries := q.within(at)
+		q.refusedFlows() // first, for most depends on them, and few SYNs may be left
 		q.add(AskPort, 0, at-lookBack, top, queries)
 		q.add(AskFlow, 1, first, at, questionQueries)
-		q.refusedFlows()
 	}
 }
 
@@ -341,7 +356,7 @@ func (q *questioner) vanished() {
 	if q.port != nil || q.left() == 0 || len(q.elsewhere) > 0 { // the target gets the SYNs and answers from elsewhere
 		return
 	}
-	if alive := q.asked(AskAlive); len(alive) > 0 && alive[0].answer != nil && q.echo.distance() == 0 {
+	if alive := q.asked(AskAlive); len(alive) > 0 && len(q.asked(AskEcho)) == 1 && alive[0].answer != nil && q.echo.distance() == 0 {
 		q.add(AskEcho, 0, last+lookAhead, 0, questionQueries)
 	}
 	top, queries := q.within(last)
@@ -466,11 +481,35 @@ func (q *questioner) flows() {
 		}
 		other.MaxTTL = other.FirstTTL
 	}
+	if q.counted != nil && d.routerBeyond() > 0 {
+		left = ownFlows // these go no farther than that router
+	}
 	byACK := when(q.acksTell(), max(ownFlows-own-left, 0), 0)
 	one := q.with(AskReach, q.maxTTL())
 	q.reach(d, own, min(ownFlows-own, left), one)
 	q.reach(d, ownFlows-byACK, byACK, withACKs(one))
 	q.reach(d, ownFlows, flows, other)
+	q.onToTarget()
+}
+
+// onToTarget asks a flow that got to a router beyond the place whether it gets to the target too, if a SYN is left.
+func (q *questioner) onToTarget() {
+	if len(q.all) > 0 || q.counted == nil || q.left() == 0 {
+		return
+	}
+	last := q.maxTTL()
+	asked := func(p *path) bool { return p.question.Options.FirstTTL == last && p.question.Flow > 0 }
+	if slices.ContainsFunc(q.asked(AskReach), asked) {
+		return
+	}
+	for _, p := range q.asked(AskReach) {
+		if p.question.Flow > 0 && p.target == q.path.target && p.heard() {
+			o := p.question.Options
+			o.FirstTTL, o.MaxTTL = last, last
+			q.all = append(q.all, Question{AskReach, p.question.Flow, o})
+			return
+		}
+	}
 }
 
 // ownAgain asks the trace's own flow once more, if others to the same port have passed and all kinds have been asked:
@@ -538,7 +577,7 @@ func (f *facts) mayAskAgain() bool { return !f.told() && len(f.options.Ports) ==
 // left is how many SYNs the target may still get, when those have got there that have been asked for now. Either SYNs
 // with other options get there, or others do.
 func (q *questioner) left() int {
-	n := mostSYNs - q.spent
+	n := MostSYNs - q.spent
 	target := q.target()
 	for _, x := range q.all {
 		o := x.Options.Effective()
@@ -560,7 +599,9 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 			near.FirstTTL, near.MaxTTL = beyond, beyond
 			q.all = append(q.all, Question{AskReach, flow, near})
 		}
-		q.all = append(q.all, Question{AskReach, flow, o})
+		if beyond == 0 || beyond == o.FirstTTL || q.told() || q.counted == nil || !asksSYNs(o) {
+			q.all = append(q.all, Question{AskReach, flow, o})
+		}
 		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports
 			way := o
 			way.FirstTTL, way.MaxTTL = d.last, d.last

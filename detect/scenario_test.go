@@ -103,6 +103,9 @@ type run struct {
 	mtu     *detect.PathMTU
 	own     string // what this host does with ordinary connections; see option
 
+	budget *trace.TargetBudget
+	over   bool
+
 	connections bool // the probes are connections, of which the kernel doesn't tell all; see told
 }
 
@@ -216,11 +219,18 @@ func linuxSYN(tb testing.TB) packet.Options {
 func (r *run) view(o trace.PathOptions) detect.View {
 	spared := o
 	if r.explain && !r.connections {
-		spared.TargetSYNs = detect.TraceSYNs(o.Queries)
+		spared.TargetSYNs, spared.UnheardSYNs = detect.TraceSYNs, detect.TraceSYNs
+		r.budget = trace.NewTargetBudget(o.Target.Addr(), detect.MostSYNs)
+		r.budget.TakeOrdinary(0)
+		spared.Budget = r.budget
 	}
-	plan, err := trace.NewPath(spared)
+	path, err := trace.NewPath(spared)
 	if err != nil {
 		r.tb.Fatal(err)
+	}
+	plan := trace.Plan(path)
+	if r.budget != nil {
+		plan = r.budget.Guard(path)
 	}
 	v := detect.View{Trace: trace.NewTrace(o), Options: o}
 	v.Counts, err = trace.Run(r.tb.Context(), r.conn, plan, trace.Options{}, func(x trace.Result) { v.Add(r.told(x)) })
@@ -228,7 +238,8 @@ func (r *run) view(o trace.PathOptions) detect.View {
 		r.tb.Fatal(err)
 	}
 	v.Trace.Finish()
-	v.Spared = plan.Spared()
+	v.Spared = path.Spared()
+	v.Short = r.budget != nil && (r.budget.Withheld() > 0 || path.Short())
 	return v
 }
 
@@ -247,9 +258,10 @@ func (r *run) evidence() detect.Evidence {
 	if !r.explain {
 		return e
 	}
+	e.SYNs = r.budget
 	r.heard = e.Trace.Reached()
 	r.askHost(&e)
-	for questions := detect.Questions(e); len(questions) > 0; questions = detect.Questions(e) {
+	for questions := detect.Questions(e); len(questions) > 0 && !r.over; questions = detect.Questions(e) {
 		for i, q := range questions {
 			questions[i].Options.Source = netip.AddrPortFrom(r.path.Source.Addr(), r.path.Source.Port()+11*uint16(q.Flow))
 		}
@@ -267,9 +279,16 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 	var views []detect.View
 	for _, q := range questions {
 		q.Options.Spacing = trace.DefaultSpacing * time.Duration(len(questions))
-		plan, err := trace.NewPath(q.Options)
+		if r.budget != nil {
+			q.Options.Budget = r.budget
+		}
+		path, err := trace.NewPath(q.Options)
 		if err != nil {
 			r.tb.Fatal(err)
+		}
+		plan := trace.Plan(path)
+		if r.budget != nil {
+			plan = r.budget.Guard(path)
 		}
 		plans = append(plans, plan)
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
@@ -289,6 +308,11 @@ func (r *run) ask(e *detect.Evidence, questions []detect.Question) {
 	for i, q := range questions {
 		views[i].Trace.Finish()
 		views[i].Counts = counts
+		if g, ok := plans[i].(*trace.Guarded); ok && g.Withheld() > 0 {
+			r.tb.Logf("withheld %v %v", q.Ask, g.Withheld())
+			r.over = true
+			continue
+		}
 		e.Answer(q, views[i])
 	}
 }

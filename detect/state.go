@@ -8,6 +8,18 @@ import (
 
 // state finds what the target itself says of the port.
 func state(f *facts) []Finding {
+	all := f.portState()
+	if text := f.askedLess(); text != "" {
+		for i := range all {
+			all[i].Confidence = Possible
+			all[i].Evidence = append(all[i].Evidence, text)
+		}
+	}
+	return all
+}
+
+// portState is what the target says of the port, as if all hops had been asked.
+func (f *facts) portState() []Finding {
 	if f.answer == nil || f.stranger != nil {
 		return nil
 	}

@@ -23,6 +23,12 @@ const (
 	// oneSYN is how long it is waited for if nothing at all has come from the target by then, or says that it can't be
 	// reached: the kernel hasn't repeated its SYN yet, and the target may well get each.
 	oneSYN = 800 * time.Millisecond
+
+	// forQuestions is how many SYNs are left for a question and a second connection when the first one's is repeated.
+	forQuestions = 2
+
+	// repeatTime is how long after a SYN the kernel sends the next one, at the least.
+	repeatTime = time.Second
 )
 
 // ordinary is a network that can be asked for ordinary connections.
@@ -42,16 +48,28 @@ type control struct {
 // begin asks for an ordinary connection, beside the trace, if there can be one. A trace by connections is one anyway.
 func (e *explainer) begin(ctx context.Context) {
 	by, ok := e.m.t.conn.(ordinary)
-	if e.m.Header.Connections || !ok {
+	if e.m.Header.Connections || !ok || !e.m.budget.TakeOrdinary(0) {
 		return
 	}
 	e.m.progress(Progress{Stage: Connecting, Most: controlSYNs})
 	e.control = e.connect(ctx, by)
-	e.soon = time.AfterFunc(oneSYN, func() {
-		if !e.heard.Load() {
-			close(e.control.enough)
+	go e.limitSYNs(e.control, forQuestions, e.heard.Load)
+}
+
+// limitSYNs gives an ordinary connection up before its kernel repeats a SYN that the target may not get if so many are
+// to be left, or that nobody wants.
+func (e *explainer) limitSYNs(c *control, left int, wanted func() bool) {
+	for n := range controlSYNs {
+		select {
+		case <-c.done:
+			return
+		case <-time.After(oneSYN + time.Duration(min(n, 1))*(repeatTime-oneSYN)):
 		}
-	})
+		if n == controlSYNs-1 || !wanted() || !e.m.budget.TakeOrdinary(left) {
+			close(c.enough)
+			return
+		}
+	}
 }
 
 // hear takes in a result of the trace, while the ordinary connection is waited for.
@@ -62,12 +80,7 @@ func (e *explainer) hear(r trace.Result) {
 }
 
 // end ends the ordinary connection that begin asked for, whatever has come of it.
-func (e *explainer) end() {
-	if e.soon != nil {
-		e.soon.Stop()
-	}
-	e.control.end()
-}
+func (e *explainer) end() { e.control.end() }
 
 func (e *explainer) connect(ctx context.Context, by ordinary) *control {
 	ctx, stop := context.WithCancel(ctx)
@@ -125,8 +138,12 @@ func (e *explainer) askAgain(ctx context.Context) {
 	if !ok || !detect.ControlAgain(*e.evidence) {
 		return
 	}
+	if !e.m.budget.TakeOrdinary(0) {
+		return
+	}
 	c := e.connect(ctx, by)
 	defer c.end()
+	go e.limitSYNs(c, 0, func() bool { return true })
 	e.m.progress(Progress{Stage: AwaitingAgain})
 	<-c.done
 	e.m.progress(Progress{Stage: Done})

@@ -22,8 +22,8 @@ type explainer struct {
 	host     *detect.Host // this host's own part; nil: not known, or not yet
 	control  *control     // nil: none was asked for
 	asked    atomic.Int32
-	soon     *time.Timer // when an ordinary connection is given up if nothing was heard; nil: there is none
 	heard    atomic.Bool // something has come from the target, or says that it can't be reached
+	over     bool        // the target may get no SYN more that is to be asked
 
 	unplaced []*packet.Reply // segments that came while the trace ran and fit several of its probes
 }
@@ -37,7 +37,7 @@ func (e *explainer) seen(v detect.View) detect.Evidence {
 	if e.evidence != nil {
 		return *e.evidence
 	}
-	return detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.host, Connections: e.m.Header.Connections}
+	return detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.host, SYNs: e.m.budget, Connections: e.m.Header.Connections}
 }
 
 // diagnosis says how the findings came about.
@@ -50,7 +50,7 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 
 // ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
-	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), Unknown: e.unknown(),
+	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), SYNs: e.m.budget, Unknown: e.unknown(),
 		Connections: e.m.Header.Connections}
 	e.addContrary()
 	defer e.askAgain(ctx)
@@ -64,7 +64,7 @@ func (e *explainer) ask(ctx context.Context, v detect.View) error {
 	e.m.progress(Progress{Stage: Asking})
 	defer e.m.progress(Progress{Stage: Done})
 	ports := map[int]uint16{0: e.m.Header.Path.Source.Port()} // of each flow
-	for ; len(questions) > 0; questions = detect.Questions(*e.evidence) {
+	for ; len(questions) > 0 && !e.over; questions = detect.Questions(*e.evidence) {
 		e.announce(questions)
 		err := e.further(ctx, questions, ports)
 		switch {
@@ -103,6 +103,7 @@ func (e *explainer) announce(questions []detect.Question) {
 // further makes more traces side by side.
 func (e *explainer) further(ctx context.Context, questions []detect.Question, ports map[int]uint16) error {
 	var plans []trace.Plan
+	var guards []*trace.Guarded
 	var views []detect.View
 	for _, q := range questions {
 		if ports[q.Flow] == 0 {
@@ -118,7 +119,8 @@ func (e *explainer) further(ctx context.Context, questions []detect.Question, po
 		if err != nil {
 			return err
 		}
-		plans = append(plans, plan)
+		guard := e.m.budget.Guard(plan)
+		plans, guards = append(plans, guard), append(guards, guard)
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
 	all := trace.NewGroup(plans...)
@@ -138,6 +140,10 @@ func (e *explainer) further(ctx context.Context, questions []detect.Question, po
 	for i, q := range questions {
 		views[i].Trace.Finish()
 		views[i].Counts = counts
+		if guards[i].Withheld() > 0 { // what wasn't asked whole proves nothing
+			e.over = true
+			continue
+		}
 		e.evidence.Answer(q, views[i])
 	}
 	return err
@@ -213,6 +219,9 @@ func (e *explainer) addContrary() {
 // answered returns a probe of the trace's own flow that the target has answered; nil: there is none.
 func (e *explainer) answered() *trace.Result {
 	t := e.evidence.View.Trace
+	if t.Last() < t.First() {
+		return nil // no hop is known
+	}
 	for _, r := range t.Hop(t.Last()).Probes {
 		if r.Role == trace.RoleHop && r.Outcome == trace.Answered && r.FromTarget() && r.Reply.Kind == packet.KindTCP {
 			return &r
@@ -244,5 +253,7 @@ func (e *explainer) flowPort(flow int) (uint16, error) {
 
 // planOf is the plan of a further trace, for the network that there is.
 func (e *explainer) planOf(q detect.Question) (trace.Plan, error) {
-	return planOver(e.m.t.conn, q.Options)
+	o := q.Options
+	o.Budget = e.m.budget
+	return planOver(e.m.t.conn, o)
 }

@@ -180,6 +180,12 @@ func (b *beyondFirst) needsFirst(now time.Time) bool {
 // routed reports whether a packet has passed a router: its TTL is not one that packets are sent with.
 func routed(ttl uint8) bool { return !slices.Contains([]uint8{32, 64, 128, 255}, ttl) }
 
+// Spared is that of [trace.Path].
+func (b *beyondFirst) Spared() bool { return !b.first && b.Plan.(*trace.Path).Spared() }
+
+// Short is that of [trace.Path].
+func (b *beyondFirst) Short() bool { return !b.first && b.Plan.(*trace.Path).Short() }
+
 // Learn implements trace.Plan.
 func (b *beyondFirst) Learn(now time.Time, r trace.Result) {
 	if r.Outcome.Final() {

@@ -137,7 +137,7 @@ func (k *Kept) Write(t *record.Trace) (first bool, err error) {
 			return false, &KeptError{Name: k.Save, Err: err}
 		}
 	}
-	if k.first == nil || t.Ending.Reason != record.Complete {
+	if k.first == nil || !t.Ending.Reason.Whole() {
 		return false, nil
 	}
 	if err := k.first.Finish(t.WriteJSON); err != nil {

@@ -184,9 +184,10 @@ type manyRun struct {
 	waking      sync.Mutex
 	asleep      bool // wake is closed
 
-	sample sample // to be explained
-	unsent int    // how many targets in a row nothing could be sent to
-	err    error  // what ended the run; nil: nothing did
+	sample      sample          // to be explained
+	explainable map[int]*opened // how those were traced that may be explained, by their indexes
+	unsent      int             // how many targets in a row nothing could be sent to
+	err         error           // what ended the run; nil: nothing did
 }
 
 // opened is a target that is being traced.
@@ -197,6 +198,10 @@ type opened struct {
 	failed  error        // why a probe could not be sent, the last
 	gateway *gateway     // at hop 1; nil: nothing is taken over
 	first   bool         // it has answered a probe of this target
+
+	budget        *trace.TargetBudget // of the SYNs that the target may get; nil: it has none
+	guard         *trace.Guarded      // the plan, held to it
+	spared, short bool                // see detect.View
 }
 
 // Ready fills in the defaults of what is to be traced over t. Many calls it.
@@ -230,7 +235,7 @@ func (t *Tracer) Many(ctx context.Context, m *Many) (record.ManyEnd, error) {
 	}
 	r := &manyRun{Many: m, t: t, ready: make(chan ready, mostReady), wake: make(chan struct{}, 1),
 		open: make(map[int]*opened), ports: make(map[netip.Addr][]uint16),
-		gateways: make(map[gatewayKey]*gateway), near: newNear()}
+		gateways: make(map[gatewayKey]*gateway), near: newNear(), explainable: make(map[int]*opened)}
 	r.plan = trace.NewTargets(trace.TargetsOptions{Open: m.Open, Nearby: m.Nearby, Timeout: m.Timeout,
 		Next: r.next, Over: r.over, Hold: func() bool { return len(r.finished) >= mostBehind }})
 	r.finished = make(chan record.Listed, mostBehind+m.Open+2*mostAwaiting+1)
@@ -527,6 +532,10 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 		o.Spacing = userSpacing
 	}
 	m.shapeSYN(m.route)
+	if r.Explain && m.Rounds == nil {
+		m.budget = trace.NewTargetBudget(o.Target.Addr(), detect.MostSYNs)
+		made.budget = m.budget
+	}
 	if err := m.choosePlan(); err != nil {
 		return nil, err
 	}
@@ -540,16 +549,41 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 		return m.plan, nil
 	}
 	if made.gateway = r.gatewayOf(&m.route, o); made.gateway == nil || made.gateway.askWhole(time.Now()) {
-		return m.plan, nil
+		return made.held(m.plan), nil
 	}
-	beyond, err := newBeyondFirst(*o)
+	beyond, err := newBeyondFirst(m.ordinary())
 	if err != nil {
 		return nil, err
 	}
 	h.Path.FirstTTL = 2
 	beyond.mayAsk = made.gateway.mayAsk
 	beyond.asked = func() { h.Path.FirstTTL = 1 }
-	return beyond, nil
+	return made.held(beyond), nil
+}
+
+// held is the plan for a target, held to the SYNs that it may get.
+func (o *opened) held(plan trace.Plan) trace.Plan {
+	if o.budget == nil {
+		return plan
+	}
+	o.guard = o.budget.Guard(plan)
+	return o.guard
+}
+
+// sparing takes in whether hops were asked less to spare a target whose trace has come to its end.
+func (o *opened) sparing() {
+	if o.guard == nil || o.trace.Ending.Reason != record.Complete {
+		return
+	}
+	if p, ok := o.guard.Plan.(interface{ Spared() bool }); ok {
+		o.spared = p.Spared()
+	}
+	if p, ok := o.guard.Plan.(interface{ Short() bool }); ok {
+		o.short = p.Short() || o.guard.Withheld() > 0
+	}
+	if o.short {
+		o.trace.Ending.Reason = record.Spared
+	}
 }
 
 // result takes in what became of a probe.
@@ -606,6 +640,7 @@ func (r *manyRun) over(number int, whole bool) {
 	default:
 		o.trace.Ending.Reason = record.TimedOut
 	}
+	o.sparing()
 	if g := o.gateway; g != nil && g.open() && !o.first && len(g.awaiting) < mostAwaiting {
 		if len(g.awaiting) == 0 {
 			g.since, r.awaiting = time.Now(), true
@@ -635,6 +670,9 @@ func (r *manyRun) settled(o *opened, fold *record.Fold) {
 		l.Trace.Rounds = r.Request.Rounds.Of(o.rounds)
 	}
 	l.Summary = o.finish(fold, r.Findings && o.rounds == nil)
+	if o.budget != nil {
+		r.explainable[o.target.index] = o
+	}
 	r.judge(l.Summary, o.failed)
 	lost := 0
 	if c, ok := r.t.conn.(trace.LossCounter); ok {
@@ -703,7 +741,7 @@ func (o *opened) finish(fold *record.Fold, findings bool) record.Summary {
 		t.Ending.ExitCode = 1
 	}
 	if findings {
-		view := detect.View{Trace: fold.Trace, Options: t.Path, Counts: t.Ending.Counts}
+		view := detect.View{Trace: fold.Trace, Options: t.Path, Counts: t.Ending.Counts, Spared: o.spared, Short: o.short}
 		t.Findings = append([]detect.Finding{}, detect.Findings(detect.Evidence{View: view})...)
 	}
 	return s
@@ -729,6 +767,7 @@ func (r *manyRun) handOver(t record.Listed) {
 	if end, ended := endOf(&t); ended {
 		r.ends.Add(end)
 	}
+	delete(r.explainable, t.Index)
 	r.finished <- t
 }
 
@@ -743,7 +782,7 @@ func endOf(t *record.Listed) (end detect.End, ok bool) {
 
 // placeOf is endOf, but of a path that goes on beyond the last hop that may be asked, as a loop does, it is that hop.
 func placeOf(t *record.Listed) (place detect.End, ok bool) {
-	if t.Trace == nil || t.Trace.Ending.Reason != record.Complete {
+	if t.Trace == nil || !t.Trace.Ending.Reason.Whole() {
 		return place, false
 	}
 	place, ok = t.End()

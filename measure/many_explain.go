@@ -7,7 +7,6 @@ import (
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/record"
-	"go.example/tcptraceroute/trace"
 )
 
 // A run over lists of targets explains some of those that were not reached. Paths that end at the same place mostly end
@@ -142,38 +141,39 @@ func (r *manyRun) explaining(what Explaining) {
 	}
 }
 
-// explain traces a target once more, as a single target is traced, and puts that trace in the place of the first, if
-// it comes to its end. It returns how many probes it sent.
+// explain asks why a target was not reached. What its trace has shown stands: another one would be more SYNs at the
+// target. It returns how many probes it sent.
 func (r *manyRun) explain(ctx context.Context, t *record.Listed, what Explaining) (sent int) {
-	q := r.Request
-	q.Host, q.Explain, q.Path.Target = t.Host, true, t.Trace.Path.Target
-	q.Path.Queries = max(q.Path.Queries, trace.DefaultQueries)
-	q.Seen = func(res trace.Result) {
-		if r.Seen != nil {
-			r.Seen(t.Index, res)
-		}
+	o := r.explainable[t.Index]
+	if o == nil {
+		return 0
 	}
+	q := r.Request
+	q.Host, q.Explain, q.Path = t.Host, true, t.Trace.Path
+	q.Seen = nil
 	q.Progress = func(p Progress) {
 		what.Progress = p
 		r.explaining(what)
 	}
 	paced := *r.t
 	paced.pace = r.pace
-	made, err := paced.Trace(ctx, q)
+	m := &Measurement{Request: q, t: &paced, Header: t.Trace.Header, budget: o.budget, before: o}
+	if m.findRoute() != nil {
+		return 0
+	}
+	m.own, m.linkMTU = ownAddress(m.route), m.route.MTU
+	made, err := m.Trace(ctx)
 	if made == nil {
 		return 0
 	}
-	sent = made.Ending.Counts.Sent
 	if made.Explanation != nil {
-		sent += made.Explanation.Budget.Sent
+		sent = made.Explanation.Budget.Sent
 	}
 	if err != nil || ctx.Err() != nil {
 		return sent
 	}
-	h := t.Trace.Header
-	h.Path, h.Interface, h.Length, h.Connections = made.Path, made.Interface, made.Length, made.Connections
-	h.Started = made.Started
-	made.Header = h
+	made.Header, made.Inferred = t.Trace.Header, t.Trace.Inferred
+	made.Ending.Counts.Sent += sent
 	t.Trace, t.Explained, t.Summary = made, t.State, made.Summary()
 	return sent
 }

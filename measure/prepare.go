@@ -37,6 +37,8 @@ type Measurement struct {
 	silent  trace.Conn    // for probes of a connection that other programs hold; nil: these are none
 	asking  *explainer    // nil: no trace has begun
 	watched watched
+	before  *opened             // a trace of a list that is to be explained; nil: it is still to be made
+	budget  *trace.TargetBudget // of the SYNs that the target may get; nil: it has none
 }
 
 // plan is what decides on the probes of a trace.
@@ -227,6 +229,9 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 
 // choosePlan makes the plan that suits the request and the network.
 func (m *Measurement) choosePlan() error {
+	if m.Explain && m.Rounds == nil && m.budget == nil {
+		m.budget = trace.NewTargetBudget(m.Header.Path.Target.Addr(), detect.MostSYNs)
+	}
 	o := m.ordinary()
 	var err error
 	if m.Rounds != nil && m.Paths == nil && !m.t.connects() {
@@ -249,13 +254,24 @@ func (m *Measurement) choosePlan() error {
 func (m *Measurement) ordinary() trace.PathOptions {
 	o := m.Header.Path
 	if m.Paths != nil {
-		most := cmp.Or(m.Paths.TargetSYNs, trace.DefaultTargetSYNs)
-		o.SilentSYNs = max(most-trace.SearchSYNs, trace.SearchSYNs)
+		o.SilentSYNs = max(m.mostSYNs()-trace.SearchSYNs, trace.SearchSYNs)
 	}
-	if m.Explain && m.Rounds == nil {
-		o.TargetSYNs = detect.TraceSYNs(o.Queries)
+	if m.budget != nil {
+		o.TargetSYNs, o.UnheardSYNs, o.Budget = detect.TraceSYNs, detect.TraceSYNs, m.budget
+	}
+	if m.budget != nil && m.Paths != nil && m.Paths.TargetSYNs == 0 {
+		o.UnheardSYNs = detect.TraceSYNs / 2 // the other half is the search's
 	}
 	return o
+}
+
+// mostSYNs is how many SYNs the target gets at the most by the trace and a search for all paths: fewer with Explain, which
+// asks for an ordinary connection too.
+func (m *Measurement) mostSYNs() int {
+	if m.budget != nil && m.Paths.TargetSYNs == 0 {
+		return detect.MostSYNs - 1
+	}
+	return cmp.Or(m.Paths.TargetSYNs, trace.DefaultTargetSYNs)
 }
 
 // planOver returns the plan of one trace that suits a network.

@@ -138,6 +138,10 @@ func (m *Measurement) searchMTU(ctx context.Context, known *trace.Trace) (*recor
 		o.Hops = append(o.Hops, who)
 	}
 	o.Wait = min(o.Wait, mtuMostWait)
+	if m.session == nil && !m.budget.TakeOrdinary(0) {
+		m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: errNoSYN})
+		return nil, nil
+	}
 	if m.session == nil {
 		m.session = m.openSession(ctx, true)
 	}
@@ -151,14 +155,25 @@ func (m *Measurement) searchMTU(ctx context.Context, known *trace.Trace) (*recor
 		if why == nil {
 			return &record.MTU{MTU: found, InSession: true}, err
 		}
+		if m.budget != nil { // each of the search's SYNs would get to the target
+			m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: errNoSYN})
+			return nil, nil
+		}
 		if o.Path, err = m.bySYNs(); err != nil {
 			return nil, err
 		}
 		m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: why})
 	}
+	if m.budget != nil {
+		m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: errNoSYN})
+		return nil, nil
+	}
 	found, err := m.measureMTU(ctx, m.t.conn, o)
 	return &record.MTU{MTU: found}, err
 }
+
+// errNoSYN is why no MTU is measured with Explain where no connection is of use.
+var errNoSYN = errors.New("the target may get no more SYNs")
 
 // measureMTU carries the search out.
 func (m *Measurement) measureMTU(ctx context.Context, conn trace.Conn, o trace.MTUOptions) (trace.MTU, error) {

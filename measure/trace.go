@@ -46,7 +46,13 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		}
 	}
 	m.progress(Progress{Stage: Tracing, Trace: made})
-	if inside != nil {
+	if m.before != nil {
+		for _, r := range m.before.trace.Results {
+			e.hear(r)
+			known.Add(r)
+		}
+		made.Results, known.Counts = m.before.trace.Results, m.before.trace.Ending.Counts
+	} else if inside != nil {
 		for _, r := range inside.results {
 			seen(r)
 		}
@@ -56,16 +62,18 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 		if m.Explain {
 			o.Observe = e.keeping(o.Observe)
 		}
-		known.Counts, err = trace.Run(ctx, m.conn(), m.plan, o, func(r trace.Result) {
+		plan := trace.Plan(m.plan)
+		if m.budget != nil {
+			plan = m.budget.Guard(m.plan)
+		}
+		known.Counts, err = trace.Run(ctx, m.conn(), plan, o, func(r trace.Result) {
 			e.hear(r)
 			m.heard(r)
 			seen(r)
 		})
 	}
 	known.Trace.Finish()
-	if p, ok := m.plan.(interface{ Spared() bool }); ok && err == nil {
-		known.Spared = p.Spared()
-	}
+	m.spared(&known, err)
 	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
@@ -86,7 +94,25 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 	if m.Overhear && err == nil {
 		made.Ending.ExitCode = 0
 	}
+	if known.Short && made.Ending.Reason == record.Complete {
+		made.Ending.Reason = record.Spared
+	}
 	return made, err
+}
+
+// spared takes in whether the trace, which ended with err, has asked hops less to spare the target.
+func (m *Measurement) spared(v *detect.View, err error) {
+	if m.before != nil {
+		v.Spared, v.Short = m.before.spared, m.before.short
+		return
+	}
+	p, ok := m.plan.(interface{ Spared() bool })
+	if !ok || err != nil {
+		return
+	}
+	v.Spared = p.Spared()
+	s, ok := m.plan.(interface{ Short() bool })
+	v.Short = m.budget != nil && (m.budget.Withheld() > 0 || ok && s.Short())
 }
 
 // further makes what else was asked for, after a trace that ended with err.
@@ -102,6 +128,7 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 	if err == nil && m.Paths != nil {
 		if made.Graph, err = m.searchPaths(ctx, made.Results); made.Graph != nil {
 			made.Graph.LeaveOut(m.others)
+			m.budget.Spend(made.Graph.TargetSYNs)
 		}
 		m.progress(Progress{Stage: FoundPaths, Trace: made})
 		if err = cmp.Or(err, context.Cause(ctx)); m.Rounds != nil && errors.Is(err, ErrEnough) {
@@ -121,7 +148,7 @@ func (m *Measurement) further(ctx context.Context, made *record.Trace, known det
 
 // searchPaths finds all paths, after the trace.
 func (m *Measurement) searchPaths(ctx context.Context, known []trace.Result) (found *trace.Graph, err error) {
-	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.Paths.TargetSYNs,
+	o := trace.PathsOptions{Path: m.Header.Path, Known: known, TargetSYNs: m.mostSYNs(),
 		Confidence: cmp.Or(m.Paths.Confidence, trace.DefaultConfidence), BranchFlows: trace.LossFlows}
 	if c, ok := m.t.conn.(trace.Connector); ok {
 		o.ConnectWait = c.ConnectWait()

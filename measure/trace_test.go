@@ -95,7 +95,7 @@ func TestTrace(t *testing.T) {
 		len(made.Explanation.Questions) == 0 {
 		t.Errorf("findings %+v, explanation %+v", made.Findings, made.Explanation)
 	}
-	if seen != len(made.Results) || made.Ending.Reason != record.Complete || made.Ending.ExitCode != 1 ||
+	if seen != len(made.Results) || made.Ending.Reason != record.Spared || made.Ending.ExitCode != 1 ||
 		made.Interface != "eth0" {
 		t.Errorf("%d of %d results seen, ending %+v", seen, len(made.Results), made.Ending)
 	}

@@ -611,7 +611,7 @@ func (r *values) protocol(s string) packet.Protocol {
 }
 
 func (r *values) reason(s string) Reason {
-	all := []Reason{Complete, TimedOut, Interrupted, NotSent, Broken}
+	all := []Reason{Complete, Spared, TimedOut, Interrupted, NotSent, Broken}
 	if !slices.Contains(all, Reason(s)) {
 		r.bad("%q is no reason why a trace ends", s)
 	}

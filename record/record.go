@@ -87,11 +87,15 @@ type Reason string
 
 const (
 	Complete    Reason = "complete"    // everything that was to be learned was
+	Spared      Reason = "spared"      // the same, but for hops that were asked less to spare the target
 	TimedOut    Reason = "timeout"     // it took longer than a target of a list may take
 	Interrupted Reason = "interrupted" // by the user
 	NotSent     Reason = "not_sent"    // this host could not send
 	Broken      Reason = "error"       // anything else
 )
+
+// Whole reports whether a measurement came to its own end.
+func (r Reason) Whole() bool { return r == Complete || r == Spared }
 
 // Owner is who runs the network that an address is in.
 type Owner struct {

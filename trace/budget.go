@@ -62,6 +62,15 @@ func (p *Path) tookAll(ttl int) bool {
 	return p.syns.most(first-p.o.FirstTTL) >= most
 }
 
+// expected is the TTL from which on SYNs get to the target, by its own answers; 0: that isn't known, or something
+// contradicts it.
+func (p *Path) expected() int {
+	if !p.target.answers || p.mixed || p.injection.known {
+		return 0
+	}
+	return p.estimate
+}
+
 // ended reports whether a probe did not get to the target, by its outcome.
 func (p *Path) ended(a *ask, r Result) bool {
 	switch r.Outcome {
@@ -96,11 +105,12 @@ func (p *Path) oneTooMany(ttl int) bool {
 	return left <= end-p.lastRouter
 }
 
-// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs and TargetSYNs.
+// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs, TargetSYNs, UnheardSYNs and
+// Budget.
 func (p *Path) spent(ttl int) bool {
 	most, first := p.o.SilentSYNs, p.lastRouter+1
 	switch {
-	case p.tookAll(ttl), p.spared(ttl):
+	case p.tookAll(ttl), p.spared(ttl), p.o.Budget.full(ttl):
 		return true
 	case most == 0 || ttl < first || p.refusals.end() > 0 || !p.target.heard.IsZero():
 		return false
@@ -115,9 +125,9 @@ func (p *Path) spent(ttl int) bool {
 }
 
 // sparing reports whether the target is to be spared though nothing has come from it: for all that is known, each SYN
-// beyond the last router gets there, see PathOptions.TargetSYNs.
+// beyond the last router gets there, see PathOptions.UnheardSYNs.
 func (p *Path) sparing() bool {
-	return p.o.TargetSYNs > 0 && p.tried > 0 && p.sendsSYNs() &&
+	return p.o.UnheardSYNs > 0 && p.sendsSYNs() &&
 		!p.target.answers && !p.refusals.some() && p.rewritten == 0
 }
 
@@ -125,15 +135,29 @@ func (p *Path) sparing() bool {
 // is sent to this hop. If a router farther on answers, those up to there did not get to the target, and others may.
 func (p *Path) spared(ttl int) bool {
 	beyond := p.lastRouter + 1
-	return ttl >= beyond && p.sparing() && p.syns.since(beyond-p.o.FirstTTL) >= min(p.o.TargetSYNs, leastTargetSYNs)
+	return ttl >= beyond && p.sparing() && p.syns.since(beyond-p.o.FirstTTL) >= p.o.UnheardSYNs
 }
 
-// Spared reports whether hops were not asked because the target, which nothing has come from, may have got as many SYNs
-// as it may get, see PathOptions.TargetSYNs and SilentSYNs.
+// Spared reports whether hops were not asked because a target that nothing has come from may have got as many SYNs as it
+// may get, see PathOptions.UnheardSYNs, SilentSYNs and Budget.
 func (p *Path) Spared() bool {
 	for ttl := p.lastRouter + 1; ttl <= p.limit; ttl++ {
 		if p.hop(ttl).sends == 0 && p.spent(ttl) {
 			return !p.target.answers
+		}
+	}
+	return false
+}
+
+// Short reports whether for such a reason hops were asked less often than was wanted, or not at all, whoever has answered.
+func (p *Path) Short() bool {
+	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
+		wanted := p.o.Queries
+		if ttl == p.limit {
+			wanted -= p.credit
+		}
+		if p.hop(ttl).asked < wanted && p.spent(ttl) {
+			return true
 		}
 	}
 	return false

@@ -73,7 +73,7 @@ func newDistanceState(o PathOptions) distanceState {
 // have gone missing when another is answered. again is when that may change by itself.
 func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	switch {
-	case p.tookAll(p.o.MaxTTL):
+	case p.tookAll(p.o.MaxTTL), p.o.Budget.full(p.o.MaxTTL):
 		return false, again
 	case len(p.ports) == 0 || p.slow.knocks > 0: // new ports would be new to a target that knows its clients
 		return false, again
@@ -149,7 +149,7 @@ func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
 // its ICMP.
 func (p *Path) controlDue() bool {
 	ttl := p.estimate - 1
-	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && !p.tookAll(ttl) && p.controlled < ttl && p.nextToTarget(ttl) &&
+	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && !p.tookAll(ttl) && !p.o.Budget.full(ttl) && p.controlled < ttl && p.nextToTarget(ttl) &&
 		p.hop(ttl).asked >= p.wanted(ttl)
 }
 
@@ -228,7 +228,7 @@ func (a *ask) role() Role {
 // out to be.
 func (p *Path) wanted(ttl int) int {
 	switch {
-	case p.tookAll(ttl):
+	case p.tookAll(ttl), p.o.Budget.full(ttl):
 		return p.hop(ttl).asked
 	case p.retryDue(ttl), p.neverLeft(ttl):
 		return p.hop(ttl).asked + 1

@@ -32,10 +32,17 @@ type PathOptions struct {
 	// is no bound.
 	SilentSYNs int
 
-	// TargetSYNs is after how many SYNs a target is asked no more whose hop seems to be known, and after how many, 6 at
-	// the most, one that nothing has come from. What makes the hop doubtful stays open then, and hops far beyond the last
-	// router that answers are not asked. 0: there is no bound.
+	// TargetSYNs is after how many SYNs a target is asked no more whose hop seems to be known. What makes the hop doubtful
+	// stays open then. 0: there is no bound.
 	TargetSYNs int
+
+	// UnheardSYNs is after how many SYNs beyond the last router that answers a target is asked no more that nothing has
+	// come from. Hops far beyond that router are not asked then. 0: there is no bound.
+	UnheardSYNs int
+
+	// Budget bounds the SYNs that may get to the target by all traces together. The plan asks no hop that it has no SYN
+	// for; only [TargetBudget.Guard] makes sure that none leaves. Nil: there is no bound.
+	Budget *TargetBudget
 
 	// Protocol is what the probes are. Of an echo request the source port is the identifier; Flags, Options and the
 	// target's port mean nothing.

@@ -220,6 +220,9 @@ func NewPath(o PathOptions) (*Path, error) {
 	p := &Path{o: o, whole: o.Wait, flow: f, limit: o.MaxTTL, lastRouter: o.FirstTTL - 1}
 	p.known, p.answeredTo, p.farthest = p.lastRouter, p.lastRouter, p.lastRouter
 	p.o.Wait = o.ProbeWait()
+	if !p.sendsSYNs() {
+		p.o.Budget = nil
+	}
 	p.hops = make([]hop, o.MaxTTL-o.FirstTTL+1)
 	p.syns.sent, p.syns.lost = make([]int, len(p.hops)), make([]int, len(p.hops))
 	if o.sendsDistanceProbes() {
@@ -240,6 +243,9 @@ func (p *Path) hop(ttl int) *hop { return &p.hops[ttl-p.o.FirstTTL] }
 func (p *Path) Next(now time.Time) Action {
 	if now.Before(p.idleUntil) {
 		return WaitUntil(p.idleUntil)
+	}
+	if p.o.UnheardSYNs > 0 { // else it is a question, and the trace itself knows more
+		p.o.Budget.expect(p.expected())
 	}
 	when, action := p.overdue(now)
 	if action.Do != DoWait {
@@ -321,6 +327,9 @@ func (p *Path) oneByOne(now, when time.Time) Action {
 // sideBySide asks the hop that was asked least (see before), as soon as the window, the spacing and what is in flight
 // allow it. when is when it wants to be asked again in any case.
 func (p *Path) sideBySide(now, when time.Time) Action {
+	if p.own == ownWanted && p.o.Budget.full(p.o.MaxTTL) {
+		p.own = ownNone
+	}
 	if p.own == ownWanted {
 		return p.ask(p.o.MaxTTL, now)
 	}

@@ -127,7 +127,7 @@ func (p *Path) placingDue(now time.Time) (ttl int, at time.Time) {
 	}
 	syns := p.syns.since(p.lastRouter + 1 - p.o.FirstTTL)
 	tooMany := l.guess > 0 && syns > max(2*p.o.Queries, leastTargetSYNs)
-	if ttl > p.limit || p.placingPorts() == 0 || p.portsVain(now) || tooMany {
+	if ttl > p.limit || p.placingPorts() == 0 || p.portsVain(now) || tooMany || p.o.Budget.full(ttl) {
 		l.over = true
 		return 0, time.Time{}
 	}

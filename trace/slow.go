@@ -505,10 +505,10 @@ func (p *Path) knock(now time.Time) (action Action, at time.Time) {
 	switch {
 	case now.Before(at):
 		return Action{}, at
-	case s.knocks > 0 || p.sparing():
+	case s.knocks > 0, p.sparing(), p.o.Budget.full(p.o.MaxTTL):
 		next := min(p.known+1, p.limit)
 		s.over, s.from, p.known = true, p.known, p.limit
-		if p.hop(next).asked >= p.o.Queries || p.spared(next) {
+		if p.hop(next).asked >= p.o.Queries || p.spent(next) {
 			return Action{}, time.Time{}
 		}
 		action = p.ask(next, now)

@@ -32,7 +32,7 @@ func TestSilentTargetIsSpared(t *testing.T) {
 					network += fmt.Sprintf("router %s delay=%dms\n", addr, 1+i)
 				}
 				network += "target 198.51.100.9 delay=1ms filtered"
-				folded, syns, spared := traceSilent(t, network, trace.PathOptions{TargetSYNs: most, Queries: queries})
+				folded, syns, spared := traceSilent(t, network, trace.PathOptions{TargetSYNs: most, UnheardSYNs: most, Queries: queries})
 				if syns > most || !spared || folded.Last() > routers+5 || folded.Last() < routers+1 {
 					t.Errorf("%d SYNs, spared %v, the last hop is %d\n%s", syns, spared, folded.Last(), network)
 				}

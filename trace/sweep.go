@@ -37,6 +37,8 @@ func (p *Path) sweep(now, when time.Time) Action {
 			pause = max(pause, slowPause) // the device may answer what is over a limit
 		}
 		switch due := h.last.Add(pause); {
+		case p.o.Budget.full(ttl):
+			until = later(until, due)
 		case !h.swept, hidden && !now.Before(due):
 			return p.sweepHop(ttl, now, when)
 		case hidden:
@@ -130,7 +132,7 @@ func (p *Path) tellBoxes(now, when time.Time) (Action, bool) {
 		if h.vainPorts = h.byPort; h.vainPorts >= mostVain {
 			continue
 		}
-		if p.placingPorts() == 0 {
+		if p.placingPorts() == 0 || p.o.Budget.full(ttl) {
 			break
 		}
 		h.byPort++

@@ -22,7 +22,7 @@ func (e *unexpectedError) Error() string { return "Not as expected: " + e.part }
 
 // judge holds a trace that ended with err against what is expected of it.
 func (p *program) judge(made *record.Trace, err error) error {
-	if len(p.Expected) == 0 || made.Ending.Reason != record.Complete {
+	if len(p.Expected) == 0 || !made.Ending.Reason.Whole() {
 		return err
 	}
 	if part := p.Unexpected(made); part != "" {
@@ -102,7 +102,7 @@ func (p *program) conclude(made *record.Trace, err error) error {
 	switch {
 	case kerr != nil:
 		return words.Kept(kerr)
-	case made.Ending.Reason != record.Complete:
+	case !made.Ending.Reason.Whole():
 		return err
 	case first:
 		fmt.Fprintf(p.stderr, "This trace is the baseline from now on: %s\n", record.Printable(p.kept.Baseline))

@@ -59,7 +59,12 @@ func runList(t *testing.T, network, list string, lose int64, args ...string) (v 
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &listMedium{simMedium: simMedium{Conn: conn, port: 40000}, lose: lose}
+		kernel, err := sim.Connect(network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer kernel.Close()
+		m := &listMedium{simMedium: simMedium{Conn: conn, kernel: kernel, port: 40000}, lose: lose}
 		var stdout, stderr bytes.Buffer
 		p := &program{stdout: &stdout, stderr: &stderr, ports: names.NewServices(""),
 			resolve: names.New(names.Options{Policy: names.Never}), Config: options.Config{Root: true}}
@@ -73,6 +78,9 @@ func runList(t *testing.T, network, list string, lose int64, args ...string) (v 
 		defer tracer.Close()
 		v.code = p.code(p.traceMany(t.Context(), tracer))
 		v.stdout, v.stderr, v.sent = stdout.String(), stderr.String(), m.Sent()
+		for _, c := range []*sim.Conn{m.Conn, kernel} {
+			v.arrived += c.Truth(0).Target.SYN
+		}
 	})
 	return v
 }

@@ -31,9 +31,10 @@ type simMedium struct {
 
 	attemptErr error // why none can be asked for
 
-	stop    time.Duration // when the trace is interrupted; 0: never
-	service string        // the target's port; "": 443
-	chance  uint64        // by how much the seed differs that kernel has: else both networks lose their first packets
+	stop    time.Duration   // when the trace is interrupted; 0: never
+	service string          // the target's port; "": 443
+	as      measure.Network // what the program is run over; nil: this one
+	chance  uint64          // by how much the seed differs that kernel has: else both networks lose their first packets
 }
 
 func (m *simMedium) Attempt(ctx context.Context, o wire.AttemptOptions) (wire.Attempt, error) {
@@ -153,6 +154,7 @@ type virtual struct {
 	sent           []sim.Sent
 	asked          []time.Time // ordinary connections
 	syns           int         // that the target got at ports that answer
+	arrived        int         // at any
 }
 
 // runVirtual runs the program with options, in a network in the text form of package sim. Its first target is traced,
@@ -198,6 +200,7 @@ func runVirtualOn(t *testing.T, network string, seed uint64, m *simMedium, chang
 		v.sent, v.asked = append(m.Sent(), m.kernel.Sent()...), m.asked
 		for _, c := range []*sim.Conn{m.Conn, m.kernel} {
 			v.syns += c.Truth(0).Target.SYN - c.Truth(0).Target.Unseen
+			v.arrived += c.Truth(0).Target.SYN
 		}
 	})
 	return v
@@ -219,7 +222,11 @@ func (m *simMedium) run(t *testing.T, seed uint64, change func(*program), args [
 		t.Fatal(err)
 	}
 	p.Path.Rand, p.Path.LabelSeed = rand.New(rand.NewPCG(seed, 1)), seed
-	made, err := measure.Over(m, p.Network(false)).Prepare(t.Context(), p.request())
+	over := measure.Network(m)
+	if m.as != nil {
+		over = m.as
+	}
+	made, err := measure.Over(over, p.Network(false)).Prepare(t.Context(), p.request())
 	if err != nil {
 		t.Fatal(err)
 	}

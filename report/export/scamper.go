@@ -131,7 +131,7 @@ func (s *Scamper) line(v any) error {
 func stopOf(t *record.Trace, fold *record.Fold) (reason string, data int) {
 	end := fold.End()
 	switch {
-	case t.Ending.Reason != record.Complete:
+	case !t.Ending.Reason.Whole():
 		return "HALTED", 0
 	case end == nil:
 		return "GAPLIMIT", 0

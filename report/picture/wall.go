@@ -34,7 +34,7 @@ func (d *drawing) placeTarget(rec *record.Fold, run *report.Run) {
 	case end != nil:
 		text = fmt.Sprintf("%v refuses to forward (%s)", end.Reply.From(), record.Mark(end.Reply))
 		d.wall = &wall{len(d.columns), true, text}
-	case run.Ending.Reason != record.Complete:
+	case !run.Ending.Reason.Whole():
 		text = "the trace ended before it got there"
 	case last < 0 && len(d.columns) == 0:
 		text = "no probe left this host"

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.example/tcptraceroute/packet"
+)
+
+// connectMedium is a simulated network whose probes are connections: the next one from a port ends the one before.
+type connectMedium struct {
+	simMedium
+	mu      sync.Mutex
+	current map[uint16]packet.Probe // by port
+}
+
+func (m *connectMedium) ConnectWait() time.Duration { return 850 * time.Millisecond }
+func (m *connectMedium) SyntheticPackets()          {}
+
+func (m *connectMedium) Send(p packet.Probe) (time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.current == nil {
+		m.current = map[uint16]packet.Probe{}
+	}
+	m.current[p.Src.Port()] = p
+	return m.simMedium.Send(p)
+}
+
+func (m *connectMedium) Recv(ctx context.Context, buf []byte) (int, time.Time, error) {
+	for {
+		n, at, err := m.simMedium.Recv(ctx, buf)
+		if err != nil {
+			return n, at, err
+		}
+		var r packet.Reply
+		if packet.Parse(buf[:n], &r) != nil {
+			continue
+		}
+		m.mu.Lock()
+		p := m.current[max(r.TCP.DstPort, r.Quote.TCP.SrcPort)]
+		m.mu.Unlock()
+		_, echo, _ := r.TCP.Options.Timestamps()
+		val, _, _ := p.Options.Timestamps()
+		reset := r.Kind == packet.KindTCP && r.TCP.Flags.Has(packet.RST)
+		if reset || r.Kind == packet.KindTCP && echo == val || r.Kind != packet.KindTCP && r.Quote.Key() == p.Key() {
+			return n, at, nil
+		}
+	}
+}
+
+// synChain is a chain of routers, some of which say nothing. words are those of a router, by hop.
+func synChain(v6 bool, routers int, silent func(hop int) bool, words map[int]string, target string) string {
+	var b strings.Builder
+	for hop := 1; hop <= routers; hop++ {
+		who := fmt.Sprintf("10.0.%d.1", hop)
+		if v6 {
+			who = fmt.Sprintf("2001:db8:a%02x::1", hop)
+		}
+		if silent != nil && silent(hop) {
+			who = "*"
+		}
+		fmt.Fprintf(&b, "router %s delay=%dus %s\n", who, 500+300*(hop*7%5), words[hop])
+	}
+	who := "198.51.100.9"
+	if v6 {
+		who = "2001:db8:99::1"
+	}
+	fmt.Fprintf(&b, "target %s delay=1ms %s\n", who, target)
+	return b.String()
+}
+
+var (
+	synTargets = []string{
+		"filtered", "filtered no-echo", "filtered=443 closed", "filtered=443 open", "open", "closed", "open no-echo", "reject=13", "reject=3:443", "stuck",
+		"drop-first", "drop-first by-source", "cookies", "changing-cookies", "drop-first pause=1s", "bad-ack",
+	}
+	synOptions = []string{
+		"", "-q 1", "-q 2", "-q 5", "-q 10", "-p 41000", "-P 41000", "-p 41000 -q 1", "--track-port", "--track-port -q 1", "--unprivileged", "--unprivileged -q 1", "--unprivileged --track-port",
+		"-A", "-E", "-l 200", "-t 184", "-N", "-f 2", "-f 4", "-m 5", "-w 1", "--syn bare", "--mss 1200", "--paths", "--parallel 1",
+		"--targets", "--targets -q 1", "--targets -q 5",
+	}
+	synSilent = map[string]func(routers, hop int) bool{
+		"none":          func(int, int) bool { return false },
+		"last":          func(n, hop int) bool { return hop == n },
+		"last 2":        func(n, hop int) bool { return hop > n-2 },
+		"last 3":        func(n, hop int) bool { return hop > n-3 },
+		"last 4":        func(n, hop int) bool { return hop > n-4 },
+		"last 6":        func(n, hop int) bool { return hop > n-6 },
+		"before last 3": func(n, hop int) bool { return hop < n && hop >= n-3 },
+		"before last 5": func(n, hop int) bool { return hop < n && hop >= n-5 },
+		"all":           func(int, int) bool { return true },
+		"first":         func(_, hop int) bool { return hop == 1 },
+	}
+)
+
+// explainedSYNs is how many SYNs get to the target of a network.
+func explainedSYNs(t *testing.T, network string, seed uint64, options string) virtual {
+	t.Helper()
+	args := append(strings.Fields(options), "--explain")
+	if args[0] == "--targets" {
+		line := strings.Fields(network[strings.LastIndex(network, "target "):])[1]
+		list := writeFile(t, filepath.Join(t.TempDir(), "list"), line+" 443\n")
+		return runList(t, network, list, 1<<40, args[1:]...)
+	}
+	if i := slices.Index(args, "--unprivileged"); i >= 0 {
+		m := &connectMedium{}
+		m.as = m
+		return runVirtualOn(t, network, seed, &m.simMedium, func(*program) {}, slices.Delete(args, i, i+1)...)
+	}
+	return runVirtual(t, network, seed, args...)
+}
+
+// mostExplained is how many SYNs a target may get with --explain.
+const mostExplained = 8
+
+// A target gets at most 8 SYNs with --explain, whatever else is asked for, whatever it does with SYNs and whoever is silent
+// before it: those of the trace, of the ordinary connection and of the questions together.
+func TestExplainSYNsEver(t *testing.T) {
+	t.Parallel()
+	for _, options := range synOptions {
+		t.Run(options, func(t *testing.T) {
+			t.Parallel()
+			for i, target := range synTargets {
+				for silent, is := range synSilent {
+					for _, routers := range []int{0, 1, 3, 6, 10} {
+						if routers == 0 && silent != "none" {
+							continue
+						}
+						network := synChain((routers+i)%2 == 1, routers, func(hop int) bool { return is(routers, hop) }, nil, target)
+						if v := explainedSYNs(t, network, uint64(i), options); v.arrived > mostExplained {
+							t.Errorf("%q: %d SYNs\n%s", options, v.arrived, network)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// The same beside a device that answers in the target's name, all SYNs or half of them, and lets them go on or not.
+func TestExplainSYNsBesideDevice(t *testing.T) {
+	t.Parallel()
+	devices := []string{"inject=rst", "inject=syn-ack", "inject=rst inject-ttl=255", "inject=syn-ack inject-least=2",
+		"reset=443:turn2", "accept=443:turn2", "reset=443:p0.5", "accept=443:p0.5", "reset=443", "accept=443"}
+	over, all := 0, 0
+	for _, options := range []string{"", "-q 1", "-q 5", "-p 41000"} {
+		for i, device := range devices {
+			for _, target := range []string{"open", "closed", "filtered", "cookies"} {
+				for routers := 1; routers <= 8; routers++ {
+					for at := 1; at <= routers; at++ {
+						network := synChain((routers+at)%2 == 1, routers, nil, map[int]string{at: device}, target)
+						v := explainedSYNs(t, network, uint64(i), options)
+						if all++; v.arrived > mostExplained {
+							over++
+							t.Errorf("%q: %d SYNs\n%s", options, v.arrived, network)
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d targets get more than %d SYNs", over, all, mostExplained)
+}
