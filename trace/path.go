@@ -245,7 +245,7 @@ func (p *Path) Next(now time.Time) Action {
 		return WaitUntil(p.idleUntil)
 	}
 	if p.o.UnheardSYNs > 0 { // else it is a question, and the trace itself knows more
-		p.o.Budget.expect(p.expected())
+		p.o.Budget.expect(p.expected(), p.o.Queries)
 	}
 	when, action := p.overdue(now)
 	if action.Do != DoWait {

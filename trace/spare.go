@@ -21,6 +21,7 @@ type TargetBudget struct {
 	others   int       // SYNs of ordinary connections
 	before   int       // the highest TTL with which a probe has expired at a router
 	routers  [256]bool // at these TTLs some have
+	ahead    int       // see expectAhead; 0: nothing is believed
 	expected int       // SYNs with lower TTLs should not get there, by the target's answers; 0: that isn't known
 	flows    map[synFlow]*flowSYNs
 	withheld int
@@ -43,7 +44,7 @@ type flowSYNs struct {
 type ttlSYNs struct{ ttl, pending, lost, other int }
 
 // expectAhead is how many hops beyond the last router, and no more than there are up to there, the target's own answers
-// are believed to be no target's as long as probes to them may be answered, a few to each. With fewer a trace takes longer; each is a
+// are believed to be no target's as long as probes to them may be answered. With fewer a trace takes longer; each is a
 // SYN too many where these answers mislead.
 const expectAhead = 8
 
@@ -105,8 +106,8 @@ func (b *TargetBudget) spent() int {
 			case s.ttl <= b.before:
 			case s.ttl < b.expected:
 				b.n += s.pending
-				if s.ttl <= b.before+min(b.before, expectAhead) {
-					b.n -= min(s.pending, DefaultQueries)
+				if s.ttl <= b.before+min(b.before, b.ahead) {
+					b.n -= s.pending
 				}
 				if !answersAll {
 					b.n += s.lost + s.other
@@ -174,14 +175,17 @@ func (b *TargetBudget) TakeOrdinary(left int) bool {
 
 // expect says that SYNs with lower TTLs should not get to the target, by its own answers: as long as they may still be
 // answered, they don't count. 0: none are.
-func (b *TargetBudget) expect(ttl int) {
+func (b *TargetBudget) expect(ttl, queries int) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known = b.known && b.expected == ttl
-	b.expected = ttl
+	b.expected, b.ahead = ttl, 0
+	if queries <= DefaultQueries { // else too many go to each hop at once
+		b.ahead = expectAhead
+	}
 }
 
 // Spend takes in that so many SYNs may have got to the target by a search for all paths, with those of the trace before.
