@@ -10,6 +10,7 @@ import (
 const (
 	longestCycle = 8 // hops
 	leastTurns   = 2 // how often a loop must have been gone round
+	leastAnswers = 4 // at how many hops its only router that answers must have done so
 )
 
 // loop finds packets that go round in a circle until their TTL is used up.
@@ -37,8 +38,15 @@ func loop(f *facts) []Finding {
 		evidence = append(evidence, "The silent hops right before may belong to it.")
 	}
 	confidence := Certain
+	if f.inTurn(start, n) == 1 {
+		// One probe after the other, a limit of the router on its errors may fall into step with them.
+		confidence = when(f.regular(start, n) > 1, Likely, Possible)
+		evidence[0] = fmt.Sprintf("%v answers at every %s hop from hop %d to hop %d, and nobody at those between: the "+
+			"others of the circle say nothing.", f.only(start), ordinal(n), start, f.lastRouter())
+		evidence = append(evidence, "Or the TTL is set too low before that router, and it limits how often it answers.")
+	}
 	if passed := f.passedBy(); len(passed) > 0 {
-		confidence = Likely
+		confidence = min(confidence, Likely)
 		evidence[0] = fmt.Sprintf("The same %d routers answer in turn from hop %d to hop %d.", n, start, f.lastRouter())
 		evidence = append(evidence, passed...)
 		evidence = append(evidence, "So not all connections go round: one of several ways does, or the way has just changed.")
@@ -57,6 +65,23 @@ func loop(f *facts) []Finding {
 		Advice: "Ask whoever runs these routers: they point at each other for this destination, so one of them has " +
 			"lost the real route.",
 	}}
+}
+
+// inTurn is how many routers of a circle answer.
+func (f *facts) inTurn(start, n int) int {
+	members := map[netip.Addr]bool{}
+	for ttl := start; ttl < start+n; ttl++ {
+		if a := f.inCircle(ttl, n); a.IsValid() {
+			members[a] = true
+		}
+	}
+	return len(members)
+}
+
+// ordinal is a small number as in "every second hop".
+func ordinal(n int) string {
+	names := [...]string{2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth"}
+	return names[n]
 }
 
 // wentRound reports whether an ordinary connection has expired, and not because this host gives it a low TTL.
@@ -121,10 +146,29 @@ func (f *facts) turns(n int) (start int) {
 	switch {
 	case len(known) == 0, last-start+1 < n*(leastTurns+1), repeats < leastTurns*len(members):
 		return 0
-	case len(addresses) == 1:
+	case len(addresses) == 1 && f.regular(start, n) == 0:
 		return 0 // it is one router that answers at every hop, or at some: it may limit its errors
 	}
 	return start
+}
+
+// regular is how many probes, at the least, had each hop of a stretch up to the last one, if a router has answered all
+// probes at every n-th hop, and nobody any of those between: so it looks where all others of a circle are silent. 0: it
+// doesn't. A router that answers some of what comes to it would hardly choose so.
+func (f *facts) regular(start, n int) (probes int) {
+	last, turns := f.hops[len(f.hops)-1].ttl, 0
+	for ttl := start; ttl <= last; ttl++ {
+		h := f.at(ttl)
+		mine := (ttl-start)%n == 0
+		if h == nil || h.answered() != mine || mine == (h.lost > 0) {
+			return 0
+		}
+		turns += when(mine, 1, 0)
+		if probes == 0 || len(h.results) < probes {
+			probes = len(h.results)
+		}
+	}
+	return when(turns >= leastAnswers, probes, 0)
 }
 
 // again reports whether the first of the known hops has been seen another time, a turn later or more.

@@ -135,6 +135,10 @@ func (f *facts) ttlSet() *Finding {
 	x.Evidence = append(x.Evidence, fmt.Sprintf(
 		"Probes with every TTL from %d to %d ended at %v, which got each of them with its TTL used up.", from, end.to,
 		who))
+	if silent := f.silentIn(from, end.to); silent > 0 {
+		x.Evidence[0] = fmt.Sprintf("Probes with TTLs from %d to %d ended at %v, which got each of them with its TTL used "+
+			"up, at all of these hops that were answered: %s silent.", from, end.to, who, times(silent, "is", "are"))
+	}
 	if end.to < f.maxTTL() {
 		x.Confidence = Possible
 		x.Title = fmt.Sprintf("The TTL may be set too low %s: nothing gets farther than %v", f.between(x.After, from), who)
@@ -146,6 +150,14 @@ func (f *facts) ttlSet() *Finding {
 		"TTL that is too low for the rest of the way, so connections die at %[1]v too. Or packets go round at that router "+
 		"alone.", who)
 	return &x
+}
+
+// silentIn is at how many hops of a stretch nobody answered.
+func (f *facts) silentIn(from, to int) (n int) {
+	for _, h := range f.hops {
+		n += when(h.ttl >= from && h.ttl <= to && !h.answered(), 1, 0)
+	}
+	return n
 }
 
 // ttlSpent is that several machines say by one address that the TTL is used up, or the target's own does: a NAT speaks
