@@ -60,7 +60,7 @@ func TestExplain(t *testing.T) {
 			{port: 9001, want: "filtered-port likely", place: fmt.Sprintf("beyond hop 2 (%v)", a), code: 1},
 			{port: 9002, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9003, want: "reset-on-path certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3", a)},
-			{port: 9005, want: "rejected-by-router likely", place: fmt.Sprintf("%v, hop 2", a)},
+			{port: 9005, want: "rejected-by-router certain", place: fmt.Sprintf("%v, hop 2", a)},
 			{port: 9006, want: "filtered-port possible", place: "between hop 5", code: 1},
 			{port: 9008, want: "mss-clamped certain, port-open certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b)},
 			{port: 9009, want: "options-removed certain, port-open certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b)},
@@ -231,7 +231,7 @@ func TestExplainUnprivileged(t *testing.T) {
 		{9000, "port-closed possible", 0},
 		{9001, "filtered-port likely", 1},
 		{9003, "reset-on-path likely", 0}, // nothing shows how far a reset has come
-		{9005, "rejected-by-router likely", 0},
+		{9005, "rejected-by-router certain", 0},
 	} {
 		got := noRights(t, p.Source, path, fmt.Sprintf("-n -m 8 --explain %v %d", p.Target.V4(), tt.port))
 		if s := strings.Join(found(t, got), ", "); s != tt.want || got.code != tt.code || !strings.Contains(got.stderr, "less can be told") {
