@@ -1035,9 +1035,9 @@ func (d *drop) orUnseenWay(x *Finding, code Code) {
 		what = "This mark"
 	}
 	x.Confidence = min(x.Confidence, Likely)
-	x.Evidence = append(x.Evidence, fmt.Sprintf("%s was not seen beyond hop %d. If it goes on as others do, it is dropped "+
-		"before %s; if it is sent another way, whose routers are silent, then anywhere there, by the target's own "+
-		"firewall too.", what, d.last, d.hopName(x.Before)))
+	x.Evidence = append(x.Evidence, fmt.Sprintf("%s was not seen beyond hop %d. If it goes on as others do, it is "+
+		"dropped before %s; if it is sent another way, whose routers are silent, then anywhere there, by the target's "+
+		"own firewall too.", what, d.last, d.hopName(x.Before)))
 	x.Advice += " Or it is sent another way there."
 }
 

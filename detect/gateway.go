@@ -71,10 +71,11 @@ func gateway(f *facts) []Finding {
 // longBack says what it means that an answer seems to have passed so many routers, where the probe passed few.
 func (f *facts) longBack(back, there int) string {
 	if back > longestWay {
-		return fmt.Sprintf("By the usual initial TTLs the answer has passed more routers than any way has, the probe %d.", there)
+		return fmt.Sprintf("By the usual initial TTLs the answer has passed more routers than any way has, the probe %d.",
+			there)
 	}
-	return fmt.Sprintf("By the usual initial TTLs the answer has passed %d routers, the probe %d: no way back is that much "+
-		"longer.", back, there)
+	return fmt.Sprintf("By the usual initial TTLs the answer has passed %d routers, the probe %d: no way back is that "+
+		"much longer.", back, there)
 }
 
 // agreeOnBack reports whether answers that begin with different TTLs have come equally far: then none of them begins

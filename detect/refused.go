@@ -269,8 +269,8 @@ func (f *facts) doubtRefusal(x *Finding, all fate, flows portFlows) {
 	}
 }
 
-// orRefusedAbove weighs that only SYNs above a limit are refused. Others may have used it up before the first probe, and
-// no trace lasts as long as such a limit may take to let the next one pass: nothing that is asked excludes it. Who
+// orRefusedAbove weighs that only SYNs above a limit are refused. Others may have used it up before the first probe,
+// and no trace lasts as long as such a limit may take to let the next one pass: nothing that is asked excludes it. Who
 // refuses is certain all the same where this host's ordinary connections fare no better.
 func (f *facts) orRefusedAbove(x *Finding) {
 	if f.options.Protocol != packet.ProtoTCP || !f.asks() {
@@ -279,13 +279,13 @@ func (f *facts) orRefusedAbove(x *Finding) {
 	if !f.rejectsConnections() {
 		x.Confidence = min(x.Confidence, Likely)
 	}
-	x.Evidence = append(x.Evidence, "A limit on connections, which earlier ones have used up, refuses what is over it in the "+
-		"same way: then others pass later.")
+	x.Evidence = append(x.Evidence, "A limit on connections, which earlier ones have used up, refuses what is over it in "+
+		"the same way: then others pass later.")
 	x.Advice += " To exclude a limit, wait some minutes, then ask once (-q 1)."
 }
 
-// rejectsConnections reports whether this host's ordinary connections are rejected as the probes are, as far as any were
-// asked for.
+// rejectsConnections reports whether this host's ordinary connections are rejected as the probes are, as far as any
+// were asked for.
 func (f *facts) rejectsConnections() bool {
 	from := f.refusal.Reply.From().WithZone("")
 	return len(f.controls()) > 0 && !slices.ContainsFunc(f.controls(), func(c Control) bool {
