@@ -1234,7 +1234,8 @@ func (d *drop) filterText(x *Finding, code Code) {
 		d.stuckText(x)
 	case FilteredACK:
 		x.Weight = weightNotice
-		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s%s", place, when(d.shows(code), ", where SYNs pass", ""))
+		x.Title = fmt.Sprintf("ACKs without a connection are dropped %s%s", place,
+			when(d.shows(code), ", where SYNs pass", ""))
 		x.Advice = "Trace without -A. A firewall that keeps track of connections is there; connections are not harmed."
 	case FilteredPort:
 		x.Title = fmt.Sprintf("Port %d is silently dropped %s", port, place)

@@ -171,7 +171,55 @@ func refused(f *facts) []Finding {
 	}
 	f.doubtRefusal(&x, all, flows)
 	f.orOwnNAT(&x)
+	if front == nil && all != passes {
+		return f.byOtherWay(x, kind, flows.refused)
+	}
 	return []Finding{x}
+}
+
+// partedBefore reports whether a further trace of another kind has come to a hop by another router than who refuses
+// there, and got farther.
+func (f *facts) partedBefore(w witness, at int) bool {
+	h, from := w.at(at), f.refusal.Reply.From()
+	if w.path == f.flow || at < f.first() || h == nil || len(h.routers) == 0 || slices.Contains(h.routers, from) {
+		return false
+	}
+	return w.distance() > at || w.lastRouter() > at && w.refusal == nil
+}
+
+// byOtherWay weighs that others went another way than what is refused, and got farther: what lies beyond who refuses is
+// their way's business, and not the target's. refused is how many flows to the port were refused.
+func (f *facts) byOtherWay(x Finding, kind refusal, refused int) []Finding {
+	from, port := f.refusal.Reply.From(), f.target.Port()
+	all := f.others()
+	all = slices.DeleteFunc(all, func(w witness) bool { return !f.partedBefore(w, x.After) })
+	if len(all) == 0 || x.Before > x.After+1 || kind == tooBig || f.handedOn() {
+		return []Finding{x}
+	}
+	if kind == noHost && x.Code == UnreachableHost {
+		x.Confidence = min(x.Confidence, Likely)
+		x.Title = fmt.Sprintf("Beyond %v, hop %d, nobody answers on the next link: port %d goes by that router, and "+
+			"others go another way", from, x.After, port)
+		x.Advice = fmt.Sprintf("Ask whoever runs %v first: its next hop gives no answer. Then ask %s why port %d is sent "+
+			"that way: a route or a rule chooses it, or one member of a load-balanced group is broken.", from,
+			f.owner(x.After-1, x.After-1), port)
+	}
+	i := slices.IndexFunc(all, func(w witness) bool { return w.path == f.port })
+	if i < 0 || refused < 2 {
+		return []Finding{x}
+	}
+	other := Finding{
+		Code: OtherWay, Confidence: Possible, Weight: weightNotice, After: x.After - 1, Before: x.After,
+		Title: fmt.Sprintf("Port %d takes another way than port %d, by %v, which refuses it", port, f.port.target.Port(),
+			from),
+		Evidence: []string{
+			fmt.Sprintf("All of %s to port %d were refused by %v, and those to port %d came by %v and got farther.",
+				times(refused, "flow", "flows"), port, from, f.port.target.Port(), f.port.at(x.After).routers[0]),
+		},
+		Advice: fmt.Sprintf("Ask %s: a router there may choose the way by port. Or one member of a load-balanced group "+
+			"refuses, and all of these went by it by chance.", f.owner(x.After-1, x.After-1)),
+	}
+	return []Finding{x, other}
 }
 
 // doubtLimit names the limit of a link that says a packet is too big, and lowers the confidence where a filter may say
