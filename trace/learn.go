@@ -96,7 +96,10 @@ func (p *Path) settle(now time.Time, r Result) {
 // quietAgain is when no answer comes any more that names no probe, and may be a second one to this probe, or, where the
 // wait is shorter than the round trip, the first.
 func (p *Path) quietAgain(now time.Time, a *ask, r Result) time.Time {
-	if r.Outcome == Answered {
+	switch {
+	case r.Outcome == Answered && r.FromTarget() && !p.hop(a.ttl).byTarget:
+		return a.sent.Add(DefaultWait) // it may be a SYN+ACK that is sent again, and a router's answer be on its way
+	case r.Outcome == Answered:
 		return now.Add(resetTime + r.RTT()/resetShare)
 	}
 	t := settled(p.slowest)

@@ -817,6 +817,8 @@ var failed = []uint64{
 	770009267,            // an answer that was held up for far longer than the target takes, when others were too
 	750013154, 750081817, // a silent path that rewrites what names a probe, where the plan was asked in vain
 	820003813,            // two answers that fit several probes, the younger of which is as old by chance as it was at the first
+	880015898,            // a SYN+ACK that is sent again, after the answer to a distance probe on the path's own flow
+	880043699,            // the same, where nothing names a probe, when a router's answer is due
 	850095450,            // a path that rewrites what names a probe, of which only late answers tell
 	820057210,            // a target that answers its distance probe at once, and the path's own flow late
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
