@@ -10,9 +10,9 @@ import (
 )
 
 // A TargetBudget bounds how many SYNs may get to one target: those of all traces to it, and of ordinary connections.
-// Whoever is about to send one asks it before. A SYN may get there if no router has let a probe to the target expire that
-// had the same TTL or a higher one, unless a router has refused it, or its flow is dropped on the way. Nil has no bound. Any
-// goroutine may use it.
+// Whoever is about to send one asks it before. A SYN may get there if no router has let a probe to the target expire
+// that had the same TTL or a higher one, unless a router has refused it, or its flow is dropped on the way. Nil has
+// no bound. Any goroutine may use it.
 type TargetBudget struct {
 	target netip.Addr
 	most   int
@@ -43,9 +43,9 @@ type flowSYNs struct {
 // ttlSYNs are those with one TTL.
 type ttlSYNs struct{ ttl, pending, lost, other int }
 
-// expectAhead is how many hops beyond the last router, and no more than there are up to there, the target's own answers
-// are believed to be no target's as long as probes to them may be answered. With fewer a trace takes longer; each is a
-// SYN too many where these answers mislead.
+// expectAhead is how many hops beyond the last router, and no more than there are up to there, the target's own
+// answers are believed to be no target's as long as probes to them may be answered. With fewer a trace takes longer;
+// each is a SYN too many where these answers mislead.
 const expectAhead = 8
 
 // dropLosses is how many SYNs of a flow must be lost at routers that answer others to show that the flow is dropped
@@ -120,8 +120,8 @@ func (b *TargetBudget) spent() int {
 	return b.n
 }
 
-// answersAll reports whether the target has answered all SYNs that it got, as far as its own answers say how far away it
-// is: then it would have answered those that were lost before, if they had got there.
+// answersAll reports whether the target has answered all SYNs that it got, as far as its own answers say how far away
+// it is: then it would have answered those that were lost before, if they had got there.
 func (b *TargetBudget) answersAll() bool {
 	for _, f := range b.flows {
 		if slices.ContainsFunc(f.syns, func(s ttlSYNs) bool { return s.ttl >= b.expected && s.lost > 0 }) {
@@ -158,7 +158,8 @@ func (b *TargetBudget) Withheld() int {
 	return b.withheld
 }
 
-// TakeOrdinary asks for a SYN of an ordinary connection after which so many are left, and reports whether it may leave.
+// TakeOrdinary asks for a SYN of an ordinary connection after which so many are left, and reports whether it may
+// leave.
 func (b *TargetBudget) TakeOrdinary(left int) bool {
 	if b == nil {
 		return true
@@ -173,8 +174,8 @@ func (b *TargetBudget) TakeOrdinary(left int) bool {
 	return true
 }
 
-// expect says that SYNs with lower TTLs should not get to the target, by its own answers: as long as they may still be
-// answered, they don't count. 0: none are.
+// expect says that SYNs with lower TTLs should not get to the target, by its own answers: as long as they may still
+// be answered, they don't count. 0: none are.
 func (b *TargetBudget) expect(ttl, queries int) {
 	if b == nil {
 		return
@@ -188,7 +189,8 @@ func (b *TargetBudget) expect(ttl, queries int) {
 	}
 }
 
-// Spend takes in that so many SYNs may have got to the target by a search for all paths, with those of the trace before.
+// Spend takes in that so many SYNs may have got to the target by a search for all paths, with those of the trace
+// before.
 func (b *TargetBudget) Spend(syns int) {
 	if b == nil {
 		return
@@ -257,8 +259,8 @@ func (b *TargetBudget) learn(r Result) {
 	}
 }
 
-// A Guarded is a plan for the target of a [TargetBudget]. Its SYNs that would be too many are not sent: to the plan they
-// are lost, and nobody else hears of them.
+// A Guarded is a plan for the target of a [TargetBudget]. Its SYNs that would be too many are not sent: to the plan
+// they are lost, and nobody else hears of them.
 type Guarded struct {
 	Plan
 	budget   *TargetBudget
