@@ -103,7 +103,7 @@ func TestManyExplainedStopped(t *testing.T) {
 	m := &manySim{}
 	m.Explain = true
 	explained := 0
-	m.runWith(t, network, list, 10*time.Second, overSim, func(l record.Listed) {
+	m.runWith(t, network, list, 14*time.Second, overSim, func(l record.Listed) {
 		if l.Explained != "" {
 			explained++
 		}
@@ -111,7 +111,7 @@ func TestManyExplainedStopped(t *testing.T) {
 			t.Errorf("%s: %+v", l.Host, l.Trace.Ending)
 		}
 	})
-	if len(m.lines) != 3 || m.err != errStopped || m.took > 11*time.Second || explained == 0 || explained == 3 {
+	if len(m.lines) != 3 || m.err != errStopped || m.took > 15*time.Second || explained == 0 || explained == 3 {
 		t.Errorf("%q, %v after %v, %d explained", m.lines, m.err, m.took, explained)
 	}
 }
