@@ -81,8 +81,8 @@ func (d *drop) notAsked() string {
 		when(len(d.more) > 0 && d.silentFrom() > 0, ", and no more than a few other SYNs were sent", ""))
 }
 
-// askedLess says that hops before the one that answers as the target were asked less than was wanted, and are silent: it
-// may be nearer. "": there are none.
+// askedLess says that hops before the one that answers as the target were asked less than was wanted, and are silent:
+// it may be nearer. "": there are none.
 func (f *facts) askedLess() string {
 	if !f.askedFewer || f.answer == nil {
 		return ""

@@ -92,7 +92,8 @@ func (q *questioner) askedTwice(x Question) bool {
 	n := 0
 	for _, p := range q.more {
 		o := &p.question.Options
-		same := p.question.Ask == x.Ask && p.target == netip.AddrPortFrom(x.Options.Target.Addr().WithZone(""), x.Options.Target.Port())
+		target := netip.AddrPortFrom(x.Options.Target.Addr().WithZone(""), x.Options.Target.Port())
+		same := p.question.Ask == x.Ask && p.target == target
 		n += when(same && p.question.Flow == x.Flow && o.FirstTTL == x.Options.FirstTTL && o.Flags == x.Options.Flags, 1, 0)
 	}
 	return n >= 2
@@ -108,13 +109,13 @@ func MostProbes(e Evidence) int {
 	case n == 0 || !f.vanish() || len(e.Further) > 0:
 		return n
 	case f.told():
-		return n + 4*(ownFlows+otherFlows) // AskReach to two hops, and again
+		return n + 4*(2*ownFlows+otherFlows) // AskReach to two hops, and again
 	}
 	// Each kind of SYN twice to so many hops, or once to all; those of another flow to the hops before the place too.
 	last := f.lastRouter()
 	each := max(questionQueries*(lookAhead+1), f.maxTTL()-last+1)
 	kinds := 3 + when(f.long(), 1, 0) + when(f.options.TOS != 0, 1, 0)
-	flows := 5*(ownFlows+otherFlows) + 2 // AskReach to two hops and AskWay, and AskReach again; the own flow twice
+	flows := 5*(2*ownFlows+otherFlows) + 2 // AskReach to two hops and AskWay, and AskReach again; the own flow twice
 	return n + kinds*each + questionQueries*(last-f.first()+1) + flows
 }
 
@@ -356,7 +357,8 @@ func (q *questioner) vanished() {
 	if q.port != nil || q.left() == 0 || len(q.elsewhere) > 0 { // the target gets the SYNs and answers from elsewhere
 		return
 	}
-	if alive := q.asked(AskAlive); len(alive) > 0 && len(q.asked(AskEcho)) == 1 && alive[0].answer != nil && q.echo.distance() == 0 {
+	alive := q.asked(AskAlive)
+	if len(alive) > 0 && len(q.asked(AskEcho)) == 1 && alive[0].answer != nil && q.echo.distance() == 0 {
 		q.add(AskEcho, 0, last+lookAhead, 0, questionQueries)
 	}
 	top, queries := q.within(last)
@@ -490,6 +492,20 @@ func (q *questioner) flows() {
 	q.reach(d, ownFlows-byACK, byACK, withACKs(one))
 	q.reach(d, ownFlows, flows, other)
 	q.onToTarget()
+	q.since(d)
+}
+
+// since asks more flows, by ACKs, where those that passed were sent before the first that vanished, and all that were
+// asked since may have taken the dead way by chance.
+func (q *questioner) since(d *drop) {
+	const after = ownFlows + otherFlows
+	passed := func(r trace.Result) bool { return r.Outcome == trace.Answered && r.FromTarget() }
+	asked := func(p *path) bool { return p.question.Flow > firstFlow+after }
+	if len(q.all) > 0 || !q.acksTell() || !slices.ContainsFunc(d.distanceProbes, passed) || d.passedSince() ||
+		slices.ContainsFunc(q.asked(AskReach), asked) {
+		return
+	}
+	q.reach(d, after, ownFlows, withACKs(q.with(AskReach, q.maxTTL())))
 }
 
 // onToTarget asks a flow that got to a router beyond the place whether it gets to the target too, if a SYN is left.

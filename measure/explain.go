@@ -37,7 +37,8 @@ func (e *explainer) seen(v detect.View) detect.Evidence {
 	if e.evidence != nil {
 		return *e.evidence
 	}
-	return detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.host, SYNs: e.m.budget, Connections: e.m.Header.Connections}
+	return detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.host, SYNs: e.m.budget,
+		Connections: e.m.Header.Connections}
 }
 
 // diagnosis says how the findings came about.
@@ -50,7 +51,8 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 
 // ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
-	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), SYNs: e.m.budget, Unknown: e.unknown(),
+	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), SYNs: e.m.budget,
+		Unknown:     e.unknown(),
 		Connections: e.m.Header.Connections}
 	e.addContrary()
 	defer e.askAgain(ctx)

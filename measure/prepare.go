@@ -265,8 +265,8 @@ func (m *Measurement) ordinary() trace.PathOptions {
 	return o
 }
 
-// mostSYNs is how many SYNs the target gets at the most by the trace and a search for all paths: fewer with Explain, which
-// asks for an ordinary connection too.
+// mostSYNs is how many SYNs the target gets at the most by the trace and a search for all paths: fewer with Explain,
+// which asks for an ordinary connection too.
 func (m *Measurement) mostSYNs() int {
 	if m.budget != nil && m.Paths.TargetSYNs == 0 {
 		return detect.MostSYNs - 1

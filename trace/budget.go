@@ -91,7 +91,8 @@ func (p *Path) oneTooMany(ttl int) bool {
 	if h.asked == 0 || h.open || ttl <= p.lastRouter {
 		return false
 	}
-	if nearer := p.nearerByTTL(); nearer > 0 && nearer < ttl && ttl < p.limit && p.sendsSYNs() && p.mayBeLimited() && !p.o.Patient {
+	nearer := p.nearerByTTL()
+	if nearer > 0 && nearer < ttl && ttl < p.limit && p.sendsSYNs() && p.mayBeLimited() && !p.o.Patient {
 		return true // they are asked slowly, before the trace ends
 	}
 	if !p.targetLost() {
