@@ -230,7 +230,10 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 // choosePlan makes the plan that suits the request and the network.
 func (m *Measurement) choosePlan() error {
 	if m.Explain && m.Rounds == nil && m.budget == nil {
-		m.budget = trace.NewTargetBudget(m.Header.Path.Target.Addr(), detect.MostSYNs)
+		m.budget = trace.NewTargetBudget(m.Header.Path.Target.Addr())
+		if !m.spares() {
+			m.budget.Bound(detect.MostSYNs)
+		}
 	}
 	o := m.ordinary()
 	var err error
@@ -247,6 +250,13 @@ func (m *Measurement) choosePlan() error {
 		m.Header.Length = m.plan.Length(o.Length)
 	}
 	return nil
+}
+
+// spares reports whether the ordinary trace spares the target by itself, as one does that finds its hop by probes from
+// ports of their own. To bound its SYNs besides would leave out hops.
+func (m *Measurement) spares() bool {
+	o := m.Header.Path
+	return !m.t.connects() && m.Paths == nil && o.SourcePorts() > 1 && o.Effective().Queries <= trace.DefaultQueries
 }
 
 // ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that
