@@ -229,7 +229,7 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 
 // choosePlan makes the plan that suits the request and the network.
 func (m *Measurement) choosePlan() error {
-	if m.Explain && m.Rounds == nil && m.budget == nil {
+	if m.Explain && m.Rounds == nil && m.budget == nil && !m.t.connects() { // by connections each hop takes some
 		m.budget = trace.NewTargetBudget(m.Header.Path.Target.Addr())
 		if !m.spares() {
 			m.budget.Bound(detect.MostSYNs)
@@ -256,7 +256,7 @@ func (m *Measurement) choosePlan() error {
 // ports of their own. To bound its SYNs besides would leave out hops.
 func (m *Measurement) spares() bool {
 	o := m.Header.Path
-	return !m.t.connects() && m.Paths == nil && o.SourcePorts() > 1 && o.Effective().Queries <= trace.DefaultQueries
+	return m.Paths == nil && o.SourcePorts() > 1 && o.Effective().Queries <= trace.DefaultQueries
 }
 
 // ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that
