@@ -333,10 +333,10 @@ func (f *facts) orRefusedAbove(x *Finding) {
 }
 
 // rejectsConnections reports whether this host's ordinary connections are rejected as the probes are, as far as any
-// were asked for.
+// were asked for, or the probes are such connections.
 func (f *facts) rejectsConnections() bool {
 	from := f.refusal.Reply.From().WithZone("")
-	return len(f.controls()) > 0 && !slices.ContainsFunc(f.controls(), func(c Control) bool {
+	return f.told() || len(f.controls()) > 0 && !slices.ContainsFunc(f.controls(), func(c Control) bool {
 		return c.Outcome != Rejected || c.expired() || c.From.WithZone("") != from
 	})
 }
