@@ -146,11 +146,12 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 	}
 	refused := f.refusedHere()
 	answered := f.lastRouter() >= f.first() || f.answer != nil || f.refusal != nil
-	if refused == nil && (!answered || f.host.Probes == nil) {
+	if refused == nil && !(answered && f.host.Probes != nil || f.host.Copies && f.othersLeave()) {
 		return false // what leaves isn't heard, or nothing is known to have left: its link may be at fault
 	}
 	x.Title = fmt.Sprintf("This host stops its own connections to port %d: they don't leave it", f.target.Port())
-	x.Evidence = append(x.Evidence, "Its SYN did not leave this host by any interface, and the probes did.")
+	x.Evidence = append(x.Evidence, "Its SYN did not leave this host by any interface, and "+
+		when(answered, "the probes did.", "probes of another kind did."))
 	if refused != nil {
 		x.Evidence[1] = fmt.Sprintf("Its SYN did not leave this host by any interface, and the probes neither: %v.", refused)
 	}
@@ -159,10 +160,19 @@ func (f *facts) unsent(c *Control, x *Finding) bool {
 	if refused == nil && c.Outcome == Silent && c.SYNs == 1 { // kernels send none again that still waits for its next hop
 		x.Confidence = Likely
 		x.Evidence = append(x.Evidence, "It may have waited for a next hop that gives no answer, where this host has "+
-			"several routes: it was not sent again.")
-		x.Advice += fmt.Sprintf(" Else look for such a next hop: ip route get %v, ip rule, ip neigh.", f.target.Addr())
+			"several routes or translates the address: it was not sent again.")
+		x.Advice += fmt.Sprintf(" Else look for such a next hop: ip route get %v, ip rule, ip neigh. Its own NAT may send "+
+			"this port on to a container or a server that is gone: iptables -t nat -S.", f.target.Addr())
 	}
 	return true
+}
+
+// othersLeave reports whether probes of another kind, or to another port, were answered, or go to this host itself,
+// which takes no neighbour.
+func (f *facts) othersLeave() bool {
+	return f.targetHere() || slices.ContainsFunc(f.more, func(p *path) bool {
+		return p.answer != nil || p.refusal != nil || p.lastRouter() >= p.first()
+	})
 }
 
 // refusedHere is the error by which this host itself refuses probes; nil: it doesn't. Its firewall says EPERM. What

@@ -152,6 +152,14 @@ func (e *explainer) askAgain(ctx context.Context) {
 	}
 }
 
+// hearCopies takes note of copies that were heard only of further traces' probes: where this host stops those of the
+// trace, there are no others.
+func (e *explainer) hearCopies() {
+	if raw, ok := e.m.t.conn.(interface{ Copies() bool }); ok && e.host != nil {
+		e.host.Copies = raw.Copies()
+	}
+}
+
 // hostSeen is how the probes left this host.
 func (e *explainer) hostSeen() *detect.Host {
 	to := netip.AddrPortFrom(e.m.Header.Path.Target.Addr().WithZone(""), e.m.Header.Path.Target.Port())

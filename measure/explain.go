@@ -56,6 +56,7 @@ func (e *explainer) ask(ctx context.Context, v detect.View) error {
 		Connections: e.m.Header.Connections}
 	e.addContrary()
 	defer e.askAgain(ctx)
+	defer e.hearCopies()
 	questions := detect.Questions(*e.evidence)
 	if len(questions) == 0 {
 		return nil

@@ -40,6 +40,9 @@ func ownPublishedPort(t *testing.T, members int) {
 	source.IP(t, fmt.Sprintf("addr add %v/64 dev br0 nodad", inside.Peer.V6))
 	source.Sysctl(t, "net.bridge.bridge-nf-call-iptables", "1")
 	source.Sysctl(t, "net.bridge.bridge-nf-call-ip6tables", "1")
+	gone4, gone6 := inside.Peer.V4.Next().Next().Next(), inside.Peer.V6.Next().Next().Next()
+	source.NFT(t, fmt.Sprintf("chain gone { type nat hook output priority -100;\nip daddr %v tcp dport 8082 dnat ip to %v:80\n"+
+		"ip6 daddr %v tcp dport 8082 dnat ip6 to [%v]:80\n}\n", outside.A.V4, gone4, outside.A.V6, gone6))
 	for port, to := range map[int]int{8080: 80, 8081: 81} {
 		source.NFT(t, fmt.Sprintf("chain p%d { type nat hook output priority -100;\n"+
 			"ip daddr %v tcp dport %[1]d dnat ip to %[3]v:%[4]d\n"+
@@ -54,6 +57,11 @@ func ownPublishedPort(t *testing.T, members int) {
 				strings.Contains(out.stdout, "elsewhere") || strings.Contains(out.stdout, "nobody asked") {
 				t.Errorf("port %s: %v", port, out)
 			}
+		}
+		// The container that it was published for is gone: no SYN leaves this host.
+		out := launch(t, source, "-n --explain "+addressOf(outside.A, v == ip4)+" 8082").outcome()
+		if !strings.Contains(out.stdout, "this-host") || !strings.Contains(out.stdout, "a container") {
+			t.Errorf("port 8082: %v", out)
 		}
 	})
 }
