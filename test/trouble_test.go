@@ -175,7 +175,8 @@ func TestTroubleFromTheStart(t *testing.T) {
 			}
 			want := "connect: " + strings.ToUpper(x.text[:1]) + x.text[1:]
 			if x.ruled {
-				want += fmt.Sprintf(": this host's own routing refuses it, see ip rule and ip route get %v", v.of(p.Target))
+				want += fmt.Sprintf(": this host's own routing refuses it, see ip rule and ip route get %v ipproto tcp dport 80",
+					v.of(p.Target))
 			}
 			if want += "\n"; got != (outcome{"", want, 2}) {
 				t.Errorf("%v\nwant %q", got, want)

@@ -157,9 +157,9 @@ func TestUnprivilegedOdd(t *testing.T) {
 		noRights(t, p.Source, path, "-n "+tt.args).expect(t, tt.stdout, "", 0)
 	}
 	for _, tt := range []struct{ args, stderr string }{
-		{"198.18.50.1", "connect: No route to host: this host's own routing refuses it, see ip rule and ip route get 198.18.50.1\n"},
-		{"198.18.50.2", "connect: Permission denied: this host's own routing refuses it, see ip rule and ip route get 198.18.50.2\n"},
-		{"2001:db8:50::1", "connect: No route to host: this host's own routing refuses it, see ip rule and ip route get 2001:db8:50::1\n"},
+		{"198.18.50.1", "connect: No route to host: this host's own routing refuses it, see ip rule and ip route get 198.18.50.1 ipproto tcp dport 80\n"},
+		{"198.18.50.2", "connect: Permission denied: this host's own routing refuses it, see ip rule and ip route get 198.18.50.2 ipproto tcp dport 80\n"},
+		{"2001:db8:50::1", "connect: No route to host: this host's own routing refuses it, see ip rule and ip route get 2001:db8:50::1 ipproto tcp dport 80\n"},
 		{"-p 80 198.18.3.2", "Sorry, must be root to use -p 80 (it is the source port; for the target's port: tcptraceroute HOST 80)\n"},
 		{"-p 80 198.18.3.2:443", "Sorry, must be root to use -p 80\n"},
 		{"-P 4433 198.18.3.2", "-P needs raw sockets (it is the source port; for the target's port: tcptraceroute HOST 4433), and they need root or the capability CAP_NET_RAW: run it with sudo, or once: sudo setcap cap_net_raw+p tcptraceroute\n"},

@@ -115,8 +115,9 @@ func Unmade(c *options.Config, err error) error {
 		if route.Zone != "" {
 			return fmt.Errorf("%s: %s", text, route.Zone)
 		}
-		if to := c.Path.Target.Addr(); to.IsValid() && route.Ruled(to) {
-			text += fmt.Sprintf(": this host's own routing refuses it, see ip rule and ip route get %v", to)
+		if to := c.Path.Target; to.IsValid() && route.Ruled(to.Addr()) { // a rule may look at the port
+			text += fmt.Sprintf(": this host's own routing refuses it, see ip rule and ip route get %v ipproto tcp dport %d",
+				to.Addr(), to.Port())
 		}
 		return &LocalError{text}
 	}
