@@ -16,21 +16,13 @@ type Host struct {
 	// ControlAgain wants them.
 	Controls []Control
 
-<<<<<<< HEAD
 	Meant    Leaving         // how the probes of the trace should leave this host
 	Probes   *Leaving        // how they did; nil: that isn't known
 	Changed  string          // in which way they left otherwise than meant, in words; "": in none
 	Rewrites []packet.Change // of other headers, by which they left otherwise than meant
+	Copies   bool            // those of some probes that left were heard, further traces' included
 	SetsTTL  bool            // it gives what it sends another TTL than meant: so the hops aren't those of the path
 	Rule     string          // by which they were routed then; "": not known, or by none that looks at them
-=======
-	Meant   Leaving  // how the probes of the trace should leave this host
-	Probes  *Leaving // how they did; nil: that isn't known
-	Changed string   // in which way they left otherwise than meant, in words; "": in none
-	Copies  bool     // those of some probes that left were heard, further traces' included
-	SetsTTL bool     // it gives what it sends another TTL than meant: so the hops aren't those of the path
-	Rule    string   // by which they were routed then; "": not known, or by none that looks at them
->>>>>>> b0b5bee (detect, measure: a SYN that doesn't leave, where probes of another kind do)
 
 	// Incoming and Outgoing are the chains of this host's firewall that packets meet, in words, as far as the kernel
 	// tells.
