@@ -114,8 +114,8 @@ func asksSYNs(o trace.PathOptions) bool {
 // asked.
 func (q *questioner) spare() {
 	near := q.silentFrom()
-	if q.counted != nil {
-		near = q.counted.Before() + 1
+	if q.counted {
+		near = q.budget.Before() + 1
 	}
 	if near == 0 {
 		return
@@ -129,7 +129,8 @@ func (q *questioner) spare() {
 		}
 		if asksSYNs(x.Options) {
 			n := x.shorten(near, left)
-			if n < 0 || q.vanish() && x.Ask != AskWay && x.Options.Effective().MaxTTL <= q.lastRouter() { // it tells nothing
+			short := q.counted && q.vanish() && x.Ask != AskWay && x.Options.Effective().MaxTTL <= q.lastRouter()
+			if n < 0 || short { // which tells nothing
 				dropped[x.Flow] = true
 				continue
 			}
@@ -143,7 +144,7 @@ func (q *questioner) spare() {
 // acksTell reports whether ACKs tell as well as SYNs whether it is the flow that matters, where hardly a SYN is left
 // for the target: those of the trace's own flow got no farther than its SYNs.
 func (q *questioner) acksTell() bool {
-	return (q.silentFrom() > 0 || q.counted != nil) && q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil &&
+	return (q.silentFrom() > 0 || q.counted) && q.ack != nil && q.ack.answer == nil && q.ack.refusal == nil &&
 		q.ack.lastRouter() <= q.lastRouter()
 }
 

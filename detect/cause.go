@@ -263,7 +263,7 @@ func (d *drop) flowSightings() (all []sighting) {
 			s.fate, s.at = passes, at
 		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, passed):
 			vague[p.question.Flow] = true // it is somewhere on another way
-		case at == d.maxTTL(), d.othersAt(at):
+		case at == d.maxTTL(), d.counted && d.othersAt(at):
 			probe := [2]int{p.question.Flow, at}
 			if tries[probe]++; tries[probe] == 2 && s.fate == either { // twice in vain
 				s.fate = vanishes

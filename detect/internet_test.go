@@ -9,7 +9,6 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/sim"
@@ -169,7 +168,7 @@ func TestInternet(t *testing.T) {
 		bad := false
 		for _, f := range findings {
 			counts[fmt.Sprintf("%s %v", f.Code, f.Confidence)]++
-			if why := x.wrong(f); why != "" && !((x.hides() || x.limits()) && f.Confidence < detect.Certain) {
+			if why := x.wrong(f); why != "" && !(x.hides() && f.Confidence < detect.Certain) {
 				bad = true
 				t.Errorf("path %d: %s %v %d-%d: %s", i, f.Code, f.Confidence, f.After, f.Before, why)
 			}
@@ -177,18 +176,13 @@ func TestInternet(t *testing.T) {
 		if bad {
 			t.Logf("\n%s\n%s", sim.Scenario{Paths: []sim.Path{p}}, details(findings))
 		}
-		if missed := x.missed(findings); missed != "" && !x.hides() && !x.limits() {
+		if missed := x.missed(findings); missed != "" && !x.hides() {
 			t.Errorf("path %d: %s\n%s\n%s", i, missed, sim.Scenario{Paths: []sim.Path{p}}, details(findings))
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%4d %s", counts[k], k)
 	}
-}
-
-// limits reports whether a router passes so few SYNs that those that the target may get don't tell what is beyond it.
-func (x *truth) limits() bool {
-	return x.any(func(r *sim.Router) bool { return r.SYNs.Every >= 200*time.Millisecond })
 }
 
 // hides reports whether a NAT on the path hides all hops behind it from TCP, and not from ICMP echo: it changes ports,

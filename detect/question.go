@@ -76,13 +76,15 @@ func Questions(e Evidence) []Question {
 	if !f.complete || !f.left() || f.cycle() > 0 || f.options.Protocol != packet.ProtoTCP {
 		return nil
 	}
-	q := &questioner{facts: f, base: e.Options, counted: e.SYNs, spent: e.spentSYNs() + when(ControlAgain(e), 1, 0)}
+	q := &questioner{facts: f, base: e.Options, budget: e.SYNs, spent: e.spentSYNs() + when(ControlAgain(e), 1, 0)}
 	q.kinds()
 	if f.vanish() && len(e.Further) > 0 {
 		q.flows()
 	}
 	q.spare()
-	q.all = slices.DeleteFunc(q.all, q.askedTwice)
+	if q.counted {
+		q.all = slices.DeleteFunc(q.all, q.askedTwice)
+	}
 	return q.all
 }
 
@@ -126,7 +128,7 @@ type questioner struct {
 	all   []Question
 	spent int // SYNs that the target has got
 
-	counted *trace.TargetBudget // see Evidence.SYNs
+	budget *trace.TargetBudget // see Evidence.SYNs
 }
 
 // vanish reports whether probes vanish, so that it has to be found out which of them do.
@@ -314,9 +316,14 @@ func (q *questioner) refused() {
 		}
 	case q.port == nil && len(q.asked(AskFlow)) == 0:
 		top, queries := q.within(at)
-		q.refusedFlows() // first, for most depends on them, and few SYNs may be left
+		if q.counted {
+			q.refusedFlows() // first, for most depends on them, and few SYNs may be left
+		}
 		q.add(AskPort, 0, at-lookBack, top, queries)
 		q.add(AskFlow, 1, first, at, questionQueries)
+		if !q.counted {
+			q.refusedFlows()
+		}
 	}
 }
 
@@ -483,7 +490,7 @@ func (q *questioner) flows() {
 		}
 		other.MaxTTL = other.FirstTTL
 	}
-	if q.counted != nil && d.routerBeyond() > 0 {
+	if q.counted && d.routerBeyond() > 0 {
 		left = ownFlows // these go no farther than that router
 	}
 	byACK := when(q.acksTell(), max(ownFlows-own-left, 0), 0)
@@ -510,7 +517,7 @@ func (q *questioner) since(d *drop) {
 
 // onToTarget asks a flow that got to a router beyond the place whether it gets to the target too, if a SYN is left.
 func (q *questioner) onToTarget() {
-	if len(q.all) > 0 || q.counted == nil || q.left() == 0 {
+	if len(q.all) > 0 || !q.counted || q.left() == 0 {
 		return
 	}
 	last := q.maxTTL()
@@ -615,7 +622,7 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 			near.FirstTTL, near.MaxTTL = beyond, beyond
 			q.all = append(q.all, Question{AskReach, flow, near})
 		}
-		if beyond == 0 || beyond == o.FirstTTL || q.told() || q.counted == nil || !asksSYNs(o) {
+		if beyond == 0 || beyond == o.FirstTTL || q.told() || !q.counted || !asksSYNs(o) {
 			q.all = append(q.all, Question{AskReach, flow, o})
 		}
 		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports

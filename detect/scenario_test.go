@@ -220,11 +220,10 @@ func (r *run) view(o trace.PathOptions) detect.View {
 	spared := o
 	if r.explain && !r.connections {
 		spared.TargetSYNs, spared.UnheardSYNs = detect.TraceSYNs, detect.TraceSYNs
-		r.budget = trace.NewTargetBudget(o.Target.Addr())
 		if o.SourcePorts() == 1 || o.Effective().Queries > trace.DefaultQueries {
-			r.budget.Bound(detect.MostSYNs)
+			r.budget = trace.NewTargetBudget(o.Target.Addr(), detect.MostSYNs)
+			r.budget.TakeOrdinary(0)
 		}
-		r.budget.TakeOrdinary(0)
 		spared.Budget = r.budget
 	}
 	path, err := trace.NewPath(spared)
@@ -242,8 +241,7 @@ func (r *run) view(o trace.PathOptions) detect.View {
 	}
 	v.Trace.Finish()
 	v.Spared = path.Spared()
-	v.Short = v.Spared || r.budget.Bounded() && (r.budget.Withheld() > 0 || path.Short())
-	r.budget.Bound(detect.MostSYNs)
+	v.Short = v.Spared || r.budget != nil && (r.budget.Withheld() > 0 || path.Short())
 	return v
 }
 

@@ -533,7 +533,7 @@ func (r *manyRun) planFor(made *opened, target netip.AddrPort) (trace.Plan, erro
 	}
 	m.shapeSYN(m.route)
 	if r.Explain && m.Rounds == nil {
-		m.budget = trace.NewTargetBudget(o.Target.Addr()).Bound(detect.MostSYNs)
+		m.budget = trace.NewTargetBudget(o.Target.Addr(), detect.MostSYNs)
 		made.budget = m.budget
 	}
 	if err := m.choosePlan(); err != nil {

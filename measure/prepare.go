@@ -229,11 +229,8 @@ func (m *Measurement) reserve(ctx context.Context) (err error) {
 
 // choosePlan makes the plan that suits the request and the network.
 func (m *Measurement) choosePlan() error {
-	if m.Explain && m.Rounds == nil && m.budget == nil && !m.t.connects() { // by connections each hop takes some
-		m.budget = trace.NewTargetBudget(m.Header.Path.Target.Addr())
-		if !m.spares() {
-			m.budget.Bound(detect.MostSYNs)
-		}
+	if m.Explain && m.Rounds == nil && m.budget == nil && !m.spares() {
+		m.budget = trace.NewTargetBudget(m.Header.Path.Target.Addr(), detect.MostSYNs)
 	}
 	o := m.ordinary()
 	var err error
@@ -252,11 +249,12 @@ func (m *Measurement) choosePlan() error {
 	return nil
 }
 
-// spares reports whether the ordinary trace spares the target by itself, as one does that finds its hop by probes from
-// ports of their own. To bound its SYNs besides would leave out hops.
+// spares reports whether the trace and the questions after it spare the target by themselves, as they do where the
+// trace finds its hop by probes from ports of their own. A bound besides would leave out hops behind silent routers and
+// devices. By connections each hop is asked by a SYN: eight would find next to nothing.
 func (m *Measurement) spares() bool {
 	o := m.Header.Path
-	return m.Paths == nil && o.SourcePorts() > 1 && o.Effective().Queries <= trace.DefaultQueries
+	return m.t.connects() || m.Paths == nil && o.SourcePorts() > 1 && o.Effective().Queries <= trace.DefaultQueries
 }
 
 // ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that
@@ -266,8 +264,11 @@ func (m *Measurement) ordinary() trace.PathOptions {
 	if m.Paths != nil {
 		o.SilentSYNs = max(m.mostSYNs()-trace.SearchSYNs, trace.SearchSYNs)
 	}
-	if m.budget != nil {
-		o.TargetSYNs, o.UnheardSYNs, o.Budget = detect.TraceSYNs, detect.TraceSYNs, m.budget
+	if m.Explain && m.Rounds == nil {
+		o.TargetSYNs, o.Budget = detect.TraceSYNs, m.budget
+	}
+	if o.TargetSYNs > 0 && !m.t.connects() {
+		o.UnheardSYNs = detect.TraceSYNs
 	}
 	if m.budget != nil && m.Paths != nil && m.Paths.TargetSYNs == 0 {
 		o.UnheardSYNs = detect.TraceSYNs / 2 // the other half is the search's

@@ -74,7 +74,6 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 	}
 	known.Trace.Finish()
 	m.spared(&known, err)
-	m.budget.Bound(detect.MostSYNs)
 	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)
 	m.progress(Progress{Stage: Traced, Trace: made})
 	err = m.further(ctx, made, known, cmp.Or(err, context.Cause(ctx)))
@@ -113,7 +112,7 @@ func (m *Measurement) spared(v *detect.View, err error) {
 	}
 	v.Spared = p.Spared()
 	s, ok := m.plan.(interface{ Short() bool })
-	v.Short = v.Spared || m.budget.Bounded() && (m.budget.Withheld() > 0 || ok && s.Short())
+	v.Short = v.Spared || m.budget != nil && (m.budget.Withheld() > 0 || ok && s.Short())
 }
 
 // further makes what else was asked for, after a trace that ended with err.

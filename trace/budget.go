@@ -128,7 +128,7 @@ func (p *Path) spent(ttl int) bool {
 // sparing reports whether the target is to be spared though nothing has come from it: for all that is known, each SYN
 // beyond the last router gets there, see PathOptions.UnheardSYNs.
 func (p *Path) sparing() bool {
-	return p.o.UnheardSYNs > 0 && p.sendsSYNs() &&
+	return p.o.UnheardSYNs > 0 && (p.tried > 0 || p.o.Budget != nil) && p.sendsSYNs() &&
 		!p.target.answers && !p.refusals.some() && p.rewritten == 0
 }
 

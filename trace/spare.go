@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -67,29 +66,9 @@ func (f *flowSYNs) dropped(routers *[256]bool) bool {
 	return n >= dropLosses
 }
 
-// NewTargetBudget counts the SYNs that get to an address, and lets as many as there are, until Bound.
-func NewTargetBudget(target netip.Addr) *TargetBudget {
-	return &TargetBudget{target: target.WithZone(""), most: math.MaxInt, flows: make(map[synFlow]*flowSYNs)}
-}
-
-// Bound lets so many SYNs get there in all from now on, and returns b.
-func (b *TargetBudget) Bound(most int) *TargetBudget {
-	if b != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.most = most
-	}
-	return b
-}
-
-// Bounded reports whether there is a bound.
-func (b *TargetBudget) Bounded() bool {
-	if b == nil {
-		return false
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.most < math.MaxInt
+// NewTargetBudget lets so many SYNs get to an address.
+func NewTargetBudget(target netip.Addr, most int) *TargetBudget {
+	return &TargetBudget{target: target.WithZone(""), most: most, flows: make(map[synFlow]*flowSYNs)}
 }
 
 // Before is the highest TTL with which a probe to the target has expired at a router; 0: none has.
@@ -187,7 +166,7 @@ func (b *TargetBudget) TakeOrdinary(left int) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.most < math.MaxInt && b.spent()+left >= b.most {
+	if b.spent()+left >= b.most {
 		return false
 	}
 	b.others++
