@@ -540,6 +540,7 @@ func (d *drop) finding() Finding {
 	case len(passing) > 0:
 		d.brokenBranch(&x, passing)
 	case d.otherWay(&x):
+	case d.nobodyThere(&x):
 	case len(d.seen) == 0:
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
@@ -926,6 +927,30 @@ func (d *drop) otherWay(x *Finding) bool {
 
 // fewFlows are so few that they may have gone so by chance.
 const fewFlows = 4
+
+// nobodyThere reports whether the last router has said of echo requests that nobody answers on its next link, and says
+// so. Of SYNs it may have said nothing because routers limit their errors.
+func (d *drop) nobodyThere(x *Finding) bool {
+	if slices.ContainsFunc(d.seen, func(s sighting) bool { return s.fate == passes }) {
+		return false
+	}
+	for _, p := range append(d.asked(AskAlive), d.asked(AskEcho)...) {
+		if p.refusal == nil || p.whyRefused() != noHost || p.refusal.Reply.From() != d.only(d.last) ||
+			p.waited() < neighbourWait {
+			continue
+		}
+		from := p.refusal.Reply.From()
+		x.Code, x.Confidence = UnreachableHost, Likely
+		x.Title = fmt.Sprintf("Beyond %v, hop %d, nobody answers on the next link: the target is down or not there, or a "+
+			"router in front of it is", from, d.last)
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Of ICMP echo requests %v says so: %s.", from,
+			refusalText(p.refusal.Reply)), p.waitText(), "Of SYNs it said nothing: routers limit their errors.")
+		x.Advice = fmt.Sprintf("Check that the target is running and has this address. If its link isn't one of %v, ask "+
+			"whoever runs that router: its next hop gives no answer.", from)
+		return true
+	}
+	return false
+}
 
 // deadEnd is that nothing gets farther, as far as is known.
 func (d *drop) deadEnd(x *Finding) {

@@ -2,11 +2,13 @@ package detect_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.example/tcptraceroute/detect"
+	"go.example/tcptraceroute/packet"
 )
 
 // However many probes this host could not send, a finding about those that it has sent is the same. That there are such
@@ -114,5 +116,27 @@ target 198.51.100.9 delay=1ms drop=syn`}
 	said := details(all)
 	if len(all) != 1 || strings.Contains(said, "other SYNs pass") || !strings.Contains(said, "come later than 3 s") {
 		t.Errorf("%v\n%s", text(all), said)
+	}
+}
+
+// A router that has spent its errors says of SYNs nothing, and of echo requests that nobody is there.
+func TestNobodyThereSaidOfEcho(t *testing.T) {
+	s := scenario{network: `router 10.0.1.1 delay=1ms
+router 10.0.2.1 delay=1ms unresolved=3s
+target 198.51.100.9 delay=1ms`}
+	spent := false
+	all := detect.Findings(s.evidence(t, 1, func(b []byte) []byte {
+		var r packet.Reply
+		if packet.Parse(b, &r) != nil {
+			return b
+		}
+		limited := !spent && r.Kind == packet.KindTimeExceeded && r.From() == netip.MustParseAddr("10.0.2.1")
+		if spent = spent || limited; limited || r.Kind == packet.KindUnreachable && r.Quote.IP.Protocol == 6 {
+			return nil
+		}
+		return b
+	}))
+	if len(all) != 1 || all[0].Code != detect.UnreachableHost || all[0].Confidence != detect.Likely {
+		t.Errorf("%v\n%s", text(all), details(all))
 	}
 }

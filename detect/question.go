@@ -66,6 +66,9 @@ const (
 	firstFlow = 16 // the number before that of the first of these: no other kind of question has as many
 )
 
+// neighbourTries is how long a Linux router asks for a neighbour until it says that there is none, and a little more.
+const neighbourTries = 3200 * time.Millisecond
+
 // Questions are the traces that would tell most of a path next: none where nothing is in doubt, or all has been
 // asked. Whoever has asked them calls it again.
 func Questions(e Evidence) []Question {
@@ -353,6 +356,11 @@ func (q *questioner) vanished() {
 	if len(q.more) == 0 {
 		q.add(AskEcho, 0, last, last+lookAhead-1, questionQueries)
 		q.add(AskAlive, 0, q.maxTTL(), 0, questionQueries)
+		if h := q.at(last); h != nil && h.lost > 0 && len(h.routers) > 0 {
+			// This router limits its errors, and may have spent them when it would have said that nobody is there.
+			o := &q.all[len(q.all)-1].Options
+			o.Wait, o.Patient = max(o.Wait, neighbourTries), true
+		}
 		if q.asks() {
 			q.add(AskACK, 0, last, last+lookAhead-1, questionQueries)
 		}

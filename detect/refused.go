@@ -435,18 +435,18 @@ func (f *facts) refusedFromTarget() bool {
 	return false
 }
 
-func (f *facts) waitText() string {
+func (p *path) waitText() string {
 	return fmt.Sprintf("It said so after %v: it had asked for the address on its link, and waited.",
-		f.waited().Round(10*time.Millisecond))
+		p.waited().Round(10*time.Millisecond))
 }
 
 // neighbourWait is more than routers take for anything but to ask for a neighbour: Linux waits 3 s, others 1 s or 2.
 const neighbourWait = 800 * time.Millisecond
 
 // waited is the longest that it took to be refused.
-func (f *facts) waited() (longest time.Duration) {
-	for i := range f.hops {
-		for r := range f.hops[i].replies() {
+func (p *path) waited() (longest time.Duration) {
+	for i := range p.hops {
+		for r := range p.hops[i].replies() {
 			if r.Refused() {
 				longest = max(longest, r.RTT())
 			}
