@@ -254,7 +254,7 @@ func (m *Measurement) choosePlan() error {
 // devices. By connections each hop is asked by a SYN: eight would find next to nothing.
 func (m *Measurement) spares() bool {
 	o := m.Header.Path
-	return m.t.connects() || m.Paths == nil && o.SourcePorts() > 1 && o.Effective().Queries <= trace.DefaultQueries
+	return m.t.connects() || m.Paths == nil && len(o.ProbePorts) > 0 && o.Effective().Queries <= trace.DefaultQueries
 }
 
 // ordinary are the options of the ordinary trace. Before a search for all paths it leaves that some of the SYNs that
