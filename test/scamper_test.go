@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,9 @@ import (
 // scamper runs a command of scamper(1) in a host, and returns what it found as JSON, in lines.
 func scamper(t testing.TB, h *lab.Host, command, target string) string {
 	t.Helper()
+	if err := os.MkdirAll("/var/empty", 0o555); err != nil { // which two that start at once on a new machine both make
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "warts")
 	if o := run(t, h, "scamper", "-O", "warts", "-o", file, "-c", command, "-i", target); o.code != 0 {
 		t.Fatalf("scamper: %v", o)

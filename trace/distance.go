@@ -421,7 +421,7 @@ func (p *Path) within(r Result) {
 		p.estimate = 0 // it was wrong, or came too late
 	}
 	// else the distance probe may have been answered once more
-	if p.own == ownNone {
+	if p.own == ownNone || r.Outcome == Late && int(r.Probe.TTL) < p.o.MaxTTL && !p.sentAgain(r) {
 		p.limit = min(p.limit, p.asked)
 	}
 }
