@@ -42,12 +42,12 @@ func TestThirtyTwoBits(t *testing.T) {
 		p := lab.Chain(t, lab.ChainOptions{Hops: 4})
 		served(t, p.Target, 80)
 		target := v.of(p.Target)
-		hows := []string{"", "--in-session", "--track-port", "--unprivileged", "-A", "--mark 4294967295"}
+		hows := []string{"", "--track-port", "--in-session", "--unprivileged", "-A", "--mark 4294967295"}
 		switch {
 		case len(emulated) > 0 && v == ip6:
 			return
 		case len(emulated) > 0:
-			hows = hows[:3]
+			hows = hows[:2]
 		}
 		for _, how := range hows {
 			for port, state := range map[int]string{80: "open", 81: "closed"} {
