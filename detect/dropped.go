@@ -965,18 +965,18 @@ func (d *drop) deadEnd(x *Finding) {
 		firewall = fmt.Sprintf("a firewall that drops port %d or everything to this target", d.target.Port())
 	}
 	const lost = ", a broken path, %sand answers that are lost on the way back or come later than %s"
-	same := firewall + fmt.Sprintf(lost, "a target that is down, ", d.waited())
+	same := firewall + fmt.Sprintf(lost, "a target that is down, ", d.patience())
 	x.Advice = fmt.Sprintf("Check that the target is up and has this address. Then ask %s.", d.owner(d.last, d.last))
 	if d.alive(d.last) {
-		same = "a firewall that drops these probes" + fmt.Sprintf(lost, "", d.waited())
+		same = "a firewall that drops these probes" + fmt.Sprintf(lost, "", d.patience())
 		x.Evidence = append(x.Evidence, "The target is alive: it has answered other probes.")
 		x.Advice = fmt.Sprintf("Ask %s.", d.owner(d.last, d.last))
 	}
 	x.Evidence = append(x.Evidence, "From here these look the same: "+same+".")
 }
 
-// waited is how long the trace has waited for answers, in words.
-func (d *drop) waited() string { return fmt.Sprintf("%.3g s", d.options.Effective().Wait.Seconds()) }
+// patience is how long the trace has waited for answers, in words.
+func (d *drop) patience() string { return fmt.Sprintf("%.3g s", d.options.Effective().Wait.Seconds()) }
 
 // alive reports whether anything was answered in the target's name from beyond a hop. What stands nearer isn't the
 // target: that is known by the distance, or, where no nearer hop was asked, by the way back.
@@ -1118,7 +1118,7 @@ func (d *drop) orTarget(x *Finding, lead cause) {
 		x.Confidence = Possible
 		x.Evidence = append(x.Evidence, "The next to answer is the target: its own firewall may drop them, or one in "+
 			"front of it, or the answers to them are lost on the way back"+
-			when(d.told(), ", or dropped by this host's own firewall", "")+", or come later than "+d.waited()+
+			when(d.told(), ", or dropped by this host's own firewall", "")+", or come later than "+d.patience()+
 			". Nothing from outside tells these apart.")
 		if lead.code != StuckService {
 			x.Advice = "Check the target's own firewall or security group first. Else a" + strings.TrimPrefix(x.Advice, "A")

@@ -59,11 +59,16 @@ func setTTL(b []byte, left uint8, all bool) []byte {
 	if began-r.IP.TTL <= 64-left {
 		return b
 	}
-	if r.IP.Version == 6 {
-		b[7] = left
+	return withTTL(b, left)
+}
+
+// withTTL writes a TTL into a packet.
+func withTTL(b []byte, ttl uint8) []byte {
+	if b[0]>>4 == 6 {
+		b[7] = ttl
 		return b
 	}
-	b[8] = left
+	b[8] = ttl
 	packet.CompleteIPChecksum(b)
 	return b
 }
@@ -78,14 +83,7 @@ func beginTTL(b []byte, began uint8) []byte {
 	if r.IP.TTL > usual {
 		usual = 255
 	}
-	left := began - (usual - r.IP.TTL)
-	if r.IP.Version == 6 {
-		b[7] = left
-		return b
-	}
-	b[8] = left
-	packet.CompleteIPChecksum(b)
-	return b
+	return withTTL(b, began-(usual-r.IP.TTL))
 }
 
 // spoil has packets changed before the host receives them, after what else changes them.

@@ -52,8 +52,7 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 // ask makes the further traces that tell causes apart. If it can't, the trace stands without. An error is that of ctx.
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
 	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), SYNs: e.m.budget,
-		Unknown:     e.unknown(),
-		Connections: e.m.Header.Connections}
+		Unknown: e.unknown(), Connections: e.m.Header.Connections}
 	e.addContrary()
 	defer e.askAgain(ctx)
 	defer e.hearCopies()

@@ -2,10 +2,10 @@ package trace
 
 import "go.example/tcptraceroute/packet"
 
-// Each SYN that gets to the target may open a half-open connection there, so a plan counts them. As long as the
-// target is where it was thought to be, hardly any SYN gets there that wasn't meant to. But when the target turns out
-// to be nearer or farther, each SYN beyond the last router may get there: then each hop there is asked once before
-// any is asked again.
+// Each SYN that gets to the target may open a half-open connection there, so a plan counts them. As long as the target
+// is where it was thought to be, hardly any SYN gets there that wasn't meant to. But when the target turns out to be
+// nearer or farther, each SYN beyond the last router may get there: then each hop there is asked once before any is
+// asked again.
 
 // The target may get twice as many SYNs as a hop is asked, or leastTargetSYNs if that is more: it takes some to tell
 // where the target is.
@@ -31,8 +31,8 @@ func (s *targetSYNs) add(hop, more int) {
 	}
 }
 
-// since returns how many SYNs were sent to a hop and those beyond it. They are summed up only if it is another hop
-// than the last time.
+// since returns how many SYNs were sent to a hop and those beyond it. They are summed up only if it is another hop than
+// the last time.
 func (s *targetSYNs) since(hop int) int {
 	if hop != s.from {
 		s.from, s.n = hop, 0
@@ -84,8 +84,8 @@ func (p *Path) ended(a *ask, r Result) bool {
 	return false
 }
 
-// oneTooMany reports whether another SYN to a hop is one too many, because the target may get it and nobody knows
-// where the target is. What is left is kept for one SYN to each hop that may be the target.
+// oneTooMany reports whether another SYN to a hop is one too many, because the target may get it and nobody knows where
+// the target is. What is left is kept for one SYN to each hop that may be the target.
 func (p *Path) oneTooMany(ttl int) bool {
 	h := p.hop(ttl)
 	if h.asked == 0 || h.open || ttl <= p.lastRouter {

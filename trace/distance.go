@@ -8,12 +8,12 @@ import (
 )
 
 // Distance probes and the control probe go by ports of their own (ProbePorts), so that the path's own flow is free of
-// answers that fit several probes, and belong to no hop until the target has answered them: then they count at the
-// hop that it turns out to be, as some of its probes.
+// answers that fit several probes, and belong to no hop until the target has answered them: then they count at the hop
+// that it turns out to be, as some of its probes.
 //
 // Distance probes are probes with the highest TTL: they get to the target if anything does, and its answer tells how
-// far it is. The control probe goes to the hop that is thought to be right before the target, and is thought to get
-// no answer from it (nextToTarget).
+// far it is. The control probe goes to the hop that is thought to be right before the target, and is thought to get no
+// answer from it (nextToTarget).
 //
 // Where there are no such ports, there is one distance probe, on the path's own flow, and no control probe.
 
@@ -48,10 +48,10 @@ type distanceState struct {
 	portsHeard    bool      // one was answered, by whomever
 }
 
-// distance probes is how many distance probes are sent at once, where a hop is asked that often or more: the second
-// is there for the first to be lost. MostDistanceProbes is how many are sent when more are lost, the control probe
-// counted in. MostProbePorts is how many of ProbePorts are used at the most: the rest is for probes that tell where
-// the target is, where nothing else does.
+// distance probes is how many distance probes are sent at once, where a hop is asked that often or more: the second is
+// there for the first to be lost. MostDistanceProbes is how many are sent when more are lost, the control probe counted
+// in. MostProbePorts is how many of ProbePorts are used at the most: the rest is for probes that tell where the target
+// is, where nothing else does.
 const (
 	distanceProbes     = 2
 	MostDistanceProbes = 4
@@ -69,8 +69,8 @@ func newDistanceState(o PathOptions) distanceState {
 	return distanceState{aim: aim, ports: o.ProbePorts[:n], spare: o.ProbePorts[n:all]}
 }
 
-// distanceDue reports whether a distance probe is to be sent now: the first ones, and others in the place of those
-// that have gone missing when another is answered. again is when that may change by itself.
+// distanceDue reports whether a distance probe is to be sent now: the first ones, and others in the place of those that
+// have gone missing when another is answered. again is when that may change by itself.
 func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	switch {
 	case p.tookAll(p.o.MaxTTL), p.o.Budget.full(p.o.MaxTTL):
@@ -103,8 +103,8 @@ func (p *Path) distanceDue(now time.Time) (due bool, again time.Time) {
 	return n < aim, again
 }
 
-// portsVain reports whether nobody answers probes by ports of their own, though the target answers the path's own
-// flow: a target may drop the first SYN of each flow. Then others would be in vain, too.
+// portsVain reports whether nobody answers probes by ports of their own, though the target answers the path's own flow:
+// a target may drop the first SYN of each flow. Then others would be in vain, too.
 func (p *Path) portsVain(now time.Time) bool {
 	return !p.portsHeard && p.byPorts >= vainPorts && p.target.answers && !now.Before(p.lastByPort.Add(p.distanceTime()))
 }
@@ -144,9 +144,9 @@ func (p *Path) sendBy(port uint16, ttl int, now time.Time) Action {
 	return p.send(probe, &ask{ttl: ttl, sent: now, distance: ttl == p.o.MaxTTL, byProbePort: true})
 }
 
-// controlDue reports whether the control probe is to be sent: a probe by another port to the hop before the target,
-// see nextToTarget. If that is the target, it answers this one too. It comes after the hop's own, for a router that
-// limits its ICMP.
+// controlDue reports whether the control probe is to be sent: a probe by another port to the hop before the target, see
+// nextToTarget. If that is the target, it answers this one too. It comes after the hop's own, for a router that limits
+// its ICMP.
 func (p *Path) controlDue() bool {
 	ttl := p.estimate - 1
 	return len(p.ports) > 0 && ttl >= p.o.FirstTTL && !p.tookAll(ttl) && !p.o.Budget.full(ttl) &&
@@ -273,8 +273,8 @@ func (p *Path) wanted(ttl int) int {
 }
 
 // tooSoonToPlace reports whether the hop at the highest TTL has been answered only to the distance probe, which was
-// sent before anything was known of the hops in front of it, and no router stands right in front: then it says
-// nothing of where the target is (Trace.Strays), and a probe that is sent after the hop before was asked does.
+// sent before anything was known of the hops in front of it, and no router stands right in front: then it says nothing
+// of where the target is (Trace.Strays), and a probe that is sent after the hop before was asked does.
 func (p *Path) tooSoonToPlace(ttl int) bool {
 	if ttl != p.o.MaxTTL || ttl == p.o.FirstTTL || p.own != ownOver || p.rounds.on() {
 		return false
@@ -314,9 +314,9 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	return p.known + lookAhead, time.Time{}
 }
 
-// estimated is the last TTL that may be asked where the target is thought to be, and when that changes by itself: if
-// it seems to be far beyond the last router known, it may well be nearer, and each probe to the hops between is a SYN
-// that nobody needs. The rest of them has time until a router beyond has answered, or none does.
+// estimated is the last TTL that may be asked where the target is thought to be, and when that changes by itself: if it
+// seems to be far beyond the last router known, it may well be nearer, and each probe to the hops between is a SYN that
+// nobody needs. The rest of them has time until a router beyond has answered, or none does.
 func (p *Path) estimated(now time.Time) (ttl int, until time.Time) {
 	if p.placed(p.estimate) && p.hop(p.estimate).asked >= p.wanted(p.estimate) {
 		if until = p.hop(p.estimate).last.Add(p.settling(p.estimate)); !now.Before(until) {
@@ -359,9 +359,9 @@ const (
 	nextDoor = 20 * time.Millisecond
 )
 
-// alone is until when no hop is asked beyond the one after the last one known, next door and where each is asked
-// once: then nothing is faster for being asked earlier, for the answer to the distance probe is waited for in any
-// case, and what is asked too far are SYNs at a target nearby.
+// alone is until when no hop is asked beyond the one after the last one known, next door and where each is asked once:
+// then nothing is faster for being asked earlier, for the answer to the distance probe is waited for in any case, and
+// what is asked too far are SYNs at a target nearby.
 func (p *Path) alone() time.Time {
 	first := p.hop(p.o.FirstTTL).first
 	if p.o.Queries > 1 || p.tried == 0 || first.IsZero() || p.known >= p.o.FirstTTL-1+firstAhead {
@@ -402,8 +402,8 @@ func backwards(ttl uint8) int {
 	return 255 - int(ttl) + 1
 }
 
-// within takes in that the target has answered a probe of which the TTL can't be told: none beyond those asked, but
-// for a distance probe.
+// within takes in that the target has answered a probe of which the TTL can't be told: none beyond those asked, but for
+// a distance probe.
 func (p *Path) within(r Result) {
 	switch {
 	case r.Role != RoleHop:

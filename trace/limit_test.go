@@ -13,6 +13,16 @@ import (
 
 var bothLimits = flag.Int("both-limits", 300, "how many random paths with a limit on SYNs and SYN+ACKs to trace")
 
+// randomChain is a path of so many hops, of either family, with links of a random scale.
+func randomChain(rng *rand.Rand, n int) (p sim.Path, scale time.Duration) {
+	p = chain(rng.IntN(2) == 0, n, 0)
+	scale = []time.Duration{50 * time.Microsecond, time.Millisecond, 5 * time.Millisecond}[rng.IntN(3)]
+	for i := range p.Routers {
+		p.Routers[i].Delay = time.Duration(1 + rng.Int64N(int64(scale)))
+	}
+	return p, scale
+}
+
 // TestSYNLimitsBothWays: a limit that counts SYN+ACKs too, as the rule "tcp flags syn" of nft does, makes answers of the
 // target missing, of which the distance is known. It is shown there, and gets few SYNs.
 func TestSYNLimitsBothWays(t *testing.T) {
@@ -21,11 +31,7 @@ func TestSYNLimitsBothWays(t *testing.T) {
 	for seed := range uint64(*bothLimits) {
 		rng := rand.New(rand.NewPCG(seed, 57))
 		n := 2 + rng.IntN(13)
-		p := chain(rng.IntN(2) == 0, n, 0)
-		scale := []time.Duration{50 * time.Microsecond, time.Millisecond, 5 * time.Millisecond}[rng.IntN(3)]
-		for i := range p.Routers {
-			p.Routers[i].Delay = time.Duration(1 + rng.Int64N(int64(scale)))
-		}
+		p, scale := randomChain(rng, n)
 		p.Target.Delay = time.Duration(1 + rng.Int64N(int64(scale)))
 		at := 1 + rng.IntN(n-1)
 		rate, burst := []int{5, 10, 20, 50}[rng.IntN(4)], []int{1, 2, 5, 10}[rng.IntN(4)]
@@ -58,11 +64,7 @@ func TestSYNLimitAtTarget(t *testing.T) {
 	for seed := range uint64(*bothLimits) {
 		rng := rand.New(rand.NewPCG(seed, 58))
 		n := 2 + rng.IntN(11)
-		p := chain(rng.IntN(2) == 0, n, 0)
-		scale := []time.Duration{50 * time.Microsecond, time.Millisecond, 5 * time.Millisecond}[rng.IntN(3)]
-		for i := range p.Routers {
-			p.Routers[i].Delay = time.Duration(1 + rng.Int64N(int64(scale)))
-		}
+		p, scale := randomChain(rng, n)
 		rate, burst := 1+rng.IntN(2), 1+rng.IntN(2)
 		p.Routers[n-2].Limits = sim.Limits{SYNs: sim.Rate{Every: time.Second / time.Duration(rate), Burst: burst}}
 		s := withProbePorts(newSetup(p))
