@@ -200,7 +200,7 @@ type opened struct {
 	first   bool         // it has answered a probe of this target
 
 	budget        *trace.TargetBudget // of the SYNs that the target may get; nil: it has none
-	guard         *trace.Guarded      // the plan, held to it
+	plan          trace.Plan          // that is held to it
 	spared, short bool                // see detect.View
 }
 
@@ -566,22 +566,16 @@ func (o *opened) held(plan trace.Plan) trace.Plan {
 	if o.budget == nil {
 		return plan
 	}
-	o.guard = o.budget.Guard(plan)
-	return o.guard
+	o.plan = plan
+	return o.budget.Guard(plan)
 }
 
 // sparing takes in whether hops were asked less to spare a target whose trace has come to its end.
 func (o *opened) sparing() {
-	if o.guard == nil || o.trace.Ending.Reason != record.Complete {
+	if o.budget == nil || o.trace.Ending.Reason != record.Complete {
 		return
 	}
-	if p, ok := o.guard.Plan.(interface{ Spared() bool }); ok {
-		o.spared = p.Spared()
-	}
-	if p, ok := o.guard.Plan.(interface{ Short() bool }); ok {
-		o.short = p.Short() || o.guard.Withheld() > 0
-	}
-	if o.short {
+	if o.spared, o.short = sparedBy(o.plan, o.budget); o.short {
 		o.trace.Ending.Reason = record.Spared
 	}
 }

@@ -265,10 +265,7 @@ func (m *Measurement) ordinary() trace.PathOptions {
 		o.SilentSYNs = max(m.mostSYNs()-trace.SearchSYNs, trace.SearchSYNs)
 	}
 	if m.Explain && m.Rounds == nil {
-		o.TargetSYNs, o.Budget = detect.TraceSYNs, m.budget
-	}
-	if o.TargetSYNs > 0 && !m.t.connects() {
-		o.UnheardSYNs = detect.TraceSYNs
+		o.TargetSYNs, o.UnheardSYNs, o.Budget = detect.TraceSYNs, detect.TraceSYNs, m.budget
 	}
 	if m.budget != nil && m.Paths != nil && m.Paths.TargetSYNs == 0 {
 		o.UnheardSYNs = detect.TraceSYNs / 2 // the other half is the search's

@@ -138,11 +138,14 @@ func (m *Measurement) searchMTU(ctx context.Context, known *trace.Trace) (*recor
 		o.Hops = append(o.Hops, who)
 	}
 	o.Wait = min(o.Wait, mtuMostWait)
-	if m.session == nil && !m.budget.TakeOrdinary(0) {
+	noSYN := func() (*record.MTU, error) {
 		m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: errNoSYN})
 		return nil, nil
 	}
 	if m.session == nil {
+		if !m.budget.TakeOrdinary(0) {
+			return noSYN()
+		}
 		m.session = m.openSession(ctx, true)
 	}
 	if m.session != nil {
@@ -156,8 +159,7 @@ func (m *Measurement) searchMTU(ctx context.Context, known *trace.Trace) (*recor
 			return &record.MTU{MTU: found, InSession: true}, err
 		}
 		if m.budget != nil { // each of the search's SYNs would get to the target
-			m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: errNoSYN})
-			return nil, nil
+			return noSYN()
 		}
 		if o.Path, err = m.bySYNs(); err != nil {
 			return nil, err
@@ -165,8 +167,7 @@ func (m *Measurement) searchMTU(ctx context.Context, known *trace.Trace) (*recor
 		m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: why})
 	}
 	if m.budget != nil {
-		m.progress(Progress{Stage: SessionLost, ForMTU: true, Err: errNoSYN})
-		return nil, nil
+		return noSYN()
 	}
 	found, err := m.measureMTU(ctx, m.t.conn, o)
 	return &record.MTU{MTU: found}, err

@@ -106,13 +106,21 @@ func (m *Measurement) spared(v *detect.View, err error) {
 		v.Spared, v.Short = m.before.spared, m.before.short
 		return
 	}
-	p, ok := m.plan.(interface{ Spared() bool })
-	if !ok || err != nil {
-		return
+	if err == nil {
+		v.Spared, v.Short = sparedBy(m.plan, m.budget)
 	}
-	v.Spared = p.Spared()
-	s, ok := m.plan.(interface{ Short() bool })
-	v.Short = v.Spared || m.budget != nil && (m.budget.Withheld() > 0 || ok && s.Short())
+}
+
+// sparedBy is what [detect.View] says of a plan that has come to its end, held to a budget, in Spared and in Short.
+func sparedBy(p trace.Plan, b *trace.TargetBudget) (spared, short bool) {
+	if p, ok := p.(interface{ Spared() bool }); ok {
+		spared = p.Spared()
+	}
+	if b == nil {
+		return spared, spared
+	}
+	s, ok := p.(interface{ Short() bool })
+	return spared, spared || b.Withheld() > 0 || ok && s.Short()
 }
 
 // further makes what else was asked for, after a trace that ended with err.

@@ -126,7 +126,7 @@ func (s *Serial) Next(now time.Time) Action {
 		when = sooner(when, due)
 	}
 	ttl := s.least()
-	if !s.begun && !s.o.Patient && !s.o.Budget.full(s.o.MaxTTL) {
+	if !s.begun && !s.o.Patient {
 		ttl = s.o.MaxTTL
 	}
 	if ttl == 0 || len(s.free) == 0 || len(s.pending) >= s.o.Parallel {
@@ -153,35 +153,22 @@ func (s *Serial) least() int {
 	return best
 }
 
-// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs, UnheardSYNs and Budget.
+// spent reports whether no more probes may be sent to a hop, see PathOptions.SilentSYNs.
 func (s *Serial) spent(ttl int) bool {
-	if s.o.Budget.full(ttl) {
-		return true
-	}
-	most := s.o.SilentSYNs
-	if most == 0 || s.o.UnheardSYNs > 0 {
-		most = s.o.UnheardSYNs
-	}
-	if most == 0 || s.arrived || s.refusals.end() > 0 {
+	if s.o.SilentSYNs == 0 || s.arrived || s.refusals.end() > 0 {
 		return false
 	}
 	last, sent := max(s.nearest(s.limit+1, -1), s.o.FirstTTL-1), 0
 	for beyond := last + 1; beyond <= s.limit; beyond++ {
 		sent += s.hop(beyond).asked
 	}
-	return ttl > last && sent >= most
+	return ttl > last && sent >= s.o.SilentSYNs
 }
 
 // Spared is that of [Path].
-func (s *Serial) Spared() bool { return !s.arrived && s.less(1) }
-
-// Short is that of [Path].
-func (s *Serial) Short() bool { return s.less(s.o.Queries) }
-
-// less reports whether a hop was asked less often than that because no more SYNs may get to the target.
-func (s *Serial) less(often int) bool {
+func (s *Serial) Spared() bool {
 	for ttl := s.o.FirstTTL; ttl <= s.limit; ttl++ {
-		if s.hop(ttl).asked < often && s.spent(ttl) {
+		if s.hop(ttl).asked == 0 && s.spent(ttl) {
 			return true
 		}
 	}
