@@ -3,11 +3,13 @@ package test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"go.example/tcptraceroute/lab"
+	"go.example/tcptraceroute/packet"
 	"go.example/tcptraceroute/sim"
 )
 
@@ -37,6 +39,8 @@ func TestNearCookies(t *testing.T) {
 	far.Sysctl(t, "net.ipv4.tcp_syncookies", "2")
 	far.Listen(t, 80)
 	h := simulate(t, l, s, far)
+	record := h.device.Capture(t)
+	wrong := make(map[netip.Addr]string)
 	for i, p := range s.Paths {
 		queries := 1 + i/16
 		got := run(t, h.Host, binary, "-n", "-q", fmt.Sprint(queries), p.Target.Addr.String())
@@ -46,7 +50,43 @@ func TestNearCookies(t *testing.T) {
 			last = hops[len(hops)-1]
 		}
 		if got.code != 0 || len(hops) != len(p.Routers)+1 || last != p.Target.Addr.String() {
-			t.Errorf("%d hops, -q %d: %v", len(p.Routers)+1, queries, got)
+			wrong[p.Target.Addr] = fmt.Sprintf("%d hops, -q %d: %v", len(p.Routers)+1, queries, got)
 		}
 	}
+	took := firstAnswers(record.Stop(t))
+	for target, what := range wrong {
+		if took[target] > 70*time.Millisecond+20*time.Millisecond { // what the longest path takes, and some
+			t.Logf("the simulated network was late, %v: %s", took[target], what)
+			continue
+		}
+		t.Errorf("answered after %v at the most: %s", took[target], what)
+	}
+}
+
+// firstAnswers is the longest time that each target took to answer the first SYN from a port.
+func firstAnswers(packets []lab.Packet) map[netip.Addr]time.Duration {
+	type flow struct {
+		target netip.Addr
+		port   uint16
+	}
+	sent, took := make(map[flow]time.Time), make(map[netip.Addr]time.Duration)
+	for _, p := range packets {
+		var r packet.Reply
+		if packet.Parse(p.Data, &r) != nil || r.Kind != packet.KindTCP {
+			continue
+		}
+		f := flow{r.IP.Src, r.TCP.DstPort}
+		if p.Out {
+			f = flow{r.IP.Dst, r.TCP.SrcPort}
+		}
+		at, any := sent[f]
+		switch {
+		case p.Out && !any:
+			sent[f] = p.Time
+		case !p.Out && !at.IsZero():
+			took[f.target] = max(took[f.target], p.Time.Sub(at))
+			sent[f] = time.Time{} // answered
+		}
+	}
+	return took
 }

@@ -62,7 +62,11 @@ func TestNear(t *testing.T) {
 		for _, queries := range []int{1, 2, 3} {
 			for n := 1; n <= 5; n++ {
 				var syns []int
-				for seed := range uint64(*nearRuns) {
+				for i := range *nearRuns + 1 {
+					seed := uint64(i)
+					if i == *nearRuns {
+						seed = 500 // where a target at hop 1 answers its own probe after the next was sent: it stood at hop 2
+					}
 					o := k.near(seed, n, queries).trace(t)
 					if last := o.trace.Last(); last != n || o.trace.Unplaced() != nil {
 						t.Errorf("%s, -q %d, seed %d: %d hops, want %d", k.name, queries, seed, last, n)

@@ -97,10 +97,12 @@ func (p *Path) markDoubtful() (any bool) {
 	last, unplaced := p.lastAnswered()
 	from, silence := p.lostBeyond(), p.longSilence(last)
 	s.check = !unplaced && from > p.limit
-	for ttl := p.o.FirstTTL + 1; ttl <= p.limit; ttl++ { // what is lost before the first hop no router has dropped
+	nearer := p.nearerByTTL()
+	for ttl := p.o.FirstTTL; ttl <= p.limit; ttl++ {
 		h := p.hop(ttl)
-		h.suspect = !p.shown(ttl) &&
-			(ttl > from || unplaced && ttl > last || s.check && ttl > silence && ttl < last || h.refused > 0)
+		limited := ttl > from || unplaced && ttl > last || s.check && ttl > silence && ttl < last || h.refused > 0
+		// What is lost to the first hop no router has dropped. A target there may have answered late all the same.
+		h.suspect = !p.shown(ttl) && (limited && ttl > p.o.FirstTTL || ttl == nearer)
 		any = any || h.suspect
 	}
 	return any
