@@ -280,6 +280,9 @@ func (p *Path) tooSoonToPlace(ttl int) bool {
 		return false
 	}
 	h, before := p.hop(ttl), p.hop(ttl-1)
+	if h.heard.After(before.first) {
+		return false // another took the place of the distance probe, or has been answered
+	}
 	return h.asked == 1 && h.sends < mostAgain && p.target.answers && p.limit == ttl && before.vain > 0 && !before.router
 }
 

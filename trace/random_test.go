@@ -820,6 +820,7 @@ var failed = []uint64{
 	880015898,            // a SYN+ACK that is sent again, after the answer to a distance probe on the path's own flow
 	880043699,            // the same, where nothing names a probe, when a router's answer is due
 	850095450,            // a path that rewrites what names a probe, of which only late answers tell
+	900047325, 900063333, // a target at the highest TTL, which had answered another than the distance probe: it was asked again
 	820057210,            // a target that answers its distance probe at once, and the path's own flow late
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile
 }
