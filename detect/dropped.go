@@ -517,6 +517,12 @@ func (f *facts) before(a netip.Addr, ttl int) bool {
 	return slices.ContainsFunc(f.hops, func(h hop) bool { return h.ttl <= ttl && slices.Contains(h.routers, a) })
 }
 
+// onlyKernelPasses reports whether nothing passes but connections of this host's kernel, which go farther than any
+// probe that was sent, for the hops were limited.
+func (d *drop) onlyKernelPasses(passing []sighting) bool {
+	return len(passing) > 0 && d.maxTTL() < trace.DefaultMaxTTL && !slices.ContainsFunc(passing, sighting.isProbe)
+}
+
 // finding says why the probes vanish, and where.
 func (d *drop) finding() Finding {
 	x := Finding{Weight: weightFatal, After: d.last, Before: d.last + 1}
@@ -532,8 +538,16 @@ func (d *drop) finding() Finding {
 	}
 	left := d.left()
 	switch passing := d.passing(); {
-	case len(passing) > 0 && d.maxTTL() < trace.DefaultMaxTTL && !slices.ContainsFunc(passing, sighting.isProbe):
-		return d.limit(d.silentHops()) // the kernel's connections go farther than any probe that was sent
+	case d.onlyKernelPasses(passing) && d.maxTTL()-d.last <= 2*enoughSilence:
+		x := d.limit(d.silentHops())
+		x.Evidence = append(x.Evidence, "A broken member of a load-balanced group would look the same, too: an ordinary "+
+			"connection of this host passed.")
+		return x
+	case d.onlyKernelPasses(passing):
+		d.brokenBranch(&x, passing)
+		x.Confidence = Possible
+		x.Advice += fmt.Sprintf(" Or the target is farther than the %d hops of -m: trace again with -m %d.", d.maxTTL(),
+			min(2*d.maxTTL(), 255))
 	case d.byTTL(&x):
 	case len(passing) > 0 && d.tooFewAsked():
 		d.unknownPlace(&x)
