@@ -266,7 +266,7 @@ func (p *Path) Next(now time.Time) Action {
 	if action.Do != DoWait || !action.Until.IsZero() || len(p.pending) > 0 {
 		return action
 	}
-	if p.refusals.some() && !p.slow.active && p.suspicious() {
+	if (p.refusals.some() || p.nearerByTTL() > 0) && !p.slow.active && p.suspicious() {
 		p.slowDown(now)
 		return p.Next(now)
 	}

@@ -625,6 +625,9 @@ func (n *network) checkEffort(t *testing.T, o *outcome) {
 	hidden := 0
 	for i := range p.Routers {
 		r := &p.Routers[i]
+		if r.Slow > 0 {
+			hidden += 40 // one of its answers may come after the wait: what a limit before it may have dropped is asked anew
+		}
 		if r.Silent > 0 || r.Rate.Every > 0 || !n.sees(i) {
 			hidden += n.path.Queries
 		}
@@ -709,6 +712,9 @@ func (n *network) sees(i int) bool {
 	return !randomised || n.path.Loose && tagged
 }
 
+// mostAgain is how often a hop is asked anew because of doubts; after that it may be left with fewer probes.
+const mostAgain = 8
+
 // checkWhole checks that nothing is missing where nothing is lost.
 func (n *network) checkWhole(t *testing.T, o *outcome) {
 	t.Helper()
@@ -735,7 +741,13 @@ func (n *network) checkWhole(t *testing.T, o *outcome) {
 			want = n.source(&p.Routers[ttl-1])
 		}
 		probes := o.trace.Hop(ttl).Probes
-		if len(probes) != n.path.Queries {
+		withdrawn := 0
+		for _, r := range o.results {
+			if int(r.Probe.TTL) == ttl && r.Outcome == trace.Unknown {
+				withdrawn++
+			}
+		}
+		if len(probes) != n.path.Queries && (len(probes) == 0 || withdrawn <= mostAgain) {
 			t.Errorf("hop %d: %d probes", ttl, len(probes))
 		}
 		for _, r := range probes {
@@ -820,6 +832,8 @@ var failed = []uint64{
 	880015898,            // a SYN+ACK that is sent again, after the answer to a distance probe on the path's own flow
 	880043699,            // the same, where nothing names a probe, when a router's answer is due
 	850095450,            // a path that rewrites what names a probe, of which only late answers tell
+	910023994,            // answers that take longer than the pause between probes to a target that refuses, whose hop nobody tells
+	910053086,            // a target nearer by its TTL, and a silent hop that was to be asked slowly, and wasn't
 	900047325, 900063333, // a target at the highest TTL, which had answered another than the distance probe: it was asked again
 	820057210,            // a target that answers its distance probe at once, and the path's own flow late
 	413009871, 413010236, // a target whose answers take between 5 and 80 ms, where more probes were sent meanwhile

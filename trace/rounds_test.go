@@ -423,13 +423,13 @@ func TestRandomNetworksInRounds(t *testing.T) {
 				}
 			}
 			if end, who := n.end(); !n.noisy && !n.scrubbed && n.round(min(end, len(n.path0().Routers)+1)).most < n.patience() {
-				answered, spent := make(map[int]int), 0 // spent: a round, on an answer that fits several probes
+				answered, spent := make(map[int]int), 0 // spent: up to two rounds, on answers that fit several probes
 				for _, r := range o.results {
 					switch r.Outcome {
 					case trace.Answered:
 						answered[int(r.Probe.TTL)]++
 					case trace.Shared:
-						spent = 1
+						spent = 2
 					}
 				}
 				for ttl := n.path.FirstTTL; ttl <= min(end, n.path.MaxTTL); ttl++ {

@@ -32,6 +32,9 @@ const (
 	// of a client and take its repetition for real only if it comes no sooner than a kernel's would.
 	knockPause = 1550 * time.Millisecond
 
+	// unevenPause is by how much longer each such pause is than the one before.
+	unevenPause = 30 * time.Millisecond
+
 	// mostAnew is how many probes are sent anew because a limit may have dropped them. The others are lost.
 	mostAnew = 40
 
@@ -254,7 +257,9 @@ func (p *Path) slowly(now, when time.Time) Action {
 		at = later(at, p.hop(ttl).last.Add(resendAnswerTime))
 	}
 	if p.refuses(ttl) {
-		at = later(at, s.quiet.Add(knockPause))
+		// With equal pauses an answer that takes one longer than another would come as if it were the next probe's, again
+		// and again (lags).
+		at = later(at, s.quiet.Add(knockPause+time.Duration(min(p.hop(ttl).sends, mostAgain))*unevenPause))
 	}
 	if now.Before(at) {
 		return WaitUntil(sooner(when, at))
