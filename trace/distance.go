@@ -180,6 +180,7 @@ func (p *Path) learnDistance(now time.Time, r Result) {
 		defer p.learnPlace(p.learning, r)
 	}
 	if r.Outcome != Answered {
+		p.countVain(r)
 		return
 	}
 	p.portsHeard = true
@@ -307,6 +308,8 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	switch {
 	case p.estimate > 0:
 		return p.estimated(now)
+	case p.fallen.at > 0:
+		return max(p.asked, p.fallen.at), until
 	case p.hold(now):
 		return p.known, until
 	case i >= 0 && !p.target.answers && p.slow.knocks == 0:

@@ -156,6 +156,7 @@ func (p *Path) settleLost(now time.Time, a *ask) {
 		if p.estimate > p.lastRouter+2 && p.suspicious() {
 			p.slowDown(now) // before others are sent beyond it
 		}
+		p.missingAt(p.estimate)
 		p.estimate = 0 // nothing is there; it may be farther
 	}
 }
@@ -316,6 +317,7 @@ func (p *Path) timed(h *hop, rtt time.Duration, refused bool) {
 func (p *Path) hearTarget(now time.Time, r Result) {
 	t, rtt, ttl := &p.target, r.RTT(), int(r.Probe.TTL)
 	if r.Outcome == Answered {
+		p.answersStill(r)
 		p.seen(r)
 		p.stay(now, r)
 	}

@@ -89,3 +89,49 @@ func TestSYNLimitAtTarget(t *testing.T) {
 		t.Errorf("%d of %d targets are at a wrong hop", wrong, *bothLimits)
 	}
 }
+
+// TestTargetFallsSilent: a target that answers one to four SYNs, and then none, as one that bans who asks too much. It
+// is not looked for at each hop up to the last, and stands at no other hop. It got 37 SYNs, and the list had 30 rows.
+func TestTargetFallsSilent(t *testing.T) {
+	t.Parallel()
+	for _, queries := range []int{1, 3} {
+		placed, rows, sent := 0, 0, []int{}
+		for seed := range uint64(*bothLimits) {
+			rng := rand.New(rand.NewPCG(seed, 59))
+			n := 2 + rng.IntN(11)
+			p, scale := randomChain(rng, n)
+			answers := 1 + rng.IntN(4)
+			p.Routers[n-2].Limits = sim.Limits{SYNs: sim.Rate{Every: time.Hour, Burst: answers}}
+			s := withProbePorts(newSetup(p))
+			s.scenario.Seed, s.path.Queries = seed, queries
+			o := s.trace(t)
+			beyond := 0
+			for _, x := range o.sent {
+				if int(x.Probe.TTL) >= n {
+					beyond++
+				}
+			}
+			sent = append(sent, beyond)
+			at := 0 // the row of the target
+			for h := range o.trace.Hops() {
+				if slices.Contains(o.shown(h.TTL), p.Target.Addr.String()) {
+					at = h.TTL
+				}
+			}
+			rows = max(rows, o.trace.Last()-n)
+			switch {
+			case at == n:
+				placed++
+			case at != 0 || o.trace.Unplaced() == nil:
+				t.Errorf("-q %d, seed %d: %d hops, %d answers, links of %v: it is shown at hop %d, %d SYNs", queries, seed, n, answers,
+					scale, at, beyond)
+			}
+		}
+		slices.Sort(sent)
+		t.Logf("-q %d: %d of %d at their hop; SYNs: median %d, most %d; at most %d rows beyond", queries, placed, *bothLimits,
+			sent[len(sent)/2], sent[len(sent)-1], rows)
+		if sent[len(sent)/2] > 12 || sent[len(sent)-1] > 24 || rows > 2 {
+			t.Errorf("-q %d: up to %d rows beyond the target, SYNs: %v", queries, rows, sent)
+		}
+	}
+}

@@ -71,6 +71,7 @@ type Path struct {
 	unsteady  time.Duration // by how much answers took longer than the quickest of their hop: the sum
 	repeated  int           // of how many, each hop's first not counted
 	rounds    rounds        // see Rounds
+	fallen    fallenState   // see falling
 	slow      slowing       // see suspicious
 	syns      targetSYNs
 }
@@ -333,8 +334,11 @@ func (p *Path) sideBySide(now, when time.Time) Action {
 	if p.own == ownWanted {
 		return p.ask(p.o.MaxTTL, now)
 	}
-	distance, at := p.distanceDue(now)
-	if !distance {
+	distance, at, over := p.farthestDue(now)
+	switch {
+	case over:
+		return p.fell(now)
+	case !distance:
 		when = sooner(when, at)
 	}
 	if distance || p.controlDue() {

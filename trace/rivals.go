@@ -29,6 +29,7 @@ func (p *Path) passBlocker(a *ask) Action {
 		switch {
 		case p.retries(a.ttl), p.retryDue(a.ttl):
 		case !p.placed(a.ttl) || p.target.resets || h.sends > h.asked:
+			p.missingAt(a.ttl)
 			p.estimate, p.purge = 0, true // there is a silent hop where the target was thought to be
 		case h.asked >= p.wanted(a.ttl):
 			a.doubted = true // the target may have answered in vain, and was silent then: it is asked once more, see turn

@@ -383,6 +383,8 @@ func (p *Path) slowTries(ttl int) int {
 		return 1
 	}
 	switch _, unplaced := p.lastAnswered(); {
+	case p.fallen.silent:
+		return slowTries // by other ports the target doesn't answer any more either
 	case ttl == p.nearerByTTL():
 		return slowTries + 2
 	case unplaced && p.slow.pause == knockPause && p.named(ttl):
