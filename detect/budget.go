@@ -128,6 +128,9 @@ func (q *questioner) spare() {
 			continue
 		}
 		if asksSYNs(x.Options) {
+			if x.Ask == AskPort && !q.counted { // a reset isn't worth a third SYN
+				x.Options.TargetSYNs = min(x.Options.TargetSYNs, questionQueries)
+			}
 			n := x.shorten(near, left)
 			short := q.counted && q.vanish() && x.Ask != AskWay && x.Options.Effective().MaxTTL <= q.lastRouter()
 			if n < 0 || short { // which tells nothing

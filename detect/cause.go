@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"go.example/tcptraceroute/packet"
+	"go.example/tcptraceroute/trace"
 )
 
 // Differential diagnosis of probes that vanish. A cause predicts what becomes of each class of probes that comes to the
@@ -263,7 +264,7 @@ func (d *drop) flowSightings() (all []sighting) {
 			s.fate, s.at = passes, at
 		case p.heard() && !slices.ContainsFunc(p.hops[0].routers, passed):
 			vague[p.question.Flow] = true // it is somewhere on another way
-		case at == d.maxTTL(), d.counted && d.othersAt(at):
+		case at == d.maxTTL(), d.nearOnly() && d.othersAt(at):
 			probe := [2]int{p.question.Flow, at}
 			if tries[probe]++; tries[probe] == 2 && s.fate == either { // twice in vain
 				s.fate = vanishes
@@ -313,6 +314,20 @@ func (d *drop) routerBeyond() (ttl int) {
 		}
 	}
 	return ttl
+}
+
+// nearOnly reports whether flows are asked no farther than the first router beyond the place. SYNs that go farther get
+// to the target if they pass, and also if they go to it another way, over silent routers.
+func (d *drop) nearOnly() bool {
+	return !d.told() && d.routerBeyond() > 0 && (d.counted || d.asks() && !d.hearsPort())
+}
+
+// hearsPort reports whether the target has answered any SYN to the port in question, of whichever flow.
+func (f *facts) hearsPort() bool {
+	return slices.ContainsFunc(f.path.distanceProbes, trace.Result.FromTarget) ||
+		slices.ContainsFunc(f.more, func(p *path) bool {
+			return p.target == f.target && p.options.Protocol == packet.ProtoTCP && p.asks() && p.answer != nil
+		}) || slices.ContainsFunc(f.controls(), func(c Control) bool { return c.passes() })
 }
 
 // othersAt reports whether a router beyond the place has answered other probes with this TTL.
@@ -367,14 +382,16 @@ func (d *drop) fateOf(p *path) fate {
 		return nearer
 	}
 	silent, lost := 0, 0 // hops, and probes to them
+	twice := false       // at a router that has answered others, where none is asked farther
 	for _, h := range p.hops {
 		if h.ttl > d.last && h.lost > 0 {
 			silent, lost = silent+1, lost+h.lost
+			twice = twice || h.lost >= questionQueries && d.nearOnly() && d.othersAt(h.ttl)
 		}
 	}
 	target := d.farthest() // which answers others
 	toTarget := target > d.last && p.at(target) != nil && p.at(target).lost > 0 && lost >= enoughSilence
-	return when(silent >= enoughSilence || toTarget, vanishes, either)
+	return when(silent >= enoughSilence || toTarget || twice, vanishes, either)
 }
 
 // diedNearer reports whether a further trace did not come to the place: hops up to there answered none of its probes,

@@ -452,7 +452,8 @@ func (f *facts) sameFate() int {
 	if f.flow == nil || f.flow.answer != nil || f.flow.refusal != nil {
 		return 0
 	}
-	if last := f.flow.lastRouter(); last-f.lastRouter() < enoughSilence {
+	last := f.flow.lastRouter()
+	if last < f.flow.askedTo() && last-f.lastRouter() < enoughSilence {
 		return last
 	}
 	return 0

@@ -377,18 +377,22 @@ func (q *questioner) vanished() {
 		q.add(AskEcho, 0, last+lookAhead, 0, questionQueries)
 	}
 	top, queries := q.within(last)
+	near := q.beforeTarget(last, top)
 	if q.long() {
-		q.add(AskShort, 0, last, top, queries)
+		q.add(AskShort, 0, last, near, queries)
 	}
 	if q.options.TOS != 0 {
-		q.add(AskUnmarked, 0, last, top, queries)
+		q.add(AskUnmarked, 0, last, near, queries)
 	}
 	q.add(AskPort, 0, last, top, queries)
-	q.add(AskFlow, 1, first, top, 1)
+	if q.target() == 0 && queries > 1 {
+		q.all[len(q.all)-1].Options.SilentSYNs = questionSYNs // once to each hop where the target may be
+	}
+	q.add(AskFlow, 1, first, when(q.target() > last, top, near), 1) // one SYN tells whether all flows vanish
 	if q.asks() {
-		q.add(AskOptions, 0, last, top, queries)
+		q.add(AskOptions, 0, last, near, queries)
 	} else {
-		q.add(AskSYN, 0, last, top, queries)
+		q.add(AskSYN, 0, last, near, queries)
 	}
 }
 
@@ -423,10 +427,29 @@ func (q *questioner) within(last int) (top, queries int) {
 	switch {
 	case target == last+1:
 		queries++ // nobody else is asked beyond
-	case top-last > lookAhead:
+	case top-last > lookAhead, target == 0 && router > last+1 && queries > 1: // or many get to the target
 		queries = 1
 	}
 	return min(top, q.maxTTL()), queries
+}
+
+// beforeTarget is how far SYNs to the port in question go that may go as far as top, as long as the target has answered
+// none of them: to the first router beyond the place that has answered others, and the next one. These tell as well as
+// the target whether they pass, and it gets none even if they go another way that is shorter by a few hops.
+func (q *questioner) beforeTarget(last, top int) int {
+	d := &drop{facts: q.facts, last: last}
+	if !d.nearOnly() {
+		return top
+	}
+	far := 0
+	for _, w := range q.witnesses() {
+		for _, h := range w.hops {
+			if len(h.routers) > 0 {
+				far = max(far, h.ttl)
+			}
+		}
+	}
+	return min(d.routerBeyond()+1, far, top)
 }
 
 // target is how far away the target is, as far as is known: where it has answered nobody but those whose distance
@@ -498,7 +521,7 @@ func (q *questioner) flows() {
 		}
 		other.MaxTTL = other.FirstTTL
 	}
-	if q.counted && d.routerBeyond() > 0 {
+	if d.nearOnly() {
 		left = ownFlows // these go no farther than that router
 	}
 	byACK := when(q.acksTell(), max(ownFlows-own-left, 0), 0)
@@ -506,7 +529,7 @@ func (q *questioner) flows() {
 	q.reach(d, own, min(ownFlows-own, left), one)
 	q.reach(d, ownFlows-byACK, byACK, withACKs(one))
 	q.reach(d, ownFlows, flows, other)
-	q.onToTarget()
+	q.onToTarget(d)
 	q.since(d)
 }
 
@@ -524,8 +547,8 @@ func (q *questioner) since(d *drop) {
 }
 
 // onToTarget asks a flow that got to a router beyond the place whether it gets to the target too, if a SYN is left.
-func (q *questioner) onToTarget() {
-	if len(q.all) > 0 || !q.counted || q.left() == 0 {
+func (q *questioner) onToTarget(d *drop) {
+	if len(q.all) > 0 || !q.counted && !d.nearOnly() || q.left() == 0 {
 		return
 	}
 	last := q.maxTTL()
@@ -630,7 +653,7 @@ func (q *questioner) reach(d *drop, after, flows int, o trace.PathOptions) {
 			near.FirstTTL, near.MaxTTL = beyond, beyond
 			q.all = append(q.all, Question{AskReach, flow, near})
 		}
-		if beyond == 0 || beyond == o.FirstTTL || q.told() || !q.counted || !asksSYNs(o) {
+		if beyond == 0 || beyond == o.FirstTTL || !d.nearOnly() || !asksSYNs(o) {
 			q.all = append(q.all, Question{AskReach, flow, o})
 		}
 		if d.last >= q.facts.first() && !q.told() { // two connections can't share addresses and ports
