@@ -72,3 +72,33 @@ func explainCounted(t *testing.T, v family, hops int) {
 		}
 	}
 }
+
+// TestTargetSYNsBehindSilence counts them where three and more routers in a row are silent, right before the target or
+// with a router in between that answers.
+func TestTargetSYNsBehindSilence(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	for _, silent := range []int{3, 4, 5} {
+		for beyond := range 2 {
+			t.Run(fmt.Sprintf("%d silent, %d beyond", silent, beyond), func(t *testing.T) {
+				families(t, func(t *testing.T, v family) {
+					p := lab.Chain(t, lab.ChainOptions{Hops: silent + beyond + 2})
+					for hop := 2; hop < 2+silent; hop++ {
+						p.Hop(hop).Filter(t, "output", "icmp type time-exceeded drop", "icmpv6 type time-exceeded drop")
+					}
+					p.Target.Listen(t, 9000)
+					p.Target.Filter(t, "input", "tcp dport 9002 drop", "tcp dport 9003 reject with icmpx type admin-prohibited")
+					got := countSYNs(t, p.Target)
+					for port, kind := range []string{"open", "closed", "silent", "rejecting"} {
+						o := launch(t, p.Source, fmt.Sprintf("-n --explain %v %d", v.of(p.Target), 9000+port)).outcome()
+						n := got()
+						t.Logf("%s: %d SYNs, %s", kind, n, strings.Join(found(t, o), ", "))
+						if n > most {
+							t.Errorf("%s: %d SYNs at the target\n%v", kind, n, o)
+						}
+					}
+				})
+			})
+		}
+	}
+}
