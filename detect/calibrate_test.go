@@ -17,6 +17,7 @@ var (
 	worlds     = flag.Int("worlds", 400, "how many random worlds TestCalibration explains")
 	firstWorld = flag.Uint64("first-world", 1, "the seed of the first of them")
 	harsh      = flag.Bool("harsh", false, "add a limit on SYNs to each world, and a stuck service to half of them")
+	hurried    = flag.Bool("hurried", false, "leave out questions at random, as if the time were up")
 	showWorlds = flag.String("show", "", "show wrong findings by confidence and code, missed causes by name")
 )
 

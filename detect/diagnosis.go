@@ -66,6 +66,9 @@ func Diagnose(e Evidence) Diagnosis {
 	case f.answer != nil && f.answer.Reply.Kind == packet.KindTCP:
 		x.Causes = f.whoAnswers()
 	}
+	if not := NotAsked(e.Unasked); not != "" {
+		x.Unknown = append(slices.Clone(x.Unknown), not)
+	}
 	for _, p := range f.more {
 		x.Questions = append(x.Questions, p.outcome())
 		x.Budget.Sent += x.Questions[len(x.Questions)-1].Sent

@@ -556,7 +556,7 @@ func (d *drop) finding() Finding {
 		d.brokenBranch(&x, passing)
 	case d.otherWay(&x):
 	case d.nobodyThere(&x):
-	case len(d.seen) == 0:
+	case len(d.seen) == 0 && !d.hurried:
 		x.Code, x.Confidence = Filtered, Possible
 		x.Title = fmt.Sprintf("The probes vanish beyond %s", d.hopName(d.last))
 		x.Advice = "Trace again with --explain: it asks whether a firewall drops them, the path is broken, or the " +

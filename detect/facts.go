@@ -25,6 +25,7 @@ type facts struct {
 	spared      bool // not all hops were asked, to spare the target
 	counted     bool // the target's SYNs are bounded, see Evidence.SYNs
 	askedFewer  bool // hops were asked less often, or not at all, to spare it
+	hurried     bool // questions were left out, for the time was up
 	complete    bool // the trace came to its end: silence means something
 
 	// What several families ask for, found once.
@@ -35,7 +36,8 @@ type facts struct {
 
 func read(e *Evidence) *facts {
 	f := &facts{path: newPath(&e.View), counts: e.Counts, mtu: e.MTU, graph: e.Graph, connections: e.Connections,
-		spared: e.Spared, askedFewer: e.Short, counted: e.SYNs != nil, complete: true}
+		spared: e.Spared, askedFewer: e.Short, counted: e.SYNs != nil, hurried: len(e.Unasked) > 0,
+		complete: true}
 	for i := range e.Further {
 		if p := newPath(&e.Further[i].View); p != nil {
 			p.question = &e.Further[i].Question

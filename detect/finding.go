@@ -76,6 +76,9 @@ type Evidence struct {
 	// Unknown is what could not be asked or seen, by the means that there were: a sentence each.
 	Unknown []string
 
+	// Unasked are the questions that were left out, or not asked to their end, because the time was up.
+	Unasked []Question
+
 	// Rounds says that the trace is only the latest of rounds. What is lost there LossInRounds says, by all of them.
 	Rounds bool
 }
@@ -123,6 +126,7 @@ func Findings(e Evidence) []Finding {
 		all = append(all, family(f)...)
 	}
 	all = f.withControl(all)
+	inTime(all, e.Unasked)
 	for i := range all {
 		if x := &all[i]; x.After < f.first() && x.After < x.Before {
 			x.After = 0 // the hops before the first that was asked aren't known

@@ -114,7 +114,8 @@ func MostProbes(e Evidence) int {
 	case n == 0 || !f.vanish() || len(e.Further) > 0:
 		return n
 	case f.told():
-		return n + 4*(2*ownFlows+otherFlows) // AskReach to two hops, and again
+		rest := when(f.lastRouter() < f.first(), questionQueries*f.maxTTL(), 0) // of AskPort, see byConnections
+		return n + rest + 4*(2*ownFlows+otherFlows)                             // AskReach to two hops, and again
 	}
 	// Each kind of SYN twice to so many hops, or once to all; those of another flow to the hops before the place too.
 	last := f.lastRouter()
@@ -213,10 +214,21 @@ func (q *questioner) kinds() {
 
 // byConnections asks what connections can: they differ by port alone.
 func (q *questioner) byConnections() {
-	if len(q.more) > 0 {
+	first, nobody := q.facts.first(), q.vanish() && q.lastRouter() < q.facts.first()
+	switch {
+	case nobody && len(q.more) == 0:
+		// In silence one connection waits for the next, and a whole trace takes longer than there is time. The first
+		// router and the target say first whether another flow or another port gets there at all.
+		q.add(AskFlow, 1, first, first, 1)
+		q.add(AskPort, 0, q.maxTTL(), 0, 1)
+		return
+	case nobody && len(q.asked(AskPort)) == 1:
+		to := when(q.port.answer != nil, q.maxTTL()-1, first+nearHops-1)
+		q.add(AskPort, 0, first, to, when(q.port.answer != nil, questionQueries, 1))
+		return
+	case len(q.more) > 0:
 		return
 	}
-	first := q.facts.first()
 	q.add(AskFlow, 1, first, 0, questionQueries)
 	switch {
 	case q.refusal != nil:

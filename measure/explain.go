@@ -22,8 +22,10 @@ type explainer struct {
 	host     *detect.Host // this host's own part; nil: not known, or not yet
 	control  *control     // nil: none was asked for
 	asked    atomic.Int32
-	heard    atomic.Bool // something has come from the target, or says that it can't be reached
-	over     bool        // the target may get no SYN more that is to be asked
+	heard    atomic.Bool   // something has come from the target, or says that it can't be reached
+	over     bool          // no more is to be asked: the target may get no SYN more, or the time is up
+	took     time.Duration // by the trace itself
+	until    time.Time     // when the questions are to be over
 
 	unplaced []*packet.Reply // segments that came while the trace ran and fit several of its probes
 }
@@ -53,6 +55,7 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
 	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), SYNs: e.m.budget,
 		Unknown: e.unknown(), Connections: e.m.Header.Connections}
+	e.until = time.Now().Add(e.time())
 	e.addContrary()
 	defer e.askAgain(ctx)
 	defer e.hearCopies()
@@ -67,6 +70,9 @@ func (e *explainer) ask(ctx context.Context, v detect.View) error {
 	defer e.m.progress(Progress{Stage: Done})
 	ports := map[int]uint16{0: e.m.Header.Path.Source.Port()} // of each flow
 	for ; len(questions) > 0 && !e.over; questions = detect.Questions(*e.evidence) {
+		if questions = e.inTime(questions); len(questions) == 0 {
+			break
+		}
 		e.announce(questions)
 		err := e.further(ctx, questions, ports)
 		switch {
@@ -76,6 +82,9 @@ func (e *explainer) ask(ctx context.Context, v detect.View) error {
 			e.m.progress(Progress{Stage: Failed, Err: err})
 			return nil
 		}
+	}
+	if not := detect.NotAsked(e.evidence.Unasked); not != "" {
+		e.m.progress(Progress{Stage: Lacking, Unknown: []string{not}})
 	}
 	return nil
 }
@@ -126,9 +135,13 @@ func (e *explainer) further(ctx context.Context, questions []detect.Question, po
 		views = append(views, detect.View{Trace: trace.NewTrace(q.Options), Options: q.Options})
 	}
 	all := trace.NewGroup(plans...)
+	ended := make([]bool, len(plans))
+	all.Over = func(i int) { ended[i] = true }
 	o := e.m.runOptions()
 	o.Observe = e.overhearing(o.Observe)
-	counts, err := trace.Run(ctx, e.m.t.conn, all, o, func(r trace.Result) {
+	within, cancel := context.WithDeadline(ctx, e.until)
+	defer cancel()
+	counts, err := trace.Run(within, e.m.t.conn, all, o, func(r trace.Result) {
 		if i, r := all.Of(r); i >= 0 {
 			views[i].Add(r)
 		}
@@ -139,11 +152,19 @@ func (e *explainer) further(ctx context.Context, questions []detect.Question, po
 	if errors.As(err, new(*trace.SendError)) {
 		err = nil // probes of some kind don't leave this host: that is an answer of its own
 	}
+	late := err != nil && ctx.Err() == nil && within.Err() != nil
+	if late {
+		err, e.over = nil, true
+	}
 	for i, q := range questions {
 		views[i].Trace.Finish()
 		views[i].Counts = counts
 		if guards[i].Withheld() > 0 { // what wasn't asked whole proves nothing
 			e.over = true
+			continue
+		}
+		if late && !ended[i] {
+			e.evidence.Unasked = append(e.evidence.Unasked, q)
 			continue
 		}
 		e.evidence.Answer(q, views[i])

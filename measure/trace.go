@@ -72,6 +72,7 @@ func (m *Measurement) Trace(ctx context.Context) (*record.Trace, error) {
 			seen(r)
 		})
 	}
+	e.took = time.Since(m.Header.Started)
 	known.Trace.Finish()
 	m.spared(&known, err)
 	made.Ending = EndingOf(ctx, known.Counts, known.Trace.Reached(), err)

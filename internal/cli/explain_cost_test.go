@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.example/tcptraceroute/wire"
 )
 
 const (
@@ -111,4 +113,29 @@ func TestExplainCostFiltered(t *testing.T) {
 		}
 	}
 	t.Logf("at most %v, %d more probes", longest, most)
+}
+
+// connecting is a simulated network without raw sockets: it takes one probe of a flow at a time.
+type connecting struct{ *simMedium }
+
+func (connecting) ConnectWait() time.Duration { return wire.ConnectWait }
+
+// By connections, of which one waits for the other, the questions don't all fit into 8 s where nobody answers: those
+// that are left out are named, in text and in JSON.
+func TestExplainCostConnections(t *testing.T) {
+	t.Parallel()
+	network := costPath(false, 3, func(int) bool { return true }, map[int]string{3: "drop drop=not-tcp"})
+	for _, args := range [][]string{{"--explain"}, {"--explain", "--json"}} {
+		m := new(simMedium)
+		m.as = connecting{m}
+		v := runVirtualOn(t, network, 1, m, func(*program) {}, args...)
+		const unasked = "Not asked, or not to the end, for it would have taken too long: SYNs to port 80"
+		said := strings.Join(strings.Fields(v.stdout), " ")
+		if v.took > mostTime || !strings.Contains(said, unasked) || !strings.Contains(said, "path-ends") {
+			t.Errorf("%v: %v\n%s%s", args, v.took, v.stdout, v.stderr)
+		}
+		if len(args) > 1 && !strings.Contains(said, `"unknown": [`) {
+			t.Errorf("the JSON doesn't say what could not be asked:\n%s", v.stdout)
+		}
+	}
 }
