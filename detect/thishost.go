@@ -355,13 +355,22 @@ func (f *facts) noNextHop(err error) Finding {
 // NoWay is the finding if a rule or a route of this host lets nothing out to the target: the kernel gives err in place
 // of a route.
 func NoWay(target netip.AddrPort, err error) Finding {
+	kinds := "unreachable, prohibit or blackhole"
+	for e, kind := range map[error]string{
+		syscall.EACCES: "prohibit", syscall.EHOSTUNREACH: "unreachable", syscall.EINVAL: "blackhole",
+	} {
+		if errors.Is(err, e) {
+			kinds = kind
+		}
+	}
 	return Finding{
 		Code: ThisHost, Confidence: Certain, Weight: weightFatal,
-		Title:    fmt.Sprintf("This host's own routing lets nothing out to port %d of %v", target.Port(), target.Addr()),
-		Evidence: []string{fmt.Sprintf("In place of a route its kernel says: %v.", err)},
-		Advice: fmt.Sprintf("Look at this host's rules and routes: ip route get %v ipproto tcp dport %d, ip rule, "+
-			"ip route show table all (ip -6 for IPv6). One of them prohibits this, rejects or discards it.",
-			target.Addr(), target.Port()),
+		Title: fmt.Sprintf("This host's own routing lets nothing out to port %d of %v", target.Port(), target.Addr()),
+		Evidence: []string{fmt.Sprintf("In place of a route its kernel says: %v. So says a rule or a route of the type %s.",
+			err, kinds)},
+		Advice: fmt.Sprintf("Look for the rule or the route: ip route get %v ipproto tcp dport %d, ip rule, "+
+			"ip route show table all type %s (ip -6 for IPv6).",
+			target.Addr(), target.Port(), when(strings.Contains(kinds, ","), "unreachable", kinds)),
 	}
 }
 

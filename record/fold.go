@@ -14,6 +14,7 @@ type Fold struct {
 	*trace.Trace
 	entries        map[int]*Entry
 	distanceProbes []*Entry // by ports of their own, by TTL
+	unsent         bool     // there was nothing to fold, for this host could send nothing
 	queries        int      // for how many probes an entry has room from the beginning
 }
 
@@ -174,7 +175,7 @@ func (r *Fold) end() (end *trace.Result, hop int) {
 	return r.Unplaced(), 0
 }
 
-// nothingSent reports whether probes failed and nothing shows that any other left this host.
+// nothingSent reports whether there was no way, or probes failed, and nothing shows that any other left this host.
 func (r *Fold) nothingSent() bool {
 	failed := false
 	for e := range r.Entries() {
@@ -188,5 +189,5 @@ func (r *Fold) nothingSent() bool {
 			return false
 		}
 	}
-	return failed
+	return failed || r.unsent
 }

@@ -119,6 +119,7 @@ const usualQueries = 100
 // Fold folds the results into hops.
 func (t *Trace) Fold() *Fold {
 	f := NewFold(trace.NewTrace(t.Path))
+	f.unsent = t.Ending.Reason == NotSent && len(t.Results) == 0
 	f.queries = min(t.Path.Effective().Queries, usualQueries)
 	for _, r := range t.Results {
 		f.Add(r)

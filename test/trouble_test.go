@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -180,6 +181,40 @@ func TestTroubleFromTheStart(t *testing.T) {
 			}
 			if want += "\n"; got != (outcome{"", want, 2}) {
 				t.Errorf("%v\nwant %q", got, want)
+			}
+		}
+	})
+}
+
+// TestTroubleInJSON has a route that rejects or discards there before the program: programs learn of it as people do.
+func TestTroubleInJSON(t *testing.T) {
+	eachTrouble(t, func(t *testing.T, x trouble, p *lab.Path, v family) func(t *testing.T) {
+		if !x.ruled {
+			return func(*testing.T) {}
+		}
+		x.make(t, p, v)
+		var all []*live
+		for _, args := range []string{"--json", "--json --explain", "--jsonl --explain"} {
+			all = append(all, launch(t, p.Source, fmt.Sprintf("-n %s %v", args, v.of(p.Target))))
+		}
+		return func(t *testing.T) {
+			for _, l := range all {
+				got := l.outcome()
+				lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+				last := lines[len(lines)-1]
+				if strings.HasPrefix(got.stdout, "{\n") {
+					last = got.stdout
+				}
+				var doc struct {
+					Outcome  struct{ State, Reason, Error string }
+					Findings []said
+				}
+				err := json.Unmarshal([]byte(last), &doc)
+				if err != nil || got.code != 2 || doc.Outcome.State != "not_sent" || doc.Outcome.Reason != "not_sent" ||
+					!strings.Contains(strings.ToLower(doc.Outcome.Error), x.text) || len(doc.Findings) != 1 ||
+					doc.Findings[0].Code != "this-host" || doc.Findings[0].Confidence != "certain" {
+					t.Errorf("%v\n%v", err, got)
+				}
 			}
 		}
 	})

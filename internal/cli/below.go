@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/options"
@@ -15,13 +17,42 @@ import (
 
 // What stands below the hops, beside findings.
 
-// explainRoute says, if it is asked for, that a rule or a route of this host lets nothing out.
-func (p *program) explainRoute(err error) error {
+// explainRoute says that a rule or a route of this host lets nothing out: as text if it is asked for, and to programs as
+// a measurement that sent nothing.
+func (p *program) explainRoute(ctx context.Context, err error) error {
 	route, ok := errors.AsType[*measure.RouteError](err)
-	if !ok || !p.Explain || !p.ForPeople() || !route.Ruled(p.Path.Target.Addr()) {
+	if !ok || !route.Ruled(p.Path.Target.Addr()) {
 		return nil
 	}
-	return report.Findings(p.stdout, []detect.Finding{detect.NoWay(p.Path.Target, options.Reason(err))})
+	found := []detect.Finding{detect.NoWay(p.Path.Target, options.Reason(err))}
+	switch {
+	case p.ForPeople() && p.Explain:
+		return report.Findings(p.stdout, found)
+	case p.Format == "json" || p.Format == "jsonl":
+		return p.writeUnsent(ctx, p.worded(err), found)
+	}
+	return nil
+}
+
+// writeUnsent writes the record of a measurement that sent nothing, for this reason. Without a way the source address
+// isn't known, unless the user has given one: it is then the unspecified address.
+func (p *program) writeUnsent(ctx context.Context, why error, found []detect.Finding) error {
+	now := time.Now()
+	h := record.Header{Host: p.Host, Path: p.Path, Started: now}
+	if !h.Path.Source.Addr().IsValid() {
+		unknown := netip.IPv4Unspecified()
+		if h.Path.Target.Addr().Is6() {
+			unknown = netip.IPv6Unspecified()
+		}
+		h.Path.Source = netip.AddrPortFrom(unknown, h.Path.Source.Port())
+	}
+	made := &record.Trace{Header: h, Findings: found, Ending: record.Ending{
+		Time: now, Reason: record.NotSent, Err: why, ExitCode: 2,
+	}}
+	if err := p.formatted(p.reported(ctx, made), trace.NewTrace(h.Path)).Finish(); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
 }
 
 // sayECN tells what became of ECN, with what is explained, or else aside. A plain -E says no more than the old

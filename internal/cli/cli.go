@@ -172,7 +172,7 @@ func (p *program) traceOne(ctx context.Context, network *measure.Tracer, openErr
 	}
 	m, err := network.Prepare(ctx, p.request())
 	if err != nil {
-		return cmp.Or(p.explainRoute(err), words.Local(p.worded(err)))
+		return cmp.Or(p.explainRoute(ctx, err), words.Local(p.worded(err)))
 	}
 	defer m.Close()
 	p.sayReady(m)
