@@ -27,6 +27,25 @@ type Host struct {
 	// Incoming and Outgoing are the chains of this host's firewall that packets meet, in words, as far as the kernel
 	// tells.
 	Incoming, Outgoing []string
+
+	// OtherWays are the ways that this host shares connections to the target out over, beside the one of the probes.
+	OtherWays []WayOut
+}
+
+// WayOut is a way by which this host sends connections.
+type WayOut struct {
+	Interface string
+	Gateway   netip.Addr // not valid: the target is on the link
+	Source    netip.Addr // that connections have then
+}
+
+// String is a way in words.
+func (w *WayOut) String() string {
+	text := fmt.Sprintf("by %s from %v", w.Interface, w.Source)
+	if w.Gateway.IsValid() {
+		text = fmt.Sprintf("by %v (%s) from %v", w.Gateway, w.Interface, w.Source)
+	}
+	return text
 }
 
 // Control is what came of an ordinary connection to the target. It passes this host's firewall and routing as the

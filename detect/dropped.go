@@ -581,6 +581,7 @@ func (d *drop) finding() Finding {
 	} else if d.nowhere() && d.first() == 1 && x.Confidence > Possible {
 		d.orOwnRoute(&x)
 	}
+	d.orOtherWayOut(&x)
 	return x
 }
 
@@ -784,6 +785,11 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", d.target.Port(), place)
+	defer func() {
+		if apart > 0 && beside == 0 {
+			d.partHere(x, others)
+		}
+	}()
 	x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source "+
 		"port. To see which source ports are hit, run the same with --track-port.", whom)
 	if probes == 0 { // nothing says why of all flows the kernel's passes
@@ -815,6 +821,36 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 	x.orFarther(passing, byRouter)
 	d.orSince(x, byRouter)
 	d.orSlowLimit(x, byRouter)
+}
+
+// partHere says that the flows that vanish and those that pass part before the first hop, if they do: this host shares
+// its connections out over several gateways, or what stands on its link does.
+func (d *drop) partHere(x *Finding, others []string) {
+	if d.last != 1 || d.first() != 1 || d.only(1) == (netip.Addr{}) {
+		return
+	}
+	x.Evidence = append(x.Evidence, fmt.Sprintf("They part before hop 1, which is %v for those that vanish, and "+
+		"%s for those that pass: of this host's own ways out one is dead, or of its gateways.", d.only(1), strings.Join(others, " and ")))
+	x.Advice = fmt.Sprintf("If this host's routes share its connections out (ip route get %v, ip route, ip nexthop), take "+
+		"%v out of them until the way beyond it works. %s", d.target.Addr(), d.only(1), x.Advice)
+}
+
+// orOtherWayOut says that this host has other ways out, if what was asked has gone by one alone, as a source address
+// may have it: the others may be sound.
+func (d *drop) orOtherWayOut(x *Finding) {
+	if d.host.Host == nil || len(d.host.OtherWays) == 0 || len(d.passing()) > 0 {
+		return
+	}
+	var ways []string
+	for i := range d.host.OtherWays {
+		ways = append(ways, d.host.OtherWays[i].String())
+	}
+	x.Confidence = min(x.Confidence, Likely)
+	x.Evidence = append(x.Evidence, fmt.Sprintf("This host shares its connections out over several ways. These went %s "+
+		"alone, and others may pass: %s.", when(d.only(1).IsValid(), fmt.Sprintf("by %v", d.only(1)), "by one"),
+		strings.Join(ways, ", ")))
+	x.Advice = fmt.Sprintf("Trace by the other way first: -s %v. If that passes, take the dead one out of this host's "+
+		"routes (ip route, ip nexthop). Else %s", d.host.OtherWays[0].Source, strings.ToLower(x.Advice[:1])+x.Advice[1:])
 }
 
 // tooFewAsked reports whether others get farther than the trace has asked, to spare the target, and nobody was seen to

@@ -171,6 +171,7 @@ func (e *explainer) hostSeen() *detect.Host {
 	}
 	h.Incoming = e.chains(wire.HookPrerouting, wire.HookInput)
 	h.Outgoing = e.chains(wire.HookOutput, wire.HookPostrouting)
+	h.OtherWays = e.m.otherWays()
 	raw, ok := e.m.t.conn.(interface {
 		Copies() bool
 		Departures() []wire.Departure

@@ -155,6 +155,24 @@ func (m *Measurement) checkPorts() {
 	slices.SortFunc(m.others, netip.Addr.Compare)
 }
 
+// otherWays are the ways that this host shares out connections to the target over, beside that of the probes: as it
+// sends those that are not bound to a source address.
+func (m *Measurement) otherWays() (all []detect.WayOut) {
+	if m.Request.Path.Source.Addr().IsValid() || m.route.Gateway == (netip.Addr{}) {
+		return nil // another address is not wanted, or there is nothing beyond this link
+	}
+	const ports, first = 32, 40000 // of two ways each is met, but for once in 2^31
+	for port := range uint16(ports) {
+		r, err := m.t.conn.Route(m.Header.Path.Target, netip.AddrPortFrom(netip.Addr{}, first+port))
+		w := detect.WayOut{Interface: r.Interface, Gateway: r.Gateway, Source: r.Source}
+		if err != nil || r.Gateway == m.route.Gateway || r.Source == m.route.Source || slices.Contains(all, w) {
+			continue
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
 // findRoute asks what the kernel does with a connection like the probes.
 func (m *Measurement) findRoute() (err error) {
 	target := m.Header.Path.Target

@@ -156,11 +156,22 @@ var alikeSituations = []situation{
 		never: "itself rejects"},
 	{name: "this host routes a port to a dead next hop", rows: "-", port: 9000, do: []act{deadGateway(9000)},
 		must: "unreachable-host", may: "unreachable-host likely", names: "ip rule", never: "itself rejects"},
+	{name: "a SYN proxy at hop 3, open behind, IPv6", only: ip6, do: []act{synProxy(3, 9202), goal.listens(9202)},
+		port: 9202, rows: "1 2 3 T|-", must: "tcp-proxy|broken-branch", may: inItsName},
+	{name: "a SYN proxy at hop 3, closed behind, IPv6", ci: true, only: ip6, do: []act{synProxy(3, 9202)}, port: 9202,
+		rows: "1 2 3 T|-", must: "tcp-proxy|broken-branch", may: inItsName},
+	{name: "a SYN proxy at the last router, closed behind, IPv6", only: ip6, do: []act{synProxy(5, 9202)}, port: 9202,
+		rows: all6 + "|-", must: "tcp-proxy|broken-branch|filtered-port|filtered-syn|path-ends",
+		may: inItsName + ", port-open possible"},
 	{name: "this host routes a port into a dead tunnel", port: 9000,
 		do:   []act{deadTunnel(9000)},
 		rows: "", must: "this-host|other-way|filtered-port|path-ends", names: "ip rule|this host itself",
 		may: "this-host certain, other-way likely, filtered-port likely, path-ends possible"},
 }
+
+// inItsName is what may be said of a router that takes connections in the target's name. In IPv6 the kernel's passes only
+// SYNs whose checksum is left to the device, as those of its own connections are: probes vanish there.
+const inItsName = "tcp-proxy certain, broken-branch possible, filtered-port possible, filtered-syn possible, path-ends possible"
 
 // deadGateway routes a port of this host to a next hop that nobody has.
 func deadGateway(port int) act {

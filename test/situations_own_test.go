@@ -102,4 +102,18 @@ var ownSituations = []situation{
 		do:   []act{named("b1").rules("forward", "iifname eth0 drop")},
 		rows: "a1|b1|c1 join|- T|-", must: "port-open|broken-branch|path-ends|other-way", may: someDie,
 		truth: "branch|member|balanc"},
+	{name: "this host has three ways out, two of them are dead by IPv4", ci: true, only: ip4, build: outbound(false),
+		do: []act{
+			named("a1").rules("forward", "iifname eth0 drop"), named("b1").rules("forward", "iifname eth0 drop"),
+		},
+		rows: "a1|b1|c1 join|- T|-", must: "port-open|broken-branch|path-ends", names: "is open|fare differently|" +
+			"own ways out one is dead|shares its connections out over several ways", may: someDie,
+		truth: "branch|member|balanc|several ways"},
+	{name: "this host has three ways out, two of them are dead by IPv6", only: ip6, build: outbound(false),
+		do: []act{
+			named("a1").rules("forward", "iifname eth0 drop"), named("b1").rules("forward", "iifname eth0 drop"),
+		},
+		rows: "a1|b1|c1 join|- T|-", must: "port-open|broken-branch|path-ends", names: "is open|fare differently|" +
+			"own ways out one is dead|shares its connections out over several ways", may: someDie,
+		truth: "branch|member|balanc|several ways"},
 }
