@@ -49,6 +49,15 @@ func (q *Question) kind() string {
 	return text
 }
 
+// SomePass reports whether probes vanish, and others to the same port pass, as far as has been asked.
+func SomePass(e Evidence) bool {
+	if e.Trace == nil {
+		return false
+	}
+	d := newDrop(read(&e))
+	return d != nil && len(d.passing()) > 0
+}
+
 // inTime lowers what would be certain if all had been asked, and names what wasn't: what is dropped, and who answers.
 // What this host itself does is seen, and no question would change it.
 func inTime(all []Finding, unasked []Question) {

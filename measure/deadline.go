@@ -19,19 +19,27 @@ const (
 	// one at a time, it is one silence, and a trace that no one answers takes six seconds without being told to.
 	leastRaw         = 4400 * time.Millisecond
 	leastConnections = 1600 * time.Millisecond
+
+	// heardTime is the time for questions by raw probes where the path isn't simply filtered: somebody has answered or
+	// refused, or some connections pass. A router says only after 3 s that nobody is there, to each question anew, and
+	// a dead member of a group is certain only when several flows have been asked twice.
+	heardTime = 12 * time.Second
 )
 
-// time is how long the questions may take.
+// time is how long the questions may take in all, by what is known now.
 func (e *explainer) time() time.Duration {
-	least := leastRaw
-	if e.m.Header.Connections {
-		least = leastConnections
+	switch {
+	case e.m.Header.Connections:
+		return max(explainWithin-e.took, leastConnections)
+	case e.heard.Load() || detect.SomePass(*e.evidence):
+		return heardTime
 	}
-	return max(explainWithin-e.took, least)
+	return max(explainWithin-e.took, leastRaw)
 }
 
 // inTime leaves out the questions whose probes could not wait their time.
 func (e *explainer) inTime(questions []detect.Question) (kept []detect.Question) {
+	e.until = e.begun.Add(e.time())
 	left := time.Until(e.until)
 	for _, q := range questions {
 		wait := q.Options.ProbeWait()

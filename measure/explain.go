@@ -25,7 +25,8 @@ type explainer struct {
 	heard    atomic.Bool   // something has come from the target, or says that it can't be reached
 	over     bool          // no more is to be asked: the target may get no SYN more, or the time is up
 	took     time.Duration // by the trace itself
-	until    time.Time     // when the questions are to be over
+	begun    time.Time     // when the questions were
+	until    time.Time     // when they are to be over
 
 	unplaced []*packet.Reply // segments that came while the trace ran and fit several of its probes
 }
@@ -55,7 +56,7 @@ func (e *explainer) diagnosis() detect.Diagnosis {
 func (e *explainer) ask(ctx context.Context, v detect.View) error {
 	e.evidence = &detect.Evidence{View: v, MTU: e.mtu, Graph: e.graph, Host: e.await(), SYNs: e.m.budget,
 		Unknown: e.unknown(), Connections: e.m.Header.Connections}
-	e.until = time.Now().Add(e.time())
+	e.begun = time.Now()
 	e.addContrary()
 	defer e.askAgain(ctx)
 	defer e.hearCopies()

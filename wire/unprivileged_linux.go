@@ -371,7 +371,7 @@ func (c *Unprivileged) answer(t *try) (over bool) {
 	if err != nil || errno == 0 {
 		return false // not connected yet
 	}
-	at := min(now.mono, t.sent.mono+ConnectWait) // of the reset the kernel tells no time: it may have waited here
+	at := min(now.mono, t.sent.mono+c.wait) // of the reset the kernel tells no time: it may have waited here
 	switch unix.Errno(errno) {
 	case unix.ECONNREFUSED:
 		c.segment(t, packet.RST|packet.ACK, at)
