@@ -554,6 +554,7 @@ func (d *drop) finding() Finding {
 		d.unknownPlace(&x)
 	case len(passing) > 0:
 		d.brokenBranch(&x, passing)
+		d.partHere(&x, passing)
 	case d.otherWay(&x):
 	case d.nobodyThere(&x):
 	case len(d.seen) == 0 && !d.hurried:
@@ -785,11 +786,6 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 		}
 	}
 	x.Title = fmt.Sprintf("Some connections to port %d vanish %s, and others pass", d.target.Port(), place)
-	defer func() {
-		if apart > 0 && beside == 0 {
-			d.partHere(x, others)
-		}
-	}()
 	x.Advice = fmt.Sprintf("Ask %s: one member of a load-balanced group is broken, or a filter drops by source "+
 		"port. To see which source ports are hit, run the same with --track-port.", whom)
 	if probes == 0 { // nothing says why of all flows the kernel's passes
@@ -825,12 +821,22 @@ func (d *drop) brokenBranch(x *Finding, passing []sighting) {
 
 // partHere says that the flows that vanish and those that pass part before the first hop, if they do: this host shares
 // its connections out over several gateways, or what stands on its link does.
-func (d *drop) partHere(x *Finding, others []string) {
-	if d.last != 1 || d.first() != 1 || d.only(1) == (netip.Addr{}) {
+func (d *drop) partHere(x *Finding, passing []sighting) {
+	var others []string
+	for _, s := range passing {
+		switch {
+		case s.way == sameWay:
+			return
+		case s.way == otherWay && !slices.Contains(others, s.via.String()):
+			others = append(others, s.via.String())
+		}
+	}
+	if len(others) == 0 || d.last != 1 || d.first() != 1 || d.only(1) == (netip.Addr{}) {
 		return
 	}
 	x.Evidence = append(x.Evidence, fmt.Sprintf("They part before hop 1, which is %v for those that vanish, and "+
-		"%s for those that pass: of this host's own ways out one is dead, or of its gateways.", d.only(1), strings.Join(others, " and ")))
+		"%s for those that pass: of this host's own ways out one is dead, or of its gateways.",
+		d.only(1), strings.Join(others, " and ")))
 	x.Advice = fmt.Sprintf("If this host's routes share its connections out (ip route get %v, ip route, ip nexthop), take "+
 		"%v out of them until the way beyond it works. %s", d.target.Addr(), d.only(1), x.Advice)
 }

@@ -15,8 +15,9 @@ const (
 	explainWithin = 7800 * time.Millisecond
 
 	// leastRaw and leastConnections are the time for questions after a trace that took longer itself: because it was told
-	// to be patient, or because the target is late. By raw probes that is a round for each kind of question. By connections,
-	// one at a time, it is one silence, and a trace that no one answers takes six seconds without being told to.
+	// to be patient, or because the target is late. By raw probes that is a round for each kind of question. By
+	// connections, one at a time, it is one silence, and a trace that no one answers takes six seconds without being
+	// told to.
 	leastRaw         = 4400 * time.Millisecond
 	leastConnections = 1600 * time.Millisecond
 
