@@ -837,8 +837,8 @@ func (d *drop) partHere(x *Finding, passing []sighting) {
 	x.Evidence = append(x.Evidence, fmt.Sprintf("They part before hop 1, which is %v for those that vanish, and "+
 		"%s for those that pass: of this host's own ways out one is dead, or of its gateways.",
 		d.only(1), strings.Join(others, " and ")))
-	x.Advice = fmt.Sprintf("If this host's routes share its connections out (ip route get %v, ip route, ip nexthop), take "+
-		"%v out of them until the way beyond it works. %s", d.target.Addr(), d.only(1), x.Advice)
+	x.Advice = fmt.Sprintf("If this host's routes share its connections out (ip route get %v, ip route, ip nexthop), "+
+		"take %v out of them until the way beyond it works. %s", d.target.Addr(), d.only(1), x.Advice)
 }
 
 // orOtherWayOut says that this host has other ways out, if what was asked has gone by one alone, as a source address

@@ -17,8 +17,8 @@ import (
 
 // What stands below the hops, beside findings.
 
-// explainRoute says that a rule or a route of this host lets nothing out: as text if it is asked for, and to programs as
-// a measurement that sent nothing.
+// explainRoute says that a rule or a route of this host lets nothing out: as text if it is asked for, and to programs
+// as a measurement that sent nothing.
 func (p *program) explainRoute(ctx context.Context, err error) error {
 	route, ok := errors.AsType[*measure.RouteError](err)
 	if !ok || !route.Ruled(p.Path.Target.Addr()) {
