@@ -1091,30 +1091,28 @@ func (d *drop) filter(x *Finding, left []cause) {
 	d.orLimit(x, lead)
 }
 
-// seenAtEnd reports whether the place ends where packets that are routed like the trace's own were seen: what is sent
-// another way for its port, or for its mark, comes by the same routers only up to the last hop that has answered it. It
-// may vanish anywhere on a way whose routers are silent. All ways end at the target.
-func (d *drop) seenAtEnd(x *Finding, code Code) bool {
-	if code != FilteredPort && code != MarkDropped || d.endsAtTarget(x) {
-		return true
-	}
-	return slices.ContainsFunc(d.seen, func(s sighting) bool {
-		alike := s.port && !s.echo
-		if code == MarkDropped {
-			alike = s.marked
-		}
+// seenAtEnd reports whether the place ends where a packet was seen that is alike in all that a router may choose the way
+// by: the port, whether it opens a connection, its length and its mark. What differs in one of them may be sent another
+// way, and comes by the same routers only up to the last hop that has answered. It may vanish anywhere on a way whose
+// routers are silent. All ways end at the target.
+func (d *drop) seenAtEnd(x *Finding) bool {
+	return d.endsAtTarget(x) || slices.ContainsFunc(d.seen, func(s sighting) bool {
+		alike := s.port && !s.echo && s.syn == d.mine.syn && s.long == d.mine.long && s.marked == d.mine.marked
 		return alike && s.fate == passes && s.way != otherWay && s.at > 0 && s.at <= x.Before
 	})
 }
 
 // orUnseenWay weighs that these probes go another way from the last hop on that has answered them.
 func (d *drop) orUnseenWay(x *Finding, code Code) {
-	if d.nowhere() || d.seenAtEnd(x, code) {
+	if d.nowhere() || d.seenAtEnd(x) {
 		return // where not even the first hop has answered, this host's own routes are named
 	}
-	what := fmt.Sprintf("Port %d", d.target.Port())
-	if code == MarkDropped {
-		what = "This mark"
+	what := map[Code]string{
+		FilteredPort: fmt.Sprintf("Port %d", d.target.Port()), MarkDropped: "This mark", SizeFilter: "This length",
+		FilteredTCP: "TCP",
+	}[code]
+	if what == "" {
+		what = "Such a packet"
 	}
 	x.Confidence = min(x.Confidence, Likely)
 	x.Evidence = append(x.Evidence, fmt.Sprintf("%s was not seen beyond hop %d. If it goes on as others do, it is "+
@@ -1282,7 +1280,7 @@ func (d *drop) filterText(x *Finding, code Code) {
 	whom := d.owner(x.After, x.Before)
 	// Answers that are lost on the way back look like probes that are lost on the way there, whatever is asked.
 	place := d.between(x.After, x.Before)
-	if !d.seenAtEnd(x, code) && !d.hostMayDoIt() {
+	if !d.seenAtEnd(x) && !d.hostMayDoIt() {
 		place = "beyond " + d.hopName(x.After)
 	}
 	place += ", on the way there or back"

@@ -19,7 +19,7 @@ func TestFirewalls(t *testing.T) {
 		{"drop=443", detect.FilteredPort, detect.Likely},
 		{"drop=syn", detect.FilteredSYN, detect.Possible}, // a slow limit on SYNs looks the same
 		{"drop", detect.FilteredTCP, detect.Possible},
-		{"drop=443:syn", detect.FilteredPort, detect.Certain},
+		{"drop=443:syn", detect.FilteredPort, detect.Likely},
 		{"drop=1-1023", detect.FilteredTCP, detect.Possible},
 		{"pass=80 drop", detect.FilteredPort, detect.Likely},
 		{"drop=not-tcp drop", detect.PathEnds, detect.Possible},
