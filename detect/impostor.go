@@ -100,7 +100,7 @@ func (f *facts) findStranger() *stranger {
 func (h *hop) tells() bool { return h != nil && (len(h.routers) > 0 || h.lost >= questionQueries) }
 
 // nearer finds that the target answers probes of another kind from farther away, on the same way.
-func (f *facts) nearer() *stranger {
+func (f *facts) nearer() (best *stranger) {
 	d := f.distance()
 	if n := f.flow.distance(); n > 0 && n != d || f.flow.beyond(d) {
 		return nil // there are ways of different length
@@ -112,15 +112,16 @@ func (f *facts) nearer() *stranger {
 		if w.ownHop() == d {
 			continue // it is the target that stands there, and hands these on to a machine beyond it
 		}
-		if who := f.nearerThan(w); who != nil {
-			return who
+		if who := f.nearerThan(w); who != nil && (best == nil || who.confidence > best.confidence) {
+			best = who
 		}
 	}
-	return nil
+	return best
 }
 
 // nearerThan weighs that the target, or a router, has answered other probes from farther away. Ways of different
-// length look like that too, unless both traces are known to have come by the same router right before.
+// length look like that too, unless both traces are known to have come by the same router right before, and both are of
+// TCP: routers may send ICMP another way.
 func (f *facts) nearerThan(w witness) *stranger {
 	d, back, its := f.distance(), f.back(), -1
 	if w.answer != nil {
@@ -134,9 +135,13 @@ func (f *facts) nearerThan(w witness) *stranger {
 	who := &stranger{after: f.standsAt(d), confidence: Likely}
 	switch differ := back >= 0 && its >= 0 && back != its; {
 	case differ && seen && same && f.fromNearer(d):
-		who.confidence = Certain
 		who.evidence = append(who.evidence, fmt.Sprintf("By its TTL the answer has passed fewer routers than answers "+
 			"from hop %d do.", d))
+		if who.confidence = Certain; w.path.options.Protocol != packet.ProtoTCP {
+			who.confidence = Likely
+			who.instead = fmt.Sprintf("Or TCP takes a shorter way to the target than %s do, and a shorter one back, and the "+
+				"target itself answers.", w.what)
+		}
 	case differ, w.answer == nil: // in the second case it isn't known where the target is
 		f.orTwoWays(who, w, way)
 	case seen && (back < 0 || its < 0):
