@@ -1091,10 +1091,10 @@ func (d *drop) filter(x *Finding, left []cause) {
 	d.orLimit(x, lead)
 }
 
-// seenAtEnd reports whether the place ends where a packet was seen that is alike in all that a router may choose the way
-// by: the port, whether it opens a connection, its length and its mark. What differs in one of them may be sent another
-// way, and comes by the same routers only up to the last hop that has answered. It may vanish anywhere on a way whose
-// routers are silent. All ways end at the target.
+// seenAtEnd reports whether the place ends where a packet was seen that is alike in all that a router may choose the
+// way by: the port, whether it opens a connection, its length and its mark. What differs in one of them may be sent
+// another way, and comes by the same routers only up to the last hop that has answered. It may vanish anywhere on a way
+// whose routers are silent. All ways end at the target.
 func (d *drop) seenAtEnd(x *Finding) bool {
 	return d.endsAtTarget(x) || slices.ContainsFunc(d.seen, func(s sighting) bool {
 		alike := s.port && !s.echo && s.syn == d.mine.syn && s.long == d.mine.long && s.marked == d.mine.marked

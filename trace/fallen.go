@@ -47,8 +47,8 @@ func (p *Path) countVain(r Result) {
 	}
 }
 
-// farthestDue reports whether a probe with the highest TTL is to be sent now, when that may change by itself, and whether
-// it has just turned out that the target answers no more.
+// farthestDue reports whether a probe with the highest TTL is to be sent now, when that may change by itself, and
+// whether it has just turned out that the target answers no more.
 func (p *Path) farthestDue(now time.Time) (due bool, again time.Time, over bool) {
 	if due, again, over = p.falling(now); due || over {
 		return due, again, over
