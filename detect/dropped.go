@@ -96,9 +96,47 @@ func (d *drop) unknownEnd(vague int) Finding {
 	return x
 }
 
+// fellSilent counts the probes that the target has answered, and those that were sent after the last of these and may
+// have got there.
+func (d *drop) fellSilent() (answered, silent int) {
+	all := slices.Clone(d.distanceProbes)
+	for i := range d.hops {
+		if d.hops[i].ttl > d.last {
+			all = append(all, d.hops[i].results...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b trace.Result) int { return a.Sent.Compare(b.Sent) })
+	for i := range all {
+		switch r := &all[i]; {
+		case r.FromTarget() && r.Reply.Kind == packet.KindTCP:
+			answered, silent = answered+1, 0
+		case r.Outcome == trace.Lost:
+			silent++
+		}
+	}
+	return answered, silent
+}
+
+// banned is that the target has answered the first probes, and none after them.
+func (d *drop) banned(answered, silent int) Finding {
+	return Finding{
+		Code: RateLimited, Confidence: Possible, Weight: weightHarm, After: d.first() - 1, Before: d.hops[len(d.hops)-1].ttl,
+		Title: fmt.Sprintf("The target answered the first %s to port %d, and then none", times(answered, "probe", "probes"),
+			d.target.Port()),
+		Evidence: []string{fmt.Sprintf("%s that were sent later, up to the highest TTL, got no answer.",
+			capital(times(silent, "probe", "probes")))},
+		Advice: "Trace again in some minutes, with -q 1: a limit on new connections, or a ban of who sends several, drops " +
+			"what comes later. Or packets are lost by chance, on the way or on the way back, a member of a load-balanced " +
+			"group is broken, or a filter looks at source ports.",
+	}
+}
+
 // scarce is that the target has answered some probes, from which the trace knows about how far away it is, and none of
 // those that were to show its distance.
 func (d *drop) scarce(passed []string) Finding {
+	if answered, silent := d.fellSilent(); answered > 0 && silent >= enoughSilence {
+		return d.banned(answered, silent)
+	}
 	n, end := 0, d.hops[len(d.hops)-1].ttl
 	for _, h := range d.hops {
 		n += when(h.ttl > d.last, h.lost, 0)
@@ -1107,18 +1145,24 @@ func (d *drop) orUnseenWay(x *Finding, code Code) {
 	if d.nowhere() || d.seenAtEnd(x) {
 		return // where not even the first hop has answered, this host's own routes are named
 	}
-	what := map[Code]string{
-		FilteredPort: fmt.Sprintf("Port %d", d.target.Port()), MarkDropped: "This mark", SizeFilter: "This length",
-		FilteredTCP: "TCP",
-	}[code]
-	if what == "" {
-		what = "Such a packet"
-	}
 	x.Confidence = min(x.Confidence, Likely)
-	x.Evidence = append(x.Evidence, fmt.Sprintf("%s was not seen beyond hop %d. If it goes on as others do, it is "+
-		"dropped before %s; if it is sent another way, whose routers are silent, then anywhere there, by the target's "+
-		"own firewall too.", what, d.last, d.hopName(x.Before)))
-	x.Advice += " Or it is sent another way there."
+	x.Evidence = append(x.Evidence, fmt.Sprintf("No %s were seen beyond hop %d. If they go on as others do, they are "+
+		"dropped before %s; if they are sent another way, whose routers are silent, then anywhere there, by the target's "+
+		"own firewall too.", d.unseen(code), d.last, d.hopName(x.Before)))
+	x.Advice += " Or they are sent another way there."
+}
+
+// unseen is what a filter drops.
+func (d *drop) unseen(code Code) string {
+	switch code {
+	case SizeFilter:
+		return fmt.Sprintf("packets of %d bytes", d.options.Length)
+	case MarkDropped:
+		return "packets with this mark"
+	case FilteredTCP:
+		return "TCP packets"
+	}
+	return fmt.Sprintf("%s to port %d", d.kind(), d.target.Port())
 }
 
 // endsAtTarget reports whether the target is the next to answer.
