@@ -1066,8 +1066,20 @@ func (d *drop) deadEnd(x *Finding) {
 		same = "a firewall that drops these probes" + fmt.Sprintf(lost, "", d.patience())
 		x.Evidence = append(x.Evidence, "The target is alive: it has answered other probes.")
 		x.Advice = fmt.Sprintf("Ask %s.", d.owner(d.last, d.last))
+	} else if d.handsOn() {
+		same = "a firewall that drops these probes" + fmt.Sprintf(lost,
+			fmt.Sprintf("a machine beyond hop %d that is down, ", d.last), d.patience())
+		x.Evidence = append(x.Evidence, fmt.Sprintf("Other probes were answered in the target's name from hop %d.", d.last))
+		x.Advice = fmt.Sprintf("Check whether %s hands port %d on, and the machine and the firewalls beyond it.",
+			d.hopName(d.last), d.target.Port())
 	}
 	x.Evidence = append(x.Evidence, "From here these look the same: "+same+".")
+}
+
+// handsOn reports whether other probes were answered in the target's name from the last hop to answer: who stands there
+// is up, and what doesn't answer is beyond it.
+func (d *drop) handsOn() bool {
+	return d.last > 0 && slices.ContainsFunc(d.more, func(p *path) bool { return p.answer != nil && p.distance() == d.last })
 }
 
 // patience is how long the trace has waited for answers, in words.

@@ -90,3 +90,21 @@ func TestBeyondIsAsSureAsForwarded(t *testing.T) {
 		t.Errorf("%d of %d say so", words, sure)
 	}
 }
+
+// What hands a port on and answers other probes itself is not down, whatever becomes of the port beyond it.
+func TestWhoHandsOnIsNotDown(t *testing.T) {
+	s := scenario{network: `router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=1ms
+		router 10.0.3.1 delay=1ms
+		change port=443
+		router 10.0.1.1 delay=1ms
+		router 10.0.2.1 delay=1ms
+		router 10.0.3.1 delay=1ms
+		router 198.51.100.9 delay=1ms drop
+		target 198.51.100.9 delay=1ms`}
+	all := detect.Findings(s.evidence(t, 1, nil))
+	if said := details(all); !strings.Contains(said, "a machine beyond hop 4 that is down") ||
+		strings.Contains(said, "target that is down") || strings.Contains(said, "target is up") {
+		t.Errorf("%v\n%s", text(all), said)
+	}
+}
