@@ -1079,7 +1079,8 @@ func (d *drop) deadEnd(x *Finding) {
 // handsOn reports whether other probes were answered in the target's name from the last hop to answer: who stands there
 // is up, and what doesn't answer is beyond it.
 func (d *drop) handsOn() bool {
-	return d.last > 0 && slices.ContainsFunc(d.more, func(p *path) bool { return p.answer != nil && p.distance() == d.last })
+	there := func(p *path) bool { return p.answer != nil && p.distance() == d.last }
+	return d.last > 0 && slices.ContainsFunc(d.more, there)
 }
 
 // patience is how long the trace has waited for answers, in words.

@@ -58,7 +58,7 @@ func TestExplain(t *testing.T) {
 			{port: 9000, want: "port-closed likely"},
 			{port: 80, args: "-E", want: "filtered-syn certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
 			{port: 9001, want: "filtered-port likely", place: fmt.Sprintf("beyond hop 2 (%v)", a), code: 1},
-			{port: 9002, want: "filtered-port certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3 (%v)", a, b), code: 1},
+			{port: 9002, want: "filtered-port likely", place: fmt.Sprintf("beyond hop 2 (%v)", a), code: 1},
 			{port: 9003, want: "reset-on-path certain", place: fmt.Sprintf("between hop 2 (%v) and hop 3", a)},
 			{port: 9005, want: "rejected-by-router certain", place: fmt.Sprintf("%v, hop 2", a)},
 			{port: 9006, want: "filtered-port possible", place: "between hop 5", code: 1},

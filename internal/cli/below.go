@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"go.example/tcptraceroute/detect"
 	"go.example/tcptraceroute/internal/options"
@@ -14,8 +13,6 @@ import (
 	"go.example/tcptraceroute/report"
 	"go.example/tcptraceroute/trace"
 )
-
-// What stands below the hops, beside findings.
 
 // explainRoute says that a rule or a route of this host lets nothing out: as text if it is asked for, and to programs
 // as a measurement that sent nothing.
@@ -29,28 +26,10 @@ func (p *program) explainRoute(ctx context.Context, err error) error {
 	case p.ForPeople() && p.Explain:
 		return report.Findings(p.stdout, found)
 	case p.Format == "json" || p.Format == "jsonl":
-		return p.writeUnsent(ctx, p.worded(err), found)
-	}
-	return nil
-}
-
-// writeUnsent writes the record of a measurement that sent nothing, for this reason. Without a way the source address
-// isn't known, unless the user has given one: it is then the unspecified address.
-func (p *program) writeUnsent(ctx context.Context, why error, found []detect.Finding) error {
-	now := time.Now()
-	h := record.Header{Host: p.Host, Path: p.Path, Started: now}
-	if !h.Path.Source.Addr().IsValid() {
-		unknown := netip.IPv4Unspecified()
-		if h.Path.Target.Addr().Is6() {
-			unknown = netip.IPv6Unspecified()
+		made := measure.Unsent(p.Host, p.Path, p.worded(err), found)
+		if err := p.formatted(p.reported(ctx, made), trace.NewTrace(made.Path)).Finish(); err != nil {
+			return fmt.Errorf("writing: %w", err)
 		}
-		h.Path.Source = netip.AddrPortFrom(unknown, h.Path.Source.Port())
-	}
-	made := &record.Trace{Header: h, Findings: found, Ending: record.Ending{
-		Time: now, Reason: record.NotSent, Err: why, ExitCode: 2,
-	}}
-	if err := p.formatted(p.reported(ctx, made), trace.NewTrace(h.Path)).Finish(); err != nil {
-		return fmt.Errorf("writing: %w", err)
 	}
 	return nil
 }

@@ -20,31 +20,22 @@ const (
 	exitUnexpected = 4 // the trace is not as expected
 )
 
-// pointToExplain says, to somebody who sits before a terminal, how to find out why the target was not reached.
-func (p *program) pointToExplain() {
-	if !p.onTerminal || p.Explain {
-		return
-	}
-	fmt.Fprintln(p.stderr, words.HowToExplain(&p.Config))
-}
-
 // errNotReached ends a trace whose target gave no answer.
 var errNotReached = errors.New("Destination not reached")
 
 // code says on stderr what went wrong, and is the exit code for it.
 func (p *program) code(err error) int {
 	switch {
-	case err == nil, err == errSomeNotReached: // the last line has said so
+	case err == nil, err == errSomeNotReached, err == errChanged: // the last line has said so
 	case errors.As(err, new(*terminal.Interrupted)):
 		fmt.Fprintln(p.stderr, "Interrupted")
 	case err == errHelp:
 		p.usage()
-	case err == errChanged: // it is said already
 	default:
 		fmt.Fprintln(p.stderr, record.Printable(err.Error()))
 	}
-	if p.unreached {
-		p.pointToExplain()
+	if p.unreached && p.onTerminal && !p.Explain { // somebody sits there, and may want to know why
+		fmt.Fprintln(p.stderr, words.HowToExplain(&p.Config))
 	}
 	return exitCode(err)
 }

@@ -14,9 +14,7 @@ import (
 // formats makes the report of each form.
 var formats = map[string]func(p *program, run *report.Run, t *trace.Trace) report.Writer{
 	options.TextFormat: func(p *program, run *report.Run, t *trace.Trace) report.Writer {
-		o := p.classic()
-		o.Name, o.Owner = run.Name, run.Owner
-		return report.NewClassic(p.stdout, t, o)
+		return report.NewClassic(p.stdout, t, p.classic(run))
 	},
 	"json":     form(report.NewJSON),
 	"jsonl":    form(report.NewJSONLines),
@@ -31,9 +29,10 @@ var formats = map[string]func(p *program, run *report.Run, t *trace.Trace) repor
 	"html":     form(picture.NewHTML),
 }
 
-// classic is what the text shows of each hop. Names and owners are the run's.
-func (p *program) classic() report.ClassicOptions {
-	return report.ClassicOptions{DNAT: p.DNAT, Extensions: p.Show.Extensions, Color: p.colored()}
+// classic is what the text shows of each hop, with the names and owners of a run.
+func (p *program) classic(run *report.Run) report.ClassicOptions {
+	return report.ClassicOptions{DNAT: p.DNAT, Extensions: p.Show.Extensions, Color: p.colored(), Name: run.Name,
+		Owner: run.Owner}
 }
 
 // form makes a report that has no options.

@@ -61,7 +61,7 @@ func (p *program) manyForm(w io.Writer, m *measure.Many, started time.Time) (rep
 		}
 		return export.NewManyCSV(w), nil
 	}
-	return report.NewManyText(w, report.ManyTextOptions{Hops: p.Many.Hops, Classic: p.classic(),
+	return report.NewManyText(w, report.ManyTextOptions{Hops: p.Many.Hops, Classic: p.classic(&report.Run{}),
 		Fields: p.Watch.Columns, Both: p.Watch.Both}), nil
 }
 
