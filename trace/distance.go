@@ -309,7 +309,7 @@ func (p *Path) horizon(now time.Time) (ttl int, until time.Time) {
 	case p.estimate > 0:
 		return p.estimated(now)
 	case p.fallen.at > 0:
-		return max(p.asked, p.fallen.at), until
+		return max(p.asked, p.fallen.at+1), until
 	case p.hold(now):
 		return p.known, until
 	case i >= 0 && !p.target.answers && p.slow.knocks == 0:

@@ -5,7 +5,7 @@ import "time"
 // Some targets answer a few SYNs and then no more: they ban who sends too many, or take only so many in a long time.
 // Such a target is silent at the hop where it should be by its answers, which is what one that is farther looks like.
 // But hop after hop is no use, and costs the target a SYN each: it would answer from nowhere. So before any hop beyond
-// is asked, the target must answer the highest TTL once more.
+// but the next is asked, the target must answer the highest TTL once more.
 //
 // This takes ports for distance probes; without them the hops beyond are asked.
 
@@ -65,6 +65,11 @@ func (p *Path) falling(now time.Time) (ask bool, again time.Time, over bool) {
 		return false, again, false
 	}
 	vain, took := f.lost, min(settled(p.target.rtt), p.o.Wait)
+	if next := p.hop(f.at + 1); next.asked == 0 || p.purge {
+		return false, again, false // mostly it is there
+	} else if at := next.first.Add(took); now.Before(at) {
+		return false, at, false
+	}
 	for _, a := range p.pending {
 		if !a.distance || !a.byProbePort || !a.sent.After(f.last) {
 			continue
