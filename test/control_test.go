@@ -195,24 +195,35 @@ func TestControlCost(t *testing.T) {
 	families(t, func(t *testing.T, v family) {
 		p := lab.Chain(t, lab.ChainOptions{Hops: 4})
 		p.Target.Listen(t, 80)
-		capture := p.Target.Interfaces[0].Capture(t)
-		got := launch(t, p.Source, "-n --explain "+v.of(p.Target).String()).outcome()
-		syns, kernels, ports, beside := 0, 0, map[uint16]bool{}, false
-		for _, c := range capture.Stop(t) {
-			var r packet.Reply
-			if packet.Parse(c.Data, &r) != nil || r.Kind != packet.KindTCP || r.IP.Src != v.of(p.Source) ||
-				r.TCP.Flags != packet.SYN {
-				continue
+		// Here a trace takes a few milliseconds, and a busy machine may keep the connection from being asked for meanwhile:
+		// beside the trace it is in one of some runs at the least, and in none if it waits for something.
+		beside := false
+		for range 20 {
+			capture := p.Target.Interfaces[0].Capture(t)
+			got := launch(t, p.Source, "-n --explain "+v.of(p.Target).String()).outcome()
+			syns, kernels, ports := 0, 0, map[uint16]bool{}
+			for _, c := range capture.Stop(t) {
+				var r packet.Reply
+				if packet.Parse(c.Data, &r) != nil || r.Kind != packet.KindTCP || r.IP.Src != v.of(p.Source) ||
+					r.TCP.Flags != packet.SYN {
+					continue
+				}
+				syns++
+				ports[r.TCP.SrcPort] = true
+				if r.IP.TTL > 30 { // the kernel's
+					kernels++
+					beside = beside || len(ports) <= 3 // it and the distance probes
+				}
 			}
-			syns++
-			ports[r.TCP.SrcPort] = true
-			if r.IP.TTL > 30 { // the kernel's
-				kernels++
-				beside = len(ports) <= 3 // it and the distance probes
+			if s := strings.Join(found(t, got), ", "); s != "port-open certain" || syns > 8 || kernels != 1 {
+				t.Errorf("%d SYNs, %d of the kernel's; found %s\n%v", syns, kernels, s, got)
+			}
+			if beside {
+				break
 			}
 		}
-		if s := strings.Join(found(t, got), ", "); s != "port-open certain" || syns > 8 || kernels != 1 || !beside {
-			t.Errorf("%d SYNs, %d of the kernel's, beside the trace %v; found %s\n%v", syns, kernels, beside, s, got)
+		if !beside {
+			t.Error("the ordinary connection waits for the trace")
 		}
 		leftAlone(t, p.Target)
 	})
