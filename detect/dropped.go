@@ -505,13 +505,16 @@ func (p *path) maxTTL() int {
 	return p.options.MaxTTL
 }
 
+// largerLimit is the -m to trace again with, where the trace may have ended too early.
+func (d *drop) largerLimit() int { return min(2*d.maxTTL(), 255) }
+
 // limit is the finding where the trace just ended too early.
 func (d *drop) limit(silent int) Finding {
 	x := Finding{
 		Code: HopLimit, Confidence: Likely, Weight: weightNotice, After: d.last, Before: d.last,
 		Title:    fmt.Sprintf("The trace ended at its limit of %d hops, before the target", d.maxTTL()),
 		Evidence: []string{fmt.Sprintf("The last answer came from %s.", d.hopName(d.last))},
-		Advice:   fmt.Sprintf("Trace again with a larger limit: -m %d.", min(2*d.maxTTL(), 255)),
+		Advice:   fmt.Sprintf("Trace again with a larger limit: -m %d.", d.largerLimit()),
 	}
 	if silent > 0 {
 		x.Confidence = Possible
@@ -586,7 +589,7 @@ func (d *drop) finding() Finding {
 		d.brokenBranch(&x, passing)
 		x.Confidence = Possible
 		x.Advice += fmt.Sprintf(" Or the target is farther than the %d hops of -m: trace again with -m %d.", d.maxTTL(),
-			min(2*d.maxTTL(), 255))
+			d.largerLimit())
 	case d.byTTL(&x):
 	case len(passing) > 0 && d.tooFewAsked():
 		d.unknownPlace(&x)

@@ -278,6 +278,9 @@ func (m *Measurement) runOptions() trace.Options {
 	return o
 }
 
+// exitLocal is the exit code where this host could send nothing, or nothing more.
+const exitLocal = 2
+
 // EndingOf says how a measurement ended that counted this and gave this error. reached: it came to what was wanted.
 func EndingOf(ctx context.Context, counts trace.Counts, reached bool, err error) record.Ending {
 	e := record.Ending{Time: time.Now(), Reason: record.Complete, Err: err, Counts: counts, ExitCode: 1}
@@ -288,9 +291,9 @@ func EndingOf(ctx context.Context, counts trace.Counts, reached bool, err error)
 	case ctx.Err() != nil:
 		e.Reason = record.Interrupted
 	case err == ErrNoneSent, errors.As(err, new(*trace.SendError)):
-		e.Reason, e.ExitCode = record.NotSent, 2
+		e.Reason, e.ExitCode = record.NotSent, exitLocal
 	case errors.Is(err, trace.ErrReceiving):
-		e.Reason, e.ExitCode = record.Broken, 2
+		e.Reason, e.ExitCode = record.Broken, exitLocal
 	default:
 		e.Reason = record.Broken
 	}

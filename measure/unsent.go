@@ -9,9 +9,6 @@ import (
 	"go.example/tcptraceroute/trace"
 )
 
-// exitNotSent is the exit code where this host could send nothing.
-const exitNotSent = 2
-
 // Unsent is the record of a measurement that sent nothing, and why: Prepare has refused it. Without a way the source
 // address isn't known, unless the user has given one: it is then the unspecified address.
 func Unsent(host string, path trace.PathOptions, why error, found []detect.Finding) *record.Trace {
@@ -26,6 +23,6 @@ func Unsent(host string, path trace.PathOptions, why error, found []detect.Findi
 	return &record.Trace{
 		Header:   record.Header{Host: host, Path: path, Started: now},
 		Findings: found,
-		Ending:   record.Ending{Time: now, Reason: record.NotSent, Err: why, ExitCode: exitNotSent},
+		Ending:   record.Ending{Time: now, Reason: record.NotSent, Err: why, ExitCode: exitLocal},
 	}
 }

@@ -14,12 +14,14 @@ const enoughVain = 3
 
 // fallenState is what a plan knows of a target that may answer no more.
 type fallenState struct {
-	at     int       // the hop where it should be, and was silent; 0: none
-	known  bool      // it answers no more, or it does
-	silent bool      // it doesn't
-	last   time.Time // when the last probe was sent that it has answered
-	lost   int       // how many distance probes that were sent after that were given up
+	at    int       // the hop where it should be, and was silent; 0: none, or it has answered since
+	known bool      // it answers no more, or it does
+	last  time.Time // when the last probe was sent that it has answered
+	lost  int       // how many distance probes that were sent after that were given up
 }
+
+// silent reports whether the target is known to answer no more.
+func (f *fallenState) silent() bool { return f.known && f.at > 0 }
 
 // missingAt takes in that the target isn't where it should be.
 func (p *Path) missingAt(ttl int) {
@@ -33,11 +35,11 @@ func (p *Path) missingAt(ttl int) {
 // answersStill takes in that the target has answered a probe. If that was said to be over, the path is what it was.
 func (p *Path) answersStill(r Result) {
 	f := &p.fallen
-	if f.silent && r.Role != RoleHop && p.limit == f.at {
+	if f.silent() && r.Role != RoleHop && p.limit == f.at {
 		p.limit = p.bound()
 	}
 	f.known = f.known || f.at > 0
-	f.at, f.silent, f.lost, f.last = 0, false, 0, later(f.last, r.Sent)
+	f.at, f.lost, f.last = 0, 0, later(f.last, r.Sent)
 }
 
 // countVain takes in that a distance probe was given up.
@@ -86,7 +88,7 @@ func (p *Path) falling(now time.Time) (ask bool, again time.Time, over bool) {
 	full := p.tookAll(p.o.MaxTTL) || p.o.Budget.full(p.o.MaxTTL)
 	switch {
 	case vain >= enoughVain || vain == enoughVain-1 && len(p.ports) == 0 && again.IsZero():
-		f.known, f.silent = true, true
+		f.known = true
 		return false, again, true
 	case !again.IsZero():
 		return false, again, false

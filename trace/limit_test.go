@@ -56,6 +56,16 @@ func TestSYNLimitsBothWays(t *testing.T) {
 	}
 }
 
+// sentFrom is how many probes were sent to a hop and those beyond it.
+func (o *outcome) sentFrom(ttl int) (n int) {
+	for _, sent := range o.sent {
+		if int(sent.Probe.TTL) >= ttl {
+			n++
+		}
+	}
+	return n
+}
+
 // TestSYNLimitAtTarget: a target, or a firewall right in front of it, that takes one or two SYNs a second drops nearly
 // all that are sent to the hops that may be its own. It is shown at its hop all the same, by the TTL of its answers.
 func TestSYNLimitAtTarget(t *testing.T) {
@@ -70,13 +80,7 @@ func TestSYNLimitAtTarget(t *testing.T) {
 		s := withProbePorts(newSetup(p))
 		s.scenario.Seed = seed
 		o := s.trace(t)
-		beyond := 0
-		for _, sent := range o.sent {
-			if int(sent.Probe.TTL) >= n {
-				beyond++
-			}
-		}
-		sent = append(sent, beyond)
+		sent = append(sent, o.sentFrom(n))
 		if o.trace.Last() != n || !slices.Contains(o.shown(n), p.Target.Addr.String()) {
 			wrong++
 			t.Logf("seed %d: %d hops, %d a second and %d at once, links of %v: the last hop is %d, %v", seed, n, rate, burst,
@@ -105,12 +109,7 @@ func TestTargetFallsSilent(t *testing.T) {
 			s := withProbePorts(newSetup(p))
 			s.scenario.Seed, s.path.Queries = seed, queries
 			o := s.trace(t)
-			beyond := 0
-			for _, x := range o.sent {
-				if int(x.Probe.TTL) >= n {
-					beyond++
-				}
-			}
+			beyond := o.sentFrom(n)
 			sent = append(sent, beyond)
 			at := 0 // the row of the target
 			for h := range o.trace.Hops() {

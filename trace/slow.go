@@ -383,7 +383,7 @@ func (p *Path) slowTries(ttl int) int {
 		return 1
 	}
 	switch _, unplaced := p.lastAnswered(); {
-	case p.fallen.silent:
+	case p.fallen.silent():
 		return slowTries // by other ports the target doesn't answer any more either
 	case ttl == p.nearerByTTL():
 		return slowTries + 2
